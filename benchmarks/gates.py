@@ -102,7 +102,7 @@ def exported_gate_against_classifier(batch: int = 32, rounds: int = 100, rows: i
     plain = Gate.calibrate(draw.normal(size=5_000), draw.random(5_000) < 0.9, 0.2, of_log_odds=True)
     source = ConfidenceSource.from_model(random_fused(1280, classes, rows), classes)
     gate = replace(plain, source=replace(source, shapes={"features": (1280,)}))
-    live = GateNets(classifier, None, ExtractionOptions(evidence=("features",)))
+    live = GateNets(classifier, {}, ExtractionOptions(evidence=("features",)))
     pieces = [prepared("classifier", classifier.transform, 3), net_piece("classifier", classifier, {LOGITS: LOGITS})]
     whole, alone = _session(export_gate(gate, "all", live).model), _session(joined(pieces, [IMAGES], [LOGITS]))
     feed = {IMAGES: draw.integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)}

@@ -197,6 +197,47 @@ def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def opinions(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write outputs with opinions of every kind, and a gate of all and one of nets alone; tests must not write there.
+
+    ``second`` is a net of the same classes, ``twelve`` one of others, ``vendor`` a file of probabilities in another
+    order of classes, and ``people`` one of votes; the files lack a fifth of the rows, and have others.
+    """
+    out = tmp_path_factory.mktemp("opinions")
+    shutil.copytree(home / "outputs", out / "outputs")
+    (out / "twelve.txt").write_text("\n".join([f"{k}={k}" for k in range(9)] + ["10=0", "11="]), encoding="utf-8")
+    own_code = "--opinion twelve=module:tests.nets:twelve_classes --image-size 12 --mean 0.5 --std 0.5"
+    train = f"train-classifier --net digits-net --data digits --epochs 9 --seed 3 --out {out}/second"
+    adding = [f"--opinion second=checkpoint:{out}/second", f"{own_code} --opinion-classes twelve={out}/twelve.txt"]
+    for words in [train, *(f"extract --data digits --out {out}/outputs {words}" for words in adding)]:
+        assert main(words.split()) == 0, words
+    write_opinions(out)
+    files = f"--opinion people={out}/votes.csv vendor={out}/vendor.csv"
+    nets = "logits,opinion_second,opinion_twelve"
+    for name, inputs, given in (("nets", nets, ""), ("all", f"{nets},vote_people,opinion_vendor", files)):
+        fit = f"fit --outputs {out}/outputs/holdout --inputs {inputs} --epochs 2 --out {out}/{name}-oracle {given}"
+        judging = f"--outputs {out}/outputs/test --oracle {out}/{name}-oracle --max-risk 0.2 --out {out}/{name} {given}"
+        for words in (fit, f"calibrate {judging}"):
+            assert main(words.split()) == 0, words
+    return out
+
+
+def write_opinions(out: Path) -> None:
+    """Write votes, and probabilities of the classes from the last to the first, of most rows in another order."""
+    draw, votes, vendor = np.random.default_rng(0), ["id,vote"], [",".join(["id", *map(str, range(9, -1, -1))])]
+    for split in ("holdout", "test"):
+        rows = ClassifierOutputs.load(out / "outputs" / split)
+        assert rows.ids is not None
+        probabilities = np.exp(rows.require("opinion_second"))
+        for row in draw.permutation(len(rows))[: len(rows) * 4 // 5]:
+            vote = rows.require_labels()[row] if draw.random() < 0.9 else draw.integers(10)
+            votes.append(f"{rows.ids[row]},{vote}")
+            vendor.append(",".join([str(rows.ids[row]), *(f"{one:.6f}" for one in probabilities[row][::-1])]))
+    (out / "votes.csv").write_text("\n".join([*votes, "digits/none,3"]), encoding="utf-8")
+    (out / "vendor.csv").write_text("\n".join(vendor), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
 def exported(gates: Path) -> Callable[[str], Exported]:
     """Return what makes a gate's whole file, from images to decisions, once for each name of a gate."""
     from steepslope.export.exporting import export_gate  # with onnxscript, which few tests need

@@ -13,7 +13,7 @@ from steepslope.data.images import Images, Labels, Picture
 from steepslope.data.shifted import Shifted, Size, recipes_of
 from steepslope.data.transforms import Transform, decoded_batches, transform_of
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.auxiliary import Unlabelled
+from steepslope.extraction.beside import Unlabelled
 from tests.images import folder_of, opened
 
 

@@ -52,7 +52,7 @@ def test_each_copy_is_what_the_net_makes_of_it(images: Path, tmp_path: Path) -> 
 def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What lies there stays as it is; a second run has nothing to do, and other copies are refused."""
     data, out = folder_of(tmp_path / "data", 2), tmp_path / "out"
-    assert extract_folder(data, out) == 0
+    assert extract_folder(data, out, "--augment", "0") == 0
     before = contents(out)
     capsys.readouterr()
     assert extract_folder(data, out, "--augment", "2") == 0
@@ -72,11 +72,32 @@ def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.Cap
     assert list(ClassifierOutputs.load(plain).arrays) == ["ids", "labels", "logits", "augmented_logits"]
 
 
+def test_labelled_images_get_a_copy_unasked(tmp_path: Path) -> None:
+    data, out = folder_of(tmp_path / "data", 2), tmp_path / "out"
+    assert extract_folder(data, out) == 0
+    assert ClassifierOutputs.load(out).require("augmented_logits").shape[1] == 1
+    asked = tmp_path / "asked"
+    assert extract_folder(data, asked, "--augment", "1") == 0
+    assert contents(asked) == contents(out)
+    unlabelled = tmp_path / "unlabelled"
+    words = [
+        "extract",
+        "--classifier",
+        "module:tests.nets:squeezed",
+        "--data",
+        f"images:{data}",
+        "--out",
+        str(unlabelled),
+    ]
+    assert main([*words, "--image-size", "8", "--mean", "0.5", "--std", "0.5"]) == 0
+    assert not (unlabelled / "augmented").exists()
+
+
 def test_splits_that_are_fitted_on_get_copies(home: Path, idx_folder: Path, tmp_path: Path) -> None:
     """And an auxiliary backbone sees the same ones, with nothing to say again."""
     out, spec = tmp_path / "outputs", f"idx:{idx_folder}"
     words = ["extract", "--classifier", f"checkpoint:{home / 'classifier'}", "--data", spec, "--out", str(out)]
-    assert main(words) == 0
+    assert main([*words, "--augment", "0"]) == 0
     assert auxiliary(spec, out) == 0
     assert main([*words, "--augment", "2", "--augmentations", "rotate,blur"]) == 0
     assert ClassifierOutputs.load(out / "train").augmented_auxiliary is None
@@ -137,7 +158,7 @@ def test_what_an_auxiliary_backbone_cannot_have(tmp_path: Path, capsys: pytest.C
     assert extract_folder(data, out, "--augment", "1") == 0
     spec = f"imagefolder:{data}"
     for options, message in (
-        (["--augment", "2"], "augment: expected none with an auxiliary backbone"),
+        (["--augment", "2"], "augment: expected none with another net"),
         (["--evidence", "noise"], "evidence: of an auxiliary backbone, expected features, found ('noise',)"),
     ):
         assert auxiliary(spec, out, *options) == 2

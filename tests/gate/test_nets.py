@@ -20,6 +20,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate, Origin
 from steepslope.gate.nets import pictures_of
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.images import PIXELS, TINY, extract_folder, folder_of, opened
@@ -256,3 +257,22 @@ def test_lists_of_pictures() -> None:
     satellite = np.zeros((4, 5, 6), np.uint8)
     assert [one.shape for one in pictures_of(satellite, 6)] == [(4, 5, 6)]  # type: ignore[union-attr]
     assert len(pictures_of(satellite)) == 4
+
+
+def test_nets_of_opinions_that_nothing_recorded_are_given_as_classifiers(opinions: Path, home: Path) -> None:
+    """Their classes go by names, or by their places where they have none; a spec could be any net."""
+    outputs = ClassifierOutputs.load(home / "outputs" / "test")
+    other = ClassifierOutputs.load(opinions / "outputs" / "test" / "opinions" / "second")
+    both = outputs.with_opinion("second", other)
+    oracle = Oracle(inputs=("logits", "opinion_second"), epochs=1).fit(both.subset(slice(0, 300)))
+    origin = Origin.from_folder(home / "outputs" / "test")
+    gate = Gate.of(oracle, both.subset(slice(300, None)), 0.3, origin=origin)
+    net = load_classifier(f"checkpoint:{opinions / 'second'}").with_transform()
+    data = opened("digits:test")
+    found = gate.on(opinions={"second": net}).predict([data.image(row) for row in range(20)])
+    np.testing.assert_allclose(found.trust_logit, gate.decide(both.subset(slice(20))).trust_logit, rtol=1e-3, atol=1e-3)
+    for given in ({}, {"second": f"checkpoint:{opinions / 'second'}"}):
+        with pytest.raises(
+            SteepslopeError, match="opinion second: no net of it is recorded, so images cannot be judge"
+        ):
+            gate.on(opinions=given)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
@@ -38,6 +39,13 @@ def test_another_opinion_ranks_far_better(kind: str) -> None:
     assert list(fit_of(oracle).gains) == ["free", "opinions"]
     assert ratio(oracle, new) < 0.75
     assert set(oracle.explain(new)) >= {f"{'vote' if kind == 'votes' else 'opinion'}_other"}
+
+
+def test_no_opinion_is_one_clear_error() -> None:
+    with pytest.raises(
+        SteepslopeError, match=r"^budget: expected opinions of other classifiers, found none: give some"
+    ):
+        Oracle.fused(budget="opinions").fit(FIT)
 
 
 def test_the_budget_free_does_without() -> None:

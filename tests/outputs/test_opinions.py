@@ -92,11 +92,21 @@ def test_copies_have_the_opinion_of_the_others_copies() -> None:
     np.testing.assert_allclose(found.require("opinion_net"), log_softmax(copies[1].reshape(60, 3), axis=1), rtol=1e-5)
 
 
+def test_other_copies_are_refused() -> None:
+    copies = DRAW.normal(size=(30, 3, 3))
+    own, other = (
+        ClassifierOutputs(LOGITS, augmented_logits=copies),
+        ClassifierOutputs(OTHER, augmented_logits=copies[:, 1:]),
+    )
+    with pytest.raises(SteepslopeError, match=r"opinion net: expected augmented copies made alike \(copies 3\), found"):
+        own.with_opinion("net", other)
+
+
 @pytest.mark.parametrize(
     ("name", "opinion", "classes", "message"),
     [
         ("a b", OTHER, None, "opinion: expected letters, digits, '_' and '-', found 'a b'"),
-        ("net", OTHER[:4], None, "opinion net: expected 30 rows like the logits, found 4"),
+        ("net", OTHER[:4], None, "opinion net: expected 30 rows like the logits, or ids on both sides, found 4"),
         ("net", OTHER[:, :2], None, "opinion net: classes: expected 3 classes, or the names of classes on both sides"),
         ("net", OTHER, ["ant", "bee"], "opinion net: classes: expected 3 classes, one a column, found 2"),
         ("net", OTHER, {"a": "ant", "b": "bee", "c": "cow"}, "opinion net: classes: unknown class 'cow'"),

@@ -126,6 +126,14 @@ def on_ray(given: list[str], folder: Path = PROJECT, actors: int = 2) -> tuple[i
     return code, error
 
 
+def test_the_nets_of_opinions_run_in_actors(opinions: Path, photos: Path, tmp_path: Path) -> None:
+    twelve = ("--opinion", "twelve=module:tests.nets:twelve_classes")
+    assert main(words(opinions / "nets", photos, tmp_path / "here.parquet", *twelve)) == 0
+    code, error = on_ray(words(opinions / "nets", photos, tmp_path / "there.parquet", *twelve))
+    assert code == 0, error
+    assert (tmp_path / "there.parquet").read_bytes() == (tmp_path / "here.parquet").read_bytes()
+
+
 @needs_proc
 def test_an_actor_that_is_killed_costs_no_row(slow_gate: Path, photos: Path, whole: bytes, tmp_path: Path) -> None:
     out = tmp_path / "found.parquet"

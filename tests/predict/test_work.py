@@ -81,6 +81,11 @@ def test_a_second_backbone_and_shifted_images(gates: Path, photos: Path) -> None
     require_same(images_of(gates / "auxiliary", spec, auxiliary=BACKBONE))
 
 
+def test_opinions_of_other_nets(opinions: Path, photos: Path) -> None:
+    named = {"twelve": "module:tests.nets:twelve_classes"}
+    require_same(images_of(opinions / "nets", f"images:{photos}", opinions=named))
+
+
 def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
     """Each part is sent with the groups of its images alone; one that has none is named."""
     sites = "".join(f"{name},{'01'[row % 2]}\n" for row, name in enumerate(opened("digits:test").ids))

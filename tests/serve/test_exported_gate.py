@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.export.exporting import Exported, export_gate
 from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
+from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from steepslope.serve.gate_folder import served_gate
 from steepslope.serve.served import served_file
@@ -50,3 +54,39 @@ def test_a_file_rejects_where_its_gate_does(tmp_path: Path) -> None:
     assert found.decision is not None
     assert found.decision.tolist() == gate.decide(rows).decision.tolist()
     assert "reject" in found.decision
+
+
+def test_opinions_are_inputs_of_a_file_and_a_row_may_lack_them(opinions: Path, tmp_path: Path) -> None:
+    """NaN, which JSON has not, comes as binary data; of any other input it is refused."""
+    gate = Gate.load(opinions / "all")
+    export_gate(gate, "gate").save(tmp_path / "gate.onnx")
+    served = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16)
+    some = ClassifierOutputs.load(opinions / "outputs" / "test").subset(slice(COUNT))
+    votes, vendor = np.arange(COUNT) % 12 - 1, np.array(some.require("opinion_second"))
+    vendor[::3] = np.nan
+    outputs = some.with_opinion("people", np.where(votes == 10, "none", votes.astype(str))).with_opinion(
+        "vendor", vendor
+    )
+    arrays = {one.name: np.asarray(outputs.require(one.name)) for one in served.inputs}
+    with client_of(served) as client:
+        found = client.post(INFER, **binary(arrays))
+        assert found.status_code == 200, found.text
+        trust_logit = {one["name"]: one["data"] for one in found.json()["outputs"]}["trust_logit"]
+        np.testing.assert_allclose(trust_logit, gate.decide(outputs).trust_logit, rtol=1e-4, atol=1e-5)
+        refused = client.post(INFER, **binary({**arrays, "logits": np.full_like(arrays["logits"], np.nan)}))
+        assert (refused.status_code, refused.json()["error"]) == (
+            400, "logits: expected finite numbers, found NaN or infinite ones",
+        )  # fmt: skip
+
+
+def binary(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return the body of a request, with binary data behind its JSON, and its headers."""
+    types = {"float32": "FP32", "int64": "INT64"}
+    inputs = [
+        {"name": name, "datatype": types[array.dtype.name], "shape": array.shape,
+         "parameters": {"binary_data_size": array.nbytes}}
+        for name, array in arrays.items()
+    ]  # fmt: skip
+    text = json.dumps({"inputs": inputs}).encode()
+    content = text + b"".join(array.tobytes() for array in arrays.values())
+    return {"content": content, "headers": {"Inference-Header-Content-Length": str(len(text))}}

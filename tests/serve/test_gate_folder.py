@@ -94,6 +94,14 @@ def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDA
         assert "steepslope_handed_over_fraction 0.0" not in client.get("/metrics").text.splitlines()
 
 
+def test_the_nets_of_opinions_see_the_images_too(opinions: Path, pixels: NDArray[np.uint8]) -> None:
+    named = {"twelve": "module:tests.nets:twelve_classes"}
+    with client_of(served_gate(opinions / "nets", opinions=named)) as client:
+        assert client.get("/v2/models/gate").json()["inputs"][0]["shape"] == [-1, -1, -1, 3]
+        expected = Gate.load(opinions / "nets", opinions=named).predict(pixels)
+        same(infer(client, np.repeat(pixels[..., None], 3, axis=3)), expected)
+
+
 def test_what_is_promised_stands_in_the_metadata(client: TestClient, gates: Path) -> None:
     gate = Gate.load(gates / "free")
     found = client.get("/v2/models/gate").json()["parameters"]
@@ -129,6 +137,11 @@ def test_gates_that_no_image_can_be_given_to_are_refused(home: Path, tmp_path: P
     Gate.of(MCP(), outputs, 0.5).save(tmp_path / "unknown")
     with pytest.raises(SteepslopeError, match="give a Classifier, with its transform"):
         served_gate(tmp_path / "unknown")
+
+
+def test_a_gate_that_counts_votes_is_refused_at_once(opinions: Path) -> None:
+    with pytest.raises(SteepslopeError, match="opinion people: no net of it is recorded, so images cannot be judged"):
+        served_gate(opinions / "all")
 
 
 def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_each_kind_of_opinion_helps_and_comes_back(kind: str, alone: TrustedClas
     assert accepted.mean() > alone.decide(X).accepted.mean() + 0.1
     assert wrong[accepted].mean() < 0.15
     assert f"It takes the opinion of {kind}." in model.summary_
-    assert "With opinions, the oracle gains +" in model.summary_
+    assert "On the fit set, the oracle with opinions gains +" in model.summary_
     assert_allclose(
         [model.trust_logit(row[None])[0] for row in X[:5]], model.trust_logit(X)[:5], atol=1e-5
     )  # opinions are float32

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import UNKNOWN, Classifier, channels_of, module_digest, unknown_transform
+from steepslope.classifiers.classifier import NOT_GIVEN, Classifier, channels_of, module_digest, unknown_transform
 from steepslope.classifiers.nets import Net, TwoParts
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
@@ -180,7 +180,7 @@ def _normalisation(which: str, argument: str, options: dict[str, str], config: d
     """Return the mean or std in the options, else timm's own; unknown for a file of weights, which does not tell it."""
     text, own = options.get(which), tuple(config[which])
     if text is None:
-        return own if options.get("weights") in (None, "random") else (UNKNOWN,) * len(own)
+        return own if options.get("weights") in (None, "random") else (NOT_GIVEN,) * len(own)
     if text == IMAGENET:
         return tuple(getattr(timm.data, f"IMAGENET_DEFAULT_{which.upper()}"))
     numbers: list[float] = []

@@ -134,6 +134,11 @@ class Classifier:
         return ClassNames(own=self.classes, num_classes=self.num_classes).agreed(names, source)
 
     @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of its classes in the order of its logits; None where they have none."""
+        return self.agreed_classes(None, self.spec)
+
+    @property
     def runs_on(self) -> str:
         """The library that runs the net: torch, or what the net names."""
         return str(getattr(self.net, "runs_on", "torch"))

@@ -86,9 +86,10 @@ def calibrate(
         if seen.any():
             rows, groups = unseen(rows, groups, seen)
             console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+        origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
-            judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=Origin.from_folder(Path(outputs)),
-            seed=seed, coverage=aims.coverage, costs=aims.costs, reject=aims.reject, max_class_risk=aims.max_class_risk,
+            judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=origin, seed=seed,
+            coverage=aims.coverage, costs=aims.costs, reject=aims.reject, max_class_risk=aims.max_class_risk,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())

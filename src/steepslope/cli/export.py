@@ -10,6 +10,7 @@ from steepslope.files.artifact import require_free
 from steepslope.files.extras import require_extra
 from steepslope.files.hub import HUB, Repository, require_repository, upload
 from steepslope.files.progress import console
+from steepslope.outputs.options import by_name
 from steepslope.predict.options import CardOptions, NetSpecs, ShareOptions
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def export(
     gate: str | None = None,
     oracle: str | None = None,
     part: Literal["all", "gate", "oracle"] = "all",
+    opinion: tuple[str, ...] = (),
     replace: bool = False,
 ) -> None:
     """Write a gate as one ONNX file: from decoded images to decisions, without Python or this package.
@@ -47,6 +49,9 @@ def export(
         from these to trust logits.
     nets
         Where the gate's nets are.
+    opinion
+        Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
+        code of your own. Several can be given.
     replace
         Replace a file that is there.
     """
@@ -59,7 +64,7 @@ def export(
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
     _require_one(gate, oracle)
     require_free(Path(out), replace)
-    exported = exported_from(gate, oracle, part, nets)
+    exported = exported_from(gate, oracle, part, nets, by_name("opinion", opinion))
     gap = require_agreement(exported)
     exported.save(Path(out))
     for line in exported.summary():

@@ -1,30 +1,30 @@
 """`steepslope train-classifier` and `steepslope extract`: a classifier, and its outputs on images."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace as replaced
 from pathlib import Path
 from typing import Any, Literal
 
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.options import ExtractionOptions, InputOptions
 from steepslope.files.progress import console
+from steepslope.outputs.options import by_name
 
 
 def extract(
-    classifier: str,
     data: str,
     out: str,
     options: ExtractionOptions,
     inputs: InputOptions,
+    classifier: str | None = None,
     classes: str | None = None,
     auxiliary: bool = False,
+    opinion: tuple[str, ...] = (),
+    opinion_classes: tuple[str, ...] = (),
 ) -> None:
     """Run a frozen classifier over images and keep its outputs; killed and run again, it resumes.
 
     Parameters
     ----------
-    classifier
-        checkpoint:DIR (of train-classifier), timm:NAME, torchvision:NAME (both with ?weights=FILE or
-        ?weights=random, else from the hub; a file for timm with &mean=M&std=S), module:pkg.mod:factory or onnx:FILE.
     data
         digits, idx:DIR, torchvision:NAME, imagefolder:DIR (one subfolder a class), images:DIR (without classes),
         hf:NAME[:SPLIT] or wds:PATTERN. With :train or :test the outputs of the first three go to the folder itself;
@@ -36,7 +36,11 @@ def extract(
     options
         What to keep of each image, and how to run.
     inputs
-        How images become the classifier's input.
+        How images become the classifier's input; without --classifier, that of the nets of opinions.
+    classifier
+        checkpoint:DIR (of train-classifier), timm:NAME, torchvision:NAME (both with ?weights=FILE or
+        ?weights=random, else from the hub; a file for timm with &mean=M&std=S), module:pkg.mod:factory or onnx:FILE. It
+        may be left out where ``out`` holds its outputs already and opinions are added.
     classes
         Text file with the name of one class (folder) a line, in the order of the labels, or the folder of earlier
         outputs or of a trained classifier that have such names; by default the classifier's own (WordNet ids for those
@@ -44,22 +48,52 @@ def extract(
     auxiliary
         The classifier is a second backbone: its features of the images whose outputs ``out`` holds already are kept
         beside them, as evidence for oracles.
+    opinion
+        Another classifier, NAME=SPEC, whose logits of the same images are kept beside the outputs, as evidence for
+        oracles. Several can be given.
+    opinion_classes
+        What the classes of an opinion are called in the outputs, NAME=FILE: lines other=this, or a .csv file of two
+        columns; by default, classes go by their names where both have names.
     """
     from steepslope.classifiers.specs import load_classifier
     from steepslope.data.class_names import read_classes
-    from steepslope.extraction.auxiliary import extract_auxiliary
+    from steepslope.extraction.beside import extract_auxiliary, extract_opinion
     from steepslope.extraction.extraction import extract_to_folder
+    from steepslope.outputs.opinion_files import read_mapping
     from steepslope.shifts.specs import parse_data
 
+    opinions = by_name("opinion", opinion)
+    named = {
+        name: read_mapping(Path(file)) for name, file in by_name("opinion_classes", opinion_classes, opinions).items()
+    }
+    _require_one_task(classifier, auxiliary, bool(opinions), classes)
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     changes = input_changes(inputs)  # a wrong file is refused before a net is loaded
-    if auxiliary and names is not None:
-        raise SteepslopeError("classes: expected none of an auxiliary backbone, whose classes do not matter")
-    model = load_classifier(classifier).with_transform(**changes)
-    if auxiliary:
-        extract_auxiliary(model, spec, Path(out), options, console().print)
-    else:
-        extract_to_folder(model, spec, Path(out), options, names, console().print)
+    model = None if classifier is None else load_classifier(classifier).with_transform(**changes)
+    own = changes if model is None else {}
+    others = {name: load_classifier(net).with_transform(**own) for name, net in opinions.items()}
+    notice, folder = console().print, Path(out)
+    if auxiliary and model is not None:
+        extract_auxiliary(model, spec, folder, options, notice)
+    elif model is not None:
+        extract_to_folder(model, spec, folder, options, names, notice)
+    alone = options if model is None else replaced(options, augment=0).keeping()
+    for name, net in others.items():
+        extract_opinion(name, net, spec, folder, alone, named.get(name), notice)
+
+
+def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool, classes: str | None) -> None:
+    """Raise unless there is a classifier, or a net of an opinion, and one thing alone is wanted of it."""
+    if classifier is None and not opinions:
+        raise SteepslopeError(
+            "expected a spec, or --opinion beside outputs that are there, found neither", "classifier"
+        )
+    if auxiliary and (opinions or classifier is None):
+        raise SteepslopeError(
+            "expected --classifier with it, and no --opinion: extract one after the other", "auxiliary"
+        )
+    if classes is not None and (auxiliary or classifier is None):
+        raise SteepslopeError("expected none of another net, since they are the classifier's", "classes")
 
 
 def input_changes(inputs: InputOptions) -> dict[str, Any]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 ADVICE = (
-    "extract --augment 2 keeps those of changed images, which are nearer to what an oracle meets where images look "
+    "extract --augment 1 keeps those of changed images, which are nearer to what an oracle meets where images look "
     "different"
 )
 MOST_HELD_BACK = 0.99
@@ -65,9 +65,9 @@ def fit(
         Fuse all evidence that the outputs hold and the budget pays for, in place of the inputs, head and training that
         follow.
     budget
-        What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; auxiliary, a second
-        backbone as well; all, everything that the outputs hold; auto (the default), the cheapest of these that is as
-        good as the best on the fit set.
+        What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; opinions, those of
+        other classifiers; auxiliary, a second backbone as well; all, everything that the outputs hold; auto (the
+        default), the cheapest of these that is as good as the best on the fit set.
     hold_back
         Fraction of the outputs, in [0, 1), drawn by the seed, that is not fitted on, so that calibrate can take it from
         the same outputs.
@@ -103,14 +103,22 @@ def fit(
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
 
-def further_outputs(reading: ReadingOptions, outputs: str, *paths: str | None) -> list[ClassifierOutputs | None]:
-    """Return outputs of the same classifier as some others, such as a reference; None where no path is given."""
+def further_outputs(
+    reading: ReadingOptions, outputs: str, *paths: str | None, judged: str | None = None
+) -> list[ClassifierOutputs | None]:
+    """Return outputs of the same classifier as some others, such as a reference; None where no path is given.
+
+    Opinions belong to those that are ``judged`` alone.
+    """
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.folder import require_one_classifier
 
     require_files(reading, outputs, *paths)
     require_one_classifier(outputs, *paths)
-    return [None if path is None else ClassifierOutputs.load(path, reading) for path in paths]
+    others = reading.without_opinions
+    return [
+        None if path is None else ClassifierOutputs.load(path, reading if path == judged else others) for path in paths
+    ]
 
 
 @contextmanager
@@ -216,7 +224,7 @@ def search(
 
     build = partial(Oracle, "steep_slope", **asdict(settings))
     build()  # an unknown input or head is found before anything is read
-    judging, known = further_outputs(reading, outputs, valid, reference)
+    judging, known = further_outputs(reading, outputs, valid, reference, judged=valid)
     rows = ClassifierOutputs.load(outputs, reading, labelled=True)
     fit_set, held_out = _parts(rows, judging, settings.seed)
     if valid is not None:

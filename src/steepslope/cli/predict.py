@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.options import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions, by_name, require_files
 from steepslope.predict.options import ClusterOptions, NetSpecs, PredictOptions
 
 
@@ -58,10 +58,13 @@ def predict(
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
+    opinions = None if data is None else by_name("opinion", reading.opinion)
+    if data is not None and reading.opinion_classes:
+        raise SteepslopeError("expected none with --data: the gate knows the classes of its nets", "opinion-classes")
     require_for_cluster(cluster, outputs, out)
     rows = None if outputs is None else TableBlocks(Path(outputs), reading)
     read_groups = partial(groups_by_id, options=reading)
     source, key = source_of(
-        Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups
+        Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
     )
     decide(on_engine(source, cluster), key, out, replace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import console
+from steepslope.outputs.options import by_name
 from steepslope.predict.options import NetSpecs
 from steepslope.serve.options import ServeOptions
 
@@ -22,7 +24,9 @@ ALARM = 3  # the exit code
 LIBRARIES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 
-def serve(gate: str, options: ServeOptions, nets: NetSpecs, monitor: str | None = None) -> None:
+def serve(
+    gate: str, options: ServeOptions, nets: NetSpecs, monitor: str | None = None, opinion: tuple[str, ...] = ()
+) -> None:
     """Answer over HTTP which predictions may be used: Open Inference Protocol V2, and /predict for an image.
 
     Runs until SIGTERM or Ctrl+C; then answers all requests that it has accepted, and ends with exit code 0. The routes
@@ -41,6 +45,9 @@ def serve(gate: str, options: ServeOptions, nets: NetSpecs, monitor: str | None 
     monitor
         State of an alarm on harm, as the command monitor keeps it: it sees every decision, and is a metric. Begun where
         it is not there.
+    opinion
+        Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
+        code of your own. Several can be given.
     """
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
@@ -49,7 +56,7 @@ def serve(gate: str, options: ServeOptions, nets: NetSpecs, monitor: str | None 
 
     notice = console().print
     with open_socket(options.host, options.port) as bound:
-        served = _served(Path(gate), options, nets)
+        served = _served(Path(gate), options, nets, by_name("opinion", opinion))
         notice(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")
@@ -69,19 +76,19 @@ def serve(gate: str, options: ServeOptions, nets: NetSpecs, monitor: str | None 
                 watch.write()
 
 
-def _served(gate: Path, options: ServeOptions, nets: NetSpecs) -> Served:
+def _served(gate: Path, options: ServeOptions, nets: NetSpecs, opinions: Mapping[str, str]) -> Served:
     """Return the model in a folder, or in a file; neither brings the other's libraries."""
     if gate.is_file():
         from steepslope.export.file import ExportedGate
         from steepslope.serve.served import served_file
 
-        for name, spec in asdict(nets).items():
+        for name, spec in {**asdict(nets), "opinion": opinions}.items():
             if spec:
                 raise SteepslopeError("expected none with an ONNX file, which has its nets in it", name)
         return served_file(ExportedGate.open(gate), options.max_batch)
     from steepslope.serve.gate_folder import served_gate
 
-    return served_gate(gate, **asdict(nets))
+    return served_gate(gate, **asdict(nets), opinions=opinions)
 
 
 def monitor(

@@ -17,6 +17,7 @@ from steepslope.files.extras import require_extra
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REJECT
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import VOTE, is_opinion
 
 ROWS = 8
 TOLERANCE = 1e-3  # of a trust logit, or of its size where that is above 1: on noise, nets are less exact than on images
@@ -78,8 +79,12 @@ def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
         elif one.name == GROUP:
             assert exported.gate is not None
             rows[one.name] = draw.integers(0, len(groups_of(exported.gate)), ROWS)
+        elif one.name.startswith(VOTE):
+            rows[one.name] = draw.integers(-1, exported.judge.num_classes + 1, ROWS)
         else:
             rows[one.name] = draw.normal(size=sizes).astype(np.float32)
+            if is_opinion(one.name):
+                rows[one.name][0] = np.nan  # a row that lacks it
     return rows
 
 

@@ -27,6 +27,7 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.handover import NOISE
 from steepslope.oracle.on_images import ImageOracle
+from steepslope.outputs.arrays import VOTE
 from steepslope.outputs.folder import AUXILIARY
 from steepslope.predict.options import NetSpecs
 from steepslope.scores.score import LOGITS
@@ -66,8 +67,8 @@ def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, di
     gate
         A gate with an oracle or a score of its own.
     part
-        ``all``: from decoded images, uint8 (N, H, W, C), to decisions, with the classifier and, where the oracle needs
-        one, the auxiliary backbone. ``gate``: from the arrays that outputs hold, such as logits float32 (N, K) and
+        ``all``: from decoded images, uint8 (N, H, W, C), to decisions, with the classifier and the nets that the oracle
+        needs beside it. ``gate``: from the arrays that outputs hold, such as logits float32 (N, K) and
         features float32 (N, d), to decisions. ``oracle``: from these to trust logits.
     live
         The gate's nets; loaded by their recorded specs if none are given.
@@ -103,13 +104,18 @@ def _alone(judge: ConfidenceSource, gate: Gate | None) -> Any:
     return joined([part], list(part.takes), names)
 
 
-def _gate_piece(judge: ConfidenceSource, gate: Gate | None, halved: bool = False) -> tuple[list[str], Piece]:
+def _gate_piece(
+    judge: ConfidenceSource,
+    gate: Gate | None,
+    halved: bool = False,
+    places: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[list[str], Piece]:
     """Return the names of the outputs, and the piece that takes all arrays by their names."""
-    module = GateGraph(judge, gate, halved).eval()
+    module = GateGraph(judge, gate, halved, places).eval()
     draw = torch.Generator().manual_seed(0)
     examples = {name: torch.randn(EXAMPLE_ROWS, *shape, generator=draw) for name, shape in module.shapes.items()}
-    if GROUP in module.inputs:
-        examples[GROUP] = torch.zeros(EXAMPLE_ROWS, dtype=torch.int64)
+    whole = [name for name in module.inputs if name == GROUP or name.startswith(VOTE)]
+    examples |= {name: torch.zeros(EXAMPLE_ROWS, dtype=torch.int64) for name in whole}
     with torch.no_grad():
         module(examples)
     names = list(module.outputs)
@@ -125,10 +131,11 @@ def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
     shapes = shapes_of(judge)
     _require_made_of_images(shapes, live)
-    nets: dict[str, Classifier] = {"classifier": live.classifier}
-    if AUXILIARY in shapes:
-        assert live.auxiliary is not None
-        nets[AUXILIARY] = live.auxiliary
+    nets: dict[str, Classifier] = {
+        "classifier": live.classifier,
+        **{name: one.net for name, one in live.beside.items()},
+    }
+    places = {name: one.places for name, one in live.beside.items() if one.places is not None}
     oracle = judge.oracle
     transforms = [one.transform for one in nets.values()]
     if isinstance(oracle, ImageOracle):
@@ -136,14 +143,13 @@ def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
     channels = source_channels(transforms)
     parts = [prepared(name, one.transform, channels) for name, one in nets.items()]
     kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in shapes else {})}
-    parts += [
-        net_piece(name, one, kept if name == "classifier" else {FEATURES: AUXILIARY}) for name, one in nets.items()
-    ]
+    gives = {"classifier": kept, AUXILIARY: {FEATURES: AUXILIARY}, **{name: {LOGITS: name} for name in places}}
+    parts += [net_piece(name, one, gives[name]) for name, one in nets.items()]
     if NOISE in shapes:
         parts.append(noise_piece("classifier", live.classifier.transform))
     if isinstance(oracle, ImageOracle):
         parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
-    names, decides = _gate_piece(judge, gate, live.options.features == "float16")
+    names, decides = _gate_piece(judge, gate, live.options.features == "float16", places)
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
     return joined([*parts, decides], inputs, names)
 
@@ -151,10 +157,11 @@ def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
 def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], live: GateNets) -> None:
     """Raise unless a graph makes all arrays from images, with as many features as the oracle takes."""
     for name in shapes:
-        if name not in (LOGITS, FEATURES, AUXILIARY, NOISE, OWN_NET):
+        if name not in (LOGITS, FEATURES, NOISE, OWN_NET, *live.beside):
             raise SteepslopeError("no graph makes it from images: export the gate alone (--part gate)", name)
-    for name, net in ((FEATURES, live.classifier), (AUXILIARY, live.auxiliary)):
-        if name in shapes and net is not None:
+    others = {name: one.net for name, one in live.beside.items() if one.places is None}
+    for name, net in {FEATURES: live.classifier, **others}.items():
+        if name in shapes:
             features, _ = net(net.noise(2))
             found, (expected,) = None if features is None else features.shape[1], shapes[name]
             if found != expected:
@@ -181,15 +188,17 @@ def _typed(value: Any) -> str:
     return f"{value.name} {onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)} ({sizes})"
 
 
-def exported_from(gate: str | None, oracle: str | None, part: Part, nets: NetSpecs) -> Exported:
-    """Return the model of the gate, or of the oracle, in a folder."""
+def exported_from(
+    gate: str | None, oracle: str | None, part: Part, nets: NetSpecs, opinions: Mapping[str, str] | None = None
+) -> Exported:
+    """Return the model of the gate, or of the oracle, in a folder; ``opinions`` are specs of nets by name."""
     if part != "all" or gate is None:
-        for name in ("classifier", "auxiliary"):
-            if getattr(nets, name) is not None:
+        for name, spec in {"classifier": nets.classifier, "auxiliary": nets.auxiliary, "opinion": opinions}.items():
+            if spec:
                 raise SteepslopeError("expected none, since this file holds no nets", name)
     if gate is not None:
         loaded = Gate.load(gate, backbones=nets.backbones)
-        live = loaded.load_nets(nets.classifier, nets.auxiliary) if part == "all" and loaded.source else None
+        live = loaded.load_nets(nets.classifier, nets.auxiliary, opinions) if part == "all" and loaded.source else None
         return export_gate(loaded, part, live, digest_of_gate(gate))
     assert oracle is not None
     judge = Oracle.load(oracle, nets.backbones)

@@ -17,10 +17,12 @@ from steepslope.evidence.values import CANDIDATES, columns_in, opinions_in
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import PREDICTED, class_names
+from steepslope.numerics.log_space import in_classes_of
 from steepslope.numerics.tensors import ExactNumbers, highest_places
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.handover import mixed
 from steepslope.oracle.pooling import Pool
+from steepslope.outputs.arrays import is_opinion
 from steepslope.scores import Score
 from steepslope.scores.score import LOGITS, PREDICTIONS, Rows
 
@@ -39,22 +41,31 @@ class GateGraph(nn.Module):
 
     ``shapes`` are those of a row of each array. Where an input is not finite, the trust logit is NaN, and nothing is
     accepted. Without a gate, the outputs are the trust logit and the hand-over alone. ``halved`` features pass through
-    float16, in which the oracle's fit set had them.
+    float16, in which the oracle's fit set had them. A row of NaN lacks an opinion. ``places`` are of the classes of
+    opinions that come as other nets' logits, by the names of their arrays.
     """
 
-    def __init__(self, judge: ConfidenceSource, gate: Gate | None, halved: bool = False) -> None:
+    def __init__(
+        self,
+        judge: ConfidenceSource,
+        gate: Gate | None,
+        halved: bool = False,
+        places: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
         super().__init__()
-        self.judge, self.gate, self.halved = judge, gate, halved
-        self.shapes = shapes_of(judge)
+        self.judge, self.gate, self.halved, self.places = judge, gate, halved, places or {}
+        self.shapes = {**shapes_of(judge), **{name: (len(some),) for name, some in self.places.items()}}
         self.inputs = [*self.shapes, *([GROUP] if takes_groups(gate) else [])]
         self.outputs: list[str] = []
 
     def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the outputs, (m,) each."""
         rows = dict(given)
-        floats = [array[:, None].flatten(1) for array in given.values() if array.is_floating_point()]
-        finite = [array.isfinite().all(dim=1) for array in floats]
+        needed = [array for name, array in given.items() if array.is_floating_point() and not is_opinion(name)]
+        finite = [array[:, None].flatten(1).isfinite().all(dim=1) for array in needed]
         rows[LOGITS] = rows[LOGITS].double()
+        for name, places in self.places.items():
+            rows[name] = in_classes_of(rows[LOGITS], rows[name].double(), places).float()
         rows[PREDICTIONS] = rows[LOGITS].argmax(dim=1)
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()

@@ -28,7 +28,7 @@ from steepslope.extraction.options import OF_COPIES, ExtractionOptions
 from steepslope.extraction.shards import OUTPUTS, SHARDS, SKIPPING, STOPPED, extraction_key, join, plan, write_shards
 from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUGMENTED, MANIFEST
+from steepslope.outputs.folder import AUGMENTED, MANIFEST, extraction_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -64,15 +64,17 @@ def extract_to_folder(
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
     if options.augment is None:
         to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
-        some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(one[1])}
+        some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(folder, one[1])}
         copies = _copied(some, replace(options, augment=1))
     else:
         copies = _copies(spec, sources, out, options) if options.augment else {}
     return extract(classifier, {**sources, **copies}, options, notice=notice)
 
 
-def _copied_by_default(data: Dataset) -> bool:
-    return data.labels is not None and len(data) <= MOST_COPIED
+def _copied_by_default(folder: Path, data: Dataset) -> bool:
+    """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
+    asked_for = extraction_of(folder / AUGMENTED).get(AUGMENTED, {}).get("copies", 1) != 1
+    return data.labels is not None and len(data) <= MOST_COPIED and not asked_for
 
 
 def _but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:
@@ -123,13 +125,14 @@ def extract(
     options: ExtractionOptions,
     describe: Describe = summary,
     notice: Notice = silent,
+    about: Mapping[str, Any] | None = None,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 
     All that can be checked beforehand is checked before the first is written. ``describe`` puts each into words for
     ``notice``, which is also told of images that could not be read, of a backend that cannot run, and of noise that
     cannot be estimated. Of augmented copies, in a subfolder of their originals', no views or dropout passes are kept;
-    their manifests record how they are made.
+    their manifests record how they are made, and all manifests what else is to be known ``about`` the outputs.
 
     Raises
     ------
@@ -140,7 +143,7 @@ def extract(
     copies = [out for out, (_, data) in sources.items() if isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]]
     folders = sources.keys() - copies  # copies are locked with their originals
     with launched(options, options.backend) as fabric, alone_in(folders, fabric):
-        complete = _extract_all(classifier, sources, options, fabric, notice)
+        complete = _extract_all(classifier, sources, options, fabric, notice, about or {})
         outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:
             for out in complete:
@@ -149,7 +152,12 @@ def extract(
 
 
 def _extract_all(
-    classifier: Classifier, sources: Sources, options: ExtractionOptions, fabric: Fabric, notice: Notice
+    classifier: Classifier,
+    sources: Sources,
+    options: ExtractionOptions,
+    fabric: Fabric,
+    notice: Notice,
+    about: Mapping[str, Any],
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
     with together(fabric):
@@ -162,7 +170,7 @@ def _extract_all(
         options_of, keys = {}, {}
         for out, (source, data) in sources.items():
             options_of[out] = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
-            keys[out] = extraction_key(run, data, source, options_of[out])
+            keys[out] = {**extraction_key(run, data, source, options_of[out]), **about}
     _require_one_task(fabric, keys)
     with together(fabric):
         kind = SKIPPING if options.on_error == "skip" else OUTPUTS

@@ -202,8 +202,9 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
         for word in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(word, str) and is_hub(word):
                 decisive[f"commit of {word}"] = commit_of(word)
-            elif isinstance(word, str) and _is_there(word):
-                decisive[f"content of {word}"] = fingerprint(Path(word))
+            for path in (word, word.partition("=")[2]) if isinstance(word, str) else ():  # also of NAME=FILE
+                if not is_hub(path) and _is_there(path):
+                    decisive[f"content of {path}"] = fingerprint(Path(path))
     made: dict[str, Any] = _without_secrets(as_json(decisive))
     return made
 

@@ -115,7 +115,8 @@ def digest_of(content: object) -> str:
 
 
 READ = ("manifest.json", "oracle.json", "gate.json", "metrics.json", "*.npy", "*.parquet", "*.safetensors")
-INSIDE = ("", "auxiliary", "foreign", "augmented")  # where in a folder these files are read
+INSIDE = ("", "auxiliary", "foreign", "augmented", "augmented/auxiliary", "opinions/*", "augmented/opinions/*")
+# where in a folder these files are read
 
 
 def fingerprint(path: Path, contents: bool = True) -> str:
@@ -135,7 +136,7 @@ def fingerprint(path: Path, contents: bool = True) -> str:
         If there is no such file, or it cannot be read.
     """
     if path.is_dir():
-        files = sorted({file for folder in INSIDE for kind in READ for file in (path / folder).glob(kind)})
+        files = sorted({file for folder in INSIDE for kind in READ for file in path.glob(str(Path(folder, kind)))})
         return digest_of([[str(file.relative_to(path)), fingerprint(file, contents)] for file in files])
     try:
         if not contents:

@@ -16,7 +16,9 @@ from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUXILIARY, extraction_of
+from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
+from steepslope.outputs.opinions import PLACES
 from steepslope.scores import SCORES, Score
 
 Floats = NDArray[np.float64]
@@ -77,6 +79,11 @@ class ConfidenceSource:
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold."""
         return tuple(dict.fromkeys(["logits", *self.model.arrays]))
+
+    @property
+    def opinions(self) -> tuple[str, ...]:
+        """The names of the other classifiers, or people, whose opinions it counts."""
+        return tuple(name.partition("_")[2] for name in self.arrays if is_opinion(name))
 
     def seeing(self, images: Dataset) -> ConfidenceSource:
         """Return the same source with its images, where it is an oracle on images."""
@@ -140,11 +147,15 @@ class ConfidenceSource:
 
 @dataclass(frozen=True)
 class NetRecord:
-    """A net's spec, the digest that tells it from others, and the transform of its input as JSON holds it."""
+    """A net's spec, the digest that tells it from others, and the transform of its input as JSON holds it.
+
+    ``places`` are those of its classes among the classifier's, where the net is another classifier with an opinion.
+    """
 
     spec: str
     digest: str
     transform: Mapping[str, Any]
+    places: tuple[int, ...] | None = None
 
     @classmethod
     def from_json(cls, recorded: Mapping[str, Any], path: Path) -> NetRecord | None:
@@ -153,7 +164,9 @@ class NetRecord:
             return None
         name = "classifier" if "classifier" in recorded else "spec"
         spec, digest = (str(field(recorded, one, str, path)) for one in (name, "digest"))
-        return cls(spec, digest, field(recorded, "transform", dict, path))
+        places = recorded.get(PLACES)
+        transform = field(recorded, "transform", dict, path)
+        return cls(spec, digest, transform, None if places is None else tuple(map(int, places)))
 
     def other(self, digest: str, place: str) -> SteepslopeError:
         """Return the error of another net than this, with the digest that was found."""
@@ -168,7 +181,8 @@ class NetRecord:
 class Origin:
     """The nets of calibration outputs, and how these were extracted; None, or nothing, where it is not recorded.
 
-    ``views`` and ``passes`` are those of the evidence of these names.
+    ``opinions`` are the nets of other classifiers, by name; ``views`` and ``passes`` are those of the evidence of these
+    names.
     """
 
     classifier: NetRecord | None = None
@@ -177,14 +191,20 @@ class Origin:
     passes: int | None = None
     precision: str = "32"
     features: str | None = None
+    opinions: Mapping[str, NetRecord] = member(default_factory=dict)
 
     @classmethod
-    def from_folder(cls, folder: Path) -> Origin:
-        """Return what the manifests of a folder of outputs record; nothing of files."""
+    def from_folder(cls, folder: Path, opinions: Mapping[str, Mapping[str, Any]] | None = None) -> Origin:
+        """Return what the manifests of a folder of outputs record; nothing of files.
+
+        ``opinions`` is what is known of the nets of the opinions on its rows, as ``Table.nets`` has it, where these are
+        not all in the folder.
+        """
         made = extraction_of(folder)
         passes = None if made.get("passes") is None else int(made["passes"][0])
         nets = {"classifier": made, "auxiliary": extraction_of(folder / AUXILIARY)}
-        return cls.from_json({**made, **nets, "passes": passes}, folder)
+        others = opinions_in(folder) if opinions is None else opinions
+        return cls.from_json({**made, **nets, "passes": passes, "opinions": others}, folder)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> Origin:
@@ -194,12 +214,21 @@ class Origin:
         views = content.get("views")
         named = None if views is None else tuple(map(str, views))
         precision, features = str(content.get("precision", "32")), content.get("features")
-        return cls(classifier, auxiliary, named, content.get("passes"), precision, features)
+        others = {name: NetRecord.from_json(one, path) for name, one in (content.get("opinions") or {}).items()}
+        opinions = {name: one for name, one in others.items() if one is not None}
+        return cls(classifier, auxiliary, named, content.get("passes"), precision, features, opinions)
 
     def require_classifier(self, digest: str | None) -> None:
         """Raise if outputs are known to be another classifier's."""
         if self.classifier is not None and digest not in (None, self.classifier.digest):
             raise self.classifier.other(str(digest), "outputs")
+
+    def require_opinions(self, nets: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise if opinions are known to be those of other nets."""
+        for name, record in self.opinions.items():
+            digest = nets.get(name, {}).get("digest", record.digest)
+            if digest != record.digest:
+                raise record.other(str(digest), f"opinion {name}")
 
 
 UNKNOWN = Origin()

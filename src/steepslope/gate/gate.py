@@ -210,6 +210,7 @@ class Gate(Promises):
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         origin.require_classifier(outputs.classifier)
+        nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
         aims = Aims(
             max_risk=max_risk,  # type: ignore[arg-type]
             delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
@@ -218,13 +219,14 @@ class Gate(Promises):
         confidence = source.confidence(outputs)
         names = np.array(outputs.label_names)
         truths, predicted = names[outputs.require_labels()], names[outputs.predictions]
-        rows = confidence, outputs.is_correct, outputs.is_unknown
-        gate = cls._calibrated(*rows, aims, thresholds, groups, truths, source.of_log_odds, seed)
+        truth = outputs.is_correct, outputs.is_unknown
+        gate = cls._calibrated(confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, seed)
         assert gate.calibration_rows is not None
         caution = neglected_class(predicted, truths, gate.calibration_rows.accepted, aims.max_class_risk)
         rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
         named = by if by is not None or groups is None else "group"
-        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=origin)
+        known = replace(origin, opinions=nets)
+        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=known)
         return replace(gate, calibration_rows=rows, caution=caution)
 
     def decide(
@@ -294,7 +296,7 @@ class Gate(Promises):
             One image or several: PIL images, arrays (H, W) or (H, W, C), or an array of several (m, H, W) or
             (m, H, W, C), of uint8, uint16 or floats in [0, 1], which are resized and normalised as the gate's
             classifier needs it. Tensors (C, H, W) or (m, C, H, W) are taken as they are, as the classifier takes them;
-            a gate with a second backbone, or an oracle on images, cannot use these.
+            a gate with another net beside the classifier, or an oracle on images, cannot use these.
         groups, top, explain
             As in :meth:`decide`.
 
@@ -314,7 +316,12 @@ class Gate(Promises):
 
     @classmethod
     def load(
-        cls, folder: str | Path, classifier: Given = None, auxiliary: Given = None, backbones: Collection[str] = ()
+        cls,
+        folder: str | Path,
+        classifier: Given = None,
+        auxiliary: Given = None,
+        backbones: Collection[str] = (),
+        opinions: Mapping[str, Given] | None = None,
     ) -> Self:
         """Read what :meth:`save` wrote; an error names the file and the field.
 
@@ -322,22 +329,28 @@ class Gate(Promises):
         ``hub:user/name`` or ``hub:user/name@revision``.
 
         The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
-        :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So is the ``auxiliary``
-        backbone. Either has to have the recorded digest. Code of one's own, ``module:…``, is never run because a file
-        names it: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
+        :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So are the ``auxiliary``
+        backbone, and the nets of ``opinions``, by name. Each has to have the recorded digest. Code of one's own,
+        ``module:…``, is never run because a file names it: it has to be given, or to be one of the ``backbones`` where
+        it is an oracle's on images.
         """
         gate = cls(**read_gate(folder, backbones))
-        return gate if classifier is None and auxiliary is None else gate.on(classifier, auxiliary)
+        named = classifier is not None or auxiliary is not None or bool(opinions)
+        return gate.on(classifier, auxiliary, opinions) if named else gate
 
-    def on(self, classifier: Given = None, auxiliary: Given = None) -> Self:
+    def on(
+        self, classifier: Given = None, auxiliary: Given = None, opinions: Mapping[str, Given] | None = None
+    ) -> Self:
         """Return the same gate with its nets loaded, as :meth:`load` does it."""
-        return replace(self, nets=self.load_nets(classifier, auxiliary))
+        return replace(self, nets=self.load_nets(classifier, auxiliary, opinions))
 
-    def load_nets(self, classifier: Given = None, auxiliary: Given = None) -> GateNets:
-        """Return its classifier, and its auxiliary backbone where it needs one, as :meth:`load` loads them."""
+    def load_nets(
+        self, classifier: Given = None, auxiliary: Given = None, opinions: Mapping[str, Given] | None = None
+    ) -> GateNets:
+        """Return its classifier, and the nets that it needs beside it, as :meth:`load` loads them."""
         from steepslope.gate.nets import GateNets  # with timm, which what decides on outputs can do without
 
-        return GateNets.load(self.origin, self.require_source().arrays, self.classes, classifier, auxiliary)
+        return GateNets.load(self.origin, self.require_source().arrays, self.classes, classifier, auxiliary, opinions)
 
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""

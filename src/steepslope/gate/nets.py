@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.images import ALL, Picture
 from steepslope.data.transforms import Transform, decoded, unreadable
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, located
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import EVIDENCE_ARRAYS, NONE, ExtractionOptions
@@ -26,12 +26,15 @@ from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import OPINION, is_opinion
 from steepslope.outputs.folder import AUXILIARY
+from steepslope.outputs.opinions import Opinion, aligned, places_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 BATCH = 64
+FEATURES = "features"
 COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
 Given = str | Classifier | nn.Module | None  # a spec, a classifier, a net from images to logits, or what is recorded
 
@@ -148,11 +151,33 @@ def _require_brightness(array: NDArray[Any]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class NetBeside:
+    """Another net that sees the images: a second backbone, whose features count, or a classifier with an opinion.
+
+    ``places`` are those of its classes among the classifier's; None for a backbone.
+    """
+
+    net: Classifier
+    places: tuple[int, ...] | None = None
+
+    def options(self, precision: Literal["32", "bf16", "fp16"]) -> ExtractionOptions:
+        """Return what is kept of an image."""
+        kept = (FEATURES if self.places is None else NONE,)
+        return ExtractionOptions(evidence=kept, precision=precision, batch_size=BATCH)
+
+    def array(self, own: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return its array in outputs, beside the classifier's own logits, of what the net gives."""
+        if self.places is None:
+            return arrays[FEATURES]
+        return aligned(own, arrays["logits"], np.arange(len(own)), self.places)
+
+
+@dataclass(frozen=True, eq=False)
 class GateNets:
-    """The classifier and, where the gate needs one, the auxiliary backbone, with what is kept of each image."""
+    """The classifier and the nets ``beside`` it, by the names of their arrays, with what is kept of each image."""
 
     classifier: Classifier
-    auxiliary: Classifier | None
+    beside: Mapping[str, NetBeside]
     options: ExtractionOptions
     classes: tuple[str, ...] | None = None
 
@@ -164,6 +189,7 @@ class GateNets:
         classes: tuple[str, ...] | None = None,
         classifier: Given = None,
         auxiliary: Given = None,
+        opinions: Mapping[str, Given] | None = None,
     ) -> GateNets:
         """Load the nets of an origin, or take those that are given, which have to be the recorded ones.
 
@@ -175,16 +201,15 @@ class GateNets:
         }  # fmt: skip
         known = {name: value for name, value in recorded.items() if value is not None}
         options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
+        others = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
+        _require_nets(origin, arrays, others)
         net = load_net(origin.classifier, classifier, "classifier")
-        second = load_net(origin.auxiliary, auxiliary, AUXILIARY) if AUXILIARY in arrays else None
-        if second is None and auxiliary is not None:
+        beside = {name: _opinion(name, origin, others.get(name), net, classes) for name in arrays if is_opinion(name)}
+        if AUXILIARY in arrays:
+            beside[AUXILIARY] = NetBeside(load_net(origin.auxiliary, auxiliary, AUXILIARY))
+        elif auxiliary is not None:
             raise SteepslopeError("expected none, since this gate needs no second backbone", AUXILIARY)
-        return cls(net, second, options, classes)
-
-    @property
-    def of_auxiliary(self) -> ExtractionOptions:
-        """What is kept of an image by the auxiliary backbone."""
-        return ExtractionOptions(evidence=("features",), precision=self.options.precision, batch_size=BATCH)
+        return cls(net, beside, options, classes)
 
     def in_memory(self, images: Any) -> Pictures | Tensor:
         """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set."""
@@ -208,8 +233,9 @@ class GateNets:
                 _run(Engine.on(self.classifier, self.options, fabric), len(batch), lambda rows: batch[rows].float())
             )
         arrays = _run_on_pictures(self.classifier, self.options, fabric, images)
-        if self.auxiliary is not None:
-            arrays[AUXILIARY] = _run_on_pictures(self.auxiliary, self.of_auxiliary, fabric, images)["features"]
+        for name, one in self.beside.items():
+            found = _run_on_pictures(one.net, one.options(self.options.precision), fabric, images)
+            arrays[name] = one.array(arrays["logits"], found)
         return self.as_outputs({**arrays, "ids": images.ids})
 
     def _normalised(self, images: Tensor) -> Tensor:
@@ -220,7 +246,7 @@ class GateNets:
         if tuple(batch.shape[1:]) != expected or len(batch) == 0:
             shape = f"(m, {', '.join(map(str, expected))}), as the classifier takes them"
             raise SteepslopeError(f"expected tensors {shape}, found {tuple(images.shape)}", "images")
-        if self.auxiliary is not None:
+        if self.beside:
             raise SteepslopeError("expected PIL images or arrays, which both nets can see, found a tensor", "images")
         if not images.is_floating_point():
             normalised = "expected floats, normalised as the classifier takes them"
@@ -230,6 +256,37 @@ class GateNets:
     def as_outputs(self, arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
         """Return arrays by name as outputs of this classifier."""
         return ClassifierOutputs.of(arrays, self.classes).of_classifier(self.classifier.digest)
+
+
+def _told(array: str) -> str:
+    """Return how an opinion is named in errors: ``opinion_big`` is the opinion big."""
+    return f"opinion {array.partition('_')[2]}"
+
+
+def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
+    """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
+    needed = [name for name in arrays if is_opinion(name)]
+    for array in given:
+        if array not in needed:
+            counted = ", ".join(name.partition("_")[2] for name in needed) or "none"
+            raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _told(array))
+    for array in needed:
+        name = array.partition("_")[2]
+        recorded = array.startswith(OPINION) and name in origin.opinions
+        if not recorded and not isinstance(given.get(array), Classifier):
+            remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
+            raise SteepslopeError(f"no net of it is recorded, so images cannot be judged: {remedy}", _told(array))
+
+
+def _opinion(array: str, origin: Origin, given: Given, own: Classifier, classes: tuple[str, ...] | None) -> NetBeside:
+    """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
+    record = origin.opinions.get(array.partition("_")[2])
+    net = load_net(record, given, _told(array))
+    if record is not None and record.places is not None:
+        return NetBeside(net, record.places)
+    mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (own, net))
+    with located(_told(array)):
+        return NetBeside(net, places_of(Opinion(mine, classes=classes), Opinion(theirs, classes=net.names)))
 
 
 def _run_on_pictures(

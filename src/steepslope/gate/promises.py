@@ -155,6 +155,8 @@ class Promises:
             lines.append(f"All {count} promises hold together with a confidence of {1 - self.aims.delta:g}.")
         if self.caution:
             lines.append(f"Caution: {self.caution}.")
+        if self.source is not None and self.source.opinions:
+            lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
         return "\n".join([*lines, ASSUMPTIONS])
 
 

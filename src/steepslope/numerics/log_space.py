@@ -1,5 +1,7 @@
 """Functions of a softmax that stay exact where probabilities round to 0 or 1: float64 logits in, logarithms out."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -50,3 +52,31 @@ def log_odds_of(logits: Tensor, classes: Tensor) -> Tensor:
 def top_log_odds(logits: Tensor) -> Tensor:
     """Return ln(p / (1 − p)) for the largest softmax probability p of each row, (m, K) -> (m,)."""
     return log_odds_of(logits, logits.argmax(dim=1))
+
+
+def in_classes_of(own: Tensor, other: Tensor, places: Sequence[int]) -> Tensor:
+    """Return another classifier's log-probabilities of the own classes, (m, K) and (m, K') -> (m, K).
+
+    ``places`` (K',) are those of the other's classes among the own ones; −1 of one that these lack. A class that the
+    other does not know has the probability that the classifier gives it, and the known ones share the rest as the other
+    has it (Jeffrey's rule); probabilities of classes that share a place are added.
+
+    >>> own, other = torch.tensor([[[0.2, 0.3, 0.5]], [[0.1, 0.3, 0.6]]], dtype=torch.float64).log()
+    >>> in_classes_of(own, other, [2, 0, 0]).exp().round(decimals=2).tolist()
+    [[0.63, 0.3, 0.07]]
+    """
+    count = own.shape[1]
+    if tuple(places) == tuple(range(count)):
+        return other.log_softmax(dim=1)
+    members: dict[int, list[int]] = {place: [] for place in sorted({*places} - {-1})}
+    for column, place in enumerate(places):
+        members.get(place, []).append(column)
+    most = max(map(len, members.values()))
+    columns = torch.tensor([[*some, *[len(places)] * (most - len(some))] for some in members.values()])
+    padded = torch.cat([other, torch.full_like(other[:, :1], -torch.inf)], dim=1)  # of probability 0
+    shares = padded.index_select(1, columns.flatten()).reshape(-1, len(members), most).logsumexp(dim=2)
+    beliefs, known = own.log_softmax(dim=1), torch.tensor([*members])
+    rest = beliefs.index_select(1, known).logsumexp(dim=1, keepdim=True)
+    number = {place: number for number, place in enumerate(members)}
+    filled = (rest + shares.log_softmax(dim=1)).index_select(1, torch.tensor([number.get(k, 0) for k in range(count)]))
+    return torch.where(torch.tensor([k in members for k in range(count)]), filled, beliefs)

@@ -40,13 +40,14 @@ class FusedOracle(ConfigurableOracle):
     logarithmic opinion pool weighs each by one number >= 0, learnt from the labels of the fit set and shrunk to the
     classifier's own opinion where errors are few. The log-odds of the prediction in the pool are the trust.
 
-    All is learnt from rows as they are and from augmented copies of them (``extract --augment``, or else made of the
-    features), so that it holds for images that look different. Where an auxiliary backbone finds an image unlike all
-    that it knows, most of the log-odds come from what needs no such backbone.
+    All is learnt from rows as they are and from augmented copies of them (which ``extract`` makes, or which are made of
+    the features), so that it holds for images that look different. Where an auxiliary backbone finds an image unlike
+    all that it knows, most of the log-odds come from what needs no such backbone.
 
-    Five-fold cross-validation on the fit set chooses by AURC between the pool and MCP, and how much is shrunk; no row's
-    own label has a say in what is thought of it. The log-odds are calibrated on the same folds, and the loss sets at
-    which probability of being correct the trust logit is 0; it does not change the ranking.
+    Five-fold cross-validation on the fit set chooses by AURC between MCP, the classifier at a temperature and the pool,
+    and how much is shrunk; no row's own label has a say in what is thought of it. The log-odds are calibrated on the
+    same folds, and the loss sets at which probability of being correct the trust logit is 0; it does not change the
+    ranking.
 
     Parameters
     ----------
@@ -60,9 +61,9 @@ class FusedOracle(ConfigurableOracle):
     beta
         How much the class-balanced loss weighs the rarer class, in [0, 1).
     budget
-        What a prediction may cost: ``free``, no forward pass beside the classifier's; ``auxiliary``, a second backbone
-        as well; ``all``, everything that the outputs hold; ``auto``, the cheapest of these that is as good as the best
-        on the fit set.
+        What a prediction may cost: ``free``, no forward pass beside the classifier's; ``opinions``, those of other
+        classifiers; ``auxiliary``, a second backbone as well; ``all``, everything that the outputs hold; ``auto``, the
+        cheapest of these that is as good as the best on the fit set.
     errors
         ``holdout``: beside the other folds of the fit set, the classifier's training outputs are references, where they
         are given; ``crossfit``: the other folds alone, so there must be none.

@@ -212,6 +212,9 @@ def _wanted(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> l
     if budget == AUXILIARY and AUXILIARY not in wanted:
         reasons = left_out.get("joint_opinion", "none")
         raise SteepslopeError(f"expected features of an auxiliary backbone (extract --auxiliary): {reasons}", "budget")
+    if budget == OPINIONS and OPINIONS not in wanted:
+        found = "found none: give some (with_opinion, --opinion NAME=FILE)"
+        raise SteepslopeError(f"expected opinions of other classifiers, {found}", "budget")
     return [level for level in wanted if order.index(level) <= order.index(budget)]
 
 

@@ -9,7 +9,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.evidence.folds import ERRORS, Errors
 
 AUTO = "auto"
-Budget = Literal["auto", "free", "auxiliary", "all"]
+Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]
 FUSED_CHECKS: dict[str, Check] = {
     "errors": choice("holdout", "crossfit"), "seed": SEED, "budget": choice(*get_args(Budget)),
 }  # fmt: skip
@@ -59,8 +59,9 @@ class FusedSettings(LossOptions):
     Parameters
     ----------
     budget
-        What a prediction may cost: free, no forward pass beside the classifier's; auxiliary, a second backbone as well;
-        all, everything that the outputs hold; auto, the cheapest of these that is as good as the best on the fit set.
+        What a prediction may cost: free, no forward pass beside the classifier's; opinions, those of other classifiers;
+        auxiliary, a second backbone as well; all, everything that the outputs hold; auto, the cheapest of these that is
+        as good as the best on the fit set.
     errors
         holdout: beside the other folds of the fit set, the classifier's training outputs are references, where they
         are given; crossfit: the other folds alone, so there must be none.

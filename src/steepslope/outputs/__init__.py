@@ -6,7 +6,8 @@ groups and clusters. ``table``: a file or folder of predictions, opened once, wh
 columns of other people's files are named (``ReadingOptions``). ``columns``: from these options to what each holds.
 ``table_files``: CSV and Parquet files. ``folder``: folders with their manifest, and whether two come from one
 classifier. ``labels``: labels by name, and columns of text. ``probabilities``: those in place of logits.
-``opinions``: those of other classifiers. ``row_hashes``: rows are known again.
+``opinions``: what others think of the same rows, brought to the rows and classes of outputs; ``opinion_files``: read
+from files. ``row_hashes``: rows are known again.
 """
 
 import lazy_loader

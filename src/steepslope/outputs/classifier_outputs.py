@@ -28,7 +28,7 @@ from steepslope.outputs.arrays import (
     require_one_order,
 )
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded, require_known_labels
-from steepslope.outputs.opinions import Classes, no_opinion, of_opinion, opinion_arrays
+from steepslope.outputs.opinions import Classes, Opinion, no_opinion, of_opinion, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
 from steepslope.outputs.table import Table, naming, read_table, write
@@ -228,7 +228,8 @@ class ClassifierOutputs:
         """Return an array; raise if these outputs have none."""
         array: NDArray[Any] | None = getattr(self, name, None)
         if array is None:
-            raise SteepslopeError(f"the outputs hold no {name}: give outputs that do, or choose what needs none")
+            given = f" (--opinion {name.partition('_')[2]}=FILE)" if is_opinion(name) else ""
+            raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{given}, or choose what needs none")
         return array
 
     def require_features(self) -> NDArray[Any]:
@@ -267,8 +268,7 @@ class ClassifierOutputs:
 
     def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
-        some = self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
-        return some.of_classifier(self.classifier)
+        return self.changed(**{name: array[rows] for name, array in self.arrays.items()})
 
     def of_known_classes(self) -> ClassifierOutputs:
         """Return the rows whose label is a class: all, where none is unknown or the labels are not known.
@@ -343,7 +343,7 @@ class ClassifierOutputs:
         (('forest', 'people'), [1, -1])
         """
         kept = {array: values for array, values in self.arrays.items() if not of_opinion(array, name)}
-        added = opinion_arrays(self, name, opinion, classes)
+        added = opinion_arrays(Opinion.of(self), name, Opinion.of(opinion), classes)
         return self.of({**kept, **added}, self.classes).of_classifier(self.classifier)
 
     def lacking_opinions_of(self, other: ClassifierOutputs) -> ClassifierOutputs:

@@ -2,7 +2,8 @@
 
 ``logits.npy``, ``labels.npy``, further arrays by their names, ``ids.parquet``, and ``manifest.json``, whose presence
 means complete, with the shapes, the names of the classes, and what an extraction knows of the classifier. The features
-of an auxiliary backbone, and the outputs of augmented copies of the images, may lie in a subfolder of their own.
+of an auxiliary backbone, the logits of other classifiers, ``opinions/NAME``, and the outputs of augmented copies of the
+images, may lie in a subfolder of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,14 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import field, read_json, staged_folder, write_json
-from steepslope.outputs.arrays import CLASSES, OF_COPIES, STRINGS, Arrays, array_of, in_order
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, OPINION, STRINGS, Arrays, array_of, in_order
+from steepslope.outputs.opinions import PLACES, aligned, rows_of
 
 MANIFEST = "manifest.json"
 VERSION = 1
 IDS = "ids.parquet"
 AUXILIARY = "auxiliary"  # the subfolder with another backbone's outputs of the same images
+OPINIONS = "opinions"  # the subfolder with a folder NAME of another classifier's outputs for each opinion
 AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of the images
 
 
@@ -65,6 +68,7 @@ def read(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
         if ids_of_folder(auxiliary) != ids_of_folder(folder):
             raise SteepslopeError(f"expected the images of {folder}, in the same order, found others", auxiliary)
         arrays[AUXILIARY] = read(auxiliary)[0]["features"]
+    arrays |= _of_others(folder, arrays["logits"])
     if (folder / AUGMENTED / MANIFEST).exists():
         arrays |= _of_copies(folder / AUGMENTED, folder)
     classes = tuple(map(str, field(manifest, CLASSES, list, path))) if CLASSES in manifest else None
@@ -82,6 +86,25 @@ def _mapped(folder: Path, name: str, described: dict[str, Any], manifest: Path) 
     if array.shape != expected:
         raise SteepslopeError(f"expected shape {expected}, as in {MANIFEST}, found {array.shape}", path)
     return array
+
+
+def opinions_in(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what extractions recorded of the other classifiers whose logits a folder holds, by their names."""
+    manifests = sorted(folder.glob(f"{OPINIONS}/*/{MANIFEST}"))
+    return {path.parent.name: extraction_of(path.parent) for path in manifests}
+
+
+def _of_others(folder: Path, own: NDArray[Any]) -> Arrays:
+    """Return the opinions of the other classifiers whose logits lie in subfolders, by the names of their arrays."""
+    made = opinions_in(folder)
+    ids, found = ids_of_folder(folder) if made else [], {}
+    for name, record in made.items():
+        subfolder = folder / OPINIONS / name
+        with located(subfolder):
+            rows = rows_of(ids, ids_of_folder(subfolder))
+            places = field(record, PLACES, list, subfolder / MANIFEST)
+            found[f"{OPINION}{name}"] = aligned(own, read(subfolder)[0]["logits"], rows, places)
+    return found
 
 
 def _of_copies(subfolder: Path, folder: Path) -> Arrays:
@@ -119,6 +142,12 @@ def extraction_of(folder: Path) -> dict[str, Any]:
     if not (folder / MANIFEST).exists():
         return {}
     return dict(read_json(folder / MANIFEST, "classifier outputs").get("extraction") or {})
+
+
+def recipe_of(folder: Path) -> dict[str, Any] | None:
+    """Return how the augmented copies of a folder were made, as its extraction recorded it; None where it did not."""
+    recipe: dict[str, Any] | None = extraction_of(folder / AUGMENTED).get(AUGMENTED)
+    return recipe
 
 
 def require_one_classifier(*paths: str | Path | None) -> None:

@@ -5,15 +5,14 @@ It is kept as an array of its own, ``opinion_NAME``, log-probabilities of the cl
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax, logsumexp
+from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, located, unknown_name
+from steepslope.errors import SteepslopeError, located, require_known, unknown_name
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.arrays import (
     OF_COPIES,
@@ -27,22 +26,14 @@ from steepslope.outputs.arrays import (
     whole_numbers,
 )
 from steepslope.outputs.labels import class_values
+from steepslope.outputs.options import require_name
 from steepslope.outputs.probabilities import TOLERANCE, logits_of
 
-if TYPE_CHECKING:
-    from steepslope.outputs.classifier_outputs import ClassifierOutputs
-
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
+PLACES = "places"  # so an extraction records the places of another's classes
+BLOCK_ENTRIES = 2**20  # rows times classes, in float64
 LACKING = -1  # the vote of a row that has none, and the place of a class that this classifier lacks
-NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Integers = NDArray[np.int64]
-
-
-def require_name(name: str) -> str:
-    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
-    if not NAMES.fullmatch(name):
-        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
-    return name
 
 
 def of_opinion(array: str, name: str) -> bool:
@@ -55,6 +46,11 @@ def of_opinion(array: str, name: str) -> bool:
     return is_opinion(plain) and plain.partition("_")[2] == name
 
 
+def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows have the opinion that an array of this name holds, (n,)."""
+    return np.asarray(values >= 0 if array.startswith(VOTE) else ~np.isnan(values).any(axis=1))
+
+
 def no_opinion(array: str, logits: NDArray[Any]) -> NDArray[Any]:
     """Return the array of an opinion that all rows lack, by its name."""
     if array.startswith(VOTE):
@@ -62,37 +58,72 @@ def no_opinion(array: str, logits: NDArray[Any]) -> NDArray[Any]:
     return np.full(logits.shape, np.nan, dtype=np.float32)
 
 
-def opinion_arrays(outputs: ClassifierOutputs, name: str, opinion: Any, classes: Classes = None) -> Arrays:
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What somebody thinks of some rows: ``values`` are logits or probabilities (m, K'), or votes (m,).
+
+    ``ids`` (m,) name the rows and ``classes`` the classes, None where they have no names. ``copies`` (m, A, K') are
+    logits of augmented copies of the rows, made by ``recipe``, as far as that is known. ``as_logits``: the values are
+    logits, whatever they look like.
+    """
+
+    values: Any
+    ids: NDArray[Any] | None = None
+    classes: Sequence[Any] | None = None
+    copies: NDArray[Any] | None = None
+    as_logits: bool = False
+    recipe: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, given: Any) -> Opinion:
+        """Return the opinion that outputs are, or an array."""
+        if hasattr(given, "logits"):
+            copies = given.arrays.get(f"{OF_COPIES}logits")
+            return cls(given.logits, given.ids, given.classes, copies, as_logits=True)
+        return cls(_readable(as_array(given, 2)), classes=column_names(given))
+
+
+def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = None) -> Arrays:
     """Return the array, by its name, that an opinion is kept as; of outputs also that of their augmented copies.
 
     See :meth:`steepslope.outputs.ClassifierOutputs.with_opinion`, which raises the same errors.
     """
     require_name(name)
     with located(f"opinion {name}"):
-        if not hasattr(opinion, "logits"):
-            return _of_array(outputs, name, opinion, classes)
-        rows = _rows(outputs.ids, opinion.ids, len(outputs), len(opinion))
-        places = _places(outputs, _names(classes, opinion.classes), opinion.num_classes)
-        found = {f"{OPINION}{name}": _aligned(outputs.logits, opinion.logits, rows, places)}
-        copies, others = (one.arrays.get(f"{OF_COPIES}logits") for one in (outputs, opinion))
-        if copies is not None and others is not None and copies.shape[1] == others.shape[1]:
-            parts = [_aligned(copies[:, k], others[:, k], rows, places) for k in range(copies.shape[1])]
+        if len(other.values) == 0:  # nobody has said anything yet
+            array = f"{VOTE if other.values.ndim == 1 else OPINION}{name}"
+            return {array: no_opinion(array, own.values)}
+        rows = _rows(own.ids, other.ids, len(own.values), len(other.values))
+        other = replace(other, values=_of_two(other.values, own.values.shape[1]))
+        if other.values.ndim == 1:
+            return {f"{VOTE}{name}": _votes(own, other.values, rows, classes)}
+        places = places_of(own, other, classes)
+        logits = other.values if other.as_logits else _log_scale(other.values)
+        found = {f"{OPINION}{name}": aligned(own.values, logits, rows, places)}
+        if own.copies is not None and other.copies is not None:
+            _require_same_copies((own.copies, other.copies), (own.recipe, other.recipe))
+            copies = zip(own.copies.swapaxes(0, 1), other.copies.swapaxes(0, 1), strict=True)
+            parts = [aligned(mine, theirs, rows, places) for mine, theirs in copies]
             found[f"{OF_COPIES}{OPINION}{name}"] = np.stack(parts, axis=1)
         return found
 
 
-def _of_array(outputs: ClassifierOutputs, name: str, opinion: ArrayLike, classes: Classes) -> Arrays:
-    array = _readable(as_array(opinion, 2))
-    if len(array) != len(outputs):
-        raise SteepslopeError(f"expected {len(outputs)} rows like the logits, found {len(array)}")
-    if array.ndim == 1 and _is_probability(array, outputs.num_classes):
-        array = np.column_stack([1 - array, array])
+def _require_same_copies(copies: Sequence[NDArray[Any]], recipes: Sequence[Mapping[str, Any] | None]) -> None:
+    """Raise unless both sides have as many augmented copies, made alike as far as that is known."""
+    counts = [{"copies": one.shape[1]} for one in copies]
+    first, second = counts if None in recipes else [dict(one or {}) for one in recipes]
+    if first != second:
+        mine, theirs = (", ".join(f"{name} {value}" for name, value in one.items()) for one in (first, second))
+        raise SteepslopeError(f"expected augmented copies made alike ({mine}), found others ({theirs})")
+
+
+def _of_two(array: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return probabilities (n,) of class 1 of two as those of both; others as they are, if they can be an opinion."""
     if array.ndim == 1:
-        return {f"{VOTE}{name}": _votes(outputs, array, classes)}
+        return np.column_stack([1 - array, array]) if _is_probability(array, count) else array
     if array.ndim != 2 or array.shape[1] < 2:
         raise SteepslopeError(f"expected shape (n, K) or (n,), found {array.shape}")
-    places = _places(outputs, _names(classes, column_names(opinion)), array.shape[1])
-    return {f"{OPINION}{name}": _aligned(outputs.logits, _log_scale(array), np.arange(len(array)), places)}
+    return array
 
 
 def _readable(array: NDArray[Any]) -> NDArray[Any]:
@@ -123,42 +154,68 @@ def _log_scale(array: NDArray[Any]) -> NDArray[Any]:
 
 def _rows(own: Any, others: Any, n: int, count: int) -> Integers:
     """Return the other's row for each row, (n,), by the ids where both have ids; -1 for a row that it lacks."""
-    if own is None or others is None or (n == count and np.array_equal(own, others)):
-        if n != count:
-            raise SteepslopeError(f"expected {n} rows like the logits, or ids on both sides, found {count}")
-        return np.arange(n)
-    places = {one: place for place, one in enumerate(others.tolist())}
-    if len(places) < count:
+    if own is not None and others is not None:
+        return rows_of(own.tolist(), others.tolist())
+    if n != count:
+        raise SteepslopeError(f"expected {n} rows like the logits, or ids on both sides, found {count}")
+    return np.arange(n)
+
+
+def rows_of(own: Sequence[Any], others: Sequence[Any]) -> Integers:
+    """Return the place of each id among others, (n,); -1 for one that is not there."""
+    places = {one: place for place, one in enumerate(others)}
+    found = np.array([places.get(one, LACKING) for one in own])
+    if len(places) < len(others) and not np.array_equal(own, others):
         raise SteepslopeError("expected each id once, found some twice")
-    found = np.array([places.get(one, LACKING) for one in own.tolist()])
     if (found == LACKING).all():
         raise SteepslopeError(f"expected ids such as {own[0]!r}, found none of them, but {others[0]!r}")
-    return found
+    return found if len(places) == len(others) else np.arange(len(found))
 
 
-def _names(classes: Classes, own: Sequence[Any] | None) -> Classes:
-    """Return the classes that are given, or else the other's own names."""
-    if isinstance(classes, Mapping):
-        return classes if own is None else {name: classes.get(name, classes.get(str(name))) for name in own}
-    return class_values(classes, None) if classes is not None else own
+def _names(classes: Classes, own: Sequence[Any] | None, count: int) -> Classes:
+    """Return the classes that are given, or else the other's own names.
+
+    The names in a mapping are those of the other's classes: where these have none, numbers, or names in their order.
+    """
+    if not isinstance(classes, Mapping):
+        return own if classes is None else class_values(classes, None)
+    given = {str(name): target for name, target in classes.items()}
+    if own is None and not all(map(str.isdecimal, given)):
+        return classes
+    names = [str(name) for name in (range(count) if own is None else own)]
+    for name in given:
+        require_known("class of the other", name, names)
+    return {name: given.get(name) for name in names}
 
 
-def _places(outputs: ClassifierOutputs, classes: Classes, count: int) -> Integers:
-    """Return the place of each of the other's classes among the outputs' own, (count,); -1 for one that these lack."""
-    if classes is None or (outputs.classes is None and not isinstance(classes, Mapping)):
-        if count != outputs.num_classes:
-            expected = f"expected {outputs.num_classes} classes, or the names of classes on both sides"
+def places_of(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
+    """Return the place of each of the other's classes among the own ones, (K',); -1 for one that these lack."""
+    count = other.values.shape[1]
+    return tuple(_places(own, _names(classes, other.classes, count), count).tolist())
+
+
+def _places(own: Opinion, classes: Classes, count: int) -> Integers:
+    """Return the place of each of so many classes, (count,), by their names where both have names."""
+    if classes is None or (own.classes is None and not isinstance(classes, Mapping)):
+        if count != own.values.shape[1]:
+            expected = f"expected {own.values.shape[1]} classes, or the names of classes on both sides"
             raise SteepslopeError(f"{expected}, found {count} classes", "classes")
         return np.arange(count)
     targets = list(classes.values()) if isinstance(classes, Mapping) else list(classes)
     if len(targets) != count:
         raise SteepslopeError(f"expected {count} classes, one a column, found {len(targets)}", "classes")
-    known = {name: place for place, name in enumerate(outputs.class_names)}
+    known = _numbers_of(own)
     strict = isinstance(classes, Mapping)
     places = [_place(known, target, strict) for target in targets]
     if max(places) == LACKING:
         raise unknown_name("class", str(targets[0]), known).within("classes")
     return np.array(places)
+
+
+def _numbers_of(own: Opinion) -> dict[str, int]:
+    """Return the number of each of the own classes by its name; those without names are called by their numbers."""
+    names = own.classes or range(own.values.shape[1])
+    return {str(name): place for place, name in enumerate(names)}
 
 
 def _place(known: Mapping[str, int], target: Any, strict: bool) -> int:
@@ -168,69 +225,63 @@ def _place(known: Mapping[str, int], target: Any, strict: bool) -> int:
     return LACKING if target is None else known.get(str(target), LACKING)
 
 
-def _aligned(own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Integers) -> NDArray[np.float32]:
+def aligned(own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Sequence[int]) -> NDArray[np.float32]:
     """Return the other's log-probabilities of the own classes, float32 (n, K); NaN in rows that lack the opinion.
 
-    A class that the other does not know has the probability that the classifier gives it, and the known ones share the
-    rest as the other has it (Jeffrey's rule); probabilities of classes that share a place are added.
+    ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`places_of`.
     """
+    import torch  # late: most outputs hold no opinion
+
+    from steepslope.numerics.log_space import in_classes_of
+
     found = np.full(own.shape, np.nan, dtype=np.float32)
-    combine = _combined(places, own.shape[1])
-    for part in blocks(len(rows)):
+    for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
         there = np.flatnonzero(rows[part] != LACKING)
-        other = np.asarray(logits[rows[part][there]], dtype=np.float64)
-        found[part.start + there] = combine(np.asarray(own[part], dtype=np.float64)[there], other)
+        both = own[part][there], logits[rows[part][there]]
+        mine, theirs = (torch.from_numpy(np.asarray(array, dtype=np.float64)) for array in both)
+        found[part.start + there] = in_classes_of(mine, theirs, places).numpy()
     if np.isnan(found).any(axis=1).all():
         raise SteepslopeError("expected an opinion in some row, found none")
     return found
 
 
-def _combined(places: Integers, count: int) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
-    """Return the function of own logits (m, K) and the other's (m, K') that brings these to the own classes."""
-    if np.array_equal(places, np.arange(count)):
-        return lambda _, other: np.asarray(log_softmax(other, axis=1))
-    unknown = np.setdiff1d(np.arange(count), places)
-
-    def combine(own: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-        columns = [logsumexp(other[:, places == place], axis=1) for place in range(count) if place not in unknown]
-        shares, beliefs = log_softmax(np.column_stack(columns), axis=1), log_softmax(own, axis=1)
-        known = np.setdiff1d(np.arange(count), unknown)
-        rest = logsumexp(beliefs[:, known], axis=1, keepdims=True)
-        beliefs[:, known] = rest + shares
-        return np.asarray(beliefs)
-
-    return combine
-
-
-def _votes(outputs: ClassifierOutputs, array: NDArray[Any], classes: Classes) -> Integers:
+def _votes(own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
     """Return votes as numbers of the own classes, (n,); K for a class that these lack, -1 where there is none."""
-    count = outputs.num_classes
-    if array.dtype.kind in "OUST":
-        votes = _named_votes(outputs, array, classes)
-    else:
-        lacking = np.isnan(array) if array.dtype.kind == "f" else array == LACKING
-        numbers = whole_numbers("votes", np.where(lacking, LACKING, array))
-        places = np.arange(count) if classes is None else _places(outputs, _names(classes, None), len(classes))
-        bad = np.flatnonzero((numbers < LACKING) | (numbers >= len(places)))
-        if len(bad):
-            found = f"found {numbers[bad[0]]} in row {bad[0]} ({len(bad)} such rows)"
-            raise SteepslopeError(f"expected numbers of classes in 0…{len(places) - 1}, or -1 for none, {found}")
-        places = np.where(places == LACKING, count, places)
-        votes = np.where(numbers == LACKING, LACKING, places[numbers])
+    numbers = _named_votes(own, array, classes) if array.dtype.kind in "OUST" else _numbered_votes(own, array, classes)
+    votes = np.where(rows == LACKING, LACKING, numbers[rows])
     if (votes == LACKING).all():
         raise SteepslopeError("expected an opinion in some row, found none")
     return votes
 
 
-def _named_votes(outputs: ClassifierOutputs, array: NDArray[Any], classes: Classes) -> Integers:
-    """Return votes by the names of classes as numbers; names that no class has are another class, if not all are."""
+def _numbered_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Integers:
+    count = own.values.shape[1]
+    lacking = np.isnan(array) if array.dtype.kind == "f" else array == LACKING
+    numbers = whole_numbers("votes", np.where(lacking, LACKING, array))
+    places = np.arange(count) if classes is None else _places(own, _names(classes, None, len(classes)), len(classes))
+    bad = np.flatnonzero((numbers < LACKING) | (numbers >= len(places)))
+    if len(bad):
+        found = f"found {numbers[bad[0]]} in row {bad[0]} ({len(bad)} such rows)"
+        raise SteepslopeError(f"expected numbers of classes in 0…{len(places) - 1}, or -1 for none, {found}")
+    places = np.where(places == LACKING, count, places)
+    return np.where(numbers == LACKING, LACKING, places[numbers])
+
+
+def _named_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Integers:
+    """Return votes by the names of classes as numbers; names that no class has are another class, if not all are.
+
+    Whole numbers are places, unless classes are called by numbers.
+    """
     mapping = classes if isinstance(classes, Mapping) else {}
-    known = {name: place for place, name in enumerate(outputs.class_names)}
+    known = _numbers_of(own)
+    count = len(known)
+    if not any(map(str.isdecimal, known)):
+        known = {**{str(place): place for place in range(count)}, **known}
     distinct, codes = np.unique([_text(value) for value in array.tolist()], return_inverse=True)
     names = [str(mapping.get(name, name)) for name in distinct.tolist()]
-    places = [LACKING if not name else known.get(name, len(known)) for name in names]
-    if not set(places) & set(range(len(known))):
-        raise unknown_name("class", next((name for name in names if name), ""), known)
+    places = [LACKING if not name else known.get(name, count) for name in names]
+    if not set(places) & set(range(count)):
+        raise unknown_name("class", next((name for name in names if name), ""), _numbers_of(own))
     return np.array(places)[codes]
 
 

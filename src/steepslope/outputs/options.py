@@ -1,6 +1,8 @@
 """How files of outputs that others made are read: options that all commands with such files share."""
 
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError
@@ -10,7 +12,34 @@ SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma
 # Of no use beside a confidence alone.
 OF_CLASSES = ("label_column", "logit_columns", "probabilities", "as_logits", "classes")
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
+OPINION_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 OF_TABLES = ("id_column", "label_column", "logit_columns", "confidence_column", "correct_column", "separator")
+
+
+def require_name(name: str) -> str:
+    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
+    if not OPINION_NAMES.fullmatch(name):
+        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
+    return name
+
+
+def by_name(option: str, words: Sequence[str], names: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what is given as NAME=VALUE by its name, each once; raise for a name that is none of the ``names``.
+
+    >>> by_name("opinion", ["big=timm:resnet50", "people=votes.csv"])
+    {'big': 'timm:resnet50', 'people': 'votes.csv'}
+    """
+    found: dict[str, str] = {}
+    place = option.replace("_", "-")
+    for word in words:
+        name, _, value = word.partition("=")
+        if not value or name in found:
+            expected = "expected each name once" if value else "expected NAME=VALUE"
+            raise SteepslopeError(f"{expected}, found {word!r}", place)
+        if names is not None and name not in names:
+            raise SteepslopeError(f"expected --opinion {name}=… with it, found none", place)
+        found[require_name(name)] = value
+    return found
 
 
 @dataclass(frozen=True)
@@ -42,6 +71,14 @@ class ReadingOptions:
     classes
         Text file with the name of one class a line, in the order of the labels, for files whose columns do not name the
         classes.
+    opinion
+        Opinion of another classifier, or of people, on the same inputs, NAME=FILE: outputs (a folder, .npz, .csv or
+        .parquet file) with logits or probabilities, or a .csv or .parquet file with one column of bare classes. Rows go
+        by ids where both sides have ids, else by their places; a row may lack it. Several can be given. With images
+        (predict --data), NAME=SPEC says where the opinion's net lies, or that it is code of your own.
+    opinion_classes
+        What the classes of an opinion are called here, NAME=FILE: lines other=this, or a .csv file of two columns; by
+        default, classes go by their names where both sides have names.
     """
 
     label_column: str | None = None
@@ -53,8 +90,11 @@ class ReadingOptions:
     id_column: str | None = None
     separator: str = ","
     classes: str | None = None
+    opinion: tuple[str, ...] = ()
+    opinion_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        by_name("opinion_classes", self.opinion_classes, by_name("opinion", self.opinion))
         if len(self.delimiter) != 1:
             raise SteepslopeError(f"expected one character, or tab, found {self.separator!r}", "separator")
         if self.logit_columns is not None and self.confidence_column is not None:
@@ -66,6 +106,11 @@ class ReadingOptions:
     def delimiter(self) -> str:
         """The character between columns."""
         return SEPARATORS.get(self.separator, self.separator)
+
+    @property
+    def without_opinions(self) -> "ReadingOptions":
+        """The same for other rows, such as a reference, to which the opinions do not belong."""
+        return replace(self, opinion=(), opinion_classes=())
 
     def changed(self, names: tuple[str, ...]) -> list[str]:
         """Return those of the options that are not left alone, as they are spelt on the command line."""

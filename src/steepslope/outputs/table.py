@@ -18,13 +18,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
-from steepslope.files.folders import staged_folder
+from steepslope.files.folders import fingerprint, staged_folder
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
-from steepslope.outputs.arrays import CLASSES, Arrays, array_of, in_order
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, array_of, in_order
 from steepslope.outputs.columns import CONFIDENCE, CORRECT, Layout, found_columns, layout_of, require_once
 from steepslope.outputs.labels import Texts, coded, labels_of, listed, read_classes, truths
-from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
+from steepslope.outputs.opinion_files import opinions_on
+from steepslope.outputs.opinions import Opinion, of_opinion
+from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions, by_name
 from steepslope.outputs.probabilities import NAME as PROBABILITIES, logits_of, require_no_probabilities
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, batches_as_they_are, column_names, numbers_in
 
@@ -50,15 +52,13 @@ class Table:
     texts
         Further columns that were asked for, by name, as text.
     columns
-        The names of all columns of a .csv or .parquet file.
-    source
-        The columns that became ids, labels and confidences, by these names.
+        The names of all columns of a .csv or .parquet file; ``source``: those that became ids, labels and confidences.
     classifier
         The digest of the classifier that made a folder; None where it is not known.
     options
-        How the file was read.
-    numbered
-        Whether the ids are but the rows' numbers.
+        How the file was read; ``numbered``: whether the ids are but the rows' numbers.
+    nets
+        What is known of the nets whose opinions are among the arrays, by their names.
     """
 
     path: Path
@@ -71,6 +71,7 @@ class Table:
     classifier: str | None = None
     options: ReadingOptions = AS_WRITTEN
     numbered: bool = False
+    nets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
@@ -138,7 +139,8 @@ class Table:
 class TableBlocks:
     """The rows of a file or folder, block by block, the same each time: nothing that grows with them is held but ids.
 
-    Labels are not read. A .npz file is read as a whole. ``further`` are columns of text to read as well.
+    Labels are not read. A .npz file is read as a whole, and so is a file beside which opinions are given. ``further``
+    are columns of text to read as well.
     """
 
     path: Path
@@ -148,7 +150,9 @@ class TableBlocks:
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the rows, beside the file."""
-        return {"reading": asdict(self.options), "columns": list(self.further)}
+        named = (*self.options.opinion, *self.options.opinion_classes)
+        opinions = {word: fingerprint(Path(word.partition("=")[2])) for word in named}
+        return {"reading": asdict(self.options), "columns": list(self.further), **opinions}
 
     @property
     def digest(self) -> str:
@@ -159,10 +163,10 @@ class TableBlocks:
 
     def __iter__(self) -> Iterator[Table]:
         with naming(self.path):
-            if self.path.is_file() and self.path.suffix.lower() in TABLES:
+            if self.path.is_file() and self.path.suffix.lower() in TABLES and not self.options.opinion:
                 yield from _batches_of(_Columns.of(self.path, self.options, self.further, labels=False))
                 return
-            table = read_table(self.path, self.options)
+            table = read_table(self.path, self.options, self.further)
             table.arrays.pop("labels", None)
             for start in range(0, len(table), self.size):
                 yield table.rows(slice(start, min(len(table), start + self.size)))
@@ -173,23 +177,47 @@ def read_table(path: Path, options: ReadingOptions = AS_WRITTEN, further: Iterab
 
     ``further`` are columns of text to read as well, such as those of groups, where they are there.
     """
-    suffix = path.suffix.lower()
     with naming(path):
         if not path.exists():
             raise SteepslopeError("no such file or folder", path)
-        if path.is_dir():
-            arrays, classes, ids = folder.read(path)
-            made = folder.extraction_of(path).get("digest")
-            table = Table(path, arrays, classes, ids, classifier=None if made is None else str(made), options=options)
-            return table if options.classes is None else replace(table, classes=_agreed(options.classes, classes))
-        if suffix == NPZ:
-            table = _of_archive(path, options)
-        elif suffix in TABLES:
-            columns = _Columns.of(path, options, further)
-            table = columns.table(columns.batches())
-        else:
-            raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
-        return _with_logits(table)
+        table = _of_folder(path, options) if path.is_dir() else _of_file(path, options, further)
+    return _with_opinions(table) if options.opinion else table
+
+
+def _of_folder(path: Path, options: ReadingOptions) -> Table:
+    arrays, classes, ids = folder.read(path)
+    made = folder.extraction_of(path).get("digest")
+    table = Table(
+        path, arrays, classes, ids, classifier=None if made is None else str(made), options=options,
+        nets=folder.opinions_in(path),
+    )  # fmt: skip
+    return table if options.classes is None else replace(table, classes=_agreed(options.classes, classes))
+
+
+def _of_file(path: Path, options: ReadingOptions, further: Iterable[str | None]) -> Table:
+    suffix = path.suffix.lower()
+    if suffix == NPZ:
+        table = _of_archive(path, options)
+    elif suffix in TABLES:
+        columns = _Columns.of(path, options, further)
+        table = columns.table(columns.batches())
+    else:
+        raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
+    return _with_logits(table)
+
+
+def _with_opinions(table: Table) -> Table:
+    """Return the table with the opinions that its options name; those of the same names are replaced."""
+    arrays = table.with_ids()
+    if "logits" not in arrays:
+        raise SteepslopeError("expected logits to go with it, found a confidence alone", "opinion").within(table.path)
+    recipe = folder.recipe_of(table.path) if table.path.is_dir() else None
+    copies = arrays.get(f"{OF_COPIES}logits")
+    own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
+    (added, nets), names = opinions_on(own, table.options), by_name("opinion", table.options.opinion)
+    kept = {name: one for name, one in table.arrays.items() if not any(of_opinion(name, other) for other in names)}
+    others = {name: net for name, net in table.nets.items() if name not in names}
+    return replace(table, arrays={**kept, **added}, nets={**others, **nets})
 
 
 def read_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:

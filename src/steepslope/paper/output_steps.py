@@ -16,7 +16,7 @@ from steepslope.data.images import Divisible
 from steepslope.data.shifted import Shift, Shifted, ShiftSpec
 from steepslope.data.specs import SPLIT_SEED, parse_dataset
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.extraction.auxiliary import Unlabelled, summary_of_features
+from steepslope.extraction.beside import Unlabelled, summary_of_features
 from steepslope.extraction.extraction import extract, summary
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.files.folders import staged_folder

@@ -24,7 +24,6 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
 from steepslope.gate.nets import GateNets
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUXILIARY
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import Table, TableBlocks
 from steepslope.predict.options import PredictOptions
@@ -69,10 +68,10 @@ class FromImages:
         return {path: some for path, some in self._plan(folder).items() if not path.exists()}
 
     def engines(self, notice: Notice = silent) -> list[Engine]:
-        """Return the nets on this process's device: the classifier, and the auxiliary backbone if there is one."""
+        """Return the nets on this process's device: the classifier, and those beside it."""
         fabric, live = single_device(self.live.options.precision), self.live
         nets = [(live.classifier, live.options)]
-        nets += [] if live.auxiliary is None else [(live.auxiliary, live.of_auxiliary)]
+        nets += [(one.net, one.options(live.options.precision)) for one in live.beside.values()]
         given = [(net, self._options(options)) for net, options in nets]
         return [Engine.on(on_backend(net, options, fabric, notice), options, fabric) for net, options in given]
 
@@ -117,8 +116,8 @@ class FromImages:
 
     def _decided(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Any:
         arrays = _joined(batches, rows)
-        for one in others:
-            arrays[AUXILIARY] = _joined(one, rows)["features"]
+        for (name, net), one in zip(self.live.beside.items(), others, strict=True):
+            arrays[name] = net.array(arrays["logits"], _joined(one, rows))
         ids = self.data.ids
         arrays["ids"] = np.array([str(ids[row]) for row in rows])
         groups = None if self.groups is None else groups_by_id(self.groups, arrays["ids"])
@@ -152,6 +151,7 @@ class FromOutputs:
             for number, block in enumerate(self.rows):
                 path = folder / f"{number:010d}{ENDING}"
                 if not path.exists():
+                    self.gate.origin.require_opinions(block.nets)
                     outputs, groups = ClassifierOutputs.of_table(block), self._groups_of(block)
                     found = self.gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain)
                     table = found.table()

@@ -1,7 +1,7 @@
 """What a gate decides on, images or outputs, by what a command names; and the decisions written where it says."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,12 @@ def source_of(
     backbones: Sequence[str],
     options: PredictOptions,
     read_groups: Callable[[Path], dict[str, str]] = groups_by_id,
+    opinions: Mapping[str, str] | None = None,
 ) -> tuple[Source, dict[str, Any]]:
-    """Return what a gate is to decide on, and all that decides the decisions, as JSON holds it."""
+    """Return what a gate is to decide on, and all that decides the decisions, as JSON holds it.
+
+    ``opinions`` are specs of nets, by name, where there are images.
+    """
     gate = Gate.load(folder, backbones=backbones)
     if options.explain:
         gate.require_source().require_explainable()
@@ -51,7 +55,7 @@ def source_of(
         source = FromOutputs(gate, read, options, by_id, column)
     else:
         spec = parse_data(data).look()
-        live = gate.load_nets(classifier, auxiliary)
+        live = gate.load_nets(classifier, auxiliary, opinions)
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
         source = FromImages(gate, live, images, str(spec), options, by_id)

@@ -17,7 +17,8 @@ from steepslope.metrics.selective import SCALES
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.arrays import is_opinion, require_same_names
+from steepslope.outputs.opinions import has_opinion
 from steepslope.outputs.row_hashes import shared_rows
 from steepslope.scores import SCORES
 
@@ -71,6 +72,7 @@ class Scored:
     ``explain`` splits the trust logits of rows, by their numbers, by their evidence. ``handed_over`` is None where no
     row ever is; ``standardised`` is whether auxiliary features were standardised anew on these rows. ``fit_rows`` is
     how many of these rows it was fitted on, which makes it look better than it is. ``gates`` are those that rank by it.
+    ``opinions`` are those of other classifiers, or people, that it counts, with the fraction of rows that have them.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Scored:
     standardised: bool = False
     fit_rows: int = 0
     gates: tuple[Gate, ...] = ()
+    opinions: Mapping[str, float] = field(default_factory=dict)
 
     def cut(self, probability: float = 0.5) -> float:
         """Return the confidence above which predictions are trusted; NaN where the score only ranks."""
@@ -246,6 +249,11 @@ def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resou
         handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
         standardised=seen_outputs is not outputs,
         fit_rows=seen,
+        opinions={
+            name.partition("_")[2]: float(has_opinion(name, seen_outputs.require(name)).mean())
+            for name in oracle.arrays
+            if is_opinion(name)
+        },
     )
 
 

@@ -144,6 +144,9 @@ def _on_a_score(row: Row) -> Iterator[str]:
     if row.standardised:
         yield f"{row.name} sees auxiliary features that were standardised anew on these {row.n:,} rows."
     yield handed_over(row)
+    if row.opinions:
+        counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())
+        yield f"{row.name} counts the opinions of others: {counted}."
 
 
 def fitted_on(name: str, seen: int, n: int) -> str:

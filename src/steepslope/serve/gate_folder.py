@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,13 @@ OUTPUTS: dict[str, type[np.generic]] = {
 }  # fmt: skip
 
 
-def served_gate(folder: Path, classifier: Any = None, auxiliary: Any = None, backbones: Collection[str] = ()) -> Served:
+def served_gate(
+    folder: Path,
+    classifier: Any = None,
+    auxiliary: Any = None,
+    backbones: Collection[str] = (),
+    opinions: Mapping[str, Any] | None = None,
+) -> Served:
     """Load a gate and its nets, run them once, and return them as a server has them.
 
     It takes images (n, H, W, C), uint8 of one or three channels, floats in [0, 1] of others, of any sizes together.
@@ -41,7 +47,7 @@ def served_gate(folder: Path, classifier: Any = None, auxiliary: Any = None, bac
     if gate.has_groups and gate.by != PREDICTED:
         expected = "expected a gate without groups, or by predicted class"
         raise SteepslopeError(f"{expected}, found one by {gate.by}, which no image tells", folder)
-    gate = gate.on(classifier, auxiliary)
+    gate = gate.on(classifier, auxiliary, opinions)
     assert gate.nets is not None
     channels = _channels(gate, gate.nets)
     dtype = np.uint8 if channels in (GREY, COLOUR) else np.float32
@@ -72,6 +78,6 @@ def _channels(gate: Gate, live: GateNets) -> int:
     """Return the channels of an image that every net of a gate can see: colour, if one of them sees it."""
     oracle = None if gate.source is None else gate.source.oracle
     seen = [live.classifier.transform.channels]
-    seen += [] if live.auxiliary is None else [live.auxiliary.transform.channels]
+    seen += [one.net.transform.channels for one in live.beside.values()]
     seen += [oracle.transform.channels] if oracle is not None and oracle.is_image_oracle else []  # type: ignore[attr-defined]
     return COLOUR if COLOUR in seen and {*seen} <= {GREY, COLOUR} else seen[0]

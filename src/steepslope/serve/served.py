@@ -18,6 +18,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.numerics.blocks import blocks
+from steepslope.outputs.arrays import is_opinion
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
@@ -87,11 +88,15 @@ def channels_of(served: Served) -> int:
 
 
 def require_usable(arrays: Arrays) -> None:
-    """Raise for numbers that no model can judge: NaN and infinite ones, and images of floats outside [0, 1]."""
+    """Raise for numbers that no model can judge: NaN and infinite ones, and images of floats outside [0, 1].
+
+    NaN in an opinion says that the row lacks it.
+    """
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             continue
-        if not np.isfinite(array).all():
+        lacking = np.isnan(array) if is_opinion(name) else False  # a row may lack an opinion
+        if not (np.isfinite(array) | lacking).all():
             raise SteepslopeError("expected finite numbers, found NaN or infinite ones", name)
         if name == IMAGES and (array.min() < 0 or array.max() > 1):
             raise SteepslopeError("expected floats in [0, 1], found others", name)

@@ -26,6 +26,7 @@ from steepslope.gate.confidence_source import NetRecord
 from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.oracle.handover import AUXILIARY
 from steepslope.oracle.storage import CODE
+from steepslope.outputs.arrays import OPINION, is_opinion
 from steepslope.predict.options import CardOptions
 from steepslope.report.confidences import BASELINE
 from steepslope.report.grid import Cell, Grid, estimate_cell, markdown, plain
@@ -140,8 +141,9 @@ def model_card(shared: Shared, folder: Path, place: str, options: CardOptions) -
     gate = shared.gate
     body = environment.get_template("model_card.md.jinja").render(
         title=name, place=place, shared=shared, gate=gate, oracle=shared.oracle, source=shared.source,
-        nets={} if gate is None else own_specs(gate), code=CODE, spec_of=spec_of, assumes=ASSUMES, evaluated=evaluated,
-        metrics=TABLE, has_paths=bool(local_paths(folder)), **arrays_inside(tensor_shapes(folder)),
+        nets={} if gate is None else own_specs(gate), words=as_words, arguments=as_arguments,
+        from_outputs=gate is not None and judges_outputs(gate), code=CODE, spec_of=spec_of, assumes=ASSUMES,
+        evaluated=evaluated, metrics=TABLE, has_paths=bool(local_paths(folder)), **arrays_inside(tensor_shapes(folder)),
     )  # fmt: skip
     return str(hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")).rstrip() + "\n"
 
@@ -167,17 +169,50 @@ def spec_of(net: NetRecord) -> str:
     return PLACE.sub(lambda place: place[0].rstrip("/").split("/")[-1], net.spec)
 
 
+def judges_outputs(gate: Gate) -> bool:
+    """Return whether a gate is used on outputs alone: it knows of no net of the classifier, or of an opinion."""
+    opinions = () if gate.source is None else gate.source.opinions
+    return gate.origin.classifier is None or any(name not in gate.origin.opinions for name in opinions)
+
+
 def own_specs(gate: Gate) -> dict[str, str]:
-    """Return specs of the nets of which a gate's user has to say where they lie, or that their code may be run."""
+    """Return specs of the nets of which a gate's user has to say where they lie, or that their code may be run.
+
+    Those of opinions go by the names of their arrays.
+    """
     nets = {"classifier": gate.origin.classifier}
     if gate.source is not None and AUXILIARY in gate.source.arrays:
         nets[AUXILIARY] = gate.origin.auxiliary
+    if gate.source is not None:
+        nets |= {f"{OPINION}{name}": gate.origin.opinions.get(name) for name in gate.source.opinions}
     given = {name: net.spec for name, net in nets.items() if net is not None}
     return {
         name: spec if spec.startswith(CODE) else PLACE.sub(name.upper(), spec)
         for name, spec in given.items()
         if spec.startswith(CODE) or PLACE.search(spec)
     }
+
+
+def as_words(specs: Mapping[str, str]) -> str:
+    """Return specs as one types them.
+
+    >>> as_words({"classifier": "onnx:CLASSIFIER", "opinion_big": "checkpoint:OPINION_BIG"})
+    ' --classifier onnx:CLASSIFIER --opinion big=checkpoint:OPINION_BIG'
+    """
+    opinions = {name: f"{name.removeprefix(OPINION)}={spec}" for name, spec in specs.items() if is_opinion(name)}
+    nets = [f" --{name} {shlex.quote(spec)}" for name, spec in specs.items() if name not in opinions]
+    return "".join([*nets, *(f" --opinion {shlex.quote(one)}" for one in opinions.values())])
+
+
+def as_arguments(specs: Mapping[str, str]) -> str:
+    """Return specs as arguments in Python.
+
+    >>> as_arguments({"classifier": "onnx:CLASSIFIER", "opinion_big": "checkpoint:OPINION_BIG"})
+    ', classifier="onnx:CLASSIFIER", opinions={"big": "checkpoint:OPINION_BIG"}'
+    """
+    nets = [f', {name}="{spec}"' for name, spec in specs.items() if not is_opinion(name)]
+    opinions = [f'"{name.removeprefix(OPINION)}": "{spec}"' for name, spec in specs.items() if is_opinion(name)]
+    return "".join([*nets, *([f", opinions={{{', '.join(opinions)}}}"] if opinions else [])])
 
 
 def arrays_inside(shapes: Shapes) -> dict[str, Any]:

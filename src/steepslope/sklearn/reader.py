@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,7 +127,7 @@ def taken_by(oracle: FusedOracle | None, opinions: Mapping[str, Opinion]) -> dic
     return {name: one for name, one in opinions.items() if any(of_opinion(array, name) for array in arrays)}
 
 
-def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Collection[str]) -> str:
+def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Mapping[str, Opinion]) -> str:
     """Say what the oracle saw, if nothing is made of it, and what opinions gain on the fit set, a line each."""
     if oracle is None or oracle.fitted_ is None:
         return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
@@ -139,13 +139,13 @@ def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Col
         saw = f"{saw} No pool of opinions ranks better, so {MCP_RANKS}{tempered}."
     if not opinions:
         return saw
-    gains = {
-        level: f"{100 * gain.auc:+.2f} AUC points and AURC × {gain.aurc_ratio:.3f} on the fit set"
-        for level, gain in fitted.gains.items()
-    }
-    used = [name for name in opinions if any(of_opinion(array, name) for array in oracle.arrays)]
+    used, free = taken_by(oracle, opinions), fitted.gains["free"]
     left = [name for name in opinions if name not in used]
-    without = f"without them, {gains['free']}."
-    lines = [saw, f"{'With' if used else 'Even with'} opinions, the oracle gains {gains['opinions']}; {without}"]
+    (auc, ratio), (alone, ratio_alone) = (
+        (f"{100 * gain.auc:+.2f}", f"AURC × {gain.aurc_ratio:.3f}")
+        for gain in (fitted.gains.get("opinions", free), free)
+    )
+    gained = f"gains {auc} AUC points over MCP ({ratio}), without them {alone} ({ratio_alone})"
+    lines = [saw, f"On the fit set, the oracle with opinions {gained}."]
     lines += [f"It takes the opinion of {', '.join(used)}."] if used else []
     return "\n".join(lines + ([f"It leaves out {', '.join(left)}, from which nothing sure is gained."] if left else []))

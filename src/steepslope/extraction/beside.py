@@ -1,4 +1,7 @@
-"""A second backbone's features of images, kept beside a classifier's outputs of the same images."""
+"""What another net makes of images, kept beside a classifier's outputs of the same images.
+
+A second backbone's features, or another classifier's logits, its opinion.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,19 +19,21 @@ from steepslope.data.images import ALL, Dataset, Picture, rows_by_id
 from steepslope.data.shifted import recipes_of
 from steepslope.data.specs import DatasetSpec
 from steepslope.errors import SteepslopeError, located
-from steepslope.extraction.extraction import extract
+from steepslope.extraction.extraction import Sources, extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.files.folders import field
 from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, extraction_of, ids_of_folder
+from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, OPINIONS, extraction_of, ids_of_folder
+from steepslope.outputs.opinions import PLACES, Opinion, places_of
+from steepslope.outputs.options import require_name
 
 SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """Rows of a data set in a given order, without labels, since an auxiliary backbone has other classes."""
+    """Rows of a data set in a given order, without labels, since another net may have other classes."""
 
     data: Dataset
     rows: NDArray[np.int64]
@@ -72,23 +77,64 @@ def extract_auxiliary(
     """
     if set(options.evidence) - {"noise"} != {"features"}:
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
+    sources = _sources(spec, out, Path(AUXILIARY), options)
+    return extract(backbone, sources, options.keeping("features"), summary_of_features, notice)
+
+
+def extract_opinion(
+    name: str,
+    net: Classifier,
+    spec: DatasetSpec,
+    out: Path,
+    options: ExtractionOptions,
+    classes: Mapping[str, str | None] | None = None,
+    notice: Notice = silent,
+) -> dict[Path, ClassifierOutputs]:
+    """Write another classifier's logits of the images whose outputs ``out``, or its subfolders, hold.
+
+    They go to the subfolder ``opinions/NAME`` of each, also of augmented copies, and are read with it from then on, as
+    the array ``opinion_NAME``. Its classes go by their names where both nets have names, or as the mapping ``classes``
+    says; else they have to be the same in the same order. Images that it cannot read lack the opinion.
+
+    Raises
+    ------
+    SteepslopeError
+        As of :func:`extract_auxiliary`, or if the classes cannot be told.
+    """
+    if set(options.evidence) - {"noise", "features"}:
+        raise SteepslopeError(f"of an opinion, expected logits alone, found {options.evidence}", "evidence")
+    sources = _sources(spec, out, Path(OPINIONS, require_name(name)), options)
+    net = net if net.num_classes else net.with_transform()
+    other = Opinion(np.empty((0, net.num_classes or 0)), classes=net.names)
+    first = next(iter(sources)).parents[1]
+    with located(f"opinion {name}"):
+        places = places_of(Opinion.of(ClassifierOutputs.load(first)), other, classes)
+    return extract(net, sources, options.keeping(), summary_of_logits, notice, {PLACES: list(places)})
+
+
+def _sources(spec: DatasetSpec, out: Path, subfolder: Path, options: ExtractionOptions) -> Sources:
+    """Return the images whose outputs lie in ``out``, and their copies, by where another net's outputs of them go."""
     if options.augment:
-        expected = "expected none with an auxiliary backbone, which sees the copies of the outputs"
-        raise SteepslopeError(expected, "augment")
+        raise SteepslopeError("expected none with another net, which sees the copies of the outputs", "augment")
     images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
     sources: dict[Path, tuple[str, Dataset]] = {
-        folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()
+        folder / subfolder: (str(spec), rows) for folder, rows in images.items()
     }
     for folder, rows in images.items():
         if (folder / AUGMENTED / MANIFEST).exists():
             copies = _copies_of(folder / AUGMENTED, rows)
-            sources[folder / AUGMENTED / AUXILIARY] = f"{spec}, augmented", copies
-    return extract(backbone, sources, options.keeping("features"), summary_of_features, notice)
+            sources[folder / AUGMENTED / subfolder] = f"{spec}, augmented", copies
+    return sources
 
 
 def summary_of_features(outputs: ClassifierOutputs) -> str:
     """Return the number of features and images, in words; a backbone's classes may be others than the labels'."""
     return f"{outputs.require_features().shape[1]:,} auxiliary features of {len(outputs):,} images"
+
+
+def summary_of_logits(outputs: ClassifierOutputs) -> str:
+    """Return of how many images, and in how many classes, there is an opinion, in words."""
+    return f"an opinion on {len(outputs):,} images, of {outputs.num_classes:,} classes"
 
 
 def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
@@ -98,7 +144,7 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
         return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
     splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
-        raise SteepslopeError("expected complete outputs, to keep auxiliary features beside, found none", out)
+        raise SteepslopeError("expected complete outputs, to keep those of another net beside, found none", out)
     first = ClassifierOutputs.load(next(iter(splits)))
     names = ClassNames.by_label(first.classes if spec.is_named else None)
     opened = {split: spec.load(split, names) for split in dict.fromkeys(splits.values())}

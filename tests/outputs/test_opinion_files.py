@@ -1,0 +1,233 @@
+"""Files of opinions beside outputs: each kind of file, other orders, what is lacking, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.special import softmax
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs, ReadingOptions
+from steepslope.outputs.opinion_files import read_mapping
+from steepslope.outputs.table import TableBlocks
+
+N, CLASSES = 12, ("ant", "bee", "cat")
+DRAW = np.random.default_rng(0)
+LOGITS, OTHER = DRAW.normal(size=(2, N, 3))
+IDS = [f"row {row}" for row in range(N)]
+OUTPUTS = ClassifierOutputs(LOGITS, DRAW.integers(3, size=N), ids=IDS, classes=CLASSES)
+EXPECTED = OUTPUTS.with_opinion("net", OTHER).require("opinion_net")
+LACKING = 5  # rows at the end
+VOTES = [*OTHER.argmax(axis=1)[:-LACKING], *[-1] * LACKING]
+
+
+def with_opinion(folder: Path, file: str, *classes: str, outputs: ClassifierOutputs = OUTPUTS) -> ClassifierOutputs:
+    """Return outputs, saved and read again with the opinion of a file beside them."""
+    outputs.save(folder / "own.parquet")
+    return ClassifierOutputs.load(folder / "own.parquet", options_for(folder, file, *classes))
+
+
+def options_for(folder: Path, file: str, *classes: str) -> ReadingOptions:
+    return ReadingOptions(
+        opinion=(f"net={folder / file}",), opinion_classes=tuple(f"net={folder / name}" for name in classes)
+    )
+
+
+def table(header: str, rows: list[str]) -> str:
+    return "\n".join([header, *rows])
+
+
+def numbers(values: object) -> str:
+    return ",".join(f"{value:.8f}" for value in np.asarray(values))
+
+
+@pytest.mark.parametrize("name", ["other", "other.npz", "other.csv", "other.parquet"])
+def test_outputs_of_another_classifier(tmp_path: Path, name: str) -> None:
+    """Rows and classes in another order; some rows are lacking."""
+    other = ClassifierOutputs(OTHER[:, ::-1], ids=IDS, classes=CLASSES[::-1]).subset(np.arange(N - LACKING - 1, -1, -1))
+    other.save(tmp_path / name)
+    if name.endswith(".csv"):  # which does not hold the names
+        lines = (tmp_path / name).read_text().replace("logit_0", "logit_cat").replace("logit_1", "logit_bee")
+        (tmp_path / name).write_text(lines.replace("logit_2", "logit_ant"))
+    found = with_opinion(tmp_path, name).require("opinion_net")
+    np.testing.assert_allclose(found[:-LACKING], EXPECTED[:-LACKING], rtol=1e-5)
+    assert np.isnan(found[-LACKING:]).all()
+
+
+def test_probabilities_by_the_names_of_columns_with_empty_cells(tmp_path: Path) -> None:
+    rows = [f"{one},{numbers(values[::-1])}" for one, values in zip(IDS, softmax(OTHER, axis=1), strict=True)]
+    rows[-LACKING:] = [f"{one},,," for one in IDS[-LACKING:]]
+    (tmp_path / "vendor.csv").write_text(table("id,cat,bee,ant", rows[::-1]))
+    found = with_opinion(tmp_path, "vendor.csv").require("opinion_net")
+    np.testing.assert_allclose(found[:-LACKING], EXPECTED[:-LACKING], atol=1e-5)
+    assert np.isnan(found[-LACKING:]).all()
+
+
+@pytest.mark.parametrize(
+    ("header", "form"),
+    [("id,by_people", "{id},{name}"), ("who,id,label", "me,{id},{name}"), ("id,vote", "{id},{number}")],
+)
+def test_votes(tmp_path: Path, header: str, form: str) -> None:
+    """An empty cell, or no row, is no vote; a name that this classifier lacks is another class."""
+    lines = [form.format(id=IDS[row], name=CLASSES[VOTES[row]], number=VOTES[row]) for row in range(N - LACKING)]
+    outside = "{id},{name}" if header == "id,by_people" else ""
+    lines += [outside.format(id=IDS[N - 1], name="wasp")] if outside else []
+    lines += [form.format(id=IDS[N - 2], name="", number="")]
+    (tmp_path / "votes.csv").write_text(table(header, lines[::-1]))
+    outputs = OUTPUTS.named(None) if "{number}" in form else OUTPUTS
+    found = with_opinion(tmp_path, "votes.csv", outputs=outputs).require("vote_net")
+    assert found.tolist() == [*VOTES[:-1], 3 if outside else -1]
+
+
+def test_votes_by_number_where_classes_have_names(tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_text(table("id,vote", [f"{IDS[0]},2", f"{IDS[1]},0"]))
+    assert with_opinion(tmp_path, "votes.csv").require("vote_net").tolist() == [2, 0, *[-1] * (N - 2)]
+
+
+def test_one_column_of_fractions_is_the_probability_of_class_1_of_2(tmp_path: Path) -> None:
+    (tmp_path / "vendor.csv").write_text(table("id,risk", [f"{IDS[1]},0.25", f"{IDS[0]},1", f"{IDS[2]},"]))
+    binary = ClassifierOutputs(LOGITS[:, :2], ids=IDS)
+    found = np.exp(with_opinion(tmp_path, "vendor.csv", outputs=binary).require("opinion_net"))
+    np.testing.assert_allclose(found[:2], [[0.0, 1.0], [0.75, 0.25]], atol=1e-6)
+    assert np.isnan(found[2:]).all()
+
+
+def test_votes_in_parquet_go_by_their_places_without_ids(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"vote": pa.array([None if vote < 0 else vote for vote in VOTES])}), tmp_path / "v.parquet")
+    assert with_opinion(tmp_path, "v.parquet", outputs=OUTPUTS.named(None)).require("vote_net").tolist() == VOTES
+
+
+@pytest.mark.parametrize("ending", [".txt", ".csv"])
+def test_classes_are_mapped(tmp_path: Path, ending: str) -> None:
+    """The other has two kinds of ants, no cat, and a dog; blanks and empty lines do not matter."""
+    sign = "," if ending == ".csv" else "="
+    lines = [f" red ant {sign} ant", f"black ant{sign}ant", "", f"bee{sign} bee", f"dog{sign}"]
+    (tmp_path / f"names{ending}").write_text("\n".join(lines))
+    probabilities = softmax(DRAW.normal(size=(N, 4)), axis=1)
+    rows = [f"{one},{numbers(values)}" for one, values in zip(IDS, probabilities, strict=True)]
+    (tmp_path / "other.csv").write_text(table("id,dog,red ant,bee,black ant", rows))
+    found = np.exp(with_opinion(tmp_path, "other.csv", f"names{ending}").require("opinion_net"))
+    own, ants, bees = softmax(LOGITS, axis=1), probabilities[:, [1, 3]].sum(axis=1), probabilities[:, 2]
+    np.testing.assert_allclose(found[:, 2], own[:, 2], rtol=1e-4)
+    np.testing.assert_allclose(found[:, 0], (1 - own[:, 2]) * ants / (ants + bees), rtol=1e-4)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_header_alone_says_that_no_row_has_it(tmp_path: Path, ending: str) -> None:
+    for name, columns in (("votes", ["id", "vote"]), ("numbers", ["id", "ant", "bee", "cat"])):
+        if ending == ".csv":
+            (tmp_path / f"{name}.csv").write_text(",".join(columns) + "\n")
+        else:
+            pq.write_table(
+                pa.table({column: pa.array([], pa.string()) for column in columns}), tmp_path / f"{name}.parquet"
+            )
+    assert with_opinion(tmp_path, f"votes{ending}").require("vote_net").tolist() == [-1] * N
+    assert np.isnan(with_opinion(tmp_path, f"numbers{ending}").require("opinion_net")).all()
+
+
+def test_classes_without_names_are_mapped_by_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("2=ant\n1=bee\n0=cat\n")
+    np.savez(tmp_path / "other.npz", probabilities=softmax(OTHER[:, ::-1], axis=1))
+    found = with_opinion(tmp_path, "other.npz", "names.txt").require("opinion_net")
+    np.testing.assert_allclose(found, EXPECTED, rtol=1e-4)
+
+
+def test_blocks_of_rows_have_their_opinions(tmp_path: Path) -> None:
+    """Also those in which no row has one."""
+    ClassifierOutputs(OTHER, ids=IDS, classes=CLASSES).subset(slice(3)).save(tmp_path / "other.npz")
+    OUTPUTS.save(tmp_path / "own.csv")
+    blocks = list(TableBlocks(tmp_path / "own.csv", options_for(tmp_path, "other.npz"), size=4))
+    found = np.concatenate([block.arrays["opinion_net"] for block in blocks])
+    assert [len(block) for block in blocks] == [4, 4, 4]
+    np.testing.assert_allclose(found[:3], EXPECTED[:3], rtol=1e-5)
+    assert np.isnan(found[3:]).all()
+
+
+def test_an_opinion_of_the_same_name_is_replaced(tmp_path: Path) -> None:
+    OUTPUTS.with_opinion("net", OTHER).save(tmp_path / "own")
+    (tmp_path / "votes.csv").write_text(table("id,vote", [f"{IDS[0]},bee"]))
+    found = ClassifierOutputs.load(tmp_path / "own", options_for(tmp_path, "votes.csv"))
+    assert found.opinions == ("net",)
+    assert found.require("vote_net").tolist() == [1, *[-1] * (N - 1)]
+
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "of other rows": (
+        "id,vote\nwasp,ant\n",
+        "opinion net: expected ids such as 'row 0', found none of them, but 'wasp'",
+    ),
+    "twice": ("id,vote\nrow 1,ant\nrow 1,bee\n", "opinion net: expected each id once, found some twice"),
+    "of other classes": ("id,vote\nrow 1,wasp\n", "opinion net: unknown class 'wasp'"),
+    "of other columns": ("id,wasp,bug\nrow 1,0.5,0.5\n", "opinion net: classes: unknown class 'wasp'"),
+    "of words": ("id,ant,bee,cat\nrow 1,a,b,c\n", "cannot be read as UTF-8 text"),
+    "of too few rows": ("vote\nant\n", "opinion net: expected 12 rows like the logits, or ids on both sides, found 1"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused_in_one_line(tmp_path: Path, what: str) -> None:
+    content, message = REFUSED[what]
+    (tmp_path / "other.csv").write_text(content)
+    with pytest.raises(SteepslopeError) as error:
+        with_opinion(tmp_path, "other.csv")
+    assert message in str(error.value)
+    assert f"{tmp_path}/other.csv" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("", "expected the names of classes, found none"),
+        ("wasp", "expected other=this in each line, each class once, found 'wasp' in line 1"),
+        ("ant=ant\nant=bee", "each class once, found 'ant, bee' in line 2"),
+        ("ant=wasp", "opinion net: classes: unknown class 'wasp'"),
+        ("wasp=ant", "opinion net: unknown class of the other 'wasp'"),
+    ],
+)
+def test_bad_mappings(tmp_path: Path, names: str, message: str) -> None:
+    (tmp_path / "names.txt").write_text(names)
+    ClassifierOutputs(OTHER, ids=IDS, classes=CLASSES).save(tmp_path / "other.npz")
+    with pytest.raises(SteepslopeError) as error:
+        with_opinion(tmp_path, "other.npz", "names.txt")
+    assert message in str(error.value)
+
+
+def test_other_files_that_are_no_opinions(tmp_path: Path) -> None:
+    np.savez(tmp_path / "features.npz", features=OTHER)
+    (tmp_path / "other.txt").write_text("")
+    for file, message in (
+        ("features.npz", "features.npz: expected logits, probabilities, votes, labels, found features"),
+        ("other.txt", "unknown format of other.txt: '.txt'"),
+        ("none.csv", "none.csv: no such file or folder"),
+    ):
+        with pytest.raises(SteepslopeError, match=message):
+            with_opinion(tmp_path, file)
+    with pytest.raises(SteepslopeError, match=r"none\.txt: expected a text file"):
+        read_mapping(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    ("opinion", "classes", "message"),
+    [
+        (("votes.csv",), (), "opinion: expected NAME=VALUE, found 'votes.csv'"),
+        (("a=1", "a=2"), (), "opinion: expected each name once, found 'a=2'"),
+        (("a b=1",), (), "opinion: expected letters, digits, '_' and '-', found 'a b'"),
+        ((), ("a=1",), "opinion-classes: expected --opinion a=… with it, found none"),
+    ],
+)
+def test_options(opinion: tuple[str, ...], classes: tuple[str, ...], message: str) -> None:
+    with pytest.raises(SteepslopeError) as error:
+        ReadingOptions(opinion=opinion, opinion_classes=classes)
+    assert str(error.value) == message
+
+
+def test_a_confidence_alone_has_no_place_for_it(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("confidence,is_correct\n0.5,1\n")
+    (tmp_path / "votes.csv").write_text("vote\nant\n")
+    with pytest.raises(SteepslopeError, match="opinion: expected logits to go with it, found a confidence alone"):
+        ClassifierOutputs.load(tmp_path / "own.csv", options_for(tmp_path, "votes.csv"))

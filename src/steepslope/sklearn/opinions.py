@@ -7,7 +7,7 @@ of rows that these have not seen. Classes go by their names: another classifier 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -98,6 +98,16 @@ def checked_opinions(opinions: Any, estimator: Any) -> dict[str, Any]:
 
 def _inside(estimator: Any) -> Any:
     return estimator.estimator if is_frozen(estimator) else estimator
+
+
+def inputs_of_all(tags: Any, opinions: Any) -> Any:
+    """Return what inputs the classifier with these ``InputTags`` takes, and so do the others."""
+    from sklearn.utils import get_tags  # from scikit-learn 1.6 on
+
+    given = opinions.values() if isinstance(opinions, Mapping) else ()
+    others = [get_tags(one).input_tags for one in given if hasattr(one, "__sklearn_tags__")]
+    sparse, allow_nan = (all(getattr(one, name) for one in (tags, *others)) for name in ("sparse", "allow_nan"))
+    return replace(tags, sparse=sparse, allow_nan=allow_nan)
 
 
 def learnt_opinions(

@@ -31,7 +31,7 @@ from steepslope.report.page import write_report
 from steepslope.scores import MCP
 from steepslope.sklearn.features import Features
 from steepslope.sklearn.held_out import checked_rows, folds_of, held_out_apart, out_of_fold, require_folds, rows_of
-from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
+from steepslope.sklearn.opinions import checked_opinions, inputs_of_all, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import Reader, gate_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
 from steepslope.sklearn.responses import Responses, codes_of
 from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
@@ -332,7 +332,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         from sklearn.utils import get_tags  # from scikit-learn 1.6 on, as is this method
 
         tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
+        tags.input_tags = inputs_of_all(inner.input_tags, self.opinions)
         if inner.classifier_tags is not None:  # of several labels a row, none could be trusted alone
             tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
         return tags

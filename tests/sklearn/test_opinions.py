@@ -20,6 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from steepslope import TrustedClassifier
@@ -129,6 +130,14 @@ def test_a_frozen_classifier_of_other_classes_is_taken_as_it_is() -> None:
         right = model.predict(new) == truth
         alone = TrustedClassifier(PLAIN, 0.2).fit(X[300:], y[300:])
         assert auroc(model.trust_logit(new), right) > auroc(alone.trust_logit(new), right) + 0.03
+
+
+def test_an_opinion_of_a_single_class_tells_nothing(alone: TrustedClassifier) -> None:
+    X, y = two_views(1_200)
+    single = FrozenEstimator(DecisionTreeClassifier().fit(X[:50], np.full(50, "ant")))
+    model = TrustedClassifier(PLAIN, 0.15, 0.001, opinions={"single": single}).fit(X, y)
+    assert "It leaves out single" in model.summary_
+    assert_allclose(model.trust_logit(X), alone.trust_logit(X), rtol=1e-6)
 
 
 def test_numbers_and_texts_are_the_same_names() -> None:

@@ -114,7 +114,8 @@ def test_imagenet_is_read_file_by_file(cache: Path) -> None:
     assert np.asarray(images.labels).tolist() == [0, 0, 702, 702]
     np.testing.assert_array_equal(np.asarray(images.image(3)), PIXELS[1])
     assert list(images.subset(np.array([2])).ids) == ["n03888605/0.JPEG"]
-    with pytest.raises(SteepslopeError, match="expected small images of one size"):
+    (root / "val" / "n03888605" / "1.JPEG").write_bytes(png(PIXELS[1][:-1]))
+    with pytest.raises(SteepslopeError, match="expected images of one size and kind"):
         parse_dataset("torchvision:ImageNet").load_into_memory("test")
 
 

@@ -89,7 +89,7 @@ REFUSED: list[tuple[type[Any], dict[str, Any], str]] = [
     (Oracle, {"epoch": 3}, "unknown setting 'epoch': did you mean 'epochs'?"),
     *((Oracle, {name: -1}, f"{name}: expected a number ") for name in NUMBERS),
     (FusedOracle, {"errors": "train"}, "errors: expected holdout or crossfit, found 'train'"),
-    (FusedOracle, {"budget": "cheap"}, "budget: expected auto or free or auxiliary or all, found 'cheap'"),
+    (FusedOracle, {"budget": "cheap"}, "budget: expected auto or free or opinions or auxiliary or all, found 'cheap'"),
     (FusedOracle, {"loss": "steep"}, "did you mean 'steep_slope'"),
     (FusedOracle, {"alpha_neg": 0}, "alpha_neg: expected a number from"),
     (FusedOracle, {"bugdet": "free"}, "did you mean 'budget'"),

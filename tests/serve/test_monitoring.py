@@ -25,7 +25,7 @@ from steepslope.serve.served import served_file
 from tests.serve.live import running
 from tests.serve.models import client_of
 
-NOISE = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 1), dtype=np.uint8)
+NOISE = np.random.default_rng(0).integers(128, 256, (600, 8, 8, 1), dtype=np.uint8)
 INFER = "/v2/models/gate/infer"
 
 

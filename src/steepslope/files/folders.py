@@ -186,7 +186,12 @@ def _held(path: Path) -> BaseFileLock:
     """
     while True:
         lock = FileLock(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            if path.parent.exists() and not path.parent.is_dir():
+                raise
+            continue  # it was there, and another run removed it before it was looked at
         with suppress(FileNotFoundError):  # the folder was removed, too
             lock.acquire(timeout=0)
             descriptor = lock._context.lock_file_fd

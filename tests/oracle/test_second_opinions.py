@@ -7,7 +7,9 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
+from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.pooling import Pool
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
 from tests.oracle.conftest import fit_of
@@ -144,3 +146,9 @@ def test_images_without_copies_do_without_a_second_backbone() -> None:
     assert "extract --augment 1" in of_images.left_out["second_opinion"]
     wanted = Oracle.fused(budget="auxiliary").fit(outputs.of_classifier("0" * 64))
     assert "second_opinion" in fit_of(wanted).inputs
+
+
+def test_an_opinion_without_a_weight_has_an_infinite_temperature() -> None:
+    pool = Pool(("logits",), (1,), OpinionPool(np.zeros(1), np.zeros(1)))
+    assert pool.temperature == np.inf
+    assert "at a temperature of inf: no pool" in pool.summary

@@ -50,9 +50,16 @@ class Pool:
         """What it holds, in a line."""
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
-        if (weight := self.pool.weights[0]) == 1 and self.pool.others[0] in (0, NEVER):
+        if self.temperature == 1 and self.pool.others[0] in (0, NEVER):
             return "no pool ranks better than MCP, so that is this oracle"
-        return f"the classifier's own opinion, at a temperature of {1 / weight:.3g}: no pool with others ranks better"
+        own = f"the classifier's own opinion, at a temperature of {self.temperature:.3g}"
+        return f"{own}: no pool with others ranks better"
+
+    @property
+    def temperature(self) -> float:
+        """That of its first opinion, the classifier's own; infinite where this has no weight."""
+        weight = float(self.pool.weights[0])
+        return 1 / weight if weight else np.inf
 
     def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
         """Return the log-odds that each prediction is right, (n,)."""

@@ -134,8 +134,8 @@ def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Map
     saw = "The oracle saw the classifier's outputs alone." if features is None else features.saw
     fitted = oracle.fitted_
     if oracle.arrays == ("logits",):
-        weight = fitted.pool.pool.weights[0]
-        tempered = "" if weight == 1 else f", at a temperature of {1 / weight:.3g}"
+        temperature = fitted.pool.temperature
+        tempered = "" if temperature == 1 else f", at a temperature of {temperature:.3g}"
         saw = f"{saw} No pool of opinions ranks better, so {MCP_RANKS}{tempered}."
     if not opinions:
         return saw

@@ -60,7 +60,7 @@ def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.Cap
     after = contents(out)
     assert {name: after[name] for name in before} == before
     assert {Path(name).parts[0] for name in after.keys() - before.keys()} == {"augmented"}
-    for options in (["--augment", "2"], []):
+    for options in (["--augment", "2"], []):  # nothing is asked for: other copies stay
         assert extract_folder(data, out, *options) == 0
         assert capsys.readouterr().err.count("already complete") == 1 + bool(options)
     for options in (["2", "--augment-seed", "1"], ["2", "--augmentations", "blur"], ["3"]):

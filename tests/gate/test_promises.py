@@ -182,3 +182,13 @@ def test_advice_comes_true_in_four_of_five_draws() -> None:
             drawn = Above.from_rows(*source.draw(120 + more, rng), thresholds)
             came_true.append(drawn.last_passing(0.05, 0.05) is not None)
     assert np.mean(came_true) >= 0.8
+
+
+def test_true_classes_of_too_few_rows_restrict_nothing() -> None:
+    rng = np.random.default_rng(0)
+    confidence, is_correct = rng.normal(size=300), np.ones(300, dtype=np.bool_)
+    names = np.array(["ant", "bee", "cat"])[np.arange(300) % 3]
+    plain = Gate.calibrate(confidence, is_correct, max_risk=0.1)
+    given = Gate.calibrate(confidence, is_correct, max_risk=0.1, max_class_risk=0.005, true_classes=names)
+    assert given.coverage > 0.9 * plain.coverage > 0
+    assert all("too few for 0.5 %" in one.advice for one in given.of_classes)

@@ -25,8 +25,8 @@ def made(n: int, seed: int, unknown: int = 0, known: int = 4) -> ClassifierOutpu
 def test_a_stale_last_layer_is_named() -> None:
     fitted = fit_of(Oracle.fused().fit(made(1_500, 0)))
     (line,) = fitted.advice
-    assert line.startswith("in the classifier's place, a net on its features is right in ")
-    assert "consider it in its place" in line
+    assert line.startswith("without an oracle, a net on its features is right on ")
+    assert "Consider it in place of the classifier" in line
     assert line in fitted.summary
 
 
@@ -84,3 +84,9 @@ def test_mcp_is_kept_where_features_know_nothing_of_rows_of_no_class() -> None:
     fitted = fit_of(Oracle.fused().fit(outputs))
     assert fitted.inputs == ("logits",)
     assert np.isfinite(fitted.log_odds(outputs)).all()
+
+
+def test_a_reference_may_have_rows_of_no_class_that_the_fit_set_has_not() -> None:
+    oracle = Oracle.fused().fit(made(400, 0), made(600, 1, unknown=60))
+    assert not fit_of(oracle).unknown
+    assert np.isfinite(oracle.trust_logit(made(50, 2))).all()

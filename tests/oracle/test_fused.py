@@ -76,7 +76,7 @@ def test_where_there_is_nothing_else_it_is_mcp() -> None:
     outputs, new = drawn(600, 1), drawn(2000, 2)
     fitted = Oracle.fused().fit(outputs)
     assert fit_of(fitted).inputs == ("logits",)
-    assert "no pool ranks better than MCP, so that is this oracle" in fit_of(fitted).summary
+    assert "no pool ranks better than MCP, so this oracle is MCP" in fit_of(fitted).summary
     order = np.argsort(MCP().confidence(new))
     assert (np.diff(fitted.trust_logit(new)[order]) > 0).all()
     assert list(fitted.explain(new)) == ["logits", "others", "cut"]

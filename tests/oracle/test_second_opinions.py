@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
+from steepslope.evidence.values import columns, fit_states
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle, Oracle
@@ -86,6 +87,26 @@ def test_useless_opinions_do_no_harm(n: int, seed: int) -> None:
     for fitted, new in useless.values():
         oracle = Oracle.fused().fit(outputs.with_opinion("other", fitted))
         assert ratio(oracle, NEW.with_opinion("other", new)) < 1.02
+
+
+def test_columns_of_votes_know_no_labels() -> None:
+    """An oracle on columns sees them of its own fit rows: what votes tell of classes is learnt from their labels."""
+    outputs = FIT.with_opinion("other", KINDS["votes"][0])
+    turned = outputs.changed(labels=(FIT.require_labels() + 1) % 4)
+    found = [
+        columns(outputs, ("vote_other",), slice(None), fit_states(("vote_other",), some, None))
+        for some in (outputs, turned)
+    ]
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0][:, 0], outputs.require("vote_other") == FIT.predictions)
+
+
+def test_the_cost_names_the_opinions_and_the_advice_compares_them() -> None:
+    fitted = fit_of(Oracle.fused().fit(FIT.with_opinion("b", OTHER).with_opinion("a", OTHER.argmax(axis=1))))
+    assert fitted.gains["opinions"].cost == "1 forward pass and the opinions of b, a"
+    assert fitted.gains["free"].cost == "1 forward pass"
+    assert any(line.startswith("without an oracle, the opinion of b is right on ") for line in fitted.advice)
+    assert any(line.startswith("without an oracle, the opinion of a is right on ") for line in fitted.advice)
 
 
 def test_an_opinion_twice_counts_once() -> None:

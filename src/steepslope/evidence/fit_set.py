@@ -1,12 +1,11 @@
-"""Outputs with their augmented copies: those that were extracted, or else copies made of the features.
-
-Copies of features need logits. Nearly all classifiers end in a linear layer, which can be read off their outputs.
-
-The rows that a fused oracle is fitted to, and what each kind of evidence thinks of them without their own labels.
+"""The rows that a fused oracle is fitted to, and what each kind of evidence thinks of them without their own labels.
 
 Rows are the fit set's, and then their augmented copies. References are the classifier's training rows with their
 copies, and those rows of the fit set that lie in other folds, with theirs: no label is wasted, and none is seen by its
 own row, nor by a copy of it.
+
+Copies are those that were extracted, or else are made of the features. These need logits that are linear in the
+features: nearly all classifiers end in a linear layer, which can be read off their outputs.
 """
 
 from __future__ import annotations
@@ -132,6 +131,7 @@ class FitSet:
             require_reference(outputs, reference)
             with located("reference"):
                 reference.require_labels()
+                reference = reference if outputs.is_unknown.any() else reference.of_known_classes()
         rows, origin = with_copies(outputs, seed)
         fold = fold_of(outputs.is_correct, seed)[origin]
         if reference is None:

@@ -60,12 +60,21 @@ def _with_own(rows: Rows, opinions: Tensor, lacking: Tensor) -> Tensor:
     return torch.stack([torch.where(nothing, torch.nan, opinions), torch.where(nothing, own, torch.nan)], dim=1)
 
 
-def opinion_columns(rows: Rows, state: State, array: str, votes: bool) -> Tensor:
+def vote_columns(rows: Rows, _: State, array: str) -> Tensor:
+    """Return whether each vote agrees with the prediction, and which rows have none, (m, 2).
+
+    What votes tell of classes is learnt from labels, which a column of the same rows must not know.
+    """
+    votes = rows[array]
+    return torch.stack([votes == rows["predictions"], votes < 0], dim=1).double()
+
+
+def opinion_columns(rows: Rows, state: State, array: str) -> Tensor:
     """Return the opinion's log-odds of the predicted class, whether it agrees, and its own class's log-odds, (m, 4).
 
     The last column tells which rows lack the opinion; there the others are 0.
     """
-    opinions = (vote_opinions if votes else net_opinions)(rows, state, array)[:, 0]
+    opinions = net_opinions(rows, state, array)[:, 0]
     lacking = opinions.isnan().any(dim=1)
     known = torch.where(lacking[:, None], 0.0, opinions)
     agrees = (known.argmax(dim=1) == rows["predictions"]).double()

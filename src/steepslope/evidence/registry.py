@@ -51,12 +51,12 @@ EVIDENCE: dict[str, Evidence] = {
 
 def of_opinion(array: str) -> Evidence:
     """Return the opinion of another classifier as a kind of evidence, by the name of its array."""
-    votes = array.startswith(VOTE)
-    columns = partial(opinions.opinion_columns, array=array, votes=votes)
-    if not votes:
+    if not array.startswith(VOTE):
+        columns = partial(opinions.opinion_columns, array=array)
         return Evidence(columns, (array,), opinions=partial(opinions.net_opinions, array=array), lacks=True)
     learning = Learning(partial(opinions.fit_votes, array=array), opinions.check_votes, of="errors")
-    return Evidence(columns, (array,), learning, partial(opinions.vote_opinions, array=array), lacks=True)
+    columns, votes = (partial(form, array=array) for form in (opinions.vote_columns, opinions.vote_opinions))
+    return Evidence(columns, (array,), learning, votes, lacks=True)
 
 
 def evidence_of(score: type[Score]) -> Evidence:

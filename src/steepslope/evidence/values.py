@@ -138,7 +138,8 @@ def opinions_in(rows: Rows, name: str, state: State, classes: Tensor, unknown: b
         others = of_all.scatter(2, listed, -torch.inf).logsumexp(dim=2, keepdim=True)
         found = torch.cat([found, others], dim=2)
     elif unknown:
-        found = torch.nn.functional.pad(found, (0, 1), value=-math.log(1 + classes.shape[1]))
+        others = torch.full_like(found[:, :, :1], -math.log(1 + classes.shape[1]))
+        found = torch.cat([found, torch.where(found[:, :, :1].isnan(), torch.nan, others)], dim=2)
     if kind.lacks:
         found = torch.where(found.isnan(), 0.0, found)
     return torch.where(found < FAR, FAR - torch.log(1 + (FAR - found).clamp_min(0)), found)

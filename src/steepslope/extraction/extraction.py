@@ -73,8 +73,9 @@ def extract_to_folder(
 
 def _copied_by_default(folder: Path, data: Dataset) -> bool:
     """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
-    asked_for = extraction_of(folder / AUGMENTED).get(AUGMENTED, {}).get("copies", 1) != 1
-    return data.labels is not None and len(data) <= MOST_COPIED and not asked_for
+    made, usual = extraction_of(folder / AUGMENTED).get(AUGMENTED), ExtractionOptions()
+    as_usual = {"copies": 1, "kinds": list(usual.augmentations), "seed": usual.augment_seed}
+    return data.labels is not None and len(data) <= MOST_COPIED and made in (None, as_usual)
 
 
 def _but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:

@@ -78,10 +78,10 @@ class ExtractionOptions(Machines):
     passes
         Forward passes with dropout.
     augment
-        Augmented copies of each image, for oracles to be fitted on, which else are not safe where images look
-        different; 0 makes none. By default 1 where images are labelled, no test split, and 100,000 at most; that takes
-        as long again. Logits are kept in a subfolder, with features and noise where these are kept of the images. Where
-        the outputs are complete, only the copies are added.
+        Augmented copies to keep of each image, so that oracles also learn from changed images; 0 keeps none. The
+        default is 1 for at most 100,000 labelled images that are no test split; it doubles the time. Logits are kept
+        in a subfolder, with features and noise where these are kept of the images. Where the outputs are complete,
+        only the copies are added.
     augmentations
         Changes from which one is drawn for each copy, among blur, noise, contrast, rectangle (which covers a part),
         rotate, scale and shear; by default all.

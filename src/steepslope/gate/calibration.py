@@ -17,7 +17,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field
 from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
-from steepslope.gate.certify import Above, certify, certify_true_classes
+from steepslope.gate.certify import UNFIT, Above, certify, certify_true_classes
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
 
@@ -141,7 +141,9 @@ def neglected_class(
     parts += [f"{others:,} other classes likewise"] if others else []
     parts += [f"all that is accepted is called {labels[0]}"] if len(labels) == 1 else []
     advice = "a promise for each true class (max_class_risk) would not accept so many of them"
-    return "; ".join([*parts, f"the promise of all may hold and be worthless for such a class: {advice}"])
+    return "; ".join(
+        [*parts, f"the promise for all predictions can hold and still be worthless for such a class: {advice}"]
+    )
 
 
 def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
@@ -182,7 +184,8 @@ def all_certificates(
         if true_classes is None:
             raise SteepslopeError("expected the true class of each row, found none", "true_classes")
         of_classes = certify_true_classes(confidence, is_correct, true_classes, thresholds, aims.max_class_risk, delta)
-    allowed = min((one.threshold for one in of_classes), default=-np.inf)  # the same of all that are promised anything
+    tested = [one for one in of_classes if one.advice == UNFIT or one.is_given]  # all but those of too few rows
+    allowed = min((one.threshold for one in tested), default=-np.inf)  # the same of all that are promised anything
     possible = int((thresholds >= allowed).sum())
     if aims.costs is not None:
         rows = confidence, is_correct, is_unknown

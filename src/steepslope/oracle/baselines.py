@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_opinion
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
@@ -27,13 +28,14 @@ IN_PLACE: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Baseline:
-    """A classifier in the first one's place, on held-out rows: its accuracy, and the AUC and AURC of its own MCP.
+    """A classifier in the first one's place, on n held-out rows: its accuracy, and the AUC and AURC of its own MCP.
 
     ``gained`` is its accuracy less the classifier's, and ``clearly`` whether that is more than luck (a sign test on the
     rows where only one of them is right, at 1 %).
     """
 
     what: str
+    rows: int
     accuracy: float
     gained: float
     clearly: bool
@@ -41,9 +43,10 @@ class Baseline:
     aurc: float
 
     def __str__(self) -> str:
-        shown = f"{self.what} is right in {100 * self.accuracy:.1f} % ({100 * self.gained:+.1f} points)"
-        advice = ": better than the classifier, so consider it in its place" if self.clearly else ""
-        return f"{shown}, AUC {100 * self.auc:.1f} and AURC {1000 * self.aurc:.1f} thousandths by its own MCP{advice}"
+        gained = f"{100 * self.gained:+.1f} points"
+        shown = f"{self.what} is right on {100 * self.accuracy:.1f} % of {self.rows:,} rows ({gained})"
+        ranked = f"its own MCP has an AUC of {100 * self.auc:.1f} and an AURC of {1000 * self.aurc:.1f} thousandths"
+        return f"{shown}; {ranked}{'. Consider it in place of the classifier' if self.clearly else ''}"
 
     @classmethod
     def of(cls, what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs) -> Self | None:
@@ -51,14 +54,14 @@ class Baseline:
         joint = OpinionPool(np.ones(opinions.shape[1]), np.zeros(1)).utilities(opinions)
         best, rows = joint.argmax(axis=1), np.arange(len(joint))
         right = classes[rows, best] == outputs.require_labels()
-        if right.all() or not right.any():
+        if not len(right) or right.all() or not right.any():
             return None
         rest = np.where(np.arange(joint.shape[1]) == best[:, None], -np.inf, joint)
         odds = joint[rows, best] - np.logaddexp.reduce(rest, axis=1)
         only, alone = int((right & ~outputs.is_correct).sum()), int((~right & outputs.is_correct).sum())
         clearly = only > alone and binomtest(only, only + alone).pvalue < CLEARLY
         gained = float(right.mean() - outputs.is_correct.mean())
-        return cls(what, float(right.mean()), gained, clearly, auroc(odds, right), aurc(odds, right))
+        return cls(what, len(right), float(right.mean()), gained, clearly, auroc(odds, right), aurc(odds, right))
 
 
 def without_an_oracle(
@@ -69,13 +72,14 @@ def without_an_oracle(
     ``opinions`` (n, V, C) are of the candidate ``classes`` (n, C), as seen without the rows' own labels, the clean rows
     first; those that could take the classifier's place are tried there.
     """
-    clean = slice(len(outputs))
-    tried = [
-        Baseline.of(what, opinions[name][clean], classes[clean], outputs)
-        for name, what in IN_PLACE.items()
-        if name in opinions
-    ]
-    lines = [f"in the classifier's place, {one}" for one in tried if one is not None]
+    tried = []
+    for name in (name for name in opinions if name in IN_PLACE or is_opinion(name)):
+        part = opinions[name][: len(outputs)]
+        part = part[:, :1] if is_opinion(name) else part  # beside it stands the classifier's own, where it is lacking
+        there = np.flatnonzero(part.any(axis=(1, 2)))
+        what = IN_PLACE.get(name, f"the opinion of {name.partition('_')[2]}")
+        tried.append(Baseline.of(what, part[there], classes[there], outputs.subset(there)))
+    lines = [f"without an oracle, {one}" for one in tried if one is not None]
     absent = about_absent_classes(outputs)
     return (*lines, absent) if absent else tuple(lines)
 

@@ -257,13 +257,15 @@ def inputs_at(level: str, names: Sequence[str]) -> tuple[str, ...]:
 def gain_of(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes beside the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = arrays_of(candidate.pool.inputs)
+    needed = arrays_of(inputs_of(candidate.pool, candidate.fallback))
+    others = [array.partition("_")[2] for array in sorted(needed) if is_opinion(array)]
     costs = {
         "auxiliary": "a second backbone",
         "views": f"{outputs.require('views').shape[1]} views" if "views" in outputs.arrays else "",
         "dropout": "passes with dropout",
     }
-    further = ", ".join(cost for array, cost in costs.items() if array in needed)
+    opinions = [f"the opinion{'s'[: len(others) > 1]} of {', '.join(others)}"] if others else []
+    further = ", ".join([*opinions, *(cost for array, cost in costs.items() if array in needed)])
     cost = f"1 forward pass and {further}" if further else "1 forward pass"
     difference = auroc(odds, is_correct) - auroc(mcp, is_correct)
     return Gain(difference, aurc(odds, is_correct) / aurc(mcp, is_correct), cost)

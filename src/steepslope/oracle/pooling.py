@@ -51,7 +51,7 @@ class Pool:
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
         if self.temperature == 1 and self.pool.others[0] in (0, NEVER):
-            return "no pool ranks better than MCP, so that is this oracle"
+            return "no pool ranks better than MCP, so this oracle is MCP"
         own = f"the classifier's own opinion, at a temperature of {self.temperature:.3g}"
         return f"{own}: no pool with others ranks better"
 

@@ -182,7 +182,7 @@ class ClassifierOutputs:
     @property
     def label_names(self) -> tuple[str, ...]:
         """The name of each label, (K + 1,): those of the classes, and last ``unknown``, which is what −1 finds."""
-        return (*self.class_names, UNKNOWN_NAME)
+        return (*self.class_names, "none of the classes" if UNKNOWN_NAME in self.class_names else UNKNOWN_NAME)
 
     @cached_property
     def predictions(self) -> NDArray[np.int64]:

@@ -154,7 +154,7 @@ def test_columns_called_logit_may_all_be_positive(tmp_path: Path) -> None:
     np.testing.assert_allclose(with_opinion(tmp_path, "other.csv").require("opinion_net"), EXPECTED, atol=1e-5)
 
 
-@pytest.mark.parametrize("header", ["file,ant,bee,cat", ",ant,bee,cat"])
+@pytest.mark.parametrize("header", ["file,ant,bee,cat", ",ant,bee,cat", "file,logit_ant,logit_bee,logit_cat"])
 def test_a_column_of_the_ids_goes_by_them_whatever_it_is_called(tmp_path: Path, header: str) -> None:
     rows = [f"{one},{numbers(values)}" for one, values in zip(IDS, softmax(OTHER, axis=1), strict=True)]
     (tmp_path / "vendor.csv").write_text(table(header, rows[::-1]))

@@ -70,6 +70,18 @@ def test_a_mapping_of_numbers_need_not_list_all() -> None:
     assert found.require("vote_people").tolist() == [3, 0, 1] * 10
 
 
+def test_votes_of_no_class_where_classes_are_numbers() -> None:
+    """Those that are called by numbers go by these, as labels do."""
+    with pytest.raises(SteepslopeError, match=r"expected numbers of classes in 0…2, or -1 for none, found 3 in row 2"):
+        OUTPUTS.named(None).with_opinion("people", [1, 2, 3] * 10)
+    from_1 = OUTPUTS.named(["1", "2", "3"])
+    assert from_1.with_opinion("people", [1, 2, 3] * 10).require("vote_people").tolist() == [0, 1, 2] * 10
+    with pytest.raises(
+        SteepslopeError, match=r"expected names of classes \(1, 2, 3\), or -1 for none, found 0 in row 0"
+    ):
+        from_1.with_opinion("people", [0, 1, 2] * 10)
+
+
 def test_positive_logits_are_those_of_outputs() -> None:
     found = OUTPUTS.with_opinion("net", ClassifierOutputs(OTHER + 10)).require("opinion_net")
     np.testing.assert_allclose(found, log_softmax(OTHER, axis=1), rtol=1e-5)

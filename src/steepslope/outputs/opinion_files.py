@@ -123,11 +123,8 @@ def _of_table(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped
     usual = options.id_column or "id"
     layout = class_columns(columns, ReadingOptions(), {usual, LABEL})
     names = [] if layout is None else layout.numbers["logits"]
-    id_column = (
-        usual
-        if usual in columns
-        else _column_of_ids(path, options, own, [name for name in columns if name not in names])
-    )
+    beside = [name for name in columns if name not in names and len(columns) > 1]
+    id_column = usual if usual in columns else _column_of_ids(path, options, own, beside)
     of_ids = {} if id_column is None else {id_column: TEXT}
     others = [name for name in columns if name != id_column]
     if layout is None and len(others) == 1:
@@ -154,15 +151,18 @@ def _ids(found: Any, column: str | None) -> NDArray[Any] | None:
 
 
 def _column_of_ids(path: Path, options: ReadingOptions, own: Opinion, columns: Sequence[str]) -> str | None:
-    """Return the first column whose values are nearly all own ids, each once, if there is one beside others."""
-    if own.ids is None or len(columns) < 2:
+    """Return the first column whose values are nearly all own ids, each once.
+
+    The first batch of rows tells.
+    """
+    if own.ids is None or not columns:
         return None
     known = set(own.ids.tolist())
-    table = _read(path, dict.fromkeys(columns, TEXT), options)
-    for column in columns:
-        with suppress(pa.ArrowException):  # lists are no ids
-            values = table[column].cast(TEXT).to_pylist()
-            if values and len(set(values)) == len(values) and np.mean([one in known for one in values]) >= NEARLY_ALL:
+    some = next(iter(table_files.batches(path, dict.fromkeys(columns, TEXT), options.delimiter)), None)
+    for column in columns if some else ():
+        with suppress(pa.ArrowException, KeyError):  # neither lists nor columns of the same name are ids
+            values = some.column(column).cast(TEXT).to_pylist()
+            if len(set(values)) == len(values) and np.mean([one in known for one in values]) >= NEARLY_ALL:
                 return column
     return None
 

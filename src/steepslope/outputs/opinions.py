@@ -375,7 +375,7 @@ def _require_no_numbers(texts: Texts, others: Mapping[str, int], count: int, kno
         return
     numbers = [number for number in whole_in(texts.distinct).values() if number != LACKING]
     from_one = "; if they count from 1, subtract 1" if numbers and (min(numbers), max(numbers)) == (1, count) else ""
-    by_name = any(map(str.isdecimal, known))
+    by_name = any(map(str.isdecimal, known)) and list(known) != list(map(str, range(len(known))))
     expected = f"names of classes ({listed(list(known))})" if by_name else f"numbers of classes in 0…{count - 1}"
     found = f"found {texts.distinct[texts.codes[bad[0]]]} in row {bad[0]} ({len(bad)} such rows){from_one}"
     raise SteepslopeError(f"expected {expected}, or -1 for none, {found}")

@@ -158,8 +158,8 @@ def _column_of_ids(path: Path, options: ReadingOptions, own: Opinion, columns: S
     if own.ids is None or not columns:
         return None
     known = set(own.ids.tolist())
-    some = next(iter(table_files.batches(path, dict.fromkeys(columns, TEXT), options.delimiter)), None)
-    for column in columns if some else ():
+    some: Any = next(iter(table_files.batches(path, dict.fromkeys(columns, TEXT), options.delimiter)), None)
+    for column in columns if some else ():  # with a header alone, there are no rows to go by them
         with suppress(pa.ArrowException, KeyError):  # neither lists nor columns of the same name are ids
             values = some.column(column).cast(TEXT).to_pylist()
             if len(set(values)) == len(values) and np.mean([one in known for one in values]) >= NEARLY_ALL:

@@ -93,6 +93,7 @@ def test_a_gate_that_counts_votes_judges_no_images(
 ) -> None:
     data = f"--gate {opinions}/all --data digits:test --out {tmp_path}/any.csv"
     refuses(f"predict {data}", capsys, "opinion people: no net of it is recorded, so images cannot be judged: predict")
+    refuses(f"predict {data} --opinion people=timm:resnet18", capsys, "opinion: people is a vote: no net gives it")
     refuses(f"serve --gate {opinions}/all --port 0", capsys, "opinion people: no net of it is recorded")
     refuses(
         f"export --gate {opinions}/all --out {tmp_path}/any.onnx",

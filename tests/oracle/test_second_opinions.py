@@ -93,12 +93,12 @@ def test_columns_of_votes_know_no_labels() -> None:
     """An oracle on columns sees them of its own fit rows: what votes tell of classes is learnt from their labels."""
     outputs = FIT.with_opinion("other", KINDS["votes"][0])
     turned = outputs.changed(labels=(FIT.require_labels() + 1) % 4)
-    found = [
+    found, again = (
         columns(outputs, ("vote_other",), slice(None), fit_states(("vote_other",), some, None))
         for some in (outputs, turned)
-    ]
-    np.testing.assert_array_equal(*found)
-    np.testing.assert_array_equal(found[0][:, 0], outputs.require("vote_other") == FIT.predictions)
+    )
+    np.testing.assert_array_equal(found, again)
+    np.testing.assert_array_equal(found[:, 0], outputs.require("vote_other") == FIT.predictions)
 
 
 def test_the_cost_names_the_opinions_and_the_advice_compares_them() -> None:

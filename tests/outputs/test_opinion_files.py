@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import softmax
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
 from steepslope.outputs.opinion_files import read_mapping
 from steepslope.outputs.table import TableBlocks
@@ -68,8 +69,7 @@ def test_probabilities_by_the_names_of_columns_with_empty_cells(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("header", "form"),
-    [("id,by_people", "{id},{name}"), ("who,id,label", "me,{id},{name}"), ("id,vote", "{id},{number}")],
+    ("header", "form"), [("id,by_people", "{id},{name}"), ("id,label", "{id},{name}"), ("id,vote", "{id},{number}")]
 )
 def test_votes(tmp_path: Path, header: str, form: str) -> None:
     """An empty cell, or no row, is no vote; a name that this classifier lacks is another class."""
@@ -79,7 +79,11 @@ def test_votes(tmp_path: Path, header: str, form: str) -> None:
     lines += [form.format(id=IDS[N - 2], name="", number="")]
     (tmp_path / "votes.csv").write_text(table(header, lines[::-1]))
     outputs = OUTPUTS.named(None) if "{number}" in form else OUTPUTS
-    found = with_opinion(tmp_path, "votes.csv", outputs=outputs).require("vote_net")
+    warned = (
+        pytest.warns(UnknownLabelsWarning, match="opinion net: .* another class: 'wasp'") if outside else nullcontext()
+    )
+    with warned:
+        found = with_opinion(tmp_path, "votes.csv", outputs=outputs).require("vote_net")
     assert found.tolist() == [*VOTES[:-1], 3 if outside else -1]
 
 
@@ -136,6 +140,75 @@ def test_classes_without_names_are_mapped_by_their_numbers(tmp_path: Path) -> No
     np.testing.assert_allclose(found, EXPECTED, rtol=1e-4)
 
 
+def test_labels_beside_probabilities_are_the_truth_and_not_read(tmp_path: Path) -> None:
+    rows = [f"{one},{numbers(values)},bee" for one, values in zip(IDS, softmax(OTHER, axis=1), strict=True)]
+    (tmp_path / "vendor.csv").write_text(table("id,ant,bee,cat,label", rows))
+    found = with_opinion(tmp_path, "vendor.csv")
+    assert found.opinion_net is not None
+    np.testing.assert_allclose(found.require("opinion_net"), EXPECTED, atol=1e-5)
+
+
+def test_columns_called_logit_may_all_be_positive(tmp_path: Path) -> None:
+    rows = [f"{one},{numbers(values + 10)},1" for one, values in zip(IDS, OTHER, strict=True)]
+    (tmp_path / "other.csv").write_text(table("id,logit_ant,logit_bee,logit_cat,split", rows))
+    np.testing.assert_allclose(with_opinion(tmp_path, "other.csv").require("opinion_net"), EXPECTED, atol=1e-5)
+
+
+@pytest.mark.parametrize("header", ["file,ant,bee,cat", ",ant,bee,cat", "file,logit_ant,logit_bee,logit_cat"])
+def test_a_column_of_the_ids_goes_by_them_whatever_it_is_called(tmp_path: Path, header: str) -> None:
+    rows = [f"{one},{numbers(values)}" for one, values in zip(IDS, softmax(OTHER, axis=1), strict=True)]
+    (tmp_path / "vendor.csv").write_text(table(header, rows[::-1]))
+    np.testing.assert_allclose(with_opinion(tmp_path, "vendor.csv").require("opinion_net"), EXPECTED, atol=1e-5)
+
+
+def test_few_common_ids_are_told(tmp_path: Path) -> None:
+    rows = [f"{one if row < 4 else row},ant" for row, one in enumerate(IDS)]
+    (tmp_path / "votes.csv").write_text(table("id,vote", rows))
+    with pytest.warns(UserWarning, match="opinion net: only 4 ids are on both sides, 33% of the 12 on one"):
+        with_opinion(tmp_path, "votes.csv")
+
+
+def test_votes_as_pandas_writes_them(tmp_path: Path) -> None:
+    votes = ["1.0", "-1.0", "nan", "NA", "None", "2.0", "0.0", "<NA>", "", "-1", "2", "0"]
+    (tmp_path / "votes.csv").write_text(
+        table("id,vote", [f"{one},{vote}" for one, vote in zip(IDS, votes, strict=True)])
+    )
+    expected = [1, -1, -1, -1, -1, 2, 0, -1, -1, -1, 2, 0]
+    assert with_opinion(tmp_path, "votes.csv").require("vote_net").tolist() == expected
+
+
+def test_votes_from_1_by_a_mapping(tmp_path: Path) -> None:
+    """A number that it does not list is another class, and told."""
+    (tmp_path / "votes.csv").write_text(table("id,vote", [f"{one},{row % 4}" for row, one in enumerate(IDS)]))
+    (tmp_path / "names.txt").write_text("1=ant\n2=bee\n3=cat\n")
+    with pytest.warns(UnknownLabelsWarning, match="they count as another class: '0'"):
+        found = with_opinion(tmp_path, "votes.csv", "names.txt").require("vote_net")
+    assert found.tolist() == [3, 0, 1, 2] * 3
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("red ant=ant", "opinion net: classes: expected votes such as red ant, found ant"),
+        ("ant=wasp", "opinion net: classes: unknown class 'wasp'"),
+    ],
+)
+def test_bad_mappings_of_votes(tmp_path: Path, names: str, message: str) -> None:
+    (tmp_path / "votes.csv").write_text(table("id,vote", [f"{one},ant" for one in IDS]))
+    (tmp_path / "names.txt").write_text(names)
+    with pytest.raises(SteepslopeError) as error:
+        with_opinion(tmp_path, "votes.csv", "names.txt")
+    assert message in str(error.value)
+
+
+def test_labels_of_an_archive_of_outputs_are_no_votes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", labels=np.array(VOTES), features=OTHER)
+    with pytest.raises(SteepslopeError, match=r"other\.npz: expected logits, .*, found labels, features"):
+        with_opinion(tmp_path, "other.npz")
+    np.savez(tmp_path / "votes.npz", labels=np.array(VOTES))
+    assert with_opinion(tmp_path, "votes.npz").require("vote_net").tolist() == VOTES
+
+
 def test_blocks_of_rows_have_their_opinions(tmp_path: Path) -> None:
     """Also those in which no row has one."""
     ClassifierOutputs(OTHER, ids=IDS, classes=CLASSES).subset(slice(3)).save(tmp_path / "other.npz")
@@ -162,8 +235,31 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "twice": ("id,vote\nrow 1,ant\nrow 1,bee\n", "opinion net: expected each id once, found some twice"),
     "of other classes": ("id,vote\nrow 1,wasp\n", "opinion net: unknown class 'wasp'"),
-    "of other columns": ("id,wasp,bug\nrow 1,0.5,0.5\n", "opinion net: classes: unknown class 'wasp'"),
+    "of other columns": (
+        "id,wasp,bug\nrow 1,0.5,0.5\n",
+        "other.csv: columns: expected columns called as the classes (ant, bee, cat), found wasp, bug: leave out",
+    ),
+    "with a column of numbers that is no class": (",id,ant,bee,cat,split\n0,row 1,0.5,0.5,0,1\n", "found '', split: "),
+    "of votes beside another column": ("who,id,label\nme,row 1,ant\n", "(ant, bee, cat), found who: leave out"),
+    "of one class alone": (
+        "id,ant\nrow 1,0.5\n",
+        "expected a column for each class, or one of votes, found 'ant' alone",
+    ),
+    "of votes from 1": (
+        "id,vote\nrow 1,1\nrow 2,3\n",
+        "found 3 in row 1 (1 such rows); if they count from 1, subtract 1",
+    ),
+    "of percentages": ("id,ant,bee,cat\nrow 1,50,30,20\n", "a sum of 100 in row 0: divide percentages by 100"),
+    "of shares": (
+        "id,ant,bee,cat\nrow 1,0.5,0.3,0.8\n",
+        "a sum of 1.6 in row 0: divide shares by the sum of their row",
+    ),
+    "of a row with a gap": ("id,ant,bee,cat\nrow 1,0.5,0.5,\n", "found NaN beside numbers in row 0"),
     "of words": ("id,ant,bee,cat\nrow 1,a,b,c\n", "cannot be read as UTF-8 text"),
+    "without an end": (
+        "id,logit_ant,logit_bee,logit_cat\nrow 1,0.5,-1,inf\n",
+        "expected finite values, found inf in row 0",
+    ),
     "of too few rows": ("vote\nant\n", "opinion net: expected 12 rows like the logits, or ids on both sides, found 1"),
 }
 

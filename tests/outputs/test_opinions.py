@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import log_softmax, softmax
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.outputs import ClassifierOutputs
 
 DRAW = np.random.default_rng(0)
@@ -58,8 +59,40 @@ def test_votes(votes: Any) -> None:
     if isinstance(votes, np.ndarray) and votes.dtype.kind == "f":
         found = some.with_opinion("people", votes, ["ant", "bee", "cat", "dog"])
     else:
-        found = some.with_opinion("people", votes)
+        with pytest.warns(UnknownLabelsWarning, match="opinion people: .* another class: 'dog'"):
+            found = some.with_opinion("people", votes)
     assert found.require("vote_people").tolist() == [1, -1, 2, -1, 3]
+
+
+def test_a_mapping_of_numbers_need_not_list_all() -> None:
+    with pytest.warns(UnknownLabelsWarning, match="another class: '0'"):
+        found = OUTPUTS.with_opinion("people", [0, 1, 2] * 10, {1: "ant", 2: "bee", 3: "cat"})
+    assert found.require("vote_people").tolist() == [3, 0, 1] * 10
+
+
+def test_votes_of_no_class_where_classes_are_numbers() -> None:
+    """Those that are called by numbers go by these, as labels do."""
+    with pytest.raises(SteepslopeError, match=r"expected numbers of classes in 0…2, or -1 for none, found 3 in row 2"):
+        OUTPUTS.named(None).with_opinion("people", [1, 2, 3] * 10)
+    from_1 = OUTPUTS.named(["1", "2", "3"])
+    assert from_1.with_opinion("people", [1, 2, 3] * 10).require("vote_people").tolist() == [0, 1, 2] * 10
+    with pytest.raises(
+        SteepslopeError, match=r"expected names of classes \(1, 2, 3\), or -1 for none, found 0 in row 0"
+    ):
+        from_1.with_opinion("people", [0, 1, 2] * 10)
+
+
+def test_positive_logits_are_those_of_outputs() -> None:
+    found = OUTPUTS.with_opinion("net", ClassifierOutputs(OTHER + 10)).require("opinion_net")
+    np.testing.assert_allclose(found, log_softmax(OTHER, axis=1), rtol=1e-5)
+
+
+def test_columns_of_a_frame_that_are_no_class_are_named() -> None:
+    frame = pd.DataFrame(softmax(OTHER, axis=1), columns=["ant", "bee", "cat"]).reset_index()
+    with pytest.raises(
+        SteepslopeError, match=r"opinion net: columns: expected .* \(ant, bee, cat\), found index: leave"
+    ):
+        OUTPUTS.with_opinion("net", frame)
 
 
 def test_probability_of_class_1() -> None:
@@ -112,6 +145,21 @@ def test_other_copies_are_refused() -> None:
         ("net", OTHER, {"a": "ant", "b": "bee", "c": "cow"}, "opinion net: classes: unknown class 'cow'"),
         ("net", ["wasp"] * 30, None, "opinion net: unknown class 'wasp'"),
         ("net", [5] * 30, None, "opinion net: expected numbers of classes in 0…2, or -1 for none, found 5 in row 0"),
+        ("net", [1, 2, 3] * 10, None, "found 3 in row 2 (10 such rows); if they count from 1, subtract 1"),
+        ("net", ["0.5"] * 30, None, "expected numbers of classes in 0…2, or -1 for none, found 0.5 in row 0"),
+        ("net", ["ant"] * 30, {"red ant": "ant"}, "opinion net: classes: expected votes such as red ant, found ant"),
+        ("net", [1] * 30, {5: "ant"}, "opinion net: classes: expected votes such as 5, found 1"),
+        ("net", ["a"] * 30, {"a": "cow"}, "opinion net: classes: unknown class 'cow'"),
+        ("net", 3, None, "opinion net: expected outputs, or an array (n, K) or (n,), found 3"),
+        ("net", np.full((30, 3), 0.5), None, "found none negative, and a sum of 1.5 in row 0: divide shares"),
+        ("net", 100 * softmax(OTHER, axis=1), None, "in row 0: divide percentages by 100, give logits as"),
+        (
+            "net",
+            np.where(np.arange(90).reshape(30, 3) == 7, np.inf, OTHER),
+            None,
+            "expected finite values, found inf in row 2",
+        ),
+        ("net", np.where(np.arange(90).reshape(30, 3) == 7, np.nan, OTHER), None, "found NaN beside numbers in row 2"),
         ("net", [-1] * 30, None, "opinion net: expected an opinion in some row, found none"),
         ("net", np.full((30, 3), np.nan), None, "opinion net: expected an opinion in some row, found none"),
         ("net", ClassifierOutputs(OTHER, ids=list("abcdefghijklmnopqrstuvwxyzABCD")), None, "expected ids such as"),

@@ -64,7 +64,7 @@ def test_opinions_are_inputs_of_a_file_and_a_row_may_lack_them(opinions: Path, t
     some = ClassifierOutputs.load(opinions / "outputs" / "test").subset(slice(COUNT))
     votes, vendor = np.arange(COUNT) % 12 - 1, np.array(some.require("opinion_second"))
     vendor[::3] = np.nan
-    outputs = some.with_opinion("people", np.where(votes == 10, "none", votes.astype(str))).with_opinion(
+    outputs = some.with_opinion("people", np.where(votes == 10, "unknown", votes.astype(str))).with_opinion(
         "vendor", vendor
     )
     arrays = {one.name: np.asarray(outputs.require(one.name)) for one in served.inputs}

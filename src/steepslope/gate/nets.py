@@ -26,7 +26,7 @@ from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import OPINION, is_opinion
+from steepslope.outputs.arrays import OPINION, VOTE, is_opinion
 from steepslope.outputs.folder import AUXILIARY
 from steepslope.outputs.opinions import Opinion, aligned, places_of
 
@@ -267,6 +267,9 @@ def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, G
     """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
     needed = [name for name in arrays if is_opinion(name)]
     for array in given:
+        name = array.partition("_")[2]
+        if f"{VOTE}{name}" in needed:
+            raise SteepslopeError(f"{name} is a vote: no net gives it", "opinion")
         if array not in needed:
             counted = ", ".join(name.partition("_")[2] for name in needed) or "none"
             raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _told(array))

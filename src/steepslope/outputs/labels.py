@@ -86,7 +86,7 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
 def _numbered(labels: NDArray[Any]) -> NDArray[np.int64]:
     """Return labels that are text though the classes have no names: numbers, where ``unknown`` is among them."""
     texts = labels.astype(np.str_).tolist()
-    whole = {**_whole(texts), UNKNOWN_NAME: UNKNOWN}
+    whole = {**whole_in(texts), UNKNOWN_NAME: UNKNOWN}
     row = next((row for row, text in enumerate(texts) if text not in whole), None if UNKNOWN_NAME in texts else 0)
     if row is not None:
         raise SteepslopeError(f"{CLASSES_ADVICE}; found {texts[row]!r} in row {row}", "labels")
@@ -113,7 +113,7 @@ def _looked_up(labels: NDArray[Any], values: Sequence[Any]) -> NDArray[np.int64]
 def no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
     """Return the texts that stand for none of the classes: names that are not known do where some others are."""
     others = [text for text in texts.distinct if text not in known]
-    return {text: UNKNOWN for text in others if means_unknown(text) or (known and _is_name(text))}
+    return {text: UNKNOWN for text in others if means_unknown(text) or (known and is_name(text))}
 
 
 def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> None:
@@ -140,17 +140,23 @@ def means_unknown(text: str) -> bool:
     return text == UNKNOWN_NAME or _number(text) == UNKNOWN
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Return whether a text can be the name of a class that is not known: neither a number, nor nothing.
 
-    >>> [_is_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
+    >>> [is_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
     [True, False, False, False, False, False]
     """
-    return text.strip().lower() not in NOTHING_THERE and not _whole([text]) and _number(text) is None
+    return text.strip().lower() not in NOTHING_THERE and not whole_in([text]) and _number(text) is None
 
 
-def warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes: Sequence[str]) -> None:
-    """Warn of the names that are not known, and count as none of the classes."""
+def warn_of_names(
+    place: str,
+    texts: "Texts",
+    known: Mapping[str, int],
+    classes: Sequence[str],
+    count_as: str = f"{UNKNOWN_NAME}, never right",
+) -> None:
+    """Warn of the names that are not known, and say what they count as."""
     rows = texts.rows_beside({*known, *filter(means_unknown, texts.distinct)})
     if not len(rows):
         return
@@ -160,7 +166,7 @@ def warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes:
     more = f", … ({len(often):,} names in all)" if len(often) > len(shown) else ""
     where = f"{len(rows):,} rows, the first of them row {rows[0]}" if len(rows) > 1 else f"row {rows[0]}"
     found = f"found names that are none of the classes in {where}"
-    message = f"{place}: {found}; they count as {UNKNOWN_NAME}, never right: {', '.join(named)}{more}"
+    message = f"{place}: {found}; they count as {count_as}: {', '.join(named)}{more}"
     warnings.warn(without_secrets(message), UnknownLabelsWarning, stacklevel=5)
 
 
@@ -267,7 +273,7 @@ def labels_of(texts: Texts, column: str, classes: Sequence[str] | None, counts: 
     Where ``counts`` is false, whole numbers cannot be places: they are names or nothing.
     """
     places = {name: place for place, name in enumerate(classes or ())}
-    whole = _whole(texts.distinct)
+    whole = whole_in(texts.distinct)
     known = {text: places[name] for text in texts.distinct if (name := _name(text, places, whole)) in places}
     meaning = known | no_classes(texts, known)
     if places and (known or not counts):
@@ -284,10 +290,10 @@ def _name(text: str, places: Collection[str], whole: Mapping[str, int]) -> str:
     return text if text in places or text not in whole else str(whole[text])
 
 
-def _whole(texts: Iterable[str]) -> dict[str, int]:
+def whole_in(texts: Iterable[str]) -> dict[str, int]:
     """Return the numbers that texts are, of those that are whole; false and true are 0 and 1.
 
-    >>> _whole(["3", "1.0", "True", "2.5", "cat", ""])
+    >>> whole_in(["3", "1.0", "True", "2.5", "cat", ""])
     {'3': 3, '1.0': 1, 'True': 1}
     """
     found = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), _number(text)) for text in texts}

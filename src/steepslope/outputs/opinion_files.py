@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +22,22 @@ from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.outputs import folder, table_files
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
 from steepslope.outputs.columns import class_columns
-from steepslope.outputs.opinions import PLACES, Opinion, opinion_arrays, places_of
+from steepslope.outputs.labels import NOTHING_THERE
+from steepslope.outputs.opinions import (
+    PLACES,
+    Opinion,
+    are_probabilities,
+    opinion_arrays,
+    places_of,
+    require_columns_of_classes,
+)
 from steepslope.outputs.options import TABLES, ReadingOptions, by_name
 from steepslope.outputs.table_files import NUMBER, TEXT
 
-LABEL = "label"  # the column of votes in a file that has other columns too
-ARRAYS = ("logits", "probabilities", "votes", "labels")  # of a .npz file, the first that is there
+LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there
+ARRAYS = ("logits", "probabilities", "votes", "labels")  # of a .npz file, the first that is there; labels stand alone
+NEARLY_ALL = 0.9  # of a column's values are ids, where these are not called so
+Mapped = dict[str, str | None]
 
 
 def opinions_on(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str, dict[str, Any]]]:
@@ -40,8 +51,8 @@ def opinions_on(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str
     mappings = {name: read_mapping(Path(file)) for name, file in by_name("opinion", options.opinion_classes).items()}
     for name, file in files.items():
         path, mapping = Path(file), mappings.get(name)
-        with explained("cannot be read as an opinion", path, (OSError, ValueError, pa.ArrowException), longest=160):
-            other = read_opinion(path, options)
+        with explained("cannot be read as an opinion", path, (OSError, pa.ArrowException), longest=160):
+            other = read_opinion(path, options, own, mapping)
         with located(path):
             arrays |= opinion_arrays(own, name, other, mapping)
             made = folder.extraction_of(path) if path.is_dir() else {}
@@ -50,7 +61,7 @@ def opinions_on(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str
     return arrays, nets
 
 
-def read_mapping(path: Path) -> dict[str, str | None]:
+def read_mapping(path: Path) -> Mapped:
     """Read what the classes of an opinion are called here: lines ``other=this``, or a .csv file of two columns.
 
     Nothing behind the sign says that this classifier lacks the class.
@@ -59,7 +70,7 @@ def read_mapping(path: Path) -> dict[str, str | None]:
         text = path.read_text(encoding="utf-8-sig")
     is_csv = path.suffix.lower() == ".csv"
     lines = list(csv.reader(text.splitlines())) if is_csv else [line.split("=", 1) for line in text.splitlines()]
-    found: dict[str, str | None] = {}
+    found: Mapped = {}
     for number, parts in enumerate(lines, start=1):
         names = [part.strip() for part in parts]
         if names in ([], [""]):
@@ -73,8 +84,11 @@ def read_mapping(path: Path) -> dict[str, str | None]:
     return found
 
 
-def read_opinion(path: Path, options: ReadingOptions) -> Opinion:
-    """Read an opinion; the options tell the separator of .csv files and the column of the ids."""
+def read_opinion(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None = None) -> Opinion:
+    """Read an opinion; the options tell the separator of .csv files and the column of the ids.
+
+    The ``own`` ids and classes, and the mapping, tell which columns of a table are which.
+    """
     if not path.exists():
         raise SteepslopeError("no such file or folder", path)
     if path.is_dir():
@@ -87,37 +101,77 @@ def read_opinion(path: Path, options: ReadingOptions) -> Opinion:
     if path.suffix.lower() not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (".npz", *TABLES))
     with located(path):
-        return _of_table(path, options)
+        return _of_table(path, options, own, mapping)
 
 
 def _of_archive(path: Path) -> Opinion:
-    with np.load(path, allow_pickle=False) as archive:
-        name = next((name for name in ARRAYS if name in archive), None)
-        if name is None:
-            raise SteepslopeError(f"expected {', '.join(ARRAYS)}, found {', '.join(archive.files)}", path)
-        ids, classes = (archive[one].astype(np.str_) if one in archive else None for one in ("ids", CLASSES))
-        return Opinion(archive[name], ids, None if classes is None else classes.tolist())
+    unreadable = explained("cannot be read as an opinion", path, (ValueError, EOFError, BadZipFile), longest=160)
+    with unreadable, np.load(path, allow_pickle=False) as archive:
+        names = list(archive.files)
+        arrays = {name: archive[name] for name in (*ARRAYS, "ids", CLASSES) if name in names}
+    name = next((name for name in ARRAYS if name in arrays), None)
+    beside = set(names) - {"ids", "labels", CLASSES}
+    if name is None or (name == "labels" and beside):  # which are the true classes in files of outputs
+        raise SteepslopeError(f"expected {', '.join(ARRAYS)}, found {', '.join(names)}", path)
+    ids, classes = (arrays[one].astype(np.str_) if one in arrays else None for one in ("ids", CLASSES))
+    return Opinion(arrays[name], ids, None if classes is None else classes.tolist())
 
 
-def _of_table(path: Path, options: ReadingOptions) -> Opinion:
-    """Return the columns of classes, named logit_… or all but the ids'; or the one column of votes."""
+def _of_table(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
+    """Return the columns of classes, named logit_… or all but the ids' and the labels'; or the one column of votes."""
     columns = table_files.column_names(path, options.delimiter)
-    id_column = options.id_column or "id"
+    usual = options.id_column or "id"
+    layout = class_columns(columns, ReadingOptions(), {usual, LABEL})
+    names = [] if layout is None else layout.numbers["logits"]
+    beside = [name for name in columns if name not in names and len(columns) > 1]
+    id_column = usual if usual in columns else _column_of_ids(path, options, own, beside)
+    of_ids = {} if id_column is None else {id_column: TEXT}
     others = [name for name in columns if name != id_column]
-    layout = class_columns(columns, ReadingOptions(), {id_column, LABEL})
-    votes = None if layout is not None else LABEL if LABEL in others else others[0] if len(others) == 1 else None
-    names = layout.numbers["logits"] if layout is not None else others
-    wanted = dict.fromkeys(names, NUMBER) if votes is None else {votes: TEXT}
-    wanted |= {id_column: TEXT} if id_column in columns else {}
-    some = [*table_files.batches(path, wanted, options.delimiter)]
-    schema = pa.schema(wanted) if not some else None  # a header alone
-    found = pa.Table.from_batches(some, schema)
-    ids = found[id_column].cast(TEXT).to_numpy(zero_copy_only=False) if id_column in columns else None
-    if votes is not None:
-        return Opinion(_votes(found[votes]), ids)
-    classes: Sequence[str] | None = layout.classes if layout is not None else names
+    if layout is None and len(others) == 1:
+        _require_no_class(own, others[0])
+        found = _read(path, {others[0]: TEXT, **of_ids}, options)
+        return Opinion(_votes(found[others[0]]), _ids(found, id_column))
+    if layout is None:
+        names = [name for name in others if name != LABEL]
+        require_columns_of_classes(own, names, mapping)
+    found = _read(path, {**dict.fromkeys(names, NUMBER), **of_ids}, options)
     values = np.column_stack([_numbers(found[name], name) for name in names])
-    return Opinion(values, ids, classes or table_files.saved_classes(path))
+    classes: Sequence[str] | None = names if layout is None else layout.classes or table_files.saved_classes(path)
+    as_logits = layout is not None and not are_probabilities(values)
+    return Opinion(values, _ids(found, id_column), classes, as_logits=as_logits)
+
+
+def _read(path: Path, wanted: dict[str, Any], options: ReadingOptions) -> Any:
+    some = [*table_files.batches(path, wanted, options.delimiter)]
+    return pa.Table.from_batches(some, None if some else pa.schema(wanted))  # of a header alone
+
+
+def _ids(found: Any, column: str | None) -> NDArray[Any] | None:
+    return None if column is None else found[column].cast(TEXT).to_numpy(zero_copy_only=False)
+
+
+def _column_of_ids(path: Path, options: ReadingOptions, own: Opinion, columns: Sequence[str]) -> str | None:
+    """Return the first column whose values are nearly all own ids, each once.
+
+    The first batch of rows tells.
+    """
+    if own.ids is None or not columns:
+        return None
+    known = set(own.ids.tolist())
+    some: Any = next(iter(table_files.batches(path, dict.fromkeys(columns, TEXT), options.delimiter)), None)
+    for column in columns if some else ():  # with a header alone, there are no rows to go by them
+        with suppress(pa.ArrowException, KeyError):  # neither lists nor columns of the same name are ids
+            values = some.column(column).cast(TEXT).to_pylist()
+            if len(set(values)) == len(values) and np.mean([one in known for one in values]) >= NEARLY_ALL:
+                return column
+    return None
+
+
+def _require_no_class(own: Opinion, column: str) -> None:
+    """Raise if the one column beside the ids is called as a class, unless that is class 1 of two."""
+    names = list(own.classes or ())
+    if column in names and column != (names[1] if len(names) == 2 else None):
+        raise SteepslopeError(f"expected a column for each class, or one of votes, found {column!r} alone", "columns")
 
 
 def _votes(column: Any) -> NDArray[Any]:
@@ -125,7 +179,10 @@ def _votes(column: Any) -> NDArray[Any]:
     words: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     with suppress(SteepslopeError):  # they are names
         texts = column.cast(TEXT)
-        numbers = _numbers(compute.if_else(compute.equal(texts, ""), None, texts), "votes")
+        nothing = compute.is_in(
+            compute.utf8_lower(compute.utf8_trim_whitespace(texts)), pa.array(sorted(NOTHING_THERE))
+        )
+        numbers = _numbers(compute.if_else(nothing, None, texts), "votes")
         if (numbers[~np.isnan(numbers)] % 1 != 0).any():
             return numbers
     return words

@@ -5,6 +5,7 @@ It is kept as an array of its own, ``opinion_NAME``, log-probabilities of the cl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, require_known, unknown_name
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.arrays import (
+    NOT_FINITE,
     OF_COPIES,
     OPINION,
     VOTE,
@@ -25,12 +27,14 @@ from steepslope.outputs.arrays import (
     is_opinion,
     whole_numbers,
 )
-from steepslope.outputs.labels import class_values
+from steepslope.outputs.labels import NOTHING_THERE, Texts, class_values, is_name, listed, warn_of_names, whole_in
 from steepslope.outputs.options import require_name
 from steepslope.outputs.probabilities import TOLERANCE, logits_of
 
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
 PLACES = "places"  # so an extraction records the places of another's classes
+PERCENT = 100  # no logits are known by their looks up to here, unless some are negative
+FEW = 0.5  # of the rows of the smaller side: so few ids in common may be a mistake
 BLOCK_ENTRIES = 2**20  # rows times classes, in float64
 LACKING = -1  # the vote of a row that has none, and the place of a class that this classifier lacks
 Integers = NDArray[np.int64]
@@ -64,7 +68,8 @@ class Opinion:
 
     ``ids`` (m,) name the rows and ``classes`` the classes, None where they have no names. ``copies`` (m, A, K') are
     logits of augmented copies of the rows, made by ``recipe``, as far as that is known. ``as_logits``: the values are
-    logits, whatever they look like.
+    logits, whatever they look like. ``of_columns``: the classes are the names of a table's columns, which may hold
+    something else.
     """
 
     values: Any
@@ -73,6 +78,7 @@ class Opinion:
     copies: NDArray[Any] | None = None
     as_logits: bool = False
     recipe: Mapping[str, Any] | None = None
+    of_columns: bool = False
 
     @classmethod
     def of(cls, given: Any) -> Opinion:
@@ -80,7 +86,7 @@ class Opinion:
         if hasattr(given, "logits"):
             copies = given.arrays.get(f"{OF_COPIES}logits")
             return cls(given.logits, given.ids, given.classes, copies, as_logits=True)
-        return cls(_readable(as_array(given, 2)), classes=column_names(given))
+        return cls(_readable(as_array(given, 2)), classes=column_names(given), of_columns=True)
 
 
 def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = None) -> Arrays:
@@ -89,14 +95,20 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
     See :meth:`steepslope.outputs.ClassifierOutputs.with_opinion`, which raises the same errors.
     """
     require_name(name)
-    with located(f"opinion {name}"):
+    place = f"opinion {name}"
+    with located(place):
+        if np.ndim(other.values) == 0:
+            raise SteepslopeError(f"expected outputs, or an array (n, K) or (n,), found {other.values!s:.40}")
         if len(other.values) == 0:  # nobody has said anything yet
             array = f"{VOTE if other.values.ndim == 1 else OPINION}{name}"
             return {array: no_opinion(array, own.values)}
-        rows = _rows(own.ids, other.ids, len(own.values), len(other.values))
+        rows = _rows(place, own.ids, other.ids, len(own.values), len(other.values))
         other = replace(other, values=_of_two(other.values, own.values.shape[1]))
         if other.values.ndim == 1:
-            return {f"{VOTE}{name}": _votes(own, other.values, rows, classes)}
+            return {f"{VOTE}{name}": _votes(place, own, other.values, rows, classes)}
+        if other.of_columns and other.classes is not None:
+            require_columns_of_classes(own, other.classes, classes)
+        _require_whole_rows(other.values)
         places = places_of(own, other, classes)
         logits = other.values if other.as_logits else _log_scale(other.values)
         found = {f"{OPINION}{name}": aligned(own.values, logits, rows, places)}
@@ -141,21 +153,72 @@ def _is_probability(array: NDArray[Any], num_classes: int) -> bool:
     return bool(len(some) and ((some >= 0) & (some <= 1)).all() and (some != np.floor(some)).any())
 
 
+def require_columns_of_classes(own: Opinion, columns: Sequence[Any], classes: Classes = None) -> None:
+    """Raise at columns of a table that are no class: any other number beside them would make them logits."""
+    if classes is not None and not isinstance(classes, Mapping):
+        return
+    names = list(map(str, columns))
+    if own.classes is None and classes is None:
+        others = names if len(names) != own.values.shape[1] else []
+        expected = f"expected a column for each of {own.values.shape[1]} classes"
+    else:
+        known = {**_numbers_of(own), **dict.fromkeys(map(str, classes or ()))}
+        others = [name for name in names if name not in known]
+        expected = f"expected columns called as the classes ({listed(list(known))})"
+    if others:
+        remedy = "leave out what is no class, and map other names (--opinion-classes, classes=)"
+        raise SteepslopeError(f"{expected}, found {listed(others)}: {remedy}", "columns")
+
+
+def _require_whole_rows(array: NDArray[Any]) -> None:
+    """Raise unless each row has all of its numbers, which are finite, or none."""
+    for rows in blocks(len(array)):
+        part = np.asarray(array[rows])
+        lacking = np.isnan(part)
+        bad = np.flatnonzero(np.isinf(part).any(axis=1) | (lacking.any(axis=1) & ~lacking.all(axis=1)))
+        if len(bad):
+            infinite = part[bad[0]][np.isinf(part[bad[0]])]
+            found = f"found {infinite[0] if len(infinite) else 'NaN beside numbers'} in row {rows.start + bad[0]}"
+            remedy = NOT_FINITE[str(infinite[0])] if len(infinite) else "leave all cells of a row empty, or none"
+            raise SteepslopeError(f"expected finite values, {found}: {remedy}")
+
+
+def are_probabilities(array: NDArray[Any]) -> bool:
+    """Return whether numbers (n, K) are probabilities by their looks; rows with NaN say nothing."""
+    known = array[~np.isnan(array).any(axis=1)]
+    return bool(len(known) and known.min() >= 0 and (np.abs(known.sum(axis=1) - 1) <= TOLERANCE).all())
+
+
 def _log_scale(array: NDArray[Any]) -> NDArray[Any]:
-    """Return probabilities, as they look, as logarithms, and logits as they are; rows with NaN lack the opinion."""
+    """Return probabilities, as they look, as logarithms, and logits as they are; rows with NaN lack the opinion.
+
+    Numbers up to 100 of which none is negative may be either, or shares and percentages, and are refused.
+    """
     known = np.flatnonzero(~np.isnan(array).any(axis=1))
-    sums, least = array[known].sum(axis=1), array[known].min(initial=0)
-    if not len(known) or least < 0 or (np.abs(sums - 1) > TOLERANCE).any():
+    if not len(known) or array[known].min() < 0 or array[known].max() > PERCENT:
         return array
+    if not are_probabilities(array):
+        sums = array[known].sum(axis=1)
+        bad = int(np.argmax(np.abs(sums - 1) > TOLERANCE))
+        found = f"found none negative, and a sum of {sums[bad]:.6g} in row {known[bad]}"
+        percent = (np.abs(sums - PERCENT) <= PERCENT * TOLERANCE).all()
+        remedy = "divide percentages by 100" if percent else "divide shares by the sum of their row"
+        logits = "give logits as ClassifierOutputs, or in columns logit_…"
+        raise SteepslopeError(f"expected logits, or probabilities that sum to 1, {found}: {remedy}, {logits}")
     logs = np.full(array.shape, np.nan)
     logs[known] = logits_of(array[known])
     return logs
 
 
-def _rows(own: Any, others: Any, n: int, count: int) -> Integers:
+def _rows(place: str, own: Any, others: Any, n: int, count: int) -> Integers:
     """Return the other's row for each row, (n,), by the ids where both have ids; -1 for a row that it lacks."""
     if own is not None and others is not None:
-        return rows_of(own.tolist(), others.tolist())
+        rows = rows_of(own.tolist(), others.tolist())
+        share = (rows != LACKING).sum() / min(n, count)
+        if share < FEW:
+            found = f"{(rows != LACKING).sum():,} ids are on both sides, {share:.0%} of the {min(n, count):,} on one"
+            warnings.warn(f"{place}: only {found}: are they of the same rows?", UserWarning, stacklevel=5)
+        return rows
     if n != count:
         raise SteepslopeError(f"expected {n} rows like the logits, or ids on both sides, found {count}")
     return np.arange(n)
@@ -245,48 +308,74 @@ def aligned(own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Seq
     return found
 
 
-def _votes(own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
+def _votes(place: str, own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
     """Return votes as numbers of the own classes, (n,); K for a class that these lack, -1 where there is none."""
-    numbers = _named_votes(own, array, classes) if array.dtype.kind in "OUST" else _numbered_votes(own, array, classes)
+    numbers = _numbered_votes(place, own, _texts(array), classes)
     votes = np.where(rows == LACKING, LACKING, numbers[rows])
     if (votes == LACKING).all():
         raise SteepslopeError("expected an opinion in some row, found none")
     return votes
 
 
-def _numbered_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Integers:
-    count = own.values.shape[1]
-    lacking = np.isnan(array) if array.dtype.kind == "f" else array == LACKING
-    numbers = whole_numbers("votes", np.where(lacking, LACKING, array))
-    places = np.arange(count) if classes is None else _places(own, _names(classes, None, len(classes)), len(classes))
-    bad = np.flatnonzero((numbers < LACKING) | (numbers >= len(places)))
-    if len(bad):
-        found = f"found {numbers[bad[0]]} in row {bad[0]} ({len(bad)} such rows)"
-        raise SteepslopeError(f"expected numbers of classes in 0…{len(places) - 1}, or -1 for none, {found}")
-    places = np.where(places == LACKING, count, places)
-    return np.where(numbers == LACKING, LACKING, places[numbers])
+def _texts(array: NDArray[Any]) -> Texts:
+    """Return votes as text, numbers too, as pandas and spreadsheets write them."""
+    if array.dtype.kind == "f":
+        array = whole_numbers("votes", np.where(np.isnan(array), LACKING, array))
+    elif array.dtype.kind == "S":
+        array = array.astype(np.str_)
+    return Texts.of_rows([str(value).strip() for value in array.tolist()])
 
 
-def _named_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Integers:
-    """Return votes by the names of classes as numbers; names that no class has are another class, if not all are.
+def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) -> Integers:
+    """Return votes by the names of classes as numbers, (m,); names that no class has are another class, if not all are.
 
-    Whole numbers are places, unless classes are called by numbers.
+    Whole numbers are places, unless classes are called by numbers, or a mapping says what they are.
     """
-    mapping = classes if isinstance(classes, Mapping) else {}
     known = _numbers_of(own)
     count = len(known)
-    if not any(map(str.isdecimal, known)):
-        known = {**{str(place): place for place in range(count)}, **known}
-    distinct, codes = np.unique([_text(value) for value in array.tolist()], return_inverse=True)
-    names = [str(mapping.get(name, name)) for name in distinct.tolist()]
-    places = [LACKING if not name else known.get(name, count) for name in names]
-    if not set(places) & set(range(count)):
-        raise unknown_name("class", next((name for name in names if name), ""), _numbers_of(own))
-    return np.array(places)[codes]
+    named = _meaning(known, classes)
+    by_number = not any(map(str.isdecimal, [*known, *named]))
+    meaning = {**({str(place): place for place in range(count)} if by_number else {}), **known, **named}
+    whole = whole_in(text for text in texts.distinct if text not in meaning)
+    names = {text: str(whole.get(text, text)) for text in texts.distinct}
+    found = {text: meaning[name] for text, name in names.items() if name in meaning}
+    found |= {text: LACKING for text, name in names.items() if text not in found and _is_none(name)}
+    said = {names[text] for text, number in found.items() if number != LACKING}
+    others = {text: count for text in texts.distinct if text not in found}
+    if isinstance(classes, Mapping) and (said or others) and not said & named.keys():
+        raise SteepslopeError(f"expected votes such as {listed(list(named))}, found {listed(list(names))}", "classes")
+    mapped = isinstance(classes, Mapping)
+    if not (mapped and any(map(str.isdecimal, named))):  # which need not list all numbers
+        _require_no_numbers(texts, others, count if mapped else len(named) or count, known)
+    if others and not said:
+        raise unknown_name("class", next(iter(others)), known)
+    warn_of_names(place, texts, found, list(known), "another class")
+    return texts.numbers({**others, **found}, "votes", "votes")
 
 
-def _text(value: Any) -> str:
-    """Return a vote as text, "" where there is none."""
-    missing = value is None or (isinstance(value, float) and np.isnan(value)) or value in (LACKING, str(LACKING))
-    whole = isinstance(value, float) and not missing and value.is_integer()
-    return "" if missing else str(int(value)) if whole else str(value).strip()
+def _meaning(known: Mapping[str, int], classes: Classes) -> dict[str, int]:
+    """Return the number of the own class that each vote stands for, where classes are given; K for none of these."""
+    mapped = isinstance(classes, Mapping)
+    values = classes if isinstance(classes, Mapping) else dict(enumerate(class_values(classes, None) or ()))
+    places = {str(name): _place(known, target, mapped) for name, target in values.items()}
+    if places and not mapped and max(places.values()) == LACKING:
+        raise unknown_name("class", str(values[0]), known).within("classes")
+    return {name: len(known) if place == LACKING else place for name, place in places.items()}
+
+
+def _is_none(text: str) -> bool:
+    """Return whether a text that is no class says that there is no vote."""
+    return text.lower() in NOTHING_THERE or text == str(LACKING)
+
+
+def _require_no_numbers(texts: Texts, others: Mapping[str, int], count: int, known: Mapping[str, int]) -> None:
+    """Raise at votes that are numbers, and of no class."""
+    bad = texts.rows_beside([text for text in texts.distinct if text not in others or is_name(text)])
+    if not len(bad):
+        return
+    numbers = [number for number in whole_in(texts.distinct).values() if number != LACKING]
+    from_one = "; if they count from 1, subtract 1" if numbers and (min(numbers), max(numbers)) == (1, count) else ""
+    by_name = any(map(str.isdecimal, known)) and list(known) != list(map(str, range(len(known))))
+    expected = f"names of classes ({listed(list(known))})" if by_name else f"numbers of classes in 0…{count - 1}"
+    found = f"found {texts.distinct[texts.codes[bad[0]]]} in row {bad[0]} ({len(bad)} such rows){from_one}"
+    raise SteepslopeError(f"expected {expected}, or -1 for none, {found}")

@@ -22,7 +22,7 @@ from tests.images import opened
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
-ROWS, PARTS, SECONDS = 400, 20, 180
+ROWS, PARTS, SECONDS = 400, 20, 400
 ON_RAY = ("--engine", "ray", "--actors", "2")
 SLOW = "module:tests.slow_nets:slow"
 PROC = Path("/proc")

@@ -117,7 +117,7 @@ def evaluate(
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
-    from steepslope.report.row_table import require_writable, write_rows
+    from steepslope.report.row_table import require_writable
     from steepslope.report.sources import report_sources
     from steepslope.report.web.shell import library
 
@@ -138,20 +138,25 @@ def evaluate(
         given = predictions, groups_of(groups, predictions, table), clusters_of(cluster, table)
         places = _new_rows(predictions, scores, resources)
         predictions, grouped, clusters = given if len(places) == len(predictions) else _at(places, *given)
-        ids = partial(_ids_of, table, places)
+        ids, known = partial(_ids_of, table, places), resources.reference
         sources = report_sources(
-            predictions, path, ids, data=data, images=images, reference=resources.reference,
-            reference_path=reference, oracles=oracles,
-        )  # fmt: skip
+            predictions, path, ids, data=data, images=images, reference=known, reference_path=reference, oracles=oracles
+        )
         library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
             clusters=clusters, title=f"Trust in {as_title(path)}", ids=ids,
         )  # fmt: skip
         publish(evaluation, Path(out), made, sources, json)
-        if rows is not None:
-            write_rows(evaluation, Path(rows), table, places)
-            console().print(f"rows: {rows}")
+        _write_rows(evaluation, rows, table, places)
+
+
+def _write_rows(evaluation: Evaluation, rows: str | None, table: Table, places: NDArray[np.int64]) -> None:
+    from steepslope.report.row_table import write_rows
+
+    if rows is not None:
+        write_rows(evaluation, Path(rows), table, places)
+        console().print(f"rows: {rows}")
 
 
 def _new_rows(predictions: Predictions, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:

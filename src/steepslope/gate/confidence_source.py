@@ -16,7 +16,7 @@ from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
 from steepslope.outputs.opinions import PLACES
 from steepslope.scores import SCORES, Score
@@ -83,7 +83,7 @@ class ConfidenceSource:
     @property
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers, or people, whose opinions it counts."""
-        return tuple(name.partition("_")[2] for name in self.arrays if is_opinion(name))
+        return tuple(opinion_name(name) for name in self.arrays if is_opinion(name))
 
     def seeing(self, images: Dataset) -> ConfidenceSource:
         """Return the same source with its images, where it is an oracle on images."""

@@ -26,7 +26,7 @@ from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import OPINION, VOTE, is_opinion
+from steepslope.outputs.arrays import OPINION, VOTE, is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY
 from steepslope.outputs.opinions import Opinion, aligned, places_of
 
@@ -260,21 +260,21 @@ class GateNets:
 
 def _told(array: str) -> str:
     """Return how an opinion is named in errors: ``opinion_big`` is the opinion big."""
-    return f"opinion {array.partition('_')[2]}"
+    return f"opinion {opinion_name(array)}"
 
 
 def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
     """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
     needed = [name for name in arrays if is_opinion(name)]
     for array in given:
-        name = array.partition("_")[2]
+        name = opinion_name(array)
         if f"{VOTE}{name}" in needed:
             raise SteepslopeError(f"{name} is a vote: no net gives it", "opinion")
         if array not in needed:
-            counted = ", ".join(name.partition("_")[2] for name in needed) or "none"
+            counted = ", ".join(opinion_name(name) for name in needed) or "none"
             raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _told(array))
     for array in needed:
-        name = array.partition("_")[2]
+        name = opinion_name(array)
         recorded = array.startswith(OPINION) and name in origin.opinions
         if not recorded and not isinstance(given.get(array), Classifier):
             remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
@@ -283,7 +283,7 @@ def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, G
 
 def _opinion(array: str, origin: Origin, given: Given, own: Classifier, classes: tuple[str, ...] | None) -> NetBeside:
     """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
-    record = origin.opinions.get(array.partition("_")[2])
+    record = origin.opinions.get(opinion_name(array))
     net = load_net(record, given, _told(array))
     if record is not None and record.places is not None:
         return NetBeside(net, record.places)

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ def without_an_oracle(
         part = opinions[name][: len(outputs)]
         part = part[:, :1] if is_opinion(name) else part  # beside it stands the classifier's own, where it is lacking
         there = np.flatnonzero(part.any(axis=(1, 2)))
-        what = IN_PLACE.get(name, f"the opinion of {name.partition('_')[2]}")
+        what = IN_PLACE.get(name, f"the opinion of {opinion_name(name)}")
         tried.append(Baseline.of(what, part[there], classes[there], outputs.subset(there)))
     lines = [f"without an oracle, {one}" for one in tried if one is not None]
     absent = about_absent_classes(outputs)

@@ -26,7 +26,7 @@ from steepslope.oracle.baselines import without_an_oracle
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
 from steepslope.oracle.pooling import Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion, opinion_name
 
 Floats = NDArray[np.float64]
 FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
@@ -258,7 +258,7 @@ def gain_of(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Ga
     """Return what a candidate gains over MCP's log-odds, and its cost in passes beside the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
     needed = arrays_of(inputs_of(candidate.pool, candidate.fallback))
-    others = [array.partition("_")[2] for array in sorted(needed) if is_opinion(array)]
+    others = [opinion_name(array) for array in sorted(needed) if is_opinion(array)]
     costs = {
         "auxiliary": "a second backbone",
         "views": f"{outputs.require('views').shape[1]} views" if "views" in outputs.arrays else "",

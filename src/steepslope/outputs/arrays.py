@@ -176,6 +176,15 @@ def is_opinion(name: str) -> bool:
     return name.startswith((OPINION, VOTE)) and name not in OPINIONS
 
 
+def opinion_name(array: str) -> str:
+    """Return the name of the other classifier by that of the array with its opinions.
+
+    >>> opinion_name("opinion_resnet_56")
+    'resnet_56'
+    """
+    return array.partition("_")[2]
+
+
 def array_of(name: str) -> Array:
     """Return what is expected of an array; raise for an unknown name, with the closest one."""
     begin = next((begin for begin in OPINIONS if name.startswith(begin) and name != begin), None)

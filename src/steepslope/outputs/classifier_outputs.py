@@ -25,6 +25,7 @@ from steepslope.outputs.arrays import (
     column_names,
     in_order,
     is_opinion,
+    opinion_name,
     require_one_order,
 )
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded, require_known_labels
@@ -222,13 +223,13 @@ class ClassifierOutputs:
     @property
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers whose opinions these outputs hold, as :meth:`with_opinion` takes them."""
-        return tuple(name.partition("_")[2] for name in self.further if is_opinion(name))
+        return tuple(opinion_name(name) for name in self.further if is_opinion(name))
 
     def require(self, name: str) -> NDArray[Any]:
         """Return an array; raise if these outputs have none."""
         array: NDArray[Any] | None = getattr(self, name, None)
         if array is None:
-            given = f" (--opinion {name.partition('_')[2]}=FILE)" if is_opinion(name) else ""
+            given = f" (--opinion {opinion_name(name)}=FILE)" if is_opinion(name) else ""
             raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{given}, or choose what needs none")
         return array
 
@@ -271,10 +272,7 @@ class ClassifierOutputs:
         return self.changed(**{name: array[rows] for name, array in self.arrays.items()})
 
     def of_known_classes(self) -> ClassifierOutputs:
-        """Return the rows whose label is a class: all, where none is unknown or the labels are not known.
-
-        What learns class by class learns from these.
-        """
+        """Return the rows whose label is a class: all, where none is unknown or the labels are not known."""
         if self.labels is None or not self.is_unknown.any():
             return self
         if self.is_unknown.all():

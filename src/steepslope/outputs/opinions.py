@@ -25,6 +25,7 @@ from steepslope.outputs.arrays import (
     column_names,
     floats,
     is_opinion,
+    opinion_name,
     whole_numbers,
 )
 from steepslope.outputs.labels import NOTHING_THERE, Texts, class_values, is_name, listed, warn_of_names, whole_in
@@ -47,7 +48,7 @@ def of_opinion(array: str, name: str) -> bool:
     (True, False)
     """
     plain = array.removeprefix(OF_COPIES)
-    return is_opinion(plain) and plain.partition("_")[2] == name
+    return is_opinion(plain) and opinion_name(plain) == name
 
 
 def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:

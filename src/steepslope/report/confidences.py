@@ -17,7 +17,7 @@ from steepslope.metrics.selective import SCALES
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.outputs.arrays import is_opinion, require_same_names
+from steepslope.outputs.arrays import is_opinion, opinion_name, require_same_names
 from steepslope.outputs.opinions import has_opinion
 from steepslope.outputs.row_hashes import shared_rows
 from steepslope.scores import SCORES
@@ -250,7 +250,7 @@ def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resou
         standardised=seen_outputs is not outputs,
         fit_rows=seen,
         opinions={
-            name.partition("_")[2]: float(has_opinion(name, seen_outputs.require(name)).mean())
+            opinion_name(name): float(has_opinion(name, seen_outputs.require(name)).mean())
             for name in oracle.arrays
             if is_opinion(name)
         },

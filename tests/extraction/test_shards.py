@@ -33,7 +33,7 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     for out in (killed, unbroken):
         assert main([*words, str(out)]) == 0
     names = ["features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy"]
-    assert [*contents(unbroken)] == names
+    assert [*contents(unbroken)] == [*(f"augmented/{name}" for name in names), *names]
     assert contents(killed) == contents(unbroken)
 
 

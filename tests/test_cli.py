@@ -69,7 +69,10 @@ def test_fit_shows_what_each_budget_gains_and_costs(
 
 @pytest.mark.usefixtures("quick_nets")
 def test_fit_says_where_copies_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Copies are made of features where logits are linear in them; without, none are; extracted ones are not named."""
+    """Copies are made of features where logits are linear in them; without, none are; extracted ones are not named.
+
+    Nothing is said of rows that no net was seen to make, such as those of a table.
+    """
     rng = np.random.default_rng(0)
     features = rng.normal(size=(300, 6)).astype(np.float32)
     labels = (features @ rng.normal(size=(6, 3)) + rng.normal(size=(300, 3))).argmax(axis=1)
@@ -78,13 +81,18 @@ def test_fit_says_where_copies_come_from(tmp_path: Path, capsys: pytest.CaptureF
     bare = ClassifierOutputs(logits, labels)
     extracted = linear.changed(augmented_logits=logits[:, None], augmented_features=features[:, None])
     expected = {
+        "table.npz": (linear, ""),
         "linear": (linear, "no augmented copies of the fit set: copies of features were made instead (extract --aug"),
         "bare": (bare, "no augmented copies of the fit set: none could be made, since"),
         "extracted": (extracted, ""),
     }
     for name, (outputs, words) in expected.items():
-        outputs.save(tmp_path / f"{name}.npz")
-        assert main(f"fit --fused --outputs {tmp_path}/{name}.npz --out {tmp_path}/{name}".split()) == 0
+        outputs.save(tmp_path / name)
+        manifest = tmp_path / name / "manifest.json"
+        if manifest.exists():
+            content = json.loads(manifest.read_text())
+            manifest.write_text(json.dumps({**content, "extraction": {"digest": "a1b2"}}))
+        assert main(f"fit --fused --outputs {tmp_path}/{name} --out {tmp_path}/oracle-{name}".split()) == 0
         told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("no augmented copies")]
         assert [line[: len(words)] for line in told] == ([words] if words else [])
 

@@ -34,7 +34,7 @@ def test_as_many_rows_are_likely_enough_and_far_fewer_are_not(n: int, errors: in
 def test_no_number_is_told_where_the_risk_seems_too_high() -> None:
     found = counts(500, 40)
     assert rows_to_add(*found, 0.05, 0.05) is None
-    assert "how many more rows would do cannot be told" in advice_for(*found, 0.05, 0.05, "risk")
+    assert "these rows do not tell how many more would do" in advice_for(*found, 0.05, 0.05, "risk")
 
 
 def test_a_higher_risk_is_told_by_the_same_rule() -> None:

@@ -143,7 +143,7 @@ def test_all_wrong_promises_nothing() -> None:
     found = certify(np.arange(1000.0), np.zeros(1000, np.bool_), threshold_sequence(np.arange(1000)), 0.05, 0.05)
     assert (found.threshold, found.accepted) == (np.inf, 0)
     assert found.advice == (
-        "among the most trusted of 1,000 rows too many are wrong for 5 %; how many more rows would do cannot be told"
+        "among the most trusted of 1,000 rows too many are wrong for 5 %; these rows do not tell how many more would do"
     )
 
 

@@ -69,7 +69,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     fused = Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"])
     fused.save(work / "oracles" / "fused")
     console().print("fused:")
-    show_fused(fused.fitted_)
+    show_fused(fused.fitted_, of_images=True)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = read_table(work / "outputs" / "test").ids_of
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes, "label")

@@ -98,7 +98,7 @@ def fit(
         oracle.save(out)
     errors = len(fit_set) - int(fit_set.is_correct.sum())
     if isinstance(oracle, FusedOracle) and oracle.fitted_ is not None:
-        show_fused(oracle.fitted_)
+        show_fused(oracle.fitted_, of_images=fit_set.classifier is not None)
     kind = "fused" if fused else oracle.loss
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
@@ -131,8 +131,8 @@ def naming(outputs: str, reference: str | None) -> Iterator[None]:
         raise error.within(place) from error
 
 
-def show_fused(fitted: Any) -> None:
-    """Print of a fused fit what each budget gains and what the pool holds, and in a table what it lacks."""
+def show_fused(fitted: Any, of_images: bool) -> None:
+    """Print what each budget of a fused fit gains, what the pool holds, and what it lacks, ``of_images`` copies too."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -143,7 +143,7 @@ def show_fused(fitted: Any) -> None:
         for reason, names in fitted.missing.items():
             table.add_row(reason, ", ".join(names))
         screen.print(table)
-    for line in about_copies(fitted.copies):
+    for line in about_copies(fitted.copies) if of_images else []:
         screen.print(line, soft_wrap=True)
 
 

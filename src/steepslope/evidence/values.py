@@ -1,7 +1,4 @@
-"""The columns that an oracle sees: what each input learns, and its values for a slice of rows.
-
-What all evidence thinks of the classes in question, side by side.
-"""
+"""What evidence says of a slice of rows: the columns that an oracle sees, and opinions on the classes in question."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,9 @@
-"""What took long to make and can be made again, such as a net as an ONNX file: kept for the user by what it is made of.
+"""A user's cache of what takes long to make and can be made again, such as a net exported to ONNX.
 
-A file has in its name what it is made of, and the digest of its contents. It is written elsewhere and renamed, so that
-no run sees a part of one, and read only where the contents have their digest. A folder that cannot be read or
-written to costs time alone. Of all files, and parts that killed runs left, the last used stay, up to 4 GiB.
+The name of a file holds the digest of what it was made from, and that of its contents. A file is written under another
+name and then renamed, so that no run sees half of it; it is used only if its contents have their digest. Where the
+folder cannot be read or written to, nothing is kept, and all still works. The cache holds up to 4 GiB; what was used
+longest ago goes first, parts left by killed runs included.
 """
 
 import os

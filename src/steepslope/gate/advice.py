@@ -34,7 +34,7 @@ def advice_for(n: int, accepted: Counts, errors: Counts, risk: float, delta: flo
     if more is not None:
         parts.append(f"about {more:,} more rows like these would do in about 4 of 5 draws")
     else:
-        parts.append("how many more rows would do cannot be told")
+        parts.append("these rows do not tell how many more would do")
     possible = possible_risk(n, accepted, errors, risk, delta)
     if possible is not None:
         parts.append(

@@ -130,7 +130,7 @@ def _on_unknown(rows: Sequence[Row]) -> Iterator[str]:
              if row.unknown is not None and not np.isnan(row.unknown.accepted)]  # fmt: skip
     if parts:
         where = f"Where {KNOWN_COVERAGE} % of the known rows are accepted"
-        yield f"{where}, so many of the unknown ones are too, all of them wrong: {', '.join(parts)}."
+        yield f"{where}, these shares of the unknown rows are accepted too, all of them wrong: {', '.join(parts)}."
 
 
 def _on_a_score(row: Row) -> Iterator[str]:

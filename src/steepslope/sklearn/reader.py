@@ -75,6 +75,9 @@ def require_no_class(unknown_label: Any, classes: NDArray[Any]) -> None:
     if unknown_label is not None and unknown_label in classes.tolist():
         found = f"found {unknown_label!r}, which is one"
         raise SteepslopeError(f"expected a label that is none of the classifier's classes, {found}", "unknown_label")
+    for name in () if unknown_label is None else classes.tolist():
+        if str(name).strip().casefold() == str(unknown_label).strip().casefold():  # else it would be learnt as a class
+            raise SteepslopeError(f"expected {unknown_label!r} in the rows of none of the classes, found {name!r}", "y")
 
 
 def oracle_of(

@@ -71,7 +71,7 @@ def test_a_file_of_classes_fixes_their_order(
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        ("target,p_cat", {}, "expected logits in columns logit_0, logit_1, … (or --logit-columns)"),
+        ("target,p_cat", {}, "expected logits in columns logit_0, logit_1, … (or --logit-columns), probabilities"),
         ("label;logit_0", {}, "found one column, 'label;logit_0': give --separator ';'"),
         ("logit_0,logit_1", {"label_column": "target"}, "unknown column 'target'"),
         ("a,b", {"logit_columns": ("score*",)}, "logit-columns: expected columns like 'score*', found the columns a"),

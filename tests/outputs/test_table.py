@@ -188,6 +188,27 @@ def test_fit_reads_tables_by_the_same_options(tmp_path: Path, capsys: pytest.Cap
     assert "label-column: expected a .csv or .parquet file to go with it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_probabilities_in_columns_called_as_the_classes_need_no_option(suffix: str, tmp_path: Path) -> None:
+    """Beside labels, ids and text; but other numbers, which could be of classes, leave it open what is meant."""
+    shares = {"prob_dog": [0.75, 0.5, 0.0], "prob_ant": [0.25, 0.5, 1.0]}
+    words = {"id": ["x", "y", "z"], "label": ["dog", "ant", "dog"], "note": ["", "fine", "odd"]}
+    options = ReadingOptions(logit_columns=("prob_dog", "prob_ant"), probabilities=True)
+    path = write(tmp_path / f"p{suffix}", {**words, **shares})
+    plain, told = (read_table(path, one) for one in (ReadingOptions(), options))
+    assert plain.classes == told.classes == ("dog", "ant")
+    assert plain.ids.to_pylist() == words["id"]
+    for name in ("logits", "labels"):
+        np.testing.assert_array_equal(plain.arrays[name], told.arrays[name])
+    (block,) = TableBlocks(path)
+    np.testing.assert_array_equal(block.arrays["logits"], told.arrays["logits"])
+    for name, numbers in {"age": [20, 30, 40], "prob_cow": [0.25, 0.0, 0.0]}.items():
+        other = write(tmp_path / f"other{suffix}", {**words, **shares, name: numbers})
+        with pytest.raises(SteepslopeError, match=r"probabilities in columns called as the classes, .* found the "):
+            read_table(other)
+    assert read_table(other, ReadingOptions(), ["prob_cow"]).classes == ("dog", "ant")  # a column of groups
+
+
 def test_options_of_numbers_and_classes_go_with_npz_files(tmp_path: Path) -> None:
     shares = np.array([[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]])
     np.savez(tmp_path / "mine.npz", logits=shares, labels=np.array(["cat", "dog", "dog"]))

@@ -6,7 +6,7 @@ Which columns of a table hold what: from the names of its columns, and reading o
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -164,8 +164,19 @@ def _are_numbers(names: Sequence[str]) -> bool:
 
 
 CONFIDENCE, CORRECT = "confidence", "is_correct"  # what a table without logits holds
-WANTED = "logits in columns logit_0, logit_1, … (or --logit-columns), or confidence and is_correct (or "
-WANTED += "--confidence-column, --correct-column)"
+WANTED = "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
+WANTED += "or confidence and is_correct (or --confidence-column, --correct-column)"
+
+
+def own_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> set[str]:
+    """Return the columns of labels and ids, and further ones, which hold no numbers of classes."""
+    return {options.label_column or "label", options.id_column or "id", *(name for name in further if name is not None)}
+
+
+def has_no_usual(names: Sequence[str], options: ReadingOptions) -> bool:
+    """Return whether neither a name nor an option tells which columns hold logits, or a confidence."""
+    told = options.logit_columns or options.confidence_column or options.as_logits or CONFIDENCE in names
+    return not told and class_columns(names, options, own_columns(options)) is None
 
 
 def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
@@ -175,8 +186,9 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
     >>> layout.numbers, layout.texts, layout.classes
     ({'logits': ['score_cat', 'score_dog']}, {'ids': 'id', 'labels': 'label'}, ('cat', 'dog'))
     """
-    own = {options.label_column or "label", options.id_column or "id"}
-    layout = None if options.confidence_column is not None else class_columns(names, options, own)
+    layout = None
+    if options.confidence_column is None:
+        layout = class_columns(names, options, own_columns(options))
     if layout is not None:
         logits, texts = layout.numbers["logits"], _texts(names, ids=options.id_column, labels=options.label_column)
         both = [column for column in texts.values() if column in logits]

@@ -23,15 +23,9 @@ from steepslope.outputs import folder, table_files
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
 from steepslope.outputs.columns import class_columns
 from steepslope.outputs.labels import NOTHING_THERE
-from steepslope.outputs.opinions import (
-    PLACES,
-    Opinion,
-    are_probabilities,
-    opinion_arrays,
-    places_of,
-    require_columns_of_classes,
-)
+from steepslope.outputs.opinions import PLACES, Opinion, opinion_arrays, places_of, require_columns_of_classes
 from steepslope.outputs.options import TABLES, ReadingOptions, by_name
+from steepslope.outputs.probabilities import are_probabilities
 from steepslope.outputs.table_files import NUMBER, TEXT
 
 LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there

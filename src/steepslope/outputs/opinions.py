@@ -30,7 +30,7 @@ from steepslope.outputs.arrays import (
 )
 from steepslope.outputs.labels import NOTHING_THERE, Texts, class_values, is_name, listed, warn_of_names, whole_in
 from steepslope.outputs.options import require_name
-from steepslope.outputs.probabilities import TOLERANCE, logits_of
+from steepslope.outputs.probabilities import TOLERANCE, are_probabilities, logits_of
 
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
 PLACES = "places"  # so an extraction records the places of another's classes
@@ -182,12 +182,6 @@ def _require_whole_rows(array: NDArray[Any]) -> None:
             found = f"found {infinite[0] if len(infinite) else 'NaN beside numbers'} in row {rows.start + bad[0]}"
             remedy = NOT_FINITE[str(infinite[0])] if len(infinite) else "leave all cells of a row empty, or none"
             raise SteepslopeError(f"expected finite values, {found}: {remedy}")
-
-
-def are_probabilities(array: NDArray[Any]) -> bool:
-    """Return whether numbers (n, K) are probabilities by their looks; rows with NaN say nothing."""
-    known = array[~np.isnan(array).any(axis=1)]
-    return bool(len(known) and known.min() >= 0 and (np.abs(known.sum(axis=1) - 1) <= TOLERANCE).all())
 
 
 def _log_scale(array: NDArray[Any]) -> NDArray[Any]:

@@ -54,7 +54,8 @@ class ReadingOptions:
     logit_columns
         Columns of a .csv or .parquet file with one number a class: names with commas, in the order of the classes, or
         patterns such as 'score*', whose columns come in the natural order of their names (2 before 10). What * stands
-        for is the class's name, such as cat in score_cat. By default logit_0, logit_1, … or logit_cat, logit_dog, ….
+        for is the class's name, such as cat in score_cat. By default logit_0, logit_1, … or logit_cat, logit_dog, …;
+        else all other columns of numbers, called as the classes, if in each row none is negative and their sum is 1.
     probabilities
         The numbers of the classes are probabilities, not logits. One column alone is the probability of class 1 of 2.
     as_logits

@@ -71,14 +71,15 @@ def _require(values: NDArray[np.float64], low: float, high: float, expected: str
 
 def require_no_probabilities(logits: NDArray[Any]) -> None:
     """Raise if logits are probabilities by their looks: ten rows or more, none negative, each with a sum of 1."""
-    looks_so = len(logits) >= ENOUGH_ROWS and _are_probabilities(logits[:ENOUGH_ROWS])
-    if looks_so and all(_are_probabilities(logits[rows]) for rows in blocks(len(logits))):
+    looks_so = len(logits) >= ENOUGH_ROWS and are_probabilities(logits[:ENOUGH_ROWS])
+    if looks_so and all(are_probabilities(logits[rows]) for rows in blocks(len(logits))):
         found = "found rows that are probabilities: none negative, each with a sum of 1"
         raise SteepslopeError(f"expected logits, {found}; {WAY_OUT}, or {ALL_THE_SAME}", "logits")
 
 
-def _are_probabilities(rows: NDArray[Any]) -> bool:
+def are_probabilities(rows: NDArray[Any]) -> bool:
+    """Return whether numbers (n, K) are probabilities by their looks; rows with NaN say nothing."""
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":
         return False
-    values = rows.astype(np.float64)
-    return bool((values >= 0).all() and (np.abs(values.sum(axis=1) - 1) <= TOLERANCE).all())
+    known = rows[~np.isnan(rows).any(axis=1)].astype(np.float64)
+    return bool(len(known) and (known >= 0).all() and (np.abs(known.sum(axis=1) - 1) <= TOLERANCE).all())

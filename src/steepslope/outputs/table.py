@@ -315,6 +315,7 @@ class _Columns:
     @classmethod
     def of(cls, path: Path, options: ReadingOptions, further: Iterable[str | None], labels: bool = True) -> _Columns:
         names = column_names(path, options.delimiter)
+        options = table_files.with_columns(options, path, names, further)
         layout = layout_of(names, options)
         wanted = tuple(name for name in dict.fromkeys(further) if name is not None and name in names)
         require_once(wanted, names)

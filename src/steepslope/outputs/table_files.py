@@ -4,7 +4,9 @@
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.outputs.arrays import CLASSES, Arrays, array_of
+from steepslope.outputs.columns import has_no_usual, own_columns
+from steepslope.outputs.options import ReadingOptions
+from steepslope.outputs.probabilities import are_probabilities
 
 NUMBER, TEXT = pa.float64(), pa.string()
 BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # of a .parquet file: rows at most, and rows times columns where many do harm
@@ -49,6 +54,27 @@ def batches_as_they_are(path: Path, delimiter: str = ",") -> Iterator[Any]:
         types = dict.fromkeys(column_names(path, delimiter), TEXT)
         return _csv_batches(path, pc.ConvertOptions(column_types=types), delimiter)
     return iter(pq.ParquetFile(path).iter_batches())
+
+
+def with_columns(
+    options: ReadingOptions, path: Path, names: Sequence[str], further: Iterable[str | None]
+) -> ReadingOptions:
+    """Return options that name the columns of the classes where neither these nor the columns' names tell them.
+
+    They are those of numbers, if in each of the first rows two or more, none negative, sum to 1: probabilities. The
+    columns of labels, ids and ``further`` ones are none of them.
+    """
+    own = own_columns(options, further)
+    if not has_no_usual(names, options):
+        return options
+    first: Any = next(batches_as_they_are(path, options.delimiter), None)
+    columns: dict[str, NDArray[Any]] = {}
+    for name in [one for one in names if one not in own] if first is not None else ():
+        with suppress(pa.ArrowException, SteepslopeError, KeyError):  # of text, or twice there
+            columns[name] = _numbers(first.column(name).cast(NUMBER), name)
+    if len(columns) < 2 or not are_probabilities(np.column_stack([*columns.values()])):
+        return options
+    return replace(options, logit_columns=tuple(columns), probabilities=True)
 
 
 def rows_at_once(columns: int) -> int:

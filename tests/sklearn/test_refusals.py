@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,18 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import ShuffleSplit
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from steepslope import TrustedClassifier
-from steepslope.errors import SteepslopeError
-from tests.sklearn.problems import table
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
+from tests.sklearn.problems import table, texts
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
 
@@ -77,6 +80,71 @@ def test_labels_in_another_order_than_the_rows_are_refused() -> None:
     frame, labels = pd.DataFrame(X), pd.Series(y)
     with pytest.raises(SteepslopeError, match="y: expected the index of the X, found it in another order"):
         TrustedClassifier(GaussianNB()).fit(frame.sample(frac=1, random_state=0), labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"), [([0, 1, "unknown"] * 20, "int and str"), (["a", "b", None] * 20, "NoneType and str")], ids=str
+)
+def test_labels_of_several_types_are_refused(labels: list[Any], found: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"y: expected labels of one type, found {found}"):
+        TrustedClassifier(GaussianNB()).fit(table(60)[0], np.array(labels, dtype=object))
+
+
+def test_labels_that_a_frozen_classifier_lacks_are_told_and_refused_where_all_are_such() -> None:
+    X, y = table(600, classes=3)
+    names = np.array(["seven", "eight", "nine"])
+    frozen = FrozenEstimator(GaussianNB().fit(X[:200], names[y[:200]]))
+    labels = names[y[200:]].astype(object)
+    labels[::20] = "sevn"
+    with pytest.warns(UnknownLabelsWarning, match=r"y: found names .*: 'sevn' \(15; did you mean 'seven'\?\)"):
+        model = TrustedClassifier(frozen, max_risk=0.3).fit(X[200:], labels)
+    for other in (y[200:], np.char.upper(names)[y[200:]]):
+        expected = r"y: expected labels among the classes \(eight, nine, seven\), found "
+        with pytest.raises(SteepslopeError, match=expected):
+            TrustedClassifier(frozen).fit(X[200:], other)
+        with pytest.raises(SteepslopeError, match=expected):
+            model.report("never", X[200:], other)
+
+
+class Odd(GaussianNB):  # type: ignore[misc]
+    """Give probabilities that are spoilt."""
+
+    def __init__(self, spoil: Callable[[Any], Any] | None = None) -> None:
+        super().__init__()
+        self.spoil = spoil
+
+    def predict_proba(self, X: Any) -> Any:
+        found = super().predict_proba(X)
+        return found if self.spoil is None else self.spoil(found)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (lambda p: 2 * p, "expected rows that sum to 1 within 0.01, found 2 in row 0"),
+        (lambda p: p * [1, -1], "expected none below 0"),
+        (lambda p: np.where(np.arange(len(p))[:, None] == 3, np.nan, p), "expected finite values, found nan in row 3"),
+        (lambda p: p[1:], "expected 50 predictions, one a row, found 49"),
+        (lambda p: np.repeat(p, 2, axis=0), "expected 50 predictions, one a row, found 100"),
+    ],
+    ids=["sums", "signs", "nan", "fewer", "more"],
+)
+def test_probabilities_that_are_none_are_refused(spoil: Callable[[Any], Any], found: str) -> None:
+    """Also after the fit, when nobody looks; but a row of zeros, as of one without neighbours, may stand there."""
+    X, y = table(240)
+    model = TrustedClassifier(FrozenEstimator(Odd().fit(X, y)), max_risk=0.3).fit(*table(240, seed=1))
+    model.estimator_.estimator.spoil = spoil
+    with pytest.raises(SteepslopeError, match=f"estimator: .*{found}"):
+        model.decide(X[:50])
+    model.estimator_.estimator.spoil = lambda p: p * (np.arange(len(p)) > 0)[:, None]
+    assert model.trust_logit(X[:50]).argmin() == 0
+
+
+def test_a_frame_that_is_taken_for_one_text_is_refused() -> None:
+    words, y = texts(200)
+    model = TrustedClassifier(make_pipeline(CountVectorizer(), LogisticRegression()), max_risk=0.3).fit(words, y)
+    with pytest.raises(SteepslopeError, match="expected 20 predictions, one a row, found 1; texts in a frame's one co"):
+        model.decide(pd.DataFrame({"text": words[:20]}))
 
 
 def with_strangers(n: int, label: Any, seed: int = 0) -> tuple[Any, Any]:

@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from steepslope import TrustedClassifier
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.gate import Gate
 from tests.sklearn.problems import table, texts
 
@@ -122,7 +122,7 @@ def test_a_changed_card_is_refused(
 
 
 def test_damaged_files_are_refused(fitted: TrustedClassifier, saved: Path) -> None:
-    for name in ("rows.npy", "state.safetensors", "gate/gate.json", "trusted.json"):
+    for name in ("kept_rows.npy", "state.safetensors", "gate/gate.json", "trusted.json"):
         content = (saved / name).read_bytes()
         (saved / name).write_bytes(content[: len(content) // 2])
         with pytest.raises(SteepslopeError, match="model"):
@@ -130,6 +130,13 @@ def test_damaged_files_are_refused(fitted: TrustedClassifier, saved: Path) -> No
         (saved / name).write_bytes(content)
     with pytest.raises(SteepslopeError, match=r"expected a trusted classifier, but it has no trusted\.json"):
         TrustedClassifier.load(saved / "nowhere", fitted.estimator_)
+
+
+def test_a_report_in_the_same_folder_does_no_harm(fitted: TrustedClassifier, saved: Path) -> None:
+    fitted.report(saved, bootstrap=0)
+    assert (saved / "report.html").exists()
+    again = TrustedClassifier.load(saved, fitted.estimator_)
+    assert_array_equal(again.trust_logit(table(50)[0]), fitted.trust_logit(table(50)[0]))
 
 
 def test_changed_features_are_noticed(fitted: TrustedClassifier, saved: Path) -> None:
@@ -194,7 +201,8 @@ def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClass
 def test_rows_of_unknown_classes_are_wrong_in_a_report_and_counted(fitted: TrustedClassifier, tmp_path: Path) -> None:
     X, y = table(100, seed=5)
     y[:7] = 3
-    fitted.report(tmp_path / "report", X, y, bootstrap=0)
+    with pytest.warns(UnknownLabelsWarning, match=r"y: found names that are none .* in 7 rows, .*: '3' \(7\)"):
+        fitted.report(tmp_path / "report", X, y, bootstrap=0)
     for row in json.loads((tmp_path / "report" / "metrics.json").read_text()):
         assert (row["n"], row["unknown"]["n"], row["unknown"]["share"]) == (100, 7, 0.07)
         assert row["accuracy"]["value"] == pytest.approx((fitted.predict(X) == y).mean())

@@ -26,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from steepslope import TrustedClassifier
-from steepslope.errors import NothingPromisedWarning
+from steepslope.errors import NothingPromisedWarning, UnknownLabelsWarning
 from tests.sklearn.problems import WORDS, NoisyHalves, table, texts
 
 FOREST = RandomForestClassifier(n_estimators=5, random_state=0)
@@ -216,7 +216,8 @@ def test_labels_that_a_frozen_classifier_does_not_know_are_errors() -> None:
     X, y = table(600)
     first = GaussianNB().fit(X[:200], y[:200])
     y[::10] = 2
-    model = TrustedClassifier(FrozenEstimator(first), max_risk=0.3).fit(X[200:], y[200:])
+    with pytest.warns(UnknownLabelsWarning, match=r"'2' \(30\)"):
+        model = TrustedClassifier(FrozenEstimator(first), max_risk=0.3).fit(X[200:], y[200:])
     assert_array_equal(model.classes_, [0, 1])
     assert len(model.gate_.of_errors) >= 10
 

@@ -36,7 +36,7 @@ def logits_of(probabilities: Any, floor: float | None = None) -> NDArray[np.floa
     >>> logits_of([[0.75, 0.25, 0.0]]).round(2).tolist(), np.exp(logits_of([0.75])).round(2).tolist()
     ([[-0.29, -1.39, -18.43]], [[0.25, 0.75]])
     """
-    rows = _checked(probabilities)
+    rows = checked_probabilities(probabilities)
     smallest = min(float(rows.min(where=rows > 0, initial=np.inf)), LARGEST)
     if floor is not None and not 0 < floor < rows.min(where=rows > 0, initial=np.inf):
         raise SteepslopeError(f"expected a number above 0 and below all other probabilities, found {floor}", "floor")
@@ -44,7 +44,8 @@ def logits_of(probabilities: Any, floor: float | None = None) -> NDArray[np.floa
     return np.log(rows, out=np.full(rows.shape, log_floor), where=rows > 0)
 
 
-def _checked(probabilities: Any) -> NDArray[np.float64]:
+def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
+    """Return probabilities as rows (n, K) of float64; raise as :func:`logits_of` does."""
     with explained("expected an array of numbers", NAME, (TypeError, ValueError, RuntimeError)):
         given = as_array(probabilities, 2)
     array = floats(NAME, given)

@@ -32,6 +32,9 @@ LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
 def checked_rows(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     """Return inputs of which rows can be taken, and as many labels (n,)."""
     labels = column_or_1d(y, warn=True)
+    kinds = sorted({type(label).__name__ for label in labels.tolist()}) if labels.dtype == object else []
+    if len(kinds) > 1 and ("str" in kinds or "NoneType" in kinds):
+        raise SteepslopeError(f"expected labels of one type, found {' and '.join(kinds)}", "y")
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     rows, _ = indexable(X, labels)

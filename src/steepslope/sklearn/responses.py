@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _num_samples
 
-from steepslope.errors import SteepslopeError
-from steepslope.outputs.labels import UNKNOWN
-from steepslope.outputs.probabilities import LARGEST
+from steepslope.errors import SteepslopeError, located
+from steepslope.outputs.arrays import require_finite
+from steepslope.outputs.labels import UNKNOWN, Texts, listed, warn_of_names
+from steepslope.outputs.probabilities import LARGEST, checked_probabilities
 
 Floats = NDArray[np.float64]
 NUMBERS = "biuf"  # kinds of arrays
@@ -29,6 +31,24 @@ def codes_of(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(classes[found] == values, found, UNKNOWN)
 
 
+def told_codes(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> NDArray[np.int64]:
+    """Return the number of each label's class, (n,), as :func:`codes_of`, and warn of labels that may be misspelt.
+
+    Raises
+    ------
+    SteepslopeError
+        If no label is a class.
+    """
+    values, names = np.asarray(labels), list(map(str, classes.tolist()))
+    codes, texts = codes_of(values, classes), Texts.of_rows(list(map(str, values.tolist())))
+    if len(codes) and (codes == UNKNOWN).all():
+        found = listed([text for text in texts.distinct if text != str(unknown_label)]) or "none of them alone"
+        kinds = f" ({values.dtype} in place of {classes.dtype})" if values.dtype.kind != classes.dtype.kind else ""
+        raise SteepslopeError(f"expected labels among the classes ({listed(names)}), found {found}{kinds}", "y")
+    warn_of_names("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
+    return codes
+
+
 def codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     """Return the same where labels may be of another type than the classes: these go by their names as text.
 
@@ -44,6 +64,24 @@ def codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]
 def only_votes(estimator: Any) -> bool:
     """Return whether a classifier has neither probabilities nor decision values."""
     return not hasattr(estimator, "predict_proba") and not hasattr(estimator, "decision_function")
+
+
+def _require_a_row_each(X: Any, *given: NDArray[Any]) -> None:
+    expected = _num_samples(X)
+    for one in given:
+        if len(one) != expected:
+            found = f"found {len(one):,}; texts in a frame's one column are given as that column"
+            raise SteepslopeError(f"expected {expected:,} predictions, one a row, {found}", "estimator")
+
+
+def _require_sound(given: NDArray[Any], are_probabilities: bool) -> None:
+    """Raise unless decision values are finite, and probabilities sum to 1; a row of zeros says nothing, and may."""
+    with located("estimator"):
+        if not are_probabilities:
+            require_finite("decision_function", given)
+        elif len(given):
+            silent = (given == 0).all(axis=1, keepdims=True)
+            checked_probabilities(np.where(silent, 1 / given.shape[1], given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +112,8 @@ class Responses:
                 f"expected a classifier with predict_proba or decision_function, {found}", "estimator"
             )
         given = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
+        predicted = np.asarray(estimator.predict(X))
+        _require_a_row_each(X, given, predicted)
         if given.ndim == 1:  # the decision for the second of two classes
             given = np.column_stack([np.zeros(len(given)), given])
         own = codes_of(estimator.classes_, classes)
@@ -82,10 +122,11 @@ class Responses:
             raise SteepslopeError(f"expected a column for each of {len(own)} classes, {found}", "estimator")
         values = np.full((len(given), len(classes)), 0.0 if are_probabilities else -np.inf)
         values[:, own] = given
-        predicted = codes_of(estimator.predict(X), classes)
-        if (predicted == UNKNOWN).any():
+        codes = codes_of(predicted, classes)
+        if (codes == UNKNOWN).any():
             raise SteepslopeError("expected predictions among its classes_, found others", "estimator")
-        return cls(values, predicted, are_probabilities)
+        _require_sound(given, are_probabilities)
+        return cls(values, codes, are_probabilities)
 
     @classmethod
     def votes(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:

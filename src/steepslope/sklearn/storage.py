@@ -35,6 +35,7 @@ CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "c
 TRUSTED = Artifact("a trusted classifier", CARD)
 VERSION = 1
 KEPT_ROWS = 16
+KEPT = "kept_rows"  # their file's name; a report in the same folder has others
 TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
 FRAMES = ("pandas", "polars")
 SPARSE, ARRAY, OBJECTS, LIST = "sparse", "array", "objects", "list"
@@ -166,30 +167,30 @@ def _write_rows(X: Any, folder: Path) -> str | None:
     library = type(X).__module__.split(".")[0]
     if library in FRAMES and hasattr(X, "columns"):
         table = X.to_arrow() if hasattr(X, "to_arrow") else pa.Table.from_pandas(X)
-        pq.write_table(table, folder / "rows.parquet")
+        pq.write_table(table, folder / f"{KEPT}.parquet")
         return library
     if issparse(X):
-        save_npz(folder / "rows.npz", csr_matrix(X))
+        save_npz(folder / f"{KEPT}.npz", csr_matrix(X))
         return SPARSE
     if isinstance(X, np.ndarray) and X.dtype != object:
-        np.save(folder / "rows.npy", X, allow_pickle=False)
+        np.save(folder / f"{KEPT}.npy", X, allow_pickle=False)
         return ARRAY
     try:
         text = json.dumps(np.asarray(X, dtype=object).tolist())
     except (TypeError, ValueError):
         return None
-    (folder / "rows.json").write_text(text, encoding="utf-8")
+    (folder / f"{KEPT}.json").write_text(text, encoding="utf-8")
     return OBJECTS if isinstance(X, np.ndarray) else LIST
 
 
 def _read_rows(kind: str, folder: Path) -> Any:
     with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError)):
         if kind in FRAMES:
-            table = pq.read_table(folder / "rows.parquet")
+            table = pq.read_table(folder / f"{KEPT}.parquet")
             return table.to_pandas() if kind == "pandas" else import_module(kind).from_arrow(table)
         if kind == SPARSE:
-            return load_npz(folder / "rows.npz")
+            return load_npz(folder / f"{KEPT}.npz")
         if kind == ARRAY:
-            return np.load(folder / "rows.npy", allow_pickle=False)
-        rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+            return np.load(folder / f"{KEPT}.npy", allow_pickle=False)
+        rows = json.loads((folder / f"{KEPT}.json").read_text(encoding="utf-8"))
         return np.array(rows, dtype=object) if kind == OBJECTS else rows

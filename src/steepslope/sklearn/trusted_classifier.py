@@ -33,7 +33,7 @@ from steepslope.sklearn.features import Features
 from steepslope.sklearn.held_out import checked_rows, folds_of, held_out_apart, out_of_fold, require_folds, rows_of
 from steepslope.sklearn.opinions import checked_opinions, inputs_of_all, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import Reader, gate_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
-from steepslope.sklearn.responses import Responses, codes_of
+from steepslope.sklearn.responses import Responses, codes_of, told_codes
 from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
 
 Floats = NDArray[np.float64]
@@ -270,7 +270,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         if (X is None) != (y is None):
             raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
         kept = (
-            self.calibration_ if X is None else Calibration(self.reader_.outputs(X), codes_of(y, self.classes_), None)
+            self.calibration_
+            if X is None
+            else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
         )
         outputs = kept.outputs.changed(labels=kept.codes)
         cautions = [THRESHOLD_OF_THESE] if X is None else []
@@ -361,6 +363,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self._keep_attributes()
         require_no_class(self.unknown_label, self.classes_)
         features, folds = Features.of(self.estimator_, X, labels, seed), folds_of(X, labels, self.cv, seed)
+        told_codes(labels, self.classes_, self.unknown_label)  # a frozen classifier has classes of its own
         unseen = Responses.of(self.estimator_, X, self.classes_) if not folds else out_of_fold(
             self.estimator, X, labels, folds, self.classes_, params, self.n_jobs
         )  # fmt: skip

@@ -26,7 +26,6 @@ LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, wher
 RESAMPLES = 200
 LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
 OWN = "logits"  # the classifier's own opinion
-SEARCHED = "neighbors"  # which cost a small net as much time again as it takes itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,18 +173,7 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     pooled = _of_best_strength(opinions, inputs, is_correct)
     if pooled.pool.inputs == alone.pool.inputs:  # all others have no weight
         return alone
-    if not surely_worse(alone.held_out, pooled.held_out, is_correct, opinions.fit_set.seed):
-        return alone
-    return _without_search(opinions, pooled, is_correct)
-
-
-def _without_search(opinions: Opinions, found: Candidate, is_correct: Bools) -> Candidate:
-    """Return a pool without neighbours, unless its AURC is worse by more than one standard error."""
-    inputs = [name for name in found.pool.inputs if name != SEARCHED]
-    if len(inputs) in (1, len(found.pool.inputs)):
-        return found
-    quick = _of_best_strength(opinions, inputs, is_correct)
-    return found if surely_worse(quick.held_out, found.held_out, is_correct, opinions.fit_set.seed) else quick
+    return pooled if surely_worse(alone.held_out, pooled.held_out, is_correct, opinions.fit_set.seed) else alone
 
 
 def _of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:

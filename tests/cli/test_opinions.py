@@ -117,6 +117,7 @@ def test_what_predict_refuses(opinions: Path, tmp_path: Path, capsys: pytest.Cap
     )
     refuses(f"{images} --opinion {TWELVE} --opinion-classes twelve={opinions}/twelve.txt", capsys, "opinion-classes: ")
     refuses(outputs, capsys, "the outputs hold no vote_people: give outputs that do (--opinion people=FILE)")
+    refuses(f"{outputs} --opinion peple={opinions}/votes.csv", capsys, "(--opinion people=FILE; they hold that of ")
     refuses(
         f"{outputs} --opinion people={opinions}/none.csv",
         capsys,

@@ -30,6 +30,11 @@ def test_a_stale_last_layer_is_named() -> None:
     assert line in fitted.summary
 
 
+def test_an_opinion_that_no_row_has_is_none() -> None:
+    outputs = made(300, 0).with_opinion("people", np.full((300, 4), np.nan))
+    assert not any("people" in line for line in fit_of(Oracle.fused().fit(outputs)).advice)
+
+
 def test_a_baseline_is_that_of_plain_formulas() -> None:
     rng = np.random.default_rng(0)
     labels, classes = rng.integers(3, size=200), np.tile([2, 0, 1], (200, 1))

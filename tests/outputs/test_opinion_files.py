@@ -129,8 +129,22 @@ def test_a_header_alone_says_that_no_row_has_it(tmp_path: Path, ending: str) -> 
             pq.write_table(
                 pa.table({column: pa.array([], pa.string()) for column in columns}), tmp_path / f"{name}.parquet"
             )
-    assert with_opinion(tmp_path, f"votes{ending}").require("vote_net").tolist() == [-1] * N
-    assert np.isnan(with_opinion(tmp_path, f"numbers{ending}").require("opinion_net")).all()
+    with pytest.warns(UserWarning, match="opinion net: found no rows: each of 12 lacks it"):
+        votes, numbers = (with_opinion(tmp_path, f"{name}{ending}") for name in ("votes", "numbers"))
+    assert votes.require("vote_net").tolist() == [-1] * N
+    assert np.isnan(numbers.require("opinion_net")).all()
+
+
+def test_names_of_rows_have_to_be_distinct_where_they_decide(tmp_path: Path) -> None:
+    """On the side of the outputs, too; where both sides have the same, the order decides."""
+    twice = [IDS[1], *IDS[1:]]
+    ClassifierOutputs(OTHER, ids=IDS, classes=CLASSES).save(tmp_path / "other.csv")
+    OUTPUTS.changed(ids=twice).save(tmp_path / "own.csv")
+    with pytest.raises(SteepslopeError, match="opinion net: expected each id of the outputs once, found some twice"):
+        ClassifierOutputs.load(tmp_path / "own.csv", options_for(tmp_path, "other.csv"))
+    ClassifierOutputs(OTHER, ids=twice, classes=CLASSES).save(tmp_path / "same.csv")
+    found = ClassifierOutputs.load(tmp_path / "own.csv", options_for(tmp_path, "same.csv"))
+    np.testing.assert_allclose(found.require("opinion_net"), EXPECTED, rtol=1e-5)
 
 
 def test_classes_without_names_are_mapped_by_their_numbers(tmp_path: Path) -> None:

@@ -143,6 +143,22 @@ def test_nothing_is_certified_where_nothing_is_promised(outputs: ClassifierOutpu
     assert promises(evaluation)[0].startswith("mcp: Nothing can be promised")
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_report_says_what_a_gate_accepts_and_whether_that_is_a_test(seed: int) -> None:
+    rows = make_outputs(900, seed=1)
+    gate, outputs = Gate.of(SCORES["mcp"](), rows, 0.3), make_outputs(900, seed=seed)
+    evaluation = evaluate_predictions(outputs, [], Resources(gates={"gate": gate}), bootstrap=0)
+    accepted = gate.decide(outputs).accepted
+    n, wrong = int(accepted.sum()), int((accepted & ~outputs.is_correct).sum())
+    share, risk = (f"{100 * part:.1f} %" for part in (n / 900, wrong / n))
+    told = (
+        f"The gate that ranks by mcp accepts {n} of 900 rows ({share}), {wrong} of them wrong ({risk}); it promises at"
+    )
+    (line,) = [line for line in sentences(evaluation.rows) if line.startswith("The gate")]
+    assert line.startswith(f"{told} most 30 %.")
+    assert ("found on these rows" in line) == (seed == 1)
+
+
 FACTORS, OFFSETS = np.array([3, 0.2, 1, 2, 1, 5, 1, 0.5]), np.arange(8) - 2.0
 
 

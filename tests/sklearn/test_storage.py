@@ -191,8 +191,8 @@ def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClass
     assert new[0]["accuracy"]["value"] == pytest.approx((fitted.predict(X) == y).mean())
     text = (tmp_path / "own" / "table.md").read_text()
     assert fitted.saw_ in text
-    assert "the gate's threshold was found on these rows" in text
-    assert "the gate's threshold was found on these rows" not in (tmp_path / "new" / "table.md").read_text()
+    assert "its threshold was found on these rows" in text
+    assert "its threshold was found on these rows" not in (tmp_path / "new" / "table.md").read_text()
     page = (tmp_path / "own" / "report.html").read_text()
     assert "certified: risk ≤ 30 %" in page
     assert escape(fitted.saw_) in page

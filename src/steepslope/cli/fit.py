@@ -30,6 +30,7 @@ ADVICE = (
     "different"
 )
 MOST_HELD_BACK = 0.99
+OF_IMAGES = tuple(f"no {array} in the outputs" for array in ("views", "dropout", "auxiliary"))  # which tables lack
 COPIES: dict[str, str] = {
     "features": "copies of features were made instead",
     "none": "none could be made, since no logits that are linear in features were found",
@@ -132,15 +133,16 @@ def naming(outputs: str, reference: str | None) -> Iterator[None]:
 
 
 def show_fused(fitted: Any, of_images: bool) -> None:
-    """Print what each budget of a fused fit gains, what the pool holds, and what it lacks, ``of_images`` copies too."""
+    """Print what each budget of a fused fit gains, what the pool holds, and what it lacks, copies ``of_images`` too."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     screen = console()
     screen.print(fitted.summary, soft_wrap=True)
-    if fitted.missing:
+    missing = {reason: names for reason, names in fitted.missing.items() if of_images or reason not in OF_IMAGES}
+    if missing:
         table = Table("why", "without", box=SIMPLE_HEAD, pad_edge=False)
-        for reason, names in fitted.missing.items():
+        for reason, names in missing.items():
             table.add_row(reason, ", ".join(names))
         screen.print(table)
     for line in about_copies(fitted.copies) if of_images else []:

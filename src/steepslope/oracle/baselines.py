@@ -54,7 +54,7 @@ class Baseline:
         joint = OpinionPool(np.ones(opinions.shape[1]), np.zeros(1)).utilities(opinions)
         best, rows = joint.argmax(axis=1), np.arange(len(joint))
         right = classes[rows, best] == outputs.require_labels()
-        if not len(right) or right.all() or not right.any():
+        if right.all() or not right.any():
             return None
         rest = np.where(np.arange(joint.shape[1]) == best[:, None], -np.inf, joint)
         odds = joint[rows, best] - np.logaddexp.reduce(rest, axis=1)
@@ -78,7 +78,8 @@ def without_an_oracle(
         part = part[:, :1] if is_opinion(name) else part  # beside it stands the classifier's own, where it is lacking
         there = np.flatnonzero(part.any(axis=(1, 2)))
         what = IN_PLACE.get(name, f"the opinion of {opinion_name(name)}")
-        tried.append(Baseline.of(what, part[there], classes[there], outputs.subset(there)))
+        if len(there):
+            tried.append(Baseline.of(what, part[there], classes[there], outputs.subset(there)))
     lines = [f"without an oracle, {one}" for one in tried if one is not None]
     absent = about_absent_classes(outputs)
     return (*lines, absent) if absent else tuple(lines)

@@ -25,6 +25,7 @@ TEMPERATURES_FROM = 3  # classes: with two, a temperature does not change the ra
 LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, where the rows have 1
 RESAMPLES = 200
 LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
+IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
 OWN = "logits"  # the classifier's own opinion
 
 
@@ -161,8 +162,8 @@ class Opinions:
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
     """Return MCP, the classifier at a temperature, or the pool of these inputs, by the AURC of held-out rows.
 
-    A pool has to be better by more than one standard error: with few errors, what seems best is often so by luck. For
-    the same reason nothing else competes. What has no weight in the pool is left out.
+    A pool has to be better in nine of ten resamples: with few errors, what seems best is often so by luck. For the same
+    reason nothing else competes. What has no weight in the pool is left out.
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:
@@ -173,7 +174,8 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     pooled = _of_best_strength(opinions, inputs, is_correct)
     if pooled.pool.inputs == alone.pool.inputs:  # all others have no weight
         return alone
-    return pooled if surely_worse(alone.held_out, pooled.held_out, is_correct, opinions.fit_set.seed) else alone
+    seed = opinions.fit_set.seed
+    return pooled if surely_worse(alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN) else alone
 
 
 def _of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
@@ -182,9 +184,9 @@ def _of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Boo
     return Candidate(_with_weight(opinions.pool(inputs, best)), held_out[best])
 
 
-def surely_worse(odds: Floats, others: Floats, is_correct: Bools, seed: int) -> bool:
-    """Return whether log-odds (n,) have an AURC above that of others by more than one standard error."""
-    found = compare(odds, others, is_correct, bootstrap=RESAMPLES, seed=seed, level=LEVEL_OF_ONE_ERROR)
+def surely_worse(odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = LEVEL_OF_ONE_ERROR) -> bool:
+    """Return whether log-odds (n,) have an AURC above that of others, by more than one standard error unless told."""
+    found = compare(odds, others, is_correct, bootstrap=RESAMPLES, seed=seed, level=level)
     return found["aurc"]["low"] > 0
 
 

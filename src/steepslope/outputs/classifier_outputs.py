@@ -229,7 +229,8 @@ class ClassifierOutputs:
         """Return an array; raise if these outputs have none."""
         array: NDArray[Any] | None = getattr(self, name, None)
         if array is None:
-            given = f" (--opinion {opinion_name(name)}=FILE)" if is_opinion(name) else ""
+            held = f"; they hold that of {', '.join(self.opinions)}" if self.opinions else ""
+            given = f" (--opinion {opinion_name(name)}=FILE{held})" if is_opinion(name) else ""
             raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{given}, or choose what needs none")
         return array
 

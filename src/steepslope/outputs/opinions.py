@@ -102,6 +102,7 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
             raise SteepslopeError(f"expected outputs, or an array (n, K) or (n,), found {other.values!s:.40}")
         if len(other.values) == 0:  # nobody has said anything yet
             array = f"{VOTE if other.values.ndim == 1 else OPINION}{name}"
+            warnings.warn(f"{place}: found no rows: each of {len(own.values):,} lacks it", UserWarning, stacklevel=4)
             return {array: no_opinion(array, own.values)}
         rows = _rows(place, own.ids, other.ids, len(own.values), len(other.values))
         other = replace(other, values=_of_two(other.values, own.values.shape[1]))
@@ -223,8 +224,10 @@ def rows_of(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     """Return the place of each id among others, (n,); -1 for one that is not there."""
     places = {one: place for place, one in enumerate(others)}
     found = np.array([places.get(one, LACKING) for one in own])
-    if len(places) < len(others) and not np.array_equal(own, others):
-        raise SteepslopeError("expected each id once, found some twice")
+    if not np.array_equal(own, others):  # else they go by their places as well
+        for whose, names in {"": others, " of the outputs": own}.items():
+            if len(set(names)) < len(names):
+                raise SteepslopeError(f"expected each id{whose} once, found some twice")
     if (found == LACKING).all():
         raise SteepslopeError(f"expected ids such as {own[0]!r}, found none of them, but {others[0]!r}")
     return found if len(places) == len(others) else np.arange(len(found))

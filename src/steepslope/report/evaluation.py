@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from steepslope.gate import Gate
 from steepslope.metrics import auroc
 from steepslope.metrics.curves import Bools, Floats, Ranking, rank_rows
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of
@@ -89,6 +90,31 @@ def _auc(confidence: Floats, is_correct: Bools) -> float:
     return auroc(confidence, is_correct) if is_correct.any() and not is_correct.all() else np.nan
 
 
+class Gated(NamedTuple):
+    """What a gate with one threshold for all rows does: how many it accepts, how many of these are wrong.
+
+    ``promised`` is the risk that it promises, None where it promises nothing; ``own`` is whether its threshold was
+    found on these very rows.
+    """
+
+    accepted: int
+    wrong: int
+    promised: float | None
+    own: bool
+
+    @classmethod
+    def of(cls, gate: Gate, confidence: Floats, is_correct: Bools) -> Gated:
+        """Return it for the confidences of some rows (n,), and which of these are correct."""
+        accepted, promise, held = gate.accepts(confidence), gate.promises[0], gate.calibration_rows
+        own = held is not None and len(held) == len(confidence)
+        if own and held is not None:
+            both = [2 * right + odds for right, odds in
+                    ((is_correct, gate.p_correct(confidence)), (held.is_correct, held.p_correct))]  # fmt: skip
+            own = np.allclose(np.sort(both[0]), np.sort(both[1]))
+        wrong = int((accepted & ~is_correct).sum())
+        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, own)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Row(Scored):
     """A score with all that is known of its confidences: the metrics, and what a gate would do.
@@ -99,7 +125,8 @@ class Row(Scored):
     on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each probability cut
     to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks. ``separability`` and ``paper``
     map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are empty where they were not wanted.
-    ``unknown`` is None where no row is of none of the classes.
+    ``unknown`` is None where no row is of none of the classes. ``gated`` is what each gate does that ranks by it, but
+    for those with groups.
     """
 
     n: int
@@ -117,6 +144,7 @@ class Row(Scored):
     groups: list[GroupRisk]
     vs_best_single: BestSingle | None = None
     unknown: UnknownRows | None = None
+    gated: tuple[Gated, ...] = ()
 
     @property
     def wrong(self) -> int:
@@ -146,6 +174,7 @@ class Row(Scored):
             "standardised": self.standardised,
             "fit_rows": self.fit_rows,
             "unknown": None if self.unknown is None else self.unknown.as_json(),
+            "gates": [one._asdict() for one in self.gated],
         }  # fmt: skip
 
     def details_as_json(self) -> dict[str, Any]:
@@ -219,6 +248,7 @@ def table_rows(
             cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
             unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,
+            gated=tuple(Gated.of(gate, *arrays) for gate in one.gates if not gate.has_groups),
         )
         rows.append(row)
     return _with_best_single(rows)

@@ -5,17 +5,19 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, PERCENT, Metric
 from steepslope.metrics.selective import holm
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.report.confidences import BASELINE
-from steepslope.report.evaluation import KNOWN_COVERAGE, Row
+from steepslope.report.evaluation import KNOWN_COVERAGE, Gated, Row
 
 FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
 SIGNIFICANT = 0.05
 UNUSUAL = 0.05
 BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
+NO_TEST = "WARNING: its threshold was found on these rows, so this is no test of it."
 AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
 
 
@@ -117,12 +119,22 @@ def _on_the_rows(first: Row, text: str) -> Iterator[Remark]:
 def sentences(rows: Sequence[Row]) -> list[str]:
     """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck.
 
-    The last is on the inputs of none of the classes, if there are any.
+    The last are on the inputs of none of the classes, if there are any, and on gates.
     """
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
     lines = [line for row in rows[1:] for line in _on_a_score(row) if line]
-    return [*lines, *luck({row.name: row.delta_auc["p"] for row in rows[1:]}), *_on_unknown(rows)]
+    lucky = luck({row.name: row.delta_auc["p"] for row in rows[1:]})
+    return [*lines, *lucky, *_on_unknown(rows), *(_on_a_gate(row, gated) for row in rows for gated in row.gated)]
+
+
+def _on_a_gate(row: Row, gated: Gated) -> str:
+    accepts = f"The gate that ranks by {row.name} accepts {gated.accepted:,} of {row.n:,} rows"
+    if gated.accepted:
+        found = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
+        accepts += f" ({100 * gated.accepted / row.n:.1f} %), {found}"
+    promise = "nothing" if gated.promised is None else f"at most {as_percent(gated.promised, EXACT)}"
+    return f"{accepts}; it promises {promise}.{f' {NO_TEST}' if gated.own else ''}"
 
 
 def _on_unknown(rows: Sequence[Row]) -> Iterator[str]:

@@ -40,7 +40,6 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LARGEST_SEED = 2**31 - 1
 SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # beside which a report shows the oracle
-THRESHOLD_OF_THESE = "the gate's threshold was found on these rows, so what it accepts of them is no test of it"
 
 
 class Decision(NamedTuple):
@@ -275,15 +274,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
         )
         outputs = kept.outputs.changed(labels=kept.codes)
-        cautions = [THRESHOLD_OF_THESE] if X is None else []
         gates, title = Resources(gates={"trusted": self.gate_}), f"Trust in {type(self.estimator_).__name__}"
         groups = Groups(kept.codes, outputs.label_names, LABEL)
         evaluation = evaluate_predictions(
             outputs, SINGLE_SCORES, gates, groups=groups, bootstrap=bootstrap, title=title
         )
-        write_report(
-            replace(evaluation, notes=self.summary_.splitlines()[:-1], cautions=cautions), path, {"command": "report"}
-        )
+        write_report(replace(evaluation, notes=self.summary_.splitlines()[:-1]), path, {"command": "report"})
 
     def save(self, path: str | Path) -> None:
         """Write a folder with all but the classifiers, ``estimator_`` and ``opinions_``; an earlier one is replaced.

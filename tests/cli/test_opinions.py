@@ -116,8 +116,8 @@ def test_what_predict_refuses(opinions: Path, tmp_path: Path, capsys: pytest.Cap
         f"{images} --opinion twelve=module:tests.nets:ten_classes", capsys, "opinion twelve: expected the net that the"
     )
     refuses(f"{images} --opinion {TWELVE} --opinion-classes twelve={opinions}/twelve.txt", capsys, "opinion-classes: ")
-    refuses(outputs, capsys, "the outputs hold no vote_people: give outputs that do (--opinion people=FILE)")
-    refuses(f"{outputs} --opinion peple={opinions}/votes.csv", capsys, "(--opinion people=FILE; they hold that of ")
+    refuses(outputs, capsys, "the outputs hold no vote_people: give outputs that do (--opinion people=FILE; they")
+    refuses(f"{outputs} --opinion peple={opinions}/votes.csv", capsys, "; they hold that of second, twelve, peple)")
     refuses(
         f"{outputs} --opinion people={opinions}/none.csv",
         capsys,

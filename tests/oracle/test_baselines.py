@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
@@ -31,7 +32,8 @@ def test_a_stale_last_layer_is_named() -> None:
 
 
 def test_an_opinion_that_no_row_has_is_none() -> None:
-    outputs = made(300, 0).with_opinion("people", np.full((300, 4), np.nan))
+    with pytest.warns(UserWarning, match="opinion people: found no rows: each of 300 lacks it"):
+        outputs = made(300, 0).with_opinion("people", np.zeros((0, 4)))
     assert not any("people" in line for line in fit_of(Oracle.fused().fit(outputs)).advice)
 
 

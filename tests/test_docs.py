@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -71,6 +72,27 @@ def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: 
     assert "margin" in table
     mcp, _, oracle = json.loads((tmp_path / "runs" / "forest" / "report" / "metrics.json").read_text())
     assert oracle["auc"]["value"] > mcp["auc"]["value"]
+
+
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+def test_three_commands_lead_from_files_to_decisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng, classes = np.random.default_rng(0), ["ant", "bee", "cow"]
+    for part in ("learn", "calibrate", "new"):
+        labels = rng.integers(3, size=600)
+        for file in (part, f"{part}-other"):
+            shares = np.exp(rng.normal(size=(600, 3)) + 2 * np.eye(3)[labels])
+            shares /= shares.sum(axis=1, keepdims=True)
+            columns = {"id": [f"{part} {row}" for row in range(600)], **dict(zip(classes, shares.T, strict=True))}
+            named = {} if file == "new" else {"label": np.array(classes)[labels]}
+            pd.DataFrame({**columns, **named}).to_csv(f"{file}.csv", index=False)
+    section = (DOCS / "your-data.md").read_text(encoding="utf-8").split("### From files to decisions")[1]
+    (commands,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    for command in commands.replace("\\\n", "").strip().splitlines():
+        assert main(shlex.split(command)[1:]) == 0
+    decisions = pd.read_csv("decisions.csv")
+    assert len(decisions) == 600
+    assert 0 < decisions["accepted"].mean() < 1
 
 
 def test_a_scikit_learn_classifier_is_trusted(tmp_path: Path) -> None:

@@ -67,11 +67,13 @@ def only_votes(estimator: Any) -> bool:
 
 
 def _require_a_row_each(X: Any, *given: NDArray[Any]) -> None:
-    expected = _num_samples(X)
+    expected, columns = _num_samples(X), getattr(X, "columns", ())
     for one in given:
         if len(one) != expected:
-            found = f"found {len(one):,}; texts in a frame's one column are given as that column"
-            raise SteepslopeError(f"expected {expected:,} predictions, one a row, {found}", "estimator")
+            remedy = "; texts in a frame's one column are given as that column" if len(columns) == len(one) == 1 else ""
+            raise SteepslopeError(
+                f"expected {expected:,} predictions, one a row, found {len(one):,}{remedy}", "estimator"
+            )
 
 
 def _require_sound(given: NDArray[Any], are_probabilities: bool) -> None:

@@ -31,7 +31,7 @@ def test_scores_of_other_kinds_are_the_same(score: Any) -> None:
     judged(judge, export_oracle(judge).model, NEW)
 
 
-@pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u"])
+@pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u", "sirc"])
 def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
     sharp = NEW.changed(logits=(40 * np.asarray(NEW.logits)).astype(np.float32))
     judged(*exported_score(name), sharp)

@@ -58,7 +58,7 @@ def calibrate(
         spaced.
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
-        mahalanobis_ratio).
+        mahalanobis_ratio, sirc).
     by
         A threshold and a promise for each group: predicted (each predicted class), a column of the outputs' file, or a
         .csv or .parquet file with a column named group. They share delta, so they take more rows.

@@ -71,7 +71,7 @@ def evaluate(
         max_logit_pnorm, rel_u, knn_density_ratio).
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
-        mahalanobis_ratio).
+        mahalanobis_ratio, sirc).
     data
         Data spec of the images of the outputs, for oracles on images and for the report's gallery; by default the one
         that the outputs name.

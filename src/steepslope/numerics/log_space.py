@@ -54,6 +54,11 @@ def top_log_odds(logits: Tensor) -> Tensor:
     return log_odds_of(logits, logits.argmax(dim=1))
 
 
+def softplus(x: Tensor) -> Tensor:
+    """Return ln(1 + eˣ), exact for large and small x; of log-odds ln(p / (1 − p)) it is −ln(1 − p)."""
+    return x.clamp_min(0) + log1p((-x.abs()).exp())
+
+
 def in_classes_of(own: Tensor, other: Tensor, places: Sequence[int]) -> Tensor:
     """Return another classifier's log-probabilities of the own classes, (m, K) and (m, K') -> (m, K).
 

@@ -1,4 +1,4 @@
-"""A score on the classifier's features with its classes as Gaussians of one covariance."""
+"""Scores on means and deviations of the classifier's training features: of each class, or of their norm."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks, read_rows
+from steepslope.numerics.log_space import softplus, top_log_odds
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
@@ -89,6 +90,50 @@ class MahalanobisRatio(Score):
         expected = {"centre": "float64 d", "whitening": "float64 d d", "means": whitened, "counts": of_classes}
         require_arrays(state, expected)
         self.gaussians_ = Gaussians(**state)
+
+
+class SIRC(Score):
+    """MCP, lowered where the features are smaller than in training: −ln((1 − p) (1 + exp(−b (‖z‖₁ − a)))).
+
+    Xia & Bouganis, "Augmenting Softmax Information for Selective Classification with Out-of-Distribution Data", 2022
+    (Softmax Information Retaining Combination), whose score is minus that product; the logarithm ranks as it does, but
+    stays apart where p, the largest softmax probability, rounds to 1.
+
+    ‖z‖₁ is the sum of the absolute features. With its mean μ and deviation σ over the classifier's training rows,
+    a = μ − 3σ and b = 1/σ: rows of usual size rank nearly by p alone. Where σ is no more than rounding makes it, as of
+    features that are scaled to one size, the norm says nothing: b = 0, which ranks as MCP.
+
+    >>> training = ClassifierOutputs(np.eye(4)[:, :2], [0, 0, 1, 1], np.array([[4.0], [6.0], [-4.0], [-6.0]]))
+    >>> outputs = ClassifierOutputs([[50.0, 0.0]] * 2, [0, 0], np.array([[5.0], [0.0]]))  # a is 2, b is 1
+    >>> SIRC().fit(training).confidence(outputs).round(2)  # 50 less ln(1 + exp(-3)), and less ln(1 + exp(2))
+    array([49.95, 47.87])
+    """
+
+    fits_on = "reference"
+    arrays = ("logits", "features")
+
+    def __init__(self) -> None:
+        self.offset_: float | None = None
+        self.slope_: float | None = None
+        self.width_: float | None = None
+
+    def learn(self, outputs: ClassifierOutputs) -> None:
+        """Learn the norm's mean and deviation from the classifier's training outputs."""
+        features = outputs.require_features()
+        norms = np.concatenate([np.abs(block).sum(axis=1) for _, block in _blocks(features)])
+        mean, deviation = float(norms.mean()), float(norms.std())
+        self.offset_ = mean - 3 * deviation
+        self.slope_ = 1 / deviation if deviation > np.finfo(features.dtype).eps * mean else 0.0
+        self.width_ = float(features.shape[1])
+
+    def formula(self, rows: Rows) -> Tensor:
+        """Return −ln(1 − p), less the norm's part, of each prediction, float64 (m,)."""
+        assert self.offset_ is not None
+        assert self.slope_ is not None
+        assert self.width_ is not None
+        require_width(rows["features"], int(self.width_))
+        norms = rows["features"].double().abs().sum(dim=1)
+        return softplus(top_log_odds(rows["logits"])) - softplus(self.slope_ * (self.offset_ - norms))
 
 
 def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:

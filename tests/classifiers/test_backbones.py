@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
 
+from steepslope.classifiers.backbones import load_state_dict
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.data.transforms import Transform
@@ -17,7 +21,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import dropout_layers
 from steepslope.outputs import ClassifierOutputs
 from tests.images import EFFICIENTNET, extract_folder, extracted, folder_of
-from tests.nets import COLOUR, squeezed, tiny
+from tests.nets import COLOUR, squeezed, tiny, tiny_convolutions
 
 
 def test_real_weights_know_real_photos(tmp_path: Path) -> None:
@@ -145,3 +149,87 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     torch.save(state | {"extra": torch.zeros(3)}, path)
     with pytest.raises(SteepslopeError, match=r"architecture: extra: none, found \(3,\)"):
         load_classifier(spec)
+    torch.save(state | {"epoch": 3}, path)
+    with pytest.raises(SteepslopeError, match="architecture: epoch: none, found int"):
+        load_classifier(spec)
+
+
+def other_weights() -> dict[str, torch.Tensor]:
+    """Return weights of the net for users' own, `tests.nets:tiny_convolutions`, that are not those of its factory."""
+    draw = torch.Generator().manual_seed(1)
+    return {name: torch.randn(one.shape, generator=draw) for name, one in tiny_convolutions().state_dict().items()}
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_ones_own_module_takes_a_file_of_weights(suffix: str, tmp_path: Path) -> None:
+    path, state, net = tmp_path / f"own.{suffix}", other_weights(), tiny_convolutions().eval()
+    save_file(state, path) if suffix == "safetensors" else torch.save({"epoch": 3, "state_dict": state}, path)
+    net.load_state_dict(state)
+    own = "module:tests.nets:tiny_convolutions"
+    classifier = load_classifier(f"{own}?weights={path}&mean=imagenet&std=0.1,0.2,0.3").with_transform(16)
+    assert classifier.transform.mean == (0.485, 0.456, 0.406)
+    assert classifier.transform.std == (0.1, 0.2, 0.3)
+    np.testing.assert_allclose(classifier(classifier.noise(2))[1], net(classifier.noise(2)).detach(), atol=1e-6)
+    assert classifier.spec == own  # an oracle on it brings weights of its own
+    assert classifier.digest != load_classifier(own).digest
+
+
+def test_names_of_parallel_training_are_those_of_the_net(tmp_path: Path) -> None:
+    """In any order: two layers of one shape would be mixed up by theirs."""
+    path = tmp_path / "parallel.pt"
+    net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
+    turned = {f"module.{name}": weight + 1 for name, weight in reversed(net.state_dict().items())}
+    torch.save({name: weight for name, weight in turned.items() if "num_batches" not in name}, path)  # as before 0.4.1
+    wanted = {name: weight + ("num_batches" not in name) for name, weight in net.state_dict().items()}
+    load_state_dict(net, path)
+    torch.testing.assert_close(net.state_dict(), wanted)
+
+
+class Runs:
+    """What runs code when it is read by pickle."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (Path("touched"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"cannot be read as weights \(.*No such file"),
+        (b"weights", "cannot be read as weights"),
+        ({"last.weight": Runs()}, "cannot be read as weights"),
+        ([torch.zeros(3)], "cannot be read as weights"),
+        ({"last.bias": torch.zeros(3)}, r"weights of this architecture: body.0.weight: \(8, 3, 3, 3\), found none"),
+    ],
+)
+def test_files_that_are_no_weights_of_ones_own_net_are_one_line(
+    content: object, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if isinstance(content, bytes):
+        Path("own.pt").write_bytes(content)
+    elif content is not None:
+        torch.save(content, "own.pt")
+    words = ["extract", "--classifier", "module:tests.nets:tiny_convolutions?weights=own.pt", "--data", "digits:test"]
+    assert main([*words, "--image-size", "8", "--mean", "0.5", "--std", "0.5", "--out", "out"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert re.match(f"steepslope: error: own.pt: .*{message}", shown)
+    assert not Path("touched").exists()
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "tests.nets:tiny?weight=own.pt",
+            "unknown option of 'tests.nets:tiny[?]weight=own.pt'.*did you mean 'weights'",
+        ),
+        ("tests.nets:grey?mean=imagenet", "mean: expected a number, found 'imagenet'"),
+        ("tests.nets:six_channels?std=1,2", "std: expected a number, or 6 with commas between them, found '1,2'"),
+    ],
+)
+def test_options_of_ones_own_module_that_are_none_are_named(spec: str, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        load_classifier(f"module:{spec}")

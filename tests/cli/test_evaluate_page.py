@@ -27,6 +27,7 @@ from steepslope.scores import SCORES
 from steepslope.shifts.specs import parse_data
 from tests.cli.predictions import refuses
 from tests.conftest import make_outputs
+from tests.images import folder_of
 from tests.report.samples import with_scores
 
 
@@ -143,6 +144,18 @@ def test_images_are_found_in_the_split_with_the_most_of_them() -> None:
     assert [one[1] for one in found if one is not None] == [2, 3]
     with pytest.raises(SteepslopeError, match="none with the id"):
         finder(wanted)
+
+
+def test_a_split_is_named_where_files_of_two_have_the_same_names(tmp_path: Path) -> None:
+    for split, n in (("train", 3), ("test", 2)):
+        folder_of(tmp_path / split, n)
+    spec, ids = f"imagefolder:{tmp_path}", ["ant/0001.png", "cow/0000.png"]
+    with pytest.raises(SteepslopeError, match=f"found several: name it, as in {spec}:test"):
+        ImageFinder(parse_data(spec))(ids)
+    data, rows = ImageFinder(parse_data(f"{spec}:test"))(ids)
+    assert (len(data), rows.tolist()) == (6, [1, 4])
+    data, rows = ImageFinder(parse_data(spec))([*ids, "bee/0002.png"])  # one of them has all
+    assert (len(data), rows.tolist()) == (9, [1, 6, 5])
 
 
 def sources_in(folder: Path) -> Sources:

@@ -205,7 +205,21 @@ def check_small(preset: str) -> Callable[[Plan], None]:
     return check
 
 
-CHECKS = {"imagenet": check_imagenet, "mnist": check_small("mnist"), "cifar10": check_small("cifar10")}
+def check_public(plan: Plan) -> None:
+    """Compare the oracles on a frozen classifier with those on the paper's: the recipe is the same."""
+    assert not any(line.about.startswith("train classifier") for line in plan.lines)
+    oracle, usual = (one.oracles()["small", "small", "in stages"] for one in (plan, plan_of("cifar10")))
+    inputs = {"oracle_size": "32", "oracle_mean": "0.485+0.456+0.406", "oracle_std": "0.229+0.224+0.225"}
+    assert oracle.settings == usual.settings | inputs
+    assert (oracle.count, oracle.images) == (3, 50_000 * 525)
+    images = {line.about: line.images for line in plan.lines}
+    assert [images[f"extract small on {one}"] for one in ("train", "test", "holdout")] == [50_000, 8_000, 2_000]
+
+
+CHECKS = {
+    "imagenet": check_imagenet, "mnist": check_small("mnist"), "cifar10": check_small("cifar10"),
+    "cifar10-resnet20": check_public, "cifar10-resnet56": check_public,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -266,7 +280,8 @@ def test_nets_agree_with_the_trainings() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("preset", "nets"), [("imagenet", {"vit", "rsn"}), ("mnist", {"small"}), ("cifar10", {"small"})]
+    ("preset", "nets"),
+    [("imagenet", {"vit", "rsn"}), *((one, {"small"}) for one in ("mnist", "cifar10", "cifar10-resnet56"))],
 )
 def test_nets_are_tried_without_weights(preset: str, nets: set[str], bare: Path) -> None:
     assert set(plan_of(preset, "--seeds", "0").passes) == nets

@@ -15,7 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import NOT_GIVEN, Classifier, channels_of, module_digest, unknown_transform
+from steepslope.classifiers.classifier import (
+    COLOUR,
+    NOT_GIVEN,
+    Classifier,
+    channels_of,
+    module_digest,
+    unknown_transform,
+)
 from steepslope.classifiers.nets import Net, TwoParts
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
@@ -23,7 +30,10 @@ from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library, parse_query
 from steepslope.files.seeding import seeded
 
+NORMALISATION = "mean", "std"
 IMAGENET = "imagenet"
+PARALLEL = "module."  # what DataParallel puts before the names of weights
+COUNTER = ".num_batches_tracked"
 OF_A_FILE = (
     "a file of weights does not tell its normalisation: most nets have ImageNet's, &mean=imagenet&std=imagenet in the "
     "spec, those from TensorFlow and many transformers 0.5, &mean=0.5&std=0.5"
@@ -38,7 +48,7 @@ def timm_classifier(argument: str) -> Classifier:
     normalisation, of pixels in [0, 1]: a number, one a channel with commas between them, or ``imagenet``. A file of
     weights does not tell its own, which need not be timm's: it has to be given there, or to the command.
     """
-    name, options = parse_query(argument, ["weights", "dropout", "mean", "std"])
+    name, options = parse_query(argument, ["weights", "dropout", *NORMALISATION])
     require_known("timm model", name.split(".")[0], timm.list_models())
     weights = options.get("weights")
     rate = {"drop_rate": _rate(options["dropout"], f"timm:{argument}: dropout")} if "dropout" in options else {}
@@ -48,10 +58,12 @@ def timm_classifier(argument: str) -> Classifier:
     _, height, width = config["input_size"]
     crop, interpolation = config["crop_pct"], config["interpolation"]
     resize: Resize = "squash" if config["crop_mode"] == "squash" else "crop"
-    mean, std = (_normalisation(which, argument, options, config) for which in ("mean", "std"))
+    is_file = weights not in (None, "random")
+    mean, std = ((NOT_GIVEN,) * len(config[one]) if is_file else tuple(config[one]) for one in NORMALISATION)
     transform = Transform((height, width), mean, std, resize, crop, interpolation)
+    transform = _normalised(transform, options, f"timm:{argument}")
     found = _frozen(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
-    return found if weights in (None, "random") else replace(found, why_unknown=OF_A_FILE)
+    return replace(found, why_unknown=OF_A_FILE) if is_file else found
 
 
 def torchvision_classifier(argument: str) -> Classifier:
@@ -76,12 +88,14 @@ def torchvision_classifier(argument: str) -> Classifier:
 def module_classifier(argument: str) -> Classifier:
     """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits.
 
-    The features are what goes into its last linear map, a layer or a convolution. A module without an attribute
-    ``transform`` (a :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``, or ``--preprocessing``; the
-    channels are those of its first convolution. An attribute ``classes`` has the names of its classes in the order of
-    its logits.
+    ``?weights=FILE`` loads a file into it. The features are what goes into its last linear map, a layer or a
+    convolution. A module without an attribute ``transform`` (a :class:`Transform`) needs ``--image-size``, ``--mean``
+    and ``--std``, or ``--preprocessing``; ``?mean=M&std=S`` is its normalisation, as for ``timm:NAME``. The channels
+    are those of its first convolution. An attribute ``classes`` has the names of its classes in the order of its
+    logits.
     """
-    place, _, factory = argument.partition(":")
+    name, options = parse_query(argument, ["weights", *NORMALISATION])
+    place, _, factory = name.partition(":")
     sys.path.insert(0, "")  # to find modules in the current folder too, as ``python -m`` does
     try:
         model = getattr(importlib.import_module(place), factory)()
@@ -92,8 +106,10 @@ def module_classifier(argument: str) -> Classifier:
         sys.path.remove("")
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
+    _load(model, options.get("weights"))
     transform = getattr(model, "transform", None) or unknown_transform((0, 0), channels_of(model))
-    classifier = _frozen(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
+    transform = _normalised(transform, options, f"module:{argument}")
+    classifier = _frozen(f"module:{name}", model, BeforeLastLinear(model), transform, None)
     return replace(classifier, digest=_with_source(classifier.digest, source), classes=_own_classes(model))
 
 
@@ -176,20 +192,24 @@ def _own_classes(model: nn.Module) -> dict[str, int] | None:
     return labels if len(labels) == len(names) else None
 
 
-def _normalisation(which: str, argument: str, options: dict[str, str], config: dict[str, Any]) -> tuple[float, ...]:
-    """Return the mean or std in the options, else timm's own; unknown for a file of weights, which does not tell it."""
-    text, own = options.get(which), tuple(config[which])
-    if text is None:
-        return own if options.get("weights") in (None, "random") else (NOT_GIVEN,) * len(own)
-    if text == IMAGENET:
-        return tuple(getattr(timm.data, f"IMAGENET_DEFAULT_{which.upper()}"))
+def _normalised(transform: Transform, options: dict[str, str], place: str) -> Transform:
+    """Return a transform with the mean and the std in a spec's options, where these have any."""
+    channels = transform.channels or COLOUR
+    given = {one: _per_channel(one, options[one], channels, place) for one in NORMALISATION if one in options}
+    return transform.changed(**given)
+
+
+def _per_channel(which: str, text: str, channels: int, place: str) -> tuple[float, ...]:
+    """Return the numbers in an option, one a channel."""
     numbers: list[float] = []
     with suppress(ValueError):
-        numbers = [float(part) for part in text.split(",")]
-    if len(numbers) not in (1, len(own)) or not all(0 <= one < math.inf for one in numbers):
-        expected = f"expected a number, {len(own)} with commas between them, or {IMAGENET}"
-        raise SteepslopeError(f"{expected}, found {text!r}", f"timm:{argument}: {which}")
-    return tuple(numbers * len(own) if len(numbers) == 1 else numbers)
+        named = getattr(timm.data, f"IMAGENET_DEFAULT_{which.upper()}") if text == IMAGENET else text.split(",")
+        numbers = [float(part) for part in named]
+    if len(numbers) not in (1, channels) or not all(0 <= one < math.inf for one in numbers):
+        colour = f", {COLOUR} with commas between them, or {IMAGENET}"
+        others = {1: "", COLOUR: colour}.get(channels, f", or {channels} with commas between them")
+        raise SteepslopeError(f"expected a number{others}, found {text!r}", f"{place}: {which}")
+    return tuple(numbers * channels if len(numbers) == 1 else numbers)
 
 
 def _rate(text: str, place: str) -> float:
@@ -214,13 +234,14 @@ def _load(model: nn.Module, weights: str | None) -> None:
 def load_state_dict(model: nn.Module, path: Path, more: bool = False) -> None:
     """Load a file of weights of the model's names, or of the same shapes in the same order.
 
-    There may be ``more`` weights in the file, which are left out.
+    There may be ``more`` weights in the file, which are left out. Names may begin with ``module.``, as those of
+    ``DataParallel`` do. Files of before PyTorch 0.4.1 lack the counters of batch normalisation, which no output needs.
     """
-    wanted = model.state_dict()
-    # of any kind: safetensors, torch and pickle each have their own for a damaged file
-    with explained("cannot be read as weights", path, longest=160):
-        saved = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        state: dict[str, Tensor] = dict(saved.get("state_dict", saved))
+    wanted, state = model.state_dict(), _state_in(path)
+    if not wanted.keys() & state.keys():
+        state = {name.removeprefix(PARALLEL): weight for name, weight in state.items()}
+    if not any(name.endswith(COUNTER) for name in state):
+        wanted = {name: weight for name, weight in wanted.items() if not name.endswith(COUNTER)}
     if more:
         state = {name: weight for name, weight in state.items() if name in wanted}
     if state.keys() != wanted.keys() and [*map(_shape, state.values())] == [*map(_shape, wanted.values())]:
@@ -229,8 +250,19 @@ def load_state_dict(model: nn.Module, path: Path, more: bool = False) -> None:
         expected, found = _shape(wanted.get(name)), _shape(state.get(name))
         if expected != found:
             raise SteepslopeError(f"expected weights of this architecture: {name}: {expected}, found {found}", path)
-    model.load_state_dict(state)
+    model.load_state_dict({**model.state_dict(), **state})
 
 
-def _shape(weight: Tensor | None) -> str:
-    return str(tuple(weight.shape)) if isinstance(weight, Tensor) else "none"
+def _state_in(path: Path) -> dict[str, Tensor]:
+    """Return the weights in a file by their names, also where they stand below the name ``state_dict``."""
+    # of any kind: safetensors, torch and pickle each have their own for a damaged file
+    with explained("cannot be read as weights", path, longest=160):
+        is_plain = path.suffix == ".safetensors"
+        saved: Any = load_file(path) if is_plain else torch.load(path, "cpu", weights_only=True)
+        return {str(name): weight for name, weight in saved.get("state_dict", saved).items()}
+
+
+def _shape(weight: object) -> str:
+    if isinstance(weight, Tensor):
+        return str(tuple(weight.shape))
+    return "none" if weight is None else type(weight).__name__

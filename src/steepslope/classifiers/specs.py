@@ -39,6 +39,11 @@ def without_weights(spec: str) -> str:
 
     >>> without_weights("timm:resnet50?weights=mine.safetensors"), without_weights("net:mnist-net")
     ('timm:resnet50?weights=random', 'net:mnist-net')
+    >>> without_weights("module:nets:small?weights=mine.pt&mean=0.5&std=0.2")
+    'module:nets:small?mean=0.5&std=0.2'
     """
-    name = spec.partition("?")[0]
+    name, _, query = spec.partition("?")
+    if name.startswith("module:"):
+        others = "&".join(option for option in query.split("&") if not option.startswith("weights="))
+        return f"{name}?{others}" if others else name
     return f"{name}?weights=random" if name.startswith(("timm:", "torchvision:")) else spec

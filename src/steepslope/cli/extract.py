@@ -39,8 +39,9 @@ def extract(
         How images become the classifier's input; without --classifier, that of the nets of opinions.
     classifier
         checkpoint:DIR (of train-classifier), timm:NAME, torchvision:NAME (both with ?weights=FILE or
-        ?weights=random, else from the hub; a file for timm with &mean=M&std=S), module:pkg.mod:factory or onnx:FILE. It
-        may be left out where ``out`` holds its outputs already and opinions are added.
+        ?weights=random, else from the hub; a file for timm with &mean=M&std=S), module:pkg.mod:factory (of your own,
+        also with ?weights=FILE&mean=M&std=S) or onnx:FILE. It may be left out where ``out`` holds its outputs already
+        and opinions are added.
     classes
         Text file with the name of one class (folder) a line, in the order of the labels, or the folder of earlier
         outputs or of a trained classifier that have such names; by default the classifier's own (WordNet ids for those

@@ -43,9 +43,11 @@ def reproduce(
         table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
         far as the preset has them; on-features, gates, severities, distortions; or a YAML file of one's own.
     preset
-        On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet, or a YAML file of one's own.
+        On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet; cifar10-resnet20 and
+        cifar10-resnet56, which have a public classifier; or a YAML file of one's own.
     data
-        Data spec in place of the preset's; for imagenet imagefolder:DIR with the subfolders train and val.
+        Data spec in place of the preset's; for imagenet imagefolder:DIR with the subfolders train and val, for
+        cifar10-resnet20 and cifar10-resnet56 one with train and test.
     test_data
         Data spec of the test images, where the data have no split of their own.
     out

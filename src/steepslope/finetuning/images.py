@@ -39,16 +39,26 @@ class ImageFinder:
         self.open = cache(lambda split: spec.open(split, self.names))
 
     def __call__(self, ids: Iterable[str] | None) -> tuple[Dataset, NDArray[np.int64]]:
-        """Return a data set and the rows of the images, (len(ids),); raise if it lacks one."""
-        failures = []
+        """Return a data set and the rows of the images, (len(ids),); raise if it lacks one, or two splits have all.
+
+        In two folders, files may have the same names; in all other data, ids tell the split.
+        """
+        failures, found = [], []
         wanted = None if ids is None else list(ids)
         for split in self.splits:
             data = self.open(split)
             try:
-                return data, rows_by_id(data, wanted)
+                found.append((data, rows_by_id(data, wanted)))
             except SteepslopeError as error:
                 failures.append(error)
-        raise SteepslopeError(f"in {self.spec}: {failures[0]}")
+            if found and not self.spec.is_named:
+                break
+        if not found:
+            raise SteepslopeError(f"in {self.spec}: {failures[0]}")
+        if len(found) > 1:
+            several = "expected one split that has images of these ids, found several"
+            raise SteepslopeError(f"in {self.spec}: {several}: name it, as in {self.spec}:{self.splits[-1]}")
+        return found[0]
 
     def places(self, ids: Sequence[str]) -> list[tuple[Dataset, int] | None]:
         """Return where each image is; None where none has its id, or several have it.

@@ -47,9 +47,12 @@ def is_image_oracle(folder: str | Path) -> bool:
 
 
 def require_allowed(folder: str | Path, backbones: Collection[str]) -> None:
-    """Raise if an oracle's backbone is code of one's own but none of these specs: no file gets to name code to run."""
+    """Raise if an oracle's backbone is code of one's own but of none of these specs: no file gets to name code to run.
+
+    Options of a spec, such as the weights that the classifier has, play no part: an oracle brings its own.
+    """
     spec = str(read_card(folder).get("backbone"))
-    if spec.startswith(CODE) and spec not in backbones:
+    if spec.startswith(CODE) and spec not in {one.partition("?")[0] for one in backbones}:
         found = f"its backbone is code of your own: allow it by its spec, {spec} (--backbones)"
         raise SteepslopeError(found, Path(folder) / CARD)
 

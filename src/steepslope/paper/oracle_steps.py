@@ -80,6 +80,7 @@ def train_oracle(work: Workspace, out: Path, pair: Pair, settings: Settings, see
         options["outputs"] = str(rows_step(work, pair.classifier, pair.fit_rows, seed).folder)
     if pair.selects and not pair.is_live:
         options["valid"] = str(work.extracted(pair.classifier, seed, HOLDOUT))
+        options["valid_data"] = work.held_out_data  # files of both folders may have the same names
     train_stages(FinetuneRequest.from_flat(**options), out, work.notice)
 
 

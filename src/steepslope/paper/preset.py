@@ -16,6 +16,7 @@ import yaml
 
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
 from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.finetuning.request import PerChannel
 from steepslope.paper.yaml_files import built, read_yaml, set_at
 
 FOLDER = Path(__file__).parent / "presets"
@@ -44,9 +45,9 @@ class Net:
     """A classifier, or the backbone of an oracle.
 
     It is either frozen, by its ``spec``, or trained here, one a seed, by settings of train-classifier in ``train``; its
-    ``size``, ``mean``, ``std`` and ``resize`` change a frozen one's input. With ``probe`` the classifier is a linear
-    one on its features, one a seed. ``passes`` are forward passes with dropout, 0 where it has none; ``auxiliary``
-    names the net whose features the fused oracle of budget auxiliary sees beside.
+    ``size``, ``mean``, ``std`` (a number, or one a channel) and ``resize`` change a frozen one's input. With ``probe``
+    the classifier is a linear one on its features, one a seed. ``passes`` are forward passes with dropout, 0 where it
+    has none; ``auxiliary`` names the net whose features the fused oracle of budget auxiliary sees beside.
     """
 
     spec: str = ""
@@ -55,8 +56,8 @@ class Net:
     passes: int = 0
     auxiliary: str | None = None
     size: int | None = None
-    mean: float | None = None
-    std: float | None = None
+    mean: PerChannel | None = None
+    std: PerChannel | None = None
     resize: Literal["crop", "squash"] | None = None
     batch_size: int = 64
     features: Literal["float32", "float16"] = "float32"
@@ -107,14 +108,15 @@ class Pair:
 class Preset:
     """All that an experiment runs on.
 
-    ``data`` are labelled images, as a spec that has a training and a test split, or a folder with the subfolders train
-    and val (or ``test_data``), of which ``holdout`` test images are held out, since the classifier has seen all others.
-    ``rows`` is how many test images a shift changes, 0 all; ``crop`` the side to which these are brought first, and
-    ``side`` that at which they are stylised. ``stylizer`` are settings of its training, with the ``net`` that it begins
-    with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is there. ``features`` are settings of
-    all oracles on features, ``recolor`` those of the attack, ``sweep`` the candidates of a sweep. ``images`` are the
-    numbers of images, for plans without data. ``stands_for`` maps nets to the paper's names; ``is_paper_data`` tells
-    whether the data are the paper's, and ``note`` what is to be known of all its tables.
+    ``data`` are labelled images: a spec that has a training and a test split, or a folder with the subfolders train and
+    val, or train and test. Of those of a folder, or of ``test_data``, ``holdout`` test images are held out, since the
+    classifier has seen all others. ``rows`` is how many test images a shift changes, 0 all; ``crop`` the side to which
+    these are brought first, and ``side`` that at which they are stylised. ``stylizer`` are settings of its training,
+    with the ``net`` that it begins with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is
+    there. ``features`` are settings of all oracles on features, ``recolor`` those of the attack, ``sweep`` the
+    candidates of a sweep. ``images`` are the numbers of images, for plans without data. ``stands_for`` maps nets to the
+    paper's names; ``is_paper_data`` tells whether the data are the paper's, and ``note`` what is to be known of all its
+    tables.
     """
 
     name: str

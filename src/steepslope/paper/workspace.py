@@ -41,7 +41,7 @@ class Case:
 
 
 def comes_in_splits(spec: DatasetSpec) -> bool:
-    """Return whether held-out images are cut from the training split; those of a folder are cut from its val."""
+    """Return whether held-out images are cut from the training split; those of a folder are test images."""
     return bool(spec.splits) and not spec.is_named
 
 
@@ -109,7 +109,13 @@ class Workspace:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":
             raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test-data")
-        return f"{spec}/train", f"{spec}/val"
+        return f"{spec}/{TRAIN}", f"{spec}/{TEST if spec.splits == (TRAIN, TEST) else 'val'}"
+
+    @property
+    def held_out_data(self) -> str:
+        """The spec of the data from which images are held out: the training images, or of a folder the test images."""
+        train, test = self._train_and_test
+        return train if comes_in_splits(self.data) else test
 
     def sets(self, name: str, seed: int) -> Mapping[str, Dataset]:
         """Return the training, held-out and test images, as a net knows them."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from steepslope.paper.experiment import Experiment
     from steepslope.paper.workspace import Workspace
 
+EVIDENCE, LIST = "evidence", "list"
+
 
 def reproduce(
     experiment: str,
@@ -41,17 +43,20 @@ def reproduce(
     ----------
     experiment
         table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
-        far as the preset has them; on-features, gates, severities, distortions; or a YAML file of one's own.
+        far as the preset has them; on-features, gates, severities, distortions; or a YAML file of one's own. evidence
+        has presets of its own: what oracles gain on photos, texts, tables and sounds, beside what others propose.
     preset
         On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet; cifar10-resnet20 and
-        cifar10-resnet56, which have a public classifier; or a YAML file of one's own.
+        cifar10-resnet56, which have a public classifier; or a YAML file of one's own. For evidence: banking77, adult,
+        spoken-digits and others, which --preset list names with their sources, or a YAML file.
     data
         Data spec in place of the preset's; for imagenet imagefolder:DIR with the subfolders train and val, for
-        cifar10-resnet20 and cifar10-resnet56 one with train and test.
+        cifar10-resnet20 and cifar10-resnet56 one with train and test. For evidence the folder of the data set's files.
     test_data
         Data spec of the test images, where the data have no split of their own.
     out
-        Folder for tables and figures; by default runs/reproduce/PRESET.
+        Folder for tables and figures; by default runs/reproduce/PRESET, and runs/evidence, in which all of its presets
+        share their tables.
     work
         Folder for all that is trained and extracted on the way; by default work in the folder for tables.
     seeds
@@ -72,6 +77,13 @@ def reproduce(
         Also show the paper's numbers, the differences, and whether ours lie within their spread.
     """
     from steepslope.files.folders import require_no_file
+
+    if experiment == EVIDENCE:
+        others = {"test_data": test_data, "styles": styles, "stylizer": stylizer, "jobs": jobs, "workers": workers,
+                  "dry_run": dry_run, "compare": compare}  # fmt: skip
+        refuse_others(others)
+        measure(preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_of(set))
+        return
     from steepslope.paper.experiment import ALL, experiment_names, read_experiment, steps_of
     from steepslope.paper.preset import read_preset
     from steepslope.paper.steps import devices_at_hand, plan_lines, run
@@ -111,6 +123,41 @@ def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, com
             screen.print(f"\n{grid.title}", soft_wrap=True)
             show_grid(grid, grid.columns, screen)
     screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)
+
+
+def refuse_others(options: Mapping[str, object]) -> None:
+    """Raise where an option is given that evidence does not take."""
+    for name, value in options.items():
+        if value:
+            raise SteepslopeError("expected none with evidence", name)
+
+
+def measure(
+    preset: str,
+    data: str | None,
+    out: Path,
+    work: str | None,
+    seeds: tuple[int, ...] | None,
+    changes: Mapping[str, str],
+) -> None:
+    """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets."""
+    from steepslope.report.screen import screen_of, show_grid
+    from steepslope.study.run import run_study
+    from steepslope.study.study import read_study, study_names
+    from steepslope.study.summary import write_summary
+
+    if preset == LIST:
+        print("\n".join(f"{name}: {read_study(name).source}" for name in study_names()))
+        return
+    study = read_study(preset, changes, seeds)
+    if data is None:
+        raise SteepslopeError(f"expected the folder with the files of {study.source}, found none", "data")
+    run_study(study, Path(data), out, Path(work or out / "work") / study.name, say)
+    screen = screen_of()
+    for grid in write_summary(out):
+        screen.print(f"\n{grid.title}", soft_wrap=True)
+        show_grid(grid, grid.columns, screen)
+    screen.print(f"tables and a figure: {out}", soft_wrap=True)
 
 
 def changes_of(words: tuple[str, ...]) -> Mapping[str, str]:

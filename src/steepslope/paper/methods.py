@@ -99,26 +99,40 @@ def _best_step(work: Workspace, wanted: Wanted) -> Step:
 
 
 def find_best(work: Workspace, out: Path, classifier: str, seed: int) -> None:
-    """Find it by the mean AURC of both halves of the held-out rows; scores that learn on such see the other half."""
+    """Find it on held-out rows."""
     held_out, train = (work.own_outputs(classifier, seed, name) for name in (HOLDOUT, TRAIN))
+    risks = least_aurc(held_out, train, seed)
+    with staged_folder(out, last=CHOSEN) as staging:
+        write_json(staging / CHOSEN, {"score": min(risks, key=lambda name: risks[name]), "aurc": risks})
+
+
+def least_aurc(held_out: ClassifierOutputs, train: ClassifierOutputs | None, seed: int) -> dict[str, float]:
+    """Return the AURC of each score that outputs have the arrays for, from which the best single one is chosen.
+
+    It is the mean of both halves of the held-out rows: scores that learn on such rows see the other half. Scores that
+    cannot learn are left out.
+    """
     order = np.random.default_rng(seed).permutation(len(held_out))
     halves = [held_out.subset(np.sort(part)) for part in np.array_split(order, 2)]
-    possible = {name: kind for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}}
     both = (halves[0], halves[1]), (halves[1], halves[0])
+    possible = {name: kind for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}}
     risks = {name: float(np.mean([_risk(kind, known, new, train) for known, new in both]))
              for name, kind in possible.items()}  # fmt: skip
-    with staged_folder(out, last=CHOSEN) as staging:
-        known = {name: risk for name, risk in risks.items() if math.isfinite(risk)}
-        write_json(staging / CHOSEN, {"score": min(known, key=lambda name: known[name]), "aurc": known})
+    return {name: risk for name, risk in risks.items() if math.isfinite(risk)}
 
 
-def _risk(kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, train: ClassifierOutputs) -> float:
+def _risk(
+    kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, train: ClassifierOutputs | None
+) -> float:
     """Return the AURC of a score on new rows, after it has learnt from known ones or from the training rows.
 
     It is infinite where the score cannot learn, as from rows without a single error.
     """
     try:
-        fitted = kind().fit(train if kind.fits_on == "reference" else known)
+        fit_set = train if kind.fits_on == "reference" else known
+        if fit_set is None:
+            return math.inf
+        fitted = kind().fit(fit_set)
     except SteepslopeError:
         return math.inf
     return aurc(fitted.confidence(new), new.is_correct)

@@ -1,0 +1,172 @@
+"""What ranks the predictions of a trial: single scores, averages, fused oracles; and what takes the classifier's place.
+
+A new rival on the same predictions is an entry in ``RIVALS``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp, softmax
+
+from steepslope.errors import SteepslopeError
+from steepslope.metrics import aurc, auroc
+from steepslope.metrics.curves import rank_rows
+from steepslope.metrics.intervals import resample_all
+from steepslope.metrics.measures import measures_at
+from steepslope.numerics.linear import fit_standardised_softmax
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_opinion, opinion_name
+from steepslope.outputs.opinions import has_opinion
+from steepslope.paper.methods import least_aurc
+from steepslope.report.confidences import Resources, fit_set_of
+from steepslope.scores import SCORES
+from steepslope.study.trial import FREE, JudgedRows, Trial
+
+MCP, BEST, AVERAGE = "MCP", "best single score", "average of softmaxes"
+PROBE, ENSEMBLE = "a probe on the features, in its place", "the average, in its place"
+RIVALS = {  # lines of single scores, by the score
+    "temperature scaling": "temperature_scaled_mcp", "p-norm": "max_logit_pnorm", "TrustScore": "trust_score",
+    "Mahalanobis ratio": "mahalanobis_ratio", "SIRC": "sirc", "MC dropout": "mc_dropout",
+}  # fmt: skip
+COMPARED = ("auc", "aurc")
+METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
+PENALTY = 1e-3
+MOST_PROBED = 100_000  # weights of a probe, features × classes
+DIGITS = 5
+Floats = NDArray[np.float64]
+
+
+class Ranked(NamedTuple):
+    """Confidences (n,) of predictions, and which of these are correct, (n,)."""
+
+    confidence: Floats
+    is_correct: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The single score of least AURC on known rows, by name, and what all have there."""
+
+    score: str
+    aurc: Mapping[str, float]
+
+
+def choose(trial: Trial, seed: int) -> Choice:
+    """Choose the best single score on the rows that scores may learn from."""
+    risks = least_aurc(trial.known, trial.reference, seed)
+    return Choice(min(risks, key=lambda name: risks[name]), risks)
+
+
+def single(name: str, trial: Trial, outputs: ClassifierOutputs) -> Floats:
+    """Return the confidences of a score that learns what it needs from a trial."""
+    resources = Resources(trial.known, trial.reference, allow_fit_rows=True)
+    return SCORES[name]().fit(fit_set_of(name, outputs, resources)).confidence(outputs)
+
+
+def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Floats]:
+    """Return what ranks the classifier's own predictions, by the names of lines; what cannot be is left out."""
+    lines = {MCP: single("mcp", trial, rows.outputs), BEST: single(choice.score, trial, rows.outputs)}
+    for line, name in RIVALS.items():
+        if name in choice.aurc:
+            lines[line] = single(name, trial, rows.outputs)
+    if rows.outputs.opinions:
+        lines[AVERAGE] = log_odds_of(averaged(rows.outputs), rows.outputs.predictions)
+    return lines | dict(rows.fused)
+
+
+def averaged(outputs: ClassifierOutputs) -> Floats:
+    """Return the log of the mean of all softmaxes, (n, K); votes are one in their class."""
+    logs = log_softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1)
+    total, count = np.exp(logs), np.ones(len(logs))
+    for array in filter(is_opinion, outputs.arrays):
+        values = outputs.require(array)
+        there = has_opinion(array, values)
+        said = (
+            np.eye(logs.shape[1])[values[there]] if values.ndim == 1 else softmax(values[there].astype(float), axis=1)
+        )
+        total[there] += said
+        count += there
+    return np.asarray(np.log(np.maximum(total / count[:, None], np.finfo(float).tiny)))
+
+
+def log_odds_of(logs: Floats, predictions: NDArray[np.int64]) -> Floats:
+    """Return the log-odds of predicted classes, (n,), from log-probabilities (n, K)."""
+    rows = np.arange(len(logs))
+    others = logs.copy()
+    others[rows, predictions] = -np.inf
+    return np.asarray(logs[rows, predictions] - logsumexp(others, axis=1))
+
+
+def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
+    """Return other classifiers that would take its place, with predictions of their own, ranked by their own MCP."""
+    found, labels = {}, outputs.require_labels()
+    if outputs.opinions:
+        found[ENSEMBLE] = _by_own(averaged(outputs), labels)
+    features = trial.known.features
+    if features is not None and features.shape[1] * outputs.num_classes <= MOST_PROBED:
+        known = trial.known.of_known_classes()
+        weights, bias = fit_standardised_softmax(np.asarray(known.features, dtype=np.float32), known.require_labels(),
+                                                 outputs.num_classes, PENALTY)  # fmt: skip
+        logits = np.asarray(outputs.require_features(), dtype=np.float32) @ weights + bias
+        found[PROBE] = _by_own(log_softmax(logits.astype(np.float64), axis=1), labels)
+    return found
+
+
+def _by_own(logs: Floats, labels: NDArray[np.int64]) -> Ranked:
+    predictions = logs.argmax(axis=1)
+    return Ranked(log_odds_of(logs, predictions), predictions == labels)
+
+
+def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int, resamples: int) -> dict[str, Any]:
+    """Return the metrics of each line with intervals, and its paired differences to MCP, best single and average.
+
+    Raises
+    ------
+    SteepslopeError
+        If no prediction is wrong, or none right.
+    """
+    right, found = outputs.is_correct, dict[str, dict[str, Any]]()
+    if right.all() or not right.any():
+        raise SteepslopeError("expected errors and correct predictions among the judged rows, found one kind alone")
+    measures = {name: one for name, one in measures_at(np.nan, np.nan).items() if name in METRICS}
+    tables = [(rank_rows(confidence, right), measures) for confidence in lines.values()]
+    resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
+    rivals = [name for name in (MCP, BEST, AVERAGE, FREE) if name in lines]
+    for name, one in resampled.items():
+        found[name] = {metric: short(value) for metric, value in one.estimates().items()}
+        for rival in rivals:
+            if rival != name:
+                both = one.minus(resampled[rival])
+                found[name][f"minus {rival}"] = {metric: short(both[metric]) for metric in COMPARED}
+    return found
+
+
+def briefly(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Return AUC and AURC of each line, without intervals."""
+    return {name: {"auc": round(auroc(one, is_correct), DIGITS), "aurc": round(aurc(one, is_correct), DIGITS)}
+            for name, one in lines.items()}  # fmt: skip
+
+
+def short(estimate: Mapping[str, Any]) -> list[float]:
+    """Return the value and the limits of an estimate, with few digits."""
+    return [round(float(estimate[key]), DIGITS) for key in ("value", "low", "high") if key in estimate]
+
+
+def opinions_measured(outputs: ClassifierOutputs) -> dict[str, dict[str, float]]:
+    """Return of each opinion how often it is right, how often both are wrong, and how its errors correlate."""
+    wrong, found = ~outputs.is_correct, {}
+    for array in filter(is_opinion, outputs.arrays):
+        values = outputs.require(array)
+        other = (values if values.ndim == 1 else values.argmax(axis=1)) != outputs.require_labels()
+        correlation = float(np.corrcoef(wrong, other)[0, 1]) if other.any() and wrong.any() else 0.0
+        found[opinion_name(array)] = {"accuracy": round(float(1 - other.mean()), DIGITS),
+                                      "correlation": round(correlation, 3)}  # fmt: skip
+    return found
+
+
+def lines_with_opinions(names: Sequence[str]) -> list[str]:
+    """Return the lines of fused oracles that see opinions."""
+    return [name for name in names if name.startswith("fused, ") and name != FREE]

@@ -1,0 +1,124 @@
+"""Outputs of nets on images, for a study: each net is run once over the images, and what it gave is kept."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
+from steepslope.classifiers.training import recipe_for, train_classifier
+from steepslope.data.augmentation import AUGMENTATIONS, Augmented
+from steepslope.data.class_names import ClassNames
+from steepslope.data.images import Dataset, Divisible
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.beside import extract_opinion
+from steepslope.extraction.extraction import extract
+from steepslope.extraction.options import ExtractionOptions
+from steepslope.files.progress import Notice
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import AUGMENTED
+from steepslope.outputs.opinion_files import opinions_on
+from steepslope.outputs.opinions import Opinion
+from steepslope.outputs.options import ReadingOptions
+from steepslope.shifts.specs import parse_data
+from steepslope.study.study import Study
+
+LABELLED, REFERENCE, FILE = "labelled", "reference", "FILE:"
+BATCH = 128
+Found = tuple[ClassifierOutputs, ClassifierOutputs | None, dict[str, ClassifierOutputs]]
+
+
+def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice: Notice) -> Found:
+    """Return the outputs of labelled images, of training images, and of shifted ones by name, with all opinions.
+
+    ``study.read`` has the specs ``labelled`` and, if there is one, ``reference``, in which FOLDER stands for the data
+    folder; those of ``study.shifted`` are ``labelled`` of the same form. An opinion is the spec of a net, or FILE: and
+    the file of an opinion on the labelled images, such as people's.
+    """
+    files = {name: spec.removeprefix(FILE) for name, spec in study.opinions.items() if spec.startswith(FILE)}
+    specs = {name: spec for name, spec in {"": study.classifier, **study.opinions}.items() if name not in files}
+    nets = {name: _net(study, spec, folder, work, seed, name, notice) for name, spec in specs.items()}
+    place = work / (f"seed{seed}" if study.train else "outputs")
+    sets = {LABELLED: study.read[LABELLED], REFERENCE: study.read.get(REFERENCE), **_shifted(study)}
+    found = {
+        name: _extracted(study, nets, spec.replace("FOLDER", str(folder)), place / name, notice)
+        for name, spec in sets.items()
+        if spec
+    }
+    for name, file in files.items():
+        opinion = ReadingOptions(opinion=(f"{name}={file.replace('FOLDER', str(folder))}",))
+        arrays, _ = opinions_on(Opinion.of(found[LABELLED]), opinion)
+        found[LABELLED] = found[LABELLED].changed(**arrays)
+    if study.restricted:
+        known = np.unique(found[LABELLED].require_labels())
+        found = {name: restricted(one, known) for name, one in found.items()}
+    return found.pop(LABELLED), found.pop(REFERENCE, None), found
+
+
+def restricted(outputs: ClassifierOutputs, known: np.ndarray[Any, Any]) -> ClassifierOutputs:
+    """Return the outputs of a net that knows some of its classes alone; rows of others are left out.
+
+    >>> outputs = ClassifierOutputs([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]], [2, 1])
+    >>> restricted(outputs, np.array([1, 2])).logits, restricted(outputs, np.array([1, 2])).labels
+    (array([[1., 2.],
+           [5., 1.]], dtype=float32), array([1, 0]))
+    """
+    labels = outputs.require_labels()
+    rows = np.flatnonzero(np.isin(labels, known))
+    kept = {name: array[rows] for name, array in outputs.arrays.items()}
+    for name, array in kept.items():
+        if array.shape[-1:] == (outputs.num_classes,) and "features" not in name and "noise" not in name:
+            kept[name] = array[..., known]
+    names = None if outputs.classes is None else [outputs.classes[one] for one in known]
+    return ClassifierOutputs.of({**kept, "labels": np.searchsorted(known, labels[rows])}, names)
+
+
+def _shifted(study: Study) -> dict[str, str]:
+    return {name: change[LABELLED] for name, change in study.shifted.items()}
+
+
+def _net(study: Study, spec: str, folder: Path, work: Path, seed: int, name: str, notice: Notice) -> Classifier:
+    """Return a net by its spec, or one that is trained: the classifier by the trial's seed, opinions by the next."""
+    if spec:
+        return load_classifier(spec.replace("FOLDER", str(folder))).with_transform(**_input(study.input))
+    number = seed + (1 + [*study.opinions].index(name) if name else 0)
+    changes = {key: value for key, value in study.train.items() if key not in ("net", "holdout")}
+    recipe = recipe_for(study.train["net"], seed=number, **changes)
+    data, out = study.read["train"].replace("FOLDER", str(folder)), work / "nets" / f"seed{number}"
+    return train_classifier(study.train["net"], data, out, recipe, study.train.get("holdout"), notice=notice)[0]
+
+
+def _input(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what changes a net's input, as its method ``with_transform`` takes it."""
+    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return {"image_size" if name == "size" else name: value for name, value in lists.items()}
+
+
+def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Path, notice: Notice) -> ClassifierOutputs:
+    """Run all nets over a set of images, and over a copy of each image that oracles learn from."""
+    data, net, images = parse_data(spec).look(), nets[""], _images(study, spec, out.name, nets[""])
+    plain = ExtractionOptions(batch_size=BATCH)
+    if out.name in (LABELLED, REFERENCE):
+        copies = Augmented(images, 1, tuple(AUGMENTATIONS), 0)
+        extract(net, {out / AUGMENTED: (f"{spec}, augmented", copies)}, plain, notice=notice)
+    passes = study.passes if out.name == LABELLED else 0
+    evidence = ("features", "noise", *(["dropout"] if passes else []))
+    extract(net, {out: (spec, images)}, replace(plain, evidence=evidence, passes=passes or 2), notice=notice)
+    for name, other in nets.items() if out.name != REFERENCE else ():
+        if name:
+            extract_opinion(name, other, data, out, replace(plain, augment=0).keeping(), None, notice)
+    return ClassifierOutputs.load(out)
+
+
+def _images(study: Study, spec: str, role: str, net: Classifier) -> Dataset:
+    """Open a set of images, at most as many as the study wants, drawn from all."""
+    data, most = parse_data(spec).look(), study.references if role == REFERENCE else study.most_rows
+    images: Dataset = data.open(data.split, names=ClassNames(None, net.classes, net.num_classes))
+    if most is None or len(images) <= most:
+        return images
+    if not isinstance(images, Divisible):
+        raise SteepslopeError("expected images that can be divided, such as imagefolder:DIR", spec)
+    return images.subset(np.sort(np.random.default_rng(0).permutation(len(images))[:most]))

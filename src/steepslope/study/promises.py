@@ -1,0 +1,110 @@
+"""What gates promise on a trial's rows: how much they accept, and how often their promise breaks.
+
+Calibration rows are drawn from the judged rows with replacement, so that the risk on all of these is the exact truth.
+Ours and those that others published, on the same draws; a new way is a function and an entry in ``WAYS``.
+"""
+
+import importlib
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.gate.certificate import tail
+from steepslope.gate.certify import Above, split_rows, threshold_sequence
+from steepslope.study.lines import DIGITS, MCP, Ranked
+
+RISKS, DELTA, DRAWS = (0.02, 0.05), 0.05, 100
+MOST_CALIBRATED = 2_000
+EVEN = np.linspace(0, 0.99, 100)  # MAPIE's own thresholds
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Way = Callable[[Floats, Bools, float, float, int], float]  # of rows, a risk, delta and a seed: a threshold, ∞ for none
+
+
+def ours(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int) -> float:
+    """Let 2√n of the rows fix a sequence of thresholds, and test it on the others from the highest down."""
+    fixing, counted = split_rows(len(confidence), seed)
+    sequence = threshold_sequence(confidence[fixing])
+    last = Above.from_rows(confidence[counted], is_correct[counted], sequence).last_passing(risk, delta)
+    return math.inf if last is None else float(sequence[last])
+
+
+def selection_with_guaranteed_risk(
+    confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0
+) -> float:
+    """Search the sorted confidences by halving, each step's bound at delta / ⌈log₂ n⌉.
+
+    Algorithm 1 of Geifman & El-Yaniv, "Selective Classification for Deep Neural Networks", 2017. Of its steps, whose
+    bounds hold together, the one of largest coverage whose bound is within the risk is taken.
+    """
+    sequence = -np.sort(-confidence)
+    above = Above.from_rows(confidence, is_correct, sequence)
+    n = len(sequence)
+    steps = max(1, math.ceil(math.log2(n)))
+    low, high, found = 1, n, math.inf  # places from the least confident, 1…n, as in the paper
+    for _ in range(steps):
+        place = n - math.ceil((low + high) / 2)
+        if tail(above.errors[place], above.accepted[place], risk) <= delta / steps:
+            high, found = n - place, min(found, float(sequence[place]))
+        else:
+            low = n - place
+    return found
+
+
+def mapie(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0, **options: Any) -> float:
+    """Control precision with MAPIE, for which being correct is the positive class: at 100 even thresholds, by default.
+
+    Thresholds that accept nothing are left out: their p-values are NaN, which ends Holm's test.
+    """
+    reached = EVEN[: np.searchsorted(EVEN, confidence.max(), side="right")]
+    controller = importlib.import_module("mapie.risk_control").BinaryClassificationController(
+        lambda values: np.stack([1 - values, values], axis=1), "precision", 1 - risk, 1 - delta,
+        **{"list_predict_params": reached, **options},
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where nothing can be promised, and where a threshold accepts nothing
+        controller.calibrate(confidence, is_correct)
+    return math.inf if controller.best_predict_param is None else float(controller.best_predict_param)
+
+
+WAYS: dict[str, Way] = {"ours": ours, "SGR": selection_with_guaranteed_risk}
+if_there = {"MAPIE": mapie} if find_spec("mapie") else {}  # not among our dependencies
+
+
+def promised(lines: Mapping[str, Ranked], others_of: str, seed: int) -> dict[str, Any]:
+    """Return by line, way and risk the mean coverage, and the part of draws whose promise breaks.
+
+    All lines are gated by our way; MCP and the line ``others_of`` by the others too. MAPIE sees ranks in [0, 1), since
+    its thresholds are even steps there.
+    """
+    found: dict[str, Any] = {}
+    for line, ranked in lines.items():
+        ways = {**WAYS, **if_there} if line in (MCP, others_of) else {"ours": ours}
+        for way, threshold_by in ways.items():
+            rows = _unit(ranked) if way == "MAPIE" else ranked
+            found.setdefault(line, {})[way] = {f"{risk:g}": _kept(rows, threshold_by, risk, seed) for risk in RISKS}
+    return found
+
+
+def _unit(ranked: Ranked) -> Ranked:
+    """Return the same order in [0, 1); equal confidences stay equal."""
+    order = np.searchsorted(np.sort(ranked.confidence), ranked.confidence, side="left")
+    return Ranked(order / len(order), ranked.is_correct)
+
+
+def _kept(ranked: Ranked, threshold_by: Way, risk: float, seed: int) -> dict[str, float]:
+    rng, n = np.random.default_rng(seed), len(ranked.confidence)
+    count = min(MOST_CALIBRATED, n // 2)
+    coverage, broken = [], 0
+    for draw in range(DRAWS):
+        rows = rng.integers(n, size=count)
+        threshold = threshold_by(ranked.confidence[rows], ranked.is_correct[rows], risk, DELTA, draw)
+        accepted = ranked.confidence >= threshold
+        coverage.append(float(accepted.mean()))
+        broken += bool(accepted.any() and (~ranked.is_correct[accepted]).mean() > risk)
+    return {"coverage": round(float(np.mean(coverage)), DIGITS), "broken": broken / DRAWS}

@@ -1,0 +1,98 @@
+"""A study from files to rows on disk: one JSON file a data set, one row a seed; what is there is kept."""
+
+from pathlib import Path
+from typing import Any
+
+from steepslope.files.folders import digest_of, locked, read_json, staged_folder, write_json
+from steepslope.files.progress import Notice, silent
+from steepslope.metrics import aurc
+from steepslope.study.estimates import estimate_errors
+from steepslope.study.lines import (
+    AVERAGE,
+    BEST,
+    DIGITS,
+    MCP,
+    Ranked,
+    briefly,
+    choose,
+    in_its_place,
+    measured,
+    opinions_measured,
+    ranked_lines,
+)
+from steepslope.study.promises import promised
+from steepslope.study.study import Study
+from steepslope.study.trial import ALL, FREE, TEST, Trial, trial_of
+
+EXPECTED = "rows of evidence"
+VERSION = 1  # to be raised when rows come to mean something else
+
+
+def run_study(study: Study, folder: Path, out: Path, work: Path, notice: Notice = silent) -> list[dict[str, Any]]:
+    """Measure all seeds that the file NAME.json in ``out`` lacks, adding a row after each, and return all rows.
+
+    Raises
+    ------
+    SteepslopeError
+        If files of the data set are missing, or the file is broken.
+    """
+    path, key = out / f"{study.name}.json", digest_of({"version": VERSION, **study.as_json()})
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(work):
+        rows = _rows_of(path, key)
+        for seed in study.seeds:
+            if any(row["seed"] == seed for row in rows):
+                notice(f"{study.name}: seed {seed} is complete")
+                continue
+            rows.append(row_of(study, trial_of(study, folder, work, seed, notice), seed))
+            about = {"title": study.title, "kind": study.kind, "source": study.source, "note": study.note, "key": key}
+            with staged_folder(out, last=path.name) as staging:
+                write_json(staging / path.name, {**about, "rows": rows})
+            notice(f"{study.name}: seed {seed} is done")
+    return rows
+
+
+def _rows_of(path: Path, key: str) -> list[dict[str, Any]]:
+    """Return the rows of earlier runs; none of a study with other settings."""
+    if not path.exists():
+        return []
+    content = read_json(path, EXPECTED)
+    return list(content["rows"]) if content.get("key") == key else []
+
+
+def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:
+    """Return all that is measured in one trial."""
+    test = trial.judged[TEST]
+    choice = choose(trial, seed)
+    lines = ranked_lines(trial, test, choice)
+    others = in_its_place(trial, test.outputs)
+    right = test.outputs.is_correct
+    with_opinions = next(
+        (name for name in (ALL, *lines) if name in lines and name.startswith("fused, ") and name != FREE), FREE
+    )
+    gated = {
+        name: Ranked(lines[name], right)
+        for name in dict.fromkeys((MCP, BEST, AVERAGE, FREE, with_opinions))
+        if name in lines
+    }
+    shifted = {name: shifted_row(trial, name, choice) for name in trial.judged if name != TEST}
+    return {
+        "seed": seed, "n": len(right), "classes": test.outputs.num_classes, "errors": int((~right).sum()),
+        "known": len(trial.known), "accuracy": round(float(right.mean()), DIGITS), "best": choice.score,
+        "lines": measured(lines, test.outputs, seed, study.resamples),
+        "in its place": {name: {"accuracy": round(float(one.is_correct.mean()), DIGITS),
+                                "aurc": round(aurc(*one), DIGITS)} for name, one in others.items()},
+        "gates": promised({**gated, **others}, FREE, seed),
+        "opinions": opinions_measured(test.outputs), "seconds": dict(trial.seconds), "shifted": shifted,
+    }  # fmt: skip
+
+
+def shifted_row(trial: Trial, name: str, choice: Any) -> dict[str, Any]:
+    """Return what is measured on shifted rows: how lines rank, and how far estimates of the accuracy are off."""
+    rows = trial.judged[name]
+    lines = ranked_lines(trial, rows, choice)
+    right = rows.outputs.is_correct
+    return {
+        "n": len(right), "accuracy": round(float(right.mean()), DIGITS), "lines": briefly(lines, right),
+        "estimates": estimate_errors(trial, name),
+    }  # fmt: skip

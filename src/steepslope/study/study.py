@@ -1,0 +1,88 @@
+"""One data set and the classifier around it, as data: a YAML file in ``presets/`` each."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from steepslope.checks import SEED, Check, choice, each, number, optional, require_all, whole
+from steepslope.errors import explained, located, require_known
+from steepslope.paper.yaml_files import built, read_yaml, set_at
+
+FOLDER = Path(__file__).parent / "presets"
+KINDS = ("text", "table", "sound", "image", "probabilities")
+CHECKS: dict[str, Check] = {
+    "kind": choice(*KINDS), "seeds": each(SEED), "test": number(0.01, 0.99), "most_rows": optional(whole(100)),
+    "references": whole(0), "passes": whole(0), "resamples": whole(0),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is measured: rows, the classifier that its people would use, and other classifiers' opinions.
+
+    ``read`` are the settings of a reader of :mod:`steepslope.study.rows`, or the specs of images below the data folder.
+    ``classifier`` is a name in ``ESTIMATORS``, the spec of a frozen net, or empty where ``train`` has settings of
+    train-classifier, one net a seed. ``opinions`` are other classifiers by name, likewise. The part ``test`` of the
+    rows is judged. ``shifted`` are further rows by name: what changes in ``read``. ``input`` are the ``size``, ``mean``
+    and ``std`` of nets, ``references`` how many of their training images are references, ``passes`` forward passes with
+    dropout. With ``restricted``, a net knows the classes of the data alone. ``links`` are the data's addresses, and
+    ``source`` says who made them, under which licence.
+    """
+
+    name: str
+    title: str
+    kind: Literal["text", "table", "sound", "image", "probabilities"]
+    source: str
+    read: Mapping[str, Any]
+    classifier: str = ""
+    opinions: Mapping[str, str] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    input: Mapping[str, Any] = field(default_factory=dict)
+    shifted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    test: float = 0.4
+    most_rows: int | None = None
+    references: int = 20_000
+    passes: int = 0
+    restricted: bool = False
+    seeds: tuple[int, ...] = (0, 1, 2)
+    resamples: int = 1000
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        require_all(self, CHECKS)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what decides the numbers, as JSON holds it."""
+        free = ("title", "source", "seeds", "note")
+        return {name: value for name, value in asdict(self).items() if name not in free}
+
+
+def study_names() -> list[str]:
+    """Return the names of all studies."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_study(name: str, changes: Mapping[str, str] | None = None, seeds: tuple[int, ...] | None = None) -> Study:
+    """Read a study by its name, or from a YAML file of one's own; ``changes`` maps places in it to text of YAML.
+
+    >>> read_study("banking77").kind
+    'text'
+
+    Raises
+    ------
+    SteepslopeError
+        If there is none of that name, or a field or place is unknown; the message has the closest name.
+    """
+    is_file = name.endswith((".yaml", ".yml"))
+    if not is_file:
+        require_known("preset", name, study_names())
+    with located(name if is_file else f"preset {name}"):
+        content = read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml")
+        for place, text in (changes or {}).items():
+            with explained("cannot be read", place, yaml.YAMLError):
+                set_at(content, place, yaml.safe_load(text))
+        given = {} if seeds is None else {"seeds": seeds}
+        return built(Study, {**content, **given, "name": Path(name).stem}, "a preset of evidence")

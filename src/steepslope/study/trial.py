@@ -1,0 +1,190 @@
+"""One split of a data set: what scores may learn from, the rows that are judged, and how fused oracles rank these.
+
+Around a classifier of scikit-learn, the plain :class:`~steepslope.sklearn.TrustedClassifier` makes all of it. Around a
+frozen net, and around stored probabilities, it is :meth:`~steepslope.Oracle.fused` on a part of the labelled rows.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing, check_random_state
+
+from steepslope.errors import require_known
+from steepslope.files.progress import Notice
+from steepslope.oracle import FusedOracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.opinions import of_opinion
+from steepslope.sklearn import TrustedClassifier
+from steepslope.sklearn.held_out import held_out_apart
+from steepslope.sklearn.responses import codes_of
+from steepslope.sklearn.trusted_classifier import LARGEST_SEED
+from steepslope.study.estimators import ESTIMATORS
+from steepslope.study.nets import outputs_of_images
+from steepslope.study.rows import Rows, read_rows
+from steepslope.study.study import Study
+
+FREE, ALL = "fused, free", "fused, all opinions"
+FIT_PART = 0.4  # of the rows that a frozen classifier never saw
+TEST = "test"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedRows:
+    """Labelled outputs with all opinions, and the trust logits of fused oracles by their names, (n,) each."""
+
+    outputs: ClassifierOutputs
+    fused: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What one split gives: labelled rows that are new to the classifier, its training rows, and rows that are judged.
+
+    ``judged`` has those of the test under ``TEST``, and shifted ones by name. ``seconds`` are of CPU, of each oracle.
+    """
+
+    known: ClassifierOutputs
+    reference: ClassifierOutputs | None
+    judged: Mapping[str, JudgedRows]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def fused_name(opinions: Sequence[str], all_of: Sequence[str]) -> str:
+    """Return the line of a fused oracle with some opinions of all that there are."""
+    if not opinions:
+        return FREE
+    return (
+        f"fused, {opinions[0]}" if len(opinions) == 1 else ALL if len(opinions) == len(all_of) else ", ".join(opinions)
+    )
+
+
+def choices_of(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return which opinions are tried: none, each alone, and all of several.
+
+    >>> choices_of(["a", "b"]), choices_of([])
+    ([(), ('a',), ('b',), ('a', 'b')], [()])
+    """
+    return [(), *((name,) for name in names), *([tuple(names)] if len(names) > 1 else [])]
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Keep how many seconds of CPU the block takes."""
+    begun = time.process_time()
+    yield
+    seconds[name] = round(time.process_time() - begun, 2)
+
+
+def trial_of(study: Study, folder: Path, work: Path, seed: int, notice: Notice) -> Trial:
+    """Return the trial of a seed, from the files of the data set in a folder; nets are run once, into ``work``.
+
+    Raises
+    ------
+    SteepslopeError
+        If files are missing, or the classifier is unknown.
+    """
+    if study.kind == "image":
+        outputs, reference, shifted = outputs_of_images(study, folder, work, seed, notice)
+        return _of_frozen(outputs, reference, shifted, seed)
+    if study.kind == "probabilities":
+        return _of_frozen(stored_probabilities(folder, study), None, {}, seed)
+    for name in (study.classifier, *study.opinions.values()):
+        require_known("classifier", name, ESTIMATORS)
+    return _of_estimator(study, folder, seed)
+
+
+def stored_probabilities(folder: Path, study: Study) -> ClassifierOutputs:
+    """Return the probabilities that a table has of two outcomes, and which came true: columns first, second, won."""
+    frame = read_rows(
+        folder, {key: value for key, value in study.read.items() if key not in ("first", "second", "won")}
+    ).X
+    columns = [study.read[key] for key in ("first", "second")]
+    frame = frame.dropna(subset=[*columns, study.read["won"]])
+    frame = frame[frame[study.read["won"]].isin([0, 1])]  # not drawn
+    probabilities = frame[columns].to_numpy(dtype=np.float64)
+    labels = 1 - frame[study.read["won"]].to_numpy(dtype=np.int64)
+    return ClassifierOutputs.from_probabilities(probabilities / probabilities.sum(axis=1, keepdims=True), labels)
+
+
+def _of_frozen(
+    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, shifted: Mapping[str, ClassifierOutputs], seed: int
+) -> Trial:
+    order = np.random.default_rng(seed).permutation(len(outputs))
+    fit, test = (np.sort(rows) for rows in np.split(order, [round(FIT_PART * len(order))]))
+    known, sets = outputs.subset(fit), {TEST: outputs.subset(test), **shifted}
+    seconds: dict[str, float] = {}
+    fused: dict[str, dict[str, Floats]] = {name: {} for name in sets}
+    for opinions in choices_of(outputs.opinions):
+        line = fused_name(opinions, outputs.opinions)
+        seen = _with_opinions(known, opinions)
+        with timed(seconds, line):
+            oracle = FusedOracle(budget="opinions" if opinions else "free", seed=seed).fit(seen, reference)
+        for name, rows in sets.items():
+            if set(opinions) <= {*rows.opinions}:
+                fused[name][line] = oracle.trust_logit(_with_opinions(rows, opinions))
+    judged = {name: JudgedRows(rows, fused[name]) for name, rows in sets.items()}
+    return Trial(known, reference, judged, seconds)
+
+
+def _with_opinions(outputs: ClassifierOutputs, names: Sequence[str]) -> ClassifierOutputs:
+    """Return the outputs without any other opinion."""
+    others = [name for name in outputs.opinions if name not in names]
+    return outputs.changed(**{array: None for array in outputs.arrays for name in others if of_opinion(array, name)})
+
+
+def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
+    rows = _at_most(read_rows(folder, study.read), study.most_rows)
+    train, test = train_test_split(
+        np.arange(len(rows.y)), test_size=study.test, random_state=seed, stratify=_strata(rows.y)
+    )
+    X, y = _safe_indexing(rows.X, train), rows.y[train]
+    sets = {TEST: Rows(_safe_indexing(rows.X, test), rows.y[test])}
+    sets |= {name: read_rows(folder, {**study.read, **change}) for name, change in study.shifted.items()}
+    seconds: dict[str, float] = {}
+    models: dict[str, TrustedClassifier] = {}
+    for opinions in choices_of([*study.opinions]):
+        line = fused_name(opinions, [*study.opinions])
+        others = {name: ESTIMATORS[study.opinions[name]](seed) for name in opinions}
+        model = TrustedClassifier(ESTIMATORS[study.classifier](seed), random_state=seed, opinions=others or None)
+        with timed(seconds, line):
+            models[line] = model.fit(X, y)
+    free = models[FREE]
+    inner = int(check_random_state(seed).randint(LARGEST_SEED))
+    learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner)
+    reference = labelled(free, _safe_indexing(X, learnt), y[learnt])
+    known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
+    return Trial(known, reference, {name: _judged(models, one) for name, one in sets.items()}, seconds)
+
+
+def labelled(model: TrustedClassifier, X: Any, y: NDArray[Any]) -> ClassifierOutputs:
+    """Return what an oracle sees of rows, and their labels."""
+    return model.reader_.outputs(X).changed(labels=codes_of(y, model.classes_))
+
+
+def _judged(models: Mapping[str, TrustedClassifier], rows: Rows) -> JudgedRows:
+    outputs = labelled(models[FREE], *rows)
+    asked = {name: one for model in models.values() for name, one in model.opinions_.items()}
+    for name, estimator in asked.items():
+        said = estimator.predict_proba(rows.X) if hasattr(estimator, "predict_proba") else estimator.predict(rows.X)
+        outputs = outputs.with_opinion(name, said)
+    return JudgedRows(outputs, {line: model.trust_logit(rows.X) for line, model in models.items()})
+
+
+def _at_most(rows: Rows, most: int | None) -> Rows:
+    if most is None or len(rows.y) <= most:
+        return rows
+    drawn = np.sort(np.random.default_rng(0).permutation(len(rows.y))[:most])
+    return Rows(_safe_indexing(rows.X, drawn), rows.y[drawn])
+
+
+def _strata(y: NDArray[np.str_]) -> NDArray[np.str_] | None:
+    """Return labels to draw by, unless a class is too rare to be on both sides."""
+    return y if np.unique(y, return_counts=True)[1].min() > 1 else None

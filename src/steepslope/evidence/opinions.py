@@ -1,8 +1,11 @@
 """What other classifiers, or people, think of the same inputs; a row may lack any of these opinions.
 
-Each opinion comes with a second one: the classifier's own, in the rows that lack it, so that a pool can learn how much
-more the classifier counts there.
+Each opinion comes with two more. One is the classifier's own, in the rows that lack it, so that a pool can learn how
+much more the classifier counts there. The other is the mean of both probabilities: a pool multiplies, and a factor near
+0 is a veto, which is wrong of classifiers that are too sure; a mean has none.
 """
+
+import math
 
 import numpy as np
 import torch
@@ -42,22 +45,30 @@ def check_votes(state: State, num_classes: int) -> None:
 
 
 def vote_opinions(rows: Rows, state: State, array: str) -> Tensor:
-    """Return the log-likelihood of each vote by class, and the classifier's opinion where there is none, (m, 2, K)."""
+    """Return the log-likelihood of each vote by class, the classifier's opinion where there is none, and the mean.
+
+    They are (m, 3, K).
+    """
     votes = rows[array]
     return _with_own(rows, tensor(state[LIKELIHOOD])[votes.clamp_min(0)], votes < 0)
 
 
 def net_opinions(rows: Rows, _: State, array: str) -> Tensor:
-    """Return the other's log-probabilities, and the classifier's opinion where there are none, (m, 2, K)."""
+    """Return the other's log-probabilities, the classifier's opinion where there are none, and the mean, (m, 3, K)."""
     given = rows[array].double()
     lacking = given.isnan().any(dim=1)
     return _with_own(rows, torch.where(lacking[:, None], 0.0, given).log_softmax(dim=1), lacking)
 
 
 def _with_own(rows: Rows, opinions: Tensor, lacking: Tensor) -> Tensor:
-    """Put the classifier's own opinion beside others: either is NaN, which counts for nothing, where the other is."""
+    """Put the classifier's own opinion beside others, and the mean of both probabilities.
+
+    What is not there is NaN, which counts for nothing: the others and the mean in rows that lack them, else its own.
+    """
     own, nothing = rows["logits"].log_softmax(dim=1), lacking[:, None]
-    return torch.stack([torch.where(nothing, torch.nan, opinions), torch.where(nothing, own, torch.nan)], dim=1)
+    mean = torch.stack([own, opinions.log_softmax(dim=1)]).logsumexp(dim=0) - math.log(2)
+    said, averaged = (torch.where(nothing, torch.nan, one) for one in (opinions, mean))
+    return torch.stack([said, torch.where(nothing, own, torch.nan), averaged], dim=1)
 
 
 def vote_columns(rows: Rows, _: State, array: str) -> Tensor:

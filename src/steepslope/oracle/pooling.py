@@ -138,14 +138,15 @@ class Opinions:
         that happen to lack it would tell.
         """
         edges = dict(zip(inputs, np.cumsum([0, *(self.parts[name].shape[1] for name in inputs)]), strict=False))
-        places = [int(edges[name]) for name in inputs if kind_of(name).lacks]
+        places = [slice(int(edges[name]), int(edges[name]) + self.parts[name].shape[1])
+                  for name in inputs if kind_of(name).lacks]  # fmt: skip
         if not places:
             return None
         opinions = self._side_by_side(inputs, rows)
         for turn, place in enumerate(places):
             some = slice(turn, None, len(places))
             opinions[some, place] = 0
-            opinions[some, place + 1] = opinions[some, 0]
+            opinions[some, place.start + 1] = opinions[some, 0]
         return opinions
 
     def held_out(self, inputs: Sequence[str], strength: float) -> Floats:

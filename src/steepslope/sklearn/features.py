@@ -163,8 +163,7 @@ class Features:
             return None
         arrays: dict[str, NDArray[Any]] = {}
         if issparse(seen):
-            entries = np.diff(csc_matrix(seen).indptr)
-            arrays["often"] = np.flatnonzero(entries > OFTEN * seen.shape[0])
+            arrays["often"] = _numbers_among(csc_matrix(seen))
         blocks = _blocks(seen, kinds, arrays)
         arrays |= _standardisation(blocks.numbers)
         arrays |= _directions(_counted(blocks, arrays), kinds == TEXTS, seed)
@@ -304,6 +303,18 @@ def _blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArr
     columns, often = csc_matrix(seen, dtype=np.float64), np.zeros(seen.shape[1], np.bool_)
     often[arrays["often"]] = True
     return Blocks(columns[:, often].toarray(), csr_matrix(columns[:, ~often]))
+
+
+def _numbers_among(seen: csc_matrix) -> NDArray[np.int64]:
+    """Return which columns of a sparse matrix (n, s) are numbers, since they occur often, (d,).
+
+    There are none where all rows have length 1, as TF-IDF does it: each entry then depends on the others, and a new
+    row, whose unknown words are left out, has larger ones than the rows that the words are from.
+    """
+    lengths = np.sqrt(np.asarray(seen.multiply(seen).sum(axis=1)).ravel())
+    if np.allclose(lengths[lengths > 0], 1):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(np.diff(seen.indptr) > OFTEN * seen.shape[0])
 
 
 def _of_table(columns: Sequence[Any], kinds: Sequence[str]) -> Blocks:

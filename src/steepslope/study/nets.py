@@ -28,6 +28,7 @@ from steepslope.study.study import Study
 
 LABELLED, REFERENCE, FILE = "labelled", "reference", "FILE:"
 BATCH = 128
+MOST_SHIFTED = 3_000  # images of each shift
 Found = tuple[ClassifierOutputs, ClassifierOutputs | None, dict[str, ClassifierOutputs]]
 
 
@@ -115,7 +116,8 @@ def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Pat
 
 def _images(study: Study, spec: str, role: str, net: Classifier) -> Dataset:
     """Open a set of images, at most as many as the study wants, drawn from all."""
-    data, most = parse_data(spec).look(), study.references if role == REFERENCE else study.most_rows
+    data = parse_data(spec).look()
+    most = {LABELLED: study.most_rows, REFERENCE: study.references}.get(role, MOST_SHIFTED)
     images: Dataset = data.open(data.split, names=ClassNames(None, net.classes, net.num_classes))
     if most is None or len(images) <= most:
         return images

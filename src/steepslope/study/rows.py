@@ -35,8 +35,7 @@ def comma_separated(folder: Path, files: Sequence[str], names: Sequence[str] | N
     A question mark alone is a missing value.
     """
     pandas = require_extra("pandas", "paper", "tables")
-    options = {"skipinitialspace": True, "na_values": "?", "sep": None, "engine": "python"}
-    frames = [pandas.read_csv(folder / file, names=names, **options) for file in files]
+    frames = [pandas.read_csv(folder / file, names=names, skipinitialspace=True, na_values="?") for file in files]
     return pandas.concat(frames, ignore_index=True)
 
 

@@ -141,6 +141,7 @@ def measure(
     changes: Mapping[str, str],
 ) -> None:
     """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets."""
+    from steepslope.files.folders import locked
     from steepslope.report.screen import screen_of, show_grid
     from steepslope.study.run import run_study
     from steepslope.study.study import read_study, study_names
@@ -154,7 +155,9 @@ def measure(
         raise SteepslopeError(f"expected the folder with the files of {study.source}, found none", "data")
     run_study(study, Path(data), out, Path(work or out / "work") / study.name, say)
     screen = screen_of()
-    for grid in write_summary(out):
+    with locked(out):  # others may add their rows
+        grids = write_summary(out)
+    for grid in grids:
         screen.print(f"\n{grid.title}", soft_wrap=True)
         show_grid(grid, grid.columns, screen)
     screen.print(f"tables and a figure: {out}", soft_wrap=True)

@@ -27,6 +27,7 @@ RESAMPLES = 200
 LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
 IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
 OWN = "logits"  # the classifier's own opinion
+AVERAGED = 0.0, 1.0, 1.0  # weights of another's opinion, of its own where that lacks, and of the mean of both
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,20 @@ class Opinions:
         pool = MCP_OF_KNOWN if candidates > self.fit_set.rows.num_classes else MCP_ALONE
         return Candidate(pool, pool.log_odds({OWN: self.parts[OWN][clean]}))
 
+    def averaged(self, inputs: Sequence[str]) -> Candidate | None:
+        """Return the mean of the classifier's probability with each other's, which has nothing to fit.
+
+        None where no other's probabilities are among the inputs. Votes have none: theirs are learnt.
+        """
+        others = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
+        if not others:
+            return None
+        names, clean = (OWN, *others), slice(self.fit_set.clean)
+        weights = np.concatenate([np.zeros(1), *(np.array(AVERAGED) / len(others) for _ in others)])
+        pool = OpinionPool(weights, self.mcp().pool.pool.others)
+        found = Pool(names, tuple(self.parts[name].shape[1] for name in names), pool)
+        return Candidate(found, found.log_odds({name: self.parts[name][clean] for name in names}))
+
     def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
         """Return the pool of some kinds, fitted without one fold, where one is given."""
         rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
@@ -161,10 +176,11 @@ class Opinions:
 
 
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
-    """Return MCP, the classifier at a temperature, or the pool of these inputs, by the AURC of held-out rows.
+    """Return MCP, the classifier at a temperature, a mean, or the pool of these inputs, by the AURC of held-out rows.
 
-    A pool has to be better in nine of ten resamples: with few errors, what seems best is often so by luck. For the same
-    reason nothing else competes. What has no weight in the pool is left out.
+    A mean or a pool has to be better in nine of ten resamples: with few errors, what seems best is often so by luck.
+    For the same reason nothing else competes. What has no weight in the pool is left out. The mean is for fit sets with
+    so few errors that weights cannot be told.
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:
@@ -172,7 +188,9 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
         alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
     if len(inputs) == 1:
         return alone
-    pooled = _of_best_strength(opinions, inputs, is_correct)
+    pooled, averaged = _of_best_strength(opinions, inputs, is_correct), opinions.averaged(inputs)
+    if averaged is not None and aurc(averaged.held_out, is_correct) < aurc(pooled.held_out, is_correct):
+        pooled = averaged
     if pooled.pool.inputs == alone.pool.inputs:  # all others have no weight
         return alone
     seed = opinions.fit_set.seed

@@ -107,7 +107,9 @@ class Study:
                 raise SteepslopeError("expected labelled, the spec of images, found none", place)
         needs_training = not all([self.classifier, *self.opinions.values()])
         if needs_training and not ("net" in self.train and "train" in self.read):
-            raise SteepslopeError("expected a net here, and its images in read.train, to train what has no spec", "train")
+            raise SteepslopeError(
+                "expected a net here, and its images in read.train, to train what has no spec", "train"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the numbers, as JSON holds it."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 
-from steepslope.errors import explained, require_known
+from steepslope.errors import SteepslopeError, explained, reason_of, require_known
 from steepslope.files.progress import Notice
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
@@ -159,13 +159,23 @@ def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
         others = {name: estimators[study.opinions[name]](seed) for name in opinions}
         model = TrustedClassifier(estimators[study.classifier](seed), random_state=seed, opinions=others or None)
         with timed(seconds, line):
-            models[line] = model.fit(X, y)
+            models[line] = _fitted(model, X, y, study.classifier)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
     learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner)
     reference = labelled(free, _safe_indexing(X, learnt), y[learnt])
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
     return Trial(known, reference, {name: _judged(models, one) for name, one in sets.items()}, seconds)
+
+
+def _fitted(model: TrustedClassifier, X: Any, y: NDArray[Any], name: str) -> TrustedClassifier:
+    """Fit a classifier and its oracle; what scikit-learn says of rows that it cannot take becomes one line."""
+    try:
+        return model.fit(X, y)
+    except SteepslopeError:
+        raise
+    except ValueError as error:
+        raise SteepslopeError(f"cannot be fitted ({reason_of(error, LONGEST)})", f"classifier {name}") from error
 
 
 def labelled(model: TrustedClassifier, X: Any, y: NDArray[Any]) -> ClassifierOutputs:

@@ -32,7 +32,8 @@ def some_rows(kind: str, n: int = 120) -> tuple[Any, NDArray[np.str_]]:
         return tones(np.where(high, 2_000, 300) + rng.normal(0, 20, n)), y
     numbers = np.where(high, 2.0, -2.0) + rng.normal(size=n)
     numbers[:5] = np.nan
-    city = np.where(rng.random(n) < 0.1, None, np.where(high, "Rome", "Oslo"))
+    city = np.where(high, "Rome", "Oslo").astype(object)
+    city[rng.random(n) < 0.1] = None
     return pandas.DataFrame({"number": numbers, "noise": rng.normal(size=n), "city": city}), y
 
 

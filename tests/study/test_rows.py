@@ -1,4 +1,4 @@
-"""Rows of files as their makers publish them: what is read, what is chosen, and what is said of files that are not so."""
+"""Rows of files as their makers publish them: what is read and chosen, and what is said of files that are broken."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_broken_sounds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one_ann_0.wav").write_bytes(b"RIFF")
     with pytest.raises(SteepslopeError, match=r"one_ann_0.wav: cannot be read \("):
         read_rows(tmp_path, {"format": "sounds", "files": "", "array": "wave"})
-    with pytest.raises(SteepslopeError, match="nowhere: expected files called LABEL_SPEAKER_NUMBER.wav, found none"):
+    with pytest.raises(SteepslopeError, match=r"nowhere: expected files called LABEL_SPEAKER_NUMBER.wav, found none"):
         read_rows(tmp_path, {"format": "sounds", "files": "nowhere", "array": "wave"})
 
 

@@ -74,6 +74,8 @@ def test_nets_are_trained_and_run_once(tmp_path: Path) -> None:
     assert labelled.augmented is not None
     assert labelled.noise is not None
     assert shifted["noisy"].opinions == ("second",)
+    assert shifted["noisy"].dropout is not None
+    assert reference.dropout is None
     assert shifted["noisy"].is_correct.mean() < labelled.is_correct.mean()
     assert {path.name for path in (tmp_path / "work" / "nets").iterdir() if path.is_dir()} == {"seed0", "seed1"}
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.npy")}
@@ -105,7 +107,7 @@ def test_wrong_specs_are_told_before_any_net_is_trained(changes: Any, message: s
 
 def test_wrong_settings_of_the_input(tmp_path: Path) -> None:
     study = digits(classifier="module:tests.nets:ten_classes", input={"size": 12, "man": 0.5})
-    with pytest.raises(SteepslopeError, match="unknown setting of input: 'man': did you mean 'mean'?"):
+    with pytest.raises(SteepslopeError, match="unknown setting of input: 'man': did you mean 'mean'"):
         outputs_of_images(study, tmp_path, tmp_path / "work", 0, silent)
 
 

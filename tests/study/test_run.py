@@ -60,7 +60,7 @@ def test_what_is_there_is_kept(folder: Path) -> None:
     assert told[1:] == ["made: seed 0 is complete"]
     assert again == content["rows"]
     assert (folder / "out" / "made.json").read_bytes() == before
-    with pytest.raises(SteepslopeError, match="t.csv: expected a file of the data set, found none"):
+    with pytest.raises(SteepslopeError, match=r"t.csv: expected a file of the data set, found none"):
         ran(table_study(seeds=(0, 1)), folder)
     assert (folder / "out" / "made.json").read_bytes() == before
     (folder / "gone.csv").rename(folder / "t.csv")
@@ -170,5 +170,5 @@ def test_images_from_training_to_rows(tmp_path: Path) -> None:
     assert row["classes"] == 10
     assert {MCP, BEST, AVERAGE, FREE, "fused, second", "MC dropout", "TrustScore"} <= {*row["lines"]}
     assert row["lines"][FREE]["auc"][0] > 0.7
-    assert {"fused, second", "auc"} <= {"auc", *row["shifted"]["fog"]["lines"]}
+    assert {*row["shifted"]["fog"]["lines"]} == {*row["lines"]}
     assert row["shifted"]["fog"]["accuracy"] < row["accuracy"]

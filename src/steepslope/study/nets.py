@@ -116,7 +116,7 @@ def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Pat
     if out.name in (LABELLED, REFERENCE):
         copies = Augmented(images, 1, tuple(AUGMENTATIONS), 0)
         extract(net, {out / AUGMENTED: (f"{spec}, augmented", copies)}, plain, notice=notice)
-    passes = study.passes if out.name == LABELLED else 0
+    passes = 0 if out.name == REFERENCE else study.passes
     evidence = ("features", "noise", *(["dropout"] if passes else []))
     extract(net, {out: (spec, images)}, replace(plain, evidence=evidence, passes=passes or 2), notice=notice)
     for name, other in nets.items() if out.name != REFERENCE else ():

@@ -121,11 +121,9 @@ def test_a_frozen_net_at_most_so_many_images_and_an_opinion_of_people(tmp_path: 
     labelled, reference, shifted = outputs_of_images(study, tmp_path, tmp_path / "work", 0, silent)
     assert reference is not None
     assert (len(labelled), len(reference), shifted) == (100, 120, {})
-    assert labelled.ids is not None
-    votes = "\n".join(
-        ["id,vote", *(f"{one},{label}" for one, label in zip(labelled.ids, labelled.labels, strict=True))]
-    )
-    (tmp_path / "votes.csv").write_text(votes)
+    rows = zip(labelled.require("ids"), labelled.require_labels(), strict=True)
+    votes = [f"{one},{label}" for one, label in rows][::-1]
+    (tmp_path / "votes.csv").write_text("\n".join(["id,vote", *votes]))
     with_people = digits(
         classifier=study.classifier, train={}, input=study.input, read=study.read, most_rows=100, references=120,
         opinions={"people": "FILE:FOLDER/votes.csv"},

@@ -306,17 +306,23 @@ def figure(studies: Sequence[MeasuredStudy]) -> Figure:
     for axes, rival in ((left, MCP), (middle, BEST)):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_xlabel(f"AUC less that of {rival}, points")
-        for place, study in enumerate(reversed(studies)):
-            for line, color, up in ((FREE, BLUE, 0.15), (study.with_opinions, VERMILION, -0.15)):
-                found = estimate(study.rows, line, f"minus {rival}", "auc") if line else None
-                if found is not None:
-                    value, low, high = (PERCENT * number for number in found)
-                    bar = axes.errorbar(value, place + up, xerr=[[value - low], [high - value]], fmt="o", color=color)
-                    handles["fused" if line == FREE else "fused, with opinions"] = bar
+        _draw_gains(axes, studies, rival, handles)
     _draw_coverage(right, studies, handles)
     left.set_yticks(range(len(studies)), [study.about["title"] for study in reversed(studies)])
     legend_below(drawn, handles)
     return drawn
+
+
+def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handles: dict[str, Any]) -> None:
+    """Draw a point and its interval, which need not hold the point, for each study without and with opinions."""
+    for place, study in enumerate(reversed(studies)):
+        for line, color, up in ((FREE, BLUE, 0.15), (study.with_opinions, VERMILION, -0.15)):
+            difference = estimate(study.rows, line, f"minus {rival}", "auc") if line else None
+            if difference is not None:
+                value, low, high = (PERCENT * number for number in difference)
+                axes.plot([low, high], [place + up] * 2, color=color)
+                points = axes.plot(value, place + up, marker="o", color=color, linestyle="none")
+                handles["fused" if line == FREE else "fused, with opinions"] = points[0]
 
 
 def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], handles: dict[str, Any]) -> None:

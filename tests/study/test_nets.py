@@ -131,3 +131,24 @@ def test_a_frozen_net_at_most_so_many_images_and_an_opinion_of_people(tmp_path: 
     found, _, _ = outputs_of_images(with_people, tmp_path, tmp_path / "work", 3, silent)
     assert_array_equal(found.require("vote_people"), labelled.labels)
     assert_array_equal(found.logits, labelled.logits)
+    without = outputs_of_images(study, tmp_path, tmp_path / "work", 0, silent)[0]
+    assert without.opinions == ()
+
+
+@pytest.mark.slow
+def test_opinions_of_earlier_settings_are_not_seen(tmp_path: Path) -> None:
+    """They stay in the work folder; outputs that would need other images are refused, by the name of their folder."""
+    frozen = {
+        "classifier": "module:tests.nets:ten_classes",
+        "train": {},
+        "input": {"size": 12, "mean": 0.5, "std": 0.5},
+        "read": {"labelled": "digits:test"},
+        "most_rows": 100,
+    }
+    other = digits(**frozen, opinions={"same": "module:tests.nets:ten_classes"})
+    found, reference, _ = outputs_of_images(other, tmp_path, tmp_path / "work", 0, silent)
+    assert (found.opinions, reference) == (("same",), None)
+    found, _, _ = outputs_of_images(digits(**frozen), tmp_path, tmp_path / "work", 0, silent)
+    assert found.opinions == ()
+    with pytest.raises(SteepslopeError, match=r"labelled/augmented: holds outputs already, with other fingerprint"):
+        outputs_of_images(digits(**frozen | {"most_rows": 110}), tmp_path, tmp_path / "work", 0, silent)

@@ -1,6 +1,6 @@
 """Outputs of nets on images, for a study: each net is run once over the images, and what it gave is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import OF_COPIES, array_of, is_opinion
 from steepslope.outputs.folder import AUGMENTED
 from steepslope.outputs.opinion_files import opinions_on
-from steepslope.outputs.opinions import Opinion
+from steepslope.outputs.opinions import Opinion, of_opinion
 from steepslope.outputs.options import ReadingOptions
 from steepslope.shifts.specs import parse_data
 from steepslope.study.study import Study
@@ -41,6 +41,11 @@ def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice:
     ``study.read`` has the specs ``labelled`` and, if there is one, ``reference``, in which FOLDER stands for the data
     folder; those of ``study.shifted`` are ``labelled`` of the same form. An opinion is the spec of a net, or FILE: and
     the file of an opinion on the labelled images, such as people's.
+
+    Raises
+    ------
+    SteepslopeError
+        If a spec or setting names nothing, or ``work`` holds what nets gave under other settings, such as other images.
     """
     sets = {LABELLED: study.read[LABELLED], REFERENCE: study.read.get(REFERENCE, ""), **_shifted(study)}
     images = {name: spec.replace("FOLDER", str(folder)) for name, spec in sets.items() if spec}
@@ -59,6 +64,17 @@ def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice:
         known = np.unique(outputs[LABELLED].of_known_classes().require_labels())
         outputs = {name: restricted(one, known) for name, one in outputs.items()}
     return outputs.pop(LABELLED), outputs.pop(REFERENCE, None), outputs
+
+
+def with_opinions(outputs: ClassifierOutputs, names: Collection[str]) -> ClassifierOutputs:
+    """Return the outputs with no other opinions than those of these names.
+
+    >>> both = ClassifierOutputs([[1.0, 0.0]]).with_opinion("net", [[0.4, 0.6]]).with_opinion("people", [1])
+    >>> with_opinions(both, ["people"]).opinions
+    ('people',)
+    """
+    others = [name for name in outputs.opinions if name not in names]
+    return outputs.changed(**{array: None for array in outputs.arrays for name in others if of_opinion(array, name)})
 
 
 def restricted(outputs: ClassifierOutputs, known: NDArray[np.int64]) -> ClassifierOutputs:
@@ -122,7 +138,7 @@ def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Pat
     for name, other in nets.items() if out.name != REFERENCE else ():
         if name:
             extract_opinion(name, other, data, out, replace(plain, augment=0).keeping(), None, notice)
-    return ClassifierOutputs.load(out)
+    return with_opinions(ClassifierOutputs.load(out), study.opinions)  # the folder may have those of earlier settings
 
 
 def _images(study: Study, spec: str, role: str, net: Classifier) -> Dataset:

@@ -20,13 +20,12 @@ from steepslope.errors import SteepslopeError, explained, reason_of, require_kno
 from steepslope.files.progress import Notice
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.opinions import of_opinion
 from steepslope.sklearn import TrustedClassifier
 from steepslope.sklearn.held_out import held_out_apart
 from steepslope.sklearn.responses import codes_of
 from steepslope.sklearn.trusted_classifier import LARGEST_SEED
 from steepslope.study.estimators import ESTIMATORS
-from steepslope.study.nets import outputs_of_images
+from steepslope.study.nets import outputs_of_images, with_opinions
 from steepslope.study.rows import LONGEST, Rows, read_frame, read_rows, require_columns
 from steepslope.study.study import Study
 
@@ -129,20 +128,14 @@ def _of_frozen(
     fused: dict[str, dict[str, Floats]] = {name: {} for name in sets}
     for opinions in choices_of(outputs.opinions):
         line = fused_name(opinions)
-        seen = _with_opinions(known, opinions)
+        seen = with_opinions(known, opinions)
         with timed(seconds, line):
             oracle = FusedOracle(budget="opinions" if opinions else "free", seed=seed).fit(seen, reference)
         for name, rows in sets.items():
             if set(opinions) <= {*rows.opinions}:
-                fused[name][line] = oracle.trust_logit(_with_opinions(rows, opinions))
+                fused[name][line] = oracle.trust_logit(with_opinions(rows, opinions))
     judged = {name: JudgedRows(rows, fused[name]) for name, rows in sets.items()}
     return Trial(known, reference, judged, seconds)
-
-
-def _with_opinions(outputs: ClassifierOutputs, names: Sequence[str]) -> ClassifierOutputs:
-    """Return the outputs without any other opinion."""
-    others = [name for name in outputs.opinions if name not in names]
-    return outputs.changed(**{array: None for array in outputs.arrays for name in others if of_opinion(array, name)})
 
 
 def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:

@@ -277,13 +277,13 @@ def _shift_cells(study: MeasuredStudy, name: str, estimators: Iterable[str]) -> 
 @styled()
 def figure(studies: Sequence[MeasuredStudy]) -> Figure:
     """Draw the gains with their intervals, and the coverage at a promise of 5 %, a line a data set."""
-    height = 1.1 + 2.1 * LINE_HEIGHT * len(studies)
+    height = 1.3 + 2.1 * LINE_HEIGHT * len(studies)
     drawn = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
     left, middle, right = drawn.subplots(1, 3, sharey=True)
     handles: dict[str, Any] = {}
     for axes, rival in ((left, MCP), (middle, BEST)):
         axes.axvline(0, color=GREY, linewidth=0.8)
-        axes.set_xlabel(f"AUC less that of {rival}, points")
+        axes.set_xlabel(f"AUC less that of\n{rival}, points")
         _draw_gains(axes, studies, rival, handles)
     _draw_coverage(right, studies, handles)
     left.set_yticks(range(len(studies)), [study.title for study in reversed(studies)])
@@ -298,13 +298,13 @@ def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handle
             difference = estimate(study.rows, line, f"minus {rival}", "auc") if line else None
             if difference is not None:
                 value, low, high = (PERCENT * number for number in difference)
-                axes.plot([low, high], [place + up] * 2, color=color)
+                axes.plot([low, high], [place + up] * 2, color=color, solid_capstyle="butt")
                 points = axes.plot(value, place + up, marker="o", color=color, linestyle="none")
                 handles["fused" if line == FREE else "fused, with opinions"] = points[0]
 
 
 def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], handles: dict[str, Any]) -> None:
-    axes.set_xlabel("accepted at a promise of 5 %, percent")
+    axes.set_xlabel("accepted at a promise\nof 5 %, percent")
     axes.set_xlim(0, PERCENT)
     marks = {"MCP": (BLACK, "|"), "best single": (ORANGE, "D"), "fused": (BLUE, "o"), "with opinions": (VERMILION, "o")}
     for place, study in enumerate(reversed(studies)):

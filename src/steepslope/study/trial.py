@@ -112,10 +112,13 @@ def stored_probabilities(folder: Path, study: Study) -> ClassifierOutputs:
     require_columns(frame, [first, second, won], "read")
     frame = frame.dropna(subset=[first, second, won])
     frame = frame[frame[won].isin([0, 1])]
+    if frame.empty:
+        raise SteepslopeError(f"expected rows of which {won} is 0 or 1, found none", "read.won")
     with explained("expected columns of numbers", "read", (TypeError, ValueError), LONGEST):
         probabilities = frame[[first, second]].to_numpy(dtype=np.float64)
-    labels = 1 - frame[won].to_numpy(dtype=np.int64)
-    return ClassifierOutputs.from_probabilities(probabilities / probabilities.sum(axis=1, keepdims=True), labels)
+    labels, total = 1 - frame[won].to_numpy(dtype=np.int64), probabilities.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # the outputs refuse rows of zeros
+        return ClassifierOutputs.from_probabilities(probabilities / total, labels)
 
 
 def _of_frozen(

@@ -45,6 +45,7 @@ def test_the_list_names_every_preset_with_its_source(capsys: pytest.CaptureFixtu
     assert shown == [f"{name}: {read_study(name).source}" for name in study_names()]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_nets")
 def test_rows_tables_and_a_figure(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

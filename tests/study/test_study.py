@@ -99,6 +99,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         (TEXTS | {"kind": "probabilities"}, "read: expected first for the kind probabilities, found none"),
         (TEXTS | {"test": 1.0}, "test: expected a number from 0.01 to 0.99, found 1.0"),
         (TEXTS | {"most_rows": 3}, "most_rows: expected a whole number >= 100, found 3"),
+        (TEXTS | {"restricted": "yes!"}, "restricted: expected true or false, found 'yes!'"),
+        (TEXTS | {"references": 0}, "references: expected a whole number >= 1, found 0"),
         (TEXTS | {"resamples": 0}, "resamples: expected a whole number >= 100, found 0"),
         (TEXTS | {"seeds": []}, "seeds: expected one seed or several different ones, found ()"),
         (TEXTS | {"seeds": [1, 1]}, "seeds: expected one seed or several different ones, found (1, 1)"),

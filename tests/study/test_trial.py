@@ -97,6 +97,7 @@ def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> N
     assert_array_equal(trial.known.labels, model.calibration_.codes)
 
 
+@pytest.mark.slow
 def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
     study = table_study(opinions={"tree": "tree"}, shifted={"later": {"files": ["later.csv"]}})
     trial = made(study, table_folder)

@@ -27,8 +27,9 @@ CHECKS: dict[str, Check] = {
     "seeds": each(SEED),
     "test": number(0.01, 0.99),
     "most_rows": optional(whole(100)),
-    "references": whole(0),
+    "references": whole(1),
     "passes": whole(0),
+    "restricted": Check("true or false", lambda value: isinstance(value, bool)),
     "resamples": whole(LEAST_RESAMPLES),
 }
 NEEDED: dict[str, tuple[str, ...]] = {  # settings of ``read`` that a kind of data cannot do without

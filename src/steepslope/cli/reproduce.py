@@ -79,9 +79,17 @@ def reproduce(
     from steepslope.files.folders import require_no_file
 
     if experiment == EVIDENCE:
-        others = {"test_data": test_data, "styles": styles, "stylizer": stylizer, "jobs": jobs, "workers": workers,
-                  "dry_run": dry_run, "compare": compare}  # fmt: skip
-        refuse_others(others)
+        refuse(
+            {
+                "test-data": test_data is not None,
+                "styles": styles is not None,
+                "stylizer": stylizer is not None,
+                "jobs": jobs is not None,
+                "workers": bool(workers),
+                "dry-run": dry_run,
+                "compare": compare,
+            }
+        )
         measure(preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_of(set))
         return
     from steepslope.paper.experiment import ALL, experiment_names, read_experiment, steps_of
@@ -125,10 +133,10 @@ def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, com
     screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)
 
 
-def refuse_others(options: Mapping[str, object]) -> None:
-    """Raise where an option is given that evidence does not take."""
-    for name, value in options.items():
-        if value:
+def refuse(options: Mapping[str, bool]) -> None:
+    """Raise for the first option that is given; evidence takes none of them."""
+    for name, is_given in options.items():
+        if is_given:
             raise SteepslopeError("expected none with evidence", name)
 
 

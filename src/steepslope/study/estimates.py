@@ -26,5 +26,7 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
 
     seen = calibration_rows(other)
     accuracy = float(seen.is_correct.mean())
-    return {kind: round(estimator.estimate(float(estimator.statistic(seen).mean())) - accuracy, DIGITS)
-            for kind, estimator in learnt_estimators(calibration_rows(usual)).items()}  # fmt: skip
+    return {
+        kind: round(estimator.estimate(float(estimator.statistic(seen).mean())) - accuracy, DIGITS)
+        for kind, estimator in learnt_estimators(calibration_rows(usual)).items()
+    }

@@ -19,9 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 
+from steepslope.study.rows import RATE
+
 NUMBERS = make_column_selector(dtype_include="number")
 STRINGS = make_column_selector(dtype_exclude="number")
-RATE, WINDOW, BANDS, PARTS = 8_000, 256, 32, 16  # hertz, samples, bands of a spectrum, parts of a sound
+WINDOW, BANDS, PARTS = 256, 32, 16  # samples, bands of a spectrum, parts of a sound
 COEFFICIENTS = 13
 QUIETEST = 1e-6
 
@@ -58,35 +60,38 @@ def naive_bayes(seed: int) -> Any:
     return make_pipeline(TfidfVectorizer(), MultinomialNB(alpha=0.1))
 
 
-def _ordinal() -> Any:
+def _numbered() -> Any:
+    """Return what makes numbers of strings, and fills numbers that are missing."""
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
     return make_column_transformer((encoder, STRINGS), (SimpleImputer(strategy="median"), NUMBERS))
 
 
 def boosting(seed: int) -> Any:
     """Gradient boosting of trees on numbers and numbered strings."""
-    return make_pipeline(_ordinal(), HistGradientBoostingClassifier(random_state=seed))
+    return make_pipeline(_numbered(), HistGradientBoostingClassifier(random_state=seed))
 
 
 def forest(seed: int) -> Any:
     """Random forest of 200 trees on the same."""
-    return make_pipeline(_ordinal(), RandomForestClassifier(200, min_samples_leaf=2, random_state=seed))
+    return make_pipeline(_numbered(), RandomForestClassifier(200, min_samples_leaf=2, random_state=seed))
+
+
+def _indicators(sparse: bool) -> Any:
+    """Return what standardises numbers, and makes an indicator of each string."""
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    strings = OneHotEncoder(handle_unknown="ignore", min_frequency=5, sparse_output=sparse)
+    return make_column_transformer((strings, STRINGS), (numbers, NUMBERS))
 
 
 def logistic(seed: int) -> Any:
     """Logistic regression on standardised numbers and strings as indicators."""
-    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    strings = OneHotEncoder(handle_unknown="ignore", min_frequency=5)
-    return make_pipeline(make_column_transformer((strings, STRINGS), (numbers, NUMBERS)),
-                         LogisticRegression(max_iter=1000))  # fmt: skip
+    return make_pipeline(_indicators(sparse=True), LogisticRegression(max_iter=1000))
 
 
 def perceptron(seed: int) -> Any:
     """Net of one hidden layer on the same."""
-    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    strings = OneHotEncoder(handle_unknown="ignore", min_frequency=5, sparse_output=False)
-    return make_pipeline(make_column_transformer((strings, STRINGS), (numbers, NUMBERS)),
-                         MLPClassifier((64,), early_stopping=True, max_iter=100, random_state=seed))  # fmt: skip
+    net = MLPClassifier((64,), early_stopping=True, max_iter=100, random_state=seed)
+    return make_pipeline(_indicators(sparse=False), net)
 
 
 def spectrogram_logistic(seed: int) -> Any:
@@ -104,9 +109,12 @@ def cepstrum_neighbours(seed: int) -> Any:
     return make_pipeline(FunctionTransformer(cepstrum), StandardScaler(), KNeighborsClassifier(5, weights="distance"))
 
 
-ESTIMATORS: dict[str, Callable[[int], Any]] = {  # by name, from a seed
-    "words": words, "characters": characters, "naive-bayes": naive_bayes,
-    "boosting": boosting, "forest": forest, "logistic": logistic, "perceptron": perceptron,
-    "spectrogram-logistic": spectrogram_logistic, "cepstrum-svm": cepstrum_svm,
-    "cepstrum-neighbours": cepstrum_neighbours,
-}  # fmt: skip
+ESTIMATORS: dict[str, dict[str, Callable[[int], Any]]] = {  # by the kind of data and by name, each from a seed
+    "text": {"words": words, "characters": characters, "naive-bayes": naive_bayes},
+    "table": {"boosting": boosting, "forest": forest, "logistic": logistic, "perceptron": perceptron},
+    "sound": {
+        "spectrogram-logistic": spectrogram_logistic,
+        "cepstrum-svm": cepstrum_svm,
+        "cepstrum-neighbours": cepstrum_neighbours,
+    },
+}

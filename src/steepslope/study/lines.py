@@ -3,7 +3,7 @@
 A new rival on the same predictions is an entry in ``RIVALS``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,14 +23,18 @@ from steepslope.outputs.opinions import has_opinion
 from steepslope.paper.methods import least_aurc
 from steepslope.report.confidences import Resources, fit_set_of
 from steepslope.scores import SCORES
-from steepslope.study.trial import FREE, JudgedRows, Trial
+from steepslope.study.trial import ALL, FREE, JudgedRows, Trial
 
 MCP, BEST, AVERAGE = "MCP", "best single score", "average of softmaxes"
 PROBE, ENSEMBLE = "a probe on the features, in its place", "the average, in its place"
 RIVALS = {  # lines of single scores, by the score
-    "temperature scaling": "temperature_scaled_mcp", "p-norm": "max_logit_pnorm", "TrustScore": "trust_score",
-    "Mahalanobis ratio": "mahalanobis_ratio", "SIRC": "sirc", "MC dropout": "mc_dropout",
-}  # fmt: skip
+    "temperature scaling": "temperature_scaled_mcp",
+    "p-norm": "max_logit_pnorm",
+    "TrustScore": "trust_score",
+    "Mahalanobis ratio": "mahalanobis_ratio",
+    "SIRC": "sirc",
+    "MC dropout": "mc_dropout",
+}
 COMPARED = ("auc", "aurc")
 METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 PENALTY = 1e-3
@@ -78,16 +82,17 @@ def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Fl
 
 
 def averaged(outputs: ClassifierOutputs) -> Floats:
-    """Return the log of the mean of all softmaxes, (n, K); votes are one in their class."""
+    """Return the log of the mean of all softmaxes, (n, K), of those that a row has.
+
+    A vote is 1 in its class, and 0 everywhere if the classifier lacks that class.
+    """
     logs = log_softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1)
     total, count = np.exp(logs), np.ones(len(logs))
     for array in filter(is_opinion, outputs.arrays):
         values = outputs.require(array)
         there = has_opinion(array, values)
-        said = (
-            np.eye(logs.shape[1])[values[there]] if values.ndim == 1 else softmax(values[there].astype(float), axis=1)
-        )
-        total[there] += said
+        votes = np.eye(outputs.num_classes + 1, outputs.num_classes)
+        total[there] += votes[values[there]] if values.ndim == 1 else softmax(values[there].astype(float), axis=1)
         count += there
     return np.asarray(np.log(np.maximum(total / count[:, None], np.finfo(float).tiny)))
 
@@ -108,8 +113,9 @@ def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
     features = trial.known.features
     if features is not None and features.shape[1] * outputs.num_classes <= MOST_PROBED:
         known = trial.known.of_known_classes()
-        weights, bias = fit_standardised_softmax(np.asarray(known.features, dtype=np.float32), known.require_labels(),
-                                                 outputs.num_classes, PENALTY)  # fmt: skip
+        weights, bias = fit_standardised_softmax(
+            np.asarray(known.features, dtype=np.float32), known.require_labels(), outputs.num_classes, PENALTY
+        )
         logits = np.asarray(outputs.require_features(), dtype=np.float32) @ weights + bias
         found[PROBE] = _by_own(log_softmax(logits.astype(np.float64), axis=1), labels)
     return found
@@ -146,8 +152,10 @@ def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int,
 
 def briefly(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     """Return AUC and AURC of each line, without intervals."""
-    return {name: {"auc": round(auroc(one, is_correct), DIGITS), "aurc": round(aurc(one, is_correct), DIGITS)}
-            for name, one in lines.items()}  # fmt: skip
+    return {
+        name: {"auc": round(auroc(one, is_correct), DIGITS), "aurc": round(aurc(one, is_correct), DIGITS)}
+        for name, one in lines.items()
+    }
 
 
 def short(estimate: Mapping[str, Any]) -> list[float]:
@@ -156,17 +164,28 @@ def short(estimate: Mapping[str, Any]) -> list[float]:
 
 
 def opinions_measured(outputs: ClassifierOutputs) -> dict[str, dict[str, float]]:
-    """Return of each opinion how often it is right, how often both are wrong, and how its errors correlate."""
-    wrong, found = ~outputs.is_correct, {}
+    """Return of each opinion how often it is right, and how its errors correlate with the classifier's.
+
+    Rows that lack the opinion do not count. Where one side makes no errors, or nothing else, the correlation is 0.
+    """
+    found, labels = {}, outputs.require_labels()
     for array in filter(is_opinion, outputs.arrays):
         values = outputs.require(array)
-        other = (values if values.ndim == 1 else values.argmax(axis=1)) != outputs.require_labels()
-        correlation = float(np.corrcoef(wrong, other)[0, 1]) if other.any() and wrong.any() else 0.0
-        found[opinion_name(array)] = {"accuracy": round(float(1 - other.mean()), DIGITS),
-                                      "correlation": round(correlation, 3)}  # fmt: skip
+        there = has_opinion(array, values)
+        said = values[there] if values.ndim == 1 else values[there].argmax(axis=1)
+        wrong = ~outputs.is_correct[there], said != labels[there]
+        varies = all(one.any() and not one.all() for one in wrong)
+        correlation = float(np.corrcoef(*wrong)[0, 1]) if varies else 0.0
+        accuracy = round(float(1 - wrong[1].mean()), DIGITS)
+        found[opinion_name(array)] = {"accuracy": accuracy, "correlation": round(correlation, 3)}
     return found
 
 
-def lines_with_opinions(names: Sequence[str]) -> list[str]:
-    """Return the lines of fused oracles that see opinions."""
-    return [name for name in names if name.startswith("fused, ") and name != FREE]
+def line_with_opinions(names: Iterable[str]) -> str | None:
+    """Return, of the names of lines, that of the fused oracle with all opinions; None where none has any.
+
+    >>> line_with_opinions([MCP, FREE, "fused, forest"]), line_with_opinions([MCP, FREE])
+    ('fused, forest', None)
+    """
+    seen = [name for name in names if name.startswith("fused, ") and name != FREE]
+    return ALL if ALL in seen else seen[0] if seen else None

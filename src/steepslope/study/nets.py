@@ -1,27 +1,29 @@
 """Outputs of nets on images, for a study: each net is run once over the images, and what it gave is kept."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.classifiers.training import recipe_for, train_classifier
+from steepslope.classifiers.training import ClassifierTraining, recipe_for, train_classifier
 from steepslope.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.data.class_names import ClassNames
 from steepslope.data.images import Dataset, Divisible
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.extraction.beside import extract_opinion
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.files.progress import Notice
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import OF_COPIES, array_of, is_opinion
 from steepslope.outputs.folder import AUGMENTED
 from steepslope.outputs.opinion_files import opinions_on
-from steepslope.outputs.opinions import Opinion
+from steepslope.outputs.opinions import Opinion, of_opinion
 from steepslope.outputs.options import ReadingOptions
 from steepslope.shifts.specs import parse_data
 from steepslope.study.study import Study
@@ -29,52 +31,74 @@ from steepslope.study.study import Study
 LABELLED, REFERENCE, FILE = "labelled", "reference", "FILE:"
 BATCH = 128
 MOST_SHIFTED = 3_000  # images of each shift
-Found = tuple[ClassifierOutputs, ClassifierOutputs | None, dict[str, ClassifierOutputs]]
+INPUT = {"size": "image_size", "mean": "mean", "std": "std"}  # what ``with_transform`` calls them
+Sets = tuple[ClassifierOutputs, ClassifierOutputs | None, dict[str, ClassifierOutputs]]
 
 
-def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice: Notice) -> Found:
+def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice: Notice) -> Sets:
     """Return the outputs of labelled images, of training images, and of shifted ones by name, with all opinions.
 
     ``study.read`` has the specs ``labelled`` and, if there is one, ``reference``, in which FOLDER stands for the data
     folder; those of ``study.shifted`` are ``labelled`` of the same form. An opinion is the spec of a net, or FILE: and
     the file of an opinion on the labelled images, such as people's.
+
+    Raises
+    ------
+    SteepslopeError
+        If a spec or setting names nothing, or ``work`` holds what nets gave under other settings, such as other images.
     """
+    sets = {LABELLED: study.read[LABELLED], REFERENCE: study.read.get(REFERENCE, ""), **_shifted(study)}
+    images = {name: spec.replace("FOLDER", str(folder)) for name, spec in sets.items() if spec}
+    for spec in images.values():  # before any net is trained
+        parse_data(spec).look()
     files = {name: spec.removeprefix(FILE) for name, spec in study.opinions.items() if spec.startswith(FILE)}
     specs = {name: spec for name, spec in {"": study.classifier, **study.opinions}.items() if name not in files}
     nets = {name: _net(study, spec, folder, work, seed, name, notice) for name, spec in specs.items()}
     place = work / (f"seed{seed}" if study.train else "outputs")
-    sets = {LABELLED: study.read[LABELLED], REFERENCE: study.read.get(REFERENCE), **_shifted(study)}
-    found = {
-        name: _extracted(study, nets, spec.replace("FOLDER", str(folder)), place / name, notice)
-        for name, spec in sets.items()
-        if spec
-    }
+    outputs = {name: _extracted(study, nets, spec, place / name, notice) for name, spec in images.items()}
     for name, file in files.items():
-        opinion = ReadingOptions(opinion=(f"{name}={file.replace('FOLDER', str(folder))}",))
-        arrays, _ = opinions_on(Opinion.of(found[LABELLED]), opinion)
-        found[LABELLED] = found[LABELLED].changed(**arrays)
+        options = ReadingOptions(opinion=(f"{name}={file.replace('FOLDER', str(folder))}",))
+        arrays, _ = opinions_on(Opinion.of(outputs[LABELLED]), options)
+        outputs[LABELLED] = outputs[LABELLED].changed(**arrays)
     if study.restricted:
-        known = np.unique(found[LABELLED].require_labels())
-        found = {name: restricted(one, known) for name, one in found.items()}
-    return found.pop(LABELLED), found.pop(REFERENCE, None), found
+        known = np.unique(outputs[LABELLED].of_known_classes().require_labels())
+        outputs = {name: restricted(one, known) for name, one in outputs.items()}
+    return outputs.pop(LABELLED), outputs.pop(REFERENCE, None), outputs
 
 
-def restricted(outputs: ClassifierOutputs, known: np.ndarray[Any, Any]) -> ClassifierOutputs:
+def with_opinions(outputs: ClassifierOutputs, names: Collection[str]) -> ClassifierOutputs:
+    """Return the outputs with no other opinions than those of these names.
+
+    >>> both = ClassifierOutputs([[1.0, 0.0]]).with_opinion("net", [[0.4, 0.6]]).with_opinion("people", [1])
+    >>> with_opinions(both, ["people"]).opinions
+    ('people',)
+    """
+    others = [name for name in outputs.opinions if name not in names]
+    return outputs.changed(**{array: None for array in outputs.arrays for name in others if of_opinion(array, name)})
+
+
+def restricted(outputs: ClassifierOutputs, known: NDArray[np.int64]) -> ClassifierOutputs:
     """Return the outputs of a net that knows some of its classes alone; rows of others are left out.
 
     >>> outputs = ClassifierOutputs([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]], [2, 1])
     >>> restricted(outputs, np.array([1, 2])).logits, restricted(outputs, np.array([1, 2])).labels
     (array([[1., 2.],
-           [5., 1.]], dtype=float32), array([1, 0]))
+           [5., 1.]]), array([1, 0]))
     """
     labels = outputs.require_labels()
     rows = np.flatnonzero(np.isin(labels, known))
-    kept = {name: array[rows] for name, array in outputs.arrays.items()}
-    for name, array in kept.items():
-        if array.shape[-1:] == (outputs.num_classes,) and "features" not in name and "noise" not in name:
-            kept[name] = array[..., known]
-    names = None if outputs.classes is None else [outputs.classes[one] for one in known]
-    return ClassifierOutputs.of({**kept, "labels": np.searchsorted(known, labels[rows])}, names)
+    arrays = {name: _of_classes(name, array[rows], known) for name, array in outputs.arrays.items()}
+    classes = None if outputs.classes is None else [outputs.classes[one] for one in known]
+    return ClassifierOutputs.of({**arrays, "labels": np.searchsorted(known, labels[rows])}, classes)
+
+
+def _of_classes(name: str, array: NDArray[Any], known: NDArray[np.int64]) -> NDArray[Any]:
+    """Return what an array has of some classes; a vote for another class is one for a class that is lacking."""
+    if array_of(name).axes[-1] == "K":
+        return array[..., known]
+    if is_opinion(name.removeprefix(OF_COPIES)):
+        return np.where(np.isin(array, known), np.searchsorted(known, array), np.where(array < 0, array, len(known)))
+    return array
 
 
 def _shifted(study: Study) -> dict[str, str]:
@@ -87,6 +111,8 @@ def _net(study: Study, spec: str, folder: Path, work: Path, seed: int, name: str
         return load_classifier(spec.replace("FOLDER", str(folder))).with_transform(**_input(study.input))
     number = seed + (1 + [*study.opinions].index(name) if name else 0)
     changes = {key: value for key, value in study.train.items() if key not in ("net", "holdout")}
+    for key in changes:
+        require_known("setting of train:", key, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
     recipe = recipe_for(study.train["net"], seed=number, **changes)
     data, out = study.read["train"].replace("FOLDER", str(folder)), work / "nets" / f"seed{number}"
     return train_classifier(study.train["net"], data, out, recipe, study.train.get("holdout"), notice=notice)[0]
@@ -94,8 +120,9 @@ def _net(study: Study, spec: str, folder: Path, work: Path, seed: int, name: str
 
 def _input(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what changes a net's input, as its method ``with_transform`` takes it."""
-    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-    return {"image_size" if name == "size" else name: value for name, value in lists.items()}
+    for name in settings:
+        require_known("setting of input:", name, INPUT)
+    return {INPUT[name]: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Path, notice: Notice) -> ClassifierOutputs:
@@ -105,13 +132,13 @@ def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Pat
     if out.name in (LABELLED, REFERENCE):
         copies = Augmented(images, 1, tuple(AUGMENTATIONS), 0)
         extract(net, {out / AUGMENTED: (f"{spec}, augmented", copies)}, plain, notice=notice)
-    passes = study.passes if out.name == LABELLED else 0
+    passes = 0 if out.name == REFERENCE else study.passes
     evidence = ("features", "noise", *(["dropout"] if passes else []))
     extract(net, {out: (spec, images)}, replace(plain, evidence=evidence, passes=passes or 2), notice=notice)
     for name, other in nets.items() if out.name != REFERENCE else ():
         if name:
             extract_opinion(name, other, data, out, replace(plain, augment=0).keeping(), None, notice)
-    return ClassifierOutputs.load(out)
+    return with_opinions(ClassifierOutputs.load(out), study.opinions)  # the folder may have those of earlier settings
 
 
 def _images(study: Study, spec: str, role: str, net: Classifier) -> Dataset:

@@ -59,52 +59,62 @@ def selection_with_guaranteed_risk(
 def mapie(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0, **options: Any) -> float:
     """Control precision with MAPIE, for which being correct is the positive class: at 100 even thresholds, by default.
 
-    Thresholds that accept nothing are left out: their p-values are NaN, which ends Holm's test.
+    Of these, those that accept nothing are left out: their p-values are NaN, which ends Holm's test. ``options`` are
+    others of MAPIE's controller, such as ``fwer_method``, or ``list_predict_params`` for other thresholds.
     """
     reached = EVEN[: np.searchsorted(EVEN, confidence.max(), side="right")]
     controller = importlib.import_module("mapie.risk_control").BinaryClassificationController(
-        lambda values: np.stack([1 - values, values], axis=1), "precision", 1 - risk, 1 - delta,
+        lambda values: np.stack([1 - values, values], axis=1),
+        "precision",
+        1 - risk,
+        1 - delta,
         **{"list_predict_params": reached, **options},
-    )  # fmt: skip
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where nothing can be promised, and where a threshold accepts nothing
         controller.calibrate(confidence, is_correct)
     return math.inf if controller.best_predict_param is None else float(controller.best_predict_param)
 
 
-WAYS: dict[str, Way] = {"ours": ours, "SGR": selection_with_guaranteed_risk}
-if_there = {"MAPIE": mapie} if find_spec("mapie") else {}  # not among our dependencies
+OURS, MAPIE = "ours", "MAPIE"
+WAYS: dict[str, Way] = {OURS: ours, "SGR": selection_with_guaranteed_risk}
+if find_spec("mapie"):  # which is not among our dependencies
+    WAYS[MAPIE] = mapie
 
 
 def promised(lines: Mapping[str, Ranked], others_of: str, seed: int) -> dict[str, Any]:
     """Return by line, way and risk the mean coverage, and the part of draws whose promise breaks.
 
-    All lines are gated by our way; MCP and the line ``others_of`` by the others too. MAPIE sees ranks in [0, 1), since
-    its thresholds are even steps there.
+    All lines are gated by our way; MCP and the line ``others_of`` by all ways. MAPIE sees ranks in [0, 1), since its
+    thresholds are even steps there.
     """
     found: dict[str, Any] = {}
     for line, ranked in lines.items():
-        ways = {**WAYS, **if_there} if line in (MCP, others_of) else {"ours": ours}
-        for way, threshold_by in ways.items():
-            rows = _unit(ranked) if way == "MAPIE" else ranked
-            found.setdefault(line, {})[way] = {f"{risk:g}": _kept(rows, threshold_by, risk, seed) for risk in RISKS}
+        for way in WAYS if line in (MCP, others_of) else (OURS,):
+            rows = as_ranks(ranked) if way == MAPIE else ranked
+            found.setdefault(line, {})[way] = {f"{risk:g}": outcome(rows, WAYS[way], risk, seed) for risk in RISKS}
     return found
 
 
-def _unit(ranked: Ranked) -> Ranked:
-    """Return the same order in [0, 1); equal confidences stay equal."""
+def as_ranks(ranked: Ranked) -> Ranked:
+    """Return the same order in [0, 1); equal confidences stay equal.
+
+    >>> as_ranks(Ranked(np.array([7.0, -2.0, 7.0, 9.0]), np.ones(4, np.bool_))).confidence
+    array([0.25, 0.  , 0.25, 0.75])
+    """
     order = np.searchsorted(np.sort(ranked.confidence), ranked.confidence, side="left")
     return Ranked(order / len(order), ranked.is_correct)
 
 
-def _kept(ranked: Ranked, threshold_by: Way, risk: float, seed: int) -> dict[str, float]:
+def outcome(ranked: Ranked, threshold_by: Way, risk: float, seed: int) -> dict[str, float]:
+    """Return the mean coverage over draws of calibration rows, and in which part of them the promise breaks."""
     rng, n = np.random.default_rng(seed), len(ranked.confidence)
     count = min(MOST_CALIBRATED, n // 2)
     coverage, broken = [], 0
     for draw in range(DRAWS):
         rows = rng.integers(n, size=count)
         threshold = threshold_by(ranked.confidence[rows], ranked.is_correct[rows], risk, DELTA, draw)
-        accepted = ranked.confidence >= threshold
+        accepted = (ranked.confidence >= threshold) & (threshold < math.inf)
         coverage.append(float(accepted.mean()))
         broken += bool(accepted.any() and (~ranked.is_correct[accepted]).mean() > risk)
     return {"coverage": round(float(np.mean(coverage)), DIGITS), "broken": broken / DRAWS}

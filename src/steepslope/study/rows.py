@@ -3,7 +3,9 @@
 A new format is a function from a folder and its settings to a frame, and an entry in ``READERS``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,14 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.checks import Check, number, optional, require
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import require_extra
+from steepslope.study.study import NAMED
 
 if TYPE_CHECKING:
     import pandas
 
-SAMPLES = 8_000  # of a sound, a second; what is longer is cut, what is shorter is followed by silence
+SAMPLES = 8_000  # of a sound, a second: what is longer is cut, what is shorter is followed by silence
+RATE = 8_000  # hertz
 LOUDEST = 2**15  # in files of 16 bits
+LIST = Check("a list", lambda value: isinstance(value, list | tuple))
+LONGEST = 160  # characters of a library's reason
+CHOOSING = ("label", "labels", "only", "text", "array", "without")
+LEAST_CLASSES = 2
 Settings = Mapping[str, Any]
 
 
@@ -29,41 +38,71 @@ class Rows(NamedTuple):
     y: NDArray[np.str_]
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Let what is wrong with a file leave the block as one line."""
+    if not path.is_file():
+        raise SteepslopeError("expected a file of the data set, found none", path)
+    with explained("cannot be read", path, longest=LONGEST):
+        yield
+
+
 def comma_separated(folder: Path, files: Sequence[str], names: Sequence[str] | None = None) -> "pandas.DataFrame":
     """Read CSV files as one frame; ``names`` are those of the columns where the files have no header.
 
     A question mark alone is a missing value.
     """
     pandas = require_extra("pandas", "paper", "tables")
-    frames = [pandas.read_csv(folder / file, names=names, skipinitialspace=True, na_values="?") for file in files]
+    frames = []
+    for file in require("read.files", files, LIST):
+        with _reading(folder / file):
+            frames.append(pandas.read_csv(folder / file, names=names, skipinitialspace=True, na_values="?"))
     return pandas.concat(frames, ignore_index=True)
 
 
 def labelled_lines(folder: Path, files: Sequence[str], encoding: str = "latin-1") -> "pandas.DataFrame":
-    """Read lines, each a label, a blank, and a text."""
+    """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
     pandas = require_extra("pandas", "paper", "tables")
-    texts = [(folder / file).read_text(encoding) for file in files]
-    lines = [line.partition(" ") for text in texts for line in text.split("\n") if line]
+    lines: list[tuple[str, str, str]] = []
+    for file in require("read.files", files, LIST):
+        with _reading(folder / file):
+            text = (folder / file).read_text(encoding)
+        lines += [line.partition(" ") for line in text.split("\n") if line]
     return pandas.DataFrame({"label": [one[0] for one in lines], "text": [one[2] for one in lines]})
 
 
 def sounds(folder: Path, files: str) -> "pandas.DataFrame":
-    """Read WAV files called LABEL_SPEAKER_NUMBER.wav, such as those of the Free Spoken Digit Dataset."""
+    """Read WAV files called LABEL_SPEAKER_NUMBER.wav, such as those of the Free Spoken Digit Dataset.
+
+    They have one channel, 16 bits, and 8,000 samples a second.
+    """
     pandas = require_extra("pandas", "paper", "tables")
-    paths = sorted((folder / files).glob("*_*_*.wav"))
+    paths = sorted((folder / str(files)).glob("*_*_*.wav"))
     if not paths:
-        raise SteepslopeError("expected files called LABEL_SPEAKER_NUMBER.wav, found none", folder / files)
+        raise SteepslopeError("expected files called LABEL_SPEAKER_NUMBER.wav, found none", folder / str(files))
     waves = np.zeros((len(paths), SAMPLES), dtype=np.float32)
     for wave, path in zip(waves, paths, strict=True):
-        sound = wavfile.read(path)[1][:SAMPLES]
+        sound = _sound(path)[:SAMPLES]
         wave[: len(sound)] = sound / LOUDEST
     names = [path.stem.split("_") for path in paths]
     about = pandas.DataFrame({"label": [one[0] for one in names], "speaker": [one[1] for one in names]})
     return about.assign(wave=list(waves))
 
 
-READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {"csv": comma_separated, "lines": labelled_lines,
-                                                         "sounds": sounds}  # fmt: skip
+def _sound(path: Path) -> NDArray[np.int16]:
+    with _reading(path):
+        rate, sound = wavfile.read(path)
+    if (rate, sound.dtype, sound.ndim) != (RATE, np.int16, 1):
+        found = f"{rate:,} Hz, {sound.dtype}, {'one channel' if sound.ndim == 1 else f'{sound.shape[1]} channels'}"
+        raise SteepslopeError(f"expected a sound of {RATE:,} Hz, int16, one channel, found {found}", path)
+    return np.asarray(sound)
+
+
+READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {
+    "csv": comma_separated,
+    "lines": labelled_lines,
+    "sounds": sounds,
+}
 
 
 def read_rows(folder: Path, settings: Settings) -> Rows:
@@ -72,38 +111,88 @@ def read_rows(folder: Path, settings: Settings) -> Rows:
     ``label`` names a column, or is one with the number ``above`` which it is a yes. ``labels`` maps what the column
     holds to classes; rows of other labels are left out. ``only`` keeps rows that have one of some values in a column.
     ``text`` or ``array`` is the one column that classifiers see; else they see all but the label and those ``without``.
+
+    Raises
+    ------
+    SteepslopeError
+        If a file is missing or broken, or a setting or column is unknown; the message has the closest name.
     """
-    given = dict(settings)
-    own = ("format", "label", "labels", "only", "text", "array", "without")
-    chosen = {name: given.pop(name, None) for name in own}
-    require_known("format of rows", chosen["format"], READERS)
-    try:
-        frame = READERS[chosen["format"]](folder, **given)
-    except FileNotFoundError as error:
-        raise SteepslopeError("expected the files of the data set, found none", error.filename) from error
-    except TypeError as error:  # a setting that the reader does not have
-        raise SteepslopeError(f"cannot be used by the reader {chosen['format']} ({error})", "read") from error
-    for column, values in (chosen["only"] or {}).items():
-        frame = frame[frame[column].isin(values)]
-    return _chosen(frame, chosen)
+    frame = read_frame(folder, {name: value for name, value in settings.items() if name not in CHOOSING})
+    return _chosen(_only(frame, settings), settings)
 
 
-def _chosen(frame: "pandas.DataFrame", chosen: Settings) -> Rows:
-    label = chosen["label"] or "label"
-    column = label["column"] if isinstance(label, Mapping) else label
-    if column not in frame:
-        require_known("column of labels", column, list(frame.columns))
+def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
+    """Read all rows and columns by the name of a reader, ``format``, and its own settings."""
+    reader = settings.get("format")
+    require_known("format of rows", reader, READERS)
+    known = [*inspect.signature(READERS[str(reader)]).parameters][1:]
+    for name in settings:
+        require_known(f"setting of the reader {reader}:", name, ["format", *known, *CHOOSING])
+    if "files" not in settings:
+        raise SteepslopeError("expected files, found none", "read")
+    return READERS[str(reader)](folder, **{name: settings[name] for name in known if name in settings})
+
+
+def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":
+    """Return the rows that have one of some values in each column that ``only`` names."""
+    only = require("read.only", settings.get("only"), optional(NAMED)) or {}
+    for column, values in only.items():
+        require_columns(frame, [column], "only")
+        frame = frame[frame[column].isin(require(f"read.only.{column}", values, LIST))]
+        if frame.empty:
+            raise SteepslopeError(f"expected rows that have one of {list(values)}, found none", f"read.only.{column}")
+    return frame
+
+
+def require_columns(frame: "pandas.DataFrame", names: Collection[str], setting: str) -> None:
+    """Raise for the first of some names that is no column, with the closest one."""
+    for name in names:
+        require_known(f"column in {setting}:", name, [str(one) for one in frame.columns])
+
+
+def _chosen(frame: "pandas.DataFrame", settings: Settings) -> Rows:
+    """Return the labels of rows that have one, and what classifiers see of these."""
+    column = _label_column(settings)
+    require_columns(frame, [column], "label")
     frame = frame[frame[column].notna()]
-    if isinstance(label, Mapping):
-        y = np.where(frame[column] > label["above"], "yes", "no")
-    else:
-        y = frame[column].astype(str).to_numpy(dtype=str)
-    if chosen["labels"]:
-        known = {str(name): str(value) for name, value in chosen["labels"].items()}
-        kept = np.isin(y, [*known])
-        frame, y = frame[kept], np.array([known[name] for name in y[kept]])
-    if chosen["text"]:
-        return Rows(frame[chosen["text"]].astype(str).tolist(), y)
-    if chosen["array"]:
-        return Rows(np.stack(frame[chosen["array"]].to_list()), y)
-    return Rows(frame.drop(columns=[column, *(chosen["without"] or ())]).reset_index(drop=True), y)
+    y = _labels(frame[column], settings)
+    if labels := require("read.labels", settings.get("labels"), optional(NAMED)):
+        classes = {str(name): str(value) for name, value in labels.items()}
+        is_known = np.isin(y, [*classes])
+        frame, y = frame[is_known], np.array([classes[name] for name in y[is_known]], dtype=str)
+    if len({*y}) < LEAST_CLASSES:
+        raise SteepslopeError(f"expected rows of two classes or more, found {', '.join({*y}) or 'none'}", "read.label")
+    return Rows(_inputs(frame, column, settings), y)
+
+
+def _label_column(settings: Settings) -> str:
+    label = settings.get("label") or "label"
+    if isinstance(label, Mapping) and {*label} != {"column", "above"}:
+        raise SteepslopeError(
+            f"expected a column, or column and above, found {', '.join(map(str, label))}", "read.label"
+        )
+    return str(label["column"] if isinstance(label, Mapping) else label)
+
+
+def _labels(values: Any, settings: Settings) -> NDArray[np.str_]:
+    """Return what a column holds as texts, or whether it lies above a number."""
+    label = settings.get("label")
+    if not isinstance(label, Mapping):
+        return np.asarray(values.astype(str).to_numpy(dtype=str))
+    above = require("read.label.above", label["above"], number())
+    if values.dtype.kind not in "biuf":
+        raise SteepslopeError(
+            f"expected a column of numbers, found {values.iloc[0]!r}", f"read.label.{label['column']}"
+        )
+    return np.where(values > above, "yes", "no")
+
+
+def _inputs(frame: "pandas.DataFrame", label: str, settings: Settings) -> Any:
+    """Return the texts, arrays or other columns that classifiers see."""
+    text, array, without = (settings.get(name) for name in ("text", "array", "without"))
+    require_columns(frame, [text or array or label, *require("read.without", without or (), LIST)], "read")
+    if text:
+        return frame[text].astype(str).tolist()
+    if array:
+        return np.stack(frame[array].to_list())
+    return frame.drop(columns=[label, *(without or ())]).reset_index(drop=True)

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from steepslope.files.folders import digest_of, locked, read_json, staged_folder, write_json
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.files.folders import digest_of, field, locked, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.metrics import aurc
 from steepslope.study.estimates import estimate_errors
@@ -12,17 +15,19 @@ from steepslope.study.lines import (
     BEST,
     DIGITS,
     MCP,
+    Choice,
     Ranked,
     briefly,
     choose,
     in_its_place,
+    line_with_opinions,
     measured,
     opinions_measured,
     ranked_lines,
 )
 from steepslope.study.promises import promised
 from steepslope.study.study import Study
-from steepslope.study.trial import ALL, FREE, TEST, Trial, trial_of
+from steepslope.study.trial import FREE, TEST, Trial, trial_of
 
 EXPECTED = "rows of evidence"
 VERSION = 1  # to be raised when rows come to mean something else
@@ -57,7 +62,7 @@ def _rows_of(path: Path, key: str) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     content = read_json(path, EXPECTED)
-    return list(content["rows"]) if content.get("key") == key else []
+    return list(field(content, "rows", list, path)) if content.get("key") == key else []
 
 
 def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:
@@ -67,32 +72,34 @@ def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:
     lines = ranked_lines(trial, test, choice)
     others = in_its_place(trial, test.outputs)
     right = test.outputs.is_correct
-    with_opinions = next(
-        (name for name in (ALL, *lines) if name in lines and name.startswith("fused, ") and name != FREE), FREE
-    )
-    gated = {
-        name: Ranked(lines[name], right)
-        for name in dict.fromkeys((MCP, BEST, AVERAGE, FREE, with_opinions))
-        if name in lines
-    }
-    shifted = {name: shifted_row(trial, name, choice) for name in trial.judged if name != TEST}
+    with_opinions = line_with_opinions(lines)
+    gated = {name: Ranked(lines[name], right) for name in (MCP, BEST, AVERAGE, FREE, with_opinions) if name in lines}
     return {
-        "seed": seed, "n": len(right), "classes": test.outputs.num_classes, "errors": int((~right).sum()),
-        "known": len(trial.known), "accuracy": round(float(right.mean()), DIGITS), "best": choice.score,
+        "seed": seed,
+        "n": len(right),
+        "classes": test.outputs.num_classes,
+        "errors": int((~right).sum()),
+        "known": len(trial.known),
+        "accuracy": _rate(right),
+        "best": choice.score,
         "lines": measured(lines, test.outputs, seed, study.resamples),
-        "in its place": {name: {"accuracy": round(float(one.is_correct.mean()), DIGITS),
-                                "aurc": round(aurc(*one), DIGITS)} for name, one in others.items()},
+        "in its place": {
+            name: {"accuracy": _rate(one.is_correct), "aurc": round(aurc(*one), DIGITS)} for name, one in others.items()
+        },
         "gates": promised({**gated, **others}, FREE, seed),
-        "opinions": opinions_measured(test.outputs), "seconds": dict(trial.seconds), "shifted": shifted,
-    }  # fmt: skip
+        "opinions": opinions_measured(test.outputs),
+        "seconds": dict(trial.seconds),
+        "shifted": {name: shifted_row(trial, name, choice) for name in trial.judged if name != TEST},
+    }
 
 
-def shifted_row(trial: Trial, name: str, choice: Any) -> dict[str, Any]:
+def shifted_row(trial: Trial, name: str, choice: Choice) -> dict[str, Any]:
     """Return what is measured on shifted rows: how lines rank, and how far estimates of the accuracy are off."""
     rows = trial.judged[name]
-    lines = ranked_lines(trial, rows, choice)
-    right = rows.outputs.is_correct
-    return {
-        "n": len(right), "accuracy": round(float(right.mean()), DIGITS), "lines": briefly(lines, right),
-        "estimates": estimate_errors(trial, name),
-    }  # fmt: skip
+    lines, right = ranked_lines(trial, rows, choice), rows.outputs.is_correct
+    estimates = estimate_errors(trial, name)
+    return {"n": len(right), "accuracy": _rate(right), "lines": briefly(lines, right), "estimates": estimates}
+
+
+def _rate(is_correct: NDArray[np.bool_]) -> float:
+    return round(float(is_correct.mean()), DIGITS)

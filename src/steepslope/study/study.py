@@ -7,16 +7,40 @@ from typing import Any, Literal
 
 import yaml
 
-from steepslope.checks import SEED, Check, choice, each, number, optional, require_all, whole
-from steepslope.errors import explained, located, require_known
+from steepslope.checks import SEED, Check, choice, each, number, optional, require, require_all, whole
+from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.outputs.options import require_name
 from steepslope.paper.yaml_files import built, read_yaml, set_at
 
 FOLDER = Path(__file__).parent / "presets"
 KINDS = ("text", "table", "sound", "image", "probabilities")
+TABLES = "evidence"  # so the file of all tables is called, which lies beside those of rows
+TEXT = Check("text", lambda value: isinstance(value, str))
+NAMED = Check("names and values", lambda value: isinstance(value, Mapping))
+FOLDER_NAME = Check("names that a folder may have", lambda name: isinstance(name, str) and Path(name).name == name)
+LEAST_RESAMPLES = 100  # fewer may all lack errors where these are rare, and then there is no interval
 CHECKS: dict[str, Check] = {
-    "kind": choice(*KINDS), "seeds": each(SEED), "test": number(0.01, 0.99), "most_rows": optional(whole(100)),
-    "references": whole(0), "passes": whole(0), "resamples": whole(0),
-}  # fmt: skip
+    "name": Check(f"another name than that of the tables, {TABLES}", lambda name: name != TABLES),
+    **dict.fromkeys(("title", "source", "note", "classifier"), TEXT),
+    "kind": choice(*KINDS),
+    **dict.fromkeys(("read", "opinions", "train", "input", "shifted"), NAMED),
+    "seeds": each(SEED),
+    "test": number(0.01, 0.99),
+    "most_rows": optional(whole(100)),
+    "references": whole(1),
+    "passes": whole(0),
+    "restricted": Check("true or false", lambda value: isinstance(value, bool)),
+    "resamples": whole(LEAST_RESAMPLES),
+}
+NEEDED: dict[str, tuple[str, ...]] = {  # settings of ``read`` that a kind of data cannot do without
+    "text": ("text",),
+    "table": (),
+    "sound": ("array",),
+    "image": ("labelled",),
+    "probabilities": ("first", "second", "won"),
+}
+OF_IMAGES = ("train", "labelled", "reference")
+TAKEN = {"opinions": ("free",), "shifted": ("test", "labelled", "reference")}  # names with a meaning of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +52,8 @@ class Study:
     train-classifier, one net a seed. ``opinions`` are other classifiers by name, likewise. The part ``test`` of the
     rows is judged. ``shifted`` are further rows by name: what changes in ``read``. ``input`` are the ``size``, ``mean``
     and ``std`` of nets, ``references`` how many of their training images are references, ``passes`` forward passes with
-    dropout. With ``restricted``, a net knows the classes of the data alone. ``links`` are the data's addresses, and
-    ``source`` says who made them, under which licence.
+    dropout. With ``restricted``, a net knows the classes of the data alone. ``source`` says who made the data, where
+    they are and, if that is known, under which licence.
     """
 
     name: str
@@ -53,6 +77,44 @@ class Study:
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
+        if not self.seeds or len({*self.seeds}) < len(self.seeds):
+            raise SteepslopeError(f"expected one seed or several different ones, found {self.seeds}", "seeds")
+        for setting in NEEDED[self.kind]:
+            if setting not in self.read:
+                raise SteepslopeError(f"expected {setting} for the kind {self.kind}, found none", "read")
+        if self.kind == "probabilities" and (self.opinions or self.shifted):
+            raise SteepslopeError("expected neither opinions nor shifted rows for the kind probabilities")
+        if self.kind == "table" and {"text", "array"} & {*self.read}:
+            raise SteepslopeError("expected neither text nor array for the kind table", "read")
+        self._require_names()
+        if self.kind == "image":
+            self._require_nets()
+
+    def _require_names(self) -> None:
+        """Raise unless opinions and shifts have names that rows of evidence, and folders, can take."""
+        for name, classifier in self.opinions.items():
+            require_name(str(name))
+            require(f"opinions.{name}", classifier, TEXT)
+        for name, change in self.shifted.items():
+            require("shifted", name, FOLDER_NAME)
+            require(f"shifted.{name}", change, NAMED)
+        for setting, taken in TAKEN.items():
+            for name in {*taken} & {*getattr(self, setting)}:
+                raise SteepslopeError(f"expected another name than {name}, which means something else", setting)
+
+    def _require_nets(self) -> None:
+        """Raise unless all images have a spec, and each net has one or is trained."""
+        for place, specs in (("read", self.read), *((f"shifted.{name}", one) for name, one in self.shifted.items())):
+            for name, spec in specs.items():
+                require_known(f"setting of {place}:", name, OF_IMAGES)
+                require(f"{place}.{name}", spec, TEXT)
+            if "labelled" not in specs:
+                raise SteepslopeError("expected labelled, the spec of images, found none", place)
+        needs_training = not all([self.classifier, *self.opinions.values()])
+        if needs_training and not ("net" in self.train and "train" in self.read):
+            raise SteepslopeError(
+                "expected a net here, and its images in read.train, to train what has no spec", "train"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the numbers, as JSON holds it."""

@@ -1,6 +1,7 @@
 """What all studies of a folder come to: tables, a figure, and how many of them are clearly ahead or behind."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -12,33 +13,19 @@ from steepslope.files.folders import read_json
 from steepslope.paper.results import Drawing, write_results
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 from steepslope.report.style import BLACK, BLUE, GREY, LINE_HEIGHT, ORANGE, PAGE_WIDTH, VERMILION, legend_below, styled
-from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE, lines_with_opinions
+from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE, line_with_opinions
 from steepslope.study.run import EXPECTED
-from steepslope.study.study import KINDS
-from steepslope.study.trial import ALL, FREE
+from steepslope.study.study import KINDS, TABLES
+from steepslope.study.trial import FREE, fused_name
 
-NAME = "evidence"
+SUBJECT = "data and classifier"
 ABOUT = {"title": "What oracles gain, on data of many kinds", "source": ""}
 PERCENT, THOUSAND = 100, 1000
 Rows = Sequence[Mapping[str, Any]]
 
 
-class Study(NamedTuple):
-    """The rows of one data set and classifier, one a seed."""
-
-    name: str
-    about: Mapping[str, Any]
-    rows: Rows
-
-    @property
-    def with_opinions(self) -> str | None:
-        """The line of the fused oracle with all opinions; None where there is no opinion."""
-        found = lines_with_opinions([*self.rows[0]["lines"]])
-        return ALL if ALL in found else found[0] if found else None
-
-
 class Estimate(NamedTuple):
-    """A mean over seeds of values and of the limits of their intervals, and the limits that lie farthest."""
+    """A mean over seeds of values, and the means of the limits of their intervals."""
 
     value: float
     low: float
@@ -50,228 +37,293 @@ class Estimate(NamedTuple):
         return (self.low > 0) - (self.high < 0)
 
 
-def studies_in(folder: Path) -> list[Study]:
+class MeasuredStudy(NamedTuple):
+    """What was measured on one data set and classifier, one row a seed."""
+
+    name: str
+    about: Mapping[str, Any]
+    rows: Rows
+
+    @property
+    def title(self) -> str:
+        """What tables call the data set and classifier."""
+        return str(self.about["title"])
+
+    @property
+    def with_opinions(self) -> str | None:
+        """The line of the fused oracle with all opinions; None where there is no opinion."""
+        return line_with_opinions(self.rows[0]["lines"])
+
+    @property
+    def accuracy(self) -> Cell:
+        """How often the classifier is right."""
+        return percent_cell(row["accuracy"] for row in self.rows)
+
+    def number(self, line: str | None, metric: str = "auc", scale: float = PERCENT) -> Cell:
+        """Return a metric of a line."""
+        return number_cell(estimate(self.rows, line, metric), scale)
+
+    def gain(self, line: str | None, rival: str) -> Cell:
+        """Return by how much a line's AUC exceeds that of a rival."""
+        return difference_cell(estimate(self.rows, line, f"minus {rival}", "auc"))
+
+    def risk_gain(self, line: str | None, rival: str) -> Cell:
+        """Return by how much a line's AURC exceeds that of a rival, of which less is better."""
+        return difference_cell(estimate(self.rows, line, f"minus {rival}", "aurc"), THOUSAND, lower_is_better=True)
+
+
+Columns = Mapping[str, Callable[[MeasuredStudy], Cell]]  # the cell of a study, by the heading
+
+
+def studies_in(folder: Path) -> list[MeasuredStudy]:
     """Return all studies whose rows lie in a folder, by kind and title."""
-    found = [Study(path.stem, content, content["rows"]) for path in sorted(folder.glob("*.json"))
-             if path.stem != NAME and "key" in (content := read_json(path, EXPECTED))]  # fmt: skip
-    return sorted(found, key=lambda one: (KINDS.index(one.about["kind"]), one.about["title"]))
+    contents = {path.stem: read_json(path, EXPECTED) for path in sorted(folder.glob("*.json")) if path.stem != TABLES}
+    studies = [
+        MeasuredStudy(name, content, content["rows"])
+        for name, content in contents.items()
+        if {"key", "title", "kind", "rows"} <= {*content}  # all else is not ours
+    ]
+    return sorted(studies, key=lambda study: (KINDS.index(study.about["kind"]), study.title))
 
 
-def estimate(rows: Rows, line: str, *place: str) -> Estimate | None:
+def estimate(rows: Rows, line: str | None, *place: str) -> Estimate | None:
     """Return the mean over seeds of what rows have of a line; None where they lack it."""
-    found = []
+    values = []
     for row in rows:
         value: Any = row["lines"].get(line)
         for key in place:
             value = None if value is None else value.get(key)
         if value is None:
             return None
-        found.append(value)
-    return Estimate(*(mean(column) for column in zip(*found, strict=True)))
+        values.append(value)
+    return Estimate(*(mean(column) for column in zip(*values, strict=True)))
 
 
-def difference_cell(found: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
+def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
     """Return a difference with its interval; whether it is clear stands beside it as an arrow."""
-    if found is None:
+    if difference is None:
         return UNDEFINED
-    value, low, high = (scale * number for number in found)
-    better = -found.verdict if lower_is_better else found.verdict
+    value, low, high = (scale * number for number in difference)
+    better = -difference.verdict if lower_is_better else difference.verdict
     sign = {1: " ↑", -1: " ↓", 0: ""}[better]
     look = {1: "better", -1: "worse", 0: ""}[better]
     return Cell(f"{value:+.1f}{sign}", f"({low:+.1f} to {high:+.1f})", look)
 
 
-def number_cell(found: Estimate | None, scale: float = PERCENT) -> Cell:
+def number_cell(number: Estimate | None, scale: float = PERCENT) -> Cell:
     """Return the value alone."""
-    return UNDEFINED if found is None else Cell(f"{scale * found.value:.1f}")
+    return UNDEFINED if number is None else Cell(f"{scale * number.value:.1f}")
 
 
-def gains(studies: Sequence[Study]) -> Grid:
+def percent_cell(values: Iterable[float | None], sign: str = "") -> Cell:
+    """Return the mean of values in percent, with a sign if that is ``+``; undefined where one is lacking."""
+    known = [*values]
+    if None in known:
+        return UNDEFINED
+    return Cell(f"{PERCENT * mean(value for value in known if value is not None):{sign}.1f}")
+
+
+def table(title: str, studies: Sequence[MeasuredStudy], columns: Columns, note: str) -> Grid:
+    """Return a table of a line a study."""
+    rows = [[Cell(study.title), *(cell(study) for cell in columns.values())] for study in studies]
+    return Grid(title, [SUBJECT, *columns], rows, note)
+
+
+def gains(studies: Sequence[MeasuredStudy]) -> Grid:
     """Return the main table: what fused oracles gain in AUC, a line a data set."""
-    columns = ["data and classifier", "classes", "right", "MCP", "best single", "fused − MCP", "fused − best single",
-               "with opinions − MCP", "with opinions − average"]  # fmt: skip
-    rows = []
-    for study in studies:
-        of, seen = study.rows, study.with_opinions
-        rows.append([
-            Cell(study.about["title"]), Cell(f"{of[0]['classes']:,}"),
-            Cell(f"{PERCENT * mean(row['accuracy'] for row in of):.1f}"),
-            number_cell(estimate(of, MCP, "auc")), number_cell(estimate(of, BEST, "auc")),
-            difference_cell(estimate(of, FREE, f"minus {MCP}", "auc")),
-            difference_cell(estimate(of, FREE, f"minus {BEST}", "auc")),
-            difference_cell(estimate(of, seen, f"minus {MCP}", "auc") if seen else None),
-            difference_cell(estimate(of, seen, f"minus {AVERAGE}", "auc") if seen else None),
-        ])  # fmt: skip
+    columns: Columns = {
+        "classes": lambda study: Cell(f"{study.rows[0]['classes']:,}"),
+        "right": lambda study: study.accuracy,
+        "MCP": lambda study: study.number(MCP),
+        "best single": lambda study: study.number(BEST),
+        "fused − MCP": lambda study: study.gain(FREE, MCP),
+        "fused − best single": lambda study: study.gain(FREE, BEST),
+        "with opinions − MCP": lambda study: study.gain(study.with_opinions, MCP),
+        "with opinions − average": lambda study: study.gain(study.with_opinions, AVERAGE),
+    }
     note = (
         "AUC in percent points, mean over seeds with the mean limits of paired 95 % intervals; ↑ clearly better, ↓ "
         "clearly worse. Best single: the score of least AURC on held-out rows. Average: the mean of all softmaxes."
     )
-    return Grid("What fused oracles gain", columns, rows, note)
+    return table("What fused oracles gain", studies, columns, note)
 
 
-def risks(studies: Sequence[Study]) -> Grid:
+def risks(studies: Sequence[MeasuredStudy]) -> Grid:
     """Return the same in AURC."""
-    columns = ["data and classifier", "MCP", "best single", "average", "fused − best single", "with opinions − average",
-               "a probe in its place", "the average in its place"]  # fmt: skip
-    rows = []
-    for study in studies:
-        of, seen = study.rows, study.with_opinions
-        rows.append([
-            Cell(study.about["title"]),
-            *(number_cell(estimate(of, line, "aurc"), THOUSAND) for line in (MCP, BEST, AVERAGE)),
-            difference_cell(estimate(of, FREE, f"minus {BEST}", "aurc"), THOUSAND, lower_is_better=True),
-            difference_cell(estimate(of, seen, f"minus {AVERAGE}", "aurc") if seen else None, THOUSAND, True),
-            *(_of_place(of, line) for line in (PROBE, ENSEMBLE)),
-        ])  # fmt: skip
+    columns: Columns = {
+        "MCP": lambda study: study.number(MCP, "aurc", THOUSAND),
+        "best single": lambda study: study.number(BEST, "aurc", THOUSAND),
+        "average": lambda study: study.number(AVERAGE, "aurc", THOUSAND),
+        "fused − best single": lambda study: study.risk_gain(FREE, BEST),
+        "with opinions − average": lambda study: study.risk_gain(study.with_opinions, AVERAGE),
+        "a probe in its place": lambda study: _cell_in_its_place(study, PROBE),
+        "the average in its place": lambda study: _cell_in_its_place(study, ENSEMBLE),
+    }
     note = (
         "Area under the curve of risk against coverage, in thousandths: lower is better. In its place: another "
         "classifier's own predictions, ranked by its own MCP, with how often these are right."
     )
-    return Grid("Selective risk", columns, rows, note)
+    return table("Selective risk", studies, columns, note)
 
 
-def _of_place(rows: Rows, line: str) -> Cell:
-    found = [row["in its place"].get(line) for row in rows]
-    if None in found:
+def _cell_in_its_place(study: MeasuredStudy, other: str) -> Cell:
+    known = [row["in its place"][other] for row in study.rows if other in row["in its place"]]
+    if len(known) < len(study.rows):
         return UNDEFINED
-    known = [one for one in found if one is not None]
     right = mean(one["accuracy"] for one in known)
     return Cell(f"{THOUSAND * mean(one['aurc'] for one in known):.1f}", f"({PERCENT * right:.1f} right)")
 
 
-def rivals(studies: Sequence[Study]) -> Grid:
+def rivals(studies: Sequence[MeasuredStudy]) -> Grid:
     """Return the AUC of all lines that rank the same predictions."""
-    lines = dict.fromkeys(line for study in studies for line in study.rows[0]["lines"] if line != study.with_opinions
-                          and (line == FREE or not line.startswith("fused, ")))  # fmt: skip
-    rows = [[Cell(study.about["title"]), *(number_cell(estimate(study.rows, line, "auc")) for line in lines),
-             number_cell(estimate(study.rows, study.with_opinions, "auc") if study.with_opinions else None)]
-            for study in studies]  # fmt: skip
-    return Grid("AUC of all that ranks the same predictions", ["data and classifier", *lines, "fused, with opinions"],
-                rows, "In percent, mean over seeds; –: the outputs lack what the score needs.")  # fmt: skip
+    lines = dict.fromkeys(
+        line for study in studies for line in study.rows[0]["lines"] if line == FREE or not line.startswith("fused, ")
+    )
+    columns: dict[str, Callable[[MeasuredStudy], Cell]] = {
+        line: partial(MeasuredStudy.number, line=line) for line in lines
+    }
+    columns["fused, with opinions"] = lambda study: study.number(study.with_opinions)
+    note = "In percent, mean over seeds; –: the outputs lack what the score needs."
+    return table("AUC of all that ranks the same predictions", studies, columns, note)
 
 
-GATED: dict[str, tuple[Callable[[Study], str | None], str]] = {  # a column: the line of a study, and the way
-    "MCP": (lambda study: MCP, "ours"),
-    "best single": (lambda study: BEST, "ours"),
-    "average": (lambda study: AVERAGE, "ours"),
-    "fused": (lambda study: FREE, "ours"),
-    "with opinions": (lambda study: study.with_opinions, "ours"),
-    "probe in its place": (lambda study: PROBE, "ours"),
-    "MCP, SGR": (lambda study: MCP, "SGR"),
-    "MCP, MAPIE": (lambda study: MCP, "MAPIE"),
-    "fused, SGR": (lambda study: FREE, "SGR"),
-    "fused, MAPIE": (lambda study: FREE, "MAPIE"),
+GATED: dict[str, tuple[str | None, str]] = {  # by the heading: a line, None for that with opinions, and the way
+    "MCP": (MCP, "ours"),
+    "best single": (BEST, "ours"),
+    "average": (AVERAGE, "ours"),
+    "fused": (FREE, "ours"),
+    "with opinions": (None, "ours"),
+    "probe in its place": (PROBE, "ours"),
+    "MCP, SGR": (MCP, "SGR"),
+    "MCP, MAPIE": (MCP, "MAPIE"),
+    "fused, SGR": (FREE, "SGR"),
+    "fused, MAPIE": (FREE, "MAPIE"),
 }
 
 
-def promises(studies: Sequence[Study], risk: str) -> Grid:
+def promises(studies: Sequence[MeasuredStudy], risk: str) -> Grid:
     """Return how much gates accept at a promise, and how often it breaks."""
-    rows = [[Cell(study.about["title"]), *(_kept(study, line(study), way, risk) for line, way in GATED.values())]
-            for study in studies]  # fmt: skip
+    columns: Columns = {heading: partial(promise_cell, heading=heading, risk=risk) for heading in GATED}
     note = (
         "Percent of rows that are accepted; in brackets, in how many of 100 draws of calibration rows the promise "
         "breaks: more than so many of the accepted are wrong, at a delta of 5 %. Mean over seeds."
     )
-    return Grid(f"What gates accept at a promise of {float(risk):.0%}", ["data and classifier", *GATED], rows, note)
+    return table(f"What gates accept at a promise of {float(risk):.0%}", studies, columns, note)
 
 
-def _kept(study: Study, line: str | None, way: str, risk: str) -> Cell:
-    found = [row["gates"].get(line, {}).get(way, {}).get(risk) for row in study.rows]
-    if None in found or not found:
+def promise_cell(study: MeasuredStudy, heading: str, risk: str) -> Cell:
+    """Return what a gate accepts, in percent, and in brackets in how many of 100 draws its promise breaks."""
+    line, way = GATED[heading]
+    gates = [row["gates"].get(line or study.with_opinions, {}).get(way, {}).get(risk) for row in study.rows]
+    known = [gate for gate in gates if gate is not None]
+    if len(known) < len(study.rows):
         return UNDEFINED
-    known = [one for one in found if one is not None]
-    broken = PERCENT * mean(one["broken"] for one in known)
-    return Cell(f"{PERCENT * mean(one['coverage'] for one in known):.1f}", f"({broken:.0f})")
+    coverage, broken = (PERCENT * mean(gate[name] for gate in known) for name in ("coverage", "broken"))
+    return Cell(f"{coverage:.1f}", f"({broken:.0f})")
 
 
-def opinions(studies: Sequence[Study]) -> Grid:
+def opinions(studies: Sequence[MeasuredStudy]) -> Grid:
     """Return which second opinions are worth what: their accuracy, how errors go together, gains, and the time."""
-    columns = ["data and classifier", "opinion", "right", "it is right", "errors correlate", "gain on fused",
-               "fused with it", "fit, CPU s"]  # fmt: skip
-    rows = []
-    for study in studies:
-        for name in study.rows[0]["opinions"]:
-            line, of = f"fused, {name}", study.rows
-            rows.append([
-                Cell(study.about["title"]), Cell(name), Cell(f"{PERCENT * mean(row['accuracy'] for row in of):.1f}"),
-                Cell(f"{PERCENT * mean(row['opinions'][name]['accuracy'] for row in of):.1f}"),
-                Cell(f"{mean(row['opinions'][name]['correlation'] for row in of):.2f}"),
-                difference_cell(estimate(of, line, f"minus {FREE}", "auc")), number_cell(estimate(of, line, "auc")),
-                Cell(f"{mean(row['seconds'][line] for row in of):.0f}"),
-            ])  # fmt: skip
+    columns = ["opinion", "right", "it is right", "errors correlate", "gain on fused", "fused with it", "fit, CPU s"]
+    rows = [_opinion_cells(study, name) for study in studies for name in study.rows[0]["opinions"]]
     note = (
         "AUC in percent points over the fused oracle without opinions. Errors correlate: of “it is wrong” over rows. "
         "The time is that of all fits, of a classifier of scikit-learn with its clones."
     )
-    return Grid("Second opinions", columns, rows, note)
+    return Grid("Second opinions", [SUBJECT, *columns], rows, note)
 
 
-def shifts(studies: Sequence[Study]) -> Grid:
+def _opinion_cells(study: MeasuredStudy, name: str) -> list[Cell]:
+    line, of_opinion = fused_name([name]), [row["opinions"][name] for row in study.rows]
+    return [
+        Cell(study.title),
+        Cell(name),
+        study.accuracy,
+        percent_cell(one["accuracy"] for one in of_opinion),
+        Cell(f"{mean(one['correlation'] for one in of_opinion):.2f}"),
+        study.gain(line, FREE),
+        study.number(line),
+        Cell(f"{mean(row['seconds'][line] for row in study.rows):.0f}"),
+    ]
+
+
+def shifts(studies: Sequence[MeasuredStudy]) -> Grid:
     """Return what is left on shifted rows, and how far estimates of the accuracy are off there."""
-    kinds = dict.fromkeys(kind for study in studies for one in study.rows[0]["shifted"].values()
-                          for kind in one["estimates"])  # fmt: skip
-    rows = []
-    for study in studies:
-        for name in study.rows[0]["shifted"]:
-            found = [row["shifted"][name] for row in study.rows]
-            lines = [line for line in (MCP, BEST, FREE, study.with_opinions) if line]
-            cells = [Cell(f"{PERCENT * mean(one['lines'][line]['auc'] for one in found):.1f}")
-                     if all(line in one["lines"] for one in found) else UNDEFINED for line in lines]  # fmt: skip
-            off = [Cell(f"{PERCENT * mean(one['estimates'][kind] for one in found):+.1f}") for kind in kinds]
-            usual = Cell(f"{PERCENT * mean(row['accuracy'] for row in study.rows):.1f}")
-            right = Cell(f"{PERCENT * mean(one['accuracy'] for one in found):.1f}")
-            cells += [UNDEFINED] * (4 - len(cells))
-            rows.append([Cell(study.about["title"]), Cell(name), usual, right, *cells, *off])
-    columns = ["data and classifier", "shift", "right before", "right", "MCP", "best single", "fused", "with opinions",
-               *(f"{kind}, off by" for kind in kinds)]  # fmt: skip
-    return Grid(
-        "On shifted rows", columns, rows, "AUC in percent; estimates of the accuracy less the truth, in points."
+    estimators = dict.fromkeys(
+        name for study in studies for shifted in study.rows[0]["shifted"].values() for name in shifted["estimates"]
     )
+    columns = ["shift", "right before", "right", "MCP", "best single", "fused", "with opinions"]
+    rows = [_shift_cells(study, name, estimators) for study in studies for name in study.rows[0]["shifted"]]
+    note = "AUC in percent; estimates of the accuracy less the truth, in points."
+    headings = [SUBJECT, *columns, *(f"{name}, off by" for name in estimators)]
+    return Grid("On shifted rows", headings, rows, note)
+
+
+def _shift_cells(study: MeasuredStudy, name: str, estimators: Iterable[str]) -> list[Cell]:
+    shifted = [row["shifted"][name] for row in study.rows]
+    return [
+        Cell(study.title),
+        Cell(name),
+        study.accuracy,
+        percent_cell(one["accuracy"] for one in shifted),
+        *(
+            percent_cell(one["lines"].get(line, {}).get("auc") for one in shifted)
+            for line in (MCP, BEST, FREE, study.with_opinions)
+        ),
+        *(percent_cell((one["estimates"].get(estimator) for one in shifted), "+") for estimator in estimators),
+    ]
 
 
 @styled()
-def figure(studies: Sequence[Study]) -> Figure:
+def figure(studies: Sequence[MeasuredStudy]) -> Figure:
     """Draw the gains with their intervals, and the coverage at a promise of 5 %, a line a data set."""
-    height = 1.1 + 2.1 * LINE_HEIGHT * len(studies)
+    height = 1.3 + 2.1 * LINE_HEIGHT * len(studies)
     drawn = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
     left, middle, right = drawn.subplots(1, 3, sharey=True)
     handles: dict[str, Any] = {}
     for axes, rival in ((left, MCP), (middle, BEST)):
         axes.axvline(0, color=GREY, linewidth=0.8)
-        axes.set_xlabel(f"AUC less that of {rival}, points")
-        for place, study in enumerate(reversed(studies)):
-            for line, color, up in ((FREE, BLUE, 0.15), (study.with_opinions, VERMILION, -0.15)):
-                found = estimate(study.rows, line, f"minus {rival}", "auc") if line else None
-                if found is not None:
-                    value, low, high = (PERCENT * number for number in found)
-                    bar = axes.errorbar(value, place + up, xerr=[[value - low], [high - value]], fmt="o", color=color)
-                    handles["fused" if line == FREE else "fused, with opinions"] = bar
+        axes.set_xlabel(f"AUC less that of\n{rival}, points")
+        _draw_gains(axes, studies, rival, handles)
     _draw_coverage(right, studies, handles)
-    left.set_yticks(range(len(studies)), [study.about["title"] for study in reversed(studies)])
+    left.set_yticks(range(len(studies)), [study.title for study in reversed(studies)])
     legend_below(drawn, handles)
     return drawn
 
 
-def _draw_coverage(axes: Axes, studies: Sequence[Study], handles: dict[str, Any]) -> None:
-    axes.set_xlabel("accepted at a promise of 5 %, percent")
+def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handles: dict[str, Any]) -> None:
+    """Draw a point and its interval, which need not hold the point, for each study without and with opinions."""
+    for place, study in enumerate(reversed(studies)):
+        for line, color, up in ((FREE, BLUE, 0.15), (study.with_opinions, VERMILION, -0.15)):
+            difference = estimate(study.rows, line, f"minus {rival}", "auc") if line else None
+            if difference is not None:
+                value, low, high = (PERCENT * number for number in difference)
+                axes.plot([low, high], [place + up] * 2, color=color, solid_capstyle="butt")
+                points = axes.plot(value, place + up, marker="o", color=color, linestyle="none")
+                handles["fused" if line == FREE else "fused, with opinions"] = points[0]
+
+
+def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], handles: dict[str, Any]) -> None:
+    axes.set_xlabel("accepted at a promise\nof 5 %, percent")
     axes.set_xlim(0, PERCENT)
     marks = {"MCP": (BLACK, "|"), "best single": (ORANGE, "D"), "fused": (BLUE, "o"), "with opinions": (VERMILION, "o")}
     for place, study in enumerate(reversed(studies)):
-        for name, (color, marker) in marks.items():
-            line, way = GATED[name]
-            cell = _kept(study, line(study), way, "0.05")
+        for heading, (color, marker) in marks.items():
+            cell = promise_cell(study, heading, "0.05")
             if cell is not UNDEFINED:
                 points = axes.plot(float(cell.text), place, marker=marker, color=color, linestyle="none")
-                if name in ("MCP", "best single"):
-                    handles[name] = points[0]
+                if heading in ("MCP", "best single"):
+                    handles[heading] = points[0]
 
 
-def standing(studies: Sequence[Study]) -> dict[str, str]:
+def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
     """Say in how many studies fused oracles are clearly ahead, or behind, of what they are to beat."""
     found = {}
-    for title, line, rival in (("fused − best single", lambda one: FREE, BEST),
-                               ("with opinions − average", lambda one: one.with_opinions, AVERAGE)):  # fmt: skip
-        known = [estimate(one.rows, line(one), f"minus {rival}", "auc") for one in studies if line(one)]
+    for title, line, rival in (
+        ("fused − best single", lambda one: FREE, BEST),
+        ("with opinions − average", lambda one: one.with_opinions, AVERAGE),
+    ):
+        known = [estimate(one.rows, line(one), f"minus {rival}", "auc") for one in studies]
         verdicts = [one.verdict for one in known if one is not None]
         found[title] = f"{verdicts.count(1)} of {len(verdicts)} clearly above, {verdicts.count(-1)} clearly below"
     return found
@@ -280,10 +332,16 @@ def standing(studies: Sequence[Study]) -> dict[str, str]:
 def write_summary(out: Path) -> list[Grid]:
     """Write the tables and the figure of all studies in a folder beside their rows, and return the tables."""
     studies = studies_in(out)
-    grids = {"gains": gains(studies), "risks": risks(studies), "rivals": rivals(studies),
-             "promises-2": promises(studies, "0.02"), "promises-5": promises(studies, "0.05"),
-             "opinions": opinions(studies), "shifts": shifts(studies)}  # fmt: skip
-    named = {f"{NAME}-{name}": grid for name, grid in grids.items() if grid.rows}
-    shown: dict[str, Grid | Drawing] = {**named, NAME: Drawing(figure(studies))}
-    write_results(out, NAME, {**ABOUT, **standing(studies)}, shown, [])
+    grids = {
+        "gains": gains(studies),
+        "risks": risks(studies),
+        "rivals": rivals(studies),
+        "promises-2": promises(studies, "0.02"),
+        "promises-5": promises(studies, "0.05"),
+        "opinions": opinions(studies),
+        "shifts": shifts(studies),
+    }
+    named = {f"{TABLES}-{name}": grid for name, grid in grids.items() if grid.rows}
+    shown: dict[str, Grid | Drawing] = {**named, TABLES: Drawing(figure(studies))}
+    write_results(out, TABLES, {**ABOUT, **standing(studies)}, shown, [])
     return [*named.values()]

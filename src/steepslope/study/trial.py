@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 
-from steepslope.errors import require_known
+from steepslope.errors import SteepslopeError, explained, reason_of, require_known
 from steepslope.files.progress import Notice
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.opinions import of_opinion
 from steepslope.sklearn import TrustedClassifier
 from steepslope.sklearn.held_out import held_out_apart
 from steepslope.sklearn.responses import codes_of
 from steepslope.sklearn.trusted_classifier import LARGEST_SEED
 from steepslope.study.estimators import ESTIMATORS
-from steepslope.study.nets import outputs_of_images
-from steepslope.study.rows import Rows, read_rows
+from steepslope.study.nets import outputs_of_images, with_opinions
+from steepslope.study.rows import LONGEST, Rows, read_frame, read_rows, require_columns
 from steepslope.study.study import Study
 
 FREE, ALL = "fused, free", "fused, all opinions"
@@ -57,13 +56,13 @@ class Trial:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def fused_name(opinions: Sequence[str], all_of: Sequence[str]) -> str:
-    """Return the line of a fused oracle with some opinions of all that there are."""
-    if not opinions:
-        return FREE
-    return (
-        f"fused, {opinions[0]}" if len(opinions) == 1 else ALL if len(opinions) == len(all_of) else ", ".join(opinions)
-    )
+def fused_name(opinions: Sequence[str]) -> str:
+    """Return the line of a fused oracle with these opinions: none, one, or all of several.
+
+    >>> fused_name([]), fused_name(["forest"]), fused_name(["forest", "people"])
+    ('fused, free', 'fused, forest', 'fused, all opinions')
+    """
+    return ALL if len(opinions) > 1 else f"fused, {opinions[0]}" if opinions else FREE
 
 
 def choices_of(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -97,21 +96,29 @@ def trial_of(study: Study, folder: Path, work: Path, seed: int, notice: Notice) 
     if study.kind == "probabilities":
         return _of_frozen(stored_probabilities(folder, study), None, {}, seed)
     for name in (study.classifier, *study.opinions.values()):
-        require_known("classifier", name, ESTIMATORS)
+        require_known(f"classifier of the kind {study.kind}:", name, ESTIMATORS[study.kind])
     return _of_estimator(study, folder, seed)
 
 
 def stored_probabilities(folder: Path, study: Study) -> ClassifierOutputs:
-    """Return the probabilities that a table has of two outcomes, and which came true: columns first, second, won."""
-    frame = read_rows(
-        folder, {key: value for key, value in study.read.items() if key not in ("first", "second", "won")}
-    ).X
-    columns = [study.read[key] for key in ("first", "second")]
-    frame = frame.dropna(subset=[*columns, study.read["won"]])
-    frame = frame[frame[study.read["won"]].isin([0, 1])]  # not drawn
-    probabilities = frame[columns].to_numpy(dtype=np.float64)
-    labels = 1 - frame[study.read["won"]].to_numpy(dtype=np.int64)
-    return ClassifierOutputs.from_probabilities(probabilities / probabilities.sum(axis=1, keepdims=True), labels)
+    """Return the probabilities that a table has of two outcomes, and which came true.
+
+    Of ``study.read``, ``first`` and ``second`` name the columns of probabilities, and ``won`` is that of 1 where the
+    first came true, 0 where the second did; rows of anything else, such as a draw, are left out.
+    """
+    first, second, won = (str(study.read[name]) for name in ("first", "second", "won"))
+    settings = {name: value for name, value in study.read.items() if name not in ("first", "second", "won")}
+    frame = read_frame(folder, settings)
+    require_columns(frame, [first, second, won], "read")
+    frame = frame.dropna(subset=[first, second, won])
+    frame = frame[frame[won].isin([0, 1])]
+    if frame.empty:
+        raise SteepslopeError(f"expected rows of which {won} is 0 or 1, found none", "read.won")
+    with explained("expected columns of numbers", "read", (TypeError, ValueError), LONGEST):
+        probabilities = frame[[first, second]].to_numpy(dtype=np.float64)
+    labels, total = 1 - frame[won].to_numpy(dtype=np.int64), probabilities.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # the outputs refuse rows of zeros
+        return ClassifierOutputs.from_probabilities(probabilities / total, labels)
 
 
 def _of_frozen(
@@ -123,45 +130,48 @@ def _of_frozen(
     seconds: dict[str, float] = {}
     fused: dict[str, dict[str, Floats]] = {name: {} for name in sets}
     for opinions in choices_of(outputs.opinions):
-        line = fused_name(opinions, outputs.opinions)
-        seen = _with_opinions(known, opinions)
+        line = fused_name(opinions)
+        seen = with_opinions(known, opinions)
         with timed(seconds, line):
             oracle = FusedOracle(budget="opinions" if opinions else "free", seed=seed).fit(seen, reference)
         for name, rows in sets.items():
             if set(opinions) <= {*rows.opinions}:
-                fused[name][line] = oracle.trust_logit(_with_opinions(rows, opinions))
+                fused[name][line] = oracle.trust_logit(with_opinions(rows, opinions))
     judged = {name: JudgedRows(rows, fused[name]) for name, rows in sets.items()}
     return Trial(known, reference, judged, seconds)
 
 
-def _with_opinions(outputs: ClassifierOutputs, names: Sequence[str]) -> ClassifierOutputs:
-    """Return the outputs without any other opinion."""
-    others = [name for name in outputs.opinions if name not in names]
-    return outputs.changed(**{array: None for array in outputs.arrays for name in others if of_opinion(array, name)})
-
-
 def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
-    rows = _at_most(read_rows(folder, study.read), study.most_rows)
-    train, test = train_test_split(
-        np.arange(len(rows.y)), test_size=study.test, random_state=seed, stratify=_strata(rows.y)
-    )
+    rows, estimators = _at_most(read_rows(folder, study.read), study.most_rows), ESTIMATORS[study.kind]
+    strata = _strata(rows.y, study.test)
+    train, test = train_test_split(np.arange(len(rows.y)), test_size=study.test, random_state=seed, stratify=strata)
     X, y = _safe_indexing(rows.X, train), rows.y[train]
     sets = {TEST: Rows(_safe_indexing(rows.X, test), rows.y[test])}
     sets |= {name: read_rows(folder, {**study.read, **change}) for name, change in study.shifted.items()}
     seconds: dict[str, float] = {}
     models: dict[str, TrustedClassifier] = {}
     for opinions in choices_of([*study.opinions]):
-        line = fused_name(opinions, [*study.opinions])
-        others = {name: ESTIMATORS[study.opinions[name]](seed) for name in opinions}
-        model = TrustedClassifier(ESTIMATORS[study.classifier](seed), random_state=seed, opinions=others or None)
+        line = fused_name(opinions)
+        others = {name: estimators[study.opinions[name]](seed) for name in opinions}
+        model = TrustedClassifier(estimators[study.classifier](seed), random_state=seed, opinions=others or None)
         with timed(seconds, line):
-            models[line] = model.fit(X, y)
+            models[line] = _fitted(model, X, y, study.classifier)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
     learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner)
     reference = labelled(free, _safe_indexing(X, learnt), y[learnt])
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
     return Trial(known, reference, {name: _judged(models, one) for name, one in sets.items()}, seconds)
+
+
+def _fitted(model: TrustedClassifier, X: Any, y: NDArray[Any], name: str) -> TrustedClassifier:
+    """Fit a classifier and its oracle; what scikit-learn says of rows that it cannot take becomes one line."""
+    try:
+        return model.fit(X, y)
+    except SteepslopeError:
+        raise
+    except ValueError as error:
+        raise SteepslopeError(f"cannot be fitted ({reason_of(error, LONGEST)})", f"classifier {name}") from error
 
 
 def labelled(model: TrustedClassifier, X: Any, y: NDArray[Any]) -> ClassifierOutputs:
@@ -185,6 +195,8 @@ def _at_most(rows: Rows, most: int | None) -> Rows:
     return Rows(_safe_indexing(rows.X, drawn), rows.y[drawn])
 
 
-def _strata(y: NDArray[np.str_]) -> NDArray[np.str_] | None:
-    """Return labels to draw by, unless a class is too rare to be on both sides."""
-    return y if np.unique(y, return_counts=True)[1].min() > 1 else None
+def _strata(y: NDArray[np.str_], part: float) -> NDArray[np.str_] | None:
+    """Return labels to draw by, unless a class is too rare, or a side too small, for each to be on both sides."""
+    classes, counts = np.unique(y, return_counts=True)
+    smaller = int(min(part, 1 - part) * len(y))
+    return y if counts.min() > 1 and smaller >= len(classes) else None

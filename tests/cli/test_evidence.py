@@ -1,0 +1,142 @@
+"""`reproduce evidence`: its list of presets, a whole small study, and wrong input told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from steepslope.cli.main import main
+from steepslope.study import promises
+from steepslope.study.study import read_study, study_names
+from tests.cli.predictions import refuses
+from tests.conftest import files_below
+from tests.study.tables import noisy_table
+
+OWN: dict[str, Any] = {
+    "title": "Made rows",
+    "kind": "table",
+    "source": "made by the test",
+    "read": {"format": "csv", "files": ["t.csv"], "label": "kind"},
+    "classifier": "logistic",
+    "seeds": [0],
+    "resamples": 100,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    noisy_table(300, 0).to_csv(tmp_path / "data" / "t.csv", index=False)
+    write(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, **changes: Any) -> None:
+    (folder / "own.yaml").write_text(yaml.safe_dump(OWN | changes))
+
+
+def test_the_list_names_every_preset_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "evidence", "--preset", "list"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == [f"{name}: {read_study(name).source}" for name in study_names()]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_nets")
+def test_rows_tables_and_a_figure(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second data set joins the tables of the first, and what is there is not measured again."""
+    monkeypatch.setattr(promises, "DRAWS", 3)
+    words = ["reproduce", "evidence", "--preset", "own.yaml", "--data", "data", "--out", "out"]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "own: seed 0 is done" in shown.err
+    assert "What fused oracles gain" in shown.out
+    assert "Made rows" in shown.out
+    assert "tables and a figure: out" in shown.out
+    assert {"own.json", "evidence.json", "evidence.png", "evidence-gains.csv"} <= {
+        p.name for p in Path("out").iterdir()
+    }
+    write(folder, title="Other rows", classifier="perceptron")
+    (folder / "own.yaml").rename("other.yaml")
+    write(folder)
+    assert main([*words[:3], "other.yaml", *words[4:]]) == 0
+    assert "Other rows" in (folder / "out" / "evidence-gains.csv").read_text()
+    assert "Made rows" in (folder / "out" / "evidence-gains.csv").read_text()
+    capsys.readouterr()
+    (folder / "data" / "t.csv").unlink()
+    assert main(words) == 0
+    assert "own: seed 0 is complete" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--preset banking7", "unknown preset 'banking7': did you mean 'banking77'?"),
+        ("", "unknown preset 'digits': did you mean 'spoken-digits'"),
+        ("--preset wine", "data: expected the folder with the files of Wine quality (Cortez et al. 2009, UCI)"),
+        ("--preset wine --data data", "data/winequality-white.csv: expected a file of the data set, found none"),
+        ("--preset wine --data nowhere", "nowhere/winequality-white.csv: expected a file of the data set, found none"),
+        ("--preset spoken-digits --data data", "data/recordings: expected files called LABEL_SPEAKER_NUMBER.wav"),
+        ("--preset photos --data data", "data spec 'imagefolder:data/photos': no such folder"),
+        ("--preset missing.yaml --data data", "missing.yaml: expected a YAML file, found none"),
+        ("--preset own.yaml --data data --compare", "compare: expected none with evidence"),
+        ("--preset own.yaml --data data --dry-run", "dry-run: expected none with evidence"),
+        ("--preset own.yaml --data data --jobs 0", "jobs: expected none with evidence"),
+        ("--preset own.yaml --data data --workers 2", "workers: expected none with evidence"),
+        ("--preset own.yaml --data data --test-data digits", "test-data: expected none with evidence"),
+        ("--preset own.yaml --data data --styles x --stylizer y", "styles: expected none with evidence"),
+        ("--preset own.yaml --data data --stylizer y", "stylizer: expected none with evidence"),
+        ("--preset own.yaml --data data --seeds none", "own.yaml: seeds: expected one seed or several different ones"),
+        ("--preset own.yaml --data data --seeds -1", "own.yaml: seeds: expected a list, each a whole number from 0"),
+        ("--preset own.yaml --data data --set test", "set: expected PLACE=VALUE"),
+        ("--preset own.yaml --data data --set test=2", "own.yaml: test: expected a number from 0.01 to 0.99, found 2"),
+        ("--preset own.yaml --data data --set tets=0.5", "unknown field of a preset of evidence: 'tets': did you mean"),
+        ("--preset own.yaml --data data --set test=[1", "own.yaml: test: cannot be read ("),
+        ("--preset own.yaml --data data --set rad.label=kind", "unknown place in 'rad.label': 'rad': did you mean"),
+        ("--preset own.yaml --data data --set read.label=knid", "unknown column in label: 'knid': did you mean"),
+        ("--preset own.yaml --data data --set read.lable=kind", "unknown setting of the reader csv: 'lable': did you"),
+        ("--preset own.yaml --data data --set classifier=forst", "unknown classifier of the kind table: 'forst': did"),
+        ("--preset own.yaml --data data --set resamples=0", "resamples: expected a whole number >= 100, found 0"),
+    ],
+)
+def test_wrong_input(words: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is written where it cannot begin."""
+    before = files_below(folder)
+    refuses(f"reproduce evidence --out out {words}", capsys, message)
+    assert files_below(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"titel": "T"}, "own.yaml: unknown field of a preset of evidence: 'titel': did you mean 'title'?"),
+        ({"kind": "tables"}, "own.yaml: kind: expected text or table or sound or image or probabilities, found"),
+        ({"opinions": {"a b": "forest"}}, "own.yaml: opinion: expected letters, digits, '_' and '-', found 'a b'"),
+        ({"shifted": {"late": {"files": ["z.csv"]}}}, "data/z.csv: expected a file of the data set, found none"),
+    ],
+)
+def test_a_wrong_file_of_ones_own(
+    changes: dict[str, Any], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, **changes)
+    refuses("reproduce evidence --preset own.yaml --data data --out out", capsys, message)
+
+
+def test_out_is_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "out").write_text("")
+    refuses("reproduce evidence --preset own.yaml --data data --out out", capsys, "out: expected a folder")
+
+
+def test_rows_that_cannot_be_judged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A classifier that is never wrong."""
+    frame = noisy_table(300, 0)
+    frame["place"] = frame["kind"]
+    frame.drop(columns=["a", "b", "doubt"]).to_csv(folder / "data" / "t.csv", index=False)
+    error = refuses("reproduce evidence --preset own.yaml --data data --out out", capsys)
+    assert "internal" not in error

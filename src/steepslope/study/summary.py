@@ -143,8 +143,9 @@ def gains(studies: Sequence[MeasuredStudy]) -> Grid:
     }
     note = (
         "AUC in percent points, mean over seeds with the mean limits of paired 95 % intervals; ↑ clearly better, ↓ "
-        "clearly worse. Best single: the score of least AURC on held-out rows. Average: the mean of all softmaxes."
+        "clearly worse. Best single: the score of least AURC on held-out rows. Average: the mean of all softmaxes. "
     )
+    note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(studies).items()) + "."
     return table("What fused oracles gain", studies, columns, note)
 
 

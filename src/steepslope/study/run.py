@@ -1,12 +1,13 @@
 """A study from files to rows on disk: one JSON file a data set, one row a seed; what is there is kept."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.files.folders import digest_of, field, locked, read_json, staged_folder, write_json
+from steepslope.files.folders import digest_of, field, locked, read_json, staged_folder
 from steepslope.files.progress import Notice, silent
 from steepslope.metrics import aurc
 from steepslope.study.estimates import estimate_errors
@@ -52,7 +53,8 @@ def run_study(study: Study, folder: Path, out: Path, work: Path, notice: Notice 
             rows.append(row_of(study, trial_of(study, folder, work, seed, notice), seed))
             about = {"title": study.title, "kind": study.kind, "source": study.source, "note": study.note, "key": key}
             with staged_folder(out, last=path.name) as staging:
-                write_json(staging / path.name, {**about, "rows": rows})
+                text = json.dumps({**about, "rows": rows}, ensure_ascii=False, allow_nan=False)
+                (staging / path.name).write_text(text.replace('{"seed"', '\n{"seed"') + "\n", encoding="utf-8")
             notice(f"{study.name}: seed {seed} is done")
     return rows
 

@@ -312,7 +312,10 @@ def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], handles: dict[s
         for heading, (color, marker) in marks.items():
             cell = promise_cell(study, heading, "0.05")
             if cell is not UNDEFINED:
-                points = axes.plot(float(cell.text), place, marker=marker, color=color, linestyle="none")
+                size, order = (10, 3) if marker == "|" else (None, None)  # seen behind the others
+                points = axes.plot(
+                    float(cell.text), place, marker=marker, markersize=size, zorder=order, color=color, linestyle="none"
+                )
                 if heading in ("MCP", "best single"):
                     handles[heading] = points[0]
 

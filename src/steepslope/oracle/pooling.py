@@ -189,11 +189,8 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
         alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
     if len(inputs) == 1:
         return alone
-    pooled, averaged, seed = (
-        _of_best_strength(opinions, inputs, is_correct),
-        opinions.averaged(inputs),
-        opinions.fit_set.seed,
-    )
+    pooled, averaged = _of_best_strength(opinions, inputs, is_correct), opinions.averaged(inputs)
+    seed = opinions.fit_set.seed
     if (
         averaged is not None
         and aurc(averaged.held_out, is_correct) < aurc(pooled.held_out, is_correct)

@@ -115,9 +115,10 @@ class Opinions:
         return Candidate(pool, pool.log_odds({OWN: self.parts[OWN][clean]}))
 
     def averaged(self, inputs: Sequence[str]) -> Candidate | None:
-        """Return the mean of the classifier's probability with each other's, which has nothing to fit.
+        """Return the mean of the classifier's probability with another's, which has nothing to fit.
 
-        None where no other's probabilities are among the inputs. Votes have none: theirs are learnt.
+        Of several others it is the geometric mean of these means. None where no other's probabilities are among the
+        inputs; votes have none: theirs are learnt.
         """
         others = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
         if not others:

@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import log_softmax, softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import resample_all
 from steepslope.metrics.measures import measures_at
+from steepslope.numerics import log_space
 from steepslope.numerics.linear import fit_standardised_softmax
+from steepslope.numerics.tensors import on_arrays
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.opinions import has_opinion
@@ -41,6 +43,7 @@ PENALTY = 1e-3
 MOST_PROBED = 100_000  # weights of a probe, features × classes
 DIGITS = 5
 Floats = NDArray[np.float64]
+log_odds_of = on_arrays(log_space.log_odds_of)  # log-probabilities (n, K), predictions (n,) -> (n,)
 
 
 class Ranked(NamedTuple):
@@ -95,14 +98,6 @@ def averaged(outputs: ClassifierOutputs) -> Floats:
         total[there] += votes[values[there]] if values.ndim == 1 else softmax(values[there].astype(float), axis=1)
         count += there
     return np.asarray(np.log(np.maximum(total / count[:, None], np.finfo(float).tiny)))
-
-
-def log_odds_of(logs: Floats, predictions: NDArray[np.int64]) -> Floats:
-    """Return the log-odds of predicted classes, (n,), from log-probabilities (n, K)."""
-    rows = np.arange(len(logs))
-    others = logs.copy()
-    others[rows, predictions] = -np.inf
-    return np.asarray(logs[rows, predictions] - logsumexp(others, axis=1))
 
 
 def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:

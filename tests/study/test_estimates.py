@@ -25,7 +25,7 @@ def test_estimates_are_right_where_probabilities_stay_calibrated() -> None:
     rng = np.random.default_rng(0)
     usual = calibrated_rows(rng.uniform(0.7, 0.99, 4_000), 1)
     harder = calibrated_rows(rng.uniform(0.5, 0.8, 4_000), 2)
-    trial = Trial(usual.outputs, None, {TEST: usual, "harder": harder})
+    trial = Trial(usual.outputs, None, {TEST: usual, "harder": harder}, usual.outputs)
     found = estimate_errors(trial, "harder")
     assert {*found} == {*ESTIMATORS}
     assert abs(found["mean_p_correct"]) < 0.02
@@ -45,5 +45,7 @@ def test_estimates_are_off_where_the_classifier_is_wrong_unawares() -> None:
     fooled = JudgedRows(ClassifierOutputs(same.outputs.logits, labels), same.fused)
     fell = usual.outputs.is_correct.mean() - fooled.outputs.is_correct.mean()
     assert fell > 0.1
-    for kind, off in estimate_errors(Trial(usual.outputs, None, {TEST: usual, "fooled": fooled}), "fooled").items():
+    for kind, off in estimate_errors(
+        Trial(usual.outputs, None, {TEST: usual, "fooled": fooled}, usual.outputs), "fooled"
+    ).items():
         assert off == pytest.approx(fell, abs=0.02), kind

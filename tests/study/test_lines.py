@@ -18,9 +18,14 @@ from steepslope.study.lines import (
     BEST,
     COMPARED,
     ENSEMBLE,
+    FLOOR,
     MCP,
+    MOST_PROBED,
+    PENALTIES,
     PROBE,
     RIVALS,
+    STACK,
+    STACKED,
     Choice,
     Ranked,
     averaged,
@@ -34,6 +39,7 @@ from steepslope.study.lines import (
     ranked_lines,
     short,
     single,
+    stacked,
 )
 from steepslope.study.trial import FREE, TEST, JudgedRows, Trial
 from tests.conftest import make_complete
@@ -46,6 +52,11 @@ def plain() -> ClassifierOutputs:
     return ClassifierOutputs(LOGITS, LABELS)
 
 
+def wide(outputs: ClassifierOutputs) -> ClassifierOutputs:
+    """Return outputs with more features than a probe or a stacker takes."""
+    return outputs.changed(features=np.zeros((len(outputs), MOST_PROBED), dtype=np.float32))
+
+
 def made_trial(n: int = 400) -> Trial:
     """Return a trial whose judged rows have the opinion of a better classifier."""
     known, train, test = (make_complete(n, seed=seed) for seed in (1, 2, 3))
@@ -55,7 +66,7 @@ def made_trial(n: int = 400) -> Trial:
         for one in (known, test)
     )
     confidence = rng.normal(size=n) + test.is_correct
-    return Trial(known, train, {TEST: JudgedRows(test, {FREE: confidence})})
+    return Trial(known, train, {TEST: JudgedRows(test, {FREE: confidence})}, known)
 
 
 def test_an_average_is_of_all_softmaxes() -> None:
@@ -108,18 +119,57 @@ def test_the_average_ranks_the_classifiers_own_predictions() -> None:
     assert_allclose(line, np.log(mean / (1 - mean)), rtol=1e-6)
 
 
+def test_stacking_is_a_logistic_regression_on_all_softmaxes_and_features() -> None:
+    trial = made_trial(2_000)
+    learnt, outputs = trial.learnt, trial.judged[TEST].outputs
+    found = stacked(trial, outputs)
+    assert found is not None
+    columns = [
+        np.hstack([
+            np.log(np.maximum(softmax(np.asarray(part, dtype=float), axis=1), FLOOR))
+            for part in (one.logits, one.require("opinion_other"))
+        ] + [one.features])
+        for one in (learnt, outputs)
+    ]  # fmt: skip
+    scale, distances = StandardScaler().fit(columns[0]), {}
+    for penalty in PENALTIES:
+        model = LogisticRegression(C=1 / (penalty * len(learnt)), max_iter=5000, tol=1e-8)
+        logs = model.fit(scale.transform(columns[0]), learnt.labels).predict_log_proba(scale.transform(columns[1]))
+        distances[penalty] = np.abs(np.exp(logs) - np.exp(found)).max()
+    assert min(distances.values()) < 0.02 < sorted(distances.values())[1]
+    right = found.argmax(axis=1) == outputs.labels
+    assert right.mean() > outputs.is_correct.mean()  # the other classifier is better
+    assert_array_equal(in_its_place(trial, outputs)[STACK].is_correct, right)
+    assert stacked(trial, outputs.subset(np.arange(5)).changed(opinion_other=None)) is None
+
+
+def test_stacking_takes_votes() -> None:
+    votes = np.array([0, 2, -1])
+    known = plain().with_opinion("people", votes)
+    found = stacked(Trial(known, None, {}, known), known)
+    assert found is not None
+    assert np.isfinite(found).all()
+
+
 def test_lines_are_those_that_the_outputs_allow() -> None:
     trial = made_trial()
     choice = choose(trial, 0)
     assert choice.aurc[choice.score] == min(choice.aurc.values())
     rows = trial.judged[TEST]
     lines = ranked_lines(trial, rows, choice)
-    assert [*lines] == [MCP, BEST, *(line for line, name in RIVALS.items() if name in choice.aurc), AVERAGE, FREE]
+    assert [*lines] == [
+        MCP,
+        BEST,
+        *(line for line, name in RIVALS.items() if name in choice.aurc),
+        AVERAGE,
+        STACKED,
+        FREE,
+    ]
     assert {"temperature scaling", "TrustScore", "MC dropout"} <= {*lines}
     assert_array_equal(lines[BEST], single(choice.score, trial, rows.outputs))
     shares = softmax(np.asarray(rows.outputs.logits, dtype=float), axis=1)
     assert_allclose(1 / (1 + np.exp(-lines[MCP])), shares.max(axis=1), rtol=1e-6)
-    bare = Trial(ClassifierOutputs(LOGITS, LABELS), None, {TEST: JudgedRows(plain(), {})})
+    bare = Trial(plain(), None, {TEST: JudgedRows(plain(), {})}, wide(plain()))
     assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST]
 
 
@@ -134,7 +184,7 @@ def test_measured_is_what_metrics_say() -> None:
             assert metric in METRICS
             assert_allclose(found[name][metric], [expected[metric][key] for key in ("value", "low", "high")], atol=6e-6)
         assert {key for key in found[name] if key.startswith("minus ")} == {
-            f"minus {rival}" for rival in (MCP, BEST, AVERAGE, FREE) if rival != name
+            f"minus {rival}" for rival in (MCP, BEST, AVERAGE, STACKED, FREE) if rival != name
         }
     difference = compare(lines[FREE], lines[AVERAGE], right, bootstrap=200, seed=5)
     for metric in COMPARED:
@@ -178,7 +228,7 @@ def test_other_classifiers_have_predictions_of_their_own() -> None:
     assert agree.mean() > 0.97  # another penalty
     assert found[PROBE].is_correct.mean() > outputs.is_correct.mean() - 0.3
     assert isinstance(found[PROBE], Ranked)
-    assert in_its_place(Trial(plain(), None, {}), plain()) == {}
+    assert in_its_place(Trial(plain(), None, {}, wide(plain())), wide(plain())) == {}
 
 
 def test_opinions_are_measured_on_the_rows_that_have_them() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from steepslope.files.folders import write_json
 from steepslope.report.grid import UNDEFINED, Grid
-from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE
+from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE, STACK, STACKED
 from steepslope.study.summary import (
     Estimate,
     MeasuredStudy,
@@ -40,7 +40,7 @@ SECOND = "fused, tree"
 def line(auc: float, **minus: tuple[float, float, float]) -> dict[str, Any]:
     """Return what a row has of a line; differences in AURC have the other sign, and are half as large."""
     found: dict[str, Any] = {"auc": [auc, auc - 0.01, auc + 0.01], "aurc": [0.02, 0.01, 0.03]}
-    names = {"mcp": MCP, "best": BEST, "average": AVERAGE, "free": FREE}
+    names = {"mcp": MCP, "best": BEST, "average": AVERAGE, "free": FREE, "stack": STACKED}
     for name, (value, low, high) in minus.items():
         found[f"minus {names[name]}"] = {"auc": [value, low, high], "aurc": [-value / 2, -high / 2, -low / 2]}
     return found
@@ -57,9 +57,11 @@ def made_row(seed: int, gain: float, low: float, high: float, opinion: bool = Tr
     others = {PROBE: {"accuracy": 0.7, "aurc": 0.05}}
     if opinion:
         lines[AVERAGE] = line(0.85)
-        lines[SECOND] = line(0.9, mcp=(0.1, 0.09, 0.11), average=(-0.05, -0.06, -0.04), free=(0.03, -0.01, 0.07))
+        lines[SECOND] = line(0.9, mcp=(0.1, 0.09, 0.11), average=(-0.05, -0.06, -0.04), free=(0.03, -0.01, 0.07),
+                             stack=(0.04, 0.03, 0.06))  # fmt: skip
         gates[SECOND] = {"ours": gate(0.6, 0.0)}
         others[ENSEMBLE] = {"accuracy": 0.8 + seed / 10, "aurc": 0.04}
+        others[STACK] = {"accuracy": 0.6, "aurc": 0.03}
     shifted = {"fog": {
         "n": 9, "accuracy": 0.5, "estimates": {"doc": 0.03 - 0.02 * seed},
         "lines": {name: {"auc": 0.6, "aurc": 0.1} for name in (MCP, BEST, FREE)},
@@ -131,6 +133,7 @@ def test_gains() -> None:
         "data and classifier": "Above", "classes": "1,200", "right": "80.0", "MCP": "80.0", "best single": "82.0",
         "fused − MCP": "+4.0 ↑ (+3.0 to +6.0)", "fused − best single": "+2.0 ↑ (+0.3 to +3.5)",
         "with opinions − MCP": "+10.0 ↑ (+9.0 to +11.0)", "with opinions − average": "-5.0 ↓ (-6.0 to -4.0)",
+        "all − stacking": "+4.0 ↑ (+3.0 to +6.0)",
     }  # fmt: skip
     below = texts(gains(STUDIES), 1)
     assert below["fused − best single"] == "-2.0 ↓ (-3.0 to -1.0)"
@@ -142,6 +145,8 @@ def test_risks_are_in_thousandths() -> None:
     assert found["MCP"] == "20.0"
     assert found["fused − best single"] == "-10.0 ↑ (-17.5 to -1.5)"
     assert found["with opinions − average"] == "+25.0 ↓ (+20.0 to +30.0)"
+    assert found["all − stacking"] == "-20.0 ↑ (-30.0 to -15.0)"
+    assert found["stacking in its place"] == "30.0 (60.0 right)"
     assert found["a probe in its place"] == "50.0 (70.0 right)"
     assert found["the average in its place"] == "40.0 (85.0 right)"
     assert texts(risks(STUDIES), 1)["the average in its place"] == str(UNDEFINED)
@@ -186,6 +191,7 @@ def test_standing_counts_what_is_clear() -> None:
     assert standing(STUDIES) == {
         "fused − best single": "1 of 3 clearly above, 1 clearly below",
         "with opinions − average": "0 of 2 clearly above, 2 clearly below",
+        "all − stacking": "2 of 2 clearly above, 0 clearly below",
     }
 
 
@@ -229,13 +235,14 @@ def test_tables_that_are_empty_go(tmp_path: Path) -> None:
 
 
 def test_the_figure_has_a_place_for_each_study() -> None:
-    left, middle, right = figure(STUDIES).axes
+    left, middle, at_2, at_5 = figure(STUDIES).axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["Open", "Below", "Above"]
     assert left.get_xlabel() == "AUC less that of\nMCP, points"
     assert middle.get_xlabel() == "AUC less that of\nbest single score, points"
     points = drawn_points(middle)
     assert {(2.0, 2), (-2.0, 1), (2.0, 0)} <= points
-    assert {(35.0, 2), (55.0, 2), (65.0, 2), (35.0, 1)} <= drawn_points(right)
+    assert {(35.0, 2), (55.0, 2), (65.0, 2), (35.0, 1)} <= drawn_points(at_5)
+    assert {(32.0, 2), (52.0, 2), (62.0, 2), (32.0, 1)} <= drawn_points(at_2)
 
 
 def test_labels_of_the_figure_do_not_overlap() -> None:

@@ -368,10 +368,14 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.opinions_ = {name: one.estimator for name, one in opinions.items()}
         self.reader_ = Reader(self.estimator_, self.classes_, unseen.log_floor, features, opinions)
         outputs, codes = self.reader_.with_unknown(self.reader_.outputs(X, unseen, of_others), labels, unknown)
+        self._show(outputs, codes)
         self.oracle_ = oracle_of(outputs, codes, seed, bool(opinions)) if folds else None
         self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
         self.saw_ = seen_by(self.oracle_, features, opinions)
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)
+
+    def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
+        """See the rows that the oracle learns from, which are not kept: for those who compare it with others."""
 
     @property
     def features_(self) -> Features | None:

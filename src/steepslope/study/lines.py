@@ -28,7 +28,9 @@ from steepslope.scores import SCORES
 from steepslope.study.trial import ALL, FREE, JudgedRows, Trial
 
 MCP, BEST, AVERAGE = "MCP", "best single score", "average of softmaxes"
+STACKED = "stacking"
 PROBE, ENSEMBLE = "a probe on the features, in its place", "the average, in its place"
+STACK = "stacking, in its place"
 RIVALS = {  # lines of single scores, by the score
     "temperature scaling": "temperature_scaled_mcp",
     "p-norm": "max_logit_pnorm",
@@ -39,8 +41,9 @@ RIVALS = {  # lines of single scores, by the score
 }
 COMPARED = ("auc", "aurc")
 METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
-PENALTY = 1e-3
-MOST_PROBED = 100_000  # weights of a probe, features × classes
+PENALTY, PENALTIES = 1e-3, (1e-4, 1e-3, 1e-2, 1e-1)  # of a probe; of a stacker, one of these
+FLOOR = 1e-4  # of probabilities that a stacker sees
+MOST_PROBED = 100_000  # weights of a probe or a stacker, columns × classes
 DIGITS = 5
 Floats = NDArray[np.float64]
 log_odds_of = on_arrays(log_space.log_odds_of)  # log-probabilities (n, K), predictions (n,) -> (n,)
@@ -81,6 +84,9 @@ def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Fl
             lines[line] = single(name, trial, rows.outputs)
     if rows.outputs.opinions:
         lines[AVERAGE] = log_odds_of(averaged(rows.outputs), rows.outputs.predictions)
+    logs = stacked(trial, rows.outputs)
+    if logs is not None:
+        lines[STACKED] = log_odds_of(logs, rows.outputs.predictions)
     return lines | dict(rows.fused)
 
 
@@ -100,19 +106,57 @@ def averaged(outputs: ClassifierOutputs) -> Floats:
     return np.asarray(np.log(np.maximum(total / count[:, None], np.finfo(float).tiny)))
 
 
+def stacked(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
+    """Return the log-probabilities (n, K) of a logistic regression on all softmaxes and features, a stacker.
+
+    It learns from the oracle's rows, and its penalty is chosen on a fifth of them. None where it would be too wide, or
+    where rows lack an opinion.
+    """
+    learnt, classes = trial.learnt.of_known_classes(), outputs.num_classes
+    if {*learnt.opinions} != {*outputs.opinions}:
+        return None
+    columns, labels = _columns(learnt), learnt.require_labels()
+    if columns.shape[1] * classes > MOST_PROBED:
+        return None
+    tried = np.random.default_rng(0).permutation(len(labels)) < len(labels) // 5
+    loss = {}
+    for penalty in PENALTIES:
+        found = _by_regression(columns[~tried], labels[~tried], classes, penalty, columns[tried])
+        loss[penalty] = -found[np.arange(len(found)), labels[tried]].sum()
+    return _by_regression(columns, labels, classes, min(loss, key=lambda one: loss[one]), _columns(outputs))
+
+
+def _columns(outputs: ClassifierOutputs) -> NDArray[np.float32]:
+    """Return the logs of all softmaxes, and of votes, not below that of ``FLOOR``, and the features, (n, w)."""
+    arrays = [np.asarray(outputs.logits), *(outputs.require(name) for name in filter(is_opinion, outputs.arrays))]
+    votes = np.eye(outputs.num_classes + 1, outputs.num_classes)
+    parts = [votes[one] if one.ndim == 1 else softmax(one.astype(np.float64), axis=1) for one in arrays]
+    logs = [np.log(np.maximum(part, FLOOR)) for part in parts]
+    features = [] if outputs.features is None else [np.asarray(outputs.features)]
+    return np.concatenate([*logs, *features], axis=1, dtype=np.float32)
+
+
+def _by_regression(
+    columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int, penalty: float, others: NDArray[np.float32]
+) -> Floats:
+    """Fit a logistic regression, and return its log-probabilities of other rows, (n, K)."""
+    weights, bias = fit_standardised_softmax(columns, labels, classes, penalty)
+    return np.asarray(log_softmax((others @ weights + bias).astype(np.float64), axis=1))
+
+
 def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
     """Return other classifiers that would take its place, with predictions of their own, ranked by their own MCP."""
     found, labels = {}, outputs.require_labels()
     if outputs.opinions:
         found[ENSEMBLE] = _by_own(averaged(outputs), labels)
-    features = trial.known.features
-    if features is not None and features.shape[1] * outputs.num_classes <= MOST_PROBED:
-        known = trial.known.of_known_classes()
-        weights, bias = fit_standardised_softmax(
-            np.asarray(known.features, dtype=np.float32), known.require_labels(), outputs.num_classes, PENALTY
-        )
-        logits = np.asarray(outputs.require_features(), dtype=np.float32) @ weights + bias
-        found[PROBE] = _by_own(log_softmax(logits.astype(np.float64), axis=1), labels)
+    logs = stacked(trial, outputs)
+    if logs is not None:
+        found[STACK] = _by_own(logs, labels)
+    learnt = trial.learnt.of_known_classes()
+    if learnt.features is not None and learnt.features.shape[1] * outputs.num_classes <= MOST_PROBED:
+        columns, others = (np.asarray(one.require_features(), dtype=np.float32) for one in (learnt, outputs))
+        logs = _by_regression(columns, learnt.require_labels(), outputs.num_classes, PENALTY, others)
+        found[PROBE] = _by_own(logs, labels)
     return found
 
 
@@ -135,7 +179,7 @@ def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int,
     measures = {name: one for name, one in measures_at(np.nan, np.nan).items() if name in METRICS}
     tables = [(rank_rows(confidence, right), measures) for confidence in lines.values()]
     resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
-    rivals = [name for name in (MCP, BEST, AVERAGE, FREE) if name in lines]
+    rivals = [name for name in (MCP, BEST, AVERAGE, STACKED, FREE) if name in lines]
     for name, one in resampled.items():
         found[name] = {metric: short(value) for metric, value in one.estimates().items()}
         for rival in rivals:

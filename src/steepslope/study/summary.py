@@ -13,7 +13,8 @@ from steepslope.files.folders import read_json
 from steepslope.paper.results import Drawing, write_results
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 from steepslope.report.style import BLACK, BLUE, GREY, LINE_HEIGHT, ORANGE, PAGE_WIDTH, VERMILION, legend_below, styled
-from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE, line_with_opinions
+from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE, STACK, STACKED, line_with_opinions
+from steepslope.study.promises import MAPIE, MAPIE_SEQUENCE, OURS
 from steepslope.study.run import EXPECTED
 from steepslope.study.study import KINDS, TABLES
 from steepslope.study.trial import FREE, fused_name
@@ -53,6 +54,11 @@ class MeasuredStudy(NamedTuple):
     def with_opinions(self) -> str | None:
         """The line of the fused oracle with all opinions; None where there is no opinion."""
         return line_with_opinions(self.rows[0]["lines"])
+
+    @property
+    def with_all(self) -> str:
+        """The line of the fused oracle that sees most."""
+        return self.with_opinions or FREE
 
     @property
     def accuracy(self) -> Cell:
@@ -140,10 +146,13 @@ def gains(studies: Sequence[MeasuredStudy]) -> Grid:
         "fused − best single": lambda study: study.gain(FREE, BEST),
         "with opinions − MCP": lambda study: study.gain(study.with_opinions, MCP),
         "with opinions − average": lambda study: study.gain(study.with_opinions, AVERAGE),
+        "all − stacking": lambda study: study.gain(study.with_all, STACKED),
     }
     note = (
         "AUC in percent points, mean over seeds with the mean limits of paired 95 % intervals; ↑ clearly better, ↓ "
         "clearly worse. Best single: the score of least AURC on held-out rows. Average: the mean of all softmaxes. "
+        "All − stacking: the fused oracle with all opinions, or free where there are none, less a logistic regression "
+        "on all softmaxes and features that learns from the same rows. "
     )
     note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(studies).items()) + "."
     return table("What fused oracles gain", studies, columns, note)
@@ -157,8 +166,10 @@ def risks(studies: Sequence[MeasuredStudy]) -> Grid:
         "average": lambda study: study.number(AVERAGE, "aurc", THOUSAND),
         "fused − best single": lambda study: study.risk_gain(FREE, BEST),
         "with opinions − average": lambda study: study.risk_gain(study.with_opinions, AVERAGE),
+        "all − stacking": lambda study: study.risk_gain(study.with_all, STACKED),
         "a probe in its place": lambda study: _cell_in_its_place(study, PROBE),
         "the average in its place": lambda study: _cell_in_its_place(study, ENSEMBLE),
+        "stacking in its place": lambda study: _cell_in_its_place(study, STACK),
     }
     note = (
         "Area under the curve of risk against coverage, in thousandths: lower is better. In its place: another "
@@ -189,16 +200,18 @@ def rivals(studies: Sequence[MeasuredStudy]) -> Grid:
 
 
 GATED: dict[str, tuple[str | None, str]] = {  # by the heading: a line, None for that with opinions, and the way
-    "MCP": (MCP, "ours"),
-    "best single": (BEST, "ours"),
-    "average": (AVERAGE, "ours"),
-    "fused": (FREE, "ours"),
-    "with opinions": (None, "ours"),
-    "probe in its place": (PROBE, "ours"),
+    "MCP": (MCP, OURS),
+    "best single": (BEST, OURS),
+    "average": (AVERAGE, OURS),
+    "fused": (FREE, OURS),
+    "with opinions": (None, OURS),
+    "stacking in its place": (STACK, OURS),
     "MCP, SGR": (MCP, "SGR"),
-    "MCP, MAPIE": (MCP, "MAPIE"),
+    "MCP, MAPIE": (MCP, MAPIE),
+    "MCP, MAPIE in sequence": (MCP, MAPIE_SEQUENCE),
     "fused, SGR": (FREE, "SGR"),
-    "fused, MAPIE": (FREE, "MAPIE"),
+    "fused, MAPIE": (FREE, MAPIE),
+    "fused, MAPIE in sequence": (FREE, MAPIE_SEQUENCE),
 }
 
 
@@ -277,16 +290,17 @@ def _shift_cells(study: MeasuredStudy, name: str, estimators: Iterable[str]) -> 
 
 @styled()
 def figure(studies: Sequence[MeasuredStudy]) -> Figure:
-    """Draw the gains with their intervals, and the coverage at a promise of 5 %, a line a data set."""
+    """Draw the gains with their intervals, and the coverage at a promise of 2 and 5 %, a line a data set."""
     height = 1.3 + 2.1 * LINE_HEIGHT * len(studies)
     drawn = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
-    left, middle, right = drawn.subplots(1, 3, sharey=True)
+    left, middle, *promised = drawn.subplots(1, 4, sharey=True, width_ratios=(3, 3, 2, 2))
     handles: dict[str, Any] = {}
     for axes, rival in ((left, MCP), (middle, BEST)):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_xlabel(f"AUC less that of\n{rival}, points")
         _draw_gains(axes, studies, rival, handles)
-    _draw_coverage(right, studies, handles)
+    for axes, risk in zip(promised, ("0.02", "0.05"), strict=True):
+        _draw_coverage(axes, studies, risk, handles)
     left.set_yticks(range(len(studies)), [study.title for study in reversed(studies)])
     legend_below(drawn, handles)
     return drawn
@@ -304,18 +318,22 @@ def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handle
                 handles["fused" if line == FREE else "fused, with opinions"] = points[0]
 
 
-def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], handles: dict[str, Any]) -> None:
-    axes.set_xlabel("accepted at a promise\nof 5 %, percent")
-    axes.set_xlim(0, PERCENT)
-    marks = {"MCP": (BLACK, "|"), "best single": (ORANGE, "D"), "fused": (BLUE, "o"), "with opinions": (VERMILION, "o")}
+def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], risk: str, handles: dict[str, Any]) -> None:
+    axes.set_xlabel(f"accepted at a promise\nof {float(risk):.0%}, percent")
+    axes.set_xlim(-3, PERCENT + 3)
+    marks = {
+        "MCP": (BLACK, "|", 0), "best single": (ORANGE, "D", 0),
+        "fused": (BLUE, "o", 0.15), "with opinions": (VERMILION, "o", -0.15),
+    }  # fmt: skip
     for place, study in enumerate(reversed(studies)):
-        for heading, (color, marker) in marks.items():
-            cell = promise_cell(study, heading, "0.05")
+        for heading, (color, marker, up) in marks.items():
+            cell = promise_cell(study, heading, risk)
             if cell is not UNDEFINED:
                 size, order = (10, 3) if marker == "|" else (None, None)  # seen behind the others
                 points = axes.plot(
-                    float(cell.text), place, marker=marker, markersize=size, zorder=order, color=color, linestyle="none"
-                )
+                    float(cell.text), place + up, marker=marker, markersize=size, zorder=order, color=color,
+                    linestyle="none",
+                )  # fmt: skip
                 if heading in ("MCP", "best single"):
                     handles[heading] = points[0]
 
@@ -326,6 +344,7 @@ def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
     for title, line, rival in (
         ("fused − best single", lambda one: FREE, BEST),
         ("with opinions − average", lambda one: one.with_opinions, AVERAGE),
+        ("all − stacking", lambda one: one.with_all, STACKED),
     ):
         known = [estimate(one.rows, line(one), f"minus {rival}", "auc") for one in studies]
         verdicts = [one.verdict for one in known if one is not None]

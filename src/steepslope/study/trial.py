@@ -47,12 +47,15 @@ class JudgedRows:
 class Trial:
     """What one split gives: labelled rows that are new to the classifier, its training rows, and rows that are judged.
 
-    ``judged`` has those of the test under ``TEST``, and shifted ones by name. ``seconds`` are of CPU, of each oracle.
+    ``judged`` has those of the test under ``TEST``, and shifted ones by name. ``learnt`` are the rows that the oracle
+    with all opinions learns from, predicted by clones that were fitted without them. ``seconds`` are of CPU, of each
+    oracle.
     """
 
     known: ClassifierOutputs
     reference: ClassifierOutputs | None
     judged: Mapping[str, JudgedRows]
+    learnt: ClassifierOutputs
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -72,6 +75,13 @@ def choices_of(names: Sequence[str]) -> list[tuple[str, ...]]:
     ([(), ('a',), ('b',), ('a', 'b')], [()])
     """
     return [(), *((name,) for name in names), *([tuple(names)] if len(names) > 1 else [])]
+
+
+class Watched(TrustedClassifier):
+    """The same, which keeps the rows that its oracle learnt from."""
+
+    def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
+        self.learnt_ = outputs.changed(labels=codes)
 
 
 @contextmanager
@@ -138,7 +148,7 @@ def _of_frozen(
             if set(opinions) <= {*rows.opinions}:
                 fused[name][line] = oracle.trust_logit(with_opinions(rows, opinions))
     judged = {name: JudgedRows(rows, fused[name]) for name, rows in sets.items()}
-    return Trial(known, reference, judged, seconds)
+    return Trial(known, reference, judged, known, seconds)
 
 
 def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
@@ -149,11 +159,11 @@ def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
     sets = {TEST: Rows(_safe_indexing(rows.X, test), rows.y[test])}
     sets |= {name: read_rows(folder, {**study.read, **change}) for name, change in study.shifted.items()}
     seconds: dict[str, float] = {}
-    models: dict[str, TrustedClassifier] = {}
+    models: dict[str, Watched] = {}
     for opinions in choices_of([*study.opinions]):
         line = fused_name(opinions)
         others = {name: estimators[study.opinions[name]](seed) for name in opinions}
-        model = TrustedClassifier(estimators[study.classifier](seed), random_state=seed, opinions=others or None)
+        model = Watched(estimators[study.classifier](seed), random_state=seed, opinions=others or None)
         with timed(seconds, line):
             models[line] = _fitted(model, X, y, study.classifier)
     free = models[FREE]
@@ -161,10 +171,11 @@ def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
     learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner)
     reference = labelled(free, _safe_indexing(X, learnt), y[learnt])
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
-    return Trial(known, reference, {name: _judged(models, one) for name, one in sets.items()}, seconds)
+    judged = {name: _judged(models, one) for name, one in sets.items()}
+    return Trial(known, reference, judged, models[line].learnt_, seconds)
 
 
-def _fitted(model: TrustedClassifier, X: Any, y: NDArray[Any], name: str) -> TrustedClassifier:
+def _fitted(model: Watched, X: Any, y: NDArray[Any], name: str) -> Watched:
     """Fit a classifier and its oracle; what scikit-learn says of rows that it cannot take becomes one line."""
     try:
         return model.fit(X, y)
@@ -179,7 +190,7 @@ def labelled(model: TrustedClassifier, X: Any, y: NDArray[Any]) -> ClassifierOut
     return model.reader_.outputs(X).changed(labels=codes_of(y, model.classes_))
 
 
-def _judged(models: Mapping[str, TrustedClassifier], rows: Rows) -> JudgedRows:
+def _judged(models: Mapping[str, Watched], rows: Rows) -> JudgedRows:
     outputs = labelled(models[FREE], *rows)
     asked = {name: one for model in models.values() for name, one in model.opinions_.items()}
     for name, estimator in asked.items():

@@ -67,7 +67,8 @@ def made_row(seed: int, gain: float, low: float, high: float, opinion: bool = Tr
         "lines": {name: {"auc": 0.6, "aurc": 0.1} for name in (MCP, BEST, FREE)},
     }}  # fmt: skip
     return {
-        "seed": seed, "n": 10, "classes": 1_200, "errors": 2, "known": 5, "accuracy": 0.75 + seed / 10, "best": "mcp",
+        "seed": seed, "n": 10, "classes": 1_200, "errors": 2, "known": 5, "part": 1,
+        "accuracy": 0.75 + seed / 10, "best": "mcp",
         "lines": lines, "in its place": others, "gates": gates, "shifted": shifted,
         "opinions": {"tree": {"accuracy": 0.6, "correlation": 0.25}} if opinion else {},
         "seconds": {FREE: 1.0, SECOND: 10.0 + 10 * seed},
@@ -90,10 +91,29 @@ def texts(grid: Grid, row: int = 0) -> dict[str, str]:
 
 def test_an_estimate_is_the_mean_over_seeds() -> None:
     found = estimate(ABOVE.rows, FREE, f"minus {BEST}", "auc")
-    assert found == pytest.approx((0.02, 0.003, 0.035))
+    assert found == pytest.approx((0.02, 0.003, 0.035))  # of two seeds that judge the same rows
+    found = estimate([{**row, "part": 0.4} for row in ABOVE.rows], FREE, f"minus {BEST}", "auc")
+    assert found == pytest.approx((0.02, 0.02 - 0.017 * np.sqrt(0.7), 0.02 + 0.015 * np.sqrt(0.7)))
     assert estimate(ABOVE.rows, "p-norm", "auc") == pytest.approx((0.75, 0.74, 0.76))
+    assert estimate(BELOW.rows, FREE, f"minus {BEST}", "auc") == pytest.approx((-0.02, -0.03, -0.01))  # one seed
     assert estimate(BELOW.rows, AVERAGE, "auc") is None
     assert estimate(ABOVE.rows, BEST, f"minus {FREE}", "auc") is None
+
+
+@pytest.mark.parametrize(("part", "of_rows", "most"), [(0.4, 1.0, 0.965), (0.6, 1.0, 0.965), (0.6, 0.0, 1.0)])
+def test_the_interval_of_a_mean_over_seeds_covers_the_truth(part: float, of_rows: float, most: float) -> None:
+    """Worst where what is measured of a row is the same in all splits; too wide where it is a split's alone."""
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(2_000):
+        same, rows = rng.normal(size=500), []
+        for _ in range(3):
+            drawn = (of_rows * same + (1 - of_rows) * rng.normal(size=500))[rng.permutation(500)[: round(500 * part)]]
+            value, wide = drawn.mean(), 1.96 * drawn.std() / np.sqrt(len(drawn))
+            rows.append({"part": part, "lines": {FREE: {"auc": [value, value - wide, value + wide]}}})
+        found = estimate(rows, FREE, "auc")
+        assert found is not None
+        inside.append(found.low <= 0 <= found.high)
+    assert 0.935 < np.mean(inside) <= most
 
 
 def test_a_row_that_lacks_a_line_makes_no_mean() -> None:

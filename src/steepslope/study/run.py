@@ -28,7 +28,7 @@ from steepslope.study.lines import (
 )
 from steepslope.study.promises import promised
 from steepslope.study.study import Study
-from steepslope.study.trial import FREE, TEST, Trial, trial_of
+from steepslope.study.trial import FREE, TEST, Trial, judged_part, trial_of
 
 EXPECTED = "rows of evidence"
 VERSION = 2  # to be raised when rows come to mean something else
@@ -82,6 +82,7 @@ def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:
         "classes": test.outputs.num_classes,
         "errors": int((~right).sum()),
         "known": len(trial.known),
+        "part": judged_part(study),
         "accuracy": _rate(right),
         "best": choice.score,
         "lines": measured(lines, test.outputs, seed, study.resamples),

@@ -84,6 +84,11 @@ class Watched(TrustedClassifier):
         self.learnt_ = outputs.changed(labels=codes)
 
 
+def judged_part(study: Study) -> float:
+    """Return which part of the labelled rows is judged in a split; another split has this part of them in common."""
+    return study.test if study.kind in ESTIMATORS else 1 - FIT_PART
+
+
 @contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     """Keep how many seconds of CPU the block takes."""

@@ -181,7 +181,7 @@ def test_rivals() -> None:
 
 def test_promises_and_how_often_they_break() -> None:
     grid = promises(STUDIES, "0.05")
-    assert grid.title == "What gates accept at a promise of 5%"
+    assert grid.title == "What gates accept at a promise of 5 %"
     found = texts(grid)
     assert (found["MCP"], found["MCP, SGR"], found["fused"]) == ("35.0 (1)", "25.0 (0)", "55.0 (2)")
     assert found["with opinions"] == "65.0 (0)"
@@ -257,8 +257,8 @@ def test_tables_that_are_empty_go(tmp_path: Path) -> None:
 def test_the_figure_has_a_place_for_each_study() -> None:
     left, middle, at_2, at_5 = figure(STUDIES).axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["Open", "Below", "Above"]
-    assert left.get_xlabel() == "AUC less that of\nMCP, points"
-    assert middle.get_xlabel() == "AUC less that of\nbest single score, points"
+    assert left.get_xlabel() == "AUC points above\nMCP"
+    assert middle.get_xlabel() == "AUC points above\nbest single score"
     points = drawn_points(middle)
     assert {(2.0, 2), (-2.0, 1), (2.0, 0)} <= points
     assert {(35.0, 2), (55.0, 2), (65.0, 2), (35.0, 1)} <= drawn_points(at_5)

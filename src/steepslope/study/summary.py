@@ -230,7 +230,7 @@ def promises(studies: Sequence[MeasuredStudy], risk: str) -> Grid:
         "Percent of rows that are accepted; in brackets, in how many of 100 draws of calibration rows the promise "
         "breaks: more than so many of the accepted are wrong, at a delta of 5 %. Mean over seeds."
     )
-    return table(f"What gates accept at a promise of {float(risk):.0%}", studies, columns, note)
+    return table(f"What gates accept at a promise of {PERCENT * float(risk):g} %", studies, columns, note)
 
 
 def promise_cell(study: MeasuredStudy, heading: str, risk: str) -> Cell:
@@ -305,7 +305,7 @@ def figure(studies: Sequence[MeasuredStudy]) -> Figure:
     handles: dict[str, Any] = {}
     for axes, rival in ((left, MCP), (middle, BEST)):
         axes.axvline(0, color=GREY, linewidth=0.8)
-        axes.set_xlabel(f"AUC less that of\n{rival}, points")
+        axes.set_xlabel(f"AUC points above\n{rival}")
         _draw_gains(axes, studies, rival, handles)
     for axes, risk in zip(promised, ("0.02", "0.05"), strict=True):
         _draw_coverage(axes, studies, risk, handles)
@@ -327,7 +327,7 @@ def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handle
 
 
 def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], risk: str, handles: dict[str, Any]) -> None:
-    axes.set_xlabel(f"accepted at a promise\nof {float(risk):.0%}, percent")
+    axes.set_xlabel(f"% accepted at a\npromise of {PERCENT * float(risk):g} %")
     axes.set_xlim(-3, PERCENT + 3)
     marks = {
         "MCP": (BLACK, "|", 0), "best single": (ORANGE, "D", 0),

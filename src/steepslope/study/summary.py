@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import mean
+from statistics import NormalDist, mean, variance
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ from steepslope.study.trial import FREE, fused_name
 SUBJECT = "data and classifier"
 ABOUT = {"title": "What oracles gain, on data of many kinds", "source": ""}
 PERCENT, THOUSAND = 100, 1000
+WIDTH_OF_95 = 2 * NormalDist().inv_cdf(0.975)  # in standard deviations
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -94,12 +95,7 @@ def studies_in(folder: Path) -> list[MeasuredStudy]:
 
 
 def estimate(rows: Rows, line: str | None, *place: str) -> Estimate | None:
-    """Return the mean over seeds of what rows have of a line, with its interval; None where they lack it.
-
-    What splits find correlates by at most the ``part`` of the judged rows that one has in common with another. So the
-    variance of the mean of n splits is at most (1 + (n − 1) · part) / n of one split's, and the mean interval is
-    narrowed by the root of that.
-    """
+    """Return the mean over seeds of what rows have of a line, with its interval; None where they lack it."""
     values = []
     for row in rows:
         value: Any = row["lines"].get(line)
@@ -108,9 +104,26 @@ def estimate(rows: Rows, line: str | None, *place: str) -> Estimate | None:
         if value is None:
             return None
         values.append(value)
-    value, low, high = (mean(column) for column in zip(*values, strict=True))
-    narrower = math.sqrt((1 + (len(rows) - 1) * rows[0]["part"]) / len(rows))
-    return Estimate(value, value + narrower * (low - value), value + narrower * (high - value))
+    found, low, high = (mean(column) for column in zip(*values, strict=True))
+    as_wide = width_of_mean([value for value, _, _ in values], high - low, rows[0]["part"])
+    return Estimate(found, found + as_wide * (low - found), found + as_wide * (high - found))
+
+
+def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
+    """Return the width of the interval of a mean over n splits, in widths of the 95 % interval of one split.
+
+    What is drawn differs in two ways. Two splits have the ``part`` of their judged rows in common, so that errors of
+    drawing rows correlate by that part at most: their variance in the mean is (1 + (n − 1) · part) / n of one split's.
+    Classifiers and oracles are fitted anew: by how much the ``values`` vary beyond what drawing rows explains.
+
+    >>> round(width_of_mean([0.1, 0.1, 0.1], 0.2, 0.4) ** 2, 3), width_of_mean([0.1, 0.5, 0.3], 0.2, 0.4) > 1
+    (0.6, True)
+    """
+    n, of_rows = len(values), (width / WIDTH_OF_95) ** 2
+    if n == 1 or not of_rows:
+        return 1.0
+    of_fits = max(0.0, variance(values) - (1 - part) * of_rows)
+    return math.sqrt((1 + (n - 1) * part) / n + of_fits / n / of_rows)
 
 
 def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
@@ -354,9 +367,11 @@ def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
         ("with opinions − average", lambda one: one.with_opinions, AVERAGE),
         ("all − stacking", lambda one: one.with_all, STACKED),
     ):
-        known = [estimate(one.rows, line(one), f"minus {rival}", "auc") for one in studies]
-        verdicts = [one.verdict for one in known if one is not None]
-        found[title] = f"{verdicts.count(1)} of {len(verdicts)} clearly above, {verdicts.count(-1)} clearly below"
+        for metric, better in (("auc", 1), ("aurc", -1)):
+            known = [estimate(one.rows, line(one), f"minus {rival}", metric) for one in studies]
+            verdicts = [better * one.verdict for one in known if one is not None]
+            counts = f"{verdicts.count(1)} of {len(verdicts)} clearly better, {verdicts.count(-1)} clearly worse"
+            found[f"{title}, {metric.upper()}"] = counts
     return found
 
 

@@ -5,6 +5,7 @@ A new rival on the same predictions is an entry in ``RIVALS``.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,18 +113,25 @@ def stacked(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
     It learns from the oracle's rows, and its penalty is chosen on a fifth of them. None where it would be too wide, or
     where rows lack an opinion.
     """
-    learnt, classes = trial.learnt.of_known_classes(), outputs.num_classes
-    if {*learnt.opinions} != {*outputs.opinions}:
+    if {*trial.learnt.opinions} != {*outputs.opinions}:
         return None
-    columns, labels = _columns(learnt), learnt.require_labels()
+    fitted = _stacker(trial)
+    return None if fitted is None else _logs(_columns(outputs), *fitted)
+
+
+@lru_cache(maxsize=1)  # it is asked about each set of judged rows
+def _stacker(trial: Trial) -> tuple[NDArray[np.float32], Floats] | None:
+    learnt = trial.learnt.of_known_classes()
+    columns, labels, classes = _columns(learnt), learnt.require_labels(), learnt.num_classes
     if columns.shape[1] * classes > MOST_PROBED:
         return None
     tried = np.random.default_rng(0).permutation(len(labels)) < len(labels) // 5
     loss = {}
     for penalty in PENALTIES:
-        found = _by_regression(columns[~tried], labels[~tried], classes, penalty, columns[tried])
+        fitted = fit_standardised_softmax(columns[~tried], labels[~tried], classes, penalty)
+        found = _logs(columns[tried], *fitted)
         loss[penalty] = -found[np.arange(len(found)), labels[tried]].sum()
-    return _by_regression(columns, labels, classes, min(loss, key=lambda one: loss[one]), _columns(outputs))
+    return fit_standardised_softmax(columns, labels, classes, min(loss, key=lambda one: loss[one]))
 
 
 def _columns(outputs: ClassifierOutputs) -> NDArray[np.float32]:
@@ -136,12 +144,8 @@ def _columns(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     return np.concatenate([*logs, *features], axis=1, dtype=np.float32)
 
 
-def _by_regression(
-    columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int, penalty: float, others: NDArray[np.float32]
-) -> Floats:
-    """Fit a logistic regression, and return its log-probabilities of other rows, (n, K)."""
-    weights, bias = fit_standardised_softmax(columns, labels, classes, penalty)
-    return np.asarray(log_softmax((others @ weights + bias).astype(np.float64), axis=1))
+def _logs(columns: NDArray[np.float32], weights: NDArray[np.float32], bias: Floats) -> Floats:
+    return np.asarray(log_softmax((columns @ weights + bias).astype(np.float64), axis=1))
 
 
 def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
@@ -155,8 +159,8 @@ def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
     learnt = trial.learnt.of_known_classes()
     if learnt.features is not None and learnt.features.shape[1] * outputs.num_classes <= MOST_PROBED:
         columns, others = (np.asarray(one.require_features(), dtype=np.float32) for one in (learnt, outputs))
-        logs = _by_regression(columns, learnt.require_labels(), outputs.num_classes, PENALTY, others)
-        found[PROBE] = _by_own(logs, labels)
+        fitted = fit_standardised_softmax(columns, learnt.require_labels(), outputs.num_classes, PENALTY)
+        found[PROBE] = _by_own(_logs(others, *fitted), labels)
     return found
 
 

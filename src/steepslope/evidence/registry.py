@@ -1,12 +1,13 @@
 """Every kind of evidence by name: a new one is its functions, and an entry here. Every score is one, too."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from torch import Tensor
 
 from steepslope.errors import require_known
-from steepslope.evidence import classifier, neighbors, opinions, probes
+from steepslope.evidence import classifier, neighbors, opinions, probes, stack
 from steepslope.evidence.states import Evidence, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE, is_opinion
@@ -59,6 +60,32 @@ def of_opinion(array: str) -> Evidence:
     return Evidence(columns, (array,), learning, votes, lacks=True)
 
 
+STACK = "stack"
+
+
+def stack_name(arrays: Sequence[str]) -> str:
+    """Return the name of a stacker that sees these arrays.
+
+    >>> stack_name(["logits", "opinion_forest"])
+    'stack(logits+opinion_forest)'
+    """
+    return f"{STACK}({'+'.join(arrays)})"
+
+
+def is_stack(name: str) -> bool:
+    """Return whether a name is that of a stacker, of arrays that a stacker can see."""
+    arrays = name.removeprefix(f"{STACK}(").removesuffix(")").split("+")
+    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
+
+
+def of_stack(name: str) -> Evidence:
+    """Return a stacker as a kind of evidence, by the name that :func:`stack_name` gives it."""
+    arrays = tuple(name.removeprefix(f"{STACK}(").removesuffix(")").split("+"))
+    learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
+    opinions = partial(stack.stack_opinions, arrays=arrays)
+    return Evidence(stack.no_columns, arrays, learning, opinions, lacks=any(map(is_opinion, arrays)))
+
+
 def evidence_of(score: type[Score]) -> Evidence:
     """Return a score as a kind of evidence: one column, by what the score declares of its needs and its state."""
 
@@ -81,6 +108,8 @@ def kind_of(name: str) -> Evidence:
     """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
     if is_opinion(name):
         return of_opinion(name)
+    if is_stack(name):
+        return of_stack(name)
     known = kinds()
     require_known("input", name, known)
     return known[name]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.registry import EVIDENCE, kind_of
+from steepslope.evidence.registry import EVIDENCE, kind_of, stack_name
+from steepslope.evidence.stack import stacked_arrays
 from steepslope.evidence.states import State
 from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
@@ -151,7 +152,9 @@ def fit_fused(
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
-    kinds = [*EVIDENCE, *filter(is_opinion, outputs.arrays)]
+    asked = [*filter(is_opinion, outputs.arrays)]
+    stacks = [stack_name(arrays) for some in ([], asked) if (arrays := stacked_arrays(outputs, some)) is not None]
+    kinds = [*EVIDENCE, *asked, *dict.fromkeys(stacks)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
     if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:

@@ -16,6 +16,7 @@ from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.handover import Handover, mixed
+from steepslope.outputs.arrays import is_opinion
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -154,16 +155,21 @@ class Opinions:
         So a pool learns how much the classifier's own opinion counts where another's is missing, which else only rows
         that happen to lack it would tell.
         """
-        edges = dict(zip(inputs, np.cumsum([0, *(self.parts[name].shape[1] for name in inputs)]), strict=False))
-        places = [slice(int(edges[name]), int(edges[name]) + self.parts[name].shape[1])
-                  for name in inputs if kind_of(name).lacks]  # fmt: skip
-        if not places:
+        kinds = {name: kind_of(name) for name in inputs}
+        asked = [
+            *dict.fromkeys(array for kind in kinds.values() if kind.lacks for array in kind.arrays if is_opinion(array))
+        ]
+        if not asked:
             return None
+        edges = np.cumsum([0, *(self.parts[name].shape[1] for name in inputs)])
         opinions = self._side_by_side(inputs, rows)
-        for turn, place in enumerate(places):
-            some = slice(turn, None, len(places))
-            opinions[some, place] = 0
-            opinions[some, place.start + 1] = opinions[some, 0]
+        for turn, array in enumerate(asked):
+            some = slice(turn, None, len(asked))
+            for (name, kind), start, stop in zip(kinds.items(), edges, edges[1:], strict=False):
+                if array in kind.arrays:
+                    opinions[some, start:stop] = 0
+                if array == name:  # whose second opinion is the classifier's own, where it lacks
+                    opinions[some, start + 1] = opinions[some, 0]
         return opinions
 
     def held_out(self, inputs: Sequence[str], strength: float) -> Floats:

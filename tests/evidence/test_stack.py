@@ -1,0 +1,117 @@
+"""A stacker against scikit-learn's logistic regression, and what it thinks of rows that lack an opinion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from steepslope.errors import SteepslopeError
+from steepslope.evidence.registry import is_stack, kind_of, stack_name
+from steepslope.evidence.stack import FLOOR, PENALTIES, stacked_arrays
+from steepslope.evidence.values import columns, opinions_of
+from steepslope.metrics import auroc
+from steepslope.oracle import FusedOracle
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import make_complete
+
+ARRAYS = ("logits", "opinion_other", "vote_people", "features")
+NAME = "stack(logits+opinion_other+vote_people+features)"
+
+
+def asked(n: int, seed: int) -> ClassifierOutputs:
+    """Return outputs with the opinion of another classifier, and with votes."""
+    outputs = make_complete(n, seed=seed)
+    rng, labels = np.random.default_rng(seed), outputs.require_labels()
+    other = 2.0 * np.eye(4)[labels] + rng.normal(size=(n, 4))
+    votes = np.where(rng.random(n) < 0.7, labels, rng.integers(4, size=n))
+    return outputs.with_opinion("other", other).with_opinion("people", votes)
+
+
+def seen(outputs: ClassifierOutputs) -> np.ndarray:
+    logs = [np.maximum(log_softmax(np.asarray(outputs.require(name), float), axis=1), FLOOR) for name in ARRAYS[:2]]
+    votes = np.where(np.eye(4)[outputs.require("vote_people")] == 1, 0, FLOOR)
+    return np.hstack([*logs, votes, np.asarray(outputs.features)])
+
+
+def test_it_is_a_logistic_regression_on_all_that_is_known_of_a_row() -> None:
+    known, new = asked(2_000, 0), asked(500, 1)
+    learning = kind_of(NAME).learning
+    assert learning is not None
+    state = learning.fit(known)
+    learning.check(state, 4)
+    (found, classes) = opinions_of(new, [NAME], slice(None), {NAME: state})
+    scale, distances = StandardScaler().fit(seen(known)), {}
+    for penalty in PENALTIES:
+        model = LogisticRegression(C=1 / (penalty * len(known)), max_iter=5_000, tol=1e-8)
+        model.fit(scale.transform(seen(known)), known.labels)
+        logs = np.take_along_axis(model.predict_log_proba(scale.transform(seen(new))), classes, axis=1)
+        distances[penalty] = np.abs(np.exp(logs) - np.exp(found[:, 0])).max()
+    assert min(distances.values()) < 0.02 < sorted(distances.values())[1]
+
+
+@pytest.mark.parametrize("lacked", ["opinion_other", "vote_people"])
+def test_rows_that_lack_an_opinion_are_neither_learnt_from_nor_judged(lacked: str) -> None:
+    known = asked(600, 0)
+    held = np.array(known.require(lacked))
+    held[::3] = -1 if held.ndim == 1 else np.nan
+    some, learning = known.changed(**{lacked: held}), kind_of(NAME).learning
+    assert learning is not None
+    state, there = learning.fit(some), np.arange(600) % 3 > 0
+    alone = learning.fit(known.subset(np.flatnonzero(there)))
+    for name, values in state.items():
+        assert_allclose(values, alone[name], atol=1e-6)
+    (found, _) = opinions_of(some, [NAME], slice(None), {NAME: state})
+    assert (found[~there] == 0).all()
+    assert (found[there] < 0).all()
+
+
+def test_without_any_complete_row_all_classes_are_alike() -> None:
+    known = asked(30, 0).changed(vote_people=np.full(30, -1))
+    learning = kind_of(NAME).learning
+    assert learning is not None
+    (found, _) = opinions_of(asked(5, 1), [NAME], slice(None), {NAME: learning.fit(known)})
+    assert_allclose(found, -np.log(4))
+
+
+def test_what_is_too_wide_is_not_seen() -> None:
+    outputs = asked(10, 0)
+    assert stacked_arrays(outputs, ARRAYS[1:3]) == ARRAYS
+    assert stacked_arrays(outputs.changed(features=None), []) == ("logits",)
+    wide = outputs.changed(features=np.zeros((10, 25_000)))
+    assert stacked_arrays(wide, ARRAYS[1:3]) == ARRAYS[:3]
+    many = ClassifierOutputs(np.zeros((3, 400)))
+    assert stacked_arrays(many, []) is None
+
+
+def test_its_name_tells_what_it_sees() -> None:
+    assert stack_name(ARRAYS) == NAME
+    assert is_stack(NAME)
+    assert not any(map(is_stack, ("stack", "stack()", "stack(logits+auxiliary)", "logits", "stack(logits")))
+    assert kind_of(NAME).arrays == ARRAYS
+    assert kind_of(NAME).lacks
+    assert not kind_of("stack(logits+features)").lacks
+
+
+def test_it_is_no_column_of_the_rows_that_it_learnt_from() -> None:
+    with pytest.raises(SteepslopeError, match="stacker"):
+        columns(asked(5, 0), [NAME], slice(None), {})
+
+
+def test_a_pool_takes_it_where_classes_are_told_too_often() -> None:
+    """No pool of the classifier's own opinion can tell that one of two classes is right more often."""
+    rng = np.random.default_rng(0)
+
+    def made(n: int) -> ClassifierOutputs:
+        z = rng.normal(size=n)
+        right = rng.random(n) < np.where(z > 0, 0.9, 0.55)  # what it calls the first class is mostly right
+        return ClassifierOutputs(np.stack([z, -z], axis=1), np.where(right, z < 0, z > 0).astype(int))
+
+    known, new = made(3_000), made(3_000)
+    oracle = FusedOracle(budget="free").fit(known)
+    assert oracle.fitted_ is not None
+    assert "stack(logits)" in oracle.fitted_.pool.inputs
+    assert auroc(oracle.trust_logit(new), new.is_correct) > 0.65

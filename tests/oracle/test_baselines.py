@@ -25,10 +25,12 @@ def made(n: int, seed: int, unknown: int = 0, known: int = 4) -> ClassifierOutpu
 
 def test_a_stale_last_layer_is_named() -> None:
     fitted = fit_of(Oracle.fused().fit(made(1_500, 0)))
-    (line,) = fitted.advice
-    assert line.startswith("without an oracle, a net on its features is right on ")
-    assert "Consider it in place of the classifier" in line
-    assert line in fitted.summary
+    tried = "a net on its features", "a logistic regression on its logits and its features"
+    assert len(fitted.advice) == len(tried)
+    for line, what in zip(fitted.advice, tried, strict=True):
+        assert line.startswith(f"without an oracle, {what} is right on ")
+        assert "Consider it in place of the classifier" in line
+        assert line in fitted.summary
 
 
 def test_an_opinion_that_no_row_has_is_none() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from steepslope.evidence.registry import is_stack, stacked_by
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.outputs import ClassifierOutputs
@@ -64,6 +65,23 @@ class Baseline:
         return cls(what, len(right), float(right.mean()), gained, clearly, auroc(odds, right), aurc(odds, right))
 
 
+def in_place(name: str) -> str | None:
+    """Say what would take the classifier's place, by a name of evidence; None where that is no other classifier.
+
+    >>> in_place("stack(logits+opinion_forest+features)"), in_place("neighbors")
+    ('a logistic regression on its logits, the opinion of forest and its features', None)
+    """
+    if is_opinion(name):
+        return f"the opinion of {opinion_name(name)}"
+    if not is_stack(name):
+        return IN_PLACE.get(name)
+    *first, last = (
+        f"the opinion of {opinion_name(one)}" if is_opinion(one) else f"its {one}" for one in stacked_by(name)
+    )
+    shown = f"{', '.join(first)} and {last}" if first else last
+    return f"a logistic regression on {shown}"
+
+
 def without_an_oracle(
     opinions: Mapping[str, Floats], classes: NDArray[np.int64], outputs: ClassifierOutputs
 ) -> tuple[str, ...]:
@@ -73,12 +91,11 @@ def without_an_oracle(
     first; those that could take the classifier's place are tried there.
     """
     tried = []
-    for name in (name for name in opinions if name in IN_PLACE or is_opinion(name)):
-        part = opinions[name][: len(outputs)]
-        part = part[:, :1] if is_opinion(name) else part  # beside it stands the classifier's own, where it is lacking
+    for name, every in opinions.items():
+        what = in_place(name)
+        part = every[: len(outputs), :1] if is_opinion(name) else every[: len(outputs)]  # beside it stands its own
         there = np.flatnonzero(part.any(axis=(1, 2)))
-        what = IN_PLACE.get(name, f"the opinion of {opinion_name(name)}")
-        if len(there):
+        if what is not None and len(there):
             tried.append(Baseline.of(what, part[there], classes[there], outputs.subset(there)))
     lines = [f"without an oracle, {one}" for one in tried if one is not None]
     absent = about_absent_classes(outputs)

@@ -141,7 +141,8 @@ def _of_frozen(
 ) -> Trial:
     order = np.random.default_rng(seed).permutation(len(outputs))
     fit, test = (np.sort(rows) for rows in np.split(order, [round(FIT_PART * len(order))]))
-    known, sets = outputs.subset(fit), {TEST: outputs.subset(test), **shifted}
+    known = outputs.subset(fit)
+    sets = {TEST: outputs.subset(test), **{name: without_rows_of(known, rows) for name, rows in shifted.items()}}
     seconds: dict[str, float] = {}
     fused: dict[str, dict[str, Floats]] = {name: {} for name in sets}
     for opinions in choices_of(outputs.opinions):
@@ -154,6 +155,18 @@ def _of_frozen(
                 fused[name][line] = oracle.trust_logit(with_opinions(rows, opinions))
     judged = {name: JudgedRows(rows, fused[name]) for name, rows in sets.items()}
     return Trial(known, reference, judged, known, seconds)
+
+
+def without_rows_of(known: ClassifierOutputs, shifted: ClassifierOutputs) -> ClassifierOutputs:
+    """Return those shifted rows of which no oracle knows what they were before: their ids are not among the known.
+
+    >>> known, rows = (ClassifierOutputs(np.zeros((2, 2)), [0, 1], ids=ids) for ids in (["a", "b"], ["b", "c"]))
+    >>> without_rows_of(known, rows).ids
+    array(['c'], dtype='<U1')
+    """
+    if known.ids is None or shifted.ids is None:
+        return shifted
+    return shifted.subset(np.flatnonzero(~np.isin(shifted.ids, known.ids)))
 
 
 def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:

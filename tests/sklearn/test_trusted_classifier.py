@@ -65,7 +65,7 @@ def test_a_row_is_decided_as_if_it_were_alone() -> None:
     X, y = table(400)
     model = TrustedClassifier(FOREST, max_risk=0.2).fit(X[:300], y[:300])
     alone = [model.trust_logit(row[None])[0] for row in X[300:320]]
-    np.testing.assert_allclose(alone, model.trust_logit(X[300:])[:20], rtol=1e-9)
+    np.testing.assert_allclose(alone, model.trust_logit(X[300:])[:20], rtol=1e-5)  # distances to neighbors are float32
 
 
 def test_the_same_seed_gives_the_same_gate_and_a_pickle_the_same_decisions() -> None:

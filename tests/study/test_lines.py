@@ -11,6 +11,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
+from steepslope.evidence.registry import stacked_by
+from steepslope.evidence.stack import fit_stack
+from steepslope.evidence.values import opinions_of
 from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.study.lines import (
@@ -18,10 +21,8 @@ from steepslope.study.lines import (
     BEST,
     COMPARED,
     ENSEMBLE,
-    FLOOR,
     MCP,
     MOST_PROBED,
-    PENALTIES,
     PROBE,
     RIVALS,
     STACK,
@@ -46,6 +47,7 @@ from tests.conftest import make_complete
 
 LOGITS = np.log([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.2, 0.3, 0.5]])
 LABELS = [0, 2, 2]
+SEEN = "stack(logits+opinion_other+features)"
 
 
 def plain() -> ClassifierOutputs:
@@ -53,7 +55,7 @@ def plain() -> ClassifierOutputs:
 
 
 def wide(outputs: ClassifierOutputs) -> ClassifierOutputs:
-    """Return outputs with more features than a probe or a stacker takes."""
+    """Return outputs with more features than a probe takes; a stacker does without them."""
     return outputs.changed(features=np.zeros((len(outputs), MOST_PROBED), dtype=np.float32))
 
 
@@ -119,36 +121,25 @@ def test_the_average_ranks_the_classifiers_own_predictions() -> None:
     assert_allclose(line, np.log(mean / (1 - mean)), rtol=1e-6)
 
 
-def test_stacking_is_a_logistic_regression_on_all_softmaxes_and_features() -> None:
+def test_stacking_is_a_stacker_that_learns_from_the_oracles_rows() -> None:
     trial = made_trial(2_000)
-    learnt, outputs = trial.learnt, trial.judged[TEST].outputs
+    outputs = trial.judged[TEST].outputs
     found = stacked(trial, outputs)
     assert found is not None
-    columns = [
-        np.hstack([
-            np.log(np.maximum(softmax(np.asarray(part, dtype=float), axis=1), FLOOR))
-            for part in (one.logits, one.require("opinion_other"))
-        ] + [one.features])
-        for one in (learnt, outputs)
-    ]  # fmt: skip
-    scale, distances = StandardScaler().fit(columns[0]), {}
-    for penalty in PENALTIES:
-        model = LogisticRegression(C=1 / (penalty * len(learnt)), max_iter=5000, tol=1e-8)
-        logs = model.fit(scale.transform(columns[0]), learnt.labels).predict_log_proba(scale.transform(columns[1]))
-        distances[penalty] = np.abs(np.exp(logs) - np.exp(found)).max()
-    assert min(distances.values()) < 0.02 < sorted(distances.values())[1]
+    (logs, classes) = opinions_of(outputs, [SEEN], slice(None), {SEEN: fit_stack(trial.learnt, stacked_by(SEEN))})
+    assert_allclose(np.take_along_axis(found, classes, axis=1), logs[:, 0])
     right = found.argmax(axis=1) == outputs.labels
     assert right.mean() > outputs.is_correct.mean()  # the other classifier is better
     assert_array_equal(in_its_place(trial, outputs)[STACK].is_correct, right)
-    assert stacked(trial, outputs.subset(np.arange(5)).changed(opinion_other=None)) is None
 
 
-def test_stacking_takes_votes() -> None:
-    votes = np.array([0, 2, -1])
-    known = plain().with_opinion("people", votes)
-    found = stacked(Trial(known, None, {}, known), known)
-    assert found is not None
-    assert np.isfinite(found).all()
+def test_stacking_wants_every_opinion() -> None:
+    trial = made_trial()
+    few = trial.judged[TEST].outputs.subset(np.arange(5))
+    assert stacked(trial, few.changed(opinion_other=None)) is None
+    held = np.array(few.require("opinion_other"))
+    held[0] = np.nan
+    assert stacked(trial, few.changed(opinion_other=held)) is None
 
 
 def test_lines_are_those_that_the_outputs_allow() -> None:
@@ -170,7 +161,7 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
     shares = softmax(np.asarray(rows.outputs.logits, dtype=float), axis=1)
     assert_allclose(1 / (1 + np.exp(-lines[MCP])), shares.max(axis=1), rtol=1e-6)
     bare = Trial(plain(), None, {TEST: JudgedRows(plain(), {})}, wide(plain()))
-    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST]
+    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST, STACKED]
 
 
 def test_measured_is_what_metrics_say() -> None:
@@ -228,7 +219,7 @@ def test_other_classifiers_have_predictions_of_their_own() -> None:
     assert agree.mean() > 0.97  # another penalty
     assert found[PROBE].is_correct.mean() > outputs.is_correct.mean() - 0.3
     assert isinstance(found[PROBE], Ranked)
-    assert in_its_place(Trial(plain(), None, {}, wide(plain())), wide(plain())) == {}
+    assert [*in_its_place(Trial(plain(), None, {}, wide(plain())), wide(plain()))] == [STACK]
 
 
 def test_opinions_are_measured_on_the_rows_that_have_them() -> None:

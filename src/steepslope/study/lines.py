@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from steepslope.errors import SteepslopeError
+from steepslope.evidence.stack import fit_stack, stack_opinions, stacked_arrays
+from steepslope.evidence.states import State
 from steepslope.metrics import aurc, auroc
 from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import resample_all
@@ -26,6 +28,7 @@ from steepslope.outputs.opinions import has_opinion
 from steepslope.paper.methods import least_aurc
 from steepslope.report.confidences import Resources, fit_set_of
 from steepslope.scores import SCORES
+from steepslope.scores.score import rows_of
 from steepslope.study.trial import ALL, FREE, JudgedRows, Trial
 
 MCP, BEST, AVERAGE = "MCP", "best single score", "average of softmaxes"
@@ -42,9 +45,8 @@ RIVALS = {  # lines of single scores, by the score
 }
 COMPARED = ("auc", "aurc")
 METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
-PENALTY, PENALTIES = 1e-3, (1e-4, 1e-3, 1e-2, 1e-1)  # of a probe; of a stacker, one of these
-FLOOR = 1e-4  # of probabilities that a stacker sees
-MOST_PROBED = 100_000  # weights of a probe or a stacker, columns × classes
+PENALTY = 1e-3  # of a probe
+MOST_PROBED = 100_000  # weights of a probe, columns × classes
 DIGITS = 5
 Floats = NDArray[np.float64]
 log_odds_of = on_arrays(log_space.log_odds_of)  # log-probabilities (n, K), predictions (n,) -> (n,)
@@ -110,42 +112,18 @@ def averaged(outputs: ClassifierOutputs) -> Floats:
 def stacked(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
     """Return the log-probabilities (n, K) of a logistic regression on all softmaxes and features, a stacker.
 
-    It learns from the oracle's rows, and its penalty is chosen on a fifth of them. None where it would be too wide, or
-    where rows lack an opinion.
+    It learns from the oracle's rows. None where there are too many classes for it, or where rows lack an opinion.
     """
-    if {*trial.learnt.opinions} != {*outputs.opinions}:
+    arrays = stacked_arrays(trial.learnt, [*filter(is_opinion, trial.learnt.arrays)])
+    if arrays is None or {*trial.learnt.opinions} != {*outputs.opinions}:
         return None
-    fitted = _stacker(trial)
-    return None if fitted is None else _logs(_columns(outputs), *fitted)
+    logs = stack_opinions(rows_of(outputs, arrays, slice(None)), _stacker(trial, arrays), arrays)[:, 0].numpy()
+    return None if np.isnan(logs).any() else logs
 
 
 @lru_cache(maxsize=1)  # it is asked about each set of judged rows
-def _stacker(trial: Trial) -> tuple[NDArray[np.float32], Floats] | None:
-    learnt = trial.learnt.of_known_classes()
-    columns, labels, classes = _columns(learnt), learnt.require_labels(), learnt.num_classes
-    if columns.shape[1] * classes > MOST_PROBED:
-        return None
-    tried = np.random.default_rng(0).permutation(len(labels)) < len(labels) // 5
-    loss = {}
-    for penalty in PENALTIES:
-        fitted = fit_standardised_softmax(columns[~tried], labels[~tried], classes, penalty)
-        found = _logs(columns[tried], *fitted)
-        loss[penalty] = -found[np.arange(len(found)), labels[tried]].sum()
-    return fit_standardised_softmax(columns, labels, classes, min(loss, key=lambda one: loss[one]))
-
-
-def _columns(outputs: ClassifierOutputs) -> NDArray[np.float32]:
-    """Return the logs of all softmaxes, and of votes, not below that of ``FLOOR``, and the features, (n, w)."""
-    arrays = [np.asarray(outputs.logits), *(outputs.require(name) for name in filter(is_opinion, outputs.arrays))]
-    votes = np.eye(outputs.num_classes + 1, outputs.num_classes)
-    parts = [votes[one] if one.ndim == 1 else softmax(one.astype(np.float64), axis=1) for one in arrays]
-    logs = [np.log(np.maximum(part, FLOOR)) for part in parts]
-    features = [] if outputs.features is None else [np.asarray(outputs.features)]
-    return np.concatenate([*logs, *features], axis=1, dtype=np.float32)
-
-
-def _logs(columns: NDArray[np.float32], weights: NDArray[np.float32], bias: Floats) -> Floats:
-    return np.asarray(log_softmax((columns @ weights + bias).astype(np.float64), axis=1))
+def _stacker(trial: Trial, arrays: tuple[str, ...]) -> State:
+    return fit_stack(trial.learnt.of_known_classes(), arrays)
 
 
 def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
@@ -160,7 +138,8 @@ def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
     if learnt.features is not None and learnt.features.shape[1] * outputs.num_classes <= MOST_PROBED:
         columns, others = (np.asarray(one.require_features(), dtype=np.float32) for one in (learnt, outputs))
         fitted = fit_standardised_softmax(columns, learnt.require_labels(), outputs.num_classes, PENALTY)
-        found[PROBE] = _by_own(_logs(others, *fitted), labels)
+        logits = (others @ fitted[0] + fitted[1]).astype(np.float64)
+        found[PROBE] = _by_own(log_softmax(logits, axis=1), labels)
     return found
 
 

@@ -150,7 +150,7 @@ def test_a_shared_folder_that_was_changed_is_refused(
     predict = ["predict", "--gate", str(shared), "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
     for name in ("gate.json", "oracle/evidence.safetensors"):
         content = (shared / name).read_bytes()
-        (shared / name).write_bytes(content[:-8] + b"\0" * 8)
+        (shared / name).write_bytes(content[:-8] + bytes(255 - byte for byte in content[-8:]))
         refuses(predict, capsys, f"{name}: is missing, or was changed after it was shared: get it again")
         (shared / name).write_bytes(content)
     assert main(predict) == 0

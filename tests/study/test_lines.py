@@ -19,6 +19,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.study.lines import (
     AVERAGE,
     BEST,
+    BOOSTED,
     COMPARED,
     ENSEMBLE,
     MCP,
@@ -30,6 +31,7 @@ from steepslope.study.lines import (
     Choice,
     Ranked,
     averaged,
+    boosted,
     briefly,
     choose,
     in_its_place,
@@ -142,6 +144,16 @@ def test_stacking_wants_every_opinion() -> None:
     assert stacked(trial, few.changed(opinion_other=held)) is None
 
 
+def test_boosting_learns_what_is_right() -> None:
+    trial = made_trial(2_000)
+    outputs = trial.judged[TEST].outputs
+    found = boosted(trial, outputs)
+    assert found is not None
+    assert auroc(found, outputs.is_correct) > auroc(single("mcp", trial, outputs), outputs.is_correct)
+    few = trial.learnt.subset(np.flatnonzero(trial.learnt.is_correct))
+    assert boosted(Trial(few, None, {}, few), outputs) is None
+
+
 def test_lines_are_those_that_the_outputs_allow() -> None:
     trial = made_trial()
     choice = choose(trial, 0)
@@ -154,6 +166,7 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
         *(line for line, name in RIVALS.items() if name in choice.aurc),
         AVERAGE,
         STACKED,
+        BOOSTED,
         FREE,
     ]
     assert {"temperature scaling", "TrustScore", "MC dropout"} <= {*lines}
@@ -175,7 +188,7 @@ def test_measured_is_what_metrics_say() -> None:
             assert metric in METRICS
             assert_allclose(found[name][metric], [expected[metric][key] for key in ("value", "low", "high")], atol=6e-6)
         assert {key for key in found[name] if key.startswith("minus ")} == {
-            f"minus {rival}" for rival in (MCP, BEST, AVERAGE, STACKED, FREE) if rival != name
+            f"minus {rival}" for rival in (MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE) if rival != name
         }
     difference = compare(lines[FREE], lines[AVERAGE], right, bootstrap=200, seed=5)
     for metric in COMPARED:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from steepslope.files.folders import write_json
 from steepslope.report.grid import UNDEFINED, Grid
-from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE, STACK, STACKED
+from steepslope.study.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP, PROBE, STACK, STACKED
 from steepslope.study.summary import (
     Estimate,
     MeasuredStudy,
@@ -40,7 +40,7 @@ SECOND = "fused, tree"
 def line(auc: float, **minus: tuple[float, float, float]) -> dict[str, Any]:
     """Return what a row has of a line; differences in AURC have the other sign, and are half as large."""
     found: dict[str, Any] = {"auc": [auc, auc - 0.01, auc + 0.01], "aurc": [0.02, 0.01, 0.03]}
-    names = {"mcp": MCP, "best": BEST, "average": AVERAGE, "free": FREE, "stack": STACKED}
+    names = {"mcp": MCP, "best": BEST, "average": AVERAGE, "free": FREE, "stack": STACKED, "boost": BOOSTED}
     for name, (value, low, high) in minus.items():
         found[f"minus {names[name]}"] = {"auc": [value, low, high], "aurc": [-value / 2, -high / 2, -low / 2]}
     return found
@@ -58,7 +58,7 @@ def made_row(seed: int, gain: float, low: float, high: float, opinion: bool = Tr
     if opinion:
         lines[AVERAGE] = line(0.85)
         lines[SECOND] = line(0.9, mcp=(0.1, 0.09, 0.11), average=(-0.05, -0.06, -0.04), free=(0.03, -0.01, 0.07),
-                             stack=(0.04, 0.03, 0.06))  # fmt: skip
+                             stack=(0.04, 0.03, 0.06), boost=(-0.02, -0.04, 0.01))  # fmt: skip
         gates[SECOND] = {"ours": gate(0.6, 0.0)}
         others[ENSEMBLE] = {"accuracy": 0.8 + seed / 10, "aurc": 0.04}
         others[STACK] = {"accuracy": 0.6, "aurc": 0.03}
@@ -160,7 +160,7 @@ def test_gains() -> None:
         "data and classifier": "Above", "classes": "1,200", "right": "80.0", "MCP": "80.0", "best single": "82.0",
         "fused − MCP": "+4.0 ↑ (+3.0 to +6.0)", "fused − best single": "+2.0 ↑ (+0.3 to +3.5)",
         "with opinions − MCP": "+10.0 ↑ (+9.0 to +11.0)", "with opinions − average": "-5.0 ↓ (-6.0 to -4.0)",
-        "all − stacking": "+4.0 ↑ (+3.0 to +6.0)",
+        "all − stacking": "+4.0 ↑ (+3.0 to +6.0)", "all − boosting": "-2.0 (-4.0 to +1.0)",
     }  # fmt: skip
     below = texts(gains(STUDIES), 1)
     assert below["fused − best single"] == "-2.0 ↓ (-3.0 to -1.0)"
@@ -216,9 +216,12 @@ def test_shifts() -> None:
 
 def test_standing_counts_what_is_clear() -> None:
     counts = {
+        "fused − MCP": "2 of 3 clearly better, 0 clearly worse",
+        "with opinions − MCP": "2 of 2 clearly better, 0 clearly worse",
         "fused − best single": "1 of 3 clearly better, 1 clearly worse",
         "with opinions − average": "0 of 2 clearly better, 2 clearly worse",
         "all − stacking": "2 of 2 clearly better, 0 clearly worse",
+        "all − boosting": "0 of 2 clearly better, 0 clearly worse",
     }
     assert standing(STUDIES) == {f"{name}, {one}": text for name, text in counts.items() for one in ("AUC", "AURC")}
 

@@ -45,7 +45,7 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     """
     known = references(outputs)
     labels, classes = numbered(known)
-    columns = _columns(rows_of(known, arrays, slice(None)), arrays)
+    columns = stacked_columns(rows_of(known, arrays, slice(None)), arrays)
     complete = np.flatnonzero(~columns.isnan().any(dim=1).numpy())
     given, labels = columns.float().numpy()[complete], labels[complete]
     if not len(labels):
@@ -68,7 +68,7 @@ def check_stack(state: State, num_classes: int) -> None:
 
 def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
     """Return its log-probabilities, (m, 1, K); NaN in rows that lack an opinion."""
-    columns = _columns(rows, arrays)
+    columns = stacked_columns(rows, arrays)
     require_width(columns, len(state["weights"]), "what is stacked")
     logits = columns @ tensor(state["weights"]).double() + tensor(state["bias"]).double()
     return logits.log_softmax(dim=1)[:, None]
@@ -79,7 +79,7 @@ def no_columns(rows: Rows, state: State) -> Tensor:
     raise SteepslopeError("expected evidence with columns, found a stacker, which has an opinion on classes alone")
 
 
-def _columns(rows: Rows, arrays: Sequence[str]) -> Tensor:
+def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Tensor:
     """Return what it sees of rows, float64 (m, w): NaN in what a row lacks."""
     classes = rows["logits"].shape[1]
     return torch.cat([_of_array(rows[name], name, classes) for name in arrays], dim=1)

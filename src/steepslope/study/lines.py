@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.stack import fit_stack, stack_opinions, stacked_arrays
+from steepslope.evidence.stack import fit_stack, stack_opinions, stacked_arrays, stacked_columns
 from steepslope.evidence.states import State
 from steepslope.metrics import aurc, auroc
 from steepslope.metrics.curves import rank_rows
@@ -32,7 +33,7 @@ from steepslope.scores.score import rows_of
 from steepslope.study.trial import ALL, FREE, JudgedRows, Trial
 
 MCP, BEST, AVERAGE = "MCP", "best single score", "average of softmaxes"
-STACKED = "stacking"
+STACKED, BOOSTED = "stacking", "boosting"
 PROBE, ENSEMBLE = "a probe on the features, in its place", "the average, in its place"
 STACK = "stacking, in its place"
 RIVALS = {  # lines of single scores, by the score
@@ -46,6 +47,7 @@ RIVALS = {  # lines of single scores, by the score
 COMPARED = ("auc", "aurc")
 METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 PENALTY = 1e-3  # of a probe
+LEAST_ERRORS = 2  # to learn from, and correct predictions
 MOST_PROBED = 100_000  # weights of a probe, columns × classes
 DIGITS = 5
 Floats = NDArray[np.float64]
@@ -90,6 +92,9 @@ def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Fl
     logs = stacked(trial, rows.outputs)
     if logs is not None:
         lines[STACKED] = log_odds_of(logs, rows.outputs.predictions)
+    odds = boosted(trial, rows.outputs)
+    if odds is not None:
+        lines[BOOSTED] = odds
     return lines | dict(rows.fused)
 
 
@@ -126,6 +131,35 @@ def _stacker(trial: Trial, arrays: tuple[str, ...]) -> State:
     return fit_stack(trial.learnt.of_known_classes(), arrays)
 
 
+def boosted(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
+    """Return log-odds (n,) of being right by gradient boosting, which learns that from what a stacker sees of rows.
+
+    It learns from the oracle's rows. None where there are too many classes, or fewer than two errors to learn from.
+    """
+    arrays = stacked_arrays(trial.learnt, [*filter(is_opinion, trial.learnt.arrays)])
+    if arrays is None or {*trial.learnt.opinions} != {*outputs.opinions}:
+        return None
+    model = _booster(trial, arrays)
+    return None if model is None else np.asarray(model.decision_function(_of_prediction(outputs, arrays)))
+
+
+@lru_cache(maxsize=1)
+def _booster(trial: Trial, arrays: tuple[str, ...]) -> HistGradientBoostingClassifier | None:
+    learnt = trial.learnt.of_known_classes()
+    right = learnt.is_correct
+    if not LEAST_ERRORS <= right.sum() <= len(right) - LEAST_ERRORS:
+        return None
+    return HistGradientBoostingClassifier(random_state=0).fit(_of_prediction(learnt, arrays), right)
+
+
+def _of_prediction(outputs: ClassifierOutputs, arrays: tuple[str, ...]) -> Floats:
+    """Return what a stacker sees of rows, and first what each classifier thinks of the predicted class, (n, w)."""
+    columns = stacked_columns(rows_of(outputs, arrays, slice(None)), arrays).numpy()
+    classifiers, classes = sum(name != "features" for name in arrays), outputs.num_classes
+    places = outputs.predictions[:, None] + classes * np.arange(classifiers)
+    return np.hstack([np.take_along_axis(columns, places, axis=1), columns])
+
+
 def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
     """Return other classifiers that would take its place, with predictions of their own, ranked by their own MCP."""
     found, labels = {}, outputs.require_labels()
@@ -149,7 +183,7 @@ def _by_own(logs: Floats, labels: NDArray[np.int64]) -> Ranked:
 
 
 def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int, resamples: int) -> dict[str, Any]:
-    """Return the metrics of each line with intervals, and its paired differences to MCP, best single and average.
+    """Return the metrics of each line with intervals, and its paired differences to MCP, best single and others.
 
     Raises
     ------
@@ -162,7 +196,7 @@ def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int,
     measures = {name: one for name, one in measures_at(np.nan, np.nan).items() if name in METRICS}
     tables = [(rank_rows(confidence, right), measures) for confidence in lines.values()]
     resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
-    rivals = [name for name in (MCP, BEST, AVERAGE, STACKED, FREE) if name in lines]
+    rivals = [name for name in (MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE) if name in lines]
     for name, one in resampled.items():
         found[name] = {metric: short(value) for metric, value in one.estimates().items()}
         for rival in rivals:

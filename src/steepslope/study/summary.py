@@ -14,7 +14,7 @@ from steepslope.files.folders import read_json
 from steepslope.paper.results import Drawing, write_results
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 from steepslope.report.style import BLACK, BLUE, GREY, LINE_HEIGHT, ORANGE, PAGE_WIDTH, VERMILION, legend_below, styled
-from steepslope.study.lines import AVERAGE, BEST, ENSEMBLE, MCP, PROBE, STACK, STACKED, line_with_opinions
+from steepslope.study.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP, PROBE, STACK, STACKED, line_with_opinions
 from steepslope.study.promises import MAPIE, MAPIE_SEQUENCE, OURS
 from steepslope.study.run import EXPECTED
 from steepslope.study.study import KINDS, TABLES
@@ -71,14 +71,28 @@ class MeasuredStudy(NamedTuple):
         """Return a metric of a line."""
         return number_cell(estimate(self.rows, line, metric), scale)
 
-    def gain(self, line: str | None, rival: str) -> Cell:
-        """Return by how much a line's AUC exceeds that of a rival."""
-        return difference_cell(estimate(self.rows, line, f"minus {rival}", "auc"))
+    def compared(self, heading: str, metric: str) -> Estimate | None:
+        """Return one of the ``COMPARISONS`` in a metric, the line's less the rival's."""
+        line, rival = COMPARISONS[heading]
+        return estimate(self.rows, line(self), f"minus {rival}", metric)
 
-    def risk_gain(self, line: str | None, rival: str) -> Cell:
-        """Return by how much a line's AURC exceeds that of a rival, of which less is better."""
-        return difference_cell(estimate(self.rows, line, f"minus {rival}", "aurc"), THOUSAND, lower_is_better=True)
+    def gain(self, heading: str) -> Cell:
+        """Return a comparison in AUC."""
+        return difference_cell(self.compared(heading, "auc"))
 
+    def risk_gain(self, heading: str) -> Cell:
+        """Return a comparison in AURC, of which less is better."""
+        return difference_cell(self.compared(heading, "aurc"), THOUSAND, lower_is_better=True)
+
+
+COMPARISONS: dict[str, tuple[Callable[[MeasuredStudy], str | None], str]] = {  # a line, and the rival it is to beat
+    "fused − MCP": (lambda study: FREE, MCP),
+    "fused − best single": (lambda study: FREE, BEST),
+    "with opinions − MCP": (lambda study: study.with_opinions, MCP),
+    "with opinions − average": (lambda study: study.with_opinions, AVERAGE),
+    "all − stacking": (lambda study: study.with_all, STACKED),
+    "all − boosting": (lambda study: study.with_all, BOOSTED),
+}
 
 Columns = Mapping[str, Callable[[MeasuredStudy], Cell]]  # the cell of a study, by the heading
 
@@ -163,17 +177,14 @@ def gains(studies: Sequence[MeasuredStudy]) -> Grid:
         "right": lambda study: study.accuracy,
         "MCP": lambda study: study.number(MCP),
         "best single": lambda study: study.number(BEST),
-        "fused − MCP": lambda study: study.gain(FREE, MCP),
-        "fused − best single": lambda study: study.gain(FREE, BEST),
-        "with opinions − MCP": lambda study: study.gain(study.with_opinions, MCP),
-        "with opinions − average": lambda study: study.gain(study.with_opinions, AVERAGE),
-        "all − stacking": lambda study: study.gain(study.with_all, STACKED),
+        **{heading: partial(MeasuredStudy.gain, heading=heading) for heading in COMPARISONS},
     }
     note = (
         "AUC in percent points, mean over seeds with its paired 95 % interval; ↑ clearly better, ↓ clearly worse. "
         "Best single: the score of least AURC on held-out rows. Average: the mean of all softmaxes. "
-        "All − stacking: the fused oracle with all opinions, or free where there are none, less a logistic regression "
-        "on all softmaxes and features that learns from the same rows. "
+        "All: the fused oracle with all opinions, or free where there are none. Stacking: a logistic regression on all "
+        "softmaxes and features. Boosting: gradient boosting of what is right, on the same. Both learn from the "
+        "oracle's rows. "
     )
     note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(studies).items()) + "."
     return table("What fused oracles gain", studies, columns, note)
@@ -185,9 +196,7 @@ def risks(studies: Sequence[MeasuredStudy]) -> Grid:
         "MCP": lambda study: study.number(MCP, "aurc", THOUSAND),
         "best single": lambda study: study.number(BEST, "aurc", THOUSAND),
         "average": lambda study: study.number(AVERAGE, "aurc", THOUSAND),
-        "fused − best single": lambda study: study.risk_gain(FREE, BEST),
-        "with opinions − average": lambda study: study.risk_gain(study.with_opinions, AVERAGE),
-        "all − stacking": lambda study: study.risk_gain(study.with_all, STACKED),
+        **{heading: partial(MeasuredStudy.risk_gain, heading=heading) for heading in COMPARISONS},
         "a probe in its place": lambda study: _cell_in_its_place(study, PROBE),
         "the average in its place": lambda study: _cell_in_its_place(study, ENSEMBLE),
         "stacking in its place": lambda study: _cell_in_its_place(study, STACK),
@@ -276,7 +285,7 @@ def _opinion_cells(study: MeasuredStudy, name: str) -> list[Cell]:
         study.accuracy,
         percent_cell(one["accuracy"] for one in of_opinion),
         Cell(f"{mean(one['correlation'] for one in of_opinion):.2f}"),
-        study.gain(line, FREE),
+        difference_cell(estimate(study.rows, line, f"minus {FREE}", "auc")),
         study.number(line),
         Cell(f"{mean(row['seconds'][line] for row in study.rows):.0f}"),
     ]
@@ -362,16 +371,12 @@ def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], risk: str, hand
 def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
     """Say in how many studies fused oracles are clearly ahead, or behind, of what they are to beat."""
     found = {}
-    for title, line, rival in (
-        ("fused − best single", lambda one: FREE, BEST),
-        ("with opinions − average", lambda one: one.with_opinions, AVERAGE),
-        ("all − stacking", lambda one: one.with_all, STACKED),
-    ):
+    for heading in COMPARISONS:
         for metric, better in (("auc", 1), ("aurc", -1)):
-            known = [estimate(one.rows, line(one), f"minus {rival}", metric) for one in studies]
+            known = [one.compared(heading, metric) for one in studies]
             verdicts = [better * one.verdict for one in known if one is not None]
             counts = f"{verdicts.count(1)} of {len(verdicts)} clearly better, {verdicts.count(-1)} clearly worse"
-            found[f"{title}, {metric.upper()}"] = counts
+            found[f"{heading}, {metric.upper()}"] = counts
     return found
 
 

@@ -13,8 +13,10 @@ from scipy.special import softmax
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import silent
 from steepslope.outputs import ClassifierOutputs
+from steepslope.study import nets
 from steepslope.study.nets import outputs_of_images, restricted
 from steepslope.study.study import Study
+from steepslope.study.trial import trial_of
 from tests.images import opened
 
 READ = {"train": "digits", "labelled": "digits:test", "reference": "digits:train"}
@@ -133,6 +135,25 @@ def test_a_frozen_net_at_most_so_many_images_and_an_opinion_of_people(tmp_path: 
     assert_array_equal(found.logits, labelled.logits)
     without = outputs_of_images(study, tmp_path, tmp_path / "work", 0, silent)[0]
     assert without.opinions == ()
+
+
+@pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_shifted_images_are_judged_if_the_oracle_has_not_learnt_them(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nets, "MOST_SHIFTED", 100)
+    shifted = {"fog": {"labelled": "corrupt:fog:3/digits:test"}}
+    study = digits(
+        classifier="module:tests.nets:ten_classes", train={}, input={"size": 12, "mean": 0.5, "std": 0.5},
+        read={"labelled": "digits:test"}, shifted=shifted,
+    )  # fmt: skip
+    trial = trial_of(study, tmp_path, tmp_path / "work", seed, silent)
+    judged = trial.judged["fog"].outputs
+    assert 40 < len(judged) < 80
+    assert not {*judged.ids} & {*trial.known.ids}
 
 
 @pytest.mark.slow

@@ -20,7 +20,18 @@ from steepslope.files.progress import silent
 from steepslope.oracle import FusedOracle
 from steepslope.study.estimators import ESTIMATORS
 from steepslope.study.study import Study
-from steepslope.study.trial import ALL, FREE, TEST, Trial, choices_of, fused_name, stored_probabilities, timed, trial_of
+from steepslope.study.trial import (
+    ALL,
+    FREE,
+    SPLIT,
+    TEST,
+    Trial,
+    choices_of,
+    fused_name,
+    stored_probabilities,
+    timed,
+    trial_of,
+)
 from tests.study.tables import noisy_table, table_study
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
@@ -160,7 +171,7 @@ def test_around_stored_probabilities(tmp_path: Path) -> None:
     frame = pandas.DataFrame({"home": p, "guest": 1 - p, "won": (rng.random(600) < p).astype(int)})
     frame.to_csv(tmp_path / "f.csv", index=False)
     trial = made(forecasts(), tmp_path, seed=3)
-    order = np.random.default_rng(3).permutation(600)
+    order = np.random.default_rng([3, SPLIT]).permutation(600)
     outputs = stored_probabilities(tmp_path, forecasts())
     fit, test = np.sort(order[:240]), np.sort(order[240:])
     assert_array_equal(trial.known.logits, outputs.subset(fit).logits)

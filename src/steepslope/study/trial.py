@@ -31,6 +31,7 @@ from steepslope.study.study import Study
 
 FREE, ALL = "fused, free", "fused, all opinions"
 FIT_PART = 0.4  # of the rows that a frozen classifier never saw
+SPLIT = 1  # the stream of a seed that splits: with the one that draws shifted images, seed 0 would learn all of these
 TEST = "test"
 Floats = NDArray[np.float64]
 
@@ -139,7 +140,7 @@ def stored_probabilities(folder: Path, study: Study) -> ClassifierOutputs:
 def _of_frozen(
     outputs: ClassifierOutputs, reference: ClassifierOutputs | None, shifted: Mapping[str, ClassifierOutputs], seed: int
 ) -> Trial:
-    order = np.random.default_rng(seed).permutation(len(outputs))
+    order = np.random.default_rng([seed, SPLIT]).permutation(len(outputs))
     fit, test = (np.sort(rows) for rows in np.split(order, [round(FIT_PART * len(order))]))
     known = outputs.subset(fit)
     sets = {TEST: outputs.subset(test), **{name: without_rows_of(known, rows) for name, rows in shifted.items()}}

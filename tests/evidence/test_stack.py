@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
+from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.registry import is_stack, kind_of, stack_name
-from steepslope.evidence.stack import FLOOR, PENALTIES, stacked_arrays
+from steepslope.evidence.stack import FLOOR, LEAST_ROWS, PENALTIES, fit_stack, stacked_arrays
 from steepslope.evidence.values import columns, opinions_of
 from steepslope.metrics import auroc
 from steepslope.oracle import FusedOracle
@@ -19,6 +22,7 @@ from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
 ARRAYS = ("logits", "opinion_other", "vote_people", "features")
+LEAST_LOSS = 1e-3  # of the penalties, on these rows
 NAME = "stack(logits+opinion_other+vote_people+features)"
 
 
@@ -50,7 +54,9 @@ def test_it_is_a_logistic_regression_on_all_that_is_known_of_a_row() -> None:
         model.fit(scale.transform(seen(known)), known.labels)
         logs = np.take_along_axis(model.predict_log_proba(scale.transform(seen(new))), classes, axis=1)
         distances[penalty] = np.abs(np.exp(logs) - np.exp(found[:, 0])).max()
-    assert min(distances.values()) < 0.02 < sorted(distances.values())[1]
+    nearest, second, _ = sorted(distances, key=lambda penalty: distances[penalty])
+    assert distances[nearest] < 0.02 < distances[second]
+    assert nearest == LEAST_LOSS
 
 
 @pytest.mark.parametrize("lacked", ["opinion_other", "vote_people"])
@@ -69,12 +75,69 @@ def test_rows_that_lack_an_opinion_are_neither_learnt_from_nor_judged(lacked: st
     assert (found[there] < 0).all()
 
 
-def test_without_any_complete_row_all_classes_are_alike() -> None:
-    known = asked(30, 0).changed(vote_people=np.full(30, -1))
+@pytest.mark.parametrize("complete", [0, 1, LEAST_ROWS - 1])
+def test_with_few_complete_rows_all_classes_are_alike(complete: int) -> None:
+    known = asked(30, 0).changed(
+        vote_people=np.arange(30) % 4 * (np.arange(30) < complete) - (np.arange(30) >= complete)
+    )
     learning = kind_of(NAME).learning
     assert learning is not None
     (found, _) = opinions_of(asked(5, 1), [NAME], slice(None), {NAME: learning.fit(known)})
     assert_allclose(found, -np.log(4))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 30])
+def test_an_oracle_is_fitted_where_few_rows_hold_an_opinion(rows: int) -> None:
+    outputs = make_complete(400, seed=0)
+    held = np.where(np.arange(400)[:, None] < rows, np.eye(4)[outputs.require_labels()] * 9.0 - 1, np.nan)
+    oracle = FusedOracle().fit(outputs.with_opinion("other", held))
+    assert np.isfinite(oracle.trust_logit(outputs.with_opinion("other", held))).all()
+
+
+def test_the_order_of_rows_plays_no_part_in_the_penalty() -> None:
+    """Also where labels come in turn, so that every fifth row is of one class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(1_000) % 5
+    outputs = ClassifierOutputs(np.eye(5)[labels] + rng.normal(size=(1_000, 5)), labels, rng.normal(size=(1_000, 60)))
+    drawn = outputs.subset(rng.permutation(1_000))
+    in_turn, shuffled = (fit_stack(one, ("logits", "features"))["weights"] for one in (outputs, drawn))
+    assert_allclose(in_turn, shuffled, atol=0.02)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_refused(value: float) -> None:
+    known = asked(300, 0)
+    broken = np.array(known.features)
+    broken[7, 0] = value
+    wrong, learning = known.changed(features=broken), kind_of(NAME).learning
+    assert learning is not None
+    with pytest.raises(SteepslopeError, match="features: expected finite values, found others in row 7"):
+        learning.fit(wrong)
+    with pytest.raises(SteepslopeError, match="expected finite values, found others in row 7"):
+        opinions_of(wrong, [NAME], slice(0, None), {NAME: learning.fit(known)})
+
+
+def test_it_learns_from_no_copies() -> None:
+    outputs = make_complete(400, seed=0)
+    rng = np.random.default_rng(0)
+    copies = {"augmented_logits": rng.normal(size=(400, 1, 4)), "augmented_features": rng.normal(size=(400, 1, 8))}
+    name = "stack(logits+features)"
+    states = [FitSet.of(one, None, 0).opinions(name)[1] for one in (outputs, outputs.changed(**copies))]
+    assert states[0] is not None
+    assert states[1] is not None
+    assert_array_equal(states[0]["weights"], states[1]["weights"])
+
+
+def test_no_row_sees_its_own_label() -> None:
+    """The opinions on the rows of a fold are the same, whatever their labels are."""
+    outputs = asked(200, 0)
+    fit_set = FitSet.of(outputs, None, 0)
+    before, _ = fit_set.opinions(NAME)
+    labels = np.array(outputs.labels)
+    inside = np.flatnonzero(fit_set.fold == 0)
+    labels[inside] = labels[inside][::-1]
+    changed = replace(fit_set, rows=fit_set.rows.changed(labels=labels), outputs=outputs.changed(labels=labels))
+    assert_array_equal(changed.opinions(NAME)[0][inside], before[inside])
 
 
 def test_what_is_too_wide_is_not_seen() -> None:

@@ -25,7 +25,7 @@ def made(n: int, seed: int, unknown: int = 0, known: int = 4) -> ClassifierOutpu
 
 def test_a_stale_last_layer_is_named() -> None:
     fitted = fit_of(Oracle.fused().fit(made(1_500, 0)))
-    tried = "a net on its features", "a logistic regression on its logits and its features"
+    tried = "a net on its features", "a logistic regression on the classifier's logits and features"
     assert len(fitted.advice) == len(tried)
     for line, what in zip(fitted.advice, tried, strict=True):
         assert line.startswith(f"without an oracle, {what} is right on ")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from steepslope.evidence.registry import is_stack, stacked_by
+from steepslope.evidence.registry import arrays_of_stack, is_stack
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.outputs import ClassifierOutputs
@@ -69,17 +69,16 @@ def in_place(name: str) -> str | None:
     """Say what would take the classifier's place, by a name of evidence; None where that is no other classifier.
 
     >>> in_place("stack(logits+opinion_forest+features)"), in_place("neighbors")
-    ('a logistic regression on its logits, the opinion of forest and its features', None)
+    ("a logistic regression on the classifier's logits and features, and the opinion of forest", None)
     """
     if is_opinion(name):
         return f"the opinion of {opinion_name(name)}"
     if not is_stack(name):
         return IN_PLACE.get(name)
-    *first, last = (
-        f"the opinion of {opinion_name(one)}" if is_opinion(one) else f"its {one}" for one in stacked_by(name)
-    )
-    shown = f"{', '.join(first)} and {last}" if first else last
-    return f"a logistic regression on {shown}"
+    arrays = arrays_of_stack(name)
+    opinions = [f"the opinion of {opinion_name(one)}" for one in arrays if is_opinion(one)]
+    own = "the classifier's " + " and ".join(one for one in arrays if not is_opinion(one))
+    return f"a logistic regression on {', and '.join(filter(None, [own, ' and '.join(opinions)]))}"
 
 
 def without_an_oracle(

@@ -153,7 +153,8 @@ def fit_fused(
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
     asked = [*filter(is_opinion, outputs.arrays)]
-    stacks = [stack_name(arrays) for some in ([], asked) if (arrays := stacked_arrays(outputs, some)) is not None]
+    seen = [stacked_arrays(fit_set.rows, []), stacked_arrays(outputs, asked)]
+    stacks = [stack_name(arrays) for arrays in seen if arrays is not None]
     kinds = [*EVIDENCE, *asked, *dict.fromkeys(stacks)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}

@@ -6,6 +6,7 @@ People hold their numbers in tensors on any device, frames, series, and lists of
 by what they offer (``detach``, ``to_numpy``, ``columns``, ``index``).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,7 @@ ARRAYS: dict[str, Array] = {
     "augmented_noise": Array(("n", "A", "s"), finite=True),
 }
 OPINION, VOTE = "opinion_", "vote_"  # so begin the names of arrays with the opinions of other classifiers
+OPINION_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 OPINIONS: dict[str, Array] = {
     OPINION: Array(("n", "K")),  # log-probabilities; NaN in a row that lacks the opinion
     VOTE: Array(("n",), INTEGERS),  # classes; K for one that this classifier lacks, -1 in a row without a vote
@@ -189,6 +191,8 @@ def array_of(name: str) -> Array:
     """Return what is expected of an array; raise for an unknown name, with the closest one."""
     begin = next((begin for begin in OPINIONS if name.startswith(begin) and name != begin), None)
     if begin is not None:
+        if not OPINION_NAMES.fullmatch(name.removeprefix(begin)):
+            raise SteepslopeError("expected an opinion whose name has letters, digits, '_' and '-' alone", name)
         return OPINIONS[begin]
     require_known("array", name, ARRAYS)
     return ARRAYS[name]

@@ -1,18 +1,17 @@
 """How files of outputs that others made are read: options that all commands with such files share."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError
+from steepslope.outputs.arrays import OPINION_NAMES
 
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
 # Of no use beside a confidence alone.
 OF_CLASSES = ("label_column", "logit_columns", "probabilities", "as_logits", "classes")
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
-OPINION_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 OF_TABLES = ("id_column", "label_column", "logit_columns", "confidence_column", "correct_column", "separator")
 
 

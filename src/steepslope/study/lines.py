@@ -47,7 +47,7 @@ RIVALS = {  # lines of single scores, by the score
 COMPARED = ("auc", "aurc")
 METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 PENALTY = 1e-3  # of a probe
-LEAST_ERRORS = 2  # to learn from, and correct predictions
+LEAST_ERRORS = 2  # and correct predictions: with one, early stopping cannot set a part of both aside
 MOST_PROBED = 100_000  # weights of a probe, columns × classes
 DIGITS = 5
 Floats = NDArray[np.float64]
@@ -132,31 +132,30 @@ def _stacker(trial: Trial, arrays: tuple[str, ...]) -> State:
 
 
 def boosted(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
-    """Return log-odds (n,) of being right by gradient boosting, which learns that from what a stacker sees of rows.
+    """Return log-odds (n,) of being right by gradient boosting, which learns that from all softmaxes and the features.
 
-    It learns from the oracle's rows. None where there are too many classes, or fewer than two errors to learn from.
+    It learns from the oracle's rows. None where these have fewer than two errors, or rows lack an opinion.
     """
-    arrays = stacked_arrays(trial.learnt, [*filter(is_opinion, trial.learnt.arrays)])
-    if arrays is None or {*trial.learnt.opinions} != {*outputs.opinions}:
+    if {*trial.learnt.opinions} != {*outputs.opinions}:
         return None
-    model = _booster(trial, arrays)
-    return None if model is None else np.asarray(model.decision_function(_of_prediction(outputs, arrays)))
+    model = _booster(trial)
+    return None if model is None else np.asarray(model.decision_function(_of_prediction(outputs)))
 
 
 @lru_cache(maxsize=1)
-def _booster(trial: Trial, arrays: tuple[str, ...]) -> HistGradientBoostingClassifier | None:
-    learnt = trial.learnt.of_known_classes()
-    right = learnt.is_correct
-    if not LEAST_ERRORS <= right.sum() <= len(right) - LEAST_ERRORS:
+def _booster(trial: Trial) -> HistGradientBoostingClassifier | None:
+    right = trial.learnt.is_correct
+    if min(right.sum(), (~right).sum()) < LEAST_ERRORS:
         return None
-    return HistGradientBoostingClassifier(random_state=0).fit(_of_prediction(learnt, arrays), right)
+    return HistGradientBoostingClassifier(random_state=0).fit(_of_prediction(trial.learnt), right)
 
 
-def _of_prediction(outputs: ClassifierOutputs, arrays: tuple[str, ...]) -> Floats:
-    """Return what a stacker sees of rows, and first what each classifier thinks of the predicted class, (n, w)."""
+def _of_prediction(outputs: ClassifierOutputs) -> Floats:
+    """Return what is known of rows, (n, w): first what each classifier thinks of the predicted class."""
+    of_classes = ["logits", *filter(is_opinion, outputs.arrays)]
+    arrays = [*of_classes, *(["features"] if outputs.features is not None else [])]
     columns = stacked_columns(rows_of(outputs, arrays, slice(None)), arrays).numpy()
-    classifiers, classes = sum(name != "features" for name in arrays), outputs.num_classes
-    places = outputs.predictions[:, None] + classes * np.arange(classifiers)
+    places = outputs.predictions[:, None] + outputs.num_classes * np.arange(len(of_classes))
     return np.hstack([np.take_along_axis(columns, places, axis=1), columns])
 
 
@@ -183,7 +182,7 @@ def _by_own(logs: Floats, labels: NDArray[np.int64]) -> Ranked:
 
 
 def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int, resamples: int) -> dict[str, Any]:
-    """Return the metrics of each line with intervals, and its paired differences to MCP, best single and others.
+    """Return the metrics of each line with intervals, and its paired differences to the rivals that it has to beat.
 
     Raises
     ------

@@ -31,7 +31,8 @@ from steepslope.study.study import Study
 
 FREE, ALL = "fused, free", "fused, all opinions"
 FIT_PART = 0.4  # of the rows that a frozen classifier never saw
-SPLIT = 1  # the stream of a seed that splits: with the one that draws shifted images, seed 0 would learn all of these
+# The stream of random numbers that splits. With the one that draws shifted images, those would all be known to seed 0.
+SPLIT = 1
 TEST = "test"
 Floats = NDArray[np.float64]
 
@@ -159,7 +160,7 @@ def _of_frozen(
 
 
 def without_rows_of(known: ClassifierOutputs, shifted: ClassifierOutputs) -> ClassifierOutputs:
-    """Return those shifted rows of which no oracle knows what they were before: their ids are not among the known.
+    """Return the shifted rows whose originals are not among the known rows, by their ids.
 
     >>> known, rows = (ClassifierOutputs(np.zeros((2, 2)), [0, 1], ids=ids) for ids in (["a", "b"], ["b", "c"]))
     >>> without_rows_of(known, rows).ids

@@ -95,10 +95,11 @@ def test_an_oracle_is_fitted_where_few_rows_hold_an_opinion(rows: int) -> None:
 
 
 def test_the_order_of_rows_plays_no_part_in_the_penalty() -> None:
-    """Also where labels come in turn, so that every fifth row is of one class."""
+    """Also where labels come in turn, so that every fifth row is of one of two classes."""
     rng = np.random.default_rng(0)
-    labels = np.arange(1_000) % 5
-    outputs = ClassifierOutputs(np.eye(5)[labels] + rng.normal(size=(1_000, 5)), labels, rng.normal(size=(1_000, 60)))
+    labels = np.arange(1_000) % 10
+    logits = 2 * np.eye(10)[labels] + rng.normal(size=(1_000, 10))
+    outputs = ClassifierOutputs(logits, labels, rng.normal(size=(1_000, 100)))
     drawn = outputs.subset(rng.permutation(1_000))
     in_turn, shuffled = (fit_stack(one, ("logits", "features"))["weights"] for one in (outputs, drawn))
     assert_allclose(in_turn, shuffled, atol=0.02)

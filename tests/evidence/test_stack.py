@@ -17,7 +17,7 @@ from steepslope.evidence.registry import is_stack, kind_of, stack_name
 from steepslope.evidence.stack import FLOOR, LEAST_ROWS, PENALTIES, fit_stack, stacked_arrays
 from steepslope.evidence.values import columns, opinions_of
 from steepslope.metrics import auroc
-from steepslope.oracle import FusedOracle
+from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
@@ -158,6 +158,11 @@ def test_its_name_tells_what_it_sees() -> None:
     assert kind_of(NAME).arrays == ARRAYS
     assert kind_of(NAME).lacks
     assert not kind_of("stack(logits+features)").lacks
+
+
+def test_it_is_no_input_of_an_oracle_of_columns() -> None:
+    with pytest.raises(SteepslopeError, match="expected inputs with columns, found a stacker"):
+        Oracle(inputs=("logits", NAME))
 
 
 def test_it_is_no_column_of_the_rows_that_it_learnt_from() -> None:

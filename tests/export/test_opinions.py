@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from steepslope.evidence.registry import arrays_of_stack, is_stack
 from steepslope.export.agreement import require_agreement
 from steepslope.export.exporting import export_gate
 from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
+from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import ReadingOptions
 from tests.cli.predictions import refuses
@@ -48,6 +50,33 @@ def test_other_opinions_are_inputs_and_a_row_may_lack_them(opinions: Path) -> No
     found = run(exported.model, {**outputs.arrays, "vote_people": outputs.require("vote_people")})
     np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
+
+
+def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) -> None:
+    """The other classifier knows one class and guesses between two, and is sure of both: a pool cannot tell."""
+    rng = np.random.default_rng(0)
+
+    def drawn(n: int) -> ClassifierOutputs:
+        labels, guess = rng.integers(3, size=n), rng.normal(size=n)
+        logits = 1.5 * np.eye(3)[labels] + rng.normal(size=(n, 3))
+        about_one = np.where(labels == 2, 3, -3) + rng.normal(size=n)
+        opinion = np.stack([5 * guess, -5 * guess, about_one], axis=1)
+        return ClassifierOutputs(logits, labels).with_opinion("other", opinion)
+
+    known, rows = drawn(3_000), drawn(500)
+    lacking = np.array(rows.require("opinion_other"))
+    lacking[::3] = np.nan
+    rows = rows.changed(opinion_other=lacking)
+    oracle = FusedOracle(budget="opinions").fit(known)
+    assert oracle.fitted_ is not None
+    assert any("opinion_other" in arrays_of_stack(name) for name in oracle.fitted_.pool.inputs if is_stack(name))
+    oracle.save(tmp_path / "oracle")
+    again = Oracle.load(tmp_path / "oracle")
+    np.testing.assert_array_equal(again.trust_logit(rows), oracle.trust_logit(rows))
+    gate = Gate.of(again, drawn(500), 0.3)
+    exported = export_gate(gate, "gate")
+    found = run(exported.model, dict(rows.arrays))
+    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
 
 
 def test_nets_of_opinions_are_of_no_use_to_parts(

@@ -36,9 +36,10 @@ Floats = NDArray[np.float64]
 class FusedOracle(ConfigurableOracle):
     """Learn which predictions to trust from all evidence that a budget pays for.
 
-    The classifier, nets and probes, and the labels of neighbours have opinions on the classes: log-probabilities. A
-    logarithmic opinion pool weighs each by one number >= 0, learnt from the labels of the fit set and shrunk to the
-    classifier's own opinion where errors are few. The log-odds of the prediction in the pool are the trust.
+    The classifier, nets and probes, a stacker, and the labels of neighbours have opinions on the classes:
+    log-probabilities. A logarithmic opinion pool weighs each by one number >= 0, learnt from the labels of the fit set
+    and shrunk to the classifier's own opinion where errors are few. The log-odds of the prediction in the pool are the
+    trust.
 
     All is learnt from rows as they are and from augmented copies of them (which ``extract`` makes, or which are made of
     the features), so that it holds for images that look different. Where an auxiliary backbone finds an image unlike

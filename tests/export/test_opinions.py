@@ -61,7 +61,7 @@ def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) 
         logits = 1.5 * np.eye(3)[labels] + rng.normal(size=(n, 3))
         about_one = np.where(labels == 2, 3, -3) + rng.normal(size=n)
         opinion = np.stack([5 * guess, -5 * guess, about_one], axis=1)
-        return ClassifierOutputs(logits, labels).with_opinion("other", opinion)
+        return ClassifierOutputs(logits.astype(np.float32), labels).with_opinion("other", opinion.astype(np.float32))
 
     known, rows = drawn(3_000), drawn(500)
     lacking = np.array(rows.require("opinion_other"))

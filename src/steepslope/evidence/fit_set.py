@@ -164,8 +164,7 @@ class FitSet:
         if kind.learning is None:
             return None
         reference = self.reference if kind.needs_reference else None
-        copied = None if kind.learning.familiar else self.rows
-        places = {"the copies of the outputs": copied, "the reference or in its copies": reference}
+        places = {"the copies of the outputs": self.rows, "the reference or in its copies": reference}
         for place, some in places.items():
             if some is not None and (lacking := kind.lacking(some)):
                 return f"no {lacking} in {place}"
@@ -177,18 +176,18 @@ class FitSet:
 
         They are of all rows, or of the clean ones alone where copies lack what the evidence needs.
         """
-        kind = kind_of(name)
-        learning, rows = kind.learning, self.rows if kind.lacking(self.rows) is None else self.outputs
+        learning = kind_of(name).learning
         if learning is None:
-            return self._seen(name, rows, None), None
+            held = kind_of(name).lacking(self.rows) is None
+            return self._seen(name, self.rows if held else self.outputs, None), None
         if learning.slow and self.reference is not None and len(self.reference) >= LARGE * len(self.rows):
             state = learning.fit(self.known_rows()[0] if learning.familiar else self.reference)
-            return self._seen(name, rows, state), state
+            return self._seen(name, self.rows, state), state
         whole: Floats | None = None
         for number in range(FOLDS):
-            inside = np.flatnonzero(self.fold[: len(rows)] == number)
-            part = self._seen(name, rows.subset(inside), learning.fit(self._references(name, number)))
-            whole = np.empty((len(rows), *part.shape[1:])) if whole is None else whole
+            inside = np.flatnonzero(self.fold == number)
+            part = self._seen(name, self.rows.subset(inside), learning.fit(self._references(name, number)))
+            whole = np.empty((len(self.rows), *part.shape[1:])) if whole is None else whole
             whole[inside] = part
         assert whole is not None
         return whole, learning.fit(self._references(name, None))
@@ -200,15 +199,15 @@ class FitSet:
 
     def _references(self, name: str, without: int | None) -> ClassifierOutputs:
         """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
+        others = np.flatnonzero(self.fold != (FOLDS if without is None else without))
+        parts, copies = [self.rows.subset(others)], others >= self.clean
         kind = kind_of(name)
-        familiar = kind.learning is not None and kind.learning.familiar
-        rows, reference = self.outputs if familiar else self.rows, self.reference if kind.needs_reference else None
-        others = np.flatnonzero(self.fold[: len(rows)] != (FOLDS if without is None else without))
-        parts, copies = [rows.subset(others)], others >= self.clean
-        if reference is not None:
-            parts.insert(0, reference.subset(slice(self.known)) if familiar else reference)
-            copies = np.concatenate([np.arange(len(parts[0])) >= self.known, copies])
+        if self.reference is not None and kind.needs_reference:
+            parts.insert(0, self.reference)
+            copies = np.concatenate([np.arange(len(self.reference)) >= self.known, copies])
         found = joined(parts, kind.arrays)
+        if kind.learning is not None and kind.learning.familiar:
+            return found.subset(np.flatnonzero(~copies))
         most = None if kind.learning is None else kind.learning.most
         return found if most is None or len(found) <= most else found.subset(_least_sure(found, copies, most))
 

@@ -153,7 +153,7 @@ def fit_fused(
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
     asked = [*filter(is_opinion, outputs.arrays)]
-    seen = [stacked_arrays(fit_set.rows, []), stacked_arrays(outputs, asked)]
+    seen = [stacked_arrays(fit_set.rows, some) for some in ([], asked)]
     stacks = [stack_name(arrays) for arrays in seen if arrays is not None]
     kinds = [*EVIDENCE, *asked, *dict.fromkeys(stacks)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}

@@ -95,7 +95,7 @@ def test_an_oracle_is_fitted_where_few_rows_hold_an_opinion(rows: int) -> None:
 
 
 def test_the_order_of_rows_plays_no_part_in_the_penalty() -> None:
-    """Also where labels come in turn, so that every fifth row is of one of two classes."""
+    """Here labels come in turn, so that every fifth row belongs to one of only two classes."""
     rng = np.random.default_rng(0)
     labels = np.arange(1_000) % 10
     logits = 2 * np.eye(10)[labels] + rng.normal(size=(1_000, 10))
@@ -116,17 +116,6 @@ def test_features_that_are_no_numbers_are_refused(value: float) -> None:
         learning.fit(wrong)
     with pytest.raises(SteepslopeError, match="expected finite values, found others in row 7"):
         opinions_of(wrong, [NAME], slice(0, None), {NAME: learning.fit(known)})
-
-
-def test_it_learns_from_no_copies() -> None:
-    outputs = make_complete(400, seed=0)
-    rng = np.random.default_rng(0)
-    copies = {"augmented_logits": rng.normal(size=(400, 1, 4)), "augmented_features": rng.normal(size=(400, 1, 8))}
-    name = "stack(logits+features)"
-    states = [FitSet.of(one, None, 0).opinions(name)[1] for one in (outputs, outputs.changed(**copies))]
-    assert states[0] is not None
-    assert states[1] is not None
-    assert_array_equal(states[0]["weights"], states[1]["weights"])
 
 
 def test_no_row_sees_its_own_label() -> None:
@@ -170,8 +159,8 @@ def test_it_is_no_column_of_the_rows_that_it_learnt_from() -> None:
         columns(asked(5, 0), [NAME], slice(None), {})
 
 
-def test_a_pool_takes_it_where_classes_are_told_too_often() -> None:
-    """No pool of the classifier's own opinion can tell that one of two classes is right more often."""
+def test_a_pool_takes_it_where_a_class_is_predicted_too_often() -> None:
+    """A pool of the classifier's opinion alone cannot learn that predictions of one class are right more often."""
     rng = np.random.default_rng(0)
 
     def made(n: int) -> ClassifierOutputs:

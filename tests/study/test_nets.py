@@ -140,7 +140,7 @@ def test_a_frozen_net_at_most_so_many_images_and_an_opinion_of_people(tmp_path: 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 @pytest.mark.parametrize("seed", [0, 1])
-def test_shifted_images_are_judged_if_the_oracle_has_not_learnt_them(
+def test_shifted_images_are_judged_only_if_the_oracle_never_saw_their_originals(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nets, "MOST_SHIFTED", 100)

@@ -86,7 +86,7 @@ def is_stack(name: str) -> bool:
 def of_stack(name: str) -> Evidence:
     """Return a stacker as a kind of evidence, by the name that :func:`stack_name` gives it."""
     arrays = arrays_of_stack(name)
-    learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors", familiar=True)
+    learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
     of_classes = partial(stack.stack_opinions, arrays=arrays)
     return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
 

@@ -1,9 +1,8 @@
-"""A stacker: a logistic regression on all that is known of a row, learnt from the labels of the fit set.
+"""A stacker: a logistic regression that predicts the class from all classifiers' log-probabilities and the features.
 
-It sees the log-probabilities of the classifier and of other classifiers, and the features. Unlike a pool, it has
-weights of its own for each class: it learns whom to believe about which class, and which classes are predicted too
-often. That is true of familiar data, so it learns from no augmented copies, and it is one opinion among those that a
-pool weighs (Wolpert, "Stacked Generalization", 1992).
+It learns from the labels of the fit set. Unlike a pool, it has separate weights for each class, so it learns which
+classifier to believe about which class, and which classes are predicted too often. It overfits more easily, and a pool
+weighs it as one opinion among others (Wolpert, "Stacked Generalization", 1992).
 """
 
 import math
@@ -25,15 +24,18 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE
 from steepslope.scores.score import Rows, require_finite_rows, rows_of
 
-PENALTIES = (1e-3, 1e-2, 1e-1)  # of the ridge, of which one is chosen
-FLOOR = math.log(1e-4)  # of log-probabilities: those of forests and of votes may be −∞
+PENALTIES = (1e-3, 1e-2, 1e-1)  # strengths of the ridge, from which one is chosen
+FLOOR = math.log(1e-4)  # the least log-probability that it sees: forests and votes give −∞
 MOST_WEIGHTS = 100_000  # columns × classes
 MOST_VALUES = 10**8  # rows × columns that it learns from
-LEAST_ROWS = 10  # that lack nothing: of fewer, nothing is learnt
+LEAST_ROWS = 10  # that have all opinions: from fewer, nothing is learnt
 
 
 def stacked_arrays(outputs: ClassifierOutputs, opinions: Sequence[str]) -> tuple[str, ...] | None:
-    """Return what a stacker of some opinions sees of outputs: features, too, if they fit; None if it is too wide."""
+    """Return the arrays that a stacker with these opinions sees; None if it would need too many weights.
+
+    Features are left out if only with them it would need too many.
+    """
     classes, arrays = outputs.num_classes, ("logits", *opinions)
     width = len(arrays) * classes
     if outputs.features is not None and (width + outputs.features.shape[1]) * classes <= MOST_WEIGHTS:
@@ -42,9 +44,9 @@ def stacked_arrays(outputs: ClassifierOutputs, opinions: Sequence[str]) -> tuple
 
 
 def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
-    """Learn from the rows that lack no opinion; the ridge is the one of least loss on a fifth of them.
+    """Learn from the rows that have all opinions; the ridge is the one with the least loss on a held-out fifth.
 
-    With too few such rows, it thinks that all classes are alike.
+    With too few such rows, all classes get the same probability.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
 
 
 def _penalty(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> float:
-    """Return the penalty of least loss on a fifth of the rows, in which each class has its share."""
+    """Return the penalty with the least loss on a held-out fifth of the rows, stratified by class."""
     is_tried = fold_of(labels, 0) == 0
     target, tried = torch.from_numpy(labels[is_tried]), torch.from_numpy(columns[is_tried])
     losses = {}
@@ -78,15 +80,16 @@ def _penalty(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: i
 
 
 def check_stack(state: State, num_classes: int) -> None:
-    """Raise unless a state is of as many classes, or of none of them as one more."""
+    """Raise unless a state has weights for so many classes, or for one more that stands for rows of none of them."""
     count = with_unknown(num_classes, len(state.get("bias", ())))
     require_arrays(state, {"weights": f"float32 w {count}", "bias": f"float32|float64 {count}"})
 
 
 def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
-    """Return its log-probabilities, (m, 1, K): NaN, which counts for nothing, in rows that lack an opinion.
+    """Return the stacker's log-probabilities, (m, 1, K).
 
-    They are infinite, which is refused where they are read, in rows whose features are NaN or infinite.
+    A row that lacks an opinion gets NaN, which a pool ignores. Any other row whose features are NaN or infinite gets
+    infinity, which the caller refuses.
     """
     columns = stacked_columns(rows, arrays)
     require_width(columns, len(state["weights"]), "what is stacked")
@@ -97,12 +100,12 @@ def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
 
 
 def no_columns(rows: Rows, state: State) -> Tensor:
-    """Raise: it has learnt from the labels of the rows, which a column of the same rows must not know."""
-    raise SteepslopeError("expected evidence with columns, found a stacker, which has an opinion on classes alone")
+    """Raise: what a stacker has learnt from the labels of the fit set must not be a column of the same rows."""
+    raise SteepslopeError("expected evidence with columns, found a stacker, which only has opinions on the classes")
 
 
 def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Tensor:
-    """Return what it sees of rows, float64 (m, w), an array beside another: NaN in an opinion that a row lacks."""
+    """Return the arrays side by side, float64 (m, w), as a stacker sees them: an opinion that a row lacks is NaN."""
     classes = rows["logits"].shape[1]
     return torch.cat([_of_array(rows[name], name, classes) for name in arrays], dim=1)
 
@@ -110,7 +113,7 @@ def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Tensor:
 def _of_array(values: Tensor, name: str, classes: int) -> Tensor:
     if name == "features":
         return values.double()
-    if name.startswith(VOTE):  # for the class K where the classifier lacks that class, -1 where there is none
+    if name.startswith(VOTE):  # K if the classifier lacks the class, -1 if there is no vote
         votes = torch.arange(classes) == values[:, None]
         logs = torch.where(votes, 0.0, FLOOR).double()
         return torch.where((values < 0)[:, None], torch.nan, logs)

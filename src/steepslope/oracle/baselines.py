@@ -66,19 +66,20 @@ class Baseline:
 
 
 def in_place(name: str) -> str | None:
-    """Say what would take the classifier's place, by a name of evidence; None where that is no other classifier.
+    """Describe the classifier that a kind of evidence amounts to, by its name; None if it amounts to none.
 
     >>> in_place("stack(logits+opinion_forest+features)"), in_place("neighbors")
-    ("a logistic regression on the classifier's logits and features, and the opinion of forest", None)
+    ("a logistic regression on the classifier's logits and features, with the opinion of forest", None)
     """
     if is_opinion(name):
         return f"the opinion of {opinion_name(name)}"
     if not is_stack(name):
         return IN_PLACE.get(name)
     arrays = arrays_of_stack(name)
-    opinions = [f"the opinion of {opinion_name(one)}" for one in arrays if is_opinion(one)]
-    own = "the classifier's " + " and ".join(one for one in arrays if not is_opinion(one))
-    return f"a logistic regression on {', and '.join(filter(None, [own, ' and '.join(opinions)]))}"
+    others = " and ".join(opinion_name(one) for one in arrays if is_opinion(one))
+    own = " and ".join(one for one in arrays if not is_opinion(one))
+    seen = f"the classifier's {own}" + (f", with the opinion of {others}" if others else "")
+    return f"a logistic regression on {seen}"
 
 
 def without_an_oracle(
@@ -90,9 +91,9 @@ def without_an_oracle(
     first; those that could take the classifier's place are tried there.
     """
     tried = []
-    for name, every in opinions.items():
-        what = in_place(name)
-        part = every[: len(outputs), :1] if is_opinion(name) else every[: len(outputs)]  # beside it stands its own
+    for name, values in opinions.items():
+        what, part = in_place(name), values[: len(outputs)]
+        part = part[:, :1] if is_opinion(name) else part  # the others are the classifier's own, and the mean of both
         there = np.flatnonzero(part.any(axis=(1, 2)))
         if what is not None and len(there):
             tried.append(Baseline.of(what, part[there], classes[there], outputs.subset(there)))

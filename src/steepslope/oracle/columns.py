@@ -135,7 +135,9 @@ class Oracle(ConfigurableOracle):
         for name in self.settings.inputs:
             kind_of(name)
             if is_stack(name):
-                raise SteepslopeError("expected inputs with columns, found a stacker, which thinks of classes", name)
+                raise SteepslopeError(
+                    "expected inputs with columns, found a stacker, which only has opinions on the classes", name
+                )
 
     @property
     def explains(self) -> bool:

@@ -152,10 +152,10 @@ def fit_fused(
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
-    asked = [*filter(is_opinion, outputs.arrays)]
-    seen = [stacked_arrays(fit_set.rows, some) for some in ([], asked)]
-    stacks = [stack_name(arrays) for arrays in seen if arrays is not None]
-    kinds = [*EVIDENCE, *asked, *dict.fromkeys(stacks)]
+    opinion_arrays = [*filter(is_opinion, outputs.arrays)]
+    of_stackers = [stacked_arrays(fit_set.rows, chosen) for chosen in ([], opinion_arrays)]
+    stackers = [stack_name(arrays) for arrays in of_stackers if arrays is not None]
+    kinds = [*EVIDENCE, *opinion_arrays, *dict.fromkeys(stackers)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
     if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:

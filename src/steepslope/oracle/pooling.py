@@ -150,25 +150,25 @@ class Opinions:
         return np.concatenate([self.parts[name][rows] for name in inputs], axis=1)
 
     def _lacking(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats | None:
-        """Return the opinions on some rows, each without one that rows may lack; None where all have all of them.
+        """Return the opinions on some rows, each row without one other classifier's; None if no input has any of these.
 
-        So a pool learns how much the classifier's own opinion counts where another's is missing, which else only rows
-        that happen to lack it would tell.
+        A stacker that sees what is removed is removed with it. So a pool learns how much the classifier's own opinion
+        counts where another's is missing, even if no row of the fit set lacks it.
         """
         kinds = {name: kind_of(name) for name in inputs}
-        asked = [
-            *dict.fromkeys(array for kind in kinds.values() if kind.lacks for array in kind.arrays if is_opinion(array))
+        opinion_arrays = [
+            *dict.fromkeys(array for kind in kinds.values() for array in kind.arrays if is_opinion(array))
         ]
-        if not asked:
+        if not opinion_arrays:
             return None
         edges = np.cumsum([0, *(self.parts[name].shape[1] for name in inputs)])
         opinions = self._side_by_side(inputs, rows)
-        for turn, array in enumerate(asked):
-            some = slice(turn, None, len(asked))
+        for turn, array in enumerate(opinion_arrays):
+            some = slice(turn, None, len(opinion_arrays))
             for (name, kind), start, stop in zip(kinds.items(), edges, edges[1:], strict=False):
                 if array in kind.arrays:
                     opinions[some, start:stop] = 0
-                if array == name:  # whose second opinion is the classifier's own, where it lacks
+                if array == name:  # the second of its opinions is the classifier's own, in rows that lack it
                     opinions[some, start + 1] = opinions[some, 0]
         return opinions
 

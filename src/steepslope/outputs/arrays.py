@@ -192,7 +192,9 @@ def array_of(name: str) -> Array:
     begin = next((begin for begin in OPINIONS if name.startswith(begin) and name != begin), None)
     if begin is not None:
         if not OPINION_NAMES.fullmatch(name.removeprefix(begin)):
-            raise SteepslopeError("expected an opinion whose name has letters, digits, '_' and '-' alone", name)
+            raise SteepslopeError(
+                "expected an opinion's name of letters, digits, '_' and '-' that begins with a letter or digit", name
+            )
         return OPINIONS[begin]
     require_known("array", name, ARRAYS)
     return ARRAYS[name]

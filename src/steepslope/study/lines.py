@@ -1,6 +1,6 @@
-"""What ranks the predictions of a trial: single scores, averages, fused oracles; and what takes the classifier's place.
+"""What ranks the predictions of a trial: single scores, averages, a stacker, boosting, fused oracles.
 
-A new rival on the same predictions is an entry in ``RIVALS``.
+And what takes the classifier's place. A further single score is an entry in ``RIVALS``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ RIVALS = {  # lines of single scores, by the score
 COMPARED = ("auc", "aurc")
 METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 PENALTY = 1e-3  # of a probe
-LEAST_ERRORS = 2  # and correct predictions: with one, early stopping cannot set a part of both aside
+LEAST_ERRORS = 2  # and correct predictions: early stopping holds out a part of both
 MOST_PROBED = 100_000  # weights of a probe, columns × classes
 DIGITS = 5
 Floats = NDArray[np.float64]
@@ -117,7 +117,7 @@ def averaged(outputs: ClassifierOutputs) -> Floats:
 def stacked(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
     """Return the log-probabilities (n, K) of a logistic regression on all softmaxes and features, a stacker.
 
-    It learns from the oracle's rows. None where there are too many classes for it, or where rows lack an opinion.
+    It learns from the oracle's rows. None if it would be too wide, or if any row lacks an opinion.
     """
     arrays = stacked_arrays(trial.learnt, [*filter(is_opinion, trial.learnt.arrays)])
     if arrays is None or {*trial.learnt.opinions} != {*outputs.opinions}:
@@ -132,14 +132,15 @@ def _stacker(trial: Trial, arrays: tuple[str, ...]) -> State:
 
 
 def boosted(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
-    """Return log-odds (n,) of being right by gradient boosting, which learns that from all softmaxes and the features.
+    """Return the log-odds (n,) of being correct, by gradient boosting on all softmaxes and the features.
 
-    It learns from the oracle's rows. None where these have fewer than two errors, or rows lack an opinion.
+    It learns from the oracle's rows, and takes those that lack an opinion as they are. None if the oracle's rows have
+    fewer than two errors or correct predictions, or have other opinions than the outputs.
     """
     if {*trial.learnt.opinions} != {*outputs.opinions}:
         return None
     model = _booster(trial)
-    return None if model is None else np.asarray(model.decision_function(_of_prediction(outputs)))
+    return None if model is None else np.asarray(model.decision_function(_boosting_columns(outputs)))
 
 
 @lru_cache(maxsize=1)
@@ -147,11 +148,11 @@ def _booster(trial: Trial) -> HistGradientBoostingClassifier | None:
     right = trial.learnt.is_correct
     if min(right.sum(), (~right).sum()) < LEAST_ERRORS:
         return None
-    return HistGradientBoostingClassifier(random_state=0).fit(_of_prediction(trial.learnt), right)
+    return HistGradientBoostingClassifier(random_state=0).fit(_boosting_columns(trial.learnt), right)
 
 
-def _of_prediction(outputs: ClassifierOutputs) -> Floats:
-    """Return what is known of rows, (n, w): first what each classifier thinks of the predicted class."""
+def _boosting_columns(outputs: ClassifierOutputs) -> Floats:
+    """Return what boosting sees, (n, w): the log-probabilities of the predicted class, then all that a stacker sees."""
     of_classes = ["logits", *filter(is_opinion, outputs.arrays)]
     arrays = [*of_classes, *(["features"] if outputs.features is not None else [])]
     columns = stacked_columns(rows_of(outputs, arrays, slice(None)), arrays).numpy()

@@ -71,21 +71,23 @@ class MeasuredStudy(NamedTuple):
         """Return a metric of a line."""
         return number_cell(estimate(self.rows, line, metric), scale)
 
-    def compared(self, heading: str, metric: str) -> Estimate | None:
-        """Return one of the ``COMPARISONS`` in a metric, the line's less the rival's."""
+    def difference(self, heading: str, metric: str) -> Estimate | None:
+        """Return a metric of a comparison's line less that of its rival; None where either is missing."""
         line, rival = COMPARISONS[heading]
         return estimate(self.rows, line(self), f"minus {rival}", metric)
 
     def gain(self, heading: str) -> Cell:
-        """Return a comparison in AUC."""
-        return difference_cell(self.compared(heading, "auc"))
+        """Return the difference of a comparison in AUC, as a cell."""
+        return difference_cell(self.difference(heading, "auc"))
 
     def risk_gain(self, heading: str) -> Cell:
-        """Return a comparison in AURC, of which less is better."""
-        return difference_cell(self.compared(heading, "aurc"), THOUSAND, lower_is_better=True)
+        """Return the difference of a comparison in AURC, where lower is better, as a cell."""
+        return difference_cell(self.difference(heading, "aurc"), THOUSAND, lower_is_better=True)
 
 
-COMPARISONS: dict[str, tuple[Callable[[MeasuredStudy], str | None], str]] = {  # a line, and the rival it is to beat
+COMPARISONS: dict[
+    str, tuple[Callable[[MeasuredStudy], str | None], str]
+] = {  # a line, and the rival that it should beat
     "fused − MCP": (lambda study: FREE, MCP),
     "fused − best single": (lambda study: FREE, BEST),
     "with opinions − MCP": (lambda study: study.with_opinions, MCP),
@@ -180,11 +182,11 @@ def gains(studies: Sequence[MeasuredStudy]) -> Grid:
         **{heading: partial(MeasuredStudy.gain, heading=heading) for heading in COMPARISONS},
     }
     note = (
-        "AUC in percent points, mean over seeds with its paired 95 % interval; ↑ clearly better, ↓ clearly worse. "
+        "AUC in percentage points, mean over seeds with its paired 95 % interval; ↑ clearly better, ↓ clearly worse. "
         "Best single: the score of least AURC on held-out rows. Average: the mean of all softmaxes. "
         "All: the fused oracle with all opinions, or free where there are none. Stacking: a logistic regression on all "
-        "softmaxes and features. Boosting: gradient boosting of what is right, on the same. Both learn from the "
-        "oracle's rows. "
+        "softmaxes and features. Boosting: gradient boosting on the same, which tells correct predictions "
+        "from wrong ones. Both learn from the oracle's rows. "
     )
     note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(studies).items()) + "."
     return table("What fused oracles gain", studies, columns, note)
@@ -203,7 +205,7 @@ def risks(studies: Sequence[MeasuredStudy]) -> Grid:
     }
     note = (
         "Area under the curve of risk against coverage, in thousandths: lower is better. In its place: another "
-        "classifier's own predictions, ranked by its own MCP, with how often these are right."
+        "classifier's own predictions, ranked by its own MCP, with how often these are right. ↑ clearly better (lower)."
     )
     return table("Selective risk", studies, columns, note)
 
@@ -373,7 +375,7 @@ def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
     found = {}
     for heading in COMPARISONS:
         for metric, better in (("auc", 1), ("aurc", -1)):
-            known = [one.compared(heading, metric) for one in studies]
+            known = [one.difference(heading, metric) for one in studies]
             verdicts = [better * one.verdict for one in known if one is not None]
             counts = f"{verdicts.count(1)} of {len(verdicts)} clearly better, {verdicts.count(-1)} clearly worse"
             found[f"{heading}, {metric.upper()}"] = counts

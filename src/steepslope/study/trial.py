@@ -31,7 +31,8 @@ from steepslope.study.study import Study
 
 FREE, ALL = "fused, free", "fused, all opinions"
 FIT_PART = 0.4  # of the rows that a frozen classifier never saw
-# The stream of random numbers that splits. With the one that draws shifted images, those would all be known to seed 0.
+# The split has a random stream of its own: with that of the seed alone, by which shifted images are drawn, the
+# originals of all of these would be in the fit set of seed 0.
 SPLIT = 1
 TEST = "test"
 Floats = NDArray[np.float64]
@@ -144,7 +145,7 @@ def _of_frozen(
     order = np.random.default_rng([seed, SPLIT]).permutation(len(outputs))
     fit, test = (np.sort(rows) for rows in np.split(order, [round(FIT_PART * len(order))]))
     known = outputs.subset(fit)
-    sets = {TEST: outputs.subset(test), **{name: without_rows_of(known, rows) for name, rows in shifted.items()}}
+    sets = {TEST: outputs.subset(test), **{name: without_originals_in(known, rows) for name, rows in shifted.items()}}
     seconds: dict[str, float] = {}
     fused: dict[str, dict[str, Floats]] = {name: {} for name in sets}
     for opinions in choices_of(outputs.opinions):
@@ -159,11 +160,11 @@ def _of_frozen(
     return Trial(known, reference, judged, known, seconds)
 
 
-def without_rows_of(known: ClassifierOutputs, shifted: ClassifierOutputs) -> ClassifierOutputs:
-    """Return the shifted rows whose originals are not among the known rows, by their ids.
+def without_originals_in(known: ClassifierOutputs, shifted: ClassifierOutputs) -> ClassifierOutputs:
+    """Return the shifted rows whose originals, by their ids, are not in the fit set; all if there are no ids.
 
     >>> known, rows = (ClassifierOutputs(np.zeros((2, 2)), [0, 1], ids=ids) for ids in (["a", "b"], ["b", "c"]))
-    >>> without_rows_of(known, rows).ids
+    >>> without_originals_in(known, rows).ids
     array(['c'], dtype='<U1')
     """
     if known.ids is None or shifted.ids is None:

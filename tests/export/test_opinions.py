@@ -53,7 +53,7 @@ def test_other_opinions_are_inputs_and_a_row_may_lack_them(opinions: Path) -> No
 
 
 def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) -> None:
-    """The other classifier knows one class, guesses between two, and is always sure: one weight cannot tell these apart."""
+    """The other classifier knows one class, guesses between two, always surely: one weight cannot tell these apart."""
     rng = np.random.default_rng(0)
 
     def drawn(n: int) -> ClassifierOutputs:

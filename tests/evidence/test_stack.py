@@ -22,11 +22,11 @@ from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
 ARRAYS = ("logits", "opinion_other", "vote_people", "features")
-LEAST_LOSS = 1e-3  # of the penalties, on these rows
+CHOSEN_PENALTY = 1e-3  # of least loss on these rows
 NAME = "stack(logits+opinion_other+vote_people+features)"
 
 
-def asked(n: int, seed: int) -> ClassifierOutputs:
+def with_two_opinions(n: int, seed: int) -> ClassifierOutputs:
     """Return outputs with the opinion of another classifier, and with votes."""
     outputs = make_complete(n, seed=seed)
     rng, labels = np.random.default_rng(seed), outputs.require_labels()
@@ -35,33 +35,33 @@ def asked(n: int, seed: int) -> ClassifierOutputs:
     return outputs.with_opinion("other", other).with_opinion("people", votes)
 
 
-def seen(outputs: ClassifierOutputs) -> np.ndarray:
+def stacker_columns(outputs: ClassifierOutputs) -> np.ndarray:
     logs = [np.maximum(log_softmax(np.asarray(outputs.require(name), float), axis=1), FLOOR) for name in ARRAYS[:2]]
     votes = np.where(np.eye(4)[outputs.require("vote_people")] == 1, 0, FLOOR)
     return np.hstack([*logs, votes, np.asarray(outputs.features)])
 
 
 def test_it_is_a_logistic_regression_on_all_that_is_known_of_a_row() -> None:
-    known, new = asked(2_000, 0), asked(500, 1)
+    known, new = with_two_opinions(2_000, 0), with_two_opinions(500, 1)
     learning = kind_of(NAME).learning
     assert learning is not None
     state = learning.fit(known)
     learning.check(state, 4)
     (found, classes) = opinions_of(new, [NAME], slice(None), {NAME: state})
-    scale, distances = StandardScaler().fit(seen(known)), {}
+    scale, distances = StandardScaler().fit(stacker_columns(known)), {}
     for penalty in PENALTIES:
         model = LogisticRegression(C=1 / (penalty * len(known)), max_iter=5_000, tol=1e-8)
-        model.fit(scale.transform(seen(known)), known.labels)
-        logs = np.take_along_axis(model.predict_log_proba(scale.transform(seen(new))), classes, axis=1)
+        model.fit(scale.transform(stacker_columns(known)), known.labels)
+        logs = np.take_along_axis(model.predict_log_proba(scale.transform(stacker_columns(new))), classes, axis=1)
         distances[penalty] = np.abs(np.exp(logs) - np.exp(found[:, 0])).max()
     nearest, second, _ = sorted(distances, key=lambda penalty: distances[penalty])
     assert distances[nearest] < 0.02 < distances[second]
-    assert nearest == LEAST_LOSS
+    assert nearest == CHOSEN_PENALTY
 
 
 @pytest.mark.parametrize("lacked", ["opinion_other", "vote_people"])
 def test_rows_that_lack_an_opinion_are_neither_learnt_from_nor_judged(lacked: str) -> None:
-    known = asked(600, 0)
+    known = with_two_opinions(600, 0)
     held = np.array(known.require(lacked))
     held[::3] = -1 if held.ndim == 1 else np.nan
     some, learning = known.changed(**{lacked: held}), kind_of(NAME).learning
@@ -77,12 +77,12 @@ def test_rows_that_lack_an_opinion_are_neither_learnt_from_nor_judged(lacked: st
 
 @pytest.mark.parametrize("complete", [0, 1, LEAST_ROWS - 1])
 def test_with_few_complete_rows_all_classes_are_alike(complete: int) -> None:
-    known = asked(30, 0).changed(
+    known = with_two_opinions(30, 0).changed(
         vote_people=np.arange(30) % 4 * (np.arange(30) < complete) - (np.arange(30) >= complete)
     )
     learning = kind_of(NAME).learning
     assert learning is not None
-    (found, _) = opinions_of(asked(5, 1), [NAME], slice(None), {NAME: learning.fit(known)})
+    (found, _) = opinions_of(with_two_opinions(5, 1), [NAME], slice(None), {NAME: learning.fit(known)})
     assert_allclose(found, -np.log(4))
 
 
@@ -107,7 +107,7 @@ def test_the_order_of_rows_plays_no_part_in_the_penalty() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_features_that_are_no_numbers_are_refused(value: float) -> None:
-    known = asked(300, 0)
+    known = with_two_opinions(300, 0)
     broken = np.array(known.features)
     broken[7, 0] = value
     wrong, learning = known.changed(features=broken), kind_of(NAME).learning
@@ -120,7 +120,7 @@ def test_features_that_are_no_numbers_are_refused(value: float) -> None:
 
 def test_no_row_sees_its_own_label() -> None:
     """The opinions on the rows of a fold are the same, whatever their labels are."""
-    outputs = asked(200, 0)
+    outputs = with_two_opinions(200, 0)
     fit_set = FitSet.of(outputs, None, 0)
     before, _ = fit_set.opinions(NAME)
     labels = np.array(outputs.labels)
@@ -131,7 +131,7 @@ def test_no_row_sees_its_own_label() -> None:
 
 
 def test_what_is_too_wide_is_not_seen() -> None:
-    outputs = asked(10, 0)
+    outputs = with_two_opinions(10, 0)
     assert stacked_arrays(outputs, ARRAYS[1:3]) == ARRAYS
     assert stacked_arrays(outputs.changed(features=None), []) == ("logits",)
     wide = outputs.changed(features=np.zeros((10, 25_000)))
@@ -156,7 +156,7 @@ def test_it_is_no_input_of_an_oracle_of_columns() -> None:
 
 def test_it_is_no_column_of_the_rows_that_it_learnt_from() -> None:
     with pytest.raises(SteepslopeError, match="stacker"):
-        columns(asked(5, 0), [NAME], slice(None), {})
+        columns(with_two_opinions(5, 0), [NAME], slice(None), {})
 
 
 def test_a_pool_takes_it_where_a_class_is_predicted_too_often() -> None:

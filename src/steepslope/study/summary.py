@@ -85,9 +85,8 @@ class MeasuredStudy(NamedTuple):
         return difference_cell(self.difference(heading, "aurc"), THOUSAND, lower_is_better=True)
 
 
-COMPARISONS: dict[
-    str, tuple[Callable[[MeasuredStudy], str | None], str]
-] = {  # a line, and the rival that it should beat
+LineOf = Callable[[MeasuredStudy], str | None]
+COMPARISONS: dict[str, tuple[LineOf, str]] = {  # a line, and the rival that it should beat
     "fused − MCP": (lambda study: FREE, MCP),
     "fused − best single": (lambda study: FREE, BEST),
     "with opinions − MCP": (lambda study: study.with_opinions, MCP),

@@ -11,8 +11,11 @@ import pandas
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
+from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
@@ -109,6 +112,20 @@ def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> N
 
 
 @pytest.mark.slow
+def test_judged_rows_have_the_opinions_that_the_oracle_learns_from(
+    table_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of a classifier without probabilities, of which the oracle sees decision values."""
+    monkeypatch.setitem(
+        ESTIMATORS["table"],
+        "ridge",
+        lambda seed: make_pipeline(OneHotEncoder(handle_unknown="ignore"), RidgeClassifier()),
+    )
+    trial = made(table_study(opinions={"ridge": "ridge"}), table_folder)
+    assert {*trial.judged[TEST].outputs.arrays} == {*trial.learnt.arrays}
+    assert "opinion_ridge" in trial.learnt.arrays
+
+
 def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
     study = table_study(opinions={"tree": "tree"}, shifted={"later": {"files": ["later.csv"]}})
     trial = made(study, table_folder)

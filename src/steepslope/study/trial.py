@@ -22,6 +22,7 @@ from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.sklearn import TrustedClassifier
 from steepslope.sklearn.held_out import held_out_apart
+from steepslope.sklearn.reader import Reader
 from steepslope.sklearn.responses import codes_of
 from steepslope.sklearn.trusted_classifier import LARGEST_SEED
 from steepslope.study.estimators import ESTIMATORS
@@ -81,10 +82,10 @@ def choices_of(names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 class Watched(TrustedClassifier):
-    """The same, which keeps the rows that its oracle learnt from."""
+    """The same, which keeps the rows that its oracle learnt from, and what reads all opinions, taken or not."""
 
     def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
-        self.learnt_ = outputs.changed(labels=codes)
+        self.learnt_, self.shown_ = outputs.changed(labels=codes), self.reader_
 
 
 def judged_part(study: Study) -> float:
@@ -190,9 +191,14 @@ def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
     learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner)
-    reference = labelled(free, _safe_indexing(X, learnt), y[learnt])
+    reference = labelled(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
-    judged = {name: _judged(models, one) for name, one in sets.items()}
+    judged = {
+        name: JudgedRows(
+            labelled(models[line].shown_, one), {key: model.trust_logit(one.X) for key, model in models.items()}
+        )
+        for name, one in sets.items()
+    }
     return Trial(known, reference, judged, models[line].learnt_, seconds)
 
 
@@ -206,18 +212,9 @@ def _fitted(model: Watched, X: Any, y: NDArray[Any], name: str) -> Watched:
         raise SteepslopeError(f"cannot be fitted ({reason_of(error, LONGEST)})", f"classifier {name}") from error
 
 
-def labelled(model: TrustedClassifier, X: Any, y: NDArray[Any]) -> ClassifierOutputs:
+def labelled(reader: Reader, rows: Rows) -> ClassifierOutputs:
     """Return what an oracle sees of rows, and their labels."""
-    return model.reader_.outputs(X).changed(labels=codes_of(y, model.classes_))
-
-
-def _judged(models: Mapping[str, Watched], rows: Rows) -> JudgedRows:
-    outputs = labelled(models[FREE], *rows)
-    asked = {name: one for model in models.values() for name, one in model.opinions_.items()}
-    for name, estimator in asked.items():
-        said = estimator.predict_proba(rows.X) if hasattr(estimator, "predict_proba") else estimator.predict(rows.X)
-        outputs = outputs.with_opinion(name, said)
-    return JudgedRows(outputs, {line: model.trust_logit(rows.X) for line, model in models.items()})
+    return reader.outputs(rows.X).changed(labels=codes_of(rows.y, reader.classes))
 
 
 def _at_most(rows: Rows, most: int | None) -> Rows:

@@ -109,6 +109,60 @@ def test_a_class_that_the_promise_leaves_alone_is_named(tmp_path: Path, capsys: 
     assert caution in Gate.load(tmp_path / "gate").sentences()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("mix.csv", "class,share\n0,0.7\n1,0.1\n2,0.1\n3,0.1\n"), ("mix.txt", "0=0.7\n1=.1\n2=.1\n3=.1\n")],
+)
+def test_a_gate_for_another_mix_of_classes(
+    name: str, text: str, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    words = f"--outputs HOME/rows.npz --max-risk 0.4 --class-mix {tmp_path}/{name}"
+    assert calibrate(stored, tmp_path / "gate", words) == 0
+    assert "the classes come in this mix: 0 70 %, 1 10 %, 2 10 %, 3 10 %" in capsys.readouterr().out
+    gate = Gate.load(tmp_path / "gate")
+    assert gate.promises[0].weighted is not None
+    assert gate.coverage > 0
+
+
+def test_a_gate_for_rows_without_labels(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--outputs HOME/rows.npz --max-risk 0.4 --target"
+    coming = make_complete(500, seed=5, prefix="coming").changed(labels=None)
+    coming.save(tmp_path / "coming.npz")
+    assert calibrate(stored, tmp_path / "gate", f"{words} {tmp_path}/coming.npz") == 0
+    assert "is estimated by what is predicted for 500 rows without labels" in capsys.readouterr().out
+    coming.changed(logits=3 * coming.logits).save(tmp_path / "surer.npz")
+    refused = {
+        f"{tmp_path}/surer.npz": "target: no mix of the classes explains what is predicted",
+        f"{stored}/bare.npz": "target: rows: expected other rows, found 500 in both, such as",
+        f"{stored}/five.npz": "expected 4 classes, as of the calibration rows, found 5",
+        f"{stored}/none.npz": "none.npz: no such file or folder",
+    }
+    for name, expected in refused.items():
+        refuses(f"calibrate {words} {name} --out {tmp_path}/none".replace("HOME", str(stored)), capsys, expected)
+        assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0=0.7\n", "class_mix: expected shares >= 0 that sum to 1, found a sum of 0.7"),
+        ("0=0.7\nfive=0.3\n", "class in class_mix: 'five'"),
+        ("0=much\n", "mix.txt: expected a number for each class"),
+        ("0=\n", "mix.txt: expected a number for each class"),
+        ("0\n", "mix.txt: expected class=share in each line"),
+        ("", "mix.txt: expected the names of classes, found none"),
+    ],
+)
+def test_what_is_no_mix_is_refused(
+    text: str, expected: str, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mix.txt").write_text(text)
+    words = f"calibrate --outputs {stored}/rows.npz --class-mix {tmp_path}/mix.txt --out {tmp_path}/out"
+    refuses(words, capsys, expected)
+    assert not (tmp_path / "out").exists()
+
+
 CASES: list[tuple[str, str]] = [
     ("--outputs HOME/none.npz", "none.npz: no such file or folder"),
     ("--outputs HOME/bare.npz", "labels: expected the true class of each prediction"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steepslope.cli.fit import further_outputs
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
 from steepslope.gate.aims import Aims
@@ -32,6 +32,8 @@ def calibrate(
     fit: str | None = None,
     reference: str | None = None,
     by: str | None = None,
+    class_mix: str | None = None,
+    target: str | None = None,
     backbones: tuple[str, ...] = (),
     seed: int = 0,
     replace: bool = False,
@@ -62,6 +64,15 @@ def calibrate(
     by
         A threshold and a promise for each group: predicted (each predicted class), a column of the outputs' file, or a
         .csv or .parquet file with a column named group. They share delta, so they take more rows.
+    class_mix
+        File with the share of each class among the predictions to come, where it is another than among these rows:
+        lines such as fraud=0.05, or a .csv file with columns class,share. The promise is then about that mix. It goes
+        with max_risk and delta alone.
+    target
+        Outputs without labels of rows that are drawn as those to come will be, where the classes come in another mix
+        than among the calibration rows. The mix is estimated, and the promise is about it, approximately: it needs 200
+        of these rows and 30 calibration rows of each class. If no mix explains what is predicted for these rows, no
+        gate is made.
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     seed
@@ -75,7 +86,7 @@ def calibrate(
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.table import read_table
 
-    held_out, known = further_outputs(reading, outputs, fit, reference)
+    held_out, known, coming = further_outputs(reading, outputs, fit, reference, target, judged=target)
     table = read_table(Path(outputs), reading, (by,))
     rows = ClassifierOutputs.of_table(table.require_labels())
     with GATE.making(out, made, replace, console().print) as complete:
@@ -90,6 +101,7 @@ def calibrate(
         gate = Gate.of(
             judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=origin, seed=seed,
             coverage=aims.coverage, costs=aims.costs, reject=aims.reject, max_class_risk=aims.max_class_risk,
+            class_mix=None if class_mix is None else read_shares(Path(class_mix)), target=coming,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())
@@ -122,6 +134,16 @@ def judge_for(
         require_other_rows("fit", rows, held_out, "nothing may be fitted on those to calibrate on")
     with located(name):
         return ConfidenceSource.from_model(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
+
+
+def read_shares(path: Path) -> dict[str, float]:
+    """Read the share of each class: lines class=share, or a .csv file with two columns, class,share."""
+    from steepslope.outputs.opinion_files import read_mapping
+
+    lines = read_mapping(path, "class=share").items()
+    shares = {name: share for name, share in lines if (name.lower(), share) != ("class", "share")}
+    with explained("expected a number for each class", path, (TypeError, ValueError)):
+        return {name: float(share or "none") for name, share in shares.items()}
 
 
 def unseen(

@@ -17,7 +17,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field
 from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
-from steepslope.gate.certify import UNFIT, Above, certify, certify_true_classes
+from steepslope.gate.certify import UNFIT, Above, certify, certify_true_classes, certify_weighted
+from steepslope.gate.importance import Weights
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
 
@@ -156,6 +157,18 @@ def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDAr
     return names.astype(np.str_)
 
 
+def checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
+    """Return which rows are of none of the classes, (n,); none where it is not known. Raise if one of them is right."""
+    found = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
+    if found.dtype != np.bool_ or found.shape != is_correct.shape:
+        expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
+        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "is_unknown")
+    right = np.flatnonzero(found & is_correct)
+    if len(right):
+        raise SteepslopeError(f"expected wrong predictions, found a correct one in row {right[0]}", "is_unknown")
+    return found
+
+
 def all_certificates(
     confidence: Floats,
     is_correct: Bools,
@@ -166,14 +179,22 @@ def all_certificates(
     of_log_odds: bool = False,
     is_unknown: Bools | None = None,
     true_classes: NDArray[np.str_] | None = None,
+    weights: Weights | None = None,
 ) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...], Certificate | None]:
     """Return the certificates of what is accepted, risk by risk and group by group; of true classes; and of rejection.
 
     They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta. Those of
     the true classes (n,), if they are promised anything, hold together, and take one share. Which rows are of none of
-    the classes, ``is_unknown`` (n,), changes no promise: all of them are wrong.
+    the classes, ``is_unknown`` (n,), changes no promise: all of them are wrong. Of rows with ``weights`` (n,), risks
+    alone are promised.
     """
     is_unknown = np.zeros(len(confidence), dtype=np.bool_) if is_unknown is None else is_unknown
+    if weights is not None:
+        delta = aims.delta / len(aims.max_risk)
+        certificates = (
+            certify_weighted(confidence, is_correct, weights, thresholds, risk, delta) for risk in aims.max_risk
+        )
+        return tuple(one.counting(confidence, is_unknown) for one in certificates), (), None
     members: dict[str | None, Bools] = {None: np.ones(len(confidence), dtype=np.bool_)}
     if groups is not None:
         members = {str(name): groups == name for name in np.unique(groups)}

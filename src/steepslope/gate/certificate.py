@@ -1,12 +1,13 @@
 """What is promised of the predictions that a gate accepts, in numbers, in sentences, and as JSON.
 
-Tails and bounds are exact: those of the binomial distribution of a count of errors.
+Tails and bounds are exact: those of the binomial distribution of a count of errors. Those under another mix of classes
+are in :mod:`steepslope.gate.importance`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from scipy.stats import beta, binom
 from steepslope.checks import Check, number, require, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field
+from steepslope.gate.importance import Weighted
 
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # of a percentage
@@ -30,7 +32,7 @@ ASSUMES = (
     "the classifier, the confidence and the threshold stay as they are",
     "nothing was fitted, chosen or looked at on the calibration rows",
 )
-ASSUMPTIONS = "\n".join(["This assumes that", *(f"- {one};" for one in ASSUMES[:-1]), f"- {ASSUMES[-1]}."])
+MOST_SHARES = 8  # classes of a mix that are named with their shares
 EVERYTHING, NOTHING = -math.inf, math.inf
 TRUE_CLASS: Aim = "true class"
 EXACT = 6  # digits of the percentage that is promised
@@ -111,6 +113,43 @@ def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float
     return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits
 
 
+def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
+    """Return what a promise assumes: of rows like the calibration rows, of another mix of classes, or of weighted ones.
+
+    >>> assumptions()[1]
+    'the classifier, the confidence and the threshold stay as they are'
+    """
+    if weighted is None:
+        return ASSUMES
+    if not weighted.mix:
+        mean = sum(one.weight * one.rows for one in weighted.strata) / sum(one.rows for one in weighted.strata)
+        largest = max(one.weight for one in weighted.strata) / mean
+        drawn = (
+            "the predictions to come are drawn independently of one another, each as many times as often as among the "
+            f"calibration rows as its weight says, and no weight is above {largest:.4g} times the mean"
+        )
+        return drawn, *ASSUMES[1:]
+    shares = sorted(weighted.mix.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
+    others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
+    drawn = (
+        "the predictions to come of each class are drawn as the calibration rows of that class were, independently of "
+        f"one another, and the classes come in this mix: {named}{others}"
+    )
+    if weighted.target:
+        return (
+            f"{drawn}, which is estimated by what is predicted for {weighted.target:,} rows without labels",
+            "there are enough rows for sums to be normal: the promise is asymptotic",
+            *ASSUMES[1:],
+        )
+    return drawn, *ASSUMES[1:]
+
+
+def in_lines(assumed: Sequence[str]) -> str:
+    """Return assumptions as a list."""
+    return "\n".join(["This assumes that", *(f"- {one};" for one in assumed[:-1]), f"- {assumed[-1]}."])
+
+
 @dataclass(frozen=True)
 class Certificate:
     """A threshold, what was counted above it on n calibration rows, and what follows for predictions to come.
@@ -138,6 +177,8 @@ class Certificate:
         Why nothing can be promised, and what to do about it; empty where something is.
     unknown, unknown_accepted
         Calibration rows of none of the classes, which are wrong whatever is predicted; and those that are accepted.
+    weighted
+        What was counted for another mix of classes, or for known weights, of which the promise is then.
     """
 
     aim: Aim
@@ -151,6 +192,7 @@ class Certificate:
     advice: str = ""
     unknown: int = 0
     unknown_accepted: int = 0
+    weighted: Weighted | None = None
 
     def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
         """Return the same with the counts of those of its calibration rows (n,) that are of none of the classes."""
@@ -164,17 +206,33 @@ class Certificate:
 
     @property
     def coverage(self) -> float:
-        """The fraction of calibration rows that are accepted, in [0, 1]."""
+        """The fraction of calibration rows that are accepted, in [0, 1]; of weighted rows where these have weights."""
+        if self.weighted is not None:
+            return self.weighted.coverage
         return self.accepted / self.n if self.n else 0.0
 
     @property
     def coverage_interval(self) -> tuple[float, float]:
-        """The 95 % interval of the coverage (Clopper & Pearson, 1934)."""
-        return interval(self.accepted, self.n)
+        """The 95 % interval of the coverage (Clopper & Pearson, 1934).
+
+        Those of the strata of a mix are put together by their distances from the estimates (Zou & Donner, 2008).
+        """
+        if self.weighted is None:
+            return interval(self.accepted, self.n)
+        strata = [one for one in self.weighted.strata if one.rows and one.weight]
+        total = sum(one.weight * one.rows for one in strata)
+        off = [
+            one.weight / total * (np.array(interval(one.accepted, one.rows)) * one.rows - one.accepted)
+            for one in strata
+        ]
+        below, above = np.linalg.norm(off, axis=0)
+        return max(0.0, self.coverage - float(below)), min(1.0, self.coverage + float(above))
 
     @property
     def risk_bound(self) -> float:
         """The upper bound of the risk, in [0, 1]; 1 where nothing is accepted."""
+        if self.weighted is not None:
+            return self.weighted.risk_bound(self.delta)
         return risk_bound(self.errors, self.n if self.aim == TRUE_CLASS else self.accepted, self.delta)
 
     def sentences(self) -> str:
@@ -194,11 +252,19 @@ class Certificate:
         bound = upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
         sure = as_percent(1 - self.delta, 2, math.floor)
         which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
+        covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
+        counted = f"Of {self.n:,} calibration rows, {self.accepted:,} are {verb}"
+        if self.weighted is None:
+            counted = f"{counted} ({covered}) and {self.errors:,} of these {wrong} ({measured}, at most {upper})"
+        else:
+            risk = as_percent(self.weighted.risk, 2)
+            counted = (
+                f"{counted} and {self.errors:,} of these {wrong}; weighted, the coverage is {covered}, and {risk} of "
+                f"what is {verb} is {wrong} (at most {upper})"
+            )
         return (
-            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of "
-            f"{sure}. Of {self.n:,} calibration rows, {self.accepted:,} are {verb} "
-            f"({as_percent(self.coverage)}, 95 % interval {low} to {high}) and {self.errors:,} of these {wrong} "
-            f"({measured}, at most {upper}).{self._of_unknown(verb)}"
+            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {sure}. "
+            f"{counted}.{self._of_unknown(verb)}"
         )
 
     def _of_unknown(self, verb: str = "") -> str:
@@ -227,6 +293,7 @@ class Certificate:
             "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
             "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
             "unknown": self.unknown, "unknown_accepted": self.unknown_accepted,
+            "weighted": None if self.weighted is None else self.weighted.as_json(),
         }  # fmt: skip
 
     @classmethod
@@ -234,7 +301,7 @@ class Certificate:
         """Return the certificate that JSON holds; raise unless its numbers follow from its counts."""
         aim = field(content, "aim", str, path)
         require_known(f"aim in {path}:", aim, get_args(Aim))
-        n, accepted, errors, *unknown = (
+        n, accepted, errors, unknown, unknown_accepted = (
             field(content, name, int, path) for name in ("n", "accepted", "errors", "unknown", "unknown_accepted")
         )
         delta, advice = float(field(content, "delta", (int, float), path)), field(content, "advice", str, path)
@@ -245,7 +312,10 @@ class Certificate:
         if threshold is None:
             everything = NOTHING if aim == "rejection" else EVERYTHING
             threshold = everything if field(content, "accepts_all", bool, path) else -everything
-        certificate = cls(aim, float(threshold), n, accepted, errors, delta, max_risk, group, advice, *unknown)
+        mixed = field(content, "weighted", (dict, type(None)), path)
+        weighted = None if mixed is None else Weighted.from_json(mixed, path)
+        counts = n, accepted, errors, delta, max_risk, group, advice
+        certificate = cls(aim, float(threshold), *counts, unknown, unknown_accepted, weighted)
         certificate._require_consistent(content, path)
         return certificate
 
@@ -253,6 +323,12 @@ class Certificate:
         counts = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1 and not math.isnan(self.threshold)
         wrong = self.accepted - self.errors if self.aim == "rejection" else self.errors
         counts = counts and 0 <= self.unknown_accepted <= min(self.unknown, wrong) and self.unknown <= self.n
+        if self.weighted is not None:
+            totals = {"n": "rows", "accepted": "accepted", "errors": "errors"}
+            counts = counts and all(
+                sum(getattr(one, column) for one in self.weighted.strata) == getattr(self, name)
+                for name, column in totals.items()
+            )
         same = counts and all(
             abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
             for name in ("coverage", "risk_bound")

@@ -19,6 +19,7 @@ from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate.advice import advice_for
 from steepslope.gate.certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed, tail
+from steepslope.gate.importance import Weights, last_passing, rows_to_add
 from steepslope.gate.starts import starts
 
 Floats = NDArray[np.float64]
@@ -154,6 +155,40 @@ def certify(
         advice = TAKEN[aim] if is_taken else advice_for(above.n, above.accepted, above.errors, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
+
+
+def certify_weighted(
+    confidence: Floats, is_correct: Bools, weights: Weights, thresholds: Floats, max_risk: float, delta: float
+) -> Certificate:
+    """Return the certificate of the lowest threshold that keeps the risk to ``max_risk`` where rows have weights.
+
+    >>> rows = np.arange(3000)
+    >>> weights = Weights.of_mix(np.where(rows % 3 < 1, "a", "b"), {"a": 0.5, "b": 0.5})
+    >>> is_correct = rows % 10 * (rows > 1500) < 9
+    >>> found = certify_weighted(-rows / 3000, is_correct, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
+    >>> found.threshold, round(found.coverage, 3), round(found.risk_bound, 4)
+    (-0.56, 0.56, 0.0189)
+    """
+    place, weighted = last_passing(confidence, is_correct, weights, thresholds, max_risk, delta)
+    n = len(confidence)
+    if place is not None:
+        accepted, errors = (sum(getattr(one, name) for one in weighted.strata) for name in ("accepted", "errors"))
+        counts = n, accepted, errors, delta, max_risk
+        return Certificate("risk", float(thresholds[place]), *counts, weighted=weighted)
+    largest = max(weighted.strata, key=lambda one: one.weight)
+    promise = f"{as_percent(max_risk, EXACT)} at delta {delta:g}"
+    reason = f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}"
+    heaviest = f"each of the {largest.rows:,} rows of {largest.name} counts {largest.weight:.3g} times"
+    parts = [reason, heaviest]
+    more = None if weights.target else rows_to_add(confidence, is_correct, weights, thresholds, max_risk, delta)
+    if more is not None:
+        parts.append(
+            f"about {more:,} more rows like these would do if as many of them are wrong, fewer if more are of that kind"
+        )
+    elif not weights.target:
+        parts.append("these rows do not tell how many more would do")
+    advice = "; ".join(parts)
+    return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, advice, weighted=weighted)
 
 
 def certify_true_classes(

@@ -15,11 +15,19 @@ from steepslope.checks import SEED, require, whole
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names, neglected_class
+from steepslope.gate.calibration import (
+    CalibrationRows,
+    ProbabilityMap,
+    all_certificates,
+    checked_unknown,
+    group_names,
+    neglected_class,
+)
 from steepslope.gate.certify import checked_sequence, split_rows, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
 from steepslope.gate.decisions import Decisions, groups_by, most_probable
 from steepslope.gate.promises import Promises
+from steepslope.gate.rows_to_come import Importance, TargetRows, require_mix
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
@@ -30,6 +38,7 @@ from steepslope.scores import Score
 if TYPE_CHECKING:
     from steepslope.gate.nets import GateNets, Given
 
+FEW = 50  # rows as those to come, of which a monitor makes nothing
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -63,13 +72,15 @@ class Gate(Promises):
         true_classes: ArrayLike | None = None,
         of_log_odds: bool = False,
         is_unknown: ArrayLike | None = None,
+        class_mix: Mapping[str, float] | None = None,
+        weights: ArrayLike | None = None,
         seed: int = 0,
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
 
         The probability is over the draw of the rows (n,), which nothing may have been fitted on, and which have to be
-        drawn independently, as those to come are. The test of each threshold is the exact binomial tail, and ties are
-        accepted as a whole.
+        drawn independently, as those to come are. The test of each threshold is the exact binomial tail (of another
+        mix of classes, a bet), and ties are accepted as a whole.
 
         Parameters
         ----------
@@ -87,11 +98,17 @@ class Gate(Promises):
             Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
         true_classes
             The true class of each row, (n,), by name or number, where each is promised something
-            (``max_class_risk``).
+            (``max_class_risk``), or comes as often as a ``class_mix`` says.
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
         is_unknown
             Booleans (n,): which rows are of none of the classes, so that the certificate counts them. All are wrong.
+        class_mix
+            The share of each true class among the predictions to come, by name, where it is another than among these
+            rows, such as ``{"fraud": 0.05, "fine": 0.95}``. The promise is then about that mix (docs/gate.md).
+        weights
+            Importance weights (n,) >= 0 of at most 1,000 different values, with a mean of 1: how many times as often
+            rows like each come as they do now. The promise is then about predictions that come so.
         seed
             Seed of what is drawn.
 
@@ -112,8 +129,8 @@ class Gate(Promises):
             max_risk=max_risk,  # type: ignore[arg-type]
             delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
         )  # fmt: skip
-        rows = confidence, is_correct, is_unknown
-        return cls._calibrated(*rows, aims, thresholds, groups, true_classes, of_log_odds, seed)
+        rows, importance = (confidence, is_correct, is_unknown), Importance.of(aims, groups, class_mix, weights)
+        return cls._calibrated(*rows, aims, thresholds, groups, true_classes, of_log_odds, importance, seed)
 
     @classmethod
     def _calibrated(
@@ -126,27 +143,36 @@ class Gate(Promises):
         groups: ArrayLike | None,
         true_classes: ArrayLike | None,
         of_log_odds: bool,
+        importance: Importance,
         seed: int,
+        probability: Floats | None = None,
     ) -> Self:
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
-        unknown = _checked_unknown(is_unknown, correct)
+        unknown = checked_unknown(is_unknown, correct)
         names = group_names(groups, len(values))
         truths = group_names(true_classes, len(values), "true_classes")
+        kept = importance.counting(truths, len(values))
         if thresholds is None:
-            fixing, counted = split_rows(len(values), seed)
+            fixing, counted = (kept[rows] for rows in split_rows(len(kept), seed))
             sequence = threshold_sequence(values[fixing])
         else:
-            sequence, counted = checked_sequence(thresholds), np.arange(len(values))
-        members = None if names is None else names[counted]
+            sequence, counted = checked_sequence(thresholds), kept
+        weights = importance.weights(truths, values, counted)
         certificates, of_classes, rejection = all_certificates(
-            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds, unknown[counted],
-            None if truths is None else truths[counted],
+            values[counted], correct[counted], None if names is None else names[counted], sequence, aims, seed,
+            of_log_odds, unknown[counted], None if truths is None else truths[counted], weights,
         )  # fmt: skip
-        probability = ProbabilityMap.from_rows(values, correct, of_log_odds)
-        gate = cls(certificates, probability, np.sort(values[~correct]), len(values), aims, of_classes, rejection)
-        rows = CalibrationRows(gate.p_correct(values), correct, gate.accepts(values, names))
-        return replace(gate, calibration_rows=rows)
+        learnt = drawn = np.arange(len(values))
+        if weights is not None:  # rows as those to come
+            learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
+        probability_map = ProbabilityMap.from_rows(values[learnt], correct[learnt], of_log_odds)
+        values, correct = values[drawn], correct[drawn]
+        gate = cls(certificates, probability_map, np.sort(values[~correct]), len(values), aims, of_classes, rejection)
+        accepted = gate.accepts(values, None if names is None else names[drawn])
+        own = None if probability is None else probability[drawn]
+        rows = CalibrationRows(gate.p_correct(values), correct, accepted, own)
+        return replace(gate, calibration_rows=rows if weights is None or len(rows) >= FEW else None)
 
     @classmethod
     def of(
@@ -162,6 +188,8 @@ class Gate(Promises):
         costs: tuple[float, ...] | None = None,
         reject: float | None = None,
         max_class_risk: float | None = None,
+        class_mix: Mapping[str, float] | None = None,
+        target: ClassifierOutputs | None = None,
         origin: Origin = UNKNOWN,
         seed: int = 0,
     ) -> Self:
@@ -182,6 +210,12 @@ class Gate(Promises):
             As in :class:`~steepslope.gate.Aims`.
         by
             ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
+        class_mix
+            As in :meth:`calibrate`; classes without names are called by their numbers, ``"0"``, and rows of none of the
+            classes ``"unknown"``.
+        target
+            Outputs without labels, of rows that are drawn as those to come. The mix of the classes is estimated on
+            these, and the promise is about that mix. It is asymptotic (docs/gate.md).
         origin
             The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed
@@ -220,14 +254,20 @@ class Gate(Promises):
         names = np.array(outputs.label_names)
         truths, predicted = names[outputs.require_labels()], names[outputs.predictions]
         truth = outputs.is_correct, outputs.is_unknown
-        gate = cls._calibrated(confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, seed)
-        assert gate.calibration_rows is not None
-        caution = neglected_class(predicted, truths, gate.calibration_rows.accepted, aims.max_class_risk)
-        rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
+        if class_mix is not None:
+            class_mix = require_mix(class_mix, outputs.label_names)
+        rows_to_come = None if target is None else TargetRows.of(source, outputs, target)
+        importance = Importance.of(aims, groups, class_mix, target=rows_to_come)
+        probability = most_probable(outputs, 1)[1][:, 0]
+        gate = cls._calibrated(
+            confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, importance, seed, probability
+        )
+        accepted = gate.accepts(confidence, groups)
+        accepted[np.setdiff1d(np.arange(len(outputs)), importance.counting(truths, len(outputs)))] = False
+        caution = neglected_class(predicted, truths, accepted, aims.max_class_risk)
         named = by if by is not None or groups is None else "group"
         known = replace(origin, opinions=nets)
-        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=known)
-        return replace(gate, calibration_rows=rows, caution=caution)
+        return replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -355,15 +395,3 @@ class Gate(Promises):
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""
         return self if self.source is None else replace(self, source=self.source.seeing(images))
-
-
-def _checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
-    """Return which rows are of none of the classes, (n,); none where it is not known. Raise if one of them is right."""
-    found = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
-    if found.dtype != np.bool_ or found.shape != is_correct.shape:
-        expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
-        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "is_unknown")
-    right = np.flatnonzero(found & is_correct)
-    if len(right):
-        raise SteepslopeError(f"expected wrong predictions, found a correct one in row {right[0]}", "is_unknown")
-    return found

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
 from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, group_names
-from steepslope.gate.certificate import ASSUMPTIONS, Certificate
+from steepslope.gate.certificate import Certificate, assumptions, in_lines
 from steepslope.gate.certify import conformal_p_values, numbers, selected
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
@@ -27,11 +27,11 @@ class Promises:
     these are promised anything; ``rejection`` that of what is rejected. ``caution`` names a true class that the promise
     leaves alone, though its rows are accepted under other labels; empty where there is none.
     ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
-    ``n`` to calibrate on, (e,), in ascending order. ``source`` is the gate's oracle or score, None where it is of
-    confidences alone; ``by`` names what its groups are: ``predicted``, the predicted classes, or others. ``classes``
-    are the names of the classes, and ``origin`` tells which classifier made the predictions, as far as it is known.
-    ``calibration_rows`` is what it makes of the rows to calibrate on, None where a copy leaves them out, and for
-    another of several risks (:meth:`at`).
+    ``n`` to calibrate on, (e,), in ascending order; under another mix of classes, among n rows that are drawn as in it.
+    ``source`` is the gate's oracle or score, None where it is of confidences alone; ``by`` names what its groups are:
+    ``predicted``, the predicted classes, or others. ``classes`` are the names of the classes, and ``origin`` tells
+    which classifier made the predictions, as far as it is known. ``calibration_rows`` is what it makes of these n rows,
+    None where a copy leaves them out, where too few could be drawn, and for another of several risks (:meth:`at`).
     """
 
     certificates: tuple[Certificate, ...]
@@ -82,7 +82,7 @@ class Promises:
     @property
     def coverage(self) -> float:
         """The fraction of calibration rows that are accepted, in [0, 1]."""
-        return sum(one.accepted for one in self.promises) / max(1, sum(one.n for one in self.promises))
+        return sum(one.coverage * one.n for one in self.promises) / max(1, sum(one.n for one in self.promises))
 
     @property
     def risk_bound(self) -> float:
@@ -157,7 +157,12 @@ class Promises:
             lines.append(f"Caution: {self.caution}.")
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
-        return "\n".join([*lines, ASSUMPTIONS])
+        return "\n".join([*lines, in_lines(self.assumptions)])
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What its promises assume."""
+        return assumptions(self.certificates[0].weighted)
 
 
 def _numbers(confidence: ArrayLike) -> Floats:

@@ -55,12 +55,13 @@ def opinions_on(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str
     return arrays, nets
 
 
-def read_mapping(path: Path) -> Mapped:
+def read_mapping(path: Path, form: str = "other=this") -> Mapped:
     """Read what the classes of an opinion are called here: lines ``other=this``, or a .csv file of two columns.
 
-    Nothing behind the sign says that this classifier lacks the class.
+    Nothing behind the sign says that this classifier lacks the class. Of anything else that each class has, ``form``
+    tells how a line looks.
     """
-    with explained("expected a text file with lines other=this", path, (OSError, UnicodeDecodeError)):
+    with explained(f"expected a text file with lines {form}", path, (OSError, UnicodeDecodeError)):
         text = path.read_text(encoding="utf-8-sig")
     is_csv = path.suffix.lower() == ".csv"
     lines = list(csv.reader(text.splitlines())) if is_csv else [line.split("=", 1) for line in text.splitlines()]
@@ -70,7 +71,7 @@ def read_mapping(path: Path) -> Mapped:
         if names in ([], [""]):
             continue
         if len(names) != 2 or not names[0] or names[0] in found:
-            expected = f"expected {'two columns' if is_csv else 'other=this'} in each line, each class once"
+            expected = f"expected {'two columns' if is_csv else form} in each line, each class once"
             raise SteepslopeError(f"{expected}, found {', '.join(names)!r} in line {number}", path)
         found[names[0]] = names[1] or None
     if not found:

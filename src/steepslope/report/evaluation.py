@@ -36,6 +36,7 @@ PAPER_CUT = decision_probability(1.0, 3.0)
 CURVE_POINTS = 2_000
 VS_BEST = ("auc", "aurc")
 KNOWN_COVERAGE = 90  # percent of the rows of known classes that are accepted where unknown ones are counted
+NEARLY_ALL = 0.99  # of a gate's own rows are among some others, by what it makes of them, where all are
 AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
 Drawn = Resampled[str | OperatingPoint]
 
@@ -94,25 +95,31 @@ class Gated(NamedTuple):
     """What a gate with one threshold for all rows does: how many it accepts, how many of these are wrong.
 
     ``promised`` is the risk that it promises, None where it promises nothing; ``own`` is whether its threshold was
-    found on these very rows.
+    found on these very rows; ``weighted`` is whether it promises that of rows in another mix.
     """
 
     accepted: int
     wrong: int
     promised: float | None
     own: bool
+    weighted: bool = False
 
     @classmethod
     def of(cls, gate: Gate, confidence: Floats, is_correct: Bools) -> Gated:
         """Return it for the confidences of some rows (n,), and which of these are correct."""
         accepted, promise, held = gate.accepts(confidence), gate.promises[0], gate.calibration_rows
-        own = held is not None and len(held) == len(confidence)
+        weighted = promise.weighted is not None  # then it holds some of its rows alone
+        own = held is not None and (weighted or len(held) == len(confidence))
         if own and held is not None:
-            both = [2 * right + odds for right, odds in
-                    ((is_correct, gate.p_correct(confidence)), (held.is_correct, held.p_correct))]  # fmt: skip
-            own = np.allclose(np.sort(both[0]), np.sort(both[1]))
+            rows, ours = (2 * right + odds for right, odds in
+                          ((is_correct, gate.p_correct(confidence)), (held.is_correct, held.p_correct)))  # fmt: skip
+            own = (
+                bool(np.isin(ours.round(6), rows.round(6)).mean() > NEARLY_ALL)
+                if weighted
+                else np.allclose(np.sort(rows), np.sort(ours))
+            )
         wrong = int((accepted & ~is_correct).sum())
-        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, own)
+        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, own, weighted)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

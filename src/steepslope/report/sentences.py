@@ -134,6 +134,7 @@ def _on_a_gate(row: Row, gated: Gated) -> str:
         found = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
         accepts += f" ({100 * gated.accepted / row.n:.1f} %), {found}"
     promise = "nothing" if gated.promised is None else f"at most {as_percent(gated.promised, EXACT)}"
+    promise += " of rows that come in another mix" if gated.weighted else ""
     return f"{accepts}; it promises {promise}.{f' {NO_TEST}' if gated.own else ''}"
 
 

@@ -21,7 +21,6 @@ from steepslope.files.extras import require_extra
 from steepslope.files.folders import read_json
 from steepslope.files.hub import LIBRARY
 from steepslope.gate import Gate
-from steepslope.gate.certificate import ASSUMES
 from steepslope.gate.confidence_source import NetRecord
 from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.oracle.handover import AUXILIARY
@@ -142,7 +141,8 @@ def model_card(shared: Shared, folder: Path, place: str, options: CardOptions) -
     body = environment.get_template("model_card.md.jinja").render(
         title=name, place=place, shared=shared, gate=gate, oracle=shared.oracle, source=shared.source,
         nets={} if gate is None else own_specs(gate), words=as_words, arguments=as_arguments,
-        from_outputs=gate is not None and judges_outputs(gate), code=CODE, spec_of=spec_of, assumes=ASSUMES,
+        from_outputs=gate is not None and judges_outputs(gate), code=CODE, spec_of=spec_of,
+        assumes=() if gate is None else gate.assumptions,
         evaluated=evaluated, metrics=TABLE, has_paths=bool(local_paths(folder)), **arrays_inside(tensor_shapes(folder)),
     )  # fmt: skip
     return str(hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")).rstrip() + "\n"

@@ -1,0 +1,149 @@
+"""Which rows a promise is about, if not rows like the calibration rows: another mix of classes, weights, or a target.
+
+:mod:`steepslope.gate.importance` has what is promised of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.evidence.fitting import require_other_rows
+from steepslope.gate.aims import Aims
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.importance import Weights
+from steepslope.gate.target import Target
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+SUM_OF_SHARES = 0.01  # by which shares may miss 1, as rounded ones do
+OFF, FAR = 0.05, 5.0  # by which a mean of weights may miss 1: in all, and in standard errors
+
+
+@dataclass(frozen=True, eq=False)
+class TargetRows:
+    """Rows without labels (m,): what is predicted for them, and how surely; and what is for calibration rows, (n,)."""
+
+    calibration_predicted: NDArray[np.str_]
+    predicted: NDArray[np.str_]
+    confidence: Floats
+
+    @classmethod
+    def of(cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs) -> Self:
+        """Return those of a target, and of outputs to calibrate on.
+
+        Raise for anything but outputs of the same classifier, of other rows than these and the oracle's fit set.
+        """
+        if not isinstance(target, ClassifierOutputs):
+            raise SteepslopeError(f"expected ClassifierOutputs, found {type(target).__name__}", "target")
+        if target.num_classes != outputs.num_classes:
+            expected = f"expected {outputs.num_classes} classes, as of the calibration rows"
+            raise SteepslopeError(f"{expected}, found {target.num_classes}", "target")
+        require_same_names("target", outputs.classes, target.classes)
+        if None not in (outputs.classifier, target.classifier) and outputs.classifier != target.classifier:
+            raise SteepslopeError("expected outputs of the same classifier as to calibrate on, found others", "target")
+        with located("target"):
+            source.require_new(target)
+            require_other_rows("rows", outputs, target, "the target is new to the labels")
+            confidence = source.confidence(target)
+        names = np.array(outputs.label_names)
+        return cls(names[outputs.predictions], names[target.predictions], confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class Importance:
+    """In which other shares than the calibration rows those to come are, if in any: a mix of classes, or weights.
+
+    A mix is given, or estimated on rows to come.
+    """
+
+    mix: Mapping[str, float] | None = None
+    of_rows: ArrayLike | None = None
+    target: TargetRows | None = None
+
+    @classmethod
+    def of(
+        cls,
+        aims: Aims,
+        groups: ArrayLike | None,
+        mix: Mapping[str, float] | None = None,
+        of_rows: ArrayLike | None = None,
+        target: TargetRows | None = None,
+    ) -> Self:
+        """Return the shares; raise where there is something beside them that cannot be promised of another mix."""
+        given = {"class_mix": mix, "weights": of_rows, "target": target}
+        names = [name for name, value in given.items() if value is not None]
+        beside = {one: getattr(aims, one) for one in ("coverage", "costs", "reject", "max_class_risk")}
+        beside |= {"groups": groups, **{name: given[name] for name in names[1:]}}
+        for other, value in beside.items() if names else ():
+            if value is not None:
+                raise SteepslopeError(f"expected a promised risk alone, found {other} beside it", names[0])
+        return cls(None if mix is None else require_mix(mix), of_rows, target)
+
+    def counting(self, true_classes: NDArray[np.str_] | None, n: int) -> Counts:
+        """Return the rows of n that count: all but those without weight, and those of classes without a share."""
+        if self.of_rows is not None:
+            return np.flatnonzero(checked_weights(self.of_rows, n))
+        if self.mix is not None and true_classes is not None:
+            return np.flatnonzero(np.isin(true_classes, [name for name, share in self.mix.items() if share > 0]))
+        return np.arange(n)
+
+    def weights(self, true_classes: NDArray[np.str_] | None, confidence: Floats, rows: Counts) -> Weights | None:
+        """Return the weights of some of the rows (n,), None where they all count alike.
+
+        Those of a mix depend on how many rows of each class there are. Raise where no mix explains the target.
+        """
+        if self.of_rows is not None:
+            return Weights.of_values(checked_weights(self.of_rows, len(confidence))[rows])
+        if self.mix is None and self.target is None:
+            return None
+        if true_classes is None:
+            raise SteepslopeError("expected the true class of each row, found none", "true_classes")
+        if self.target is None:
+            assert self.mix is not None
+            return Weights.of_mix(true_classes[rows], self.mix)
+        target = Target.of(true_classes[rows], self.target.calibration_predicted[rows], self.target.predicted)
+        target.require_explained(confidence[rows], self.target.confidence)
+        return replace(Weights.of_mix(true_classes[rows], target.mix), target=target)
+
+
+def checked_weights(weights: ArrayLike, n: int) -> Floats:
+    """Return importance weights as float64 (n,), whose mean is 1 but for chance; raise for anything else.
+
+    >>> checked_weights([0.5, 1.5], 2)
+    array([0.5, 1.5])
+    """
+    with explained("expected numbers (n,)", "weights", (TypeError, ValueError)):
+        found = np.asarray(weights, dtype=np.float64)
+    if found.shape != (n,) or not np.isfinite(found).all() or (found < 0).any():
+        raise SteepslopeError(f"expected finite numbers >= 0 of {n:,} rows", "weights")
+    if abs(found.mean() - 1) > OFF + FAR * found.std() / math.sqrt(n):
+        why = "how many times as often rows like each come; divide them by what their mean is among all such rows"
+        raise SteepslopeError(f"expected a mean of about 1, found {found.mean():.4g}: a weight tells {why}", "weights")
+    return found
+
+
+def require_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None = None) -> dict[str, float]:
+    """Return shares of classes, by name, that sum to 1; raise for unknown classes, or other sums than about 1.
+
+    >>> require_mix({"fraud": 0.05, "fine": 0.949}, ("fine", "fraud"))["fraud"]
+    0.05005005005005005
+    """
+    if not isinstance(mix, Mapping):
+        raise SteepslopeError(f"expected shares by class, found {type(mix).__name__}", "class_mix")
+    for name in mix if classes is not None else ():
+        require_known("class in class_mix:", str(name), classes or ())
+    with explained("expected a number for each class", "class_mix", (TypeError, ValueError)):
+        shares = {str(name): float(share) for name, share in mix.items()}
+    total = sum(shares.values())
+    if not all(share >= 0 for share in shares.values()) or not abs(total - 1) < SUM_OF_SHARES:
+        raise SteepslopeError(f"expected shares >= 0 that sum to 1, found a sum of {total:g}", "class_mix")
+    return {name: share / total for name, share in shares.items()}

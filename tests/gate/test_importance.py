@@ -1,0 +1,277 @@
+"""Promises about another mix of classes, or weighted rows: fair bets, counts as by hand, and what is refused."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from steepslope import ClassifierOutputs, Gate
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import digest_of
+from steepslope.gate.certify import certify, certify_weighted, threshold_sequence
+from steepslope.gate.importance import SIZES, Weights, bets, counted_above, last_passing, log_fortune, starts
+from steepslope.gate.rows_to_come import Importance, require_mix
+from steepslope.scores import MCP
+
+MIX = {"a": 0.2, "b": 0.3, "c": 0.5}
+SHARES = [0.6, 0.3, 0.1]  # of the calibration rows
+
+
+def make_rows(n: int, shares: list[float], seed: int) -> ClassifierOutputs:
+    """Return outputs of three classes, of which c is the hardest."""
+    draw = np.random.default_rng(seed)
+    labels = draw.choice(3, size=n, p=shares)
+    means = np.diag([2.5, 2.5, 1.8])[labels]
+    return ClassifierOutputs(draw.normal(size=(n, 3)) + means, labels, classes=["a", "b", "c"])
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.integers(1, 200), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5),
+    st.floats(0.01, 0.5),
+    st.sampled_from(SIZES[::20].tolist()),
+)
+def test_no_fortune_is_expected_where_the_promise_is_broken(
+    classes: list[tuple[int, float, float, float]], risk: float, size: float
+) -> None:
+    """The mean fortune of independent rows is a product over classes; it is at most 1 where the risk is too high."""
+    rows, shares, accepted, wrong = (np.array(one, dtype=np.float64) for one in zip(*classes, strict=True))
+    if shares.sum() < 0.01:
+        return
+    shares /= shares.sum()
+    means = accepted * (wrong - risk)  # of A(L − r), by class
+    if shares @ means < 0:
+        return
+    values = shares * rows.sum() / rows
+    bet = size / values.max()
+    assert rows @ np.log1p(-bet * values * means) <= 1e-9
+
+
+def test_the_fortune_is_a_product_over_rows() -> None:
+    draw, risk, bet = np.random.default_rng(0), 0.1, 0.2
+    weights = Weights.of_mix(draw.choice(["a", "b"], 200, p=[0.8, 0.2]), {"a": 0.4, "b": 0.6})
+    accepted, wrong = draw.random(200) < 0.7, draw.random(200) < 0.2
+    by_hand = math.prod(
+        1 - bet * weight * is_used * (is_wrong - risk)
+        for weight, is_used, is_wrong in zip(weights.of_rows, accepted, wrong, strict=True)
+    )
+    used, errors = (np.bincount(weights.index[rows], minlength=2) for rows in (accepted, accepted & wrong))
+    assert float(log_fortune(used, errors, weights.values, risk, bet)) == pytest.approx(math.log(by_hand))
+
+
+def test_rows_above_each_threshold_are_counted_by_class() -> None:
+    draw = np.random.default_rng(1)
+    confidence, is_correct, names = draw.integers(0, 9, 300) / 8, draw.random(300) < 0.8, draw.choice([*"abc"], 300)
+    thresholds = np.array([2.0, 0.75, 0.7, 0.0, -np.inf])
+    weights = Weights.of_mix(names, MIX)
+    found = counted_above(confidence, is_correct, weights, thresholds)
+    for counts, rows in zip(found, (is_correct | ~is_correct, ~is_correct), strict=True):
+        expected = [[(rows & (confidence >= one) & (names == name)).sum() for name in "abc"] for one in thresholds]
+        np.testing.assert_array_equal(counts, expected)
+
+
+def test_weights_make_the_mix() -> None:
+    names = np.random.default_rng(2).choice([*"abc"], 1_000, p=SHARES)
+    weights = Weights.of_mix(names, MIX)
+    assert {name: weights.of_rows[names == name].sum() / 1_000 for name in MIX} == pytest.approx(MIX)
+    drawn = names[weights.thinned(0)]
+    assert {name: (drawn == name).mean() for name in MIX} == pytest.approx(MIX, abs=0.1)
+    half = Importance(MIX).weights(names, np.zeros(1_000), np.arange(500))
+    assert half is not None
+    assert half.of_rows[names[:500] == "a"].sum() / 500 == pytest.approx(MIX["a"])
+
+
+def test_a_bet_bears_more_errors_than_others_and_more_at_a_higher_coverage() -> None:
+    weights = Weights.of_mix(np.repeat(["a", "b"], [900, 100]), {"a": 0.5, "b": 0.5})
+    sizes, borne = bets(weights, 3, 0.05, 0.05)
+    assert (np.diff(sizes) <= 0).all()
+    assert (np.diff(borne) > 0).all()
+    assert (sizes * weights.values.max() < 1).all()
+    values, fractions = weights.expected
+    for bet in (sizes[2] * 0.8, sizes[2] * 1.2):
+        gain, loss = np.log1p(bet * values * 0.05) @ fractions, -np.log1p(-bet * values * 0.95) @ fractions
+        assert (1_000 * gain + math.log(0.05)) / (gain + loss) <= borne[2] + 1e-9
+
+
+def test_tests_begin_where_errors_can_be_borne() -> None:
+    assert starts(np.linspace(-5, 60, 100)) == [17, 36]
+    assert starts(np.linspace(-5, 4, 100)) == [55]  # of none in the first half: where all have to be right
+    assert starts(np.linspace(-5, -1, 100)) == []
+
+
+@pytest.mark.parametrize(("risk", "shares"), [(0.05, MIX), (0.1, {"a": 0.05, "c": 0.95})])
+def test_the_promise_holds_under_the_mix(risk: float, shares: dict[str, float]) -> None:
+    """Of 300 gates at δ = 20 % at most about 60 may break; that of the calibration rows' own mix breaks more often."""
+    target = make_rows(200_000, [shares.get(name, 0.0) for name in "abc"], 99)
+    confidence, broken, plain_broken, coverage = MCP().confidence(target), 0, 0, []
+    order = np.argsort(-confidence)
+    risks = np.cumsum(~target.is_correct[order]) / np.arange(1, len(target) + 1)
+    sequence = threshold_sequence(confidence[:2_000])
+
+    def is_broken(threshold: float) -> bool:
+        count = np.searchsorted(-confidence[order], -threshold, side="right")
+        return bool(count and risks[count - 1] > risk)
+
+    for seed in range(300):
+        rows = make_rows(1_500, SHARES, seed)
+        names = np.array(rows.label_names)[rows.require_labels()]
+        given = MCP().confidence(rows), rows.is_correct
+        found = certify_weighted(*given, Weights.of_mix(names, shares), sequence, risk, 0.2)
+        broken += is_broken(found.threshold)
+        plain_broken += is_broken(certify(*given, sequence, risk, 0.2).threshold)
+        coverage.append(found.coverage)
+    assert broken <= 60
+    assert plain_broken > 150
+    assert np.mean(coverage) > 0.1
+
+
+def test_without_another_mix_it_promises_little_less_than_the_exact_test() -> None:
+    rows = make_rows(5_000, SHARES, 5)
+    names = np.array(rows.label_names)[rows.require_labels()]
+    confidence, sequence = MCP().confidence(rows), threshold_sequence(MCP().confidence(make_rows(2_000, SHARES, 6)))
+    shares = {name: float((names == name).mean()) for name in MIX}
+    exact = certify(confidence, rows.is_correct, sequence, 0.05, 0.05)
+    for weights in (Weights.of_mix(names, shares), Weights.of_values(np.ones(5_000))):
+        found = certify_weighted(confidence, rows.is_correct, weights, sequence, 0.05, 0.05)
+        assert exact.coverage - 0.03 < found.coverage <= exact.coverage
+        assert found.accepted == round(found.coverage * 5_000)
+        assert found.risk_bound <= 0.05
+
+
+def test_a_gate_for_another_mix(tmp_path: Path) -> None:
+    rows = make_rows(6_000, SHARES, 7)
+    gate = Gate.of(MCP(), rows, max_risk=(0.1, 0.05), class_mix=MIX)
+    coming = make_rows(20_000, [*MIX.values()], 8)
+    decisions = gate.decide(coming)
+    assert decisions.coverage == pytest.approx(gate.coverage, abs=0.04)
+    assert (~coming.is_correct[decisions.accepted]).mean() <= 0.1
+    assert decisions.p_correct.mean() == pytest.approx(coming.is_correct.mean(), abs=0.03)
+    low, high = gate.promises[0].coverage_interval
+    assert low < gate.coverage < high
+    assert high - low < 0.1
+    assert gate.calibration_rows is not None
+    assert 500 < len(gate.calibration_rows) == gate.n < 2_000
+    assert gate.calibration_rows.probability is not None
+    assert "in this mix: c 50 %, b 30 %, a 20 %" in gate.sentences()
+    assert "weighted, the coverage is" in gate.sentences()
+    gate.save(tmp_path)
+    again = Gate.load(tmp_path)
+    assert again.sentences() == gate.sentences()
+    assert again.certificates == gate.certificates
+
+
+def test_known_weights_by_month() -> None:
+    """Rows of a harder month that will come four times as often."""
+    draw = np.random.default_rng(3)
+    is_hard = draw.random(4_000) < 0.2
+    confidence = draw.normal(size=4_000) - is_hard
+    is_correct = draw.random(4_000) < 1 / (1 + np.exp(-2 - 1.5 * confidence))
+    weights = np.where(is_hard, 4.0, 1.0) / 1.6  # their mean, since a fifth of the rows is of that month
+    gates = [Gate.calibrate(confidence, is_correct, 0.1, weights=one) for one in (None, weights)]
+    assert gates[1].threshold > gates[0].threshold - 0.1
+    assert gates[1].coverage < gates[0].coverage
+    assert re.search(r"no weight is above 2\.\d+ times the mean", gates[1].sentences())
+
+
+def test_where_nothing_can_be_promised_it_says_which_class_counts_most() -> None:
+    gate = Gate.of(MCP(), make_rows(400, SHARES, 9), max_risk=0.01, class_mix={"a": 0.1, "c": 0.9})
+    assert gate.threshold == np.inf
+    assert gate.coverage == 0
+    assert "each of the 37 rows of c counts 5.94 times" in gate.advice
+    assert "more rows like these would do" in gate.advice or "do not tell" in gate.advice
+
+
+def test_a_class_that_has_no_calibration_rows_is_refused() -> None:
+    with pytest.raises(SteepslopeError, match="found none of c"):
+        Gate.of(MCP(), make_rows(400, [0.5, 0.5, 0.0], 9), class_mix=MIX)
+
+
+@pytest.mark.parametrize(
+    ("mix", "expected"),
+    [
+        ({"a": 0.2}, "class_mix: expected shares >= 0 that sum to 1, found a sum of 0.2"),
+        ({"a": 1.2, "b": -0.2}, "class_mix: expected shares >= 0"),
+        ({"a": math.nan, "b": 1.0}, "class_mix: expected shares >= 0"),
+        ({"A": 1.0}, "class in class_mix: 'A'"),
+        ({"a": "half", "b": 0.5}, "class_mix: expected a number for each class"),
+    ],
+)
+def test_what_is_no_mix_is_refused(mix: dict[str, Any], expected: str) -> None:
+    with pytest.raises(SteepslopeError) as error:
+        Gate.of(MCP(), make_rows(100, SHARES, 0), class_mix=mix)
+    assert expected in str(error.value)
+
+
+def test_classes_by_number() -> None:
+    """Rows of a class without a share do not count."""
+    draw = np.random.default_rng(4)
+    codes, confidence = draw.integers(3, size=3_000), draw.normal(size=3_000)
+    is_correct = draw.random(3_000) < 1 / (1 + np.exp(-2 - 1.5 * confidence))
+    gate = Gate.calibrate(confidence, is_correct, 0.1, class_mix={"0": 0.5, "2": 0.5}, true_classes=codes)
+    assert gate.promises[0].n < 2_200
+    assert gate.coverage > 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"class_mix": [0.5, 0.5]}, "class_mix: expected shares by class, found list"),
+        ({"weights": [1.0]}, "weights: expected finite numbers >= 0 of 50 rows"),
+        ({"weights": np.full(50, -1.0)}, "weights: expected finite numbers >= 0"),
+        ({"weights": np.zeros(50)}, "weights: expected a mean of about 1, found 0"),
+        ({"weights": np.full(50, 4.0)}, "weights: expected a mean of about 1, found 4"),
+        ({"weights": ["x"] * 50}, "weights: expected numbers (n,)"),
+        ({"class_mix": MIX}, "true_classes: expected the true class of each row, found none"),
+        ({"class_mix": MIX, "weights": np.ones(50)}, "class_mix: expected a promised risk alone, found weights"),
+        ({"weights": np.ones(50), "groups": ["a"] * 50}, "weights: expected a promised risk alone, found groups"),
+        ({"weights": np.ones(50), "coverage": 0.5}, "weights: expected a promised risk alone, found coverage"),
+        ({"weights": np.ones(50), "reject": 0.5}, "weights: expected a promised risk alone, found reject"),
+    ],
+)
+def test_what_cannot_be_weighted_is_refused(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(SteepslopeError) as error:
+        Gate.calibrate(np.linspace(0, 1, 50), np.ones(50, dtype=np.bool_), **options)
+    assert expected in str(error.value)
+
+
+def test_more_weights_than_can_be_kept_are_refused() -> None:
+    with pytest.raises(SteepslopeError, match="at most 1,000 different values, found 1,001: round them"):
+        Weights.of_values(np.arange(1_001.0))
+
+
+def test_no_shares_are_no_weights() -> None:
+    assert Importance().weights(None, np.zeros(3), np.arange(3)) is None
+    assert require_mix({"b": 1.0}, ("a", "b")) == {"b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"errors": [0, 0, 0]}, "a certificate whose bound follows from its counts"),
+        ({"bet": 5.0}, "strata of the calibration rows, found impossible numbers"),
+        ({"accepted": [1]}, "strata of the calibration rows, found something else"),
+        ({"rows": ["x", 1, 1]}, "strata of the calibration rows, found something else"),
+    ],
+)
+def test_a_changed_certificate_is_refused(change: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    Gate.of(MCP(), make_rows(3_000, SHARES, 7), max_risk=0.1, class_mix=MIX).save(tmp_path)
+    card = json.loads((tmp_path / "gate.json").read_text())
+    card["certificates"][0]["weighted"] |= change
+    signed = {name: value for name, value in card.items() if name not in ("digest", "made")}
+    (tmp_path / "gate.json").write_text(json.dumps(card | {"digest": digest_of(signed)}))
+    with pytest.raises(SteepslopeError, match=expected):
+        Gate.load(tmp_path)
+
+
+def test_all_wrong_rows_pass_no_test() -> None:
+    names, sequence = np.repeat(["a", "b"], 500), np.array([0.5, -np.inf])
+    weights = Weights.of_mix(names, {"a": 0.5, "b": 0.5})
+    place, counted = last_passing(np.ones(1_000), np.zeros(1_000, dtype=np.bool_), weights, sequence, 0.05, 0.05)
+    assert place is None
+    assert counted.coverage == counted.risk == 0
+    assert counted.risk_bound(0.05) == 1

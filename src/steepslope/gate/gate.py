@@ -152,7 +152,7 @@ class Gate(Promises):
         unknown = checked_unknown(is_unknown, correct)
         names = group_names(groups, len(values))
         truths = group_names(true_classes, len(values), "true_classes")
-        kept = importance.counting(truths, len(values))
+        kept = importance.counted_rows(truths, len(values))
         if thresholds is None:
             fixing, counted = (kept[rows] for rows in split_rows(len(kept), seed))
             sequence = threshold_sequence(values[fixing])
@@ -263,7 +263,7 @@ class Gate(Promises):
             confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, importance, seed, probability
         )
         accepted = gate.accepts(confidence, groups)
-        accepted[np.setdiff1d(np.arange(len(outputs)), importance.counting(truths, len(outputs)))] = False
+        accepted[np.setdiff1d(np.arange(len(outputs)), importance.counted_rows(truths, len(outputs)))] = False
         caution = neglected_class(predicted, truths, accepted, aims.max_class_risk)
         named = by if by is not None or groups is None else "group"
         known = replace(origin, opinions=nets)

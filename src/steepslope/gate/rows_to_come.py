@@ -88,7 +88,7 @@ class Importance:
                 raise SteepslopeError(f"expected a promised risk alone, found {other} beside it", names[0])
         return cls(None if mix is None else require_mix(mix), of_rows, target)
 
-    def counting(self, true_classes: NDArray[np.str_] | None, n: int) -> Counts:
+    def counted_rows(self, true_classes: NDArray[np.str_] | None, n: int) -> Counts:
         """Return the rows of n that count: all but those without weight, and those of classes without a share."""
         if self.of_rows is not None:
             return np.flatnonzero(checked_weights(self.of_rows, n))

@@ -31,6 +31,8 @@ SINGULAR = 1e-3  # of what tells the classes apart by predictions
 BINS = 5  # of confidences, to see whether a mix explains these
 ALPHA = 1e-3  # probability that what is a change of the mix alone is taken for another
 FAR = 4.0  # standard errors by which a share may be estimated below 0
+NO_MIX = "no mix of the classes explains what is predicted for these rows"
+INSTEAD = "Something else has changed: label some of them, and calibrate on these"
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,16 +136,12 @@ class Target:
         ours, theirs = (
             np.eye(len(edges) + 1)[np.searchsorted(edges, one, side="right")] for one in (confidence, coming)
         )
-        found_moments = self.moments(ours, theirs)
-        statistic = found_moments.means @ np.linalg.pinv(found_moments.covariance, rcond=1e-8) @ found_moments.means
+        moments = self.moments(ours, theirs)
+        statistic = moments.means @ np.linalg.pinv(moments.covariance, rcond=1e-8) @ moments.means
         rows, d = int(np.bincount(self.true).min()), len(edges)
         p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
         if p_value < ALPHA:
             raise SteepslopeError(f"{NO_MIX}: their confidences are others (p = {p_value:.2g}). {INSTEAD}", "target")
-
-
-NO_MIX = "no mix of the classes explains what is predicted for these rows"
-INSTEAD = "Something else has changed: label some of them, and calibrate on these"
 
 
 def _covariance(values: Floats) -> Floats:

@@ -42,5 +42,5 @@ def test_the_array_path_needs_no_extra(tmp_path: Path) -> None:
         [sys.executable, "-c", PROGRAM, *commands], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
     )
     assert done.stdout.splitlines()[-1:] == ["[0, 0, 0, 0, 0, 2, 2]"], done.stderr
-    told = [line for line in done.stderr.splitlines() if "error" in line]
+    told = [line for line in done.stderr.splitlines() if "error:" in line]
     assert [line.split("pip install")[1] for line in told] == [" 'steepslope[plots]'", " 'steepslope[images]'"]

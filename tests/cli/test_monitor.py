@@ -1,4 +1,4 @@
-"""`monitor` from file to file: counts once, remembers, raises its alarm as an exit code, and refuses in one line."""
+"""`monitor` from file to file: counts once, remembers, tells the health as an exit code, and refuses in one line."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def test_it_counts_what_is_there_and_says_how_things_stand(
     found = state_of(tmp_path / "state.sqlite")
     assert (found["rows"], found["accepted"]) == (3_000, int(decisions.accepted.sum()))
     assert shown.out.startswith("3,000 predictions, 3,000 of them new.\nAccepted: ")
-    assert "No alarm. While predictions are drawn independently, as the calibration rows were, there is " in shown.out
-    monitor_found = Monitor.load(tmp_path / "state.sqlite")
-    assert monitor_found.mean("risk") == pytest.approx((1 - decisions.p_correct[decisions.accepted]).mean(), abs=1e-6)
+    assert "HEALTHY: there is no certain sign of a change. While predictions are drawn independently, " in shown.out
+    risk = Monitor.load(tmp_path / "state.sqlite").means["risk"].mean
+    assert risk == pytest.approx((1 - decisions.p_correct[decisions.accepted]).mean(), abs=1e-6)
 
 
 def test_whatever_the_order_of_runs_the_state_is_the_same(home: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_whatever_the_order_of_runs_the_state_is_the_same(home: Path, tmp_path: 
     assert {path.name for path in tmp_path.iterdir()} == {"parts.sqlite", "whole.sqlite"}
 
 
-def test_late_labels_raise_an_alarm_that_stays(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_late_labels_tell_of_harm_that_stays(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state, accepted = tmp_path / "state.sqlite", np.flatnonzero(Gate.load(home / "gate").decide(NEW).accepted)[::-1]
     monitor(home, state)
     few, more = accepted[:50], accepted[50:450]
@@ -93,6 +93,7 @@ def test_late_labels_raise_an_alarm_that_stays(home: Path, tmp_path: Path, capsy
     assert monitor(home, state, "", "--labels", write_labels(tmp_path / "more.csv", more, 200)) == 3
     shown = capsys.readouterr().out
     assert "450 labels, 400 of them new." in shown
+    assert "HARMFUL at label " in shown
     assert "by their labels, more than the promised 10 % of the accepted are wrong" in shown
     assert monitor(home, state, "") == 3
     assert state_of(state)["labels"] == 450
@@ -125,7 +126,7 @@ def test_json_and_figures(home: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert monitor(home, tmp_path / "state.sqlite", "012", *options) == 0
     shown = json.loads(capsys.readouterr().out.split("\n}\n")[0] + "}")
     assert shown["state"] == state_of(tmp_path / "state.sqlite")
-    assert (shown["alarm"], shown["alarms"]) == (None, {})
+    assert (shown["health"], shown["alarms"]) == ("healthy", {})
     low, high = shown["coverage_interval"]
     assert low < shown["state"]["accepted"] / 3_000 < high
     with Image.open(tmp_path / "plot.png") as picture:
@@ -147,13 +148,12 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
     moved = ["--predictions", str(home / "day1.parquet"), str(tmp_path / "moved.parquet")]
     for words, expected in (
         (["--delta", "0.1"], "made with delta 0.05, found 0.1: begin another state"),
-        (["--signal", "overconfidence"], "made with signal risk, found overconfidence"),
         (["--labels", str(tmp_path / "names.csv")], "expected labels as they are predicted, a whole number, found"),
         (["--labels", "reviewed.tsv"], "labels: expected a file that ends in .csv or .parquet, or a column of"),
         (["--labels", str(tmp_path / "none.csv")], "expected a table, found no such file"),
         (["--predictions", str(tmp_path / "none.csv")], "expected a table, found no such file"),
         (["--predictions", str(tmp_path / "cut.parquet")], "cut.parquet: cannot be read as a Parquet file ("),
-        (moved, "expected ids that tell predictions apart, over all files, found 'row/1/1' with another"),
+        (moved, "expected ids that tell predictions apart, over all files, found 'row/1/"),
         (["--plot", "plot.pdf"], "plot: expected a file that ends in .png or .svg, found 'plot.pdf'"),
     ):
         capsys.readouterr()
@@ -163,10 +163,10 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
 
 
 def test_what_a_state_was_made_with_need_not_be_given_again(home: Path, tmp_path: Path) -> None:
-    assert monitor(home, tmp_path / "state.sqlite", "0", "--delta", "0.1", "--signal", "overconfidence") == 0
+    assert monitor(home, tmp_path / "state.sqlite", "0", "--delta", "0.1") == 0
     assert monitor(home, tmp_path / "state.sqlite", "1") == 0
     found = state_of(tmp_path / "state.sqlite")
-    assert (found["delta"], found["on"], found["rows"]) == (0.1, "overconfidence", 2_000)
+    assert (found["delta"], found["rows"]) == (0.1, 2_000)
 
 
 def test_another_gate_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,7 +223,7 @@ def test_files_may_be_named_one_by_one_and_the_output_may_be_cut_off(home: Path,
     assert "rror" not in shown.stderr
 
 
-def test_an_alarm_comes_before_a_figure_that_cannot_be_drawn(
+def test_harm_comes_before_a_figure_that_cannot_be_drawn(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state, labels = tmp_path / "state.sqlite", write_labels(tmp_path / "labels.csv", np.arange(400), 200)
@@ -234,7 +234,7 @@ def test_an_alarm_comes_before_a_figure_that_cannot_be_drawn(
     plot = f"--plot={labels}/plot.png"  # a file is no folder
     assert monitor(home, state, "0", "--labels", labels, plot) == 3
     shown = capsys.readouterr()
-    assert "ALARM at label" in shown.out
+    assert "HARMFUL at label" in shown.out
     assert "plot: " in shown.err
     assert monitor(home, tmp_path / "healthy.sqlite", "0", plot) == 2
 

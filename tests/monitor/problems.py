@@ -20,18 +20,23 @@ class Stream:
     trust_logit: NDArray[np.float64]
     probability: NDArray[np.float64]
     is_correct: NDArray[np.bool_]
+    predicted: NDArray[np.int64]
 
     def judged(self, gate: Gate) -> CalibrationRows:
         """Return what a gate thinks of them."""
-        accepted = gate.accepts(self.trust_logit)
-        return CalibrationRows(gate.p_correct(self.trust_logit), self.is_correct, accepted, self.probability)
+        p_correct, accepted = gate.p_correct(self.trust_logit), gate.accepts(self.trust_logit)
+        return CalibrationRows(p_correct, self.is_correct, accepted, self.probability, self.predicted)
 
 
-def stream(n: int, seed: int, lower: float = 0.0, sure: float = 0.0) -> Stream:
-    """Draw predictions; log-odds are ``lower`` than usual, and the classifier as many log-odds more ``sure``."""
+def stream(n: int, seed: int, lower: float = 0.0, sure: float = 0.0, first: float = 0.2) -> Stream:
+    """Draw predictions; log-odds are ``lower`` than usual, and the classifier as many log-odds more ``sure``.
+
+    A part ``first`` of five classes is predicted to be the first.
+    """
     rng = np.random.default_rng([seed, n])
     log_odds = rng.normal(3.5 - lower, 2, n)
-    return Stream(log_odds, expit(log_odds + sure), rng.random(n) < expit(log_odds))
+    predicted = np.where(rng.random(n) < first, 0, rng.integers(1, 5, n))
+    return Stream(log_odds, expit(log_odds + sure), rng.random(n) < expit(log_odds), predicted)
 
 
 def gate(n: int = 2_000, seed: int = 0, max_risk: float = 0.05) -> Gate:
@@ -40,13 +45,13 @@ def gate(n: int = 2_000, seed: int = 0, max_risk: float = 0.05) -> Gate:
     return Gate.calibrate(rows.trust_logit, rows.is_correct, max_risk, of_log_odds=True)
 
 
-def monitor_of(found: Gate, on: str | None = None, n: int = 2_000, seed: int = 0) -> Monitor:
-    """Return the monitor of a gate that :func:`gate` made, which knows the classifier's own probabilities."""
-    return Monitor.of(found, rows=stream(n, seed).judged(found), on=on)
+def monitor_of(found: Gate, n: int = 2_000, seed: int = 0) -> Monitor:
+    """Return the monitor of a gate that :func:`gate` made, which knows the classifier's own predictions."""
+    return Monitor.of(found, rows=stream(n, seed).judged(found))
 
 
 def feed(monitor: Monitor, found: Gate, rows: Stream) -> CalibrationRows:
     """Give predictions to a monitor, and return what the gate thinks of them."""
     judged = rows.judged(found)
-    monitor.update(judged.p_correct, judged.accepted, judged.probability)
+    monitor.update(judged.p_correct, judged.accepted, judged.probability, judged.predicted)
     return judged

@@ -55,14 +55,14 @@ def counted(state: State, *batches: Batch) -> FileCount:
     """Count batches that come as parts of one file."""
     count = FileCount(Monitor.of(GATE))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "read_predictions", lambda path, truth: iter(batches))
+        patch.setattr(counting, "read_predictions", lambda path, truth, classes: iter(batches))
         count.count_predictions(state, Path("batches.csv"))
     return count
 
 
 @settings(max_examples=20)
 @given(parts=st.lists(st.lists(st.integers(0, 20), max_size=12), max_size=5))
-def test_each_id_is_counted_once_in_the_order_in_which_it_came(
+def test_each_id_of_a_file_is_counted_once_in_an_order_that_ids_draw(
     parts: list[list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("state") / "state.sqlite"
@@ -73,7 +73,7 @@ def test_each_id_is_counted_once_in_the_order_in_which_it_came(
         assert (count.new, count.monitor.rows) == (len(expected), len(expected))
         assert count.repeated == sum(map(len, parts)) - len(expected)
         found = state.connection.execute("SELECT id FROM predictions ORDER BY row").fetchall()
-    assert [one for (one,) in found] == [hash_of(f"photo {one}") for one in expected]
+    assert [one for (one,) in found] == sorted(hash_of(f"photo {one}") for one in expected)
 
 
 TWICE = Batch(
@@ -144,6 +144,22 @@ def in_parts(rows: list[tuple[str, str]]) -> Any:
 def test_labels_tell_where_in_the_stream_they_are_of(count: FileCount, state: State, tmp_path: Path) -> None:
     accepted = np.flatnonzero(stream(1_000, 1).judged(GATE).accepted)[-40:]
     count.count_labels(state, labels(tmp_path / "labels.parquet", accepted.tolist(), "dog"))
-    assert count.monitor.labelled.history[-1].row in (accepted + 1).tolist()
+    found = state.counted(hash_of(f"photo {row}") for row in accepted)
+    assert count.monitor.labelled.history[-1].row in {prediction.row for prediction in found.values()}
     assert count.monitor.alarms["labels"] == 1_000  # when it was raised
     assert count.monitor.labelled.alarm_count in range(1, 41)
+
+
+def test_a_file_that_is_sorted_is_no_change(state: State, tmp_path: Path) -> None:
+    """As a folder of images that is sorted by class is, or a table that is sorted by its confidence."""
+    judged, count = stream(3_000, 1).judged(GATE), FileCount(monitor_of(GATE))
+    columns = {"id": [f"photo {row}" for row in range(3_000)], "label": judged.predicted, **judged.arrays()}
+    table = pa.table(columns).drop_columns(["predicted"]).sort_by("p_correct")
+    pq.write_table(table, tmp_path / "sorted.parquet")
+    count.count_predictions(state, tmp_path / "sorted.parquet")
+    assert count.monitor.health == "healthy"
+    assert count.monitor.means["predicted"].count == 3_000
+    bare = monitor_of(GATE)
+    order = np.argsort(judged.p_correct)
+    bare.update(judged.p_correct[order], judged.accepted[order], stream(3_000, 1).probability[order])
+    assert bare.health == "changed"  # in Python, the order is the caller's

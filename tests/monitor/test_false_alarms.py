@@ -7,34 +7,21 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from steepslope.monitor import monitor as monitoring, signals
+from steepslope.monitor import SIGNALS, Monitor
 from steepslope.monitor.bounds import Bets
-from steepslope.monitor.monitor import COVERAGE
+from steepslope.monitor.monitor import HEALTHY
 from steepslope.monitor.running_mean import RunningMean
-from steepslope.monitor.signals import Calibration, Signal
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()
 
 
 def test_the_levels_of_all_alarms_are_delta_together() -> None:
-    """One half by labels; a quarter by each signal: an eighth for its limit, and one for the stream."""
-    monitor = monitor_of(GATE, "overconfidence")
-    levels = {name: monitor.means[name].level for name in (monitor.on, COVERAGE)}
-    assert levels == {"overconfidence": 0.05 / 8, "coverage": 0.05 / 8}
+    """One half is for labels, and the other for the signals, alike."""
+    monitor = monitor_of(GATE)
+    assert [monitor.means[name].level for name in SIGNALS] == [0.05 / 8] * 4
     assert monitor.labelled.level == 0.05 / 2
-
-
-def test_the_limits_are_made_at_an_eighth_of_delta(monkeypatch: pytest.MonkeyPatch) -> None:
-    alphas = []
-
-    def signals_of(calibration: Calibration) -> dict[str, Signal]:
-        alphas.append(calibration.alpha)
-        return signals.signals_of(calibration)
-
-    monkeypatch.setattr(monitoring, "signals_of", signals_of)
-    monitor_of(GATE)
-    assert alphas == [0.05 / 8]
+    assert Monitor.of(GATE).means["p_correct"].level == 0.05 / 2  # of confidences alone there is one
 
 
 @pytest.mark.parametrize(("limit", "level"), [(0.5, 0.2), (0.05, 0.05)])
@@ -50,7 +37,7 @@ def test_a_stream_whose_mean_is_the_limit_itself_raises_alarms_but_not_too_many(
 
 def labelled(seed: int, least_sure: bool) -> bool:
     """Return whether late labels of 300 accepted rows raise an alarm although the gate keeps its promise."""
-    monitor, rows = monitor_of(GATE, "risk"), stream(6_000, seed)
+    monitor, rows = monitor_of(GATE), stream(6_000, seed)
     judged = feed(monitor, GATE, rows)
     accepted = np.flatnonzero(judged.accepted)
     random: NDArray[np.int64] = np.random.default_rng(seed).permutation(accepted)
@@ -76,10 +63,10 @@ def false_alarms(n: int, length: int, runs: int) -> tuple[int, int]:
         one = gate(n, seed)
         if not one.promises[0].is_given:
             continue
-        monitor, rows = monitor_of(one, None, n, seed), stream(length, seed + 10_000)
+        monitor, rows = monitor_of(one, n, seed), stream(length, seed + 10_000)
         monitor.label(rows.is_correct, feed(monitor, one, rows).accepted)
         used = one.accepts(everything.trust_logit)
-        found.append((monitor.alarm is not None, (~everything.is_correct[used]).mean() > 0.05))
+        found.append((monitor.health != HEALTHY, (~everything.is_correct[used]).mean() > 0.05))
     assert len(found) > runs / 2
     return sum(alarm for alarm, _ in found), sum(alarm and not broken for alarm, broken in found)
 

@@ -1,4 +1,4 @@
-"""The monitor: silent where nothing changes, awake where risk rises, and the same whatever interrupts it."""
+"""The monitor: healthy where nothing changes, soon changed where it does, and the same whatever interrupts it."""
 
 from __future__ import annotations
 
@@ -10,60 +10,48 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.monitor import SIGNALS, Monitor
+from steepslope.monitor import Monitor
+from steepslope.monitor.monitor import CHANGED, HARMFUL, HEALTHY
 from steepslope.monitor.state import Counted, open_state
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()
 
 
-@pytest.mark.parametrize("on", SIGNALS)
-def test_it_is_silent_without_a_shift_and_knows_how_things_stand(on: str) -> None:
-    monitor, rows = monitor_of(GATE, on), stream(30_000, 5)
+def test_it_is_healthy_without_a_change_and_knows_how_things_stand() -> None:
+    monitor, rows = monitor_of(GATE), stream(30_000, 5)
     judged = feed(monitor, GATE, rows)
     monitor.label(rows.is_correct, judged.accepted)
-    assert monitor.alarm is None
+    assert (monitor.health, monitor.alarms) == (HEALTHY, {})
     assert (monitor.rows, monitor.accepted) == (30_000, judged.accepted.sum())
-    assert monitor.mean("risk") == pytest.approx((1 - judged.p_correct[judged.accepted]).mean(), abs=1e-6)
+    assert monitor.means["risk"].mean == pytest.approx((1 - judged.p_correct[judged.accepted]).mean(), abs=1e-6)
     low, high = monitor.coverage_interval
     assert low < judged.accepted.mean() < high
     for value in monitor.accuracy.values():
         assert value == pytest.approx(rows.is_correct.mean(), abs=0.02)
 
 
-def test_overconfidence_raises_an_alarm() -> None:
-    monitor = monitor_of(GATE, "overconfidence")
+CHANGES: dict[str, dict[str, float]] = {
+    "p_correct": {"lower": 1.0},
+    "more confident": {"lower": -1.0},
+    "probability": {"sure": 1.0},
+    "overconfidence": {"lower": 2.0, "sure": 2.0},
+    "predicted": {"first": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_noticed_by_what_has_changed(name: str) -> None:
+    """On both sides: a gate that is broken may accept more than it did."""
+    monitor = monitor_of(GATE)
     feed(monitor, GATE, stream(5_000, 1))
-    assert not monitor.alarms
-    feed(monitor, GATE, stream(5_000, 2, lower=2, sure=2))
-    assert monitor.alarm == "overconfidence"
-    assert 5_000 < monitor.alarms["overconfidence"] < 6_000
-
-
-def test_less_confidence_on_both_sides_is_no_overconfidence() -> None:
-    """As in a fog: the classifier is less sure, P(correct) falls with it, and the gate accepts less."""
-    monitor = monitor_of(GATE, "overconfidence")
-    judged = feed(monitor, GATE, stream(20_000, 2, lower=1))
-    assert monitor.alarm is None
-    assert judged.accepted.mean() < 0.9 * monitor.coverage
-
-
-def test_a_gate_that_accepts_hardly_anything_any_more_raises_an_alarm() -> None:
-    """As in a strong blur, where both the classifier and P(correct) are unsure of nearly all."""
-    monitor = monitor_of(GATE, "overconfidence")
-    feed(monitor, GATE, stream(3_000, 1))
-    judged = feed(monitor, GATE, stream(3_000, 2, lower=4))
-    assert judged.accepted.mean() < 0.3 * monitor.coverage
-    assert monitor.alarm == "coverage"
-    assert 3_000 < monitor.alarms["coverage"] < 3_300
-
-
-def test_an_estimated_risk_above_the_promise_raises_an_alarm() -> None:
-    monitor = monitor_of(GATE, "risk")
-    rows = stream(20_000, 1, lower=2).judged(GATE)
-    just = rows.p_correct < 0.93  # of the accepted, the least trusted alone
-    monitor.update(rows.p_correct[just], rows.accepted[just], rows.probability[just])  # type: ignore[index]
-    assert monitor.alarm == "risk"
+    assert monitor.health == HEALTHY
+    feed(monitor, GATE, stream(3_000, 2, **CHANGES[name]))
+    assert monitor.health == CHANGED
+    seen = "p_correct" if name == "more confident" else name
+    assert 5_000 < monitor.alarms[seen] < 5_600
+    if name == "predicted":
+        assert [*monitor.alarms] == ["predicted"]
 
 
 def test_labels_raise_an_alarm_whatever_is_estimated() -> None:
@@ -71,7 +59,7 @@ def test_labels_raise_an_alarm_whatever_is_estimated() -> None:
     judged = feed(monitor, GATE, rows)
     used = np.flatnonzero(judged.accepted)[::-1][:1_000]  # late, partial, out of order
     monitor.label(np.arange(1_000) % 8 > 0, judged.accepted[used], used + 1)
-    assert monitor.alarm == "labels"
+    assert monitor.health == HARMFUL
     assert monitor.labelled.mean == 0.125
     assert (monitor.labels, monitor.correct) == (1_000, 875)
 
@@ -82,7 +70,7 @@ def test_labels_of_rows_that_are_not_accepted_count_for_the_accuracy_alone() -> 
     monitor.label(np.zeros(500, np.bool_), np.zeros(500, np.bool_))
     with pytest.raises(SteepslopeError, match="accepted: expected as many as of is_correct, 500, found others"):
         monitor.label(np.zeros(500, np.bool_), np.zeros(499, np.bool_))
-    assert monitor.alarm is None
+    assert monitor.health == HEALTHY
     assert (monitor.labels, monitor.labelled.count) == (500, 0)
 
 
@@ -93,7 +81,7 @@ def test_it_is_the_same_however_the_stream_is_cut_and_interrupted(tmp_path: Path
     monitor = monitor_of(GATE)
     parts: list[Any] = [0, *np.array_split(np.arange(1, 7_000), [1, 2, 500, 3_111, 6_998])]  # 0 alone, as of a server
     for part in parts:
-        monitor.update(judged.p_correct[part], judged.accepted[part], rows.probability[part])
+        monitor.update(judged.p_correct[part], judged.accepted[part], rows.probability[part], rows.predicted[part])
         monitor.save(tmp_path / "state.sqlite")
         monitor = Monitor.load(tmp_path / "state.sqlite")
     assert monitor == whole
@@ -110,15 +98,15 @@ def test_a_file_that_knows_ids_is_not_written_over(tmp_path: Path) -> None:
     assert state.read_bytes() == before
 
 
-def test_a_gate_of_confidences_alone_goes_by_the_estimated_risk() -> None:
+def test_a_gate_of_confidences_alone_watches_these() -> None:
     monitor = Monitor.of(GATE)
-    assert (monitor.on, list(monitor.signals), list(monitor.accuracy)) == (
-        "risk", ["risk", "coverage"], ["mean_p_correct", "atc_p_correct"],
-    )  # fmt: skip
-    with pytest.raises(SteepslopeError, match="overconfidence: expected rows with the classifier's own probability"):
-        Monitor.of(GATE, on="overconfidence")
-    with pytest.raises(SteepslopeError, match="unknown signal 'ris': did you mean 'risk'"):
-        Monitor.of(GATE, on="ris")
+    assert ([*monitor.usual], [*monitor.accuracy]) == (["p_correct"], ["mean_p_correct", "atc_p_correct"])
+
+
+def test_predicted_classes_may_be_left_out() -> None:
+    monitor, rows = monitor_of(GATE), stream(900, 1)
+    monitor.update(GATE.p_correct(rows.trust_logit), GATE.accepts(rows.trust_logit), rows.probability)
+    assert (monitor.means["predicted"].count, monitor.means["probability"].count) == (0, 900)
 
 
 @pytest.mark.parametrize(
@@ -129,11 +117,14 @@ def test_a_gate_of_confidences_alone_goes_by_the_estimated_risk() -> None:
         ({"accepted": [1, 0]}, r"accepted: expected booleans \(m,\), found int64"),
         ({"accepted": [True]}, "accepted: expected as many as of p_correct, 2, found 1"),
         ({"probability": [0.5]}, "probability: expected as many as of p_correct, 2, found 1"),
-        ({"probability": None}, "probability: expected the classifier's own, which overconfidence needs, found none"),
+        ({"probability": None}, "probability: expected the classifier's own, as of the calibration rows, found none"),
+        ({"predicted": [0]}, "predicted: expected as many as of p_correct, 2, found 1"),
+        ({"predicted": [0, -1]}, r"predicted: expected numbers of classes \(m,\), found int64"),
+        ({"predicted": ["cat", "dog"]}, r"predicted: expected numbers of classes \(m,\), found <U3"),
     ],
 )
 def test_bad_rows_change_nothing(given: dict[str, Any], expected: str) -> None:
-    monitor = monitor_of(GATE, "overconfidence")
+    monitor = monitor_of(GATE)
     before = monitor.as_json()
     with pytest.raises(SteepslopeError, match=expected):
         monitor.update(**{"p_correct": [0.5, 0.6], "accepted": [True, False], "probability": [0.5, 0.5], **given})
@@ -162,9 +153,7 @@ def test_groups_are_monitored_together() -> None:
     rows = stream(6_000, 0)
     groups = np.arange(6_000) % 3
     found = Gate.calibrate(rows.trust_logit, rows.is_correct, 0.1, of_log_odds=True, groups=groups)
-    plain = Gate.calibrate(rows.trust_logit, rows.is_correct, 0.1, of_log_odds=True)
-    judged, wide, narrow = found.calibration_rows, Monitor.of(found), Monitor.of(plain)
-    assert judged is not None
-    wide.update(judged.p_correct, judged.accepted)
-    assert wide.alarm is None
-    assert wide.signals["risk"].limit > narrow.signals["risk"].limit  # the price of three thresholds
+    monitor, new = Monitor.of(found), stream(6_000, 1)
+    monitor.update(found.p_correct(new.trust_logit), found.accepts(new.trust_logit, groups))
+    assert monitor.health == HEALTHY
+    assert monitor.accepted / 6_000 == pytest.approx(monitor.coverage, abs=0.02)

@@ -23,18 +23,16 @@ def points_of(line: Line2D) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def test_curves_are_the_means_of_parts_of_the_stream() -> None:
-    monitor = monitor_of(GATE, "overconfidence")
+    monitor = monitor_of(GATE)
     before, after = stream(4_000, 1), stream(4_000, 2, lower=2, sure=2)
     judged = [feed(monitor, GATE, rows) for rows in (before, after)]
     panels = monitor_figure(monitor).axes
     rows, shown = points_of(panels[0].lines[0])
     assert len(rows) >= 20
-    assert np.mean(shown[rows <= 4_000]) == pytest.approx(
-        100 * (before.probability - judged[0].p_correct).mean(), abs=0.3
-    )
+    assert np.mean(shown[rows <= 4_000]) == pytest.approx(100 * judged[0].p_correct.mean(), abs=0.3)
     rows, coverage = points_of(panels[2].lines[0])
     assert np.mean(coverage[rows > 4_400]) == pytest.approx(100 * judged[1].accepted.mean(), abs=2)
-    alarm = monitor.alarms["overconfidence"]
+    alarm = monitor.alarms["p_correct"]
     assert all(any(points_of(line)[0].tolist() == [alarm, alarm] for line in axes.lines) for axes in panels)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.monitor.bounds import Bets
+from steepslope.monitor.bounds import Bets, NoBets
 from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 
 
@@ -47,3 +47,10 @@ def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
     count, mean = found
     assert max(100, n // 10) <= count <= max(100, n // 10) + 16
     assert mean == pytest.approx(numbers[-count:].mean(), abs=1e-8)
+
+
+def test_a_mean_that_is_only_looked_at_has_no_alarm() -> None:
+    numbers, rows = values(900)
+    mean = RunningMean(NoBets(), 0.05).after(numbers, rows)
+    assert (mean.alarm, mean.count) == (None, 900)
+    assert mean.mean == pytest.approx(numbers.mean(), abs=1e-8)

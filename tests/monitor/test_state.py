@@ -117,7 +117,9 @@ def changed(path: Path, change: Callable[[Any], Any]) -> None:
 
 
 INSIDE: dict[str, Callable[[Any], Any]] = {
-    "another signal": lambda content: content["signals"].update(new={}),
+    "an edge too many": lambda content: content["means"]["p_correct"]["bets"]["edges"].append(1.0),
+    "a bin without a gap": lambda content: content["means"]["p_correct"]["bets"]["counts"].__setitem__(0, 0),
+    "a signal too few": lambda content: content["means"].pop("p_correct"),
     "a field more": lambda content: content.update(new=1),
     "a bet too many": lambda content: content["labelled"]["bets"].update(logs=[0.5]),
     "a limit of 0": lambda content: content["labelled"]["bets"].update(limit=0),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,10 @@ from steepslope.paper.gate_views import (
     PREDICTED,
     SPLITS,
     Labelled,
-    caught,
     halves,
     promise_row,
     promises_grid,
-    shifted_row,
-    warnings_grid,
 )
-from steepslope.predict.sentences import WARNINGS
-from steepslope.report.grid import markdown
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -55,30 +49,6 @@ def test_what_is_kept_is_a_block_a_promise_and_a_row_a_line() -> None:
     ]
 
 
-def shifted(line: str, broken: bool, kept: bool, *given: str) -> Row:
-    return {"line": line, "is_broken": broken, "is_kept": kept, "warned": {name: name in given for name in WARNINGS}}
-
-
-def test_warnings_are_counted_where_a_promise_is_broken_and_where_it_is_kept() -> None:
-    """A promise that may be either, for all that is known, counts for neither."""
-    first, *_ = WARNINGS
-    rows = [
-        shifted("MCP", True, False, first), shifted("MCP", True, False), shifted("MCP", False, True),
-        shifted("MCP", False, False, first), shifted("fused, free", False, True, *WARNINGS),
-    ]  # fmt: skip
-    grid = warnings_grid(rows)
-    assert grid.columns == ["", *WARNINGS, "any warning"]
-    found = {line[0].text: [cell.text for cell in line[1:]] for line in grid.rows}
-    none = ["0 of 2"] * (len(WARNINGS) - 1)
-    assert found == {
-        "MCP, broken": ["1 of 2", *none, "1 of 2"],
-        "MCP, kept": ["0 of 1"] * (len(WARNINGS) + 1),
-        "fused, free, broken": ["0 of 0"] * (len(WARNINGS) + 1),
-        "fused, free, kept": ["1 of 1"] * (len(WARNINGS) + 1),
-    }
-    assert "without labels" in markdown(grid).replace("\n", " ")
-
-
 RISK = 0.15  # which can be promised of each class of the small outputs
 
 
@@ -99,11 +69,8 @@ def test_halves_are_all_rows_once_and_differ() -> None:
 
 
 def test_some_rows_are_those_rows() -> None:
-    one = replace(labelled(100), handed_over=np.arange(100.0))
-    some = one.subset(np.array([7, 3]))
-    assert some.handed_over is not None
-    assert some.handed_over.tolist() == [7, 3]
-    assert some.confidence.tolist() == one.confidence[[7, 3]].tolist()
+    one = labelled(100)
+    assert one.subset(np.array([7, 3])).confidence.tolist() == one.confidence[[7, 3]].tolist()
 
 
 @pytest.mark.parametrize("by", [ALL, PREDICTED, BATCH])
@@ -130,20 +97,3 @@ def test_kept_where_nothing_can_be_promised() -> None:
     """Few rows promise nothing: none is accepted, and no risk is known."""
     row = promise_row(labelled(100), 0.01)
     assert (row["coverage"], row["risk"], row["above"], row["promised"]) == (0, None, 0, 0)
-
-
-@pytest.mark.parametrize(("wrong", "broken", "kept_it"), [(0.0, False, True), (0.25, True, False)])
-def test_a_broken_promise_is_one_whose_lower_bound_is_above_it(wrong: float, broken: bool, kept_it: bool) -> None:
-    one = labelled()
-    gate = one.gate(0.05)
-    accepted = gate.accepts(one.confidence)
-    is_correct = ~accepted | (np.arange(len(one)) % 100 >= 100 * wrong)
-    row = shifted_row(replace(one, is_correct=is_correct), gate, 0.05)
-    assert row["errors"] == (accepted & ~is_correct).sum()
-    assert (row["is_broken"], row["is_kept"]) == (broken, kept_it)
-    assert not any(row["warned"].values())
-
-
-def test_caught_counts_by_one_warning_and_by_any() -> None:
-    rows: list[dict[str, Any]] = [{"warned": {"a": True, "b": False}}, {"warned": {"a": False, "b": False}}]
-    assert (caught(rows), caught(rows, "a"), caught(rows, "b"), caught([])) == ((1, 2), (1, 2), (0, 2), (0, 0))

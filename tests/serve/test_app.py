@@ -37,16 +37,16 @@ from tests.serve.models import (
 
 @dataclass(eq=False)
 class Noted:
-    """What watches: it writes down what it is shown, and raises its alarm at the third prediction."""
+    """What watches: it writes down what it is shown, and calls the gate changed at the third prediction."""
 
-    shown: list[tuple[NDArray[Any], NDArray[Any], Any]] = field(default_factory=list)
+    shown: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
 
     @property
-    def alarm(self) -> bool:
-        return sum(len(one[0]) for one in self.shown) >= 3
+    def code(self) -> int:
+        return 4 if sum(len(one[0]) for one in self.shown) >= 3 else 0
 
-    def update(self, p_correct: NDArray[Any], accepted: NDArray[Any], probability: NDArray[Any]) -> None:
-        self.shown.append((p_correct, accepted, probability))
+    def update(self, *decisions: NDArray[Any]) -> None:
+        self.shown.append(decisions)
 
 
 @pytest.fixture(scope="module")
@@ -209,13 +209,13 @@ def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
     expected = of_images(images)
     given = tensor(shape=images.shape, data=images.ravel().tolist())
     with client_of(file_served(image_gate(tmp_path, hands_over=True)), watch) as client:
-        assert metrics_of(client)["steepslope_alarm"] == 0
+        assert metrics_of(client)["steepslope_health"] == 0
         assert client.post(INFER, content=asked(given)).status_code == 200
         assert client.post(INFER, content=b"{").status_code == 400
-        assert not watch.alarm
+        assert watch.code == 0
         assert client.post(PREDICT, content=encoded(images[0])).status_code == 200
         found = metrics_of(client)
-    assert found["steepslope_alarm"] == 1
+    assert found["steepslope_health"] == 4
     assert found["steepslope_predictions_total"] == 3
     accepted = [*expected["accepted"], expected["accepted"][0]]
     assert found["steepslope_accepted_total"] == sum(accepted)

@@ -34,19 +34,19 @@ def asked(images: NDArray[np.uint8]) -> dict[str, object]:
     return {"inputs": [tensor]}
 
 
-def test_an_alarm_is_raised_on_noise_and_outlives_the_server(gates: Path, tmp_path: Path) -> None:
+def test_noise_is_a_change_that_outlives_the_server(gates: Path, tmp_path: Path) -> None:
     served, state = served_gate(gates / "free"), tmp_path / "watch.sqlite"
     watch = ServedMonitor.open(state, served.card.gate, served.gate)
     with client_of(served, watch) as client:
-        assert "steepslope_alarm 0.0" in client.get("/metrics").text
+        assert "steepslope_health 0.0" in client.get("/metrics").text
         for start in range(0, len(NOISE), 200):
             assert client.post(INFER, json=asked(NOISE[start : start + 200])).status_code == 200
-        assert "steepslope_alarm 1.0" in client.get("/metrics").text
+        assert "steepslope_health 4.0" in client.get("/metrics").text
     watch.write()
     decisions, expected = Gate.load(gates / "free").predict(NOISE[..., 0]), Monitor.of(Gate.load(gates / "free"))
-    expected.update(decisions.p_correct, decisions.accepted, decisions.probability)
+    expected.update(decisions.p_correct, decisions.accepted, decisions.probability, decisions.labels)
     again = ServedMonitor.open(state, served.card.gate, served.gate)
-    assert again.alarm
+    assert again.code == 4
     assert again.monitor.rows == len(NOISE)
     assert again.monitor.alarms == expected.alarms
 
@@ -84,7 +84,7 @@ def test_servers_and_the_command_share_a_state(gates: Path, tmp_path: Path, caps
     capsys.readouterr()
     assert main(show.split()) == 0
     assert capsys.readouterr().out.startswith("7 predictions")
-    assert main(f"{show} --predictions {out}".split()) in (0, 3)
+    assert main(f"{show} --predictions {out}".split()) in (0, 4)
     counted = Monitor.load(state).rows
     second.write()
     assert Monitor.load(state) == second.monitor
@@ -94,7 +94,7 @@ def test_servers_and_the_command_share_a_state(gates: Path, tmp_path: Path, caps
 def test_what_cannot_be_written_now_is_written_later(gates: Path, tmp_path: Path) -> None:
     watch = ServedMonitor.open(tmp_path / "watch.sqlite", digest_of_gate(gates / "free"), Gate.load(gates / "free"))
     watch.written -= SECONDS
-    row = np.array([0.9]), np.array([True]), np.array([0.9])
+    row = np.array([0.9]), np.array([True]), np.array([0.9]), np.array([3])
     with open_state(watch.path), pytest.raises(SteepslopeError, match="database is locked"):
         watch.update(*row)
     watch.update(*row)

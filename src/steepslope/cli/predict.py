@@ -2,8 +2,10 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions, by_name, require_files
 from steepslope.predict.options import ClusterOptions, NetSpecs, PredictOptions
 
@@ -19,11 +21,13 @@ def predict(
     outputs: str | None = None,
     groups: str | None = None,
     replace: bool = False,
-) -> None:
+) -> int:
     """Decide of each new image, or row of outputs, whether its prediction may be used.
 
     Writes a row each: id, label, probability, p_correct, trust_logit, accepted, decision. Killed and run again, it goes
-    on. Exit code 0 does not mean that predictions were accepted.
+    on. Then it says whether these predictions are drawn as the calibration rows were, in the words of monitor. Exit
+    code 0: healthy, which does not mean that any was accepted. 4: changed; the promise cannot be relied on. 2: bad
+    input.
 
     Parameters
     ----------
@@ -49,9 +53,13 @@ def predict(
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
+    from steepslope.monitor.health import watched
+    from steepslope.monitor.monitor import EXIT_CODES
+    from steepslope.monitor.predictions import batch_of, read_predictions
+    from steepslope.monitor.sentences import health
     from steepslope.outputs.predictions import groups_by_id
     from steepslope.outputs.table import TableBlocks
-    from steepslope.predict.prediction_file import require_file
+    from steepslope.predict.prediction_file import STDOUT, require_file
     from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
     require_file(out, outputs, groups, reading.classes)
@@ -67,4 +75,15 @@ def predict(
     source, key = source_of(
         Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
     )
-    decide(on_engine(source, cluster), key, out, replace)
+    seen: list[Any] = []
+    summary = decide(on_engine(source, cluster), key, out, replace, seen.append)
+    classes = source.gate.classes
+    batches = (
+        (batch_of(table, None, classes) for table in seen)
+        if out == STDOUT
+        else read_predictions(Path(out), None, classes)
+    )
+    monitor = watched(source.gate, batches) if summary.rows > summary.failed else None
+    for line in [] if monitor is None else health(monitor):
+        console().print(line)
+    return 0 if monitor is None else EXIT_CODES[monitor.health]

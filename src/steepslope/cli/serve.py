@@ -18,9 +18,6 @@ from steepslope.serve.options import ServeOptions
 if TYPE_CHECKING:
     from steepslope.serve.served import Served
 
-ALARM = 3  # the exit code
-
-
 LIBRARIES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 
@@ -43,8 +40,8 @@ def serve(
     nets
         Where the gate's nets are.
     monitor
-        State of an alarm on harm, as the command monitor keeps it: it sees every decision, and is a metric. Begun where
-        it is not there.
+        State of a monitor, as the command monitor keeps it: it sees every decision, and the gate's health is a metric.
+        Begun where it is not there.
     opinion
         Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
         code of your own. Several can be given.
@@ -62,12 +59,9 @@ def serve(
             notice("warning: this gate accepts nothing; see why above")
         address, watch = address_of(bound), None
         if monitor is not None:
-            from steepslope.monitor.sentences import silent_alarms
             from steepslope.serve.monitoring import ServedMonitor
 
             watch = ServedMonitor.open(monitor, served.card.gate, served.gate)
-            for line in silent_alarms(watch.monitor):
-                notice(line)
         ready = f"serving {options.name} on {address} (routes: {address}/openapi.json)"
         try:
             run_server(Answers(served, options, watch), bound, lambda: notice(ready))
@@ -98,13 +92,14 @@ def monitor(
     labels: str | None = None,
     calibration: str | None = None,
     delta: float | None = None,
-    signal: str | None = None,
     plot: str | None = None,
     json: bool = False,
 ) -> int:
-    """Watch a gate at work: raise an alarm where its predictions do harm, with labels or without.
+    """Watch a gate at work, and say whether its promise can be relied on: healthy, changed or harmful.
 
-    Exit code 0: no alarm. 3: there is, or was, an alarm. 2: bad input; the state is as before.
+    Changed: predictions are not drawn as the calibration rows were. Harmful: by their labels, more of the accepted are
+    wrong than was promised. Either stays until a state is begun anew. Exit code 0: healthy. 4: changed. 3: harmful. 2:
+    bad input; the state is as before.
 
     Parameters
     ----------
@@ -114,27 +109,25 @@ def monitor(
         SQLite file of what is known so far, made where it is not there. Delete it to begin anew, as after a
         calibration.
     predictions
-        Files of its decisions (predict), .csv or .parquet, in the order in which they were made. A prediction that was
-        counted before, by its id, is not counted again.
+        Files of its decisions (predict), .csv or .parquet, in the order in which they were made; within a file, ids
+        draw the order. A prediction that was counted before, by its id, is not counted again.
     labels
         True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
-        and label, or a column of the predictions. Draw at random which of the accepted get a label: to label the least
-        sure, or complaints first, raises alarms although the promise holds.
+        and label, or a column of the predictions. Draw at random which of the accepted get a label: where the least
+        sure are labelled first, or complaints, a gate is called harmful although it keeps its promise.
     calibration
         Labelled outputs to compare with, which the gate judges, where it was shared without its own calibration rows.
     delta
-        Probability, in (0, 1), of a false alarm at any time, while predictions are drawn independently, as the
-        calibration rows were; by default 0.05, fixed when the state is made.
-    signal
-        What an alarm without labels goes by, beside coverage: overconfidence (of the classifier, by the gate's account)
-        or risk (the estimated risk of the accepted). By default overconfidence for a gate with an oracle, else risk;
-        fixed when the state is made.
+        Probability, in (0, 1), that the gate is ever called anything but healthy although predictions are drawn
+        independently, as the calibration rows were, and it keeps its promise; by default 0.05, fixed when the state is
+        made.
     plot
         Figure of all so far, .png or .svg.
     json
         Print the state as one JSON document in place of sentences.
     """
     from steepslope.monitor.counting import count_files
+    from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.sentences import sentences
 
     if plot is not None:
@@ -143,20 +136,20 @@ def monitor(
 
         require_picture(Path(plot))
     files = [Path(file) for file in predictions]
-    count = count_files(Path(gate), Path(state), files, labels, calibration, delta, signal)
+    count = count_files(Path(gate), Path(state), files, labels, calibration, delta)
     if json:
         print(dumps(count.monitor.standing(), indent=1))
     else:
         print("\n".join(sentences(count)))
     console().print(f"state: {state}")
-    alarm = bool(count.monitor.alarms)
+    code = EXIT_CODES[count.monitor.health]
     if plot is not None:
         from steepslope.monitor.plot import write_plot
 
         try:
             write_plot(count.monitor, Path(plot))
         except (OSError, SteepslopeError) as error:
-            if not alarm:
+            if not code:
                 raise
-            console().print(f"plot: {error}")  # an alarm's exit code comes first
-    return ALARM if alarm else 0
+            console().print(f"plot: {error}")  # the exit code of what is not healthy comes first
+    return code

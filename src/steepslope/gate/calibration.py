@@ -27,7 +27,11 @@ Bools = NDArray[np.bool_]
 NEGLECTED = 5  # rows of a true class that are accepted, all of them wrongly, of which a gate warns
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
 NUMBERS = ("slope", "offset", "centre", "scale")
-ARRAYS = {"p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64}
+ARRAYS = {
+    "p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64,
+    "predicted": np.int64,
+}  # fmt: skip
+OPTIONAL = ("probability", "predicted")
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,15 @@ class ProbabilityMap:
 class CalibrationRows:
     """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
 
-    Predictions to come are compared with them. ``probability`` (n,) is the classifier's own of each predicted class;
-    None where a gate knows confidences alone.
+    Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and
+    ``probability`` (n,) the classifier's own of each; None where a gate knows confidences alone.
     """
 
     p_correct: Floats
     is_correct: Bools
     accepted: Bools
     probability: Floats | None = None
+    predicted: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.p_correct)
@@ -108,10 +113,10 @@ class CalibrationRows:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
         """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
-        expected = {name: kind for name, kind in ARRAYS.items() if name in arrays or name != "probability"}
+        expected = {name: kind for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
         fits = {name: array.dtype for name, array in arrays.items()} == expected and all(
-            array.shape == (len(arrays["p_correct"]),) and ((array >= 0) & (array <= 1)).all()
-            for array in arrays.values()
+            array.shape == (len(arrays["p_correct"]),) and ((array >= 0) & ((array <= 1) | (name == "predicted"))).all()
+            for name, array in arrays.items()
         )
         if not fits:
             found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"

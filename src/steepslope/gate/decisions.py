@@ -121,3 +121,9 @@ def most_probable(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int6
         labels.append(order)
         probabilities.append(np.take_along_axis(softmax(logits, axis=1), order, axis=1))
     return np.concatenate(labels), np.concatenate(probabilities)
+
+
+def likeliest(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
+    """Return the ``predicted`` class of each row, (m,), and the classifier's own ``probability`` of it, (m,)."""
+    predicted, probability = most_probable(outputs, 1)
+    return {"predicted": predicted[:, 0], "probability": probability[:, 0]}

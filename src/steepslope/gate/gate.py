@@ -25,7 +25,7 @@ from steepslope.gate.calibration import (
 )
 from steepslope.gate.certify import checked_sequence, split_rows, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
-from steepslope.gate.decisions import Decisions, groups_by, most_probable
+from steepslope.gate.decisions import Decisions, groups_by, likeliest, most_probable
 from steepslope.gate.promises import Promises
 from steepslope.gate.rows_to_come import Importance, TargetRows, require_mix
 from steepslope.gate.storage import read_gate, write_gate
@@ -145,7 +145,7 @@ class Gate(Promises):
         of_log_odds: bool,
         importance: Importance,
         seed: int,
-        probability: Floats | None = None,
+        beside: Mapping[str, NDArray[Any]] | None = None,
     ) -> Self:
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
@@ -170,8 +170,8 @@ class Gate(Promises):
         values, correct = values[drawn], correct[drawn]
         gate = cls(certificates, probability_map, np.sort(values[~correct]), len(values), aims, of_classes, rejection)
         accepted = gate.accepts(values, None if names is None else names[drawn])
-        own = None if probability is None else probability[drawn]
-        rows = CalibrationRows(gate.p_correct(values), correct, accepted, own)
+        known = {name: array[drawn] for name, array in (beside or {}).items()}
+        rows = CalibrationRows(gate.p_correct(values), correct, accepted, **known)
         return replace(gate, calibration_rows=rows if weights is None or len(rows) >= FEW else None)
 
     @classmethod
@@ -258,9 +258,9 @@ class Gate(Promises):
             class_mix = require_mix(class_mix, outputs.label_names)
         rows_to_come = None if target is None else TargetRows.of(source, outputs, target)
         importance = Importance.of(aims, groups, class_mix, target=rows_to_come)
-        probability = most_probable(outputs, 1)[1][:, 0]
+        beside = likeliest(outputs)
         gate = cls._calibrated(
-            confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, importance, seed, probability
+            confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, importance, seed, beside
         )
         accepted = gate.accepts(confidence, groups)
         accepted[np.setdiff1d(np.arange(len(outputs)), importance.counted_rows(truths, len(outputs)))] = False

@@ -7,14 +7,15 @@ expected gain, so the fortune ever reaches 1/α with a probability of at most α
 bets, and among starts, one every ``BLOCK`` rows: what is kept for later starts has not been lost when a rise comes
 late, after however many rows.
 
-Bounds of means: of calibration rows, once; and of a stream, at all times together.
+An interval of the mean of a stream, at all times together.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Bets:
             return self, np.zeros(0)
         gains = np.log1p(np.multiply.outer(values - self.limit, SIZES / self.limit))
         logs, paths = np.array(self.logs or np.full(len(SIZES), -math.inf)), []
-        for start, end in self._blocks(len(values)):
+        for start, end in blocks(self.rows, len(values)):
             block, inside = divmod(self.rows + start, BLOCK)
             if inside == 0:  # the stakes of all blocks, on all sizes, sum to 1
                 logs = np.logaddexp(logs, -math.log((block + 1) * (block + 2) * len(SIZES)))
@@ -60,89 +61,41 @@ class Bets:
         bets = Bets(self.limit, self.rows + len(values), tuple(logs.tolist()))
         return bets, logsumexp(np.concatenate(paths), axis=1)
 
-    def _blocks(self, count: int) -> Iterator[tuple[int, int]]:
-        """Yield the parts of the next values that lie within a block each."""
-        start = 0
-        while start < count:
-            end = min(count, start + BLOCK - (self.rows + start) % BLOCK)
-            yield start, end
-            start = end
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Return the bets that JSON holds; raise a ``ValueError`` for numbers that no stream has."""
+        bets = cls(**{**content, "logs": tuple(map(float, content["logs"]))})
+        if not (0 < bets.limit < 1 and bets.rows >= 0 and len(bets.logs) == (len(SIZES) if bets.rows else 0)):
+            raise ValueError("expected a limit in (0, 1) and as many bets as there are sizes")
+        return bets
 
 
-STEPS = 2**12  # that values are rounded down to, so that millions of rows cost no more than thousands
+@dataclass(frozen=True)
+class NoBets:
+    """No fortune, of a mean that is only looked at, after ``rows`` values."""
+
+    rows: int = 0
+
+    def after(self, values: Floats) -> tuple[NoBets, Floats]:
+        """Return the same after further values (m,), and no evidence, (m,)."""
+        return NoBets(self.rows + len(values)), np.zeros(len(values))
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Return what JSON holds; raise a ``ValueError`` for another number of rows than there can be."""
+        return cls(rows=int(content["rows"]))
+
+
+def blocks(rows: int, count: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of the next values of a stream, after so many rows, that lie within a block each."""
+    start = 0
+    while start < count:
+        end = min(count, start + BLOCK - (rows + start) % BLOCK)
+        yield start, end
+        start = end
+
+
 EDGE = 1e-12
-
-
-def mean_lower_bound(values: Floats, alpha: float) -> float:
-    """Return a lower bound, at a confidence of 1 − alpha, of the mean of independent values (n,) in [0, 1].
-
-    It is the highest mean against which bets on these rows do not win 1/alpha, whatever their order; 0 of no rows.
-
-    >>> 0.07 < mean_lower_bound(np.repeat([0.0, 1.0], [900, 100]), 0.05) < 0.1
-    True
-    """
-    counts = np.bincount(np.floor(values * STEPS).astype(np.int64), minlength=STEPS + 1)
-    places = np.flatnonzero(counts)
-    levels, times = places / STEPS, counts[places]
-
-    def gain(mean: float) -> float:
-        logs = times @ np.log1p(np.multiply.outer(levels - mean, SIZES / mean))
-        return float(logsumexp(logs)) - math.log(len(SIZES)) + math.log(alpha)
-
-    highest = float(levels @ times) / max(1, len(values))
-    if highest < EDGE or gain(EDGE) < 0:
-        return 0.0
-    return float(brentq(gain, EDGE, highest))
-
-
-def mean_upper_bound(values: Floats, alpha: float) -> float:
-    """Return an upper bound, at a confidence of 1 − alpha, of the mean of independent values (n,) in [0, 1]."""
-    return 1.0 - mean_lower_bound(1.0 - values, alpha)
-
-
-def risk_upper_bound(
-    estimated: Floats, accepted: NDArray[np.bool_], most: float, alpha: float, groups: int = 1
-) -> float:
-    """Return an upper bound of the mean estimated risk of accepted rows, although they chose threshold and map.
-
-    Parameters
-    ----------
-    estimated
-        Estimated risks, 1 − P(correct), of all calibration rows (n,).
-    accepted
-        Which of them are accepted, (n,).
-    most
-        The highest estimated risk that can be accepted.
-    alpha
-        Probability, over the draw of the rows, that the mean is higher.
-    groups
-        How many groups have a threshold of their own.
-
-    Notes
-    -----
-    P(correct) rises with the confidence, whatever map was learnt, and rows are accepted from a threshold on. So for any
-    m, (estimated − m) · accepted is a function of the confidence alone that rises once, from 0 to ``most`` − m, and
-    then falls to −m at the lowest: its variation is at most 2 · ``most`` − m. By the inequality of Dvoretzky, Kiefer &
-    Wolfowitz (Massart, 1990) the distribution of the confidence is nowhere further from that of n rows than
-    e = √(ln(2 / alpha) / 2n), so the means of all such functions lie within e times their variation, together.
-
-    >>> risk_upper_bound(np.full(1_000, 0.02), np.ones(1_000, np.bool_), 0.1, 0.05) > 0.02
-    True
-    """
-    n, off = max(1, len(estimated)), distance(len(estimated), alpha / groups)
-    total = float(estimated[accepted].sum()) / n
-    return min(most, (total + 2 * groups * most * off) / (float(accepted.sum()) / n + groups * off))
-
-
-def distance(n: int, alpha: float) -> float:
-    """Return how far a distribution is, at most, from that of n of its rows, with a probability of 1 − alpha.
-
-    The inequality of Dvoretzky, Kiefer & Wolfowitz, with the constant of Massart (1990).
-
-    >>> round(distance(1_000, 0.05), 3)
-    0.043
-    """
-    return math.sqrt(math.log(2 / alpha) / (2 * max(1, n)))
 
 
 def mean_interval(total: float, n: int, alpha: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,21 @@ from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.monitor import Monitor
-from steepslope.monitor.predictions import Batch, Texts, columns_of, read_labels, read_predictions, strange_labels
+from steepslope.monitor.monitor import DELTA, Monitor
+from steepslope.monitor.predictions import (
+    Batch,
+    Texts,
+    columns_of,
+    joined,
+    read_labels,
+    read_predictions,
+    strange_labels,
+)
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 
-DELTA = 0.05
+RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
 
 
 @dataclass
@@ -48,7 +56,7 @@ class FileCount:
     strange: Counter[str] = field(default_factory=Counter)
 
     def count_predictions(self, state: State, path: Path, truth: str | None = None) -> None:
-        """Count the predictions in a file, in order, and the true labels in its column ``truth``.
+        """Count the predictions in a file, in an order that ids draw, and the true labels in its column ``truth``.
 
         Raises
         ------
@@ -56,12 +64,14 @@ class FileCount:
             If the file cannot be read or holds another prediction of an id that was counted.
         """
         with self._classes_checked(path) as truths:
-            for batch in read_predictions(path, truth):
-                with located(path):
-                    self._count(state, batch)
-                if batch.truths is not None:
-                    self._label(state, batch.ids, batch.truths)
-                    truths.update(batch.truths)
+            batch = joined(read_predictions(path, truth, self.classes))
+            if batch is None:
+                return
+            with located(path):
+                self._count(state, batch)
+            if batch.truths is not None:
+                self._label(state, batch.ids, batch.truths)
+                truths.update(batch.truths)
 
     def count_labels(self, state: State, path: Path) -> None:
         """Count the labels in a file, each where its prediction was counted."""
@@ -95,7 +105,7 @@ class FileCount:
                 expected = "expected ids that tell predictions apart, over all files"
                 raise SteepslopeError(f"{expected}, found {batch.ids[number]!r} with another prediction before", "id")
         new = rows.subset(np.array(numbers, np.int64))
-        self.monitor.update(new.p_correct, new.accepted, new.probability)
+        self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted)
         state.add(fresh)
         self.new += len(fresh)
         self.repeated += len(rows) - len(fresh)
@@ -131,7 +141,6 @@ def count_files(
     labels: str | None = None,
     calibration: str | None = None,
     delta: float | None = None,
-    signal: str | None = None,
 ) -> FileCount:
     """Count files into a state, which is made where there is none; if anything is wrong, the state stays as it was.
 
@@ -145,7 +154,7 @@ def count_files(
         A file of true labels, or a column of the predictions.
     calibration
         Labelled outputs in place of the rows that the gate was calibrated on.
-    delta, signal
+    delta
         As of :meth:`Monitor.of`; a state that is there keeps its own.
     """
     truth, file_of_labels = _labels(labels, bool(predictions))
@@ -157,18 +166,18 @@ def count_files(
     if calibration is not None:
         outputs = ClassifierOutputs.load(calibration, labelled=True)
         judged = model.decide(outputs)
-        rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability)
+        rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels)
     if not state.exists():
         with located(gate):
-            made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, on=signal, digest=digest)
+            made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
         begin_state(state, made.as_json())
     changes = bool(predictions or labels)
     with open_state(state, write=changes) as opened:
         monitor = Monitor.read(opened.content, state)
         with located(state):
-            _require_settings(monitor, digest, delta, signal)
+            _require_settings(monitor, digest, delta)
             if rows is not None:
-                _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows, on=monitor.on))
+                _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows))
         count = FileCount(monitor, model.classes)
         for file in predictions:
             count.count_predictions(opened, file, truth)
@@ -199,17 +208,17 @@ def _require_made_by(gate: Path, digest: str, file: Path) -> None:
         raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
 
 
-def _require_settings(monitor: Monitor, digest: str, delta: float | None, signal: str | None) -> None:
+def _require_settings(monitor: Monitor, digest: str, delta: float | None) -> None:
     """Raise if a state is another gate's, or was made with other settings than those that are given."""
     if monitor.gate != digest:
         raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
-    for name, before, wanted in (("delta", monitor.delta, delta), ("signal", monitor.on, signal)):
-        if wanted not in (None, before):
-            raise SteepslopeError(f"made with {name} {before}, found {wanted}: begin another state")
+    if delta not in (None, monitor.delta):
+        raise SteepslopeError(f"made with delta {monitor.delta}, found {delta}: begin another state")
 
 
 def _require_rows(monitor: Monitor, other: Monitor) -> None:
     """Raise unless two monitors were made with the same calibration rows, but for an oracle's own rounding."""
-    for name in monitor.signals.keys() & other.signals.keys():
-        if not np.allclose(astuple(monitor.signals[name]), astuple(other.signals[name]), 1e-4, 1e-6):
-            raise SteepslopeError("made with other calibration rows than these: begin another state")
+    if monitor.usual.keys() != other.usual.keys() or not np.allclose(
+        [*monitor.usual.values(), monitor.coverage], [*other.usual.values(), other.coverage], RELATIVE, ABSOLUTE
+    ):
+        raise SteepslopeError("made with other calibration rows than these: begin another state")

@@ -1,4 +1,4 @@
-"""A gate at work, watched: alarms on harm with labels and without, in a few numbers however many rows there were."""
+"""A gate at work, watched: whether its promise can be relied on, in a few numbers however many rows there were."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from steepslope.checks import require
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.gate.aims import INSIDE
 from steepslope.gate.calibration import CalibrationRows
-from steepslope.monitor.bounds import Bets, mean_interval
+from steepslope.monitor.bounds import Bets, NoBets, mean_interval
+from steepslope.monitor.change import ChangeBets
 from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
 from steepslope.monitor.predictions import Predicted, booleans
 from steepslope.monitor.running_mean import UNIT, RunningMean
-from steepslope.monitor.signals import SIGNALS, Calibration, Signal, signals_of
+from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 
-OVERCONFIDENCE, RISK, COVERAGE, LABELS = "overconfidence", "risk", "coverage", "labels"
+DELTA = 0.05
+RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
+HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
+EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
 AGAIN = "calibrate it anew, or give --calibration with labelled outputs (in Python: rows)"
 
 
@@ -32,39 +36,31 @@ class Monitor:
 
     ``gate`` is the digest of the gate, None where it was not told; ``promised`` the risk that the gate promises, or
     else its upper bound; ``coverage`` that of its calibration rows. While predictions are drawn independently, as the
-    calibration rows were, there is ever a false alarm with a probability of at most ``delta``: one half is for the
-    alarm by labels, false where the promise holds, a quarter each for those on the signal ``on`` and on coverage. By
-    overconfidence this is measured, not proved (docs/monitoring.md).
-    ``rows``, ``accepted``: how many predictions there were, and were accepted. ``labels``, ``correct``: of how many the
-    label came, and how many of these were correct. ``with_probability``: predictions with the
-    classifier's own probability.
+    calibration rows were, and the gate keeps its promise, its health is ever anything but healthy with a probability of
+    at most ``delta``: one half is for labels, and the other is divided among the signals.
+    ``usual`` and ``means``: the mean of each signal over calibration rows, and over predictions; ``means`` also has
+    that of the accepted (``coverage``), and of 1 − P(correct) over these (``risk``). ``rows``, ``accepted``: how many
+    predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
+    these were correct.
     """
 
     gate: str | None
     promised: float
     coverage: float
     delta: float
-    on: str
-    signals: dict[str, Signal]
+    usual: dict[str, float]
     estimators: dict[str, Estimator]
     means: dict[str, RunningMean]
     labelled: RunningMean
     totals: dict[str, int]
     rows: int = 0
     accepted: int = 0
-    with_probability: int = 0
     labels: int = 0
     correct: int = 0
 
     @classmethod
     def of(
-        cls,
-        gate: Gate,
-        delta: float = 0.05,
-        *,
-        rows: CalibrationRows | None = None,
-        on: str | None = None,
-        digest: str | None = None,
+        cls, gate: Gate, delta: float = DELTA, *, rows: CalibrationRows | None = None, digest: str | None = None
     ) -> Self:
         """Return the monitor of a gate, before any prediction.
 
@@ -73,12 +69,9 @@ class Monitor:
         gate
             A gate that promises something.
         delta
-            Probability, in (0, 1), of a false alarm at any time, over calibration rows and a stream drawn alike.
+            Probability, in (0, 1), that its health is ever called anything but healthy although nothing has changed.
         rows
             Labelled rows that the gate has judged, in place of those that it was calibrated on.
-        on
-            A name of ``SIGNALS``, by which there is an alarm without labels, beside that on coverage; by default
-            ``overconfidence`` of a gate with an oracle, and ``risk`` of others.
         digest
             The digest of the gate's folder, so that its state is not taken for that of another.
 
@@ -92,30 +85,35 @@ class Monitor:
         >>> gate = Gate.calibrate(p[:2_000], draw.random(2_000) < p[:2_000], max_risk=0.05)
         >>> monitor = Monitor.of(gate)
         >>> monitor.update(gate.p_correct(p[2_000:]), gate.accepts(p[2_000:]))
-        >>> monitor.alarm
-        >>> monitor.update(gate.p_correct(p[2_000:] ** 4), gate.accepts(p[2_000:] ** 0.5))
-        >>> monitor.alarm
-        'risk'
+        >>> monitor.health
+        'healthy'
+        >>> monitor.update(gate.p_correct(p[2_000:] ** 2), gate.accepts(p[2_000:] ** 2))
+        >>> monitor.health
+        'changed'
         """
         require("delta", delta, INSIDE)
         compared = _rows_of(gate, rows)
-        risk, level = gate.promises[0].max_risk, delta / 8
+        risk = gate.promises[0].max_risk
         promised = gate.risk_bound if risk is None else risk
-        lowest = [one.threshold for one in gate.promises if one.is_given]
-        most = max(1 - float(gate.p_correct([threshold])[0]) for threshold in lowest)  # of a row that can be accepted
-        signals = signals_of(Calibration(compared, promised, most, len(gate.promises), level))
-        signal = on or (OVERCONFIDENCE if gate.source is not None and gate.source.oracle is not None else RISK)
-        require_known("signal", signal, SIGNALS)
-        if signal not in signals:
-            raise SteepslopeError("expected rows with the classifier's own probability, found none", signal)
+        found = {name: signal.values(compared) for name, signal in SIGNALS.items()}
+        values = {name: each for name, each in found.items() if each is not None}
+        level = delta / 2 / len(values)
+        means = {name: RunningMean(ChangeBets.of(each), level) for name, each in values.items()}
+        means |= {name: RunningMean(NoBets(), level) for name in (COVERAGE, RISK)}
+        usual = {name: float(each.mean()) for name, each in values.items()}
         estimators = learnt_estimators(compared)
-        means = {name: RunningMean(Bets(one.scaled_limit), level) for name, one in signals.items()}
         return cls(
-            digest, promised, float(compared.accepted.mean()), delta, signal, signals, estimators, means,
+            digest, promised, float(compared.accepted.mean()), delta, usual, estimators, means,
             RunningMean(Bets(promised), delta / 2), dict.fromkeys(estimators, 0),
         )  # fmt: skip
 
-    def update(self, p_correct: ArrayLike, accepted: ArrayLike, probability: ArrayLike | None = None) -> None:
+    def update(
+        self,
+        p_correct: ArrayLike,
+        accepted: ArrayLike,
+        probability: ArrayLike | None = None,
+        predicted: ArrayLike | None = None,
+    ) -> None:
         """Take further predictions, (m,) each or one, in the order in which they were made.
 
         Parameters
@@ -125,29 +123,31 @@ class Monitor:
         accepted
             Booleans.
         probability
-            The classifier's own probability of the predicted class, in [0, 1], which overconfidence and two of the
-            estimates need; to be given always or never.
+            The classifier's own probability of the predicted class, in [0, 1]: needed of a gate of outputs.
+        predicted
+            The numbers of the predicted classes; without them, a change of their mix stays unseen.
 
         Raises
         ------
         SteepslopeError
-            If shapes differ, numbers are no probabilities, or the signal of the alarm needs a probability; then
-            nothing has changed.
+            If shapes differ, numbers are out of range, or something is missing; then nothing has changed.
         """
-        rows = Predicted.of(p_correct, accepted, probability)
-        if rows.probability is None and SIGNALS[self.on].needs_probability:
-            raise SteepslopeError(f"expected the classifier's own, which {self.on} needs, found none", "probability")
-        knows = rows.probability is not None
-        for name, signal in self.signals.items():
-            if knows or not signal.needs_probability:
-                places = self.rows + 1 + np.flatnonzero(signal.counted(rows))
-                self.means[name] = self.means[name].after(signal.scaled(rows), places)
+        rows = Predicted.of(p_correct, accepted, probability, predicted)
+        if rows.probability is None and "probability" in self.usual:
+            raise SteepslopeError(
+                "expected the classifier's own, as of the calibration rows, found none", "probability"
+            )
+        values = {name: SIGNALS[name].values(rows) for name in self.usual}
+        values |= {COVERAGE: rows.accepted.astype(np.float64)}
+        places = self.rows + 1 + np.arange(len(rows))
+        for name, each in values.items():
+            if each is not None:
+                self.means[name] = self.means[name].after(each, places)
+        self.means[RISK] = self.means[RISK].after(1 - rows.p_correct[rows.accepted], places[rows.accepted])
         for name, estimator in self.estimators.items():
-            if knows or not estimator.needs_probability:
-                self.totals[name] += int(np.floor(estimator.statistic(rows) * UNIT).astype(np.int64).sum())
+            self.totals[name] += int(np.floor(estimator.statistic(rows) * UNIT).astype(np.int64).sum())
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())
-        self.with_probability += len(rows) if knows else 0
 
     def label(self, is_correct: ArrayLike, accepted: ArrayLike, rows: ArrayLike | None = None) -> None:
         """Take the labels of predictions that :meth:`update` was given: whether each was correct, and accepted, (m,).
@@ -167,57 +167,39 @@ class Monitor:
 
     @property
     def alarms(self) -> dict[str, int]:
-        """How many predictions there were when each alarm was raised, by what it was on: a signal, or ``labels``."""
-        found = {name: self.means[name].alarm for name in (self.on, COVERAGE)} | {LABELS: self.labelled.alarm}
+        """How many predictions there were when a change was certain, by its signal, and harm, by ``labels``."""
+        found = {name: self.means[name].alarm for name in self.usual} | {LABELS: self.labelled.alarm}
         return {name: row for name, row in found.items() if row is not None}
 
     @property
-    def alarm(self) -> str | None:
-        """What the first alarm was on: a signal, or ``labels``; None as long as there is none."""
-        return min(self.alarms, key=self.alarms.__getitem__, default=None)
+    def health(self) -> str:
+        """How the gate is, by all predictions so far.
 
-    @property
-    def silent(self) -> list[str]:
-        """The signals by which there can be no alarm: too few calibration rows set a limit that nothing exceeds."""
-        return [name for name in (self.on, COVERAGE) if not self.signals[name].can_be_exceeded]
+        ``harmful``: by their labels, more of the accepted are wrong than was promised. ``changed``: predictions are not
+        drawn as the calibration rows were, so the promise cannot be relied on. ``healthy``: neither is certain.
+        """
+        return HARMFUL if LABELS in self.alarms else CHANGED if self.alarms else HEALTHY
 
     @property
     def coverage_interval(self) -> tuple[float, float]:
         """The interval of the coverage that holds at all times together with a probability of 1 − delta."""
         return mean_interval(self.accepted, self.rows, self.delta)
 
-    def mean(self, name: str) -> float | None:
-        """Return the mean of a signal so far; None of no rows."""
-        found = self.means[name].mean
-        return None if found is None else self.signals[name].unscaled(found)
-
-    def latest(self, name: str) -> float | None:
-        """Return the mean of a signal's latest values, a tenth of all but at least 100; None of fewer."""
-        found = self.means[name].latest
-        return None if found is None else self.signals[name].unscaled(found[1])
-
-    def interval(self, name: str) -> tuple[float, float]:
-        """Return the interval of a signal's mean, which holds at all times together, as long as nothing changes."""
-        low, high = self.means[name].interval(self.delta)
-        return self.signals[name].unscaled(low), self.signals[name].unscaled(high)
-
     @property
     def accuracy(self) -> dict[str, float | None]:
         """The estimates of the classifier's accuracy on all predictions, by the names of ``ESTIMATORS``."""
-        found: dict[str, float | None] = {}
-        for name, estimator in self.estimators.items():
-            n = self.with_probability if estimator.needs_probability else self.rows
-            found[name] = estimator.estimate(self.totals[name] / UNIT / n) if n else None
-        return found
+        return {
+            name: estimator.estimate(self.totals[name] / UNIT / self.rows) if self.rows else None
+            for name, estimator in self.estimators.items()
+        }
 
     def standing(self) -> dict[str, Any]:
         """Return all that is known as JSON holds it: the state, and what follows from it."""
         return {
-            "alarm": self.alarm, "alarms": self.alarms, "accuracy": self.accuracy,
+            "health": self.health, "alarms": self.alarms, "accuracy": self.accuracy,
             "coverage_interval": list(self.coverage_interval),
-            "means": {name: self.mean(name) for name in self.signals},
-            "intervals": {name: list(self.interval(name)) for name in self.signals},
-            "latest": {name: self.latest(name) for name in self.signals}, "silent": self.silent,
+            "means": {name: mean.mean for name, mean in self.means.items()},
+            "latest": {name: None if mean.latest is None else mean.latest[1] for name, mean in self.means.items()},
             "labelled_risk": self.labelled.mean, "labelled_interval": list(self.labelled.interval(self.delta)),
             "state": self.as_json(),
         }  # fmt: skip
@@ -233,9 +215,11 @@ class Monitor:
         with explained("expected what a monitor knows, found something else", place, wrong, longest=160):
             return cls(**{
                 **content,
-                "signals": {name: SIGNALS[name](**numbers) for name, numbers in content["signals"].items()},
+                "usual": {name: float(content["usual"][name]) for name in SIGNALS if name in content["usual"]},
                 "estimators": {name: ESTIMATORS[name](**one) for name, one in content["estimators"].items()},
-                "means": {name: RunningMean.read(mean) for name, mean in content["means"].items()},
+                "means": {
+                    name: RunningMean.read(content["means"][name]) for name in (*content["usual"], COVERAGE, RISK)
+                },
                 "labelled": RunningMean.read(content["labelled"]),
                 "totals": dict(content["totals"]),
             })  # fmt: skip

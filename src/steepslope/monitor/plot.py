@@ -1,4 +1,4 @@
-"""A gate at work as a figure: what the alarm goes by, the risk of the accepted, coverage and evidence."""
+"""A gate at work as a figure: P(correct), the risk of the accepted, coverage, and evidence of change and harm."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import staged_folder
-from steepslope.monitor.monitor import COVERAGE, OVERCONFIDENCE, RISK, Monitor
-from steepslope.monitor.running_mean import UNIT, Point
+from steepslope.monitor.monitor import COVERAGE, RISK, Monitor
+from steepslope.monitor.running_mean import UNIT, Point, RunningMean
 from steepslope.report import style
 
 Floats = NDArray[np.float64]
@@ -22,8 +22,11 @@ ENDINGS = (".png", ".svg")
 PARTS = 40  # of a curve
 LEAST = 100  # rows a part
 PERCENT = 100
-HIGHEST = 2.5  # of the evidence that is shown, in what makes an alarm
+LOWEST, HIGHEST = -1.0, 2.5  # of the evidence that is shown, in what makes a certainty
+P_CORRECT = "p_correct"
+NAMES = {P_CORRECT: "P(correct)", "predicted": "predicted classes"}
 DASHED = (0, (5, 1.5))
+LINES = ((style.GREEN, ":"), (style.BLUE, "-"), (style.ORANGE, DASHED), (style.VERMILION, "-."), (style.GREY, "-"))
 
 
 def require_picture(path: Path) -> None:
@@ -49,16 +52,14 @@ def monitor_figure(monitor: Monitor) -> Figure:
     """Draw, over the rows, means of parts of the stream, the intervals and limits of the whole, and the alarms."""
     figure = Figure(figsize=(style.PAGE_WIDTH, 4.6), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
-    knows = monitor.with_probability > 0 and OVERCONFIDENCE in monitor.signals
-    if knows:
-        _signal(panels[0], monitor, OVERCONFIDENCE)
-    _signal(panels[1], monitor, RISK)
+    _mean(panels[0], monitor, P_CORRECT, "mean P(correct), %")
+    panels[0].axhline(PERCENT * monitor.usual[P_CORRECT], color=style.GREY, linewidth=0.9)
+    _mean(panels[1], monitor, RISK, "risk of the accepted, by P(correct), %")
     _labels(panels[1], monitor)
-    _signal(panels[2], monitor, COVERAGE)
+    _mean(panels[2], monitor, COVERAGE, "accepted, %")
     panels[2].axhline(PERCENT * monitor.coverage, color=style.GREY, linewidth=0.9)
     panels[2].set_ylim(0, PERCENT)
     _evidence(panels[3], monitor)
-    panels[0].set_visible(knows)
     for axes in panels:
         for row in monitor.alarms.values():
             axes.axvline(row, color=style.VERMILION, linewidth=1.2, zorder=0)
@@ -74,15 +75,12 @@ def monitor_figure(monitor: Monitor) -> Figure:
     return figure
 
 
-def _signal(axes: Axes, monitor: Monitor, name: str) -> None:
-    signal, (rows, means) = monitor.signals[name], recent(monitor.means[name].history)
-    shown = [PERCENT * signal.shown(signal.unscaled(mean)) for mean in means]
-    axes.set_title(f"{signal.title}, %")
-    axes.step(rows, shown, color=style.BLUE, label="of parts")
-    low, high = (PERCENT * signal.shown(bound) for bound in monitor.interval(name))
+def _mean(axes: Axes, monitor: Monitor, name: str, title: str) -> None:
+    rows, means = recent(monitor.means[name].history)
+    axes.set_title(title)
+    axes.step(rows, PERCENT * means, color=style.BLUE, label="of parts")
+    low, high = (PERCENT * bound for bound in monitor.means[name].interval(monitor.delta))
     axes.axhspan(low, high, color=style.BLUE, alpha=0.15, linewidth=0, label="interval of the whole")
-    limit = PERCENT * signal.shown(signal.limit)
-    axes.axhline(limit, color=style.BLACK, linestyle=DASHED, linewidth=0.9, label="limit")
 
 
 def _labels(axes: Axes, monitor: Monitor) -> None:
@@ -94,18 +92,18 @@ def _labels(axes: Axes, monitor: Monitor) -> None:
 
 
 def _evidence(axes: Axes, monitor: Monitor) -> None:
-    axes.set_title("evidence of harm; from 1 on an alarm")
-    means = {
-        monitor.on: (monitor.means[monitor.on], style.BLUE, "-"),
-        "coverage": (monitor.means[COVERAGE], style.ORANGE, DASHED),
-        "labels": (monitor.labelled, style.GREEN, ":"),
-    }
-    for name, (mean, color, dashes) in means.items():
+    axes.set_title("evidence; from 1 on it is certain")
+    for (name, mean), (color, dashes) in zip(_watched(monitor).items(), LINES, strict=False):
         order = sorted(mean.history)
-        shown = [min(point.evidence / mean.needed, HIGHEST) for point in order]
-        axes.plot([point.row for point in order], shown, color=color, linestyle=dashes, label=f"evidence by {name}")
+        shown = [min(max(point.evidence / mean.needed, LOWEST), HIGHEST) for point in order]
+        axes.plot([point.row for point in order], shown, color=color, linestyle=dashes, label=f"by {name}")
     axes.axhline(1, color=style.BLACK, linestyle=DASHED, linewidth=0.9)
-    axes.set_ylim(-2, HIGHEST)
+    axes.set_ylim(LOWEST, HIGHEST)
+
+
+def _watched(monitor: Monitor) -> dict[str, RunningMean]:
+    """Return what evidence there is of harm and of a change, by what people call it."""
+    return {"labels": monitor.labelled, **{NAMES.get(name, name): monitor.means[name] for name in monitor.usual}}
 
 
 def recent(points: Sequence[Point]) -> tuple[Floats, Floats]:

@@ -6,10 +6,10 @@ Predictions and labels from files, batch by batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certify import numbers
+from steepslope.monitor.state import hash_of
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
 
@@ -30,21 +31,28 @@ Bools = NDArray[np.bool_]
 class Predicted:
     """Predictions to come, (m,) each, in the order in which they were made.
 
-    ``p_correct`` is P(correct). ``probability`` is the classifier's own of the predicted class; None where it is not
-    known.
+    ``p_correct`` is P(correct). ``predicted`` are the numbers of the predicted classes, and ``probability`` is the
+    classifier's own of each; None where they are not known.
     """
 
     p_correct: Floats
     accepted: Bools
     probability: Floats | None = None
+    predicted: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, p_correct: ArrayLike, accepted: ArrayLike, probability: ArrayLike | None = None) -> Predicted:
-        """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in [0, 1]."""
+    def of(
+        cls,
+        p_correct: ArrayLike,
+        accepted: ArrayLike,
+        probability: ArrayLike | None = None,
+        predicted: ArrayLike | None = None,
+    ) -> Predicted:
+        """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
         found = probabilities(p_correct, "p_correct")
         own = None if probability is None else probabilities(probability, "probability")
-        rows = cls(found, booleans(accepted, "accepted"), own)
-        for name in ("accepted", "probability"):
+        rows = cls(found, booleans(accepted, "accepted"), own, None if predicted is None else whole_numbers(predicted))
+        for name in ("accepted", "probability", "predicted"):
             array = getattr(rows, name)
             if array is not None and len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
@@ -55,8 +63,8 @@ class Predicted:
 
     def subset(self, rows: NDArray[Any]) -> Predicted:
         """Return some rows, by numbers or as a mask."""
-        own = None if self.probability is None else self.probability[rows]
-        return Predicted(self.p_correct[rows], self.accepted[rows], own)
+        chosen: dict[str, Any] = {name: None if array is None else array[rows] for name, array in vars(self).items()}
+        return Predicted(**chosen)
 
 
 Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions to come
@@ -69,6 +77,16 @@ def probabilities(values: ArrayLike, place: str) -> Floats:
     if len(outside):
         raise SteepslopeError(f"expected probabilities, found {found[outside[0]]:g} in row {outside[0]}", place)
     return found
+
+
+def whole_numbers(values: ArrayLike) -> NDArray[np.int64]:
+    """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on."""
+    found = np.atleast_1d(np.asarray(values))
+    if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < 0)):
+        raise SteepslopeError(
+            f"expected numbers of classes (m,), found {found.dtype} of shape {found.shape}", "predicted"
+        )
+    return found.astype(np.int64)
 
 
 def booleans(values: ArrayLike, place: str) -> Bools:
@@ -108,10 +126,10 @@ def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
     return needed | ({"probability": NUMBER} if "probability" in names else {})
 
 
-def read_predictions(path: Path, truth: str | None = None) -> Iterator[Batch]:
+def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str] | None = None) -> Iterator[Batch]:
     """Yield the predictions of a .csv or .parquet file as ``predict`` writes it, without those that could not be made.
 
-    ``truth`` is the column of true labels, if there is one.
+    ``truth`` is the column of true labels, if there is one; ``classes`` are the names of the classes, if they have any.
 
     Raises
     ------
@@ -120,12 +138,38 @@ def read_predictions(path: Path, truth: str | None = None) -> Iterator[Batch]:
     """
     columns = columns_of(path, truth)
     for batch in batches(path, columns):
-        judged = batch.filter(compute.is_valid(batch.column("p_correct")))  # of images that could not be read, nothing
         with located(path):
-            probability = numbers_in(judged, "probability") if "probability" in columns else None
-            rows = Predicted.of(numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability)
-            truths = None if truth is None else _texts(judged, truth, empty=True)
-            yield Batch(_texts(judged, "id"), _texts(judged, "label"), rows, truths)
+            yield batch_of(batch, truth, classes)
+
+
+def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
+    """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
+    judged = table.filter(compute.is_valid(table.column("p_correct")))  # of images that could not be read, nothing
+    probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
+    labels = _texts(judged, "label")
+    rows = Predicted.of(
+        numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes)
+    )
+    return Batch(_texts(judged, "id"), labels, rows, None if truth is None else _texts(judged, truth, empty=True))
+
+
+def joined(parts: Iterable[Batch]) -> Batch | None:
+    """Return all predictions in one, in an order that their ids draw, whatever they were sorted by; None of none.
+
+    So rows of a folder that is sorted, by class or by day, come as if they were drawn.
+    """
+    found = [part for part in parts if len(part.ids)]
+    if not found:
+        return None
+    ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
+    truths = None if found[0].truths is None else np.concatenate([cast("Texts", part.truths) for part in found])
+    order = np.argsort(np.array([hash_of(id_) for id_ in ids], np.int64), kind="stable")
+    columns = {name: [getattr(part.rows, name) for part in found] for name in vars(found[0].rows)}
+    arrays: dict[str, Any] = {
+        name: None if any(one is None for one in each) else np.concatenate(each) for name, each in columns.items()
+    }
+    rows = Predicted(**arrays)
+    return Batch(ids[order], labels[order], rows.subset(order), None if truths is None else truths[order])
 
 
 def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
@@ -161,6 +205,18 @@ def _truths(batch: Any, name: str) -> NDArray[np.bool_]:
         found = f"{column.null_count} empty" if column.null_count else str(column.type)
         raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {found}")
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
+    """Return the numbers of classes by their names (m,); None where classes have none, and these are no numbers."""
+    if classes is None:
+        return np.array([*map(int, labels)], np.int64) if all(map(str.isdecimal, labels)) else None
+    numbers = {name: number for number, name in enumerate(classes)}
+    found = [numbers.get(label, -1) for label in labels]
+    if -1 in found:
+        expected = f"expected one of the classes, such as {classes[0]!r}"
+        raise SteepslopeError(f"column 'label': {expected}, found {labels[found.index(-1)]!r}")
+    return np.array(found, np.int64)
 
 
 def _texts(batch: Any, name: str, empty: bool = False) -> Texts:

@@ -1,4 +1,4 @@
-"""A mean that is watched: the evidence that it has risen, when that was enough, and how it went."""
+"""A mean that is watched: the evidence that it has changed, when that was enough, and how it went."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.monitor.bounds import SIZES, Bets, mean_interval
+from steepslope.monitor.bounds import Bets, NoBets, mean_interval
+from steepslope.monitor.change import ChangeBets
 
 Floats = NDArray[np.float64]
 UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
@@ -29,14 +30,14 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class RunningMean:
-    """The mean of values in [0, 1] so far, which is to stay below a limit.
+    """The mean of values in [0, 1] so far, which is to stay below a limit, or as it is on calibration rows.
 
-    ``bets`` are those against it; ``level`` is the probability of a false alarm; ``total`` is the sum of all values in
-    whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after how
-    many values, None as long as it has not; ``history`` has a point every ``stride`` values.
+    ``bets`` are those against that; ``level`` is the probability of a false alarm; ``total`` is the sum of all values
+    in whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after
+    how many values, None as long as it has not; ``history`` has a point every ``stride`` values.
     """
 
-    bets: Bets
+    bets: Bets | ChangeBets | NoBets
     level: float
     total: int = 0
     alarm: int | None = None
@@ -99,10 +100,10 @@ class RunningMean:
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
         """Return the mean that JSON holds; raise a ``ValueError`` for numbers that no stream has."""
-        bets = Bets(**{**content["bets"], "logs": tuple(map(float, content["bets"]["logs"]))})
+        kind = ChangeBets if "edges" in content["bets"] else Bets if "limit" in content["bets"] else NoBets
+        bets = kind.read(content["bets"])
         history = tuple(Point(*point) for point in content["history"])
         mean = cls(**{**content, "bets": bets, "history": history})
-        sizes = len(SIZES) if bets.rows else 0
-        if not (0 < bets.limit < 1 and 0 < mean.level < 1 and bets.rows >= 0 and len(bets.logs) == sizes):
-            raise ValueError("expected a limit and a level in (0, 1) and as many bets as there are sizes")
+        if not 0 < mean.level < 1:
+            raise ValueError("expected a level in (0, 1)")
         return mean

@@ -2,53 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from steepslope.gate.certificate import as_percent
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.monitor import COVERAGE, LABELS, OVERCONFIDENCE, Monitor
+from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
+from steepslope.monitor.running_mean import RunningMean
+from steepslope.monitor.signals import SIGNALS
 
 MOST_STRANGE = 3  # labels that are no class, by name
 
 
 def sentences(count: FileCount) -> list[str]:
-    """Return what was counted, how the gate stands, and whether there is an alarm, a line each."""
+    """Return what was counted, how the gate stands, and its health, a line each."""
     monitor = count.monitor
-    return [*_counted(count), *_standing(monitor), *_accuracy(monitor), *silent_alarms(monitor), *alarms(monitor)]
+    return [*_counted(count), *_standing(monitor), *_accuracy(monitor), *health(monitor)]
 
 
-def silent_alarms(monitor: Monitor) -> list[str]:
-    """Return a line a signal by which there can be no alarm."""
-    why = "these calibration rows set no limit below the highest value that there is; more of them would"
-    return [f"There can be no alarm by {name}: {why}." for name in monitor.silent]
-
-
-def alarms(monitor: Monitor) -> list[str]:
-    """Return a line an alarm, with what to do; or one line that there is none."""
-    found = []
-    for name, row in sorted(monitor.alarms.items(), key=lambda one: one[1]):
-        when = f"prediction {row:,}"
-        if name == COVERAGE:
-            lost = monitor.signals[COVERAGE]
-            least, usual = as_percent(lost.shown(lost.limit)), as_percent(monitor.coverage)
-            reason = f"fewer than {least} are accepted, of the calibration rows {usual}"
-        elif name == LABELS:
-            when = f"label {monitor.labelled.alarm_count:,} of the accepted, with {row:,} predictions known"
-            reason = f"by their labels, more than the promised {as_percent(monitor.promised)} of the accepted are wrong"
-        else:
-            signal = monitor.signals[name]
-            reason = f"without labels, the {signal.title} is above its limit of {as_percent(signal.limit)}"
-        found.append(
-            f"ALARM at {when}: {reason}. Label some of the latest, drawn at random, and calibrate anew on these."
-        )
+def health(monitor: Monitor) -> list[str]:
+    """Return how the gate is, in capitals, with its evidence and what to do."""
+    found = [*_harm(monitor), *_change(monitor)]
     if found:
         return found
-    by = ", by overconfidence as measured, not as proved" if monitor.on == OVERCONFIDENCE else ""
-    drawn = "While predictions are drawn independently, as the calibration rows were"
+    unseen = "" if monitor.labels else " Without labels, errors that leave no trace in the confidence stay unseen."
     return [
-        f"No alarm. {drawn}, there is ever a false one with a probability of at most {as_percent(monitor.delta)}{by}."
+        f"{HEALTHY.upper()}: there is no certain sign of a change{' or of harm' if monitor.labels else ''}. While "
+        "predictions are drawn independently, as the calibration rows were, anything else is ever said with a "
+        f"probability of at most {as_percent(monitor.delta)}.{unseen}"
     ]
+
+
+def _harm(monitor: Monitor) -> Iterator[str]:
+    if LABELS in monitor.alarms:
+        labelled = monitor.labelled
+        yield (
+            f"{HARMFUL.upper()} at label {labelled.alarm_count:,} of the accepted, with {labelled.alarm:,} predictions "
+            f"known: by their labels, more than the promised {as_percent(monitor.promised)} of the accepted are wrong. "
+            "Stop relying on what it accepts, and calibrate it anew on labelled rows like these."
+        )
+
+
+def _change(monitor: Monitor) -> Iterator[str]:
+    """Yield that there was a change, what has changed, and what may follow from it."""
+    rows = {name: row for name, row in monitor.alarms.items() if name != LABELS}
+    if not rows:
+        return
+    told = []
+    for name in sorted(rows, key=rows.__getitem__):
+        title = SIGNALS[name].title
+        title = title if title.startswith("P(") else title[0].lower() + title[1:]
+        told.append(f"{title}{_moved(monitor, name)}")
+    risk = monitor.means[RISK]
+    latest = risk.mean if risk.latest is None else risk.latest[1]
+    guess = "" if latest is None else (
+        f" P(correct), which may be wrong after a change, expects {as_percent(latest)} of the latest accepted to be wrong; "
+        f"promised were {as_percent(monitor.promised)}."
+    )  # fmt: skip
+    label = "" if LABELS in monitor.alarms else (
+        " Label some of the latest, drawn at random, to learn whether the promise is broken, and calibrate anew on rows "
+        "like these."
+    )  # fmt: skip
+    yield (
+        f"{CHANGED.upper()} at prediction {min(rows.values()):,}: predictions are not drawn as the calibration rows "
+        f"were, so the promise cannot be relied on. What has changed: {'; '.join(told)}.{guess}{label}"
+    )
+
+
+def _moved(monitor: Monitor, name: str) -> str:
+    """Return the mean of the latest values of a signal, and of the calibration rows, where people see means."""
+    signal, mean = SIGNALS[name], monitor.means[name]
+    latest = mean.latest[1] if mean.latest is not None else mean.mean
+    if signal.low is None or latest is None:
+        return ""
+    usual = as_percent(signal.shown(monitor.usual[name]))
+    return f" (mean {as_percent(signal.shown(latest))}, on the calibration rows {usual})"
 
 
 def _counted(count: FileCount) -> Iterator[str]:
@@ -68,19 +96,21 @@ def _counted(count: FileCount) -> Iterator[str]:
 
 
 def _standing(monitor: Monitor) -> Iterator[str]:
-    for name in sorted(monitor.signals, key=lambda name: name != COVERAGE):
-        signal, mean, latest = monitor.signals[name], monitor.mean(name), monitor.means[name].latest
-        if mean is not None:
-            recent = None if latest is None else (latest[0], signal.shown(signal.unscaled(latest[1])))
-            found = _since(monitor, signal.shown(mean), map(signal.shown, monitor.interval(name)), recent)
-            limit, usual = as_percent(signal.shown(signal.limit)), as_percent(signal.shown(signal.usual))
-            title = signal.title[0].upper() + signal.title[1:]
-            yield f"{title}: {found}; limit {limit}, of the calibration rows {usual}."
-    risk = monitor.labelled.mean
-    if risk is not None:
-        interval, promised = monitor.labelled.interval(monitor.delta), as_percent(monitor.promised)
-        found = _since(monitor, risk, interval, monitor.labelled.latest)
-        yield f"Risk of the accepted by {monitor.labelled.count:,} labels: {found}; promised {promised}."
+    shown: list[tuple[str, str, float | None, float]] = [("Accepted", COVERAGE, 0.0, monitor.coverage)]
+    shown += [(one.title, name, one.low, monitor.usual[name]) for name, one in SIGNALS.items() if name in monitor.usual]
+    for title, name, low, usual in shown:
+        mean = monitor.means[name]
+        if mean.mean is not None and low is not None:
+            shift = SIGNALS[name].shown if name in SIGNALS else float
+            found = _since(monitor, shift(mean.mean), map(shift, mean.interval(monitor.delta)), mean, shift)
+            yield f"{title}: {found}; of the calibration rows {as_percent(shift(usual))}."
+    risk, labelled = monitor.means[RISK], monitor.labelled
+    if risk.mean is not None:
+        found = _since(monitor, risk.mean, risk.interval(monitor.delta), risk)
+        yield f"Risk of the accepted, by P(correct): {found}; promised {as_percent(monitor.promised)}."
+    if labelled.mean is not None:
+        found = _since(monitor, labelled.mean, labelled.interval(monitor.delta), labelled)
+        yield f"Risk of the accepted, by {labelled.count:,} labels: {found}; promised {as_percent(monitor.promised)}."
 
 
 def _accuracy(monitor: Monitor) -> Iterator[str]:
@@ -91,14 +121,21 @@ def _accuracy(monitor: Monitor) -> Iterator[str]:
     if monitor.labels:
         bounds = mean_interval(monitor.correct, monitor.labels, monitor.delta)
         found = _since(monitor, monitor.correct / monitor.labels, bounds)
-        yield f"Accuracy on all by {monitor.labels:,} labels: {found}."
+        yield f"Accuracy on all, by {monitor.labels:,} labels: {found}."
 
 
-def _since(monitor: Monitor, value: float, interval: Iterable[float], latest: tuple[int, float] | None = None) -> str:
+def _since(
+    monitor: Monitor,
+    value: float,
+    interval: Iterable[float],
+    mean: RunningMean | None = None,
+    shown: Callable[[float], float] = float,
+) -> str:
     """Return a mean of all so far, and that of the latest of so many.
 
-    Its interval stands beside it as long as there is no alarm: it holds if nothing changes.
+    Its interval stands beside it as long as the gate is healthy: it holds if nothing changes.
     """
     low, high = map(as_percent, sorted(interval))
     found = as_percent(value) if monitor.alarms else f"{as_percent(value)} ({low} to {high})"
-    return found if latest is None else f"{found}, of the latest {latest[0]:,}: {as_percent(latest[1])}"
+    latest = None if mean is None else mean.latest
+    return found if latest is None else f"{found}, of the latest {latest[0]:,}: {as_percent(shown(latest[1]))}"

@@ -1,8 +1,8 @@
-"""What a gate promises on some rows and keeps on others, and of what it warns on images that have shifted."""
+"""What a gate promises on some rows and keeps on others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.gate.certificate import interval
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import class_names
 from steepslope.oracle import Oracle
@@ -19,8 +18,6 @@ from steepslope.paper.methods import Wanted, confidences, row_of
 from steepslope.paper.oracle_steps import fused_step
 from steepslope.paper.tables import grouped, mean_cell
 from steepslope.paper.workspace import HOLDOUT, TEST, TRAIN, Workspace
-from steepslope.predict.prediction_file import Summary
-from steepslope.predict.sentences import WARNINGS
 from steepslope.report.confidences import Resources, fit_set_of
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 from steepslope.scores import SCORES
@@ -34,24 +31,19 @@ ALL, PREDICTED, BATCH = "all", "predicted", "batch"  # what has a threshold of i
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """What a source says of labelled outputs: confidences (n,), which are right (n,), and predicted classes (n,).
-
-    ``handed_over`` (n,) is how far each row was handed over, None where its oracle never does.
-    """
+    """What a source says of labelled outputs: confidences (n,), which are right (n,), and predicted classes (n,)."""
 
     source: ConfidenceSource
     confidence: NDArray[np.float64]
     is_correct: NDArray[np.bool_]
     predicted: NDArray[np.str_]
-    handed_over: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.confidence)
 
     def subset(self, rows: Rows) -> Labelled:
         """Return some rows, by numbers."""
-        weights = None if self.handed_over is None else self.handed_over[rows]
-        return Labelled(self.source, self.confidence[rows], self.is_correct[rows], self.predicted[rows], weights)
+        return Labelled(self.source, self.confidence[rows], self.is_correct[rows], self.predicted[rows])
 
     def gate(self, max_risk: float, by_class: bool = False) -> Gate:
         """Return the gate that is calibrated on all rows, with thresholds from the source's fit set."""
@@ -107,28 +99,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def shifted_row(some: Labelled, gate: Gate, max_risk: float) -> Row:
-    """Return what a gate accepts of shifted images, how much of it is wrong, and which warnings are given.
-
-    The promise is broken where even the lower 95 % bound of the risk lies above it, and kept where the risk itself does
-    not.
-    """
-    accepts = gate.accepts(some.confidence)
-    accepted, errors = int(accepts.sum()), int((~some.is_correct[accepts]).sum())
-    handed_over = None if some.handed_over is None else float(some.handed_over.mean())
-    summary = Summary(len(some), accepted, handed_over=handed_over)  # what a run of predictions knows without labels
-    low, _ = interval(errors, accepted)
-    is_kept = (some.risk(accepts) or 0.0) <= max_risk
-    warned = {name: bool(warning(gate, summary)) for name, warning in WARNINGS.items()}
-    return {"errors": errors, "is_broken": low > max_risk, "is_kept": is_kept, "warned": warned}
-
-
-def caught(rows: Sequence[Mapping[str, Any]], warning: str | None = None) -> tuple[int, int]:
-    """Return of how many of some rows a warning is given, by its name or by any, and how many rows there are."""
-    given = [any(row["warned"].values()) if warning is None else row["warned"][warning] for row in rows]
-    return sum(given), len(given)
-
-
 Scores = Sequence[tuple[Wanted, Path]]
 MAX_RISK = 0.02
 RISKS = (0.01, 0.02, 0.05)
@@ -138,9 +108,6 @@ HEADINGS = ["promised, line", "certified coverage", "coverage", "risk", "splits 
 PROMISES_NOTE = """Promised at delta 5 %, in percent: coverage of the rows that a gate was calibrated on, coverage and \
 risk of the others, and in how many of 20 random halves the risk is above what was promised; means over seeds. A \
 promise is of the risk in the long run: on other rows, a risk just within it is above it now and then."""
-WARNINGS_NOTE = """Gates for 2 % are calibrated on half of the clean images and judge shifted ones of the other half. \
-Broken is a promise where the lower 95 % bound of the risk of what is accepted is above 2 %, kept where the risk \
-itself is not. Of how many a warning is given, without labels."""
 
 
 def source_of(work: Workspace, wanted: Wanted, score: str) -> ConfidenceSource:
@@ -159,32 +126,20 @@ def labelled(work: Workspace, wanted: Wanted, folder: Path) -> Labelled:
     """Return what a line's source says of a set of images."""
     case, source = wanted.case, source_of(work, wanted, row_of(folder)["is"])
     outputs = work.outputs(case.classifier, case.seed, work.place(case), wanted.method.get("budget", ""))
-    handed_over = None if source.oracle is None else source.oracle.handed_over(outputs)
     predicted = class_names(outputs.predictions, outputs.classes)
     scored, is_correct = confidences(folder)
-    return Labelled(source, scored.confidence, is_correct, predicted, handed_over)
+    return Labelled(source, scored.confidence, is_correct, predicted)
 
 
 def gates(work: Workspace, scores: Scores, title: str) -> Iterator[tuple[str, Grid]]:
-    """Show what gates keep on halves of the test images, then what they warn of on all other sets of images."""
+    """Show what gates keep on halves of the test images."""
     rows: list[Row] = []
-    shifted: list[Row] = []
-    by_line: dict[tuple[str, int], dict[str, Labelled]] = {}  # by the name of the line and the seed, then set of images
     for wanted, folder in scores:
-        line = by_line.setdefault((wanted.name, wanted.case.seed), {})
-        line[wanted.case.where] = labelled(work, wanted, folder)
-    for (name, seed), line in by_line.items():
-        promises = [(risk, ALL) for risk in RISKS] + [(MAX_RISK, PREDICTED), (MAX_RISK, BATCH)]
-        about, clean = {"line": name, "seed": seed}, line.pop(TEST)
-        rows += [{**about, **promise_row(clean, risk, by)} for risk, by in promises]
-        known, _ = next(halves(len(clean)))
-        gate = clean.subset(known).gate(MAX_RISK)
-        new = np.flatnonzero(~np.isin(work.drawn(len(clean), work.preset.rows), known))
-        for where, one in line.items():
-            shifted.append({**about, "where": where, **shifted_row(one.subset(new), gate, MAX_RISK)})
+        if wanted.case.where == TEST:
+            about, clean = {"line": wanted.name, "seed": wanted.case.seed}, labelled(work, wanted, folder)
+            promises = [(risk, ALL) for risk in RISKS] + [(MAX_RISK, PREDICTED), (MAX_RISK, BATCH)]
+            rows += [{**about, **promise_row(clean, risk, by)} for risk, by in promises]
     yield "", promises_grid(rows, title)
-    if shifted:
-        yield "-warnings", warnings_grid(shifted)
 
 
 def promises_grid(rows: Sequence[Row], title: str) -> Grid:
@@ -203,14 +158,3 @@ def _number(values: Sequence[float | None], column: str) -> Cell:
         return UNDEFINED
     scale = 1 if column in ("above", "promised") else 100
     return mean_cell(values, scale, digits=2 if column in ("risk", "worst_class") else 1)
-
-
-def warnings_grid(rows: Sequence[Row]) -> Grid:
-    """Return of how many broken and kept promises a warning is given."""
-    lines = []
-    for name, own in grouped(rows, "line").items():
-        parts = {"broken": [row for row in own if row["is_broken"]], "kept": [row for row in own if row["is_kept"]]}
-        for what, some in parts.items():
-            counts = (caught(some, warning) for warning in (*WARNINGS, None))
-            lines.append([Cell(f"{name}, {what}"), *(Cell(f"{given} of {of}") for given, of in counts)])
-    return Grid("Warnings on shifted images", ["", *WARNINGS, "any warning"], lines, WARNINGS_NOTE)

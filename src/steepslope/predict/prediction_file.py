@@ -7,7 +7,7 @@ JSON, written last, is named like the file.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -30,6 +30,7 @@ STDOUT = "-"
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"
+See = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,18 @@ def predictions(out: Path) -> Artifact:
     )  # fmt: skip
 
 
-def predict_to_stdout(source: Source, notice: Notice = silent) -> Summary:
-    """Write the decisions to standard output as CSV, chunk by chunk."""
+def unseen(table: Any) -> None:
+    """Look at no table."""
+
+
+def predict_to_stdout(source: Source, notice: Notice = silent, see: See = unseen) -> Summary:
+    """Write the decisions to standard output as CSV, chunk by chunk; ``see`` is shown the table of each."""
     summary, writer = Summary(), None
     for table in _of_one_schema(table for _, table in source.missing(Path(), notice)):
         writer = writer or pc.CSVWriter(sys.stdout.buffer, table.schema)
         writer.write_table(table)
         summary = summary.plus(table)
+        see(table)
     sys.stdout.flush()
     return summary
 

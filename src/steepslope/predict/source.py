@@ -19,7 +19,7 @@ from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromImages, FromOutputs, Source
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
-from steepslope.predict.prediction_file import STDOUT, predict_to_file, predict_to_stdout
+from steepslope.predict.prediction_file import STDOUT, See, Summary, predict_to_file, predict_to_stdout, unseen
 from steepslope.predict.sentences import sentences
 from steepslope.shifts.specs import parse_data
 
@@ -84,17 +84,21 @@ def on_engine(source: Source, cluster: ClusterOptions) -> Source:
     return source
 
 
-def decide(source: Source, key: dict[str, Any], out: str, replace: bool) -> None:
-    """Write the decisions to a file, or to standard output, and tell what stands out."""
+def decide(source: Source, key: dict[str, Any], out: str, replace: bool, see: See = unseen) -> Summary:
+    """Write the decisions to a file or to standard output, and tell what they come to, which is returned.
+
+    ``see`` is shown the tables that go to standard output.
+    """
     notice = console().print
     if out == STDOUT:
-        summary = predict_to_stdout(source, notice)
+        summary = predict_to_stdout(source, notice, see)
     else:
         summary = predict_to_file(source, Path(out), key, replace, notice)
     for line in sentences(source.gate, summary):
         notice(line)
     if out != STDOUT:
         notice(f"decisions: {out}")
+    return summary
 
 
 def _groups_by(

@@ -40,8 +40,9 @@ class Metrics:
             ("handed_over", f"How far the oracle handed over, mean {of_last}", self.handed_over),
         ):
             Gauge(f"steepslope_{name}_fraction", words, registry=one).set_function(partial(_mean, values))
-        alarm = Gauge("steepslope_alarm", "1 if the alarm was raised", registry=one)
-        alarm.set_function(lambda: float(watch is not None and watch.alarm))
+        if watch is not None:
+            health = Gauge("steepslope_health", "By the monitor: 0 healthy, 4 changed, 3 harmful", registry=one)
+            health.set_function(partial(_health, watch))
 
     def of_batch(self, found: Sequence[Rows], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""
@@ -57,7 +58,7 @@ class Metrics:
         if handed_over is not None:
             self.handed_over.extend(handed_over.tolist())
         if self.watch is not None:
-            self.watch.update(outputs["p_correct"], accepted, outputs["probability"])
+            self.watch.update(outputs["p_correct"], accepted, outputs["probability"], outputs["label"])
 
     def of_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
@@ -67,6 +68,10 @@ class Metrics:
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+def _health(watch: ServedMonitor) -> float:
+    return float(watch.code)
 
 
 def _mean(values: deque[float]) -> float:

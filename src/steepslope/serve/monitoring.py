@@ -1,4 +1,4 @@
-"""A monitor of harm behind the server: it sees every decision, and its state lies in a file."""
+"""A monitor behind the server: it sees every decision, and its state lies in a file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import Gate
-from steepslope.monitor.monitor import Monitor
+from steepslope.monitor.monitor import EXIT_CODES, Monitor
 from steepslope.monitor.state import WAIT, begin_state, open_state
 
 SECONDS = 10.0  # at most, by which the file lags behind
-Decisions = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]
+Decisions = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]
 
 
 @dataclass(eq=False)
@@ -54,16 +54,14 @@ class ServedMonitor:
         return served
 
     @property
-    def alarm(self) -> bool:
-        """Whether there is, or was, an alarm."""
-        return self.monitor.alarm is not None
+    def code(self) -> int:
+        """What the command monitor would exit with: 0 for healthy, 4 for changed, 3 for harmful."""
+        return EXIT_CODES[self.monitor.health]
 
-    def update(
-        self, p_correct: NDArray[np.float64], accepted: NDArray[np.bool_], probability: NDArray[np.float64]
-    ) -> None:
-        """Take the decisions on the next m predictions, (m,) each."""
-        self.monitor.update(p_correct, accepted, probability)
-        self.unwritten.append((p_correct, accepted, probability))
+    def update(self, *decisions: *Decisions) -> None:
+        """Take the decisions on the next m predictions, as :meth:`Monitor.update` does, (m,) each."""
+        self.monitor.update(*decisions)
+        self.unwritten.append(decisions)
         if time.monotonic() - self.written >= SECONDS:
             self.write(wait=0)  # answers do not wait for another process
 

@@ -19,7 +19,7 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import most_probable
+from steepslope.gate.decisions import likeliest
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import UNKNOWN
@@ -107,9 +107,7 @@ def gate_of(
     )  # fmt: skip
     given = [one.max_risk for one in gate.certificates if one.is_given and one.max_risk is not None]
     gate = gate.at(given[0]) if given else gate
-    rows = CalibrationRows(
-        gate.p_correct(confidence), is_correct, gate.accepts(confidence), most_probable(outputs, 1)[1][:, 0]
-    )
+    rows = CalibrationRows(gate.p_correct(confidence), is_correct, gate.accepts(confidence), **likeliest(outputs))
     return replace(gate, source=source.taking(outputs), classes=outputs.classes, calibration_rows=rows)
 
 

@@ -22,6 +22,7 @@ from steepslope.errors import NothingPromisedWarning, SteepslopeError
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.metrics import Groups
+from steepslope.monitor.health import warn_of_change
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.predictions import LABEL
@@ -217,13 +218,16 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def decide(self, X: Any) -> Decision:
         """Return the labels and which of them to use, each decision as if it were alone in X.
 
-        Where nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` gives the reason.
+        Where nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why. A ``ChangedWarning``
+        says that X is not drawn as the calibration rows were, so the promise cannot be relied on.
         """
         check_is_fitted(self)
         if self.gate_.advice:
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=2)
         outputs = self.reader_.outputs(X)
-        return Decision(self.classes_[outputs.predictions], self.gate_.accepts(self._ranked(outputs)))
+        ranked, labels = self._ranked(outputs), self.classes_[outputs.predictions]
+        warn_of_change(self.gate_, ranked, outputs)
+        return Decision(labels, self.gate_.accepts(ranked))
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
@@ -275,11 +279,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
         )
         outputs = kept.outputs.changed(labels=kept.codes)
-        gates, title = Resources(gates={"trusted": self.gate_}), f"Trust in {type(self.estimator_).__name__}"
-        groups = Groups(kept.codes, outputs.label_names, LABEL)
-        evaluation = evaluate_predictions(
-            outputs, SINGLE_SCORES, gates, groups=groups, bootstrap=bootstrap, title=title
-        )
+        gates, groups = Resources(gates={"trusted": self.gate_}), Groups(kept.codes, outputs.label_names, LABEL)
+        about: dict[str, Any] = {"groups": groups, "title": f"Trust in {type(self.estimator_).__name__}"}
+        evaluation = evaluate_predictions(outputs, SINGLE_SCORES, gates, bootstrap=bootstrap, **about)
         write_report(replace(evaluation, notes=self.summary_.splitlines()[:-1]), path, {"command": "report"})
 
     def save(self, path: str | Path) -> None:

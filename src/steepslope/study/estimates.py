@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from steepslope.gate.calibration import CalibrationRows, ProbabilityMap
-from steepslope.gate.decisions import most_probable
+from steepslope.gate.decisions import likeliest
 from steepslope.monitor.estimators import learnt_estimators
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
@@ -32,8 +32,8 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
 
     def calibration_rows(rows: JudgedRows) -> CalibrationRows:
         p_correct = scale(tensor(rows.fused[FREE])).numpy()
-        probability = most_probable(rows.outputs, 1)[1][:, 0]
-        return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), probability)
+        beside = likeliest(rows.outputs)
+        return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), **beside)
 
     seen = calibration_rows(other)
     accuracy = float(seen.is_correct.mean())

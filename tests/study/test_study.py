@@ -129,7 +129,7 @@ def test_wrong_settings(content: dict[str, Any], message: str, tmp_path: Path) -
 
 def test_probabilities_take_no_opinions() -> None:
     read = {"first": "a", "second": "b", "won": "c"}
-    with pytest.raises(SteepslopeError, match="expected neither opinions nor shifted rows for the kind probabilities"):
+    with pytest.raises(SteepslopeError, match="expected no opinions for the kind probabilities"):
         Study(name="n", title="T", kind="probabilities", source="S", read=read, opinions={"a": "b"})
 
 

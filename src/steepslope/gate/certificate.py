@@ -235,6 +235,34 @@ class Certificate:
             return self.weighted.risk_bound(self.delta)
         return risk_bound(self.errors, self.n if self.aim == TRUE_CLASS else self.accepted, self.delta)
 
+    @property
+    def survived_shift(self) -> float:
+        """The largest total variation between calibration rows and predictions to come at which the promise holds.
+
+        A shift of ε turns at most as many accepted predictions into wrong ones, so the risk is at most R + ε/c, for a
+        risk of R and a coverage of c: ε = c · (max_risk − R). R is the bound of this threshold alone, and c the lower
+        end of its interval. In [0, 1]; 0 where no risk is promised.
+
+        >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_shift, 4)
+        0.0109
+        """
+        if self.max_risk is None or not self.is_given:
+            return 0.0
+        share = 1.0 if self.aim == TRUE_CLASS else self.coverage_interval[0]
+        return max(0.0, share * (self.max_risk - self.risk_bound))
+
+    @property
+    def survived_odds(self) -> float:
+        """How many times the odds of an error among the accepted may rise while the promise holds, at least 1.
+
+        >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_odds, 2)
+        1.41
+        """
+        if self.max_risk is None or not self.is_given:
+            return 1.0
+        odds, bound = (risk / (1 - risk) for risk in (self.max_risk, self.risk_bound))
+        return max(1.0, odds / bound)
+
     def sentences(self) -> str:
         """Return the promise, what it was measured on, or why there is none, in sentences."""
         rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
@@ -264,8 +292,20 @@ class Certificate:
             )
         return (
             f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {sure}. "
-            f"{counted}.{self._of_unknown(verb)}"
+            f"{counted}.{self._of_unknown(verb)}{self._of_shifts()}"
         )
+
+    def _of_shifts(self) -> str:
+        """Return the sentence on what the promise survives, after a blank; nothing where no risk is promised."""
+        if self.aim != "risk" or self.max_risk is None:
+            return ""
+        return (
+            f" The promise still holds under any shift of at most {as_percent(self.survived_shift, 2, math.floor)} in "
+            f"total variation, and while the odds of an error rise at most {self._rise()}-fold."
+        )
+
+    def _rise(self) -> str:
+        return f"{math.floor(1_000 * self.survived_odds) / 1_000:g}"
 
     def _of_unknown(self, verb: str = "") -> str:
         """Return the sentence on rows of none of the classes, after a blank; nothing where there are none."""
@@ -292,6 +332,7 @@ class Certificate:
             "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else EVERYTHING),
             "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
             "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
+            "survived_shift": self.survived_shift, "survived_odds": self.survived_odds,
             "unknown": self.unknown, "unknown_accepted": self.unknown_accepted,
             "weighted": None if self.weighted is None else self.weighted.as_json(),
         }  # fmt: skip

@@ -56,12 +56,12 @@ def _change(monitor: Monitor) -> Iterator[str]:
     risk = monitor.means[RISK]
     latest = risk.mean if risk.latest is None else risk.latest[1]
     guess = "" if latest is None else (
-        f" P(correct), which may be wrong after a change, expects {as_percent(latest)} of the latest accepted to be wrong; "
-        f"promised were {as_percent(monitor.promised)}."
+        f" P(correct), which may be wrong after a change, expects {as_percent(latest)} of the latest accepted to be "
+        f"wrong; promised were {as_percent(monitor.promised)}."
     )  # fmt: skip
     label = "" if LABELS in monitor.alarms else (
-        " Label some of the latest, drawn at random, to learn whether the promise is broken, and calibrate anew on rows "
-        "like these."
+        " Label some of the latest, drawn at random, to learn whether the promise is broken, and calibrate anew on "
+        "rows like these."
     )  # fmt: skip
     yield (
         f"{CHANGED.upper()} at prediction {min(rows.values()):,}: predictions are not drawn as the calibration rows "

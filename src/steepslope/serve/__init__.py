@@ -4,6 +4,6 @@
 as one, without torch. ``gate_folder``: a gate with its nets. ``protocol``: the bodies of the protocol, JSON and binary,
 to arrays and back. ``bodies``: bodies of requests, read and decoded within limits. ``batching``: what arrives together
 is run together. ``answers``: what the routes for inference answer. ``app``: all routes, and what holds for every
-request. ``metrics``: what Prometheus reads. ``monitoring``: a monitor of harm that sees every decision. ``server``: the
+request. ``metrics``: what Prometheus reads. ``monitoring``: a monitor that sees every decision. ``server``: the
 process, from the socket to the last answer.
 """

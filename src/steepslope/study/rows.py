@@ -25,8 +25,13 @@ SAMPLES = 8_000  # of a sound, a second: what is longer is cut, what is shorter 
 RATE = 8_000  # hertz
 LOUDEST = 2**15  # in files of 16 bits
 LIST = Check("a list", lambda value: isinstance(value, list | tuple))
+PAIR = Check(
+    "a first row and one before which to end, from 0 on",
+    lambda value: isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int) for one in value)
+    and 0 <= value[0] < value[1],
+)  # fmt: skip
 LONGEST = 160  # characters of a library's reason
-CHOOSING = ("label", "labels", "only", "text", "array", "without")
+CHOOSING = ("label", "labels", "only", "rows", "text", "array", "without")
 LEAST_CLASSES = 2
 Settings = Mapping[str, Any]
 
@@ -108,21 +113,21 @@ READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {
 def read_rows(folder: Path, settings: Settings) -> Rows:
     """Read rows by the name of a reader, ``format``, and its settings, and choose among them.
 
-    ``label`` names a column, or is one with the number ``above`` which it is a yes. ``labels`` maps what the column
-    holds to classes; rows of other labels are left out. ``only`` keeps rows that have one of some values in a column.
-    ``text`` or ``array`` is the one column that classifiers see; else they see all but the label and those ``without``.
+    ``rows`` are the first row, from 0 on, and the one before which to end; ``only`` keeps rows that have one of some
+    values in a column. ``label`` names a column, or is one with the number ``above`` which it is a yes. ``labels`` maps
+    what the column holds to classes; rows of other labels are left out. ``text`` or ``array`` is the one column that
+    classifiers see; else they see all but the label and those ``without``.
 
     Raises
     ------
     SteepslopeError
         If a file is missing or broken, or a setting or column is unknown; the message has the closest name.
     """
-    frame = read_frame(folder, {name: value for name, value in settings.items() if name not in CHOOSING})
-    return _chosen(_only(frame, settings), settings)
+    return _chosen(read_frame(folder, settings), settings)
 
 
 def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
-    """Read all rows and columns by the name of a reader, ``format``, and its own settings."""
+    """Read rows and all columns by the name of a reader, ``format``, and its own settings, ``rows`` and ``only``."""
     reader = settings.get("format")
     require_known("format of rows", reader, READERS)
     known = [*inspect.signature(READERS[str(reader)]).parameters][1:]
@@ -130,7 +135,9 @@ def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
         require_known(f"setting of the reader {reader}:", name, ["format", *known, *CHOOSING])
     if "files" not in settings:
         raise SteepslopeError("expected files, found none", "read")
-    return READERS[str(reader)](folder, **{name: settings[name] for name in known if name in settings})
+    frame = READERS[str(reader)](folder, **{name: settings[name] for name in known if name in settings})
+    first, end = require("read.rows", settings.get("rows", (0, len(frame))), PAIR)
+    return _only(frame.iloc[first:end], settings)
 
 
 def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":

@@ -82,8 +82,8 @@ class Study:
         for setting in NEEDED[self.kind]:
             if setting not in self.read:
                 raise SteepslopeError(f"expected {setting} for the kind {self.kind}, found none", "read")
-        if self.kind == "probabilities" and (self.opinions or self.shifted):
-            raise SteepslopeError("expected neither opinions nor shifted rows for the kind probabilities")
+        if self.kind == "probabilities" and self.opinions:
+            raise SteepslopeError("expected no opinions for the kind probabilities")
         if self.kind == "table" and {"text", "array"} & {*self.read}:
             raise SteepslopeError("expected neither text nor array for the kind table", "read")
         self._require_names()

@@ -7,7 +7,7 @@ frozen net, and around stored probabilities, it is :meth:`~steepslope.Oracle.fus
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,11 @@ def trial_of(study: Study, folder: Path, work: Path, seed: int, notice: Notice) 
         outputs, reference, shifted = outputs_of_images(study, folder, work, seed, notice)
         return _of_frozen(outputs, reference, shifted, seed)
     if study.kind == "probabilities":
-        return _of_frozen(stored_probabilities(folder, study), None, {}, seed)
+        shifted = {
+            name: stored_probabilities(folder, replace(study, read={**study.read, **change}))
+            for name, change in study.shifted.items()
+        }
+        return _of_frozen(stored_probabilities(folder, study), None, shifted, seed)
     for name in (study.classifier, *study.opinions.values()):
         require_known(f"classifier of the kind {study.kind}:", name, ESTIMATORS[study.kind])
     return _of_estimator(study, folder, seed)

@@ -62,10 +62,10 @@ NOTE = (
     "Gates of the free fused oracle, by plain commands' defaults, for the lowest of 2, 5, 10, 20 and 30 % at which at "
     "least 30 % are accepted; means over seeds. *Risk* is that of the accepted in the whole stream, in percent; it is "
     "**broken** where the lower 95 % bound lies above the promise, kept where the risk does not, else unclear. *Batch* "
-    f"is in how many of {ORDERS} batches of {BATCH:,} rows (of all, where there are fewer) `predict` says changed; *missed* are "
-    "the others whose risk has its lower 95 % bound above the promise; "
-    "*accepted until changed* is the median over orders of the stream, and *labels until harmful* that of the labels, "
-    "where each accepted row is labelled at once; – where that is never in half of the orders."
+    f"is in how many of {ORDERS} batches of {BATCH:,} rows (of all, where there are fewer) `predict` says "
+    "changed; *missed* are the others whose risk has its lower 95 % bound above the promise; *accepted until changed* is "
+    "the median over orders of the stream, and *labels until harmful* that of the labels, where each accepted row is "
+    "labelled at once; – where that is never in half of the orders."
 )
 
 

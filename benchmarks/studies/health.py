@@ -63,8 +63,8 @@ NOTE = (
     "least 30 % are accepted; means over seeds. *Risk* is that of the accepted in the whole stream, in percent; it is "
     "**broken** where the lower 95 % bound lies above the promise, kept where the risk does not, else unclear. *Batch* "
     f"is in how many of {ORDERS} batches of {BATCH:,} rows (of all, where there are fewer) `predict` says "
-    "changed; *missed* are the others whose risk has its lower 95 % bound above the promise; *accepted until changed* is "
-    "the median over orders of the stream, and *labels until harmful* that of the labels, where each accepted row is "
+    "changed; *missed* are the others whose risk has its lower 95 % bound above the promise; *accepted until changed* "
+    "is the median over orders of the stream, and *labels until harmful* that of the labels, where each accepted row is "
     "labelled at once; – where that is never in half of the orders."
 )
 
@@ -90,8 +90,8 @@ def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = 
         folder = Path(work) / "health" / study / str(seed)
         make = partial(seed_rows, found, Path(data), Path(work) / study, seed)
         kept_rows(folder, {"study": found.as_json(), "seed": seed, "orders": ORDERS, "version": VERSION}, make)
-    kept = sorted((Path(work) / "health").glob("*/*/rows.json"))
-    rows = [row for path in kept for row in read_json(path, "rows of health")["rows"]]
+    kept = [read_json(path, "rows of health") for path in sorted((Path(work) / "health").glob("*/*/rows.json"))]
+    rows = [row for one in kept if one["key"].get("version") == VERSION for row in one["rows"]]
     write_results(out, rows, table(rows))
 
 

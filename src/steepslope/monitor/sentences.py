@@ -11,6 +11,7 @@ from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABE
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 
+PREDICTED = "predicted"  # the signal
 MOST_STRANGE = 3  # labels that are no class, by name
 
 
@@ -59,6 +60,11 @@ def _change(monitor: Monitor) -> Iterator[str]:
         f" P(correct), which may be wrong after a change, expects {as_percent(latest)} of the latest accepted to be "
         f"wrong; promised were {as_percent(monitor.promised)}."
     )  # fmt: skip
+    if PREDICTED in rows:
+        guess += (
+            " If nothing has changed but how often each class comes, `calibrate --target` with outputs of such rows "
+            "makes a gate for that, without labels of these."
+        )
     label = "" if LABELS in monitor.alarms else (
         " Label some of the latest, drawn at random, to learn whether the promise is broken, and calibrate anew on "
         "rows like these."

@@ -1,4 +1,4 @@
-"""The health of gates at work, measured: on data of the evidence, in time, of other sources, and as they were.
+"""The health of gates, measured on data of ``reproduce evidence``: as they were, later in time, of other sources.
 
 A gate is calibrated on a half of the rows that a study judges; streams are the other half, and each of the study's
 shifted sets. Run ``python -m benchmarks.studies.health --help``.
@@ -59,18 +59,19 @@ HEADINGS = ["data", "stream", "promised, %", "accepted, %", "risk", "promise", "
             "accepted until changed", "labels until harmful"]  # fmt: skip
 Rows = NDArray[np.int64]
 NOTE = (
-    "Gates of the free fused oracle, by plain commands' defaults, for the lowest of 2, 5, 10, 20 and 30 % at which at "
-    "least 30 % are accepted; means over seeds. *Risk* is that of the accepted in the whole stream, in percent; it is "
-    "**broken** where the lower 95 % bound lies above the promise, kept where the risk does not, else unclear. *Batch* "
-    f"is in how many of {ORDERS} batches of {BATCH:,} rows (of all, where there are fewer) `predict` says "
+    "Gates of the free fused oracle, at delta 10 %, for the lowest of 2, 5, 10, 20 and 30 % at which at least 30 % are "
+    "accepted (else 30 %); means over seeds. *Risk* is that of the accepted in the whole stream, in percent; it is "
+    "*broken* where the lower 95 % bound lies above the promise, kept where the risk does not, else unclear. *Batch* "
+    f"is in how many of {ORDERS} batches a seed of {BATCH:,} rows (of all, where there are fewer) `predict` says "
     "changed; *missed* are the others whose risk has its lower 95 % bound above the promise; *accepted until changed* "
-    "is the median over orders of the stream, and *labels until harmful* that of the labels, where each accepted row is "
-    "labelled at once; – where that is never in half of the orders."
+    "is the median over orders of the stream, and *labels until harmful* that of the labels, where each accepted row "
+    "is labelled at once; – where that is not in more than half of the orders. Rows of electricity, weather and "
+    "basketball come in their own order, and batches of these are neighbouring rows."
 )
 
 
 def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = (0, 1, 2)) -> None:
-    """Measure the health of one study's gates, and write rows.json and table.md of all studies that were.
+    """Measure the health of one study's gates, and write rows.json and table.md of all studies measured so far.
 
     Parameters
     ----------

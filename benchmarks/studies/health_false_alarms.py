@@ -27,10 +27,11 @@ POPULATION = 1_000_000
 SIZES, DELTA = (300, 5_000), 0.05
 HEADINGS = ["world", "calibration rows", "streams", "promised", "broken", "changed", "harmful", "harmful, promise kept"]
 NOTE = (
-    "Each run draws calibration rows, calibrates a gate on them, which fix its thresholds and P(correct) too, and "
-    "watches a stream of 100,000 rows of the same world, all of whose accepted rows are labelled at once. *Promised* "
-    "are the runs whose gate promises anything, *broken* those of them whose true risk is above the promise. With "
-    "delta 5 %, *changed* may come in 2.5 % of the promised, and *harmful* in 2.5 % of those that keep the promise."
+    "Each run draws calibration rows, calibrates a gate on them, from which its thresholds and P(correct) come too, "
+    "and watches a stream of the same world, 100,000 rows unless said otherwise, all of whose accepted rows are "
+    "labelled at once. *Promised* are the runs whose gate promises anything, *broken* those of them whose true risk is "
+    "above the promise. With delta 5 %, *changed* may come in at most 2.5 % of the promised, and *harmful* in at most "
+    "2.5 % of those that keep the promise."
 )
 
 
@@ -38,8 +39,8 @@ NOTE = (
 class World:
     """Log-odds of being correct are normal; the trust logit knows them but for noise, and so does the classifier.
 
-    ``mean`` and ``deviation`` are those of the log-odds; ``classes`` bound the probability from below; ``steps`` are
-    those that all numbers are rounded to, 0 for none.
+    ``mean`` and ``deviation`` are those of the log-odds; the classifier's probability is at least 1/``classes``; all
+    log-odds are rounded to multiples of ``steps``, if that is not 0.
     """
 
     title: str

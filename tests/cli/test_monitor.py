@@ -69,7 +69,7 @@ def test_it_counts_what_is_there_and_says_how_things_stand(
     found = state_of(tmp_path / "state.sqlite")
     assert (found["rows"], found["accepted"]) == (3_000, int(decisions.accepted.sum()))
     assert shown.out.startswith("3,000 predictions, 3,000 of them new.\nAccepted: ")
-    assert "HEALTHY: there is no certain sign of a change. While predictions are drawn independently, " in shown.out
+    assert "HEALTHY: there is not enough evidence of a change. " in shown.out
     risk = Monitor.load(tmp_path / "state.sqlite").means["risk"].mean
     assert risk == pytest.approx((1 - decisions.p_correct[decisions.accepted]).mean(), abs=1e-6)
 
@@ -93,7 +93,7 @@ def test_late_labels_tell_of_harm_that_stays(home: Path, tmp_path: Path, capsys:
     assert monitor(home, state, "", "--labels", write_labels(tmp_path / "more.csv", more, 200)) == 3
     shown = capsys.readouterr().out
     assert "450 labels, 400 of them new." in shown
-    assert "HARMFUL at label " in shown
+    assert "HARMFUL after " in shown
     assert "by their labels, more than the promised 10 % of the accepted are wrong" in shown
     assert monitor(home, state, "") == 3
     assert state_of(state)["labels"] == 450
@@ -234,7 +234,7 @@ def test_harm_comes_before_a_figure_that_cannot_be_drawn(
     plot = f"--plot={labels}/plot.png"  # a file is no folder
     assert monitor(home, state, "0", "--labels", labels, plot) == 3
     shown = capsys.readouterr()
-    assert "HARMFUL at label" in shown.out
+    assert "HARMFUL after " in shown.out
     assert "plot: " in shown.err
     assert monitor(home, tmp_path / "healthy.sqlite", "0", plot) == 2
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from scipy.optimize import brentq
+from scipy.stats import binom
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Certificate
+from steepslope.gate import Certificate, Gate
 from steepslope.gate.certificate import as_percent, interval, risk_bound, rows_needed, tail
 from tests.gate.references import exact_tail
 
@@ -209,3 +210,33 @@ def test_words_round_nothing_in_favour_of_the_promise() -> None:
     percent = float(bound.sentences().split("at most ")[1].split(" %")[0])
     assert bound.risk_bound <= percent / 100 <= bound.risk_bound + 1e-4
     assert "with a confidence of 99.28 %" in bound.sentences()
+
+
+@pytest.mark.parametrize(("risk", "delta"), [(0.05, 0.1), (0.1, 0.05)])
+def test_the_shifts_that_a_certificate_survives_break_its_promise_as_seldom_as_it_says(
+    risk: float, delta: float
+) -> None:
+    """The worst shift turns accepted and right predictions into accepted and wrong ones; odds rise for all alike."""
+    rng, failures, runs = np.random.default_rng(0), 0, 300
+    coverages = np.linspace(0.001, 1, 1_000)
+    true = np.cumsum(coverages**4 * 0.4) / np.arange(1, 1_001)  # risk at each coverage
+    for _ in range(runs):
+        level = rng.random(1_000)
+        is_correct = rng.random(1_000) >= level**4 * 0.4
+        one = Gate.calibrate(-level, is_correct, risk, delta, -coverages[::20]).certificates[0]
+        c, r = -one.threshold, float(np.interp(-one.threshold, coverages, true))
+        shifted = r + one.survived_shift / c
+        odds = one.survived_odds * r / (1 - r)
+        failures += max(shifted, odds / (1 + odds)) > risk + 1e-9
+        assert one.survived_shift >= 0 <= one.survived_odds - 1
+    assert failures <= binom.ppf(0.999, runs, delta)
+
+
+def test_nothing_survives_where_no_risk_is_promised() -> None:
+    none = Certificate("coverage", 0.5, 1_000, 800, 20, 0.05)
+    assert (none.survived_shift, none.survived_odds) == (0, 1)
+    assert "total variation" not in none.sentences()
+    given = Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05)
+    assert "after any shift of at most 1.09 % in total variation, or if the odds of an error are at most 1.4" in (
+        given.sentences()
+    )

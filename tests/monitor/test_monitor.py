@@ -117,7 +117,10 @@ def test_predicted_classes_may_be_left_out() -> None:
         ({"accepted": [1, 0]}, r"accepted: expected booleans \(m,\), found int64"),
         ({"accepted": [True]}, "accepted: expected as many as of p_correct, 2, found 1"),
         ({"probability": [0.5]}, "probability: expected as many as of p_correct, 2, found 1"),
-        ({"probability": None}, "probability: expected the classifier's own, as of the calibration rows, found none"),
+        (
+            {"probability": None},
+            "probability: expected the classifier's own, which the calibration rows have, found none",
+        ),
         ({"predicted": [0]}, "predicted: expected as many as of p_correct, 2, found 1"),
         ({"predicted": [0, -1]}, r"predicted: expected numbers of classes \(m,\), found int64"),
         ({"predicted": ["cat", "dog"]}, r"predicted: expected numbers of classes \(m,\), found <U3"),

@@ -16,9 +16,8 @@ GATE = gate()
 def test_before_the_first_prediction() -> None:
     assert sentences(FileCount(monitor_of(GATE))) == [
         "0 predictions, 0 of them new.",
-        "HEALTHY: there is no certain sign of a change. While predictions are drawn independently, as the calibration "
-        "rows were, anything else is ever said with a probability of at most 5 %. Without labels, errors that leave no "
-        "trace in the confidence stay unseen.",
+        "HEALTHY: there is not enough evidence of a change. Errors that leave no trace in what is watched cannot be "
+        "seen without labels.",
     ]
 
 
@@ -54,14 +53,14 @@ def test_a_change_is_said_with_what_it_may_mean() -> None:
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2, first=0.8))
     (line,) = health(monitor)
     row, latest = min(monitor.alarms.values()), monitor.means["risk"].latest
-    assert line.startswith(
-        f"CHANGED at prediction {row:,}: predictions are not drawn as the calibration rows were, so "
-    )
-    assert f"P(correct) (mean {as_percent(judged.p_correct[-304:].mean())}, on the calibration rows " in line
+    told = "they are not drawn as the calibration rows were, so the promise cannot be relied on."
+    assert line.startswith(f"CHANGED after {row:,} predictions: {told}")
+    assert f"P(correct) (latest mean {as_percent(judged.p_correct[-304:].mean())}, on the calibration rows " in line
     assert "the mix of predicted classes;" in line or "the mix of predicted classes." in line
+    assert "`calibrate --target`" in line
     assert latest is not None
-    assert f"expects {as_percent(latest[1])} of the latest accepted to be wrong; promised were 5 %." in line
-    assert "Label some of the latest, drawn at random" in line
+    assert f"{as_percent(latest[1])} of the latest accepted are wrong; 5 % was promised." in line
+    assert "Label some of the latest accepted, drawn at random" in line
 
 
 def test_harm_comes_first() -> None:
@@ -71,10 +70,11 @@ def test_harm_comes_first() -> None:
     monitor.label(np.zeros(60, np.bool_), np.ones(60, np.bool_), np.arange(1, 61))
     first, second = health(monitor)
     count = monitor.labelled.alarm_count
+    told = "by their labels, more than the promised 5 % of the accepted are wrong"
     assert first.startswith(
-        f"HARMFUL at label {count} of the accepted, with 3,000 predictions known: by their labels, "
+        f"HARMFUL after {count} labels of accepted predictions, with 3,000 predictions counted: {told}"
     )
-    assert "more than the promised 5 % of the accepted are wrong" in first
     assert "calibrate it anew" in first
-    assert second.startswith("CHANGED at prediction 1,")
+    assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
+    assert "--target" not in second

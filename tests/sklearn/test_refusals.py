@@ -174,7 +174,7 @@ def test_rows_of_none_of_the_classes_are_errors_that_the_classifier_never_learns
     labels, accepted = model.decide(new)
     assert accepted.any()
     assert (labels != truth)[accepted].mean() < 0.25
-    with pytest.warns(ChangedWarning, match=r"CHANGED at prediction .*, so the promise cannot be relied on"):
+    with pytest.warns(ChangedWarning, match=r"CHANGED after .*, so the promise cannot be relied on"):
         careless = alone.decide(new)
     assert (careless.labels != truth)[careless.accepted].mean() > 0.25
 

@@ -109,8 +109,8 @@ def monitor(
         SQLite file of what is known so far, made where it is not there. Delete it to begin anew, as after a
         calibration.
     predictions
-        Files of its decisions (predict), .csv or .parquet, in the order in which they were made; within a file, ids
-        draw the order. A prediction that was counted before, by its id, is not counted again.
+        Files of its decisions (predict), .csv or .parquet, in the order in which they were made; within a file, they
+        are shuffled by their ids. A prediction that was counted before, by its id, is not counted again.
     labels
         True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
         and label, or a column of the predictions. Draw at random which of the accepted get a label: where the least
@@ -118,9 +118,9 @@ def monitor(
     calibration
         Labelled outputs to compare with, which the gate judges, where it was shared without its own calibration rows.
     delta
-        Probability, in (0, 1), that the gate is ever called anything but healthy although predictions are drawn
-        independently, as the calibration rows were, and it keeps its promise; by default 0.05, fixed when the state is
-        made.
+        Upper bound, in (0, 1), of the probability that the gate is ever called anything but healthy although
+        predictions are drawn independently, as the calibration rows were, and it keeps its promise; by default 0.05,
+        fixed when the state is made.
     plot
         Figure of all so far, .png or .svg.
     json

@@ -241,7 +241,8 @@ class Certificate:
 
         A shift of ε turns at most as many accepted predictions into wrong ones, so the risk is at most R + ε/c, for a
         risk of R and a coverage of c: ε = c · (max_risk − R). R is the bound of this threshold alone, and c the lower
-        end of its interval. In [0, 1]; 0 where no risk is promised.
+        end of its interval. In [0, 1]; 0 where no risk is promised. For a group or a true class it is between its rows
+        alone; of a true class, c is 1.
 
         >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_shift, 4)
         0.0109
@@ -253,7 +254,7 @@ class Certificate:
 
     @property
     def survived_odds(self) -> float:
-        """How many times the odds of an error among the accepted may rise while the promise holds, at least 1.
+        """How many times as high the odds of an error among the accepted may be while the promise holds, at least 1.
 
         >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_odds, 2)
         1.41
@@ -300,8 +301,8 @@ class Certificate:
         if self.aim != "risk" or self.max_risk is None:
             return ""
         return (
-            f" The promise still holds under any shift of at most {as_percent(self.survived_shift, 2, math.floor)} in "
-            f"total variation, and while the odds of an error rise at most {self._rise()}-fold."
+            f" The promise also holds after any shift of at most {as_percent(self.survived_shift, 2, math.floor)} in "
+            f"total variation, or if the odds of an error are at most {self._rise()} times as high."
         )
 
     def _rise(self) -> str:

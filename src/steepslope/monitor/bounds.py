@@ -1,4 +1,4 @@
-"""Evidence that a mean has risen above a limit, by betting: false at any time with a probability of at most α.
+"""Evidence that a mean has risen above a limit, by betting; the probability that it is ever false is at most α.
 
 A fortune of 1 is bet, row after row, on values in [0, 1] lying above the limit m: a bet of size λ multiplies its part
 of the fortune by 1 + λ(x − m). While each value's mean, given those before it, is at most m, no strategy has an
@@ -7,7 +7,7 @@ expected gain, so the fortune ever reaches 1/α with a probability of at most α
 bets, and among starts, one every ``BLOCK`` rows: what is kept for later starts has not been lost when a rise comes
 late, after however many rows.
 
-An interval of the mean of a stream, at all times together.
+Also here: an interval of a stream's mean that holds at all times together.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Bets:
 
 @dataclass(frozen=True)
 class NoBets:
-    """No fortune, of a mean that is only looked at, after ``rows`` values."""
+    """What stands for bets where a mean is only shown, not tested, after ``rows`` values."""
 
     rows: int = 0
 

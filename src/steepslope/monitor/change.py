@@ -24,7 +24,7 @@ from steepslope.monitor.bounds import BLOCK, blocks
 Floats = NDArray[np.float64]
 BINS = 64  # of ranks, with about as many calibration rows each; within one, a rank is drawn
 CUTS = np.array([0.05, 0.2, 0.5, 0.8, 0.95])  # bets are that more p-values than usual lie on one side
-SIZES = (0.08, 0.3)  # of what can be lost at once
+SIZES = (0.08, 0.3)  # the part of its stake that a bet can lose on one row
 TIES, RANKS = 1, 2  # what random numbers are for; 0 is those of calibration rows
 PART = 8192  # rows at a time
 
@@ -47,9 +47,9 @@ class ChangeBets:
     """A fortune bet on rows of a stream having other ranks than the calibration rows, after ``rows`` values.
 
     ``edges`` are values of calibration rows, rising, at which bins of ranks end, and ``ties`` (in [0, 1]) what orders
-    equal values; ``counts`` has the gaps between calibration rows that lie in each bin, and its values of the stream.
-    Random numbers follow from ``seed``, which differs between calibration rows.
-    ``logs`` are the logarithms of the parts of the fortune in play, none before the first value.
+    equal values; ``counts`` has, for each bin, the gaps between calibration values in it, and its values of the
+    stream so far. Random numbers follow from ``seed``, which differs between calibration rows. ``logs`` are the
+    logarithms of the parts of the fortune in play, none before the first value.
     """
 
     edges: tuple[float, ...]
@@ -145,5 +145,5 @@ class ChangeBets:
             and len(bets.logs) == (COUNT if bets.rows else 0)
             and min(bets.counts) > 0 <= bets.rows
         ):
-            raise ValueError("expected a bin more than edges, and as many bets as there are")
+            raise ValueError("expected one bin more than edges, and none or all of the bets")
         return bets

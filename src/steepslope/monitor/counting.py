@@ -56,7 +56,7 @@ class FileCount:
     strange: Counter[str] = field(default_factory=Counter)
 
     def count_predictions(self, state: State, path: Path, truth: str | None = None) -> None:
-        """Count the predictions in a file, in an order that ids draw, and the true labels in its column ``truth``.
+        """Count the predictions in a file, shuffled by their ids, and the true labels in its column ``truth``.
 
         Raises
         ------

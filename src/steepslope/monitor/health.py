@@ -18,7 +18,7 @@ from steepslope.outputs import ClassifierOutputs
 
 
 def watched(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
-    """Return the monitor of a gate after the predictions of a file, in an order that their ids draw.
+    """Return the monitor of a gate after the predictions of a file, shuffled by their ids.
 
     None where there is nothing to tell: the gate accepts nothing, or was shared without its calibration rows.
     """
@@ -31,7 +31,7 @@ def watched(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
 
 
 def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: ClassifierOutputs) -> None:
-    """Give a :class:`ChangedWarning` where outputs (m,), ranked by a confidence, are not as calibration rows were."""
+    """Give a :class:`ChangedWarning` where outputs with a confidence (m,) are not drawn as calibration rows were."""
     if not _can_be_watched(gate):
         return
     monitor, order = Monitor.of(gate), np.random.default_rng(0).permutation(len(confidence))

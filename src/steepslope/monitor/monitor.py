@@ -1,4 +1,4 @@
-"""A gate at work, watched: whether its promise can be relied on, in a few numbers however many rows there were."""
+"""A gate at work, watched: whether its promise can be relied on, in as many numbers however many rows there were."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class Monitor:
         gate
             A gate that promises something.
         delta
-            Probability, in (0, 1), that its health is ever called anything but healthy although nothing has changed.
+            Upper bound, in (0, 1), of the probability that it is ever called anything but healthy although nothing has
+            changed and it keeps its promise.
         rows
             Labelled rows that the gate has judged, in place of those that it was calibrated on.
         digest
@@ -114,7 +115,7 @@ class Monitor:
         probability: ArrayLike | None = None,
         predicted: ArrayLike | None = None,
     ) -> None:
-        """Take further predictions, (m,) each or one, in the order in which they were made.
+        """Take further predictions, arrays (m,) or single values, in the order in which they were made.
 
         Parameters
         ----------
@@ -123,19 +124,20 @@ class Monitor:
         accepted
             Booleans.
         probability
-            The classifier's own probability of the predicted class, in [0, 1]: needed of a gate of outputs.
+            The classifier's own probability of the predicted class, in [0, 1]; needed if the gate was calibrated on
+            outputs.
         predicted
             The numbers of the predicted classes; without them, a change of their mix stays unseen.
 
         Raises
         ------
         SteepslopeError
-            If shapes differ, numbers are out of range, or something is missing; then nothing has changed.
+            If shapes differ, numbers are out of range, or something is missing; the monitor is then as before.
         """
         rows = Predicted.of(p_correct, accepted, probability, predicted)
         if rows.probability is None and "probability" in self.usual:
             raise SteepslopeError(
-                "expected the classifier's own, as of the calibration rows, found none", "probability"
+                "expected the classifier's own, which the calibration rows have, found none", "probability"
             )
         values = {name: SIGNALS[name].values(rows) for name in self.usual}
         values |= {COVERAGE: rows.accepted.astype(np.float64)}
@@ -155,7 +157,7 @@ class Monitor:
         They may be few and come late, in any order, but each once. Which of the accepted get a label must not depend
         on whether they are right, nor on what tells of it, such as the confidence: else there are alarms although the
         promise holds. Draw them at random. ``rows`` (m,), counted from 1, tells which predictions they are of, and so
-        where in the stream; by default the last ones.
+        where in the stream; by default, all count as of the last prediction.
         """
         right, used = booleans(is_correct, "is_correct"), booleans(accepted, "accepted")
         places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
@@ -167,7 +169,7 @@ class Monitor:
 
     @property
     def alarms(self) -> dict[str, int]:
-        """How many predictions there were when a change was certain, by its signal, and harm, by ``labels``."""
+        """After how many predictions each alarm was raised: of a change by its signal, of harm by ``labels``."""
         found = {name: self.means[name].alarm for name in self.usual} | {LABELS: self.labelled.alarm}
         return {name: row for name, row in found.items() if row is not None}
 
@@ -176,7 +178,8 @@ class Monitor:
         """How the gate is, by all predictions so far.
 
         ``harmful``: by their labels, more of the accepted are wrong than was promised. ``changed``: predictions are not
-        drawn as the calibration rows were, so the promise cannot be relied on. ``healthy``: neither is certain.
+        drawn as the calibration rows were, so the promise cannot be relied on. ``healthy``: there is not enough
+        evidence of either.
         """
         return HARMFUL if LABELS in self.alarms else CHANGED if self.alarms else HEALTHY
 

@@ -22,7 +22,7 @@ ENDINGS = (".png", ".svg")
 PARTS = 40  # of a curve
 LEAST = 100  # rows a part
 PERCENT = 100
-LOWEST, HIGHEST = -1.0, 2.5  # of the evidence that is shown, in what makes a certainty
+LOWEST, HIGHEST = -1.0, 2.5  # of the evidence that is shown, in what makes an alarm
 P_CORRECT = "p_correct"
 NAMES = {P_CORRECT: "P(correct)", "predicted": "predicted classes"}
 DASHED = (0, (5, 1.5))
@@ -88,11 +88,13 @@ def _labels(axes: Axes, monitor: Monitor) -> None:
     if len(rows):
         order = np.argsort(rows, kind="stable")
         axes.plot(rows[order], PERCENT * means[order], "o", color=style.GREEN, label="by labels")
-    axes.axhline(PERCENT * monitor.promised, color=style.GREY, linewidth=0.9, label="promised, or usual")
+    axes.axhline(
+        PERCENT * monitor.promised, color=style.GREY, linewidth=0.9, label="promised risk, or calibration mean"
+    )
 
 
 def _evidence(axes: Axes, monitor: Monitor) -> None:
-    axes.set_title("evidence; from 1 on it is certain")
+    axes.set_title("evidence (alarm at 1)")
     for (name, mean), (color, dashes) in zip(_watched(monitor).items(), LINES, strict=False):
         order = sorted(mean.history)
         shown = [min(max(point.evidence / mean.needed, LOWEST), HIGHEST) for point in order]

@@ -154,9 +154,9 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
 
 
 def joined(parts: Iterable[Batch]) -> Batch | None:
-    """Return all predictions in one, in an order that their ids draw, whatever they were sorted by; None of none.
+    """Return all predictions as one batch, shuffled by a hash of their ids; None if there are none.
 
-    So rows of a folder that is sorted, by class or by day, come as if they were drawn.
+    So it does not matter what they were sorted by.
     """
     found = [part for part in parts if len(part.ids)]
     if not found:

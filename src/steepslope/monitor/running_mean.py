@@ -1,4 +1,4 @@
-"""A mean that is watched: the evidence that it has changed, when that was enough, and how it went."""
+"""A mean over a stream: how it went, and the bets on its values."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class RunningMean:
-    """The mean of values in [0, 1] so far, which is to stay below a limit, or as it is on calibration rows.
+    """The mean of values in [0, 1] so far, with bets on them.
 
-    ``bets`` are those against that; ``level`` is the probability of a false alarm; ``total`` is the sum of all values
+    ``bets`` are that the mean has risen, that the values are not drawn as those of the calibration rows, or none;
+    ``level`` bounds the probability of a false alarm; ``total`` is the sum of all values
     in whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after
     how many values, None as long as it has not; ``history`` has a point every ``stride`` values.
     """
@@ -46,7 +47,7 @@ class RunningMean:
     alarm_count: int | None = None
 
     def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> RunningMean:
-        """Return the track after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
+        """Return the mean after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
 
         ``now`` is the latest row of the stream where values come late, such as labels: an alarm is raised there.
         """

@@ -26,11 +26,9 @@ def health(monitor: Monitor) -> list[str]:
     found = [*_harm(monitor), *_change(monitor)]
     if found:
         return found
-    unseen = "" if monitor.labels else " Without labels, errors that leave no trace in the confidence stay unseen."
+    unseen = "" if monitor.labels else " Errors that leave no trace in what is watched cannot be seen without labels."
     return [
-        f"{HEALTHY.upper()}: there is no certain sign of a change{' or of harm' if monitor.labels else ''}. While "
-        "predictions are drawn independently, as the calibration rows were, anything else is ever said with a "
-        f"probability of at most {as_percent(monitor.delta)}.{unseen}"
+        f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if monitor.labels else ''}.{unseen}"
     ]
 
 
@@ -38,9 +36,9 @@ def _harm(monitor: Monitor) -> Iterator[str]:
     if LABELS in monitor.alarms:
         labelled = monitor.labelled
         yield (
-            f"{HARMFUL.upper()} at label {labelled.alarm_count:,} of the accepted, with {labelled.alarm:,} predictions "
-            f"known: by their labels, more than the promised {as_percent(monitor.promised)} of the accepted are wrong. "
-            "Stop relying on what it accepts, and calibrate it anew on labelled rows like these."
+            f"{HARMFUL.upper()} after {labelled.alarm_count:,} labels of accepted predictions, with {labelled.alarm:,} "
+            f"predictions counted: by their labels, more than the promised {as_percent(monitor.promised)} of the "
+            "accepted are wrong. Stop relying on what it accepts, and calibrate it anew on labelled rows like these."
         )
 
 
@@ -57,8 +55,8 @@ def _change(monitor: Monitor) -> Iterator[str]:
     risk = monitor.means[RISK]
     latest = risk.mean if risk.latest is None else risk.latest[1]
     guess = "" if latest is None else (
-        f" P(correct), which may be wrong after a change, expects {as_percent(latest)} of the latest accepted to be "
-        f"wrong; promised were {as_percent(monitor.promised)}."
+        f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the latest accepted are "
+        f"wrong; {as_percent(monitor.promised)} was promised."
     )  # fmt: skip
     if PREDICTED in rows:
         guess += (
@@ -66,11 +64,11 @@ def _change(monitor: Monitor) -> Iterator[str]:
             "makes a gate for that, without labels of these."
         )
     label = "" if LABELS in monitor.alarms else (
-        " Label some of the latest, drawn at random, to learn whether the promise is broken, and calibrate anew on "
-        "rows like these."
+        " Label some of the latest accepted, drawn at random, to learn whether the promise is broken, and calibrate "
+        "anew on rows like these."
     )  # fmt: skip
     yield (
-        f"{CHANGED.upper()} at prediction {min(rows.values()):,}: predictions are not drawn as the calibration rows "
+        f"{CHANGED.upper()} after {min(rows.values()):,} predictions: they are not drawn as the calibration rows "
         f"were, so the promise cannot be relied on. What has changed: {'; '.join(told)}.{guess}{label}"
     )
 
@@ -82,7 +80,7 @@ def _moved(monitor: Monitor, name: str) -> str:
     if signal.low is None or latest is None:
         return ""
     usual = as_percent(signal.shown(monitor.usual[name]))
-    return f" (mean {as_percent(signal.shown(latest))}, on the calibration rows {usual})"
+    return f" (latest mean {as_percent(signal.shown(latest))}, on the calibration rows {usual})"
 
 
 def _counted(count: FileCount) -> Iterator[str]:

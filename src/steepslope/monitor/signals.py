@@ -1,4 +1,4 @@
-"""What is watched of predictions without labels: a number a row, whose distribution is that of the calibration rows.
+"""What is watched of predictions without labels: a number a row, distributed as on the calibration rows until a change.
 
 Where it no longer is, these rows are not drawn as those were, and a gate's promise cannot be relied on. A new signal is
 a function and an entry in ``SIGNALS``.
@@ -19,9 +19,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Signal:
-    """A number a row, ``values`` (m,) in [0, 1], None where it is not known; only its order matters.
+    """A number a row, ``values`` (m,) in [0, 1], None where it is not known; a change is told by its order alone.
 
-    ``title`` is what people call it. Its mean is from ``low`` to 1 where people see it, or never if that is None.
+    ``title`` is what people call it. ``low`` and 1 are the ends of the scale on which its mean is shown; None where it
+    is not.
     """
 
     title: str

@@ -245,7 +245,7 @@ class Certificate:
         alone; of a true class, c is 1.
 
         >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_shift, 4)
-        0.0109
+        0.0107
         """
         if self.max_risk is None or not self.is_given:
             return 0.0
@@ -257,7 +257,7 @@ class Certificate:
         """How many times as high the odds of an error among the accepted may be while the promise holds, at least 1.
 
         >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_odds, 2)
-        1.41
+        1.4
         """
         if self.max_risk is None or not self.is_given:
             return 1.0
@@ -373,7 +373,7 @@ class Certificate:
             )
         same = counts and all(
             abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
-            for name in ("coverage", "risk_bound")
+            for name in ("coverage", "risk_bound", "survived_shift", "survived_odds")
         )
         holds = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk + ROUNDING
         if not (same and holds):

@@ -175,8 +175,8 @@ def test_words_of_a_promise() -> None:
     assert GIVEN.sentences() == (
         "Of all predictions, those with a confidence of at least 0.75 are accepted. Of these, at most 2 % are wrong, "
         "with a confidence of 95 %. Of 1,000 calibration rows, 600 are accepted (60 %, 95 % interval 56.9 % to 63.1 %) "
-        "and 4 of these wrong (0.67 %, at most 1.52 %). The promise also holds after any shift of at most 0.27 % in total "
-        "variation, or if the odds of an error are at most 1.323 times as high."
+        "and 4 of these wrong (0.67 %, at most 1.52 %). The promise also holds after any shift of at most 0.27 % in "
+        "total variation, or if the odds of an error are at most 1.323 times as high."
     )
 
 

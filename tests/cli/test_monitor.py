@@ -20,6 +20,7 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
+from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.cli.predictions import predicted, refused
 from tests.conftest import make_outputs
@@ -254,3 +255,37 @@ def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(h
     assert state_of(state)["rows"] == 3_000
     monitor(home, tmp_path / "whole.sqlite")
     assert state_of(state) == state_of(tmp_path / "whole.sqlite")
+
+
+def shifted_outputs(folder: Path) -> Path:
+    """Write outputs whose classifier is less sure than that of the calibration rows."""
+    logits = 0.4 * np.asarray(NEW.logits)
+    ClassifierOutputs(logits, NEW.labels, ids=NEW.ids).save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("out", ["found.parquet", "found.csv", "-"])
+def test_predict_and_monitor_say_the_same_of_one_file(
+    out: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shifted, file = shifted_outputs(tmp_path / "shifted"), out if out == "-" else str(tmp_path / out)
+    words = ["predict", "--gate", str(home / "gate"), "--outputs"]
+    capsys.readouterr()
+    assert main([*words, str(home / "outputs0"), "--out", str(tmp_path / "as-it-was.parquet")]) == 0
+    assert "HEALTHY: there is not enough evidence of a change." in capsys.readouterr().err
+    assert main([*words, str(shifted), "--out", file]) == 4
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("CHANGED after ")]
+    assert "P(correct) (mean " in line
+    if out != "-":
+        assert main([*words, str(shifted), "--out", file]) == 4  # already complete
+        state = str(tmp_path / "state.sqlite")
+        assert main(["monitor", "--gate", str(home / "gate"), "--predictions", file, "--state", state]) == 4
+        assert f"\n{line.split(':')[0]}: " in capsys.readouterr().out  # after as many predictions
+
+
+def test_predict_says_where_health_cannot_be_known(
+    bare: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "found.csv")
+    assert main(["predict", "--gate", str(bare), "--outputs", str(home / "outputs0"), "--out", out]) == 0
+    assert "Health unknown: this gate has no calibration rows to compare with." in capsys.readouterr().err

@@ -163,3 +163,20 @@ def test_a_file_that_is_sorted_is_no_change(state: State, tmp_path: Path) -> Non
     order = np.argsort(judged.p_correct)
     bare.update(judged.p_correct[order], judged.accepted[order], stream(3_000, 1).probability[order])
     assert bare.health == "changed"  # in Python, the order is the caller's
+
+
+def test_labels_that_are_sorted_are_no_harm(state: State, tmp_path: Path) -> None:
+    """All of the accepted are labelled, and within the promise; a worksheet has the least sure first."""
+    judged, count = stream(3_000, 1).judged(GATE), FileCount(monitor_of(GATE))
+    ids = np.array([f"photo {row}" for row in range(3_000)])
+    columns = {"id": ids, "label": judged.predicted, **judged.arrays()}
+    pq.write_table(pa.table(columns).drop_columns(["predicted"]), tmp_path / "found.parquet")
+    count.count_predictions(state, tmp_path / "found.parquet")
+    accepted = np.flatnonzero(judged.accepted)
+    order = accepted[np.argsort(judged.is_correct[accepted], kind="stable")]
+    truths = np.where(judged.is_correct, judged.predicted, judged.predicted + 1)
+    pq.write_table(pa.table({"id": ids[order], "label": truths[order]}), tmp_path / "labels.parquet")
+    count.count_labels(state, tmp_path / "labels.parquet")
+    assert count.monitor.labelled.mean == pytest.approx((~judged.is_correct[accepted]).mean(), abs=1e-6)
+    assert count.monitor.labelled.mean < 0.05
+    assert count.monitor.health == "healthy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,14 @@ def test_groups_are_monitored_together() -> None:
     monitor.update(found.p_correct(new.trust_logit), found.accepts(new.trust_logit, groups))
     assert monitor.health == HEALTHY
     assert monitor.accepted / 6_000 == pytest.approx(monitor.coverage, abs=0.02)
+
+
+def test_few_distinct_values_in_float32_are_no_change() -> None:
+    """As of votes of twenty trees, from a table in the one precision and in the other."""
+    known, new = stream(2_000, 0), stream(5_000, 1)
+    levels = [np.round(rows.probability * 20) / 20 for rows in (known, new)]
+    monitor = Monitor.of(GATE, rows=replace(known.judged(GATE), probability=levels[0], p_correct=levels[0] ** 2))
+    single = levels[1].astype(np.float32).astype(np.float64)
+    monitor.update(single**2, GATE.accepts(new.trust_logit), single, new.predicted)
+    assert (single != levels[1]).mean() > 0.5
+    assert monitor.health == HEALTHY

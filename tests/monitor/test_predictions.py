@@ -47,6 +47,20 @@ def test_classes_by_number_and_no_probability(tmp_path: Path) -> None:
     assert (batch.labels.tolist(), batch.rows.probability, batch.truths) == (["7", "12"], None, None)
 
 
+def test_labels_that_are_no_numbers_of_classes_tell_of_no_mix(tmp_path: Path) -> None:
+    for labels in (["9" * 20, "1"], ["cat", "dog"]):
+        table = TABLE.slice(0, 2).set_column(1, "label", pa.array(labels))
+        (batch,) = read_predictions(write(table, tmp_path / "found.parquet"))
+        assert batch.rows.predicted is None
+    (batch,) = read_predictions(tmp_path / "found.parquet", None, ("cat", "dog"))
+    assert batch.rows.predicted is not None
+    assert batch.rows.predicted.tolist() == [0, 1]
+    with pytest.raises(
+        SteepslopeError, match="column 'label': expected one of the classes, such as 'cow', found 'dog'"
+    ):
+        list(read_predictions(tmp_path / "found.parquet", None, ("cow", "cat")))
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -7,7 +7,7 @@ import pytest
 
 from steepslope.gate.certificate import as_percent
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.sentences import health, sentences
+from steepslope.monitor.sentences import health, of_mix, sentences
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()
@@ -51,16 +51,18 @@ def test_what_is_known_is_said() -> None:
 def test_a_change_is_said_with_what_it_may_mean() -> None:
     monitor = monitor_of(GATE)
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2, first=0.8))
-    (line,) = health(monitor)
+    (line,), (hint,) = health(monitor), of_mix(monitor)
     row, latest = min(monitor.alarms.values()), monitor.means["risk"].latest
     told = "they are not drawn as the calibration rows were, so the promise cannot be relied on."
     assert line.startswith(f"CHANGED after {row:,} predictions: {told}")
     assert f"P(correct) (latest mean {as_percent(judged.p_correct[-304:].mean())}, on the calibration rows " in line
     assert "the mix of predicted classes;" in line or "the mix of predicted classes." in line
-    assert "`calibrate --target`" in line
+    assert "`calibrate --target`" in hint
     assert latest is not None
     assert f"{as_percent(latest[1])} of the latest accepted are wrong; 5 % was promised." in line
     assert "Label some of the latest accepted, drawn at random" in line
+    (alone,) = health(monitor, alone=True)
+    assert f"P(correct) (mean {as_percent(judged.p_correct.mean())}, on the calibration rows " in alone
 
 
 def test_harm_comes_first() -> None:
@@ -77,4 +79,4 @@ def test_harm_comes_first() -> None:
     assert "calibrate it anew" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
-    assert "--target" not in second
+    assert not of_mix(monitor)

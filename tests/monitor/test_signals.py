@@ -20,7 +20,7 @@ def test_values_lie_in_the_unit_interval_and_are_shown_as_people_know_them(name:
     assert values is not None
     assert ((values >= 0) & (values <= 1)).all()
     if name in SHOWN:
-        np.testing.assert_allclose([signal.shown(value) for value in values], SHOWN[name])
+        np.testing.assert_allclose([signal.shown(value) for value in values], SHOWN[name], atol=2e-4)
     else:
         assert signal.low is None
         assert np.argsort(values).tolist() == [1, 2, 0]  # in the order of the classes

@@ -55,8 +55,8 @@ def predict(
     """
     from steepslope.monitor.health import watched
     from steepslope.monitor.monitor import EXIT_CODES
-    from steepslope.monitor.predictions import batch_of, read_predictions
-    from steepslope.monitor.sentences import health
+    from steepslope.monitor.predictions import Batch, batch_of, read_predictions
+    from steepslope.monitor.sentences import health, of_mix
     from steepslope.outputs.predictions import groups_by_id
     from steepslope.outputs.table import TableBlocks
     from steepslope.predict.prediction_file import STDOUT, require_file
@@ -75,15 +75,19 @@ def predict(
     source, key = source_of(
         Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
     )
-    seen: list[Any] = []
-    summary = decide(on_engine(source, cluster), key, out, replace, seen.append)
-    classes = source.gate.classes
-    batches = (
-        (batch_of(table, None, classes) for table in seen)
-        if out == STDOUT
-        else read_predictions(Path(out), None, classes)
-    )
-    monitor = watched(source.gate, batches) if summary.rows > summary.failed else None
-    for line in [] if monitor is None else health(monitor):
+    classes, seen = source.gate.classes, list[Batch]()
+
+    def see(table: Any) -> None:
+        seen.append(batch_of(table, None, classes))
+
+    summary = decide(on_engine(source, cluster), key, out, replace, see)
+    if summary.rows == summary.failed:
+        return 0
+    monitor = watched(source.gate, seen if out == STDOUT else read_predictions(Path(out), None, classes))
+    if monitor is None:
+        if source.gate.calibration_rows is None:
+            console().print("Health unknown: this gate has no calibration rows to compare with.")
+        return 0
+    for line in (*health(monitor, alone=True), *of_mix(monitor)):
         console().print(line)
-    return 0 if monitor is None else EXIT_CODES[monitor.health]
+    return EXIT_CODES[monitor.health]

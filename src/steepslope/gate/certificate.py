@@ -237,12 +237,12 @@ class Certificate:
 
     @property
     def survived_shift(self) -> float:
-        """The largest total variation between calibration rows and predictions to come at which the promise holds.
+        """The largest total variation at which the promise holds, between what calibration rows are of and what comes.
 
         A shift of ε turns at most as many accepted predictions into wrong ones, so the risk is at most R + ε/c, for a
         risk of R and a coverage of c: ε = c · (max_risk − R). R is the bound of this threshold alone, and c the lower
         end of its interval. In [0, 1]; 0 where no risk is promised. For a group or a true class it is between its rows
-        alone; of a true class, c is 1.
+        alone; of a true class, c is 1. For another mix of classes it is between that mix and what comes.
 
         >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_shift, 4)
         0.0107
@@ -306,7 +306,7 @@ class Certificate:
         )
 
     def _rise(self) -> str:
-        return f"{math.floor(1_000 * self.survived_odds) / 1_000:g}"
+        return f"{math.floor(1_000 * self.survived_odds) / 1_000:,.3f}".rstrip("0").rstrip(".")
 
     def _of_unknown(self, verb: str = "") -> str:
         """Return the sentence on rows of none of the classes, after a blank; nothing where there are none."""
@@ -333,7 +333,6 @@ class Certificate:
             "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else EVERYTHING),
             "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
             "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
-            "survived_shift": self.survived_shift, "survived_odds": self.survived_odds,
             "unknown": self.unknown, "unknown_accepted": self.unknown_accepted,
             "weighted": None if self.weighted is None else self.weighted.as_json(),
         }  # fmt: skip
@@ -373,7 +372,7 @@ class Certificate:
             )
         same = counts and all(
             abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
-            for name in ("coverage", "risk_bound", "survived_shift", "survived_odds")
+            for name in ("coverage", "risk_bound")
         )
         holds = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk + ROUNDING
         if not (same and holds):

@@ -13,6 +13,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +28,13 @@ CUTS = np.array([0.05, 0.2, 0.5, 0.8, 0.95])  # bets are that more p-values than
 SIZES = (0.08, 0.3)  # the part of its stake that a bet can lose on one row
 TIES, RANKS = 1, 2  # what random numbers are for; 0 is those of calibration rows
 PART = 8192  # rows at a time
+
+
+@lru_cache(maxsize=64)
+def _ordered(edges: tuple[float, ...], ties: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Return the distinct edges, and what orders all, ties included: each lies between 2i + 1 and 2i + 2 of level i."""
+    levels, place = np.unique(np.array(edges), return_inverse=True)
+    return levels, 2 * place + 1 + np.array(ties)
 
 
 def _bets() -> Floats:
@@ -124,8 +132,7 @@ class ChangeBets:
 
     def _bins(self, values: Floats) -> NDArray[np.int64]:
         """Return the bin of each value, (m,): how many edges lie below it, by the draw where they are equal."""
-        levels, place = np.unique(np.array(self.edges), return_inverse=True)
-        edges = 2 * place + 1 + np.array(self.ties)
+        levels, edges = _ordered(self.edges, self.ties)
         above = np.searchsorted(levels, values)
         is_level = np.append(levels, np.inf)[above] == values
         drawn = self._uniform(TIES, len(values))

@@ -26,12 +26,15 @@ from steepslope.monitor.predictions import (
     joined,
     read_labels,
     read_predictions,
+    shuffled,
     strange_labels,
 )
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 
+PART = 2**16  # predictions at a time
+NONE: Texts = np.zeros(0, dtype=np.object_)
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
 
 
@@ -68,17 +71,20 @@ class FileCount:
             if batch is None:
                 return
             with located(path):
-                self._count(state, batch)
+                for start in range(0, len(batch.ids), PART):
+                    self._count(state, batch.part(slice(start, start + PART)))
             if batch.truths is not None:
                 self._label(state, batch.ids, batch.truths)
                 truths.update(batch.truths)
 
     def count_labels(self, state: State, path: Path) -> None:
-        """Count the labels in a file, each where its prediction was counted."""
+        """Count the labels in a file, shuffled by their ids, each where its prediction was counted."""
         with self._classes_checked(path) as found:
-            for ids, truths in read_labels(path):
-                self._label(state, ids, truths)
-                found.update(truths)
+            parts = [part for part in read_labels(path) if len(part[0])]
+            ids, truths = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else (NONE, NONE)
+            order = shuffled(ids)  # they may be sorted by what tells right from wrong
+            self._label(state, ids[order], truths[order])
+            found.update(truths)
 
     @contextmanager
     def _classes_checked(self, path: Path) -> Iterator[Counter[str]]:

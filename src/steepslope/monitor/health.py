@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +14,48 @@ from steepslope.errors import ChangedWarning
 from steepslope.gate import Gate
 from steepslope.gate.decisions import likeliest
 from steepslope.monitor.monitor import Monitor
-from steepslope.monitor.predictions import Batch, joined
+from steepslope.monitor.predictions import Batch, Predicted, joined_rows
 from steepslope.monitor.sentences import health
+from steepslope.monitor.state import hash_of
 from steepslope.outputs import ClassifierOutputs
 
 
 def watched(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
-    """Return the monitor of a gate after the predictions of a file, shuffled by their ids.
+    """Return the monitor of a gate after the predictions of a file, shuffled by their ids, of which none is kept.
 
     None where there is nothing to tell: the gate accepts nothing, or was shared without its calibration rows.
     """
     if not _can_be_watched(gate):
         return None
-    monitor, batch = Monitor.of(gate), joined(batches)
-    if batch is not None:
-        monitor.update(batch.rows.p_correct, batch.rows.accepted, batch.rows.probability, batch.rows.predicted)
-    return monitor
+    kept = [(np.array([hash_of(id_) for id_ in one.ids], np.int64), one.rows) for one in batches if len(one.ids)]
+    if not kept:
+        return Monitor.of(gate)
+    order = np.argsort(np.concatenate([hashes for hashes, _ in kept]), kind="stable")
+    return _after(gate, joined_rows([rows for _, rows in kept]).subset(order))
 
 
 def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: ClassifierOutputs) -> None:
     """Give a :class:`ChangedWarning` where outputs with a confidence (m,) are not drawn as calibration rows were."""
     if not _can_be_watched(gate):
         return
-    monitor, order = Monitor.of(gate), np.random.default_rng(0).permutation(len(confidence))
-    drawn = {name: array[order] for name, array in likeliest(outputs).items()}
-    monitor.update(gate.p_correct(confidence[order]), gate.accepts(confidence[order]), **drawn)
-    for line in health(monitor) if monitor.alarms else ():
+    order = np.random.default_rng(0).permutation(len(confidence))  # they may be sorted
+    rows = Predicted(gate.p_correct(confidence), gate.accepts(confidence), **likeliest(outputs))
+    monitor = _after(gate, rows.subset(order))
+    for line in health(monitor, alone=True) if monitor.alarms else ():
         warnings.warn(line, ChangedWarning, stacklevel=3)
+
+
+def _after(gate: Gate, rows: Predicted) -> Monitor:
+    begun = _begun(gate)
+    monitor = replace(begun, means=dict(begun.means), totals=dict(begun.totals))
+    monitor.update(rows.p_correct, rows.accepted, rows.probability, rows.predicted)
+    return monitor
+
+
+@lru_cache(maxsize=4)
+def _begun(gate: Gate) -> Monitor:
+    """Return the monitor of a gate before any prediction, which is not to be changed."""
+    return Monitor.of(gate)
 
 
 def _can_be_watched(gate: Gate) -> bool:

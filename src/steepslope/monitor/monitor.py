@@ -1,4 +1,4 @@
-"""A gate at work, watched: whether its promise can be relied on, in as many numbers however many rows there were."""
+"""A gate at work, watched: whether its promise can be relied on, in memory that does not grow with the rows."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ class Predicted:
     def __len__(self) -> int:
         return len(self.p_correct)
 
-    def subset(self, rows: NDArray[Any]) -> Predicted:
-        """Return some rows, by numbers or as a mask."""
+    def subset(self, rows: NDArray[Any] | slice) -> Predicted:
+        """Return some rows, by numbers, as a slice or as a mask."""
         chosen: dict[str, Any] = {name: None if array is None else array[rows] for name, array in vars(self).items()}
         return Predicted(**chosen)
 
@@ -98,6 +98,7 @@ def booleans(values: ArrayLike, place: str) -> Bools:
 
 
 TRUTH = pa.bool_()
+MOST_DIGITS = 9  # of the number of a class
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
 Texts = NDArray[np.object_]
 
@@ -113,6 +114,11 @@ class Batch:
     labels: Texts
     rows: Predicted
     truths: Texts | None = None
+
+    def part(self, rows: slice) -> Batch:
+        """Return some neighbouring rows."""
+        truths = None if self.truths is None else self.truths[rows]
+        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths)
 
 
 def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
@@ -153,6 +159,11 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
     return Batch(_texts(judged, "id"), labels, rows, None if truth is None else _texts(judged, truth, empty=True))
 
 
+def shuffled(ids: Texts) -> NDArray[np.int64]:
+    """Return an order of rows that a hash of their ids draws, (m,)."""
+    return np.argsort(np.array([hash_of(id_) for id_ in ids], np.int64), kind="stable")
+
+
 def joined(parts: Iterable[Batch]) -> Batch | None:
     """Return all predictions as one batch, shuffled by a hash of their ids; None if there are none.
 
@@ -163,13 +174,18 @@ def joined(parts: Iterable[Batch]) -> Batch | None:
         return None
     ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
     truths = None if found[0].truths is None else np.concatenate([cast("Texts", part.truths) for part in found])
-    order = np.argsort(np.array([hash_of(id_) for id_ in ids], np.int64), kind="stable")
-    columns = {name: [getattr(part.rows, name) for part in found] for name in vars(found[0].rows)}
+    order = shuffled(ids)
+    rows = joined_rows([part.rows for part in found])
+    return Batch(ids[order], labels[order], rows.subset(order), None if truths is None else truths[order])
+
+
+def joined_rows(parts: Sequence[Predicted]) -> Predicted:
+    """Return all predictions of one or several parts in one; what one of them does not know, all do not."""
+    columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
     arrays: dict[str, Any] = {
         name: None if any(one is None for one in each) else np.concatenate(each) for name, each in columns.items()
     }
-    rows = Predicted(**arrays)
-    return Batch(ids[order], labels[order], rows.subset(order), None if truths is None else truths[order])
+    return Predicted(**arrays)
 
 
 def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
@@ -210,7 +226,8 @@ def _truths(batch: Any, name: str) -> NDArray[np.bool_]:
 def _class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
     """Return the numbers of classes by their names (m,); None where classes have none, and these are no numbers."""
     if classes is None:
-        return np.array([*map(int, labels)], np.int64) if all(map(str.isdecimal, labels)) else None
+        are_numbers = all(label.isdecimal() and len(label) <= MOST_DIGITS for label in labels)
+        return np.array([*map(int, labels)], np.int64) if are_numbers else None
     numbers = {name: number for number, name in enumerate(classes)}
     found = [numbers.get(label, -1) for label in labels]
     if -1 in found:

@@ -18,17 +18,30 @@ MOST_STRANGE = 3  # labels that are no class, by name
 def sentences(count: FileCount) -> list[str]:
     """Return what was counted, how the gate stands, and its health, a line each."""
     monitor = count.monitor
-    return [*_counted(count), *_standing(monitor), *_accuracy(monitor), *health(monitor)]
+    return [*_counted(count), *_standing(monitor), *_accuracy(monitor), *health(monitor), *of_mix(monitor)]
 
 
-def health(monitor: Monitor) -> list[str]:
-    """Return how the gate is, in capitals, with its evidence and what to do."""
-    found = [*_harm(monitor), *_change(monitor)]
+def health(monitor: Monitor, alone: bool = False) -> list[str]:
+    """Return how the gate is, in capitals, with its evidence and what to do.
+
+    ``alone``: all predictions are one batch, in which none is later than another.
+    """
+    found = [*_harm(monitor), *_change(monitor, alone)]
     if found:
         return found
     unseen = "" if monitor.labels else " Errors that leave no trace in what is watched cannot be seen without labels."
     return [
         f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if monitor.labels else ''}.{unseen}"
+    ]
+
+
+def of_mix(monitor: Monitor) -> list[str]:
+    """Return what to do, in a line, where the mix of predicted classes has moved."""
+    if PREDICTED not in monitor.alarms:
+        return []
+    return [
+        "If nothing has changed but how often each class comes, `calibrate --target` with outputs of such rows makes a "
+        "gate for that, without labels of these."
     ]
 
 
@@ -42,7 +55,7 @@ def _harm(monitor: Monitor) -> Iterator[str]:
         )
 
 
-def _change(monitor: Monitor) -> Iterator[str]:
+def _change(monitor: Monitor, alone: bool) -> Iterator[str]:
     """Yield that there was a change, what has changed, and what may follow from it."""
     rows = {name: row for name, row in monitor.alarms.items() if name != LABELS}
     if not rows:
@@ -51,18 +64,12 @@ def _change(monitor: Monitor) -> Iterator[str]:
     for name in sorted(rows, key=rows.__getitem__):
         title = SIGNALS[name].title
         title = title if title.startswith("P(") else title[0].lower() + title[1:]
-        told.append(f"{title}{_moved(monitor, name)}")
-    risk = monitor.means[RISK]
-    latest = risk.mean if risk.latest is None else risk.latest[1]
+        told.append(f"{title}{_moved(monitor, name, alone)}")
+    latest, of = _newest(monitor.means[RISK], alone)
     guess = "" if latest is None else (
-        f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the latest accepted are "
+        f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the {of}accepted are "
         f"wrong; {as_percent(monitor.promised)} was promised."
     )  # fmt: skip
-    if PREDICTED in rows:
-        guess += (
-            " If nothing has changed but how often each class comes, `calibrate --target` with outputs of such rows "
-            "makes a gate for that, without labels of these."
-        )
     label = "" if LABELS in monitor.alarms else (
         " Label some of the latest accepted, drawn at random, to learn whether the promise is broken, and calibrate "
         "anew on rows like these."
@@ -73,14 +80,18 @@ def _change(monitor: Monitor) -> Iterator[str]:
     )
 
 
-def _moved(monitor: Monitor, name: str) -> str:
+def _moved(monitor: Monitor, name: str, alone: bool) -> str:
     """Return the mean of the latest values of a signal, and of the calibration rows, where people see means."""
-    signal, mean = SIGNALS[name], monitor.means[name]
-    latest = mean.latest[1] if mean.latest is not None else mean.mean
-    if signal.low is None or latest is None:
+    signal, (mean, of) = SIGNALS[name], _newest(monitor.means[name], alone)
+    if signal.low is None or mean is None:
         return ""
     usual = as_percent(signal.shown(monitor.usual[name]))
-    return f" (latest mean {as_percent(signal.shown(latest))}, on the calibration rows {usual})"
+    return f" ({of}mean {as_percent(signal.shown(mean))}, on the calibration rows {usual})"
+
+
+def _newest(mean: RunningMean, alone: bool) -> tuple[float | None, str]:
+    """Return the mean of the latest values, if there are enough and some are later than others, and what to call it."""
+    return (mean.mean, "") if alone or mean.latest is None else (mean.latest[1], "latest ")
 
 
 def _counted(count: FileCount) -> Iterator[str]:

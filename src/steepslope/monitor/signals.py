@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from steepslope.monitor.predictions import Judged
 
 Floats = NDArray[np.float64]
+STEPS = 9_973  # of values in [0, 1]: a prime, so that no simple fraction lies half-way between two
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,17 @@ class Signal:
         return low + (1 - low) * mean
 
 
+def _rounded(values: Floats | None) -> Floats | None:
+    """Return values so that those of the same prediction are equal, whether computed in float32 or in float64.
+
+    Few distinct values, such as votes of twenty trees, would else lie above or below those of the calibration rows.
+    """
+    return None if values is None else np.round(values * STEPS) / STEPS
+
+
 def _overconfidence(rows: Judged) -> Floats | None:
     """Return how much the classifier's own probability lies above P(correct), brought to [0, 1]."""
-    return None if rows.probability is None else (1 + rows.probability - rows.p_correct) / 2
+    return None if rows.probability is None else _rounded((1 + rows.probability - rows.p_correct) / 2)
 
 
 def _predicted(rows: Judged) -> Floats | None:
@@ -46,8 +55,8 @@ def _predicted(rows: Judged) -> Floats | None:
 
 
 SIGNALS: dict[str, Signal] = {
-    "p_correct": Signal("P(correct)", lambda rows: rows.p_correct),
-    "probability": Signal("The classifier's own probability", lambda rows: rows.probability),
+    "p_correct": Signal("P(correct)", lambda rows: _rounded(rows.p_correct)),
+    "probability": Signal("The classifier's own probability", lambda rows: _rounded(rows.probability)),
     "overconfidence": Signal("Overconfidence of the classifier", _overconfidence, low=-1.0),
     "predicted": Signal("The mix of predicted classes", _predicted, low=None),
 }

@@ -101,7 +101,7 @@ def test_a_file_that_knows_ids_is_not_written_over(tmp_path: Path) -> None:
 
 def test_a_gate_of_confidences_alone_watches_these() -> None:
     monitor = Monitor.of(GATE)
-    assert ([*monitor.usual], [*monitor.accuracy]) == (["p_correct"], ["mean_p_correct", "atc_p_correct"])
+    assert ([*monitor.usual], [*monitor.accuracy]) == (["p_correct"], ["atc_p_correct", "mean_p_correct"])
 
 
 def test_predicted_classes_may_be_left_out() -> None:

@@ -96,10 +96,10 @@ class DifferenceOfConfidences(Estimator):
         return min(1.0, max(0.0, mean + self.learnt))
 
 
-ESTIMATORS: dict[str, type[Estimator]] = {
+ESTIMATORS: dict[str, type[Estimator]] = {  # the one that errs least comes first (docs/monitoring.md)
+    "atc_p_correct": ThresholdedPCorrect,
     "mean_p_correct": MeanPCorrect,
     "atc": AverageThresholdedConfidence,
-    "atc_p_correct": ThresholdedPCorrect,
     "doc": DifferenceOfConfidences,
 }
 

@@ -79,4 +79,5 @@ def test_harm_comes_first() -> None:
     assert "calibrate it anew" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
-    assert not of_mix(monitor)
+    assert of_mix(monitor)
+    assert not of_mix(monitor_of(GATE))

@@ -1,13 +1,19 @@
 """`steepslope predict`."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions, by_name, require_files
 from steepslope.predict.options import ClusterOptions, NetSpecs, PredictOptions
+
+if TYPE_CHECKING:
+    from steepslope.gate import Gate
+    from steepslope.monitor.predictions import Batch
 
 
 def predict(
@@ -53,13 +59,9 @@ def predict(
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
-    from steepslope.monitor.health import watched
-    from steepslope.monitor.monitor import EXIT_CODES
-    from steepslope.monitor.predictions import Batch, batch_of, read_predictions
-    from steepslope.monitor.sentences import health, of_mix
     from steepslope.outputs.predictions import groups_by_id
     from steepslope.outputs.table import TableBlocks
-    from steepslope.predict.prediction_file import STDOUT, require_file
+    from steepslope.predict.prediction_file import require_file
     from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
     require_file(out, outputs, groups, reading.classes)
@@ -75,19 +77,31 @@ def predict(
     source, key = source_of(
         Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
     )
-    classes, seen = source.gate.classes, list[Batch]()
+    seen: list[Batch] = []
+    summary = decide(on_engine(source, cluster), key, out, replace, partial(_keep, seen, source.gate.classes))
+    return _health(source.gate, out, seen) if summary.rows > summary.failed else 0
 
-    def see(table: Any) -> None:
-        seen.append(batch_of(table, None, classes))
 
-    summary = decide(on_engine(source, cluster), key, out, replace, see)
-    if summary.rows == summary.failed:
-        return 0
-    monitor = watched(source.gate, seen if out == STDOUT else read_predictions(Path(out), None, classes))
-    if monitor is None:
-        if source.gate.calibration_rows is None:
-            console().print("Health unknown: this gate has no calibration rows to compare with.")
-        return 0
-    for line in (*health(monitor, alone=True), *of_mix(monitor)):
+def _keep(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:
+    """Keep what is needed of a table that goes to standard output; of unreadable images alone there is nothing."""
+    from steepslope.monitor.predictions import batch_of
+
+    if "p_correct" in table.column_names:
+        batches.append(batch_of(table, None, classes))
+
+
+def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
+    """Say what the predictions tell of the gate's health, and return the exit code for it."""
+    from steepslope.monitor.health import watched
+    from steepslope.monitor.monitor import EXIT_CODES
+    from steepslope.monitor.predictions import read_predictions
+    from steepslope.monitor.sentences import health, of_mix
+    from steepslope.predict.prediction_file import STDOUT
+
+    monitor = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
+    lines = [] if monitor is None else [*health(monitor, alone=True), *of_mix(monitor)]
+    if gate.calibration_rows is None:
+        lines = ["Health unknown: this gate has no calibration rows to compare with."]
+    for line in lines:
         console().print(line)
-    return EXIT_CODES[monitor.health]
+    return 0 if monitor is None else EXIT_CODES[monitor.health]

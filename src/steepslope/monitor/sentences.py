@@ -11,7 +11,6 @@ from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABE
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 
-PREDICTED = "predicted"  # the signal
 MOST_STRANGE = 3  # labels that are no class, by name
 
 
@@ -36,12 +35,12 @@ def health(monitor: Monitor, alone: bool = False) -> list[str]:
 
 
 def of_mix(monitor: Monitor) -> list[str]:
-    """Return what to do, in a line, where the mix of predicted classes has moved."""
-    if PREDICTED not in monitor.alarms:
+    """Return what to do, in a line, where the change may be one of the mix of classes alone."""
+    if not monitor.alarms.keys() - {LABELS}:
         return []
     return [
         "If nothing has changed but how often each class comes, `calibrate --target` with outputs of such rows makes a "
-        "gate for that, without labels of these."
+        "gate for that, without labels of these. It makes none where it finds that more has changed."
     ]
 
 

@@ -58,7 +58,7 @@ paper: setup
 guarantees: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.guarantees --work runs/guarantees --out results/guarantees
 
-# The table in results/false-alarms, on simulated rows: an hour on one core; resumes.
+# The table in results/false-alarms, on simulated rows: a quarter of an hour on one core; resumes.
 false-alarms: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.health_false_alarms --work runs/false-alarms --out results/false-alarms
 

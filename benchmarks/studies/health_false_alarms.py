@@ -78,7 +78,7 @@ WORLDS = (
 )
 
 
-def false_alarms(work: str, out: str, runs: int = 200, length: int = 100_000) -> None:
+def false_alarms(work: str, out: str, runs: int = 100, length: int = 100_000) -> None:
     """Watch gates where nothing changes, and write rows.json and table.md.
 
     Parameters

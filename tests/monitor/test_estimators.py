@@ -43,4 +43,4 @@ def test_only_those_learn_whose_columns_are_there() -> None:
     rows = rows_of(50)
     assert list(learnt_estimators(rows)) == list(ESTIMATORS)
     alone = CalibrationRows(rows.p_correct, rows.is_correct, rows.accepted)
-    assert list(learnt_estimators(alone)) == ["mean_p_correct", "atc_p_correct"]
+    assert list(learnt_estimators(alone)) == ["atc_p_correct", "mean_p_correct"]

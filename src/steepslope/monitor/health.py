@@ -14,20 +14,20 @@ from steepslope.errors import ChangedWarning
 from steepslope.gate import Gate
 from steepslope.gate.decisions import likeliest
 from steepslope.monitor.monitor import Monitor
-from steepslope.monitor.predictions import Batch, Predicted, joined_rows
+from steepslope.monitor.predictions import Batch, Predicted, hashes_of, joined_rows
 from steepslope.monitor.sentences import health
-from steepslope.monitor.state import hash_of
 from steepslope.outputs import ClassifierOutputs
 
 
 def watched(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
-    """Return the monitor of a gate after the predictions of a file, shuffled by their ids, of which none is kept.
+    """Return the monitor of a gate after the predictions of a file, shuffled by their ids.
 
-    None where there is nothing to tell: the gate accepts nothing, or was shared without its calibration rows.
+    Ids and labels are dropped batch by batch, since these are most of the memory. None where there is nothing to
+    tell: the gate accepts nothing, or was shared without its calibration rows.
     """
     if not _can_be_watched(gate):
         return None
-    kept = [(np.array([hash_of(id_) for id_ in one.ids], np.int64), one.rows) for one in batches if len(one.ids)]
+    kept = [(hashes_of(one.ids), one.rows) for one in batches if len(one.ids)]
     if not kept:
         return Monitor.of(gate)
     order = np.argsort(np.concatenate([hashes for hashes, _ in kept]), kind="stable")

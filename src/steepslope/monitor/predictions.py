@@ -159,9 +159,14 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
     return Batch(_texts(judged, "id"), labels, rows, None if truth is None else _texts(judged, truth, empty=True))
 
 
+def hashes_of(ids: Texts) -> NDArray[np.int64]:
+    """Return a hash of each id, (m,)."""
+    return np.array([hash_of(id_) for id_ in ids], np.int64)
+
+
 def shuffled(ids: Texts) -> NDArray[np.int64]:
     """Return an order of rows that a hash of their ids draws, (m,)."""
-    return np.argsort(np.array([hash_of(id_) for id_ in ids], np.int64), kind="stable")
+    return np.argsort(hashes_of(ids), kind="stable")
 
 
 def joined(parts: Iterable[Batch]) -> Batch | None:

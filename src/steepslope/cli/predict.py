@@ -64,7 +64,7 @@ def predict(
     from steepslope.predict.prediction_file import require_file
     from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
-    require_file(out, outputs, groups, reading.classes)
+    require_file(out, outputs, groups, reading.classes, audit=options.audit)
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)

@@ -63,6 +63,12 @@ class Promises:
         return tuple(one for one in self.certificates if one.max_risk == self.certificates[0].max_risk)
 
     @property
+    def promised_risk(self) -> float:
+        """The risk that is promised of the accepted; where a coverage is, the upper bound of its risk."""
+        risk = self.promises[0].max_risk
+        return self.risk_bound if risk is None else risk
+
+    @property
     def has_groups(self) -> bool:
         """Whether each group has a threshold of its own."""
         return self.certificates[0].group is not None

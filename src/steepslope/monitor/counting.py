@@ -10,14 +10,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
+from steepslope.monitor.audit import LATEST, Audited, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     Batch,
@@ -46,6 +49,7 @@ class FileCount:
     ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
     prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
     right. ``strange``: how often each label came that is no class. ``classes``: the names of the gate's classes.
+    ``unmarked``: labels of predictions that an audit left out, which are no evidence. ``audited``: what audits tell.
     """
 
     monitor: Monitor
@@ -57,6 +61,8 @@ class FileCount:
     labels_unknown: int = 0
     contradicting: int = 0
     strange: Counter[str] = field(default_factory=Counter)
+    unmarked: int = 0
+    audited: Audited | None = None
 
     def count_predictions(self, state: State, path: Path, truth: str | None = None) -> None:
         """Count the predictions in a file, shuffled by their ids, and the true labels in its column ``truth``.
@@ -71,8 +77,10 @@ class FileCount:
             if batch is None:
                 return
             with located(path):
+                weights = _weights(batch)
                 for start in range(0, len(batch.ids), PART):
-                    self._count(state, batch.part(slice(start, start + PART)))
+                    part = slice(start, start + PART)
+                    self._count(state, batch.part(part), weights[part])
             if batch.truths is not None:
                 self._label(state, batch.ids, batch.truths)
                 truths.update(batch.truths)
@@ -94,15 +102,32 @@ class FileCount:
         del truths[""]
         self.strange += strange_labels(truths, self.classes, path)
 
-    def _count(self, state: State, batch: Batch) -> None:
+    def standing(self) -> dict[str, Any]:
+        """Return all that is known as JSON holds it, with what audits tell, if there were any."""
+        audited = self.audited
+        audit = {} if audited is None else {"audit": audited.as_json(self.monitor.delta)}
+        return {**self.monitor.standing(), **audit}
+
+    def look(self, state: State) -> None:
+        """Find what the labels of audits tell so far."""
+        monitor = self.monitor
+        if monitor.audited:
+            stricter = stricter_of(state.drawn(LATEST), monitor.promised) if monitor.alarms else None
+            self.audited = Audited.of(state.drawn(), monitor.audited, *monitor.chances, stricter)
+
+    def _count(self, state: State, batch: Batch, weights: NDArray[np.float64]) -> None:
         rows = batch.rows
         columns = (map(hash_of, batch.ids), map(hash_of, batch.labels), rows.p_correct.astype(np.float32).tolist())
         found = [*zip(*columns, rows.accepted.tolist(), strict=True)]
+        chances = [None] * len(rows) if rows.chance is None else rows.chance.tolist()
+        audits = [*zip(chances, weights.tolist(), strict=True)]
         counted = state.counted(id_ for id_, *_ in found)
         fresh: list[Counted] = []
         numbers = []
         for number, facts in enumerate(found):
-            prediction = Counted(*facts, self.monitor.rows + len(fresh) + 1)
+            chance, weight = audits[number]
+            drawn = chance if weight else None
+            prediction = Counted(*facts, self.monitor.rows + len(fresh) + 1, drawn, weight)
             before = counted.setdefault(prediction.id, prediction)
             if before is prediction:
                 fresh.append(prediction)
@@ -111,7 +136,7 @@ class FileCount:
                 expected = "expected ids that tell predictions apart, over all files"
                 raise SteepslopeError(f"{expected}, found {batch.ids[number]!r} with another prediction before", "id")
         new = rows.subset(np.array(numbers, np.int64))
-        self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted)
+        self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted, new.chance)
         state.add(fresh)
         self.new += len(fresh)
         self.repeated += len(rows) - len(fresh)
@@ -135,7 +160,9 @@ class FileCount:
         labelled = [counted[id_] for id_ in fresh]
         accepted = np.array([prediction.accepted for prediction in labelled], np.bool_)
         rows = np.array([prediction.row for prediction in labelled], np.int64)
-        self.monitor.label(np.array([*fresh.values()], np.bool_), accepted, rows)
+        weights = np.array([prediction.weight for prediction in labelled])
+        self.monitor.label(np.array([*fresh.values()], np.bool_), accepted, rows, weights)
+        self.unmarked += int((weights == 0).sum())
         state.label(fresh)
         self.labels += len(fresh)
 
@@ -191,7 +218,21 @@ def count_files(
             count.count_labels(opened, file_of_labels)
         if changes:
             opened.write(monitor.as_json())
+        count.look(opened)
     return count
+
+
+def _weights(batch: Batch) -> NDArray[np.float64]:
+    """Return what the label of each prediction of a file counts as evidence, in [0, 1], (m,).
+
+    1 without an audit; else 0 for those not drawn, and for others the least probability in the file over its own.
+    """
+    chance, accepted = batch.rows.chance, batch.rows.accepted
+    if chance is None or batch.drawn is None:
+        return np.ones(len(batch.rows))
+    marked = batch.drawn & accepted
+    least = chance[accepted].min(initial=1.0)
+    return np.where(marked, least / np.where(marked, chance, 1.0), 0.0)
 
 
 def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:

@@ -18,7 +18,7 @@ from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.bounds import Bets, NoBets, mean_interval
 from steepslope.monitor.change import ChangeBets
 from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
-from steepslope.monitor.predictions import Predicted, booleans
+from steepslope.monitor.predictions import Predicted, booleans, probabilities
 from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
@@ -41,7 +41,8 @@ class Monitor:
     ``usual`` and ``means``: the mean of each signal over calibration rows, and over predictions; ``means`` also has
     that of the accepted (``coverage``), and of 1 − P(correct) over these (``risk``). ``rows``, ``accepted``: how many
     predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
-    these were correct.
+    these were correct. ``audited``: how many of the accepted an audit could draw, and ``chances`` the least
+    probability of being drawn of any of them, in the first audit and in all.
     """
 
     gate: str | None
@@ -57,6 +58,8 @@ class Monitor:
     accepted: int = 0
     labels: int = 0
     correct: int = 0
+    audited: int = 0
+    chances: tuple[float, float] = (1.0, 1.0)
 
     @classmethod
     def of(
@@ -94,8 +97,7 @@ class Monitor:
         """
         require("delta", delta, INSIDE)
         compared = _rows_of(gate, rows)
-        risk = gate.promises[0].max_risk
-        promised = gate.risk_bound if risk is None else risk
+        promised = gate.promised_risk
         found = {name: signal.values(compared) for name, signal in SIGNALS.items()}
         values = {name: each for name, each in found.items() if each is not None}
         level = delta / 2 / len(values)
@@ -114,6 +116,7 @@ class Monitor:
         accepted: ArrayLike,
         probability: ArrayLike | None = None,
         predicted: ArrayLike | None = None,
+        chance: ArrayLike | None = None,
     ) -> None:
         """Take further predictions, arrays (m,) or single values, in the order in which they were made.
 
@@ -128,13 +131,15 @@ class Monitor:
             outputs.
         predicted
             The numbers of the predicted classes; without them, a change of their mix stays unseen.
+        chance
+            With what probability an audit draws each to be labelled, above 0 where it is accepted.
 
         Raises
         ------
         SteepslopeError
             If shapes differ, numbers are out of range, or something is missing; the monitor is then as before.
         """
-        rows = Predicted.of(p_correct, accepted, probability, predicted)
+        rows = Predicted.of(p_correct, accepted, probability, predicted, chance)
         if rows.probability is None and "probability" in self.usual:
             raise SteepslopeError(
                 "expected the classifier's own, which the calibration rows have, found none", "probability"
@@ -150,20 +155,40 @@ class Monitor:
             self.totals[name] += int(np.floor(estimator.statistic(rows) * UNIT).astype(np.int64).sum())
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())
+        if rows.chance is not None and rows.accepted.any():
+            least = float(rows.chance[rows.accepted].min())
+            first, before = self.chances if self.audited else (least, least)
+            self.chances = (first, min(before, least))
+            self.audited += int(rows.accepted.sum())
 
-    def label(self, is_correct: ArrayLike, accepted: ArrayLike, rows: ArrayLike | None = None) -> None:
+    def label(
+        self,
+        is_correct: ArrayLike,
+        accepted: ArrayLike,
+        rows: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> None:
         """Take the labels of predictions that :meth:`update` was given: whether each was correct, and accepted, (m,).
 
         They may be few and come late, in any order, but each once. Which of the accepted get a label must not depend
         on whether they are right, nor on what tells of it, such as the confidence: else there are alarms although the
         promise holds. Draw them at random. ``rows`` (m,), counted from 1, tells which predictions they are of, and so
         where in the stream; by default, all count as of the last prediction.
+
+        ``weights`` (m,), in [0, 1], are for those that an audit drew, each with another probability: the least
+        probability of any accepted prediction of that audit over its own. 0 is for those that it did not draw, which
+        are no evidence.
         """
         right, used = booleans(is_correct, "is_correct"), booleans(accepted, "accepted")
         places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
         if not len(right) == len(used) == len(places):
             raise SteepslopeError(f"expected as many as of is_correct, {len(right)}, found others", "accepted")
-        self.labelled = self.labelled.after((~right[used]).astype(np.float64), places[used], now=self.rows)
+        shares = np.ones(len(right)) if weights is None else probabilities(weights, "weights")
+        used = used & (shares > 0)
+        # What a weight makes smaller is how far a value lies from the promise, so its mean stays below that.
+        wrong, share = (~right[used]).astype(np.float64), shares[used]
+        values = np.where(share == 1, wrong, self.promised + share * (wrong - self.promised))
+        self.labelled = self.labelled.after(values, places[used], now=self.rows)
         self.labels += len(right)
         self.correct += int(right.sum())
 
@@ -203,9 +228,12 @@ class Monitor:
             "coverage_interval": list(self.coverage_interval),
             "means": {name: mean.mean for name, mean in self.means.items()},
             "latest": {name: None if mean.latest is None else mean.latest[1] for name, mean in self.means.items()},
-            "labelled_risk": self.labelled.mean, "labelled_interval": list(self.labelled.interval(self.delta)),
-            "state": self.as_json(),
+            **({} if self.audited else self._by_labels()), "state": self.as_json(),
         }  # fmt: skip
+
+    def _by_labels(self) -> dict[str, Any]:
+        interval = list(self.labelled.interval(self.delta))
+        return {"labelled_risk": self.labelled.mean, "labelled_interval": interval}
 
     def as_json(self) -> dict[str, Any]:
         """Return the state as JSON holds it."""
@@ -224,7 +252,7 @@ class Monitor:
                     name: RunningMean.read(content["means"][name]) for name in (*content["usual"], COVERAGE, RISK)
                 },
                 "labelled": RunningMean.read(content["labelled"]),
-                "totals": dict(content["totals"]),
+                "totals": dict(content["totals"]), "chances": tuple(map(float, content["chances"])),
             })  # fmt: skip
 
     def save(self, path: str | Path) -> None:

@@ -22,6 +22,7 @@ from steepslope.gate.certify import numbers
 from steepslope.monitor.state import hash_of
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
+from steepslope.predict.audit import AUDIT, CHANCE
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -32,13 +33,15 @@ class Predicted:
     """Predictions to come, (m,) each, in the order in which they were made.
 
     ``p_correct`` is P(correct). ``predicted`` are the numbers of the predicted classes, and ``probability`` is the
-    classifier's own of each; None where they are not known.
+    classifier's own of each; None where they are not known. ``chance`` is the probability with which an audit draws
+    each to be labelled, above 0 where it is accepted; None without an audit.
     """
 
     p_correct: Floats
     accepted: Bools
     probability: Floats | None = None
     predicted: NDArray[np.int64] | None = None
+    chance: Floats | None = None
 
     @classmethod
     def of(
@@ -47,15 +50,20 @@ class Predicted:
         accepted: ArrayLike,
         probability: ArrayLike | None = None,
         predicted: ArrayLike | None = None,
+        chance: ArrayLike | None = None,
     ) -> Predicted:
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
         found = probabilities(p_correct, "p_correct")
         own = None if probability is None else probabilities(probability, "probability")
-        rows = cls(found, booleans(accepted, "accepted"), own, None if predicted is None else whole_numbers(predicted))
-        for name in ("accepted", "probability", "predicted"):
+        classes = None if predicted is None else whole_numbers(predicted)
+        drawn = None if chance is None else probabilities(chance, CHANCE)
+        rows = cls(found, booleans(accepted, "accepted"), own, classes, drawn)
+        for name in ("accepted", "probability", "predicted", "chance"):
             array = getattr(rows, name)
             if array is not None and len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
+        if drawn is not None and (drawn[rows.accepted] == 0).any():
+            raise SteepslopeError("expected more than 0 of each accepted prediction, found 0", CHANCE)
         return rows
 
     def __len__(self) -> int:
@@ -107,18 +115,21 @@ Texts = NDArray[np.object_]
 class Batch:
     """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
 
-    ``truths`` are true labels (m,), "" where there is none; None where no column has them.
+    ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``drawn`` (m,) are those
+    that an audit drew, None without an audit.
     """
 
     ids: Texts
     labels: Texts
     rows: Predicted
     truths: Texts | None = None
+    drawn: Bools | None = None
 
     def part(self, rows: slice) -> Batch:
         """Return some neighbouring rows."""
         truths = None if self.truths is None else self.truths[rows]
-        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths)
+        drawn = None if self.drawn is None else self.drawn[rows]
+        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths, drawn)
 
 
 def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
@@ -129,7 +140,10 @@ def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
     if missing:
         found = f"found no {', '.join(missing)} among {', '.join(names)}"
         raise SteepslopeError(f"expected predictions with {', '.join(needed)}, {found}", path)
-    return needed | ({"probability": NUMBER} if "probability" in names else {})
+    audit = {AUDIT: TRUTH, CHANCE: NUMBER}
+    if len(audit.keys() & set(names)) == 1:
+        raise SteepslopeError(f"expected both columns of an audit, {AUDIT} and {CHANCE}, or none, found one", path)
+    return needed | {name: kind for name, kind in {"probability": NUMBER, **audit}.items() if name in names}
 
 
 def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str] | None = None) -> Iterator[Batch]:
@@ -152,11 +166,15 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
     """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
     judged = table.filter(compute.is_valid(table.column("p_correct")))  # of images that could not be read, nothing
     probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
+    has_audit = CHANCE in judged.schema.names
+    chance = numbers_in(judged, CHANCE) if has_audit else None
     labels = _texts(judged, "label")
     rows = Predicted.of(
-        numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes)
-    )
-    return Batch(_texts(judged, "id"), labels, rows, None if truth is None else _texts(judged, truth, empty=True))
+        numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes),
+        chance,
+    )  # fmt: skip
+    truths = None if truth is None else _texts(judged, truth, empty=True)
+    return Batch(_texts(judged, "id"), labels, rows, truths, _truths(judged, AUDIT) if has_audit else None)
 
 
 def hashes_of(ids: Texts) -> NDArray[np.int64]:
@@ -179,9 +197,13 @@ def joined(parts: Iterable[Batch]) -> Batch | None:
         return None
     ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
     truths = None if found[0].truths is None else np.concatenate([cast("Texts", part.truths) for part in found])
-    order = shuffled(ids)
+    drawn = None if found[0].drawn is None else np.concatenate([cast("Bools", part.drawn) for part in found])
     rows = joined_rows([part.rows for part in found])
-    return Batch(ids[order], labels[order], rows.subset(order), None if truths is None else truths[order])
+    order = shuffled(ids)
+    return Batch(
+        ids[order], labels[order], rows.subset(order), None if truths is None else truths[order],
+        None if drawn is None else drawn[order],
+    )  # fmt: skip
 
 
 def joined_rows(parts: Sequence[Predicted]) -> Predicted:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from steepslope.gate.certificate import as_percent
+from steepslope.monitor.audit import Stricter
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 
+LIMIT = 10_000  # parts in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name
 
 
 def sentences(count: FileCount) -> list[str]:
     """Return what was counted, how the gate stands, and its health, a line each."""
     monitor = count.monitor
-    return [*_counted(count), *_standing(monitor), *_accuracy(monitor), *health(monitor), *of_mix(monitor)]
+    stricter = None if count.audited is None else count.audited.stricter
+    return [
+        *_counted(count), *_standing(monitor), *_audit(count), *_accuracy(monitor), *health(monitor),
+        *_strict(monitor, stricter), *of_mix(monitor),
+    ]  # fmt: skip
 
 
 def health(monitor: Monitor, alone: bool = False) -> list[str]:
@@ -122,9 +129,34 @@ def _standing(monitor: Monitor) -> Iterator[str]:
     if risk.mean is not None:
         found = _since(monitor, risk.mean, risk.interval(monitor.delta), risk)
         yield f"Risk of the accepted, by P(correct): {found}; promised {as_percent(monitor.promised)}."
-    if labelled.mean is not None:
+    if labelled.mean is not None and not monitor.audited:
         found = _since(monitor, labelled.mean, labelled.interval(monitor.delta), labelled)
         yield f"Risk of the accepted, by {labelled.count:,} labels: {found}; promised {as_percent(monitor.promised)}."
+
+
+def _audit(count: FileCount) -> Iterator[str]:
+    audited = count.audited
+    if audited is None:
+        return
+    low, high = map(as_percent, audited.interval(count.monitor.delta))
+    waiting = f"; {len(audited.waiting):,} that were drawn have no label yet" if len(audited.waiting) else ""
+    risk = "unknown" if audited.risk is None else as_percent(audited.risk)
+    yield (
+        f"Risk of the {audited.accepted:,} accepted under audit, by {audited.labels:,} labels: {risk} ({low} to {high} "
+        f"whatever has changed); promised {as_percent(count.monitor.promised)}{waiting}."
+    )
+    if count.unmarked:
+        yield f"{count.unmarked:,} new labels are of predictions that the audit did not draw, and are no evidence."
+
+
+def _strict(monitor: Monitor, stricter: Stricter | None) -> Iterator[str]:
+    if stricter is not None:
+        limit = math.ceil(stricter.p_correct * LIMIT) / LIMIT
+        yield (
+            f"Until then, use only what has p_correct of at least {limit}: by the latest labels of the audit about "
+            f"{as_percent(stricter.risk)} of these are wrong; {as_percent(monitor.promised)} was promised. They are "
+            f"{as_percent(stricter.kept)} of the latest accepted."
+        )
 
 
 def _accuracy(monitor: Monitor) -> Iterator[str]:
@@ -132,7 +164,7 @@ def _accuracy(monitor: Monitor) -> Iterator[str]:
     if known:
         parts = (f"{as_percent(value)} ({name})" for name, value in known.items())
         yield f"Accuracy on all, estimated without labels: {', '.join(parts)}."
-    if monitor.labels:
+    if monitor.labels and not monitor.audited:  # which draws no predictions that are not accepted
         bounds = mean_interval(monitor.correct, monitor.labels, monitor.delta)
         found = _since(monitor, monitor.correct / monitor.labels, bounds)
         yield f"Accuracy on all, by {monitor.labels:,} labels: {found}."

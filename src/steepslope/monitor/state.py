@@ -25,7 +25,7 @@ EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the sta
 TABLES = (
     "CREATE TABLE monitor (content TEXT NOT NULL, digest TEXT NOT NULL) STRICT",
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
-    "accepted INTEGER NOT NULL, row INTEGER NOT NULL, is_correct INTEGER) STRICT",
+    "accepted INTEGER NOT NULL, row INTEGER NOT NULL, drawn REAL, weight REAL NOT NULL, is_correct INTEGER) STRICT",
 )
 
 
@@ -33,7 +33,8 @@ class Counted(NamedTuple):
     """A prediction that was counted.
 
     ``id`` and the predicted ``label`` are hashes (:func:`hash_of`). ``row`` is its place in the stream, from 1 on.
-    ``is_correct`` is None until its true label comes.
+    ``drawn`` is with what probability an audit drew it, None where none did, and ``weight`` what its label counts
+    (:meth:`Monitor.label`). ``is_correct`` is None until its true label comes.
     """
 
     id: int
@@ -41,6 +42,8 @@ class Counted(NamedTuple):
     p_correct: float
     accepted: bool
     row: int
+    drawn: float | None = None
+    weight: float = 1.0
     is_correct: bool | None = None
 
     def is_same(self, other: Counted) -> bool:
@@ -67,12 +70,22 @@ class State:
 
     def add(self, predictions: Iterable[Counted]) -> None:
         """Remember that further predictions have been counted."""
-        self.connection.executemany("INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?)", predictions)
+        self.connection.executemany("INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", predictions)
 
     def label(self, is_correct: Mapping[int, bool]) -> None:
         """Remember of some predictions, by their ids, whether they are correct."""
         pairs = ((right, id_) for id_, right in is_correct.items())
         self.connection.executemany("UPDATE predictions SET is_correct = ? WHERE id = ?", pairs)
+
+    def drawn(self, latest: int | None = None) -> list[tuple[float, float, bool | None]]:
+        """Return what is known of the accepted predictions that audits drew, the latest first.
+
+        Of each P(correct), the probability with which it was drawn, and whether it is correct, None without a label;
+        of the ``latest`` that have a label, if so many are wanted.
+        """
+        query = "SELECT p_correct, drawn, is_correct FROM predictions WHERE accepted AND drawn IS NOT NULL"
+        some = "" if latest is None else f" AND is_correct IS NOT NULL ORDER BY row DESC LIMIT {latest}"
+        return self.connection.execute(query + some).fetchall()
 
     @property
     def has_predictions(self) -> bool:

@@ -8,6 +8,7 @@ from steepslope.checks import Check, choice, number, optional, require_all, whol
 
 CHECKS: dict[str, Check] = {
     "top": whole(1),
+    "audit": optional(whole(1)),
     "on_error": choice("stop", "keep"),
     "batch_size": whole(1),
     "workers": whole(0),
@@ -26,6 +27,10 @@ class PredictOptions:
         How many of the most probable classes are given, each with its probability.
     explain
         Also give what each kind of evidence adds to the trust logit, in columns explain_….
+    audit
+        About how many accepted predictions to mark for labelling, in a column audit. They are drawn at random, doubtful
+        ones more often, each with the probability in the column audit_probability, which is never 0. From their labels,
+        monitor tells how many of the accepted are wrong, whatever has changed.
     on_error
         stop at an image that cannot be read, or keep its row, which is then left to review, with the reason in a column
         error.
@@ -45,6 +50,7 @@ class PredictOptions:
 
     top: int = 1
     explain: bool = False
+    audit: int | None = None
     on_error: Literal["stop", "keep"] = "stop"
     batch_size: int = 64
     workers: int = 0

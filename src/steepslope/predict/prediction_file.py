@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as compute
 import pyarrow.csv as pc
@@ -24,6 +25,7 @@ from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, REJECT
 from steepslope.outputs.folder import IDS
+from steepslope.predict.audit import AUDIT, Audit, with_audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
 
 STDOUT = "-"
@@ -37,7 +39,8 @@ See = Callable[[Any], None]
 class Summary:
     """How many predictions there are, are accepted, rejected, and could not be made; and what was handed over.
 
-    ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over.
+    ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over. ``audited`` are the accepted
+    predictions that are to be labelled.
     """
 
     rows: int = 0
@@ -45,6 +48,7 @@ class Summary:
     rejected: int = 0
     failed: int = 0
     handed_over: float | None = None
+    audited: int = 0
 
     def plus(self, table: Any) -> Summary:
         """Return the summary with further rows counted."""
@@ -57,6 +61,7 @@ class Summary:
         return Summary(
             n, self.accepted + int((decision == ACCEPT).sum()), self.rejected + int((decision == REJECT).sum()),
             self.failed + failed, mean,
+            self.audited + (compute.sum(table[AUDIT]).as_py() if AUDIT in table.column_names else 0),
         )  # fmt: skip
 
     @classmethod
@@ -90,7 +95,9 @@ def predict_to_file(
                 with staged_folder(folder, last=path.name) as staging:
                     pq.write_table(table, staging / path.name)
         with kind.staged(out.parent) as staging, located(out):  # no file lies beside another's card
-            summary = _join(source.all(folder), staging / out.name)
+            labels = source.options.audit
+            audit = None if labels is None else Audit(labels, source.gate.promised_risk)
+            summary = _join(source.all(folder), staging / out.name, audit)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
     return summary
@@ -133,8 +140,10 @@ def _of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
     yield from waiting
 
 
-def require_file(out: str, *read: str | None) -> None:
+def require_file(out: str, *read: str | None, audit: int | None = None) -> None:
     """Raise unless decisions can go to a file of this name, which is none of those that are read."""
+    if out == STDOUT and audit is not None:
+        raise SteepslopeError("expected a file to write to with --audit, which draws among its rows, found -", "out")
     if out != STDOUT and Path(out).suffix.lower() not in ENDINGS:
         raise SteepslopeError(f"expected a file that ends in .csv or .parquet, or -, found {out!r}", "out")
     if Path(out).is_dir():
@@ -144,15 +153,18 @@ def require_file(out: str, *read: str | None) -> None:
         raise SteepslopeError("expected another file than those that are read, which it would replace", out)
 
 
-def _join(paths: list[Path], path: Path) -> Summary:
-    """Write the chunks to one file, table by table."""
+def _join(paths: list[Path], path: Path, audit: Audit | None = None) -> Summary:
+    """Write the chunks to one file, table by table, with those marked that an audit draws."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
     schema = max((pq.read_schema(chunk) for chunk in paths), key=len)  # chunks without a single image have few columns
+    whole = schema if audit is None else with_audit(schema.empty_table(), np.zeros(0)).schema
+    chances = [None] * len(paths) if audit is None else audit.chances(paths)
     summary = Summary()
-    with _writer(path, schema) as writer:
-        for chunk in paths:
+    with _writer(path, whole) as writer:
+        for chunk, chance in zip(paths, chances, strict=True):
             table = _with_columns(pq.read_table(chunk), schema)
+            table = table if chance is None else with_audit(table, chance)
             writer.write_table(table)
             summary = summary.plus(table)
     return summary

@@ -1,0 +1,82 @@
+"""Which accepted predictions to label: each is drawn with a known probability, never 0, and the doubtful more often.
+
+So a few labels tell of all that is accepted, without a bias, whatever drifts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+AUDIT, CHANCE = "audit", "audit_probability"
+EVEN = 0.5  # of the labels are spread evenly, so that no probability is tiny where P(correct) is mistaken
+WORDS = 2.0**64
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How many of a file's accepted predictions are to be labelled, on average, and the risk that they promise."""
+
+    labels: int
+    max_risk: float
+
+    def chances(self, chunks: Iterable[Path]) -> list[Floats]:
+        """Return, of the rows of each chunk of decisions, the probability of being drawn; 0 if not accepted."""
+        columns = [_of_rows(chunk) for chunk in chunks]
+        p_correct, accepted = (np.concatenate(column) for column in zip(*columns, strict=True))
+        found = np.zeros(len(accepted))
+        found[accepted] = chances(p_correct[accepted], self.max_risk, self.labels)
+        return np.split(found, np.cumsum([len(rows) for rows, _ in columns])[:-1])
+
+
+def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
+    """Return the probability with which each accepted prediction is to be drawn, in (0, 1], (m,).
+
+    Their sum is ``labels``, or m where that is less. A half is spread evenly. The other half goes as the root of the
+    mean square of what a label adds to risk − max_risk, p(1 − max_risk)² + (1 − p)max_risk² with p = 1 − P(correct),
+    which makes the variance of the estimated risk least if P(correct) is right (Neyman 1934).
+
+    >>> chances(np.array([1.0, 1.0, 0.9, 0.5]), max_risk=0.05, labels=2).round(2)
+    array([0.29, 0.29, 0.54, 0.88])
+    """
+    wrong = 1 - p_correct
+    doubt = np.sqrt(wrong * (1 - max_risk) ** 2 + p_correct * max_risk**2)
+    wanted = EVEN / max(1, len(doubt)) + (1 - EVEN) * doubt / doubt.sum()
+    if labels >= len(wanted):
+        return np.ones(len(wanted))
+    largest = np.sort(wanted)[::-1]
+    rest = np.cumsum(largest[::-1])[::-1]  # of these and all smaller ones
+    factors = (labels - np.arange(labels)) / rest[:labels]  # if so many are drawn for sure
+    factor = factors[np.argmax(factors * largest[:labels] <= 1)]
+    return np.asarray(np.minimum(1.0, factor * wanted))
+
+
+def with_audit(table: Any, chance: Floats) -> Any:
+    """Return a table of decisions with whether each is drawn, and with what probability."""
+    is_drawn = drawn(table["id"].to_pylist(), chance)
+    return table.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
+
+
+def drawn(ids: Sequence[str], chance: Floats) -> NDArray[np.bool_]:
+    """Draw rows by a hash of their ids, each with its own probability (m,), so that the same are drawn again."""
+    hashes = (hashlib.blake2b(id_.encode(), digest_size=8, person=AUDIT.encode()).digest() for id_ in ids)
+    uniform = np.array([int.from_bytes(one, "little") for one in hashes], np.float64) / WORDS
+    return np.asarray(uniform < chance)
+
+
+def _of_rows(chunk: Path) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return P(correct) and whether each row was accepted, (m,); of images that could not be read, none is."""
+    table = pq.read_table(chunk)
+    accepted = table["accepted"].to_numpy().astype(np.bool_)
+    if "p_correct" not in table.column_names:
+        return np.zeros(len(table)), accepted
+    return table["p_correct"].to_numpy(zero_copy_only=False), accepted

@@ -1,0 +1,154 @@
+"""An audit by commands: `predict` marks what to label, and `monitor` tells by these labels how many are wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.gate import Gate
+from steepslope.outputs import ClassifierOutputs
+from steepslope.predict.audit import AUDIT, CHANCE, chances
+from steepslope.scores import MCP
+from tests.cli.predictions import predict, predicted, refuses
+from tests.conftest import make_outputs
+
+NEW = make_outputs(3_000, seed=1)
+AUDITED = ("--audit", "150")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a gate of MCP, and a file of its decisions with an audit; tests must not write there."""
+    folder = tmp_path_factory.mktemp("audited")
+    Gate.of(MCP(), make_outputs(4_000), max_risk=0.1).save(folder / "gate")
+    NEW.save(folder / "outputs")
+    predicted(folder / "gate", folder / "day.parquet", "--outputs", str(folder / "outputs"), *AUDITED)
+    return folder
+
+
+def monitor(home: Path, state: Path, *options: str, day: Path | None = None) -> int:
+    files = ["--predictions", str(day or home / "day.parquet")]
+    return main(["monitor", "--gate", str(home / "gate"), "--state", str(state), *files, *options])
+
+
+def labels(path: Path, table: Any, wrong: np.ndarray) -> str:
+    """Write a true label of each row: the predicted one, or another where it is to be wrong."""
+    truths = (table["label"].to_numpy() + wrong) % 4
+    pc.write_csv(pa.table({"id": table["id"], "label": truths}), path)
+    return str(path)
+
+
+def test_the_doubtful_are_marked_more_often_and_each_probability_stands_there(home: Path) -> None:
+    table = pq.read_table(home / "day.parquet")
+    accepted, p_correct = (table[name].to_numpy() for name in ("accepted", "p_correct"))
+    chance, marked = table[CHANCE].to_numpy(), table[AUDIT].to_numpy()
+    np.testing.assert_allclose(chance[accepted], chances(p_correct[accepted], 0.1, 150))
+    assert not chance[~accepted].any()
+    assert not marked[~accepted].any()
+    assert abs(marked.sum() - 150) < 4 * np.sqrt(150)
+    assert p_correct[marked].mean() < p_correct[accepted].mean()
+    assert json.loads((home / "day.parquet.json").read_text())["audited"] == marked.sum()
+
+
+def test_however_a_file_is_cut_and_named_the_same_rows_are_marked(home: Path, tmp_path: Path) -> None:
+    options = ["--outputs", str(home / "outputs"), *AUDITED]
+    assert predict(home / "gate", tmp_path / "day.csv", *options) == 0
+    found, expected = pc.read_csv(tmp_path / "day.csv"), pq.read_table(home / "day.parquet")
+    assert found[AUDIT].to_pylist() == expected[AUDIT].to_pylist()
+    np.testing.assert_allclose(found[CHANCE].to_numpy(), expected[CHANCE].to_numpy(), rtol=1e-12)
+    plain = predicted(home / "gate", tmp_path / "plain.parquet", *options[:2])
+    assert plain.equals(expected.drop_columns([AUDIT, CHANCE]))
+
+
+def test_labels_of_an_audit_tell_the_risk_of_all(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(home / "day.parquet")
+    marked = table.filter(table[AUDIT])
+    rng = np.random.default_rng(0)
+    wrong = rng.random(len(marked)) < 1 - marked["p_correct"].to_numpy()
+    half = labels(tmp_path / "half.csv", marked.slice(50), wrong[50:])
+    capsys.readouterr()
+    assert monitor(home, tmp_path / "state.sqlite", "--labels", half) == 0
+    shown = capsys.readouterr().out
+    accepted = int(np.sum(table["accepted"].to_numpy()))
+    assert f"Risk of the {accepted:,} accepted under audit, by {len(marked) - 50} labels: " in shown
+    assert "; 50 that were drawn have no label yet." in shown
+    assert "Accuracy on all, by" not in shown
+    whole = labels(tmp_path / "whole.csv", marked, wrong)
+    assert monitor(home, tmp_path / "state.sqlite", "--labels", whole, "--json") == 0
+    audit = json.loads(capsys.readouterr().out)["audit"]
+    weights = 1 / marked[CHANCE].to_numpy()
+    assert audit["risk"] == pytest.approx(weights @ wrong / weights.sum())
+    assert (audit["labels"], audit["waiting"], audit["accepted"]) == (len(marked), 0, accepted)
+    low, high = audit["interval"]
+    assert low <= audit["risk"] <= high < 0.5
+
+
+def test_a_broken_promise_is_harmful_and_a_stricter_limit_is_told(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(home / "day.parquet")
+    marked = table.filter(table[AUDIT])
+    wrong = marked["p_correct"].to_numpy() < np.median(marked["p_correct"].to_numpy())
+    truths = labels(tmp_path / "labels.csv", marked, wrong)
+    capsys.readouterr()
+    assert monitor(home, tmp_path / "state.sqlite", "--labels", truths, "--plot", str(tmp_path / "plot.png")) == 3
+    shown = capsys.readouterr().out
+    assert "HARMFUL after " in shown
+    assert "Until then, use only what has p_correct of at least 0." in shown
+
+
+def test_labels_that_the_audit_did_not_ask_for_are_no_evidence(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Complaints: only wrong ones, and many of them."""
+    table = pq.read_table(home / "day.parquet")
+    others = table.filter(pa.array(table["accepted"].to_numpy() & ~table[AUDIT].to_numpy()))
+    truths = labels(tmp_path / "labels.csv", others, np.ones(len(others), np.int64))
+    assert monitor(home, tmp_path / "state.sqlite", "--labels", truths) == 0
+    assert f"{len(others):,} new labels are of predictions that the audit did not draw" in capsys.readouterr().out
+    plain = table.drop_columns([AUDIT, CHANCE])
+    pq.write_table(plain, tmp_path / "plain.parquet")
+    assert monitor(home, tmp_path / "other.sqlite", "--labels", truths, day=tmp_path / "plain.parquet") == 3
+
+
+def test_what_an_audit_cannot_be_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["predict", "--gate", str(home / "gate"), "--outputs", str(home / "outputs")]
+    refuses([*words, "--out", "-", *AUDITED], capsys, "out: expected a file to write to with --audit", "found -")
+    refuses(
+        [*words, "--out", str(tmp_path / "a.csv"), "--audit", "0"],
+        capsys,
+        "audit: expected a whole number >= 1, found 0",
+    )
+    table = pq.read_table(home / "day.parquet")
+    watch = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.sqlite"), "--predictions"]
+    for name, changed, *expected in (
+        ("one", table.drop_columns([CHANCE]), "both columns of an audit, audit and audit_probability", "found one"),
+        ("zero", table.set_column(table.column_names.index(CHANCE), CHANCE, pa.array(np.zeros(len(table)))),
+         "audit_probability: expected more than 0 of each accepted prediction, found 0"),
+        ("words", table.set_column(table.column_names.index(AUDIT), AUDIT, pa.array(["yes"] * len(table))),
+         "column 'audit': expected true or false"),
+    ):  # fmt: skip
+        pq.write_table(changed, tmp_path / f"{name}.parquet")
+        refuses([*watch, str(tmp_path / f"{name}.parquet")], capsys, *expected)
+
+
+def test_nothing_accepted_is_nothing_to_audit(home: Path, tmp_path: Path) -> None:
+    rows = ClassifierOutputs(np.zeros((40, 4)), ids=np.array([f"none {row}" for row in range(40)]))
+    rows.save(tmp_path / "outputs")
+    predict(home / "gate", tmp_path / "day.parquet", "--outputs", str(tmp_path / "outputs"), *AUDITED)
+    table = pq.read_table(tmp_path / "day.parquet")
+    assert not table["accepted"].to_numpy().any()
+    assert not table[AUDIT].to_numpy().any()
+    main(["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.sqlite"),
+          "--predictions", str(tmp_path / "day.parquet")])  # fmt: skip
+    assert Path(tmp_path / "state.sqlite").exists()

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench paper guarantees false-alarms screenshots clean
+.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits screenshots clean
 
 setup: .venv/installed
 
@@ -61,6 +61,10 @@ guarantees: setup
 # The table in results/false-alarms, on simulated rows: a quarter of an hour on one core; resumes.
 false-alarms: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.health_false_alarms --work runs/false-alarms --out results/false-alarms
+
+# The table in results/audits, on simulated streams: a quarter of an hour on one core. With MAPIE's rows where it is installed.
+audits: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.audits --out results/audits
 
 # The pictures of the report in the README, of the demo's. Needs Debian's chromium.
 screenshots: demo

@@ -81,7 +81,7 @@ def test_labels_of_an_audit_tell_the_risk_of_all(
     shown = capsys.readouterr().out
     accepted = int(np.sum(table["accepted"].to_numpy()))
     assert f"Risk of the {accepted:,} accepted under audit, by {len(marked) - 50} labels: " in shown
-    assert "; 50 that were drawn have no label yet." in shown
+    assert " 50 that were drawn have no label yet." in shown
     assert "Accuracy on all, by" not in shown
     whole = labels(tmp_path / "whole.csv", marked, wrong)
     assert monitor(home, tmp_path / "state.sqlite", "--labels", whole, "--json") == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.monitor.audit import DOWN, UP, Audited, Drawn, stricter_of
+from steepslope.monitor.audit import DOWN, UP, Audited, Drawn, stricter_of, weighted_errors
 from steepslope.monitor.bounds import Bets
 from steepslope.predict.audit import chances
 
@@ -132,7 +132,7 @@ def test_weights_take_the_bias_out_of_the_evidence() -> None:
         coins = np.flatnonzero(rng.random(3_000) < chance)
         weights = chance.min() / chance[coins]
         for place, weight in enumerate((weights, np.ones(len(coins)))):
-            _, evidence = Bets(0.1).after(0.1 + weight * (wrong[coins] - 0.1))
+            _, evidence = Bets(0.1).after(weighted_errors(wrong[coins], weight, 0.1))
             harmful[place] += evidence.max() > np.log(1 / 0.1)
     assert harmful[0] <= 300 * 0.1
     assert harmful[1] > 100

@@ -21,10 +21,11 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Drawn = Sequence[tuple[float, float, bool | None]]  # P(correct), the probability of being drawn, whether it is correct
 DOWN = -np.array([0.95, *np.geomspace(0.6, 0.02, 8)])  # of the least probability of the first audit
 UP = np.geomspace(0.02, 10.0, 10)  # of the same
-LATEST = 200  # labels that tell how strict to be now
+ERRORS = 3  # as many are promised among the latest labels, which tell how strict to be now: more are of times gone by
 
 
 class Stricter(NamedTuple):
@@ -105,11 +106,28 @@ def _excess(count: float, sizes: Floats, wrong: Floats, alpha: float, least: flo
     return float(logsumexp(logs)) - math.log(len(sizes)) + math.log(alpha) if len(bets) else -math.inf
 
 
+def weighted_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
+    """Return what labels are worth as evidence that more than was promised are wrong, in [0, 1], (m,).
+
+    ``weights`` (m,), in (0, 1], are a constant over the probability of being drawn, so that each is as if all had been
+    drawn alike: where the accepted are wrong as often as promised, the mean is ``promised``. A weight of 1 leaves 0 and
+    1 as they are.
+    """
+    wrong = is_wrong.astype(np.float64)
+    return np.where(weights == 1, wrong, promised + weights * (wrong - promised))
+
+
+def latest_for(max_risk: float) -> int:
+    """Return how many of the latest labels tell how strict to be."""
+    return math.ceil(ERRORS / max_risk)
+
+
 def stricter_of(drawn: Drawn, max_risk: float) -> Stricter | None:
     """Return the lowest limit on P(correct) that brings the risk of the latest accepted back, if there is one.
 
-    The risk of those above a limit is estimated by their labels, counting one more error than was found, so that few
-    labels do not make it low. None if no limit is low enough, or if none is needed.
+    ``drawn`` are the latest that have labels. The risk of those above a limit is estimated by their labels, counting
+    one more error than was found, so that few labels do not make it low. None if no limit is low enough, or if none is
+    needed.
     """
     if not drawn:
         return None

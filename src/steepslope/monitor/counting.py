@@ -20,7 +20,7 @@ from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import LATEST, Audited, stricter_of
+from steepslope.monitor.audit import Audited, latest_for, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     Batch,
@@ -112,7 +112,8 @@ class FileCount:
         """Find what the labels of audits tell so far."""
         monitor = self.monitor
         if monitor.audited:
-            stricter = stricter_of(state.drawn(LATEST), monitor.promised) if monitor.alarms else None
+            latest = state.drawn(latest_for(monitor.promised)) if monitor.alarms else []
+            stricter = stricter_of(latest, monitor.promised)
             self.audited = Audited.of(state.drawn(), monitor.audited, *monitor.chances, stricter)
 
     def _count(self, state: State, batch: Batch, weights: NDArray[np.float64]) -> None:

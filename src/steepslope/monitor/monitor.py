@@ -15,6 +15,7 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.gate.aims import INSIDE
 from steepslope.gate.calibration import CalibrationRows
+from steepslope.monitor.audit import weighted_errors
 from steepslope.monitor.bounds import Bets, NoBets, mean_interval
 from steepslope.monitor.change import ChangeBets
 from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
@@ -185,9 +186,7 @@ class Monitor:
             raise SteepslopeError(f"expected as many as of is_correct, {len(right)}, found others", "accepted")
         shares = np.ones(len(right)) if weights is None else probabilities(weights, "weights")
         used = used & (shares > 0)
-        # What a weight makes smaller is how far a value lies from the promise, so its mean stays below that.
-        wrong, share = (~right[used]).astype(np.float64), shares[used]
-        values = np.where(share == 1, wrong, self.promised + share * (wrong - self.promised))
+        values = weighted_errors(~right[used], shares[used], self.promised)
         self.labelled = self.labelled.after(values, places[used], now=self.rows)
         self.labels += len(right)
         self.correct += int(right.sum())

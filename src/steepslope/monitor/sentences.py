@@ -76,9 +76,9 @@ def _change(monitor: Monitor, alone: bool) -> Iterator[str]:
         f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the {of}accepted are "
         f"wrong; {as_percent(monitor.promised)} was promised."
     )  # fmt: skip
-    label = "" if LABELS in monitor.alarms else (
-        " Label some of the latest accepted, drawn at random, to learn whether the promise is broken, and calibrate "
-        "anew on rows like these."
+    label = "" if LABELS in monitor.alarms or monitor.audited else (
+        " Label some of the latest accepted, drawn at random (`predict --audit`), to learn whether the promise is "
+        "broken, and calibrate anew on rows like these."
     )  # fmt: skip
     yield (
         f"{CHANGED.upper()} after {min(rows.values()):,} predictions: they are not drawn as the calibration rows "
@@ -139,11 +139,11 @@ def _audit(count: FileCount) -> Iterator[str]:
     if audited is None:
         return
     low, high = map(as_percent, audited.interval(count.monitor.delta))
-    waiting = f"; {len(audited.waiting):,} that were drawn have no label yet" if len(audited.waiting) else ""
     risk = "unknown" if audited.risk is None else as_percent(audited.risk)
+    waiting = f" {len(audited.waiting):,} that were drawn have no label yet." if len(audited.waiting) else ""
     yield (
-        f"Risk of the {audited.accepted:,} accepted under audit, by {audited.labels:,} labels: {risk} ({low} to {high} "
-        f"whatever has changed); promised {as_percent(count.monitor.promised)}{waiting}."
+        f"Risk of the {audited.accepted:,} accepted under audit, by {audited.labels:,} labels: {risk} "
+        f"({low} to {high}, whatever has changed); promised {as_percent(count.monitor.promised)}.{waiting}"
     )
     if count.unmarked:
         yield f"{count.unmarked:,} new labels are of predictions that the audit did not draw, and are no evidence."

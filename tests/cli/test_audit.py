@@ -14,6 +14,7 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.gate import Gate
+from steepslope.monitor import Monitor, counting
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.audit import AUDIT, CHANCE, chances
 from steepslope.scores import MCP
@@ -83,14 +84,15 @@ def test_labels_of_an_audit_tell_the_risk_of_all(
     assert f"Risk of the {accepted:,} accepted under audit, by {len(marked) - 50} labels: " in shown
     assert " 50 that were drawn have no label yet." in shown
     assert "Accuracy on all, by" not in shown
-    whole = labels(tmp_path / "whole.csv", marked, wrong)
+    whole = labels(tmp_path / "whole.csv", marked, wrong)  # its first fifty are new
     assert monitor(home, tmp_path / "state.sqlite", "--labels", whole, "--json") == 0
     audit = json.loads(capsys.readouterr().out)["audit"]
     weights = 1 / marked[CHANCE].to_numpy()
     assert audit["risk"] == pytest.approx(weights @ wrong / weights.sum())
     assert (audit["labels"], audit["waiting"], audit["accepted"]) == (len(marked), 0, accepted)
-    low, high = audit["interval"]
-    assert low <= audit["risk"] <= high < 0.5
+    assert audit["low"] <= audit["risk"] <= audit["high"] < 0.5
+    assert monitor(home, tmp_path / "state.sqlite", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["audit"] == audit
 
 
 def test_a_broken_promise_is_harmful_and_a_stricter_limit_is_told(
@@ -104,7 +106,8 @@ def test_a_broken_promise_is_harmful_and_a_stricter_limit_is_told(
     assert monitor(home, tmp_path / "state.sqlite", "--labels", truths, "--plot", str(tmp_path / "plot.png")) == 3
     shown = capsys.readouterr().out
     assert "HARMFUL after " in shown
-    assert "Until then, use only what has p_correct of at least 0." in shown
+    assert "Until the gate is calibrated anew: of what has p_correct of at least 0." in shown
+    assert monitor(home, tmp_path / "state.sqlite") == 3
 
 
 def test_labels_that_the_audit_did_not_ask_for_are_no_evidence(
@@ -115,10 +118,47 @@ def test_labels_that_the_audit_did_not_ask_for_are_no_evidence(
     others = table.filter(pa.array(table["accepted"].to_numpy() & ~table[AUDIT].to_numpy()))
     truths = labels(tmp_path / "labels.csv", others, np.ones(len(others), np.int64))
     assert monitor(home, tmp_path / "state.sqlite", "--labels", truths) == 0
-    assert f"{len(others):,} new labels are of predictions that the audit did not draw" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"{len(others):,} new labels are of predictions that no audit drew, and are no evidence." in shown
+    assert "HEALTHY: there is not enough evidence of a change. Errors that leave no trace" in shown
     plain = table.drop_columns([AUDIT, CHANCE])
     pq.write_table(plain, tmp_path / "plain.parquet")
     assert monitor(home, tmp_path / "other.sqlite", "--labels", truths, day=tmp_path / "plain.parquet") == 3
+
+
+def test_marked_rows_alone_are_refused_and_so_is_another_audit_of_the_same_rows(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(home / "day.parquet")
+    pq.write_table(table.filter(table[AUDIT]), tmp_path / "marked.parquet")
+    watch = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.sqlite"), "--predictions"]
+    refuses([*watch, str(tmp_path / "marked.parquet")], capsys, "expected all accepted predictions of an audit")
+    pq.write_table(table.drop_columns([AUDIT, CHANCE]), tmp_path / "plain.parquet")
+    assert main([*watch, str(tmp_path / "plain.parquet")]) == 0
+    refuses([*watch, str(home / "day.parquet")], capsys, "audit: expected the audit, or none, with which predictions")
+    truths = labels(tmp_path / "labels.csv", table.slice(0, 50), np.zeros(50, np.int64))
+    assert main([*watch, str(tmp_path / "plain.parquet"), "--labels", truths]) == 0
+    other = table.set_column(0, "id", pa.array([f"new {row}" for row in range(len(table))]))
+    pq.write_table(other, tmp_path / "other.parquet")
+    refuses([*watch, str(tmp_path / "other.parquet")], capsys, "labels of predictions without one came before")
+
+
+def test_several_files_in_parts_are_one_audit(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the parts in which a file is counted, what its labels tell is the same."""
+    table = pq.read_table(home / "day.parquet")
+    marked = table.filter(table[AUDIT])
+    truths = labels(tmp_path / "labels.csv", marked, np.arange(len(marked)) % 9 == 0)
+    found = []
+    for size in (2**16, 700):
+        monkeypatch.setattr(counting, "PART", size)
+        assert monitor(home, tmp_path / f"{size}.sqlite", "--labels", truths) in (0, 3)
+        found.append(Monitor.load(tmp_path / f"{size}.sqlite"))
+    assert found[0].under_audit == found[1].under_audit
+    assert found[0].chances[1] == found[1].chances[1]
+    one, other = (state.audit for state in found)
+    assert one is not None
+    assert other is not None
+    assert (one.risk, one.labels, one.alarm) == (other.risk, other.labels, other.alarm)
 
 
 def test_what_an_audit_cannot_be_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,6 +189,6 @@ def test_nothing_accepted_is_nothing_to_audit(home: Path, tmp_path: Path) -> Non
     table = pq.read_table(tmp_path / "day.parquet")
     assert not table["accepted"].to_numpy().any()
     assert not table[AUDIT].to_numpy().any()
-    main(["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.sqlite"),
-          "--predictions", str(tmp_path / "day.parquet")])  # fmt: skip
-    assert Path(tmp_path / "state.sqlite").exists()
+    assert monitor(home, tmp_path / "state.sqlite", day=tmp_path / "day.parquet") in (0, 4)
+    found = Monitor.load(tmp_path / "state.sqlite")
+    assert (found.rows, found.under_audit, found.audit) == (40, 0, None)

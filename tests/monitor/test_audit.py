@@ -6,47 +6,50 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.monitor.audit import DOWN, UP, Audited, Drawn, stricter_of, weighted_errors
-from steepslope.monitor.bounds import Bets
+from steepslope.errors import SteepslopeError
+from steepslope.monitor.audit import (
+    ON_FEWER,
+    ON_MORE,
+    Marked,
+    harm_after,
+    interval_of,
+    require_likely,
+    risk_of,
+    stricter_of,
+)
 from steepslope.predict.audit import chances
 
-RUNS, DELTA = 400, 0.2
+RUNS, DELTA = 300, 0.2
 
 
-def drifting(rng: np.random.Generator, n: int = 1_500) -> tuple[np.ndarray, np.ndarray]:
-    """Return P(correct) and what is wrong: first as P(correct) says, then among those that seem safest."""
-    p_correct = rng.beta(9, 1, n)
-    truth = np.where(np.arange(n) < n / 2, 1 - p_correct, 0.3 * (p_correct > 0.95))
-    return p_correct, rng.random(n) < truth
-
-
-def audited(rng: np.random.Generator, p_correct: np.ndarray, wrong: np.ndarray, labels: int) -> Drawn:
+def audited(rng: np.random.Generator, p_correct: np.ndarray, wrong: np.ndarray, labels: int) -> list[Marked]:
+    """Draw rows of one file, and label them at once."""
     chance = chances(p_correct, 0.05, labels)
-    coins = rng.random(len(chance)) < chance
-    return [
-        (float(p), float(q), bool(not bad))
-        for p, q, bad, coin in zip(p_correct, chance, wrong, coins, strict=True)
-        if coin
-    ]
+    coins = np.flatnonzero(rng.random(len(chance)) < chance)
+    return [(float(p_correct[i]), float(chance[i]), float(chance.min() / chance[i]), not wrong[i]) for i in coins]
 
 
-def test_the_interval_holds_at_all_times_whatever_drifts() -> None:
-    """Where errors move to the safest predictions, it fails at any of ten looks in at most delta of the streams."""
+def rows(count: int, right: bool | None, p_correct: float = 0.9, chance: float = 0.1) -> list[Marked]:
+    return [(p_correct, chance, 1.0, right)] * count
+
+
+@pytest.mark.parametrize("sizes", [[150] * 10, [25, 700, 25, 750]])
+def test_the_interval_holds_at_all_times_whatever_drifts(sizes: list[int]) -> None:
+    """Where errors move to the safest predictions, it fails at any look in at most delta of the streams."""
     missed = 0
     for seed in range(RUNS):
         rng = np.random.default_rng([seed, 1])
-        p_correct, wrong = drifting(rng)
-        known: list[tuple[float, float, bool | None]] = []
-        first = least = 0.0
-        for end in range(150, 1_501, 150):
-            part = slice(end - 150, end)
-            known += audited(rng, p_correct[part], wrong[part], 20)
-            smallest = float(chances(p_correct[part], 0.05, 20).min())
-            first, least = (first, min(least, smallest)) if first else (smallest, smallest)
-            low, high = Audited.of(known, end, first, least).interval(DELTA)
-            if not low <= wrong[:end].mean() <= high:
-                missed += 1
-                break
+        p_correct = rng.beta(9, 1, 1_500)
+        truth = np.where(np.arange(1_500) < 750, 1 - p_correct, 0.3 * (p_correct > 0.95))
+        wrong, known, least = rng.random(1_500) < truth, list[Marked](), list[float]()
+        fails = False
+        for size, end in zip(sizes, np.cumsum(sizes), strict=True):
+            file = slice(end - size, end)
+            known += audited(rng, p_correct[file], wrong[file], 20)
+            least.append(float(chances(p_correct[file], 0.05, 20).min()))
+            low, high = interval_of(known, int(end), (least[0], min(least)), DELTA)
+            fails |= not low <= wrong[:end].mean() <= high
+        missed += fails
     assert missed <= RUNS * DELTA
 
 
@@ -55,103 +58,140 @@ def test_the_bets_on_a_count_have_a_mean_of_one() -> None:
     chance = np.array([0.1, 0.4, 0.9, 1.0])
     coins = (np.arange(16)[:, None] >> np.arange(4)) & 1
     likelihood = np.where(coins, chance, 1 - chance).prod(axis=1)
-    for size in 0.1 * np.concatenate([DOWN, UP]):
+    for size in 0.1 * np.concatenate([ON_FEWER.sizes, ON_MORE.sizes]):
         gain = np.where(coins, 1 + size / chance, 1).prod(axis=1) / (1 + size) ** 4
         assert likelihood @ gain == pytest.approx(1)
         assert (gain >= 0).all()
+    assert [bets.shares.sum() for bets in (ON_FEWER, ON_MORE)] == pytest.approx([1, 1])
 
 
-def brute(known: Drawn, n: int, first: float, least: float, alpha: float) -> tuple[float, float]:
+def brute(known: list[Marked], n: int, first: float, least: float, alpha: float) -> tuple[float, float]:
     """Return the interval by trying each count, with what waits as wrong above and as right below."""
-    wrong = np.array([chance for _, chance, right in known if right is not None and not right])
-    all_wrong = np.array([chance for _, chance, right in known if not right])
-    right = sum(bool(one) for _, _, one in known)
-    inside = []
-    for count in range(len(wrong), n - right + 1):
-        above = np.mean([np.prod(1 + first * s / wrong) / (1 + first * s) ** count for s in UP])
-        alive = [s for s in DOWN if -first * s < least]
-        below = sum(np.prod(1 + first * s / all_wrong) / (1 + first * s) ** count for s in alive) / len(DOWN)
-        if max(above, below) < 2 / alpha:
-            inside.append(count)
+    wrong = np.array([chance for _, chance, _, right in known if right is not None and not right])
+    all_wrong = np.array([chance for _, chance, _, right in known if not right])
+    right = sum(bool(one) for *_, one in known)
+
+    def fortune(count: int, sizes: np.ndarray, shares: np.ndarray, drawn: np.ndarray) -> float:
+        gains = [np.prod(1 + size / drawn) / (1 + size) ** count if size > -least else 0 for size in first * sizes]
+        return float(shares @ gains)
+
+    counts = range(len(wrong), n - right + 1)
+    inside = [
+        count
+        for count in counts
+        if fortune(count, ON_MORE.sizes, ON_MORE.shares, wrong) < 2 / alpha
+        and fortune(count, ON_FEWER.sizes, ON_FEWER.shares, all_wrong) < 2 / alpha
+    ]
     return min(inside) / n, max(inside) / n
 
 
-@given(
-    known=st.lists(
-        st.tuples(st.floats(0, 1), st.floats(0.05, 1), st.sampled_from([True, True, False, None])), max_size=25
-    ),
-    more=st.integers(0, 60),
-    first=st.floats(0.04, 1),
-)
+LABELLED = st.lists(st.tuples(st.floats(0.05, 1), st.sampled_from([True, True, False, None])), max_size=25)
+
+
+@given(drawn=LABELLED, more=st.integers(0, 60), first=st.floats(0.04, 1))
 def test_the_interval_is_that_of_trying_each_count(
-    known: list[tuple[float, float, bool | None]], more: int, first: float
+    drawn: list[tuple[float, bool | None]], more: int, first: float
 ) -> None:
+    known: list[Marked] = [(0.9, chance, 1.0, right) for chance, right in drawn]
     n = len(known) + more + 1
-    found = Audited.of(known, n, first, 0.04)
-    low, high = found.interval(0.1)
+    low, high = interval_of(known, n, (first, 0.04), 0.1)
     expected = brute(known, n, first, 0.04, 0.1)
-    assert low == pytest.approx(expected[0], abs=1 / n)
-    assert high == pytest.approx(expected[1], abs=1 / n)
-    assert low <= expected[0] + 1e-9
-    assert high >= expected[1] - 1e-9
+    assert expected[0] - 1 / n - 1e-9 <= low <= expected[0] + 1e-9
+    assert expected[1] - 1e-9 <= high <= expected[1] + 1 / n + 1e-9
 
 
 def test_all_labelled_is_all_known() -> None:
-    known = [(0.9, 1.0, True)] * 97 + [(0.9, 1.0, False)] * 3
-    found = Audited.of(known, 100, 1.0, 1.0)
-    assert found.risk == pytest.approx(0.03)
-    assert found.interval(0.05) == (0.03, 0.03)
+    known = rows(97, True, chance=1.0) + rows(3, False, chance=1.0)
+    assert risk_of(known) == pytest.approx(0.03)
+    assert interval_of(known, 100, (1.0, 1.0), 0.05) == (0.03, 0.03)
 
 
 def test_without_labels_little_is_known() -> None:
-    assert Audited.of([], 0, 1.0, 1.0).interval(0.05) == (0, 1)
-    waiting = Audited.of([(0.9, 0.1, None)] * 10, 100, 0.1, 0.1)
-    assert waiting.risk is None
-    assert waiting.interval(0.05) == (0, 1)
-    assert waiting.as_json(0.05)["waiting"] == 10
+    assert interval_of([], 0, (1.0, 1.0), 0.05) == (0, 1)
+    assert risk_of(rows(10, None)) is None
+    assert interval_of(rows(10, None), 100, (0.1, 0.1), 0.05) == (0, 1)
+
+
+def test_a_small_first_audit_does_not_spoil_those_to_come() -> None:
+    """Fifteen rows that are all drawn, then 60,000 of which 600 are."""
+    known = rows(15, True, chance=1.0) + rows(580, True, chance=0.01) + rows(20, False, chance=0.01)
+    low, high = interval_of(known, 60_015, (1.0, 0.01), 0.05)
+    assert 0.01 < low < 0.033 < high < 0.09
 
 
 def test_the_estimate_has_no_bias_though_doubtful_ones_are_drawn_more_often() -> None:
     rng = np.random.default_rng(0)
     p_correct = rng.beta(9, 1, 3_000)
     wrong = rng.random(3_000) < 1 - p_correct
-    found = [Audited.of(audited(rng, p_correct, wrong, 200), 3_000, 0.01, 0.01).risk for _ in range(300)]
-    plain = [np.mean([not right for *_, right in audited(rng, p_correct, wrong, 200)]) for _ in range(50)]
-    assert np.mean([one for one in found if one is not None]) == pytest.approx(wrong.mean(), abs=0.005)
-    assert abs(np.mean(plain) - wrong.mean()) > 0.01  # what labels alone would say
+    draws = [audited(rng, p_correct, wrong, 200) for _ in range(300)]
+    found = [risk for draw in draws if (risk := risk_of(draw)) is not None]
+    plain = [np.mean([not right for *_, right in draw]) for draw in draws]
+    assert np.mean(found) == pytest.approx(wrong.mean(), abs=0.005)
+    assert np.mean(plain) > wrong.mean() + 0.01  # what labels alone would say
 
 
 def test_weights_take_the_bias_out_of_the_evidence() -> None:
     """A gate that is wrong as often as it promises: audits that draw the doubtful more often do not make it harmful."""
-    harmful = [0, 0]
-    for seed in range(300):
+    harmful = np.zeros(2, np.int64)
+    for seed in range(RUNS):
         rng = np.random.default_rng([seed, 2])
         p_correct = rng.beta(9, 1, 3_000)
-        wrong = rng.random(3_000) < (1 - p_correct)
-        chance = chances(p_correct, 0.1, 1_000)
-        coins = np.flatnonzero(rng.random(3_000) < chance)
-        weights = chance.min() / chance[coins]
-        for place, weight in enumerate((weights, np.ones(len(coins)))):
-            _, evidence = Bets(0.1).after(weighted_errors(wrong[coins], weight, 0.1))
-            harmful[place] += evidence.max() > np.log(1 / 0.1)
-    assert harmful[0] <= 300 * 0.1
-    assert harmful[1] > 100
+        known = audited(rng, p_correct, rng.random(3_000) < 1 - p_correct, 1_000)
+        unweighted: list[Marked] = [(p, chance, 1.0, right) for p, chance, _, right in known]
+        harmful += [harm_after(one, 0.1, 0.1) is not None for one in (known, unweighted)]
+    assert harmful[0] <= RUNS * 0.1
+    assert harmful[1] > RUNS * 0.2
+
+
+def test_it_does_not_matter_which_labels_come_first() -> None:
+    """The doubtful half is labelled first: no alarm of a gate that keeps its promise, then or later."""
+    harmful = 0
+    for seed in range(100):
+        rng = np.random.default_rng([seed, 3])
+        p_correct = rng.beta(9, 1, 3_000)
+        known = audited(rng, p_correct, rng.random(3_000) < 1 - p_correct, 600)
+        middle = np.median([p for p, *_ in known])
+        early: list[Marked] = [(p, c, w, right if p < middle else None) for p, c, w, right in known]
+        harmful += harm_after(early, 0.1, 0.1) is not None or harm_after(known, 0.1, 0.1) is not None
+    assert harmful <= 10
+
+
+def test_more_labels_never_take_an_alarm_back() -> None:
+    known = rows(30, None) + rows(30, False)
+    alarm = harm_after(known, 0.1, 0.025)
+    assert alarm is not None
+    later = harm_after(rows(30, True) + rows(30, False), 0.1, 0.025)
+    assert later is not None
+    assert later <= alarm
+    assert harm_after([], 0.1, 0.025) is None
+
+
+def test_a_file_of_marked_rows_alone_is_refused() -> None:
+    chance = np.full(200, 0.1)
+    require_likely(np.arange(200) < 20, chance)
+    require_likely(np.ones(50, np.bool_), np.ones(50))
+    for marked, some in ((np.ones(20, np.bool_), chance[:20]), (np.zeros(200, np.bool_), chance + 0.3)):
+        with pytest.raises(SteepslopeError, match=r"audit: expected all accepted predictions .*, found \d+ drawn of"):
+            require_likely(marked, some)
 
 
 def test_a_stricter_limit_is_the_lowest_that_brings_the_risk_back() -> None:
-    known = [(p, 0.5, p > 0.7) for p in np.linspace(0.5, 1, 100)]
+    known: list[Marked] = [(float(p), 0.5, 1.0, bool(p > 0.7)) for p in np.linspace(0.5, 1, 100)]
     found = stricter_of(known, 0.1)
     assert found is not None
-    kept = [right for p, _, right in known if p >= found.p_correct]
-    assert found.risk == pytest.approx((1 + kept.count(False)) / (1 + len(kept)))
+
+    def risk(limit: float) -> float:
+        kept = [right for p, *_, right in known if p >= limit]
+        return (1 + kept.count(False)) / (1 + len(kept))
+
+    assert found.risk == pytest.approx(risk(found.p_correct))
     assert found.risk <= 0.1
-    assert found.kept == pytest.approx(len(kept) / 100)
-    one_more = [right for p, _, right in known if p >= found.p_correct - 0.006]
-    assert (1 + one_more.count(False)) / (1 + len(one_more)) > 0.1
+    assert found.kept == pytest.approx(sum(p >= found.p_correct for p, *_ in known) / 100)
+    assert risk(found.p_correct - 0.006) > 0.1
 
 
 def test_a_limit_where_p_correct_ties_takes_all_or_none() -> None:
-    known: Drawn = [(0.9, 0.5, True)] * 30 + [(0.8, 0.5, True)] * 5 + [(0.8, 0.5, False)] * 5 + [(0.7, 0.5, True)] * 5
+    known = rows(30, True) + rows(5, True, 0.8) + rows(5, False, 0.8) + rows(5, True, 0.7)
     found = stricter_of(known, 0.05)
     assert found is not None
     assert (found.p_correct, found.kept) == (pytest.approx(0.9), pytest.approx(30 / 45))
@@ -159,5 +199,5 @@ def test_a_limit_where_p_correct_ties_takes_all_or_none() -> None:
 
 def test_there_may_be_no_limit_or_no_need_of_one() -> None:
     assert stricter_of([], 0.05) is None
-    assert stricter_of([(0.9, 0.5, False)] * 9, 0.05) is None
-    assert stricter_of([(0.9, 0.5, True)] * 40, 0.05) is None
+    assert stricter_of(rows(9, False), 0.05) is None
+    assert stricter_of(rows(40, True), 0.05) is None

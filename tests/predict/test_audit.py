@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.optimize import brentq
 
-from steepslope.predict.audit import AUDIT, CHANCE, EVEN, Audit, chances, drawn, with_audit
+from steepslope.predict.audit import AUDIT, CHANCE, EVEN, Audit, chances, drawn
 
 P_CORRECT = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.array)
 RISKS = st.floats(0.001, 0.5)
@@ -41,11 +41,17 @@ def test_chances_are_capped_by_one_factor(p_correct: np.ndarray, risk: float, la
 def test_rows_are_drawn_as_often_as_their_chance_says_and_always_the_same() -> None:
     ids = [f"row {number}" for number in range(40_000)]
     chance = np.tile([0.0, 0.02, 0.3, 1.0], 10_000)
-    found = drawn(ids, chance)
+    found = drawn(ids, chance, "gate")
     rates = found.reshape(-1, 4).mean(axis=0)
     assert rates[[0, 3]].tolist() == [0, 1]
     np.testing.assert_allclose(rates[[1, 2]], [0.02, 0.3], atol=4 * np.sqrt(0.3 * 0.7 / 10_000))
-    np.testing.assert_array_equal(found[100:200], drawn(ids[100:200], chance[100:200]))
+    np.testing.assert_array_equal(found[100:200], drawn(ids[100:200], chance[100:200], "gate"))
+
+
+def test_another_gate_draws_others_so_what_it_learnt_from_drawn_rows_does_not_matter() -> None:
+    ids, chance = [f"row {number}" for number in range(20_000)], np.full(20_000, 0.1)
+    first, second = (drawn(ids, chance, gate) for gate in ("a", "b"))
+    assert (first & second).mean() == pytest.approx(0.01, abs=0.003)
 
 
 def test_chunks_are_drawn_from_together(tmp_path: Path) -> None:
@@ -55,11 +61,12 @@ def test_chunks_are_drawn_from_together(tmp_path: Path) -> None:
     unread = pa.table({"id": ["broken"], "accepted": [False]})
     for name, part in (("0", table.slice(0, 200)), ("1", unread), ("2", table.slice(200))):
         pq.write_table(part, tmp_path / name)
-    first, second, third = Audit(30, 0.05).chances(tmp_path / name for name in "012")
+    audit = Audit(30, 0.05, "gate")
+    first, second, third = audit.chances(tmp_path / name for name in "012")
     together = np.concatenate([first, third])
     np.testing.assert_array_equal(together[accepted], chances(p_correct[accepted], 0.05, 30))
     assert not together[~accepted].any()
     assert second.tolist() == [0]
-    marked = with_audit(table, together)
+    marked = audit.marked(table, together)
     assert marked[CHANCE].to_pylist() == together.tolist()
-    assert marked[AUDIT].to_pylist() == drawn(table["id"].to_pylist(), together).tolist()
+    assert marked[AUDIT].to_pylist() == drawn(table["id"].to_pylist(), together, "gate").tolist()

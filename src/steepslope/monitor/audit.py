@@ -1,34 +1,58 @@
 """What the labels of an audit tell of all that was accepted, whatever has changed: how many are wrong, and what to do.
 
 An audit draws each accepted prediction i with a known probability π_i, by a coin of its own. Let S be how many of the
-accepted are wrong, and w those of them that were drawn. For any s in (−min π, ∞) the mean of Π_w (1 + s/π_i)/(1 + s)^S
-is 1 after any number of predictions: the factor of a wrong one has the mean (1 − π + π(1 + s/π))/(1 + s) = 1, and a
-right one has none. So the probability that it ever reaches 1/α is at most α (Ville 1939), and S for which it does are
-ruled out. Nothing is assumed of the predictions or their errors, only that each coin is independent of what it is for.
+accepted are wrong, and W those of them that were drawn. For any s > −min π the mean of Π_W (1 + s/π_i)/(1 + s)^S is 1
+after any number of predictions: the factor of a wrong one has the mean (1 − π + π(1 + s/π))/(1 + s) = 1, and a right
+one has none. So the probability that it ever reaches 1/α is at most α (Ville 1939), and S for which it does are ruled
+out. Nothing is assumed of the predictions or their errors, only that each coin is independent of what it is for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from steepslope.errors import SteepslopeError
+from steepslope.monitor.bounds import Bets
+from steepslope.predict.audit import AUDIT
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Drawn = Sequence[tuple[float, float, bool | None]]  # P(correct), the probability of being drawn, whether it is correct
-DOWN = -np.array([0.95, *np.geomspace(0.6, 0.02, 8)])  # of the least probability of the first audit
-UP = np.geomspace(0.02, 10.0, 10)  # of the same
+Marked = tuple[float, float, float, bool | None]  # P(correct), probability of being drawn, weight, is it correct
+UNLIKELY = 1e-9  # a draw with a smaller probability is none
 ERRORS = 3  # as many are promised among the latest labels, which tell how strict to be now: more are of times gone by
 
 
-class Stricter(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class CountBets:
+    """Bets on how many are wrong: their ``sizes`` in units of the least probability of a first audit, and ``shares``.
+
+    Shares of the fortune sum to 1. Sizes go far down, since later audits may draw with lower probabilities.
+    """
+
+    sizes: Floats
+    shares: Floats
+
+    @classmethod
+    def of(cls, sizes: Floats, shares: Floats) -> Self:
+        """Return bets with shares in some proportion."""
+        return cls(sizes, shares / shares.sum())
+
+
+ON_MORE = CountBets.of(10 * 2.5 ** -np.arange(14.0), np.ones(14))
+ON_FEWER = CountBets.of(-0.95 * 1.5 ** -np.arange(25.0), 1 / np.arange(1.0, 26))
+
+
+@dataclass(frozen=True)
+class Stricter:
     """A limit on P(correct): which part of the accepted it keeps, in (0, 1), and the estimated risk of these."""
 
     p_correct: float
@@ -36,74 +60,104 @@ class Stricter(NamedTuple):
     risk: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Audited:
     """What is known of ``accepted`` predictions by the ``labels`` of those that audits drew.
 
-    ``wrong`` (w,) and ``waiting`` (v,) are the probabilities of being drawn, of those that were drawn and turned out
-    wrong, and that have no label yet; ``total`` is the sum of 1/π of those with a label. ``first`` and ``least`` are
-    the least probability of any accepted prediction in the first audit, and in all. ``stricter`` is what would bring
-    the risk back, None where nothing is known that does, or nothing has to.
+    ``waiting`` of those drawn have no label yet. ``risk`` is the estimated fraction of the accepted that is wrong
+    (Hájek 1971), None without labels, and ``low`` and ``high`` are an interval of it that holds at all times together.
+    ``alarm`` is after how many predictions, ``alarm_labels`` after how many labels, it was found that more are wrong
+    than was promised; None while it was not. ``stricter`` may bring the risk back; None where nothing known does.
     """
 
     accepted: int
     labels: int
-    total: float
-    wrong: Floats
-    waiting: Floats
-    first: float
-    least: float
+    waiting: int
+    risk: float | None
+    low: float
+    high: float
+    alarm: int | None = None
+    alarm_labels: int | None = None
     stricter: Stricter | None = None
 
     @classmethod
-    def of(cls, drawn: Drawn, accepted: int, first: float, least: float, stricter: Stricter | None = None) -> Audited:
-        """Return what is known by the predictions that audits drew."""
-        labelled = [chance for _, chance, is_correct in drawn if is_correct is not None]
-        wrong = [chance for _, chance, is_correct in drawn if is_correct is not None and not is_correct]
-        waiting = [chance for _, chance, is_correct in drawn if is_correct is None]
-        total = math.fsum(1 / chance for chance in labelled)
-        return cls(accepted, len(labelled), total, np.array(wrong), np.array(waiting), first, least, stricter)
-
-    @property
-    def risk(self) -> float | None:
-        """The estimated fraction of the accepted that is wrong (Hájek 1971); None without a label."""
-        return float((1 / self.wrong).sum()) / self.total if self.labels else None
-
-    def as_json(self, alpha: float) -> dict[str, Any]:
-        """Return what is known as JSON holds it, with the interval of 1 − alpha."""
-        known = {"accepted": self.accepted, "labels": self.labels, "waiting": len(self.waiting), "risk": self.risk}
-        stricter = None if self.stricter is None else self.stricter._asdict()
-        return {**known, "interval": list(self.interval(alpha)), "stricter": stricter}
-
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """Return an interval of the fraction of the accepted so far that is wrong.
-
-        It holds at all times together with a probability of at least 1 − alpha, whatever has changed. Those without a
-        label yet count as wrong above, and as right below.
-
-        >>> Audited.of([(0.9, 0.1, True)] * 97 + [(0.9, 0.1, False)] * 3, 1_000, 0.1, 0.1).interval(0.05)
-        (0.003, 0.132...)
-        """
-        if self.accepted == 0:
-            return 0.0, 1.0
-        n, right = self.accepted, self.labels - len(self.wrong)
-        high = partial(_excess, sizes=DOWN * self.first, wrong=np.append(self.wrong, self.waiting), alpha=alpha / 2,
-                       least=self.least)  # fmt: skip
-        low = partial(_excess, sizes=UP * self.first, wrong=self.wrong, alpha=alpha / 2, least=self.least)
-        most = n if high(n) <= 0 else brentq(high, 0, n)
-        fewest = 0 if low(0) <= 0 else n if low(n) >= 0 else brentq(low, 0, n)
-        return max(fewest, len(self.wrong)) / n, min(most, n - right) / n
+    def read(cls, content: Mapping[str, Any] | None) -> Self | None:
+        """Return what JSON holds."""
+        if content is None:
+            return None
+        stricter = content["stricter"]
+        return cls(**{**content, "stricter": None if stricter is None else Stricter(**stricter)})
 
 
-def _excess(count: float, sizes: Floats, wrong: Floats, alpha: float, least: float) -> float:
+def risk_of(marked: Sequence[Marked]) -> float | None:
+    """Return the estimated fraction of all that is wrong, in [0, 1]; None without a label."""
+    weights = [(1 / chance, right) for _, chance, _, right in marked if right is not None]
+    total = math.fsum(weight for weight, _ in weights)
+    return math.fsum(weight for weight, right in weights if not right) / total if weights else None
+
+
+def interval_of(
+    marked: Sequence[Marked], accepted: int, chances: tuple[float, float], alpha: float
+) -> tuple[float, float]:
+    """Return an interval of the fraction of the accepted so far that is wrong.
+
+    It holds at all times together with a probability of at least 1 − alpha, whatever has changed. Those without a label
+    yet count as wrong above, and as right below. ``chances`` are the least probability of being drawn in the first
+    audit, and in all.
+
+    >>> labelled = [(0.9, 0.1, 1.0, True)] * 97 + [(0.9, 0.1, 1.0, False)] * 3
+    >>> interval_of(labelled, 1_000, (0.1, 0.1), 0.05)
+    (0.003, 0.13...)
+    """
+    if accepted == 0:
+        return 0.0, 1.0
+    first, least = chances
+    wrong = np.array([chance for _, chance, _, right in marked if right is not None and not right])
+    all_wrong = np.array([chance for _, chance, _, right in marked if not right])
+    right = sum(bool(one) for *_, one in marked)
+    more = partial(_excess, bets=ON_MORE, wrong=wrong, first=first, least=least, alpha=alpha / 2)
+    fewer = partial(_excess, bets=ON_FEWER, wrong=all_wrong, first=first, least=least, alpha=alpha / 2)
+    low = 0 if more(0) <= 0 else accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
+    high = accepted if fewer(accepted) <= 0 else brentq(fewer, 0, accepted)
+    return max(low, len(wrong)) / accepted, min(high, accepted - right) / accepted
+
+
+def _excess(count: float, bets: CountBets, wrong: Floats, first: float, least: float, alpha: float) -> float:
     """Return by how much the evidence against so many wrong ones exceeds 1/alpha, in logarithms.
 
-    Bets of different ``sizes`` have equal parts of the fortune; one that an audit with a lower probability has made
-    too large has lost its part.
+    A bet that an audit with a lower probability has made too large has lost its share.
     """
-    bets = sizes[sizes > -least]
-    logs = np.log1p(np.divide.outer(bets, wrong)).sum(axis=1) - count * np.log1p(bets)
-    return float(logsumexp(logs)) - math.log(len(sizes)) + math.log(alpha) if len(bets) else -math.inf
+    sizes = bets.sizes * first
+    alive = sizes > -least
+    if not alive.any():
+        return -math.inf
+    gains = np.log1p(np.divide.outer(sizes[alive], wrong)).sum(axis=1) - count * np.log1p(sizes[alive])
+    return float(logsumexp(gains, b=bets.shares[alive])) + math.log(alpha)
+
+
+def harm_after(marked: Sequence[Marked], promised: float, level: float) -> int | None:
+    """Return after how many of the drawn, in the order in which they were counted, more are wrong than was promised.
+
+    None if there is no such evidence; the probability that it is ever false is at most ``level``. Those without a label
+    yet count as right, so it does not matter which labels come first, or never.
+    """
+    is_wrong = np.array([right is not None and not right for *_, right in marked], np.bool_)
+    weights = np.array([weight for _, _, weight, _ in marked])
+    _, evidence = Bets(promised).after(weighted_errors(is_wrong, weights, promised))
+    enough = np.flatnonzero(evidence >= -math.log(level))
+    return int(enough[0]) + 1 if len(enough) else None
+
+
+def require_likely(is_marked: Bools, chance: Floats) -> None:
+    """Raise if so many of the accepted predictions of a file, (m,), would hardly be drawn (Bernstein's inequality).
+
+    They are all drawn in a file from which those that were not drawn have been taken.
+    """
+    expected, variance = chance.sum(), (chance * (1 - chance)).sum()
+    away = abs(is_marked.sum() - expected)
+    if away**2 > -2 * math.log(UNLIKELY) * (variance + away / 3):
+        found = f"found {is_marked.sum():,} drawn of {len(chance):,}, where about {expected:,.0f} would be"
+        raise SteepslopeError(f"expected all accepted predictions of an audit, not only those drawn, {found}", AUDIT)
 
 
 def weighted_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
@@ -122,21 +176,21 @@ def latest_for(max_risk: float) -> int:
     return math.ceil(ERRORS / max_risk)
 
 
-def stricter_of(drawn: Drawn, max_risk: float) -> Stricter | None:
+def stricter_of(marked: Sequence[Marked], max_risk: float) -> Stricter | None:
     """Return the lowest limit on P(correct) that brings the risk of the latest accepted back, if there is one.
 
-    ``drawn`` are the latest that have labels. The risk of those above a limit is estimated by their labels, counting
+    ``marked`` are the latest that have labels. The risk of those above a limit is estimated by their labels, counting
     one more error than was found, so that few labels do not make it low. None if no limit is low enough, or if none is
     needed.
     """
-    if not drawn:
+    if not marked:
         return None
-    order = np.argsort([-p_correct for p_correct, _, _ in drawn], kind="stable")
-    p_correct, chance, right = (np.array(column, np.float64)[order] for column in zip(*drawn, strict=True))
-    weights = 1 / chance
+    p_correct, chance, _, right = (np.array(column, np.float64) for column in zip(*marked, strict=True))
+    order = np.argsort(-p_correct, kind="stable")
+    weights, p_correct = 1 / chance[order], p_correct[order]
     total = np.cumsum(weights)
     one = total / np.arange(1, len(total) + 1)
-    risk = (np.cumsum(weights * (1 - right)) + one) / (total + one)
+    risk = (np.cumsum(weights * (1 - right[order])) + one) / (total + one)
     is_last = np.append(p_correct[1:] != p_correct[:-1], True)  # of those with the same P(correct), all or none
     enough = np.flatnonzero((risk <= max_risk) & is_last)
     if not len(enough) or enough[-1] == len(total) - 1:

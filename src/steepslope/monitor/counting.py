@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import Audited, latest_for, stricter_of
+from steepslope.monitor.audit import Audited, harm_after, interval_of, latest_for, require_likely, risk_of, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     Batch,
@@ -35,6 +34,7 @@ from steepslope.monitor.predictions import (
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
+from steepslope.predict.audit import AUDIT
 
 PART = 2**16  # predictions at a time
 NONE: Texts = np.zeros(0, dtype=np.object_)
@@ -48,8 +48,8 @@ class FileCount:
     ``new``, ``repeated``: predictions that were counted in this run, and that had been before. ``labels``,
     ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
     prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
-    right. ``strange``: how often each label came that is no class. ``classes``: the names of the gate's classes.
-    ``unmarked``: labels of predictions that an audit left out, which are no evidence. ``audited``: what audits tell.
+    right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
+    drew, where there are audits: they are no evidence. ``classes``: the names of the gate's classes.
     """
 
     monitor: Monitor
@@ -62,7 +62,6 @@ class FileCount:
     contradicting: int = 0
     strange: Counter[str] = field(default_factory=Counter)
     unmarked: int = 0
-    audited: Audited | None = None
 
     def count_predictions(self, state: State, path: Path, truth: str | None = None) -> None:
         """Count the predictions in a file, shuffled by their ids, and the true labels in its column ``truth``.
@@ -77,10 +76,10 @@ class FileCount:
             if batch is None:
                 return
             with located(path):
-                weights = _weights(batch)
+                weights = self._weights(batch)
                 for start in range(0, len(batch.ids), PART):
                     part = slice(start, start + PART)
-                    self._count(state, batch.part(part), weights[part])
+                    self._count(state, batch.part(part), weights if weights is None else weights[part])
             if batch.truths is not None:
                 self._label(state, batch.ids, batch.truths)
                 truths.update(batch.truths)
@@ -102,33 +101,52 @@ class FileCount:
         del truths[""]
         self.strange += strange_labels(truths, self.classes, path)
 
-    def standing(self) -> dict[str, Any]:
-        """Return all that is known as JSON holds it, with what audits tell, if there were any."""
-        audited = self.audited
-        audit = {} if audited is None else {"audit": audited.as_json(self.monitor.delta)}
-        return {**self.monitor.standing(), **audit}
-
-    def look(self, state: State) -> None:
+    def audit(self, state: State) -> None:
         """Find what the labels of audits tell so far."""
         monitor = self.monitor
-        if monitor.audited:
-            latest = state.drawn(latest_for(monitor.promised)) if monitor.alarms else []
-            stricter = stricter_of(latest, monitor.promised)
-            self.audited = Audited.of(state.drawn(), monitor.audited, *monitor.chances, stricter)
+        if not monitor.under_audit:
+            return
+        marked, before = state.marked(), monitor.audit
+        labels = sum(right is not None for *_, right in marked)
+        low, high = interval_of(marked, monitor.under_audit, monitor.chances, monitor.delta)
+        alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
+        if alarm[0] is None and harm_after(marked, monitor.promised, monitor.labelled.level) is not None:
+            alarm = (monitor.rows, labels)
+        monitor.audit = Audited(monitor.under_audit, labels, len(marked) - labels, risk_of(marked), low, high, *alarm)
+        if monitor.alarms:
+            latest = state.marked(latest_for(monitor.promised))
+            monitor.audit = replace(monitor.audit, stricter=stricter_of(latest, monitor.promised))
 
-    def _count(self, state: State, batch: Batch, weights: NDArray[np.float64]) -> None:
+    def _weights(self, batch: Batch) -> NDArray[np.float64] | None:
+        """Return what the label of each prediction of a file counts as evidence, in [0, 1], (m,).
+
+        0 if it is not drawn, else the least probability in the file over its own. None without an audit.
+        """
+        chance, accepted = batch.rows.chance, batch.rows.accepted
+        if chance is None or batch.marked is None or not accepted.any():
+            return None
+        if self.monitor.labelled.count:
+            raise SteepslopeError(
+                "expected none, since labels of predictions without one came before: begin another state", AUDIT
+            )
+        is_marked = batch.marked[accepted]
+        require_likely(is_marked, chance[accepted])
+        weights = np.zeros(len(chance))
+        weights[accepted] = np.where(is_marked, chance[accepted].min() / chance[accepted], 0.0)
+        return weights
+
+    def _count(self, state: State, batch: Batch, weights: NDArray[np.float64] | None) -> None:
         rows = batch.rows
         columns = (map(hash_of, batch.ids), map(hash_of, batch.labels), rows.p_correct.astype(np.float32).tolist())
         found = [*zip(*columns, rows.accepted.tolist(), strict=True)]
-        chances = [None] * len(rows) if rows.chance is None else rows.chance.tolist()
-        audits = [*zip(chances, weights.tolist(), strict=True)]
+        none = [None] * len(rows)
+        chances = none if weights is None or rows.chance is None else rows.chance.tolist()
+        audits = [*zip(chances, none if weights is None else weights.tolist(), strict=True)]
         counted = state.counted(id_ for id_, *_ in found)
         fresh: list[Counted] = []
         numbers = []
         for number, facts in enumerate(found):
-            chance, weight = audits[number]
-            drawn = chance if weight else None
-            prediction = Counted(*facts, self.monitor.rows + len(fresh) + 1, drawn, weight)
+            prediction = Counted(*facts, self.monitor.rows + len(fresh) + 1, *audits[number])
             before = counted.setdefault(prediction.id, prediction)
             if before is prediction:
                 fresh.append(prediction)
@@ -136,6 +154,9 @@ class FileCount:
             elif not before.is_same(prediction):
                 expected = "expected ids that tell predictions apart, over all files"
                 raise SteepslopeError(f"{expected}, found {batch.ids[number]!r} with another prediction before", "id")
+            elif not before.is_in_same_audit(prediction):
+                expected = "expected the audit, or none, with which predictions were counted before"
+                raise SteepslopeError(f"{expected}, found another of {batch.ids[number]!r}", AUDIT)
         new = rows.subset(np.array(numbers, np.int64))
         self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted, new.chance)
         state.add(fresh)
@@ -159,11 +180,11 @@ class FileCount:
                 self.labels_repeated += 1
                 self.contradicting += before != is_correct
         labelled = [counted[id_] for id_ in fresh]
-        accepted = np.array([prediction.accepted for prediction in labelled], np.bool_)
+        under_audit = self.monitor.under_audit > 0  # whose labels are weighed all together, at the end
+        evidence = np.array([prediction.accepted and not under_audit for prediction in labelled], np.bool_)
         rows = np.array([prediction.row for prediction in labelled], np.int64)
-        weights = np.array([prediction.weight for prediction in labelled])
-        self.monitor.label(np.array([*fresh.values()], np.bool_), accepted, rows, weights)
-        self.unmarked += int((weights == 0).sum())
+        self.monitor.label(np.array([*fresh.values()], np.bool_), evidence, rows)
+        self.unmarked += sum(under_audit and not prediction.weight for prediction in labelled)
         state.label(fresh)
         self.labels += len(fresh)
 
@@ -218,22 +239,9 @@ def count_files(
         if file_of_labels is not None:
             count.count_labels(opened, file_of_labels)
         if changes:
+            count.audit(opened)
             opened.write(monitor.as_json())
-        count.look(opened)
     return count
-
-
-def _weights(batch: Batch) -> NDArray[np.float64]:
-    """Return what the label of each prediction of a file counts as evidence, in [0, 1], (m,).
-
-    1 without an audit; else 0 for those not drawn, and for others the least probability in the file over its own.
-    """
-    chance, accepted = batch.rows.chance, batch.rows.accepted
-    if chance is None or batch.drawn is None:
-        return np.ones(len(batch.rows))
-    marked = batch.drawn & accepted
-    least = chance[accepted].min(initial=1.0)
-    return np.where(marked, least / np.where(marked, chance, 1.0), 0.0)
 
 
 def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:

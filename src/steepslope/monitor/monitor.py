@@ -15,11 +15,11 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.gate.aims import INSIDE
 from steepslope.gate.calibration import CalibrationRows
-from steepslope.monitor.audit import weighted_errors
+from steepslope.monitor.audit import Audited
 from steepslope.monitor.bounds import Bets, NoBets, mean_interval
 from steepslope.monitor.change import ChangeBets
 from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
-from steepslope.monitor.predictions import Predicted, booleans, probabilities
+from steepslope.monitor.predictions import Predicted, booleans
 from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
@@ -42,8 +42,8 @@ class Monitor:
     ``usual`` and ``means``: the mean of each signal over calibration rows, and over predictions; ``means`` also has
     that of the accepted (``coverage``), and of 1 − P(correct) over these (``risk``). ``rows``, ``accepted``: how many
     predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
-    these were correct. ``audited``: how many of the accepted an audit could draw, and ``chances`` the least
-    probability of being drawn of any of them, in the first audit and in all.
+    these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``chances`` the least
+    probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     """
 
     gate: str | None
@@ -59,8 +59,9 @@ class Monitor:
     accepted: int = 0
     labels: int = 0
     correct: int = 0
-    audited: int = 0
+    under_audit: int = 0
     chances: tuple[float, float] = (1.0, 1.0)
+    audit: Audited | None = None
 
     @classmethod
     def of(
@@ -158,43 +159,31 @@ class Monitor:
         self.accepted += int(rows.accepted.sum())
         if rows.chance is not None and rows.accepted.any():
             least = float(rows.chance[rows.accepted].min())
-            first, before = self.chances if self.audited else (least, least)
+            first, before = self.chances if self.under_audit else (least, least)
             self.chances = (first, min(before, least))
-            self.audited += int(rows.accepted.sum())
+            self.under_audit += int(rows.accepted.sum())
 
-    def label(
-        self,
-        is_correct: ArrayLike,
-        accepted: ArrayLike,
-        rows: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
-    ) -> None:
+    def label(self, is_correct: ArrayLike, accepted: ArrayLike, rows: ArrayLike | None = None) -> None:
         """Take the labels of predictions that :meth:`update` was given: whether each was correct, and accepted, (m,).
 
         They may be few and come late, in any order, but each once. Which of the accepted get a label must not depend
         on whether they are right, nor on what tells of it, such as the confidence: else there are alarms although the
         promise holds. Draw them at random. ``rows`` (m,), counted from 1, tells which predictions they are of, and so
         where in the stream; by default, all count as of the last prediction.
-
-        ``weights`` (m,), in [0, 1], are for those that an audit drew, each with another probability: the least
-        probability of any accepted prediction of that audit over its own. 0 is for those that it did not draw, which
-        are no evidence.
         """
         right, used = booleans(is_correct, "is_correct"), booleans(accepted, "accepted")
         places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
         if not len(right) == len(used) == len(places):
             raise SteepslopeError(f"expected as many as of is_correct, {len(right)}, found others", "accepted")
-        shares = np.ones(len(right)) if weights is None else probabilities(weights, "weights")
-        used = used & (shares > 0)
-        values = weighted_errors(~right[used], shares[used], self.promised)
-        self.labelled = self.labelled.after(values, places[used], now=self.rows)
+        self.labelled = self.labelled.after((~right[used]).astype(np.float64), places[used], now=self.rows)
         self.labels += len(right)
         self.correct += int(right.sum())
 
     @property
     def alarms(self) -> dict[str, int]:
         """After how many predictions each alarm was raised: of a change by its signal, of harm by ``labels``."""
-        found = {name: self.means[name].alarm for name in self.usual} | {LABELS: self.labelled.alarm}
+        by_labels = self.labelled.alarm if self.audit is None else self.audit.alarm
+        found = {name: self.means[name].alarm for name in self.usual} | {LABELS: by_labels}
         return {name: row for name, row in found.items() if row is not None}
 
     @property
@@ -227,12 +216,9 @@ class Monitor:
             "coverage_interval": list(self.coverage_interval),
             "means": {name: mean.mean for name, mean in self.means.items()},
             "latest": {name: None if mean.latest is None else mean.latest[1] for name, mean in self.means.items()},
-            **({} if self.audited else self._by_labels()), "state": self.as_json(),
+            "labelled_risk": self.labelled.mean, "labelled_interval": list(self.labelled.interval(self.delta)),
+            "audit": None if self.audit is None else asdict(self.audit), "state": self.as_json(),
         }  # fmt: skip
-
-    def _by_labels(self) -> dict[str, Any]:
-        interval = list(self.labelled.interval(self.delta))
-        return {"labelled_risk": self.labelled.mean, "labelled_interval": interval}
 
     def as_json(self) -> dict[str, Any]:
         """Return the state as JSON holds it."""
@@ -252,6 +238,7 @@ class Monitor:
                 },
                 "labelled": RunningMean.read(content["labelled"]),
                 "totals": dict(content["totals"]), "chances": tuple(map(float, content["chances"])),
+                "audit": Audited.read(content["audit"]),
             })  # fmt: skip
 
     def save(self, path: str | Path) -> None:

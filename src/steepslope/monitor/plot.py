@@ -85,7 +85,7 @@ def _mean(axes: Axes, monitor: Monitor, name: str, title: str) -> None:
 
 def _labels(axes: Axes, monitor: Monitor) -> None:
     rows, means = recent(monitor.labelled.history)
-    if len(rows) and not monitor.audited:  # its labels are of doubtful ones above all
+    if len(rows):
         order = np.argsort(rows, kind="stable")
         axes.plot(rows[order], PERCENT * means[order], "o", color=style.GREEN, label="by labels")
     axes.axhline(

@@ -56,13 +56,13 @@ class Predicted:
         found = probabilities(p_correct, "p_correct")
         own = None if probability is None else probabilities(probability, "probability")
         classes = None if predicted is None else whole_numbers(predicted)
-        drawn = None if chance is None else probabilities(chance, CHANCE)
-        rows = cls(found, booleans(accepted, "accepted"), own, classes, drawn)
+        chances = None if chance is None else probabilities(chance, CHANCE)
+        rows = cls(found, booleans(accepted, "accepted"), own, classes, chances)
         for name in ("accepted", "probability", "predicted", "chance"):
             array = getattr(rows, name)
             if array is not None and len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
-        if drawn is not None and (drawn[rows.accepted] == 0).any():
+        if chances is not None and (chances[rows.accepted] == 0).any():
             raise SteepslopeError("expected more than 0 of each accepted prediction, found 0", CHANCE)
         return rows
 
@@ -115,21 +115,21 @@ Texts = NDArray[np.object_]
 class Batch:
     """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
 
-    ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``drawn`` (m,) are those
-    that an audit drew, None without an audit.
+    ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``marked`` (m,)
+    are those that an audit drew, None without an audit.
     """
 
     ids: Texts
     labels: Texts
     rows: Predicted
     truths: Texts | None = None
-    drawn: Bools | None = None
+    marked: Bools | None = None
 
     def part(self, rows: slice) -> Batch:
         """Return some neighbouring rows."""
         truths = None if self.truths is None else self.truths[rows]
-        drawn = None if self.drawn is None else self.drawn[rows]
-        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths, drawn)
+        marked = None if self.marked is None else self.marked[rows]
+        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths, marked)
 
 
 def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
@@ -197,12 +197,12 @@ def joined(parts: Iterable[Batch]) -> Batch | None:
         return None
     ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
     truths = None if found[0].truths is None else np.concatenate([cast("Texts", part.truths) for part in found])
-    drawn = None if found[0].drawn is None else np.concatenate([cast("Bools", part.drawn) for part in found])
+    marked = None if found[0].marked is None else np.concatenate([cast("Bools", part.marked) for part in found])
     rows = joined_rows([part.rows for part in found])
     order = shuffled(ids)
     return Batch(
         ids[order], labels[order], rows.subset(order), None if truths is None else truths[order],
-        None if drawn is None else drawn[order],
+        None if marked is None else marked[order],
     )  # fmt: skip
 
 

@@ -6,24 +6,22 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from steepslope.gate.certificate import as_percent
-from steepslope.monitor.audit import Stricter
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 
-LIMIT = 10_000  # parts in which a limit on P(correct) is told
+LIMIT = 1_000_000  # parts in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name
 
 
 def sentences(count: FileCount) -> list[str]:
     """Return what was counted, how the gate stands, and its health, a line each."""
     monitor = count.monitor
-    stricter = None if count.audited is None else count.audited.stricter
     return [
         *_counted(count), *_standing(monitor), *_audit(count), *_accuracy(monitor), *health(monitor),
-        *_strict(monitor, stricter), *of_mix(monitor),
+        *_stricter(monitor), *of_mix(monitor),
     ]  # fmt: skip
 
 
@@ -35,10 +33,9 @@ def health(monitor: Monitor, alone: bool = False) -> list[str]:
     found = [*_harm(monitor), *_change(monitor, alone)]
     if found:
         return found
-    unseen = "" if monitor.labels else " Errors that leave no trace in what is watched cannot be seen without labels."
-    return [
-        f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if monitor.labels else ''}.{unseen}"
-    ]
+    labels = monitor.labelled.count if monitor.audit is None else monitor.audit.labels
+    unseen = "" if labels else " Errors that leave no trace in what is watched cannot be seen without labels."
+    return [f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if labels else ''}.{unseen}"]
 
 
 def of_mix(monitor: Monitor) -> list[str]:
@@ -53,9 +50,9 @@ def of_mix(monitor: Monitor) -> list[str]:
 
 def _harm(monitor: Monitor) -> Iterator[str]:
     if LABELS in monitor.alarms:
-        labelled = monitor.labelled
+        labels = monitor.labelled.alarm_count if monitor.audit is None else monitor.audit.alarm_labels
         yield (
-            f"{HARMFUL.upper()} after {labelled.alarm_count:,} labels of accepted predictions, with {labelled.alarm:,} "
+            f"{HARMFUL.upper()} after {labels:,} labels of accepted predictions, with {monitor.alarms[LABELS]:,} "
             f"predictions counted: by their labels, more than the promised {as_percent(monitor.promised)} of the "
             "accepted are wrong. Stop relying on what it accepts, and calibrate it anew on labelled rows like these."
         )
@@ -76,10 +73,11 @@ def _change(monitor: Monitor, alone: bool) -> Iterator[str]:
         f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the {of}accepted are "
         f"wrong; {as_percent(monitor.promised)} was promised."
     )  # fmt: skip
-    label = "" if LABELS in monitor.alarms or monitor.audited else (
-        " Label some of the latest accepted, drawn at random (`predict --audit`), to learn whether the promise is "
-        "broken, and calibrate anew on rows like these."
+    learn = "" if monitor.audit else (
+        "Label some of the latest accepted, drawn at random (`predict --audit`), to learn whether the promise is "
+        "broken. "
     )  # fmt: skip
+    label = "" if LABELS in monitor.alarms else f" {learn}Calibrate anew on labelled rows like these."
     yield (
         f"{CHANGED.upper()} after {min(rows.values()):,} predictions: they are not drawn as the calibration rows "
         f"were, so the promise cannot be relied on. What has changed: {'; '.join(told)}.{guess}{label}"
@@ -129,33 +127,33 @@ def _standing(monitor: Monitor) -> Iterator[str]:
     if risk.mean is not None:
         found = _since(monitor, risk.mean, risk.interval(monitor.delta), risk)
         yield f"Risk of the accepted, by P(correct): {found}; promised {as_percent(monitor.promised)}."
-    if labelled.mean is not None and not monitor.audited:
+    if labelled.mean is not None:
         found = _since(monitor, labelled.mean, labelled.interval(monitor.delta), labelled)
         yield f"Risk of the accepted, by {labelled.count:,} labels: {found}; promised {as_percent(monitor.promised)}."
 
 
 def _audit(count: FileCount) -> Iterator[str]:
-    audited = count.audited
-    if audited is None:
-        return
-    low, high = map(as_percent, audited.interval(count.monitor.delta))
-    risk = "unknown" if audited.risk is None else as_percent(audited.risk)
-    waiting = f" {len(audited.waiting):,} that were drawn have no label yet." if len(audited.waiting) else ""
-    yield (
-        f"Risk of the {audited.accepted:,} accepted under audit, by {audited.labels:,} labels: {risk} "
-        f"({low} to {high}, whatever has changed); promised {as_percent(count.monitor.promised)}.{waiting}"
-    )
+    audit = count.monitor.audit
+    if audit is not None:
+        risk = "unknown" if audit.risk is None else as_percent(audit.risk)
+        waiting = f" {audit.waiting:,} that were drawn have no label yet." if audit.waiting else ""
+        yield (
+            f"Risk of the {audit.accepted:,} accepted under audit, by {audit.labels:,} labels: {risk} "
+            f"({as_percent(audit.low)} to {as_percent(audit.high)}, whatever has changed); promised "
+            f"{as_percent(count.monitor.promised)}.{waiting}"
+        )
     if count.unmarked:
-        yield f"{count.unmarked:,} new labels are of predictions that the audit did not draw, and are no evidence."
+        yield f"{count.unmarked:,} new labels are of predictions that no audit drew, and are no evidence."
 
 
-def _strict(monitor: Monitor, stricter: Stricter | None) -> Iterator[str]:
+def _stricter(monitor: Monitor) -> Iterator[str]:
+    stricter = None if monitor.audit is None else monitor.audit.stricter
     if stricter is not None:
         limit = math.ceil(stricter.p_correct * LIMIT) / LIMIT
         yield (
-            f"Until then, use only what has p_correct of at least {limit}: by the latest labels of the audit about "
-            f"{as_percent(stricter.risk)} of these are wrong; {as_percent(monitor.promised)} was promised. They are "
-            f"{as_percent(stricter.kept)} of the latest accepted."
+            f"Until the gate is calibrated anew: of what has p_correct of at least {limit}, which is "
+            f"{as_percent(stricter.kept)} of the latest accepted, about {as_percent(stricter.risk)} are wrong. That is "
+            "an estimate by the latest labels of the audit, and no promise."
         )
 
 
@@ -164,7 +162,7 @@ def _accuracy(monitor: Monitor) -> Iterator[str]:
     if known:
         parts = (f"{as_percent(value)} ({name})" for name, value in known.items())
         yield f"Accuracy on all, estimated without labels: {', '.join(parts)}."
-    if monitor.labels and not monitor.audited:  # which draws no predictions that are not accepted
+    if monitor.labels and monitor.audit is None:  # which draws no predictions but accepted ones
         bounds = mean_interval(monitor.correct, monitor.labels, monitor.delta)
         found = _since(monitor, monitor.correct / monitor.labels, bounds)
         yield f"Accuracy on all, by {monitor.labels:,} labels: {found}."

@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.folders import digest_of
+from steepslope.monitor.audit import Marked
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
 EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
 TABLES = (
     "CREATE TABLE monitor (content TEXT NOT NULL, digest TEXT NOT NULL) STRICT",
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
-    "accepted INTEGER NOT NULL, row INTEGER NOT NULL, drawn REAL, weight REAL NOT NULL, is_correct INTEGER) STRICT",
+    "accepted INTEGER NOT NULL, row INTEGER NOT NULL, chance REAL, weight REAL, is_correct INTEGER) STRICT",
 )
 
 
@@ -33,8 +34,8 @@ class Counted(NamedTuple):
     """A prediction that was counted.
 
     ``id`` and the predicted ``label`` are hashes (:func:`hash_of`). ``row`` is its place in the stream, from 1 on.
-    ``drawn`` is with what probability an audit drew it, None where none did, and ``weight`` what its label counts
-    (:meth:`Monitor.label`). ``is_correct`` is None until its true label comes.
+    ``chance`` is with what probability an audit could draw it, and ``weight`` what its label counts as evidence, 0 if
+    it was not drawn; None without an audit. ``is_correct`` is None until its true label comes.
     """
 
     id: int
@@ -42,13 +43,17 @@ class Counted(NamedTuple):
     p_correct: float
     accepted: bool
     row: int
-    drawn: float | None = None
-    weight: float = 1.0
+    chance: float | None = None
+    weight: float | None = None
     is_correct: bool | None = None
 
     def is_same(self, other: Counted) -> bool:
         """Return whether another is the same prediction, wherever in the stream, with a label or without."""
         return self[:4] == other[:4]
+
+    def is_in_same_audit(self, other: Counted) -> bool:
+        """Return whether an audit draws both with the same probability, or none does."""
+        return self.chance == other.chance
 
 
 @dataclass(frozen=True)
@@ -77,15 +82,16 @@ class State:
         pairs = ((right, id_) for id_, right in is_correct.items())
         self.connection.executemany("UPDATE predictions SET is_correct = ? WHERE id = ?", pairs)
 
-    def drawn(self, latest: int | None = None) -> list[tuple[float, float, bool | None]]:
-        """Return what is known of the accepted predictions that audits drew, the latest first.
+    def marked(self, latest: int | None = None) -> list[Marked]:
+        """Return the accepted predictions that audits drew, in the order in which they were counted.
 
-        Of each P(correct), the probability with which it was drawn, and whether it is correct, None without a label;
-        of the ``latest`` that have a label, if so many are wanted.
+        Or so many of the ``latest`` of them that have a label.
         """
-        query = "SELECT p_correct, drawn, is_correct FROM predictions WHERE accepted AND drawn IS NOT NULL"
-        some = "" if latest is None else f" AND is_correct IS NOT NULL ORDER BY row DESC LIMIT {latest}"
-        return self.connection.execute(query + some).fetchall()
+        query = "SELECT p_correct, chance, weight, is_correct FROM predictions WHERE accepted AND weight > 0"
+        if latest is None:
+            return self.connection.execute(f"{query} ORDER BY row").fetchall()
+        some = f"{query} AND is_correct IS NOT NULL ORDER BY row DESC LIMIT ?"
+        return self.connection.execute(some, (latest,)).fetchall()[::-1]
 
     @property
     def has_predictions(self) -> bool:

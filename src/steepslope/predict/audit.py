@@ -18,16 +18,20 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 AUDIT, CHANCE = "audit", "audit_probability"
-EVEN = 0.5  # of the labels are spread evenly, so that no probability is tiny where P(correct) is mistaken
-WORDS = 2.0**64
+EVEN = 0.5  # the part of the labels that is spread evenly, so that no probability is tiny where P(correct) is mistaken
 
 
 @dataclass(frozen=True)
 class Audit:
-    """How many of a file's accepted predictions are to be labelled, on average, and the risk that they promise."""
+    """How many of a file's accepted predictions are to be labelled, on average, by which gate, and what it promises.
+
+    ``gate`` is its digest: another gate draws others, so that what one has learnt from drawn rows tells nothing of the
+    draws of the next.
+    """
 
     labels: int
     max_risk: float
+    gate: str
 
     def chances(self, chunks: Iterable[Path]) -> list[Floats]:
         """Return, of the rows of each chunk of decisions, the probability of being drawn; 0 if not accepted."""
@@ -36,6 +40,11 @@ class Audit:
         found = np.zeros(len(accepted))
         found[accepted] = chances(p_correct[accepted], self.max_risk, self.labels)
         return np.split(found, np.cumsum([len(rows) for rows, _ in columns])[:-1])
+
+    def marked(self, table: Any, chance: Floats) -> Any:
+        """Return a table of decisions with whether each is drawn, and with what probability (m,)."""
+        is_drawn = drawn(table["id"].to_pylist(), chance, self.gate)
+        return table.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
 
 
 def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
@@ -46,7 +55,7 @@ def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
     which makes the variance of the estimated risk least if P(correct) is right (Neyman 1934).
 
     >>> chances(np.array([1.0, 1.0, 0.9, 0.5]), max_risk=0.05, labels=2).round(2)
-    array([0.29, 0.29, 0.54, 0.88])
+    array([0.3 , 0.3 , 0.53, 0.87])
     """
     wrong = 1 - p_correct
     doubt = np.sqrt(wrong * (1 - max_risk) ** 2 + p_correct * max_risk**2)
@@ -60,23 +69,18 @@ def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
     return np.asarray(np.minimum(1.0, factor * wanted))
 
 
-def with_audit(table: Any, chance: Floats) -> Any:
-    """Return a table of decisions with whether each is drawn, and with what probability."""
-    is_drawn = drawn(table["id"].to_pylist(), chance)
-    return table.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
-
-
-def drawn(ids: Sequence[str], chance: Floats) -> NDArray[np.bool_]:
-    """Draw rows by a hash of their ids, each with its own probability (m,), so that the same are drawn again."""
-    hashes = (hashlib.blake2b(id_.encode(), digest_size=8, person=AUDIT.encode()).digest() for id_ in ids)
-    uniform = np.array([int.from_bytes(one, "little") for one in hashes], np.float64) / WORDS
+def drawn(ids: Sequence[str], chance: Floats, gate: str) -> NDArray[np.bool_]:
+    """Draw rows by a hash of their ids and the gate's digest, each with its probability (m,): the same ones again."""
+    hashes = (hashlib.blake2b(f"{gate}/{id_}".encode(), digest_size=8, person=AUDIT.encode()).digest() for id_ in ids)
+    uniform = np.array([int.from_bytes(one, "little") for one in hashes], np.float64) / 2.0**64
     return np.asarray(uniform < chance)
 
 
 def _of_rows(chunk: Path) -> tuple[Floats, NDArray[np.bool_]]:
     """Return P(correct) and whether each row was accepted, (m,); of images that could not be read, none is."""
-    table = pq.read_table(chunk)
+    names = [name for name in ("p_correct", "accepted") if name in pq.read_schema(chunk).names]
+    table = pq.read_table(chunk, columns=names)
     accepted = table["accepted"].to_numpy().astype(np.bool_)
-    if "p_correct" not in table.column_names:
+    if "p_correct" not in names:
         return np.zeros(len(table)), accepted
     return table["p_correct"].to_numpy(zero_copy_only=False), accepted

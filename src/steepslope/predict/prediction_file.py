@@ -25,7 +25,7 @@ from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, REJECT
 from steepslope.outputs.folder import IDS
-from steepslope.predict.audit import AUDIT, Audit, with_audit
+from steepslope.predict.audit import AUDIT, Audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
 
 STDOUT = "-"
@@ -96,7 +96,7 @@ def predict_to_file(
                     pq.write_table(table, staging / path.name)
         with kind.staged(out.parent) as staging, located(out):  # no file lies beside another's card
             labels = source.options.audit
-            audit = None if labels is None else Audit(labels, source.gate.promised_risk)
+            audit = None if labels is None else Audit(labels, source.gate.promised_risk, str(key.get("gate")))
             summary = _join(source.all(folder), staging / out.name, audit)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
@@ -158,13 +158,13 @@ def _join(paths: list[Path], path: Path, audit: Audit | None = None) -> Summary:
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
     schema = max((pq.read_schema(chunk) for chunk in paths), key=len)  # chunks without a single image have few columns
-    whole = schema if audit is None else with_audit(schema.empty_table(), np.zeros(0)).schema
+    whole = schema if audit is None else audit.marked(schema.empty_table(), np.zeros(0)).schema
     chances = [None] * len(paths) if audit is None else audit.chances(paths)
     summary = Summary()
     with _writer(path, whole) as writer:
         for chunk, chance in zip(paths, chances, strict=True):
             table = _with_columns(pq.read_table(chunk), schema)
-            table = table if chance is None else with_audit(table, chance)
+            table = table if audit is None or chance is None else audit.marked(table, chance)
             writer.write_table(table)
             summary = summary.plus(table)
     return summary

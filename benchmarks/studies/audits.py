@@ -6,7 +6,6 @@ Run ``python -m benchmarks.studies.audits --help``.
 from __future__ import annotations
 
 import importlib
-import math
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.studies.kept_rows import Row, write_results
 from steepslope.cli.main import run
-from steepslope.monitor.audit import Audited, latest_for, stricter_of, weighted_errors
-from steepslope.monitor.bounds import Bets
+from steepslope.monitor.audit import Marked, harm_after, interval_of, latest_for, stricter_of
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
 
@@ -40,7 +38,7 @@ NOTE = (
     f"which may be so for {HARM:.1%} of the first three; *until* are medians, of the streams that are certified. The "
     f"*interval* is that of the risk so far at {1 - DELTA:.0%}, which holds on all days together. *Stricter*: how "
     "often a limit on P(correct) is told with the alarm, which part of the later rows it keeps, their true risk, and "
-    "how often that is above the promise. MAPIE's RiskMonitoring has the same uniform labels, level and limit."
+    "how often that is above the promise. MAPIE's RiskMonitoring has the same uniform labels, one-sided level and limit."
 )
 
 
@@ -130,55 +128,56 @@ def one_run(drift: Callable[[Floats], Floats], seed: int, ways: list[str]) -> di
     for way in ways:
         drawn_with = chance if way == AUDIT else even
         labelled = np.flatnonzero(coins < drawn_with)
-        judge = by_mapie if way == MAPIE else by_bets
-        alarm = judge(is_wrong[labelled], drawn_with[labelled], drawn_with.min())
+        known = marked(p_wrong, is_wrong, labelled, drawn_with)
+        alarm = by_mapie(is_wrong[labelled]) if way == MAPIE else harm_after(known, RISK, HARM)
         row: Row = {"way": way, "first": truth[:DAY].mean(), "last": truth[-DAY:].mean(), "labels": alarm}
         row["row"] = None if alarm is None else int(labelled[alarm - 1]) + 1
         if way != MAPIE:
-            row |= intervals(is_wrong, labelled, drawn_with)
+            row |= intervals(is_wrong, labelled, known, drawn_with)
         if way == AUDIT and alarm is not None:
-            row |= told(p_wrong, truth, is_wrong, labelled[:alarm], drawn_with)
+            row |= told(p_wrong, truth, known[:alarm], labelled[alarm - 1])
         found[way] = row
     return found
 
 
-def by_bets(is_wrong: Bools, chance: Floats, least: float) -> int | None:
-    """Return after how many labels a monitor calls the gate harmful; None if it does not."""
-    _, evidence = Bets(RISK).after(weighted_errors(is_wrong, least / chance, RISK))
-    enough = np.flatnonzero(evidence >= -math.log(HARM))
-    return int(enough[0]) + 1 if len(enough) else None
+def marked(p_wrong: Floats, is_wrong: Bools, labelled: NDArray[np.int64], chance: Floats) -> list[Marked]:
+    """Return the rows with a label; a day is a file, whose least probability makes the weights."""
+    least = np.repeat(chance.reshape(-1, DAY).min(axis=1), DAY)
+    return [
+        (float(1 - p_wrong[row]), float(chance[row]), float(least[row] / chance[row]), not is_wrong[row])
+        for row in labelled
+    ]
 
 
-def by_mapie(is_wrong: Bools, chance: Floats, least: float) -> int | None:
-    """Return after how many labels MAPIE finds a harmful shift, at the same level; None if it does not."""
+def by_mapie(is_wrong: Bools) -> int | None:
+    """Return after how many labels MAPIE finds a harmful shift, at the same level; None if it does not.
+
+    It leaves one half of its test level to reference data, of which there are none here, and one half of the rest to
+    the other side of its bound.
+    """
     package = importlib.import_module("mapie.exchangeability_testing")
-    watch = package.RiskMonitoring("accuracy", test_level=2 * HARM, threshold=RISK, warn=False)
+    watch = package.RiskMonitoring("accuracy", test_level=4 * HARM, threshold=RISK, warn=False)
     watch.update(np.zeros(len(is_wrong), np.int64), is_wrong.astype(np.int64))
     enough = np.flatnonzero(watch.online_risk_lower_bound_sequence_history > RISK)
     return int(enough[0]) + 1 if len(enough) else None
 
 
-def intervals(is_wrong: Bools, labelled: NDArray[np.int64], chance: Floats) -> Row:
+def intervals(is_wrong: Bools, labelled: NDArray[np.int64], known: list[Marked], chance: Floats) -> Row:
     """Return the interval of the risk at the end, and whether that of any day misses."""
     found: list[tuple[float, float]] = []
     missed = False
     for end in range(DAY, ROWS + 1, DAY):
-        known = [(0.0, float(chance[row]), not is_wrong[row]) for row in labelled if row < end]
-        first, least = float(chance[:DAY].min()), float(chance[:end].min())
-        found.append(Audited.of(known, end, first, least).interval(DELTA))
+        least = (float(chance[:DAY].min()), float(chance[:end].min()))
+        found.append(interval_of(known[: np.searchsorted(labelled, end)], end, least, DELTA))
         missed |= not found[-1][0] <= is_wrong[:end].mean() <= found[-1][1]
     return {"low": found[-1][0], "high": found[-1][1], "missed": missed}
 
 
-def told(p_wrong: Floats, truth: Floats, is_wrong: Bools, labelled: NDArray[np.int64], chance: Floats) -> Row:
+def told(p_wrong: Floats, truth: Floats, known: list[Marked], alarm: int) -> Row:
     """Return what follows of the stricter limit that is told with the alarm, for the rows after it."""
-    latest = labelled[-latest_for(RISK) :]
-    limit = stricter_of([(float(1 - p_wrong[row]), float(chance[row]), not is_wrong[row]) for row in latest], RISK)
-    if limit is None:
-        return {}
-    after = np.arange(ROWS) > labelled[-1]
-    kept = after & (1 - p_wrong >= limit.p_correct)
-    return {"kept": float(kept.sum() / after.sum()), "risk": float(truth[kept].mean())} if kept.any() else {}
+    limit = stricter_of(known[-latest_for(RISK) :], RISK)
+    kept = (np.arange(ROWS) > alarm) & (1 - p_wrong >= (2 if limit is None else limit.p_correct))
+    return {"kept": float(kept.sum() / (ROWS - alarm)), "risk": float(truth[kept].mean())} if kept.any() else {}
 
 
 def summary(found: list[Row]) -> Row:

@@ -134,7 +134,8 @@ class Monitor:
         predicted
             The numbers of the predicted classes; without them, a change of their mix stays unseen.
         chance
-            With what probability an audit draws each to be labelled, above 0 where it is accepted.
+            With what probability an audit draws each to be labelled, above 0 where it is accepted. What the labels of
+            an audit tell is found where files are counted alone.
 
         Raises
         ------

@@ -29,16 +29,17 @@ HARM = DELTA / 2  # the part of delta that labels have
 AUDIT, UNIFORM, MAPIE = "audit", "uniform", "uniform, MAPIE"
 HEADINGS = [
     "stream", "labels", "risk, first and last day", "certified, %", "rows until", "labels until", "interval at the end",
-    "interval ever misses, %", "stricter: told, %", "keeps, %", "risk, %", "broken, %",
+    "interval ever misses, %", "limit named, %", "rows above it, %", "true risk there, %", "above the promise, %",
 ]  # fmt: skip
 NOTE = (
-    f"{ROWS:,} accepted rows in ten days, of which {LABELS} are labelled at the end of each day: drawn by an audit, or "
+    f"{ROWS:,} accepted rows in ten days, of which about {LABELS} are labelled: drawn by an audit of each day, or "
     f"uniformly. {RISK:.0%} is promised. In the first three streams it is kept: at each row, P(wrong) is {RISK:.0%} at "
     f"most in the mean. In the others it breaks after {CHANGE:,} rows. *Certified*: labels call the gate harmful, "
-    f"which may be so for {HARM:.1%} of the first three; *until* are medians, of the streams that are certified. The "
-    f"*interval* is that of the risk so far at {1 - DELTA:.0%}, which holds on all days together. *Stricter*: how "
-    "often a limit on P(correct) is told with the alarm, which part of the later rows it keeps, their true risk, and "
-    "how often that is above the promise. MAPIE's RiskMonitoring has the same uniform labels, one-sided level and limit."
+    f"which may be so for {HARM:.1%} of the first three; *until* are medians of the streams that are certified, up to "
+    f"the row whose label certifies it. The *interval* is that of the risk so far at {1 - DELTA:.0%}, which holds on "
+    "all days together. A limit on P(correct) may be named with the alarm: *above* are means over later rows, and how "
+    "often their true risk is above the promise. MAPIE's RiskMonitoring has the same uniform labels, one-sided level "
+    "and limit."
 )
 
 

@@ -106,7 +106,7 @@ def test_a_broken_promise_is_harmful_and_a_stricter_limit_is_told(
     assert monitor(home, tmp_path / "state.sqlite", "--labels", truths, "--plot", str(tmp_path / "plot.png")) == 3
     shown = capsys.readouterr().out
     assert "HARMFUL after " in shown
-    assert "Until the gate is calibrated anew: of what has p_correct of at least 0." in shown
+    assert "Until then, accept only what has p_correct of at least 0." in shown
     assert monitor(home, tmp_path / "state.sqlite") == 3
 
 
@@ -135,12 +135,17 @@ def test_marked_rows_alone_are_refused_and_so_is_another_audit_of_the_same_rows(
     refuses([*watch, str(tmp_path / "marked.parquet")], capsys, "expected all accepted predictions of an audit")
     pq.write_table(table.drop_columns([AUDIT, CHANCE]), tmp_path / "plain.parquet")
     assert main([*watch, str(tmp_path / "plain.parquet")]) == 0
-    refuses([*watch, str(home / "day.parquet")], capsys, "audit: expected the audit, or none, with which predictions")
+    refuses(
+        [*watch, str(home / "day.parquet")],
+        capsys,
+        "audit_probability: expected the one with which",
+        "was counted before",
+    )
     truths = labels(tmp_path / "labels.csv", table.slice(0, 50), np.zeros(50, np.int64))
     assert main([*watch, str(tmp_path / "plain.parquet"), "--labels", truths]) == 0
     other = table.set_column(0, "id", pa.array([f"new {row}" for row in range(len(table))]))
     pq.write_table(other, tmp_path / "other.parquet")
-    refuses([*watch, str(tmp_path / "other.parquet")], capsys, "labels of predictions without one came before")
+    refuses([*watch, str(tmp_path / "other.parquet")], capsys, "this state already counts labels that no audit drew")
 
 
 def test_several_files_in_parts_are_one_audit(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +159,7 @@ def test_several_files_in_parts_are_one_audit(home: Path, tmp_path: Path, monkey
         assert monitor(home, tmp_path / f"{size}.sqlite", "--labels", truths) in (0, 3)
         found.append(Monitor.load(tmp_path / f"{size}.sqlite"))
     assert found[0].under_audit == found[1].under_audit
-    assert found[0].chances[1] == found[1].chances[1]
+    assert found[0].least_chances[1] == found[1].least_chances[1]
     one, other = (state.audit for state in found)
     assert one is not None
     assert other is not None
@@ -174,7 +179,7 @@ def test_what_an_audit_cannot_be_is_refused(home: Path, tmp_path: Path, capsys: 
     for name, changed, *expected in (
         ("one", table.drop_columns([CHANCE]), "both columns of an audit, audit and audit_probability", "found one"),
         ("zero", table.set_column(table.column_names.index(CHANCE), CHANCE, pa.array(np.zeros(len(table)))),
-         "audit_probability: expected more than 0 of each accepted prediction, found 0"),
+         "audit_probability: expected a probability above 0 for each accepted prediction, found 0"),
         ("words", table.set_column(table.column_names.index(AUDIT), AUDIT, pa.array(["yes"] * len(table))),
          "column 'audit': expected true or false"),
     ):  # fmt: skip

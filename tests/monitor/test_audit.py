@@ -186,7 +186,7 @@ def test_a_stricter_limit_is_the_lowest_that_brings_the_risk_back() -> None:
 
     assert found.risk == pytest.approx(risk(found.p_correct))
     assert found.risk <= 0.1
-    assert found.kept == pytest.approx(sum(p >= found.p_correct for p, *_ in known) / 100)
+    assert found.coverage == pytest.approx(sum(p >= found.p_correct for p, *_ in known) / 100)
     assert risk(found.p_correct - 0.006) > 0.1
 
 
@@ -194,7 +194,7 @@ def test_a_limit_where_p_correct_ties_takes_all_or_none() -> None:
     known = rows(30, True) + rows(5, True, 0.8) + rows(5, False, 0.8) + rows(5, True, 0.7)
     found = stricter_of(known, 0.05)
     assert found is not None
-    assert (found.p_correct, found.kept) == (pytest.approx(0.9), pytest.approx(30 / 45))
+    assert (found.p_correct, found.coverage) == (pytest.approx(0.9), pytest.approx(30 / 45))
 
 
 def test_there_may_be_no_limit_or_no_need_of_one() -> None:

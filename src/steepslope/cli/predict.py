@@ -30,10 +30,10 @@ def predict(
 ) -> int:
     """Decide of each new image, or row of outputs, whether its prediction may be used.
 
-    Writes a row each: id, label, probability, p_correct, trust_logit, accepted, decision. Killed and run again, it goes
-    on. Then it says whether the gate is healthy or changed, as monitor does, if the gate has its calibration rows.
-    Exit code 0: no change was found, which does not mean that any was accepted. 4: changed, so the promise cannot be
-    relied on. 2: bad input.
+    Writes a row each: id, label, probability, p_correct, trust_logit, accepted, decision, and what options add. Killed
+    and run again, it goes on. Then it says whether the gate is healthy or changed, as monitor does, if the gate has its
+    calibration rows. Exit code 0: no change was found, which does not mean that any was accepted. 4: changed, so the
+    promise cannot be relied on. 2: bad input.
 
     Parameters
     ----------

@@ -110,11 +110,13 @@ def monitor(
         calibration.
     predictions
         Files of its decisions (predict), .csv or .parquet, in the order in which they were made; within a file, they
-        are shuffled by their ids. A prediction that was counted before, by its id, is not counted again.
+        are shuffled by their ids. A prediction that was counted before, by its id, is not counted again. Files of an
+        audit have to be whole.
     labels
         True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
-        and label, or a column of the predictions. Draw at random which of the accepted get a label: where the least
-        sure are labelled first, or complaints, a gate is called harmful although it keeps its promise.
+        and label, or a column of the predictions. Best label the rows that predict --audit marks, or draw at random
+        which of the accepted get a label: where complaints are labelled, or the least sure first, a gate is called
+        harmful although it keeps its promise.
     calibration
         Labelled outputs to compare with, which the gate judges, where it was shared without its own calibration rows.
     delta

@@ -4,7 +4,8 @@ An audit draws each accepted prediction i with a known probability π_i, by a co
 accepted are wrong, and W those of them that were drawn. For any s > −min π the mean of Π_W (1 + s/π_i)/(1 + s)^S is 1
 after any number of predictions: the factor of a wrong one has the mean (1 − π + π(1 + s/π))/(1 + s) = 1, and a right
 one has none. So the probability that it ever reaches 1/α is at most α (Ville 1939), and S for which it does are ruled
-out. Nothing is assumed of the predictions or their errors, only that each coin is independent of what it is for.
+out. Nothing is assumed of the predictions or their errors, only that each coin is independent of whether the
+prediction is wrong.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from steepslope.predict.audit import AUDIT
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Marked = tuple[float, float, float, bool | None]  # P(correct), probability of being drawn, weight, is it correct
-UNLIKELY = 1e-9  # a draw with a smaller probability is none
-ERRORS = 3  # as many are promised among the latest labels, which tell how strict to be now: more are of times gone by
+UNLIKELY = 1e-9  # files with less probable draws are refused
+ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +54,10 @@ ON_FEWER = CountBets.of(-0.95 * 1.5 ** -np.arange(25.0), 1 / np.arange(1.0, 26))
 
 @dataclass(frozen=True)
 class Stricter:
-    """A limit on P(correct): which part of the accepted it keeps, in (0, 1), and the estimated risk of these."""
+    """A limit on P(correct): which part of the accepted is above it, in (0, 1), and the estimated risk of these."""
 
     p_correct: float
-    kept: float
+    coverage: float
     risk: float
 
 
@@ -180,8 +181,8 @@ def stricter_of(marked: Sequence[Marked], max_risk: float) -> Stricter | None:
     """Return the lowest limit on P(correct) that brings the risk of the latest accepted back, if there is one.
 
     ``marked`` are the latest that have labels. The risk of those above a limit is estimated by their labels, counting
-    one more error than was found, so that few labels do not make it low. None if no limit is low enough, or if none is
-    needed.
+    one more error than was found, so that few labels do not make it low. None if no limit brings the risk back, or if
+    none is needed.
     """
     if not marked:
         return None

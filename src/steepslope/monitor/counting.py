@@ -34,7 +34,7 @@ from steepslope.monitor.predictions import (
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
-from steepslope.predict.audit import AUDIT
+from steepslope.predict.audit import AUDIT, CHANCE
 
 PART = 2**16  # predictions at a time
 NONE: Texts = np.zeros(0, dtype=np.object_)
@@ -108,7 +108,7 @@ class FileCount:
             return
         marked, before = state.marked(), monitor.audit
         labels = sum(right is not None for *_, right in marked)
-        low, high = interval_of(marked, monitor.under_audit, monitor.chances, monitor.delta)
+        low, high = interval_of(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
         alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
         if alarm[0] is None and harm_after(marked, monitor.promised, monitor.labelled.level) is not None:
             alarm = (monitor.rows, labels)
@@ -127,7 +127,7 @@ class FileCount:
             return None
         if self.monitor.labelled.count:
             raise SteepslopeError(
-                "expected none, since labels of predictions without one came before: begin another state", AUDIT
+                "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
             )
         is_marked = batch.marked[accepted]
         require_likely(is_marked, chance[accepted])
@@ -155,8 +155,10 @@ class FileCount:
                 expected = "expected ids that tell predictions apart, over all files"
                 raise SteepslopeError(f"{expected}, found {batch.ids[number]!r} with another prediction before", "id")
             elif not before.is_in_same_audit(prediction):
-                expected = "expected the audit, or none, with which predictions were counted before"
-                raise SteepslopeError(f"{expected}, found another of {batch.ids[number]!r}", AUDIT)
+                expected = (
+                    f"expected the one with which {batch.ids[number]!r} was counted before, or none if it had none"
+                )
+                raise SteepslopeError(f"{expected}, found another", CHANCE)
         new = rows.subset(np.array(numbers, np.int64))
         self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted, new.chance)
         state.add(fresh)

@@ -42,7 +42,7 @@ class Monitor:
     ``usual`` and ``means``: the mean of each signal over calibration rows, and over predictions; ``means`` also has
     that of the accepted (``coverage``), and of 1 − P(correct) over these (``risk``). ``rows``, ``accepted``: how many
     predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
-    these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``chances`` the least
+    these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     """
 
@@ -60,7 +60,7 @@ class Monitor:
     labels: int = 0
     correct: int = 0
     under_audit: int = 0
-    chances: tuple[float, float] = (1.0, 1.0)
+    least_chances: tuple[float, float] = (1.0, 1.0)
     audit: Audited | None = None
 
     @classmethod
@@ -134,8 +134,8 @@ class Monitor:
         predicted
             The numbers of the predicted classes; without them, a change of their mix stays unseen.
         chance
-            With what probability an audit draws each to be labelled, above 0 where it is accepted. What the labels of
-            an audit tell is found where files are counted alone.
+            With what probability an audit draws each to be labelled, above 0 where it is accepted. Only the
+            command monitor evaluates an audit: do not give its labels to :meth:`label`, which does not weigh them.
 
         Raises
         ------
@@ -160,8 +160,8 @@ class Monitor:
         self.accepted += int(rows.accepted.sum())
         if rows.chance is not None and rows.accepted.any():
             least = float(rows.chance[rows.accepted].min())
-            first, before = self.chances if self.under_audit else (least, least)
-            self.chances = (first, min(before, least))
+            first, before = self.least_chances if self.under_audit else (least, least)
+            self.least_chances = (first, min(before, least))
             self.under_audit += int(rows.accepted.sum())
 
     def label(self, is_correct: ArrayLike, accepted: ArrayLike, rows: ArrayLike | None = None) -> None:
@@ -238,7 +238,7 @@ class Monitor:
                     name: RunningMean.read(content["means"][name]) for name in (*content["usual"], COVERAGE, RISK)
                 },
                 "labelled": RunningMean.read(content["labelled"]),
-                "totals": dict(content["totals"]), "chances": tuple(map(float, content["chances"])),
+                "totals": dict(content["totals"]), "least_chances": tuple(map(float, content["least_chances"])),
                 "audit": Audited.read(content["audit"]),
             })  # fmt: skip
 

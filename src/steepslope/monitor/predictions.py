@@ -63,7 +63,7 @@ class Predicted:
             if array is not None and len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
         if chances is not None and (chances[rows.accepted] == 0).any():
-            raise SteepslopeError("expected more than 0 of each accepted prediction, found 0", CHANCE)
+            raise SteepslopeError("expected a probability above 0 for each accepted prediction, found 0", CHANCE)
         return rows
 
     def __len__(self) -> int:

@@ -73,10 +73,11 @@ def _change(monitor: Monitor, alone: bool) -> Iterator[str]:
         f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the {of}accepted are "
         f"wrong; {as_percent(monitor.promised)} was promised."
     )  # fmt: skip
-    learn = "" if monitor.audit else (
-        "Label some of the latest accepted, drawn at random (`predict --audit`), to learn whether the promise is "
-        "broken. "
+    drawn = "the rows that the audit marks" if monitor.under_audit else (
+        f"some of the {of}accepted, drawn at random (`predict --audit`)"
     )  # fmt: skip
+    has_labels = monitor.audit is not None and monitor.audit.labels
+    learn = "" if has_labels else f"Label {drawn}, to learn whether the promise is broken. "
     label = "" if LABELS in monitor.alarms else f" {learn}Calibrate anew on labelled rows like these."
     yield (
         f"{CHANGED.upper()} after {min(rows.values()):,} predictions: they are not drawn as the calibration rows "
@@ -151,9 +152,9 @@ def _stricter(monitor: Monitor) -> Iterator[str]:
     if stricter is not None:
         limit = math.ceil(stricter.p_correct * LIMIT) / LIMIT
         yield (
-            f"Until the gate is calibrated anew: of what has p_correct of at least {limit}, which is "
-            f"{as_percent(stricter.kept)} of the latest accepted, about {as_percent(stricter.risk)} are wrong. That is "
-            "an estimate by the latest labels of the audit, and no promise."
+            f"Until then, accept only what has p_correct of at least {limit}. This leaves "
+            f"{as_percent(stricter.coverage)} of the latest accepted, of which about {as_percent(stricter.risk)} are "
+            "wrong: an estimate by the latest labels of the audit, and no promise."
         )
 
 
@@ -162,7 +163,7 @@ def _accuracy(monitor: Monitor) -> Iterator[str]:
     if known:
         parts = (f"{as_percent(value)} ({name})" for name, value in known.items())
         yield f"Accuracy on all, estimated without labels: {', '.join(parts)}."
-    if monitor.labels and monitor.audit is None:  # which draws no predictions but accepted ones
+    if monitor.labels and monitor.audit is None:  # an audit draws accepted predictions only
         bounds = mean_interval(monitor.correct, monitor.labels, monitor.delta)
         found = _since(monitor, monitor.correct / monitor.labels, bounds)
         yield f"Accuracy on all, by {monitor.labels:,} labels: {found}."

@@ -85,7 +85,7 @@ class State:
     def marked(self, latest: int | None = None) -> list[Marked]:
         """Return the accepted predictions that audits drew, in the order in which they were counted.
 
-        Or so many of the ``latest`` of them that have a label.
+        ``latest``: only the last so many that have a label.
         """
         query = "SELECT p_correct, chance, weight, is_correct FROM predictions WHERE accepted AND weight > 0"
         if latest is None:

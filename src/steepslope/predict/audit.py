@@ -1,6 +1,6 @@
 """Which accepted predictions to label: each is drawn with a known probability, never 0, and the doubtful more often.
 
-So a few labels tell of all that is accepted, without a bias, whatever drifts.
+Once these are labelled, they tell of all that is accepted without a bias, whatever drifts.
 """
 
 from __future__ import annotations

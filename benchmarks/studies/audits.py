@@ -45,7 +45,7 @@ NOTE = (
 
 def usual(p_wrong: Floats) -> Floats:
     """Return P(wrong) as the gate estimates it, scaled to exactly what is promised."""
-    return p_wrong * (RISK / p_wrong.mean())
+    return np.asarray(p_wrong * (RISK / p_wrong.mean()))
 
 
 def misplaced(p_wrong: Floats) -> Floats:
@@ -60,7 +60,7 @@ def reversed_later(p_wrong: Floats) -> Floats:
 
 def all_fail(p_wrong: Floats) -> Floats:
     """Return a P(wrong) that rises by the same in each row."""
-    return p_wrong + late() * (TIMES * RISK - p_wrong.mean())
+    return np.asarray(p_wrong + late() * (TIMES * RISK - p_wrong.mean()))
 
 
 def doubtful_fail(p_wrong: Floats) -> Floats:
@@ -71,13 +71,13 @@ def doubtful_fail(p_wrong: Floats) -> Floats:
 def safest_fail(p_wrong: Floats) -> Floats:
     """Return a P(wrong) that rises where the estimate is lowest."""
     rise = 2 * (TIMES * RISK - p_wrong.mean())
-    return p_wrong + late() * rise * (p_wrong < np.median(p_wrong))
+    return np.asarray(p_wrong + late() * rise * (p_wrong < np.median(p_wrong)))
 
 
 def slow(p_wrong: Floats) -> Floats:
     """Return a P(wrong) that rises slowly, in proportion, from the usual to five times the promise."""
     last = 5 * RISK / p_wrong.mean()
-    return p_wrong * np.interp(np.arange(ROWS), [CHANGE, ROWS], [1, last])
+    return np.asarray(p_wrong * np.interp(np.arange(ROWS), [CHANGE, ROWS], [1, last]))
 
 
 KEPT: dict[str, Callable[[Floats], Floats]] = {

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.predict.prediction_file import Summary, require_file
+from steepslope.predict.audit import AUDIT, CHANCE, Audit
+from steepslope.predict.prediction_file import Summary, _join, require_file
 from steepslope.predict.sentences import sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
@@ -93,3 +95,18 @@ def test_a_gate_that_accepts_nothing_gives_the_reason() -> None:
     nothing = Gate.of(MCP(), make_outputs(400), 0.0001)
     _, reason = sentences(nothing, Summary(4_000, 0))
     assert reason == f"This gate accepts nothing: {nothing.advice}."
+
+
+def test_an_audit_leaves_out_images_that_could_not_be_read(tmp_path: Path) -> None:
+    """A chunk of such images alone has few columns, and others have some among them."""
+    read = {"id": ["a", "b", "c"], "p_correct": [0.9, None, 0.6], "accepted": [True, False, True]}
+    read |= {"decision": ["accept", "review", "accept"], "error": [None, "broken", None]}
+    broken = {"id": ["d"], "accepted": [False], "decision": ["review"], "error": ["broken"]}
+    chunks = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    for chunk, columns in zip(chunks, (broken, read), strict=True):
+        pq.write_table(pa.table(columns), chunk)
+    summary = _join(chunks, tmp_path / "all.parquet", Audit(5, 0.05, "gate"))
+    table = pq.read_table(tmp_path / "all.parquet").to_pydict()
+    assert table["id"] == ["d", "a", "b", "c"]
+    assert (table[AUDIT], table[CHANCE]) == ([False, True, False, True], [0, 1, 0, 1])
+    assert (summary.rows, summary.accepted, summary.failed, summary.audited) == (4, 2, 2, 2)

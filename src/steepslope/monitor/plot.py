@@ -88,6 +88,9 @@ def _labels(axes: Axes, monitor: Monitor) -> None:
     if len(rows):
         order = np.argsort(rows, kind="stable")
         axes.plot(rows[order], PERCENT * means[order], "o", color=style.GREEN, label="by labels")
+    if monitor.audit is not None:
+        low, high = PERCENT * monitor.audit.low, PERCENT * monitor.audit.high
+        axes.axhspan(low, high, color=style.GREEN, alpha=0.15, linewidth=0, label="interval by the audit")
     axes.axhline(
         PERCENT * monitor.promised, color=style.GREY, linewidth=0.9, label="promised risk, or calibration mean"
     )
@@ -97,6 +100,8 @@ def _evidence(axes: Axes, monitor: Monitor) -> None:
     axes.set_title("evidence (alarm at 1)")
     for (name, mean), (color, dashes) in zip(_watched(monitor).items(), LINES, strict=False):
         order = sorted(mean.history)
+        if not order:
+            continue
         shown = [min(max(point.evidence / mean.needed, LOWEST), HIGHEST) for point in order]
         axes.plot([point.row for point in order], shown, color=color, linestyle=dashes, label=f"by {name}")
     axes.axhline(1, color=style.BLACK, linestyle=DASHED, linewidth=0.9)

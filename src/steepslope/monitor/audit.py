@@ -108,7 +108,7 @@ def interval_of(
 
     >>> labelled = [(0.9, 0.1, 1.0, True)] * 97 + [(0.9, 0.1, 1.0, False)] * 3
     >>> interval_of(labelled, 1_000, (0.1, 0.1), 0.05)
-    (0.003, 0.13...)
+    (0.003, 0.126...)
     """
     if accepted == 0:
         return 0.0, 1.0

@@ -111,7 +111,7 @@ def seed_rows(study: Study, data: Path, work: Path, seed: int) -> list[Row]:
     rows = subset(judged(gate, usual), known)
     streams = {CLEAN: subset(judged(gate, usual), new)}
     streams |= {name: judged(gate, one) for name, one in trial.judged.items() if name != TEST}
-    about = {"study": study.name, "seed": seed, "max_risk": known_risk(gate), "n": len(known)}
+    about = {"study": study.name, "seed": seed, "max_risk": gate.promised_risk, "n": len(known)}
     return [
         {**about, "stream": name, **stream_row(gate, rows, one, study.name in IN_TIME and name != CLEAN)}
         for name, one in streams.items()
@@ -162,7 +162,7 @@ def stream_row(gate: Gate, known: CalibrationRows, rows: CalibrationRows, in_tim
         batches.append(any(name != LABELS for name in one.alarms))
         wrong = int((~rows.is_correct[batch][rows.accepted[batch]]).sum())
         low, _ = interval(wrong, int(rows.accepted[batch].sum()))
-        missed.append(low > known_risk(gate) and not batches[-1])
+        missed.append(low > gate.promised_risk and not batches[-1])
         first = min((row for name, row in whole.alarms.items() if name != LABELS), default=None)
         changed.append(None if first is None else int(rows.accepted[drawn[:first]].sum()))
         harmful.append(whole.labelled.alarm_count)
@@ -172,13 +172,6 @@ def stream_row(gate: Gate, known: CalibrationRows, rows: CalibrationRows, in_tim
         "batches": sum(batches), "missed": sum(missed), "changed": changed, "harmful": harmful,
         "estimates": {name: (value or 0.0) - accuracy for name, value in whole.accuracy.items()},
     }  # fmt: skip
-
-
-def known_risk(gate: Gate) -> float:
-    """Return the risk that a gate promises."""
-    risk = gate.promises[0].max_risk
-    assert risk is not None
-    return risk
 
 
 def state_of(row: Mapping[str, Any]) -> str:

@@ -34,22 +34,23 @@ ERRORS = 3  # that are promised among the latest labels, which tell how strict t
 
 @dataclass(frozen=True, eq=False)
 class CountBets:
-    """Bets on how many are wrong: their ``sizes`` in units of the least probability of a first audit, and ``shares``.
+    """Bets on how many are wrong: their ``sizes`` in units of the least probability of a first audit, and ``parts``.
 
-    Shares of the fortune sum to 1. Sizes go far down, since later audits may draw with lower probabilities.
+    Each has its share of the parts of a fortune. Sizes go far down, since later audits may draw with lower
+    probabilities.
     """
 
     sizes: Floats
-    shares: Floats
+    parts: Floats
 
-    @classmethod
-    def of(cls, sizes: Floats, shares: Floats) -> Self:
-        """Return bets with shares in some proportion."""
-        return cls(sizes, shares / shares.sum())
+    @property
+    def shares(self) -> Floats:
+        """Which part of the fortune is bet on each size; they sum to 1."""
+        return np.asarray(self.parts / self.parts.sum())
 
 
-ON_MORE = CountBets.of(10 * 2.5 ** -np.arange(14.0), np.ones(14))
-ON_FEWER = CountBets.of(-0.95 * 1.5 ** -np.arange(25.0), 1 / np.arange(1.0, 26))
+ON_MORE = CountBets(10 * 2.5 ** -np.arange(14.0), np.ones(14))
+ON_FEWER = CountBets(-0.95 * 1.5 ** -np.arange(25.0), 1 / np.arange(1.0, 26))
 
 
 @dataclass(frozen=True)

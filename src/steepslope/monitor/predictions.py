@@ -115,8 +115,8 @@ Texts = NDArray[np.object_]
 class Batch:
     """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
 
-    ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``marked`` (m,)
-    are those that an audit drew, None without an audit.
+    ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``marked`` (m,) are those
+    that an audit drew, None without an audit.
     """
 
     ids: Texts

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.studies.kept_rows import Row, write_results
 from steepslope.cli.main import run
-from steepslope.monitor.audit import Marked, harm_after, interval_of, latest_for, stricter_of
+from steepslope.monitor.audit import harm_after, interval_of
+from steepslope.monitor.limit import stricter_of
+from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
 
@@ -145,7 +147,7 @@ def marked(p_wrong: Floats, is_wrong: Bools, labelled: NDArray[np.int64], chance
     """Return the rows with a label; a day is a file, whose least probability makes the weights."""
     least = np.repeat(chance.reshape(-1, DAY).min(axis=1), DAY)
     return [
-        (float(1 - p_wrong[row]), float(chance[row]), float(least[row] / chance[row]), not is_wrong[row])
+        Marked(float(1 - p_wrong[row]), float(chance[row]), float(least[row] / chance[row]), not is_wrong[row])
         for row in labelled
     ]
 
@@ -176,7 +178,7 @@ def intervals(is_wrong: Bools, labelled: NDArray[np.int64], known: list[Marked],
 
 def told(p_wrong: Floats, truth: Floats, known: list[Marked], alarm: int) -> Row:
     """Return what follows of the stricter limit that is told with the alarm, for the rows after it."""
-    limit = stricter_of(known[-latest_for(RISK) :], RISK)
+    limit = stricter_of(known, RISK)
     kept = (np.arange(ROWS) > alarm) & (1 - p_wrong >= (2 if limit is None else limit.p_correct))
     return {"kept": float(kept.sum() / (ROWS - alarm)), "risk": float(truth[kept].mean())} if kept.any() else {}
 

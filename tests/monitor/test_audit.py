@@ -1,4 +1,4 @@
-"""What the labels of an audit tell: bounds that hold whatever drifts, evidence without a bias, and a stricter limit."""
+"""What the labels of an audit tell: bounds that hold whatever drifts, and evidence without a bias."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor.audit import (
-    ON_FEWER,
-    ON_MORE,
-    Marked,
-    harm_after,
-    interval_of,
-    require_likely,
-    risk_of,
-    stricter_of,
-)
+from steepslope.monitor.audit import ON_FEWER, ON_MORE, harm_after, interval_of, require_likely, risk_of
+from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 
 RUNS, DELTA = 300, 0.2
@@ -26,11 +18,11 @@ def audited(rng: np.random.Generator, p_correct: np.ndarray, wrong: np.ndarray, 
     """Draw rows of one file, and label them at once."""
     chance = chances(p_correct, 0.05, labels)
     coins = np.flatnonzero(rng.random(len(chance)) < chance)
-    return [(float(p_correct[i]), float(chance[i]), float(chance.min() / chance[i]), not wrong[i]) for i in coins]
+    return [Marked(float(p_correct[i]), float(chance[i]), float(chance.min() / chance[i]), not wrong[i]) for i in coins]
 
 
 def rows(count: int, right: bool | None, p_correct: float = 0.9, chance: float = 0.1) -> list[Marked]:
-    return [(p_correct, chance, 1.0, right)] * count
+    return [Marked(p_correct, chance, 1.0, right)] * count
 
 
 @pytest.mark.parametrize("sizes", [[150] * 10, [25, 700, 25, 750]])
@@ -67,9 +59,9 @@ def test_the_bets_on_a_count_have_a_mean_of_one() -> None:
 
 def brute(known: list[Marked], n: int, first: float, least: float, alpha: float) -> tuple[float, float]:
     """Return the interval by trying each count, with what waits as wrong above and as right below."""
-    wrong = np.array([chance for _, chance, _, right in known if right is not None and not right])
-    all_wrong = np.array([chance for _, chance, _, right in known if not right])
-    right = sum(bool(one) for *_, one in known)
+    wrong = np.array([one.chance for one in known if one.is_correct is not None and not one.is_correct])
+    all_wrong = np.array([one.chance for one in known if not one.is_correct])
+    right = sum(bool(one.is_correct) for one in known)
 
     def fortune(count: int, sizes: np.ndarray, shares: np.ndarray, drawn: np.ndarray) -> float:
         gains = [np.prod(1 + size / drawn) / (1 + size) ** count if size > -least else 0 for size in first * sizes]
@@ -92,7 +84,7 @@ LABELLED = st.lists(st.tuples(st.floats(0.05, 1), st.sampled_from([True, True, F
 def test_the_interval_is_that_of_trying_each_count(
     drawn: list[tuple[float, bool | None]], more: int, first: float
 ) -> None:
-    known: list[Marked] = [(0.9, chance, 1.0, right) for chance, right in drawn]
+    known = [Marked(0.9, chance, 1.0, right) for chance, right in drawn]
     n = len(known) + more + 1
     low, high = interval_of(known, n, (first, 0.04), 0.1)
     expected = brute(known, n, first, 0.04, 0.1)
@@ -125,7 +117,7 @@ def test_the_estimate_has_no_bias_though_doubtful_ones_are_drawn_more_often() ->
     wrong = rng.random(3_000) < 1 - p_correct
     draws = [audited(rng, p_correct, wrong, 200) for _ in range(300)]
     found = [risk for draw in draws if (risk := risk_of(draw)) is not None]
-    plain = [np.mean([not right for *_, right in draw]) for draw in draws]
+    plain = [np.mean([one.is_wrong for one in draw]) for draw in draws]
     assert np.mean(found) == pytest.approx(wrong.mean(), abs=0.005)
     assert np.mean(plain) > wrong.mean() + 0.01  # what labels alone would say
 
@@ -137,7 +129,7 @@ def test_weights_take_the_bias_out_of_the_evidence() -> None:
         rng = np.random.default_rng([seed, 2])
         p_correct = rng.beta(9, 1, 3_000)
         known = audited(rng, p_correct, rng.random(3_000) < 1 - p_correct, 1_000)
-        unweighted: list[Marked] = [(p, chance, 1.0, right) for p, chance, _, right in known]
+        unweighted = [one._replace(weight=1.0) for one in known]
         harmful += [harm_after(one, 0.1, 0.1) is not None for one in (known, unweighted)]
     assert harmful[0] <= RUNS * 0.1
     assert harmful[1] > RUNS * 0.2
@@ -150,8 +142,8 @@ def test_it_does_not_matter_which_labels_come_first() -> None:
         rng = np.random.default_rng([seed, 3])
         p_correct = rng.beta(9, 1, 3_000)
         known = audited(rng, p_correct, rng.random(3_000) < 1 - p_correct, 600)
-        middle = np.median([p for p, *_ in known])
-        early: list[Marked] = [(p, c, w, right if p < middle else None) for p, c, w, right in known]
+        middle = np.median([one.p_correct for one in known])
+        early = [one if one.p_correct < middle else one._replace(is_correct=None) for one in known]
         harmful += harm_after(early, 0.1, 0.1) is not None or harm_after(known, 0.1, 0.1) is not None
     assert harmful <= 10
 
@@ -173,32 +165,3 @@ def test_a_file_of_marked_rows_alone_is_refused() -> None:
     for marked, some in ((np.ones(20, np.bool_), chance[:20]), (np.zeros(200, np.bool_), chance + 0.3)):
         with pytest.raises(SteepslopeError, match=r"audit: expected all accepted predictions .*, found \d+ drawn of"):
             require_likely(marked, some)
-
-
-def test_a_stricter_limit_is_the_lowest_that_brings_the_risk_back() -> None:
-    known: list[Marked] = [(float(p), 0.5, 1.0, bool(p > 0.7)) for p in np.linspace(0.5, 1, 100)]
-    found = stricter_of(known, 0.1)
-    assert found is not None
-
-    def risk(limit: float) -> float:
-        kept = [right for p, *_, right in known if p >= limit]
-        return (1 + kept.count(False)) / (1 + len(kept))
-
-    assert found.risk == pytest.approx(risk(found.p_correct))
-    assert found.risk <= 0.1
-    assert found.coverage == pytest.approx(sum(p >= found.p_correct for p, *_ in known) / 100)
-    assert risk(found.p_correct - 0.006) > 0.1
-
-
-def test_a_limit_where_p_correct_ties_takes_all_or_none() -> None:
-    known = rows(30, True) + rows(5, True, 0.8) + rows(5, False, 0.8) + rows(5, True, 0.7)
-    found = stricter_of(known, 0.05)
-    assert found is not None
-    assert found.p_correct == 0.9
-    assert found.coverage == pytest.approx(30 / 45)
-
-
-def test_there_may_be_no_limit_or_no_need_of_one() -> None:
-    assert stricter_of([], 0.05) is None
-    assert stricter_of(rows(9, False), 0.05) is None
-    assert stricter_of(rows(40, True), 0.05) is None

@@ -26,6 +26,7 @@ def predict(
     data: str | None = None,
     outputs: str | None = None,
     groups: str | None = None,
+    follow: str | None = None,
     replace: bool = False,
 ) -> int:
     """Decide of each new image, or row of outputs, whether its prediction may be used.
@@ -56,15 +57,18 @@ def predict(
     groups
         Group of each row, where the gate has groups other than the predicted classes: a column of the outputs' file
         (by default the one that the gate was calibrated by), or a .csv or .parquet file with columns id and group.
+    follow
+        State of a monitor (monitor --follow). Of what the gate accepts, only what has a P(correct) of at least the
+        limit in the state is accepted; the rest is left to review. Needs --audit, which draws from both.
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
     from steepslope.outputs.predictions import groups_by_id
     from steepslope.outputs.table import TableBlocks
-    from steepslope.predict.prediction_file import require_file
+    from steepslope.predict.prediction_file import LIMIT, require_file
     from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
-    require_file(out, outputs, groups, reading.classes, audit=options.audit)
+    require_file(out, outputs, groups, reading.classes, follow, audit=options.audit, follow=follow)
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
@@ -77,6 +81,10 @@ def predict(
     source, key = source_of(
         Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
     )
+    if follow is not None:
+        from steepslope.monitor.counting import limit_in
+
+        key[LIMIT] = limit_in(Path(follow), Path(gate))
     seen: list[Batch] = []
     summary = decide(on_engine(source, cluster), key, out, replace, partial(_keep, seen, source.gate.classes))
     return _health(source.gate, out, seen) if summary.rows > summary.failed else 0

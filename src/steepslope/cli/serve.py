@@ -92,14 +92,15 @@ def monitor(
     labels: str | None = None,
     calibration: str | None = None,
     delta: float | None = None,
+    follow: bool = False,
     plot: str | None = None,
     json: bool = False,
 ) -> int:
     """Watch a gate at work, and say whether its promise can be relied on: healthy, changed or harmful.
 
     Changed: predictions are not drawn as the calibration rows were. Harmful: by their labels, more of the accepted are
-    wrong than was promised. Either stays until a state is begun anew. Exit code 0: healthy. 4: changed. 3: harmful. 2:
-    bad input; the state is as before.
+    wrong than was promised. Either stays until a state is begun anew; but where a gate follows its audit, harmful is
+    about the risk of all so far. Exit code 0: healthy. 4: changed. 3: harmful. 2: bad input; the state is as before.
 
     Parameters
     ----------
@@ -123,6 +124,10 @@ def monitor(
         Upper bound, in (0, 1), of the probability that the gate is ever called anything but healthy although
         predictions are drawn independently, as the calibration rows were, and it keeps its promise; by default 0.05,
         fixed when the state is made.
+    follow
+        From now on, let the gate follow its audit: where labels show more errors than were promised, predict --follow
+        accepts less, and more again once they allow it, so that of all that was accepted about as many are wrong as
+        was promised.
     plot
         Figure of all so far, .png or .svg.
     json
@@ -138,7 +143,7 @@ def monitor(
 
         require_picture(Path(plot))
     files = [Path(file) for file in predictions]
-    count = count_files(Path(gate), Path(state), files, labels, calibration, delta)
+    count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow)
     if json:
         print(dumps(count.monitor.standing(), indent=1))
     else:

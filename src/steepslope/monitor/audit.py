@@ -23,13 +23,13 @@ from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError
 from steepslope.monitor.bounds import Bets
+from steepslope.monitor.limit import Followed, Limit
+from steepslope.monitor.state import Marked
 from steepslope.predict.audit import AUDIT
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Marked = tuple[float, float, float, bool | None]  # P(correct), probability of being drawn, weight, is it correct
 UNLIKELY = 1e-9  # files with less probable draws are refused
-ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +54,6 @@ ON_FEWER = CountBets(-0.95 * 1.5 ** -np.arange(25.0), 1 / np.arange(1.0, 26))
 
 
 @dataclass(frozen=True)
-class Stricter:
-    """A limit on P(correct): which part of the accepted is above it, in (0, 1), and the estimated risk of these."""
-
-    p_correct: float
-    coverage: float
-    risk: float
-
-
-@dataclass(frozen=True)
 class Audited:
     """What is known of ``accepted`` predictions by the ``labels`` of those that audits drew.
 
@@ -70,6 +61,8 @@ class Audited:
     (Hájek 1971), None without labels, and ``low`` and ``high`` are an interval of it that holds at all times together.
     ``alarm`` is after how many predictions, ``alarm_labels`` after how many labels, it was found that more are wrong
     than was promised; None while it was not. ``stricter`` may bring the risk back; None where nothing known does.
+    ``followed`` is what is accepted next where the gate follows the audit, None where it does not: ``alarm`` is then of
+    the risk of all so far, and gone once that is not clearly more than was promised.
     """
 
     accepted: int
@@ -80,20 +73,24 @@ class Audited:
     high: float
     alarm: int | None = None
     alarm_labels: int | None = None
-    stricter: Stricter | None = None
+    stricter: Limit | None = None
+    followed: Followed | None = None
 
     @classmethod
     def read(cls, content: Mapping[str, Any] | None) -> Self | None:
         """Return what JSON holds."""
         if content is None:
             return None
-        stricter = content["stricter"]
-        return cls(**{**content, "stricter": None if stricter is None else Stricter(**stricter)})
+        stricter, followed = content["stricter"], content["followed"]
+        return cls(**{
+            **content, "stricter": None if stricter is None else Limit(**stricter),
+            "followed": None if followed is None else Followed(followed["excess"], Limit(**followed["limit"])),
+        })  # fmt: skip
 
 
 def risk_of(marked: Sequence[Marked]) -> float | None:
     """Return the estimated fraction of all that is wrong, in [0, 1]; None without a label."""
-    weights = [(1 / chance, right) for _, chance, _, right in marked if right is not None]
+    weights = [(1 / one.chance, one.is_correct) for one in marked if one.is_correct is not None]
     total = math.fsum(weight for weight, _ in weights)
     return math.fsum(weight for weight, right in weights if not right) / total if weights else None
 
@@ -107,16 +104,16 @@ def interval_of(
     yet count as wrong above, and as right below. ``chances`` are the least probability of being drawn in the first
     audit, and in all.
 
-    >>> labelled = [(0.9, 0.1, 1.0, True)] * 97 + [(0.9, 0.1, 1.0, False)] * 3
+    >>> labelled = [Marked(0.9, 0.1, 1.0, True)] * 97 + [Marked(0.9, 0.1, 1.0, False)] * 3
     >>> interval_of(labelled, 1_000, (0.1, 0.1), 0.05)
     (0.003, 0.126...)
     """
     if accepted == 0:
         return 0.0, 1.0
     first, least = chances
-    wrong = np.array([chance for _, chance, _, right in marked if right is not None and not right])
-    all_wrong = np.array([chance for _, chance, _, right in marked if not right])
-    right = sum(bool(one) for *_, one in marked)
+    wrong = np.array([one.chance for one in marked if one.is_wrong])
+    all_wrong = np.array([one.chance for one in marked if not one.is_correct])
+    right = sum(bool(one.is_correct) for one in marked)
     more = partial(_excess, bets=ON_MORE, wrong=wrong, first=first, least=least, alpha=alpha / 2)
     fewer = partial(_excess, bets=ON_FEWER, wrong=all_wrong, first=first, least=least, alpha=alpha / 2)
     low = 0 if more(0) <= 0 else accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
@@ -143,8 +140,8 @@ def harm_after(marked: Sequence[Marked], promised: float, level: float) -> int |
     None if there is no such evidence; the probability that it is ever false is at most ``level``. Those without a label
     yet count as right, so it does not matter which labels come first, or never.
     """
-    is_wrong = np.array([right is not None and not right for *_, right in marked], np.bool_)
-    weights = np.array([weight for _, _, weight, _ in marked])
+    is_wrong = np.array([one.is_wrong for one in marked], np.bool_)
+    weights = np.array([one.weight for one in marked])
     _, evidence = Bets(promised).after(weighted_errors(is_wrong, weights, promised))
     enough = np.flatnonzero(evidence >= -math.log(level))
     return int(enough[0]) + 1 if len(enough) else None
@@ -171,31 +168,3 @@ def weighted_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats
     """
     wrong = is_wrong.astype(np.float64)
     return np.where(weights == 1, wrong, promised + weights * (wrong - promised))
-
-
-def latest_for(max_risk: float) -> int:
-    """Return how many of the latest labels tell how strict to be."""
-    return math.ceil(ERRORS / max_risk)
-
-
-def stricter_of(marked: Sequence[Marked], max_risk: float) -> Stricter | None:
-    """Return the lowest limit on P(correct) that brings the risk of the latest accepted back, if there is one.
-
-    ``marked`` are the latest that have labels. The risk of those above a limit is estimated by their labels, counting
-    one more error than was found, so that few labels do not make it low. None if no limit brings the risk back, or if
-    none is needed.
-    """
-    if not marked:
-        return None
-    p_correct, chance, _, right = (np.array(column, np.float64) for column in zip(*marked, strict=True))
-    order = np.argsort(-p_correct, kind="stable")
-    weights, p_correct = 1 / chance[order], p_correct[order]
-    total = np.cumsum(weights)
-    one = total / np.arange(1, len(total) + 1)
-    risk = (np.cumsum(weights * (1 - right[order])) + one) / (total + one)
-    is_last = np.append(p_correct[1:] != p_correct[:-1], True)  # of those with the same P(correct), all or none
-    enough = np.flatnonzero((risk <= max_risk) & is_last)
-    if not len(enough) or enough[-1] == len(total) - 1:
-        return None
-    last = enough[-1]
-    return Stricter(float(p_correct[last]), float(total[last] / total[-1]), float(risk[last]))

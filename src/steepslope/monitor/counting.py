@@ -19,7 +19,8 @@ from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import Audited, harm_after, interval_of, latest_for, require_likely, risk_of, stricter_of
+from steepslope.monitor.audit import Audited, harm_after, interval_of, require_likely, risk_of
+from steepslope.monitor.limit import followed, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     Batch,
@@ -106,33 +107,37 @@ class FileCount:
         monitor = self.monitor
         if not monitor.under_audit:
             return
-        marked, before = state.marked(), monitor.audit
-        labels = sum(right is not None for *_, right in marked)
+        promised, before, drawn = monitor.promised, monitor.audit, state.marked()
+        marked = [one for one in drawn if one.accepted]
+        labels = sum(one.is_correct is not None for one in marked)
+        waiting = sum(one.is_correct is None for one in drawn)
         low, high = interval_of(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
-        alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
-        if alarm[0] is None and harm_after(marked, monitor.promised, monitor.labelled.level) is not None:
+        alarm = (None, None) if before is None or monitor.follows else (before.alarm, before.alarm_labels)
+        found = low > promised if monitor.follows else harm_after(marked, promised, monitor.labelled.level) is not None
+        if alarm[0] is None and found:
             alarm = (monitor.rows, labels)
-        monitor.audit = Audited(monitor.under_audit, labels, len(marked) - labels, risk_of(marked), low, high, *alarm)
-        if monitor.alarms:
-            latest = state.marked(latest_for(monitor.promised))
-            monitor.audit = replace(monitor.audit, stricter=stricter_of(latest, monitor.promised))
+        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm)
+        if monitor.follows:
+            monitor.audit = replace(monitor.audit, followed=followed(drawn, promised))
+        elif monitor.alarms:
+            monitor.audit = replace(monitor.audit, stricter=stricter_of(marked, promised))
 
     def _weights(self, batch: Batch) -> NDArray[np.float64] | None:
         """Return what the label of each prediction of a file counts as evidence, in [0, 1], (m,).
 
         0 if it is not drawn, else the least probability in the file over its own. None without an audit.
         """
-        chance, accepted = batch.rows.chance, batch.rows.accepted
-        if chance is None or batch.marked is None or not accepted.any():
+        chance, marked = batch.rows.chance, batch.marked
+        could_be = np.zeros(0, np.bool_) if chance is None else chance > 0
+        if chance is None or marked is None or not could_be.any():
             return None
         if self.monitor.labelled.count:
             raise SteepslopeError(
                 "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
             )
-        is_marked = batch.marked[accepted]
-        require_likely(is_marked, chance[accepted])
+        require_likely(marked[could_be], chance[could_be])
         weights = np.zeros(len(chance))
-        weights[accepted] = np.where(is_marked, chance[accepted].min() / chance[accepted], 0.0)
+        weights[could_be] = np.where(marked[could_be], chance[could_be].min() / chance[could_be], 0.0)
         return weights
 
     def _count(self, state: State, batch: Batch, weights: NDArray[np.float64] | None) -> None:
@@ -198,6 +203,7 @@ def count_files(
     labels: str | None = None,
     calibration: str | None = None,
     delta: float | None = None,
+    follow: bool = False,
 ) -> FileCount:
     """Count files into a state, which is made where there is none; if anything is wrong, the state stays as it was.
 
@@ -213,6 +219,8 @@ def count_files(
         Labelled outputs in place of the rows that the gate was calibrated on.
     delta
         As of :meth:`Monitor.of`; a state that is there keeps its own.
+    follow
+        Whether the gate follows its audit from now on.
     """
     truth, file_of_labels = _labels(labels, bool(predictions))
     model, digest = Gate.load(gate), digest_of_gate(gate)
@@ -228,13 +236,14 @@ def count_files(
         with located(gate):
             made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
         begin_state(state, made.as_json())
-    changes = bool(predictions or labels)
+    changes = bool(predictions or labels or follow)
     with open_state(state, write=changes) as opened:
         monitor = Monitor.read(opened.content, state)
         with located(state):
             _require_settings(monitor, digest, delta)
             if rows is not None:
                 _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows))
+        monitor.follows |= follow
         count = FileCount(monitor, model.classes)
         for file in predictions:
             count.count_predictions(opened, file, truth)
@@ -244,6 +253,23 @@ def count_files(
             count.audit(opened)
             opened.write(monitor.as_json())
     return count
+
+
+def limit_in(state: Path, gate: Path) -> float:
+    """Return the limit on P(correct) of a gate that follows its audit, by the state of its monitor.
+
+    Raises
+    ------
+    SteepslopeError
+        If it is the state of another gate, or of one that does not follow its audit.
+    """
+    monitor = Monitor.load(state)
+    with located(state):
+        _require_settings(monitor, digest_of_gate(gate), None)
+        if not monitor.follows:
+            raise SteepslopeError("expected a state that follows the audit (monitor --follow), found one that does not")
+    known = None if monitor.audit is None else monitor.audit.followed
+    return 0.0 if known is None else known.limit.p_correct
 
 
 def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:

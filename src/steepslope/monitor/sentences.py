@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from steepslope.gate.certificate import as_percent
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
+from steepslope.monitor.limit import Limit
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
@@ -21,7 +22,7 @@ def sentences(count: FileCount) -> list[str]:
     monitor = count.monitor
     return [
         *_counted(count), *_standing(monitor), *_audit(count), *_accuracy(monitor), *health(monitor),
-        *_stricter(monitor), *of_mix(monitor),
+        *_stricter(monitor), *_followed(monitor), *of_mix(monitor),
     ]  # fmt: skip
 
 
@@ -49,7 +50,13 @@ def of_mix(monitor: Monitor) -> list[str]:
 
 
 def _harm(monitor: Monitor) -> Iterator[str]:
-    if LABELS in monitor.alarms:
+    if LABELS in monitor.alarms and monitor.follows:
+        yield (
+            f"{HARMFUL.upper()}: of all that was accepted under audit, more than the promised "
+            f"{as_percent(monitor.promised)} are wrong. It is stricter now; until that has lowered the risk of all, do "
+            "not rely on what was accepted."
+        )
+    elif LABELS in monitor.alarms:
         labels = monitor.labelled.alarm_count if monitor.audit is None else monitor.audit.alarm_labels
         yield (
             f"{HARMFUL.upper()} after {labels:,} labels of accepted predictions, with {monitor.alarms[LABELS]:,} "
@@ -150,12 +157,33 @@ def _audit(count: FileCount) -> Iterator[str]:
 def _stricter(monitor: Monitor) -> Iterator[str]:
     stricter = None if monitor.audit is None else monitor.audit.stricter
     if stricter is not None:
-        limit = math.ceil(stricter.p_correct * LIMIT) / LIMIT
-        yield (
-            f"Until then, accept only what has p_correct of at least {limit}. This leaves "
-            f"{as_percent(stricter.coverage)} of the latest accepted, of which about {as_percent(stricter.risk)} are "
-            "wrong: an estimate by the latest labels of the audit, and no promise."
-        )
+        yield f"Until then, accept only what has {_limit(stricter)} It is no promise."
+
+
+def _followed(monitor: Monitor) -> Iterator[str]:
+    """Yield what a gate accepts next that follows its audit."""
+    if not monitor.follows:
+        return
+    found = None if monitor.audit is None else monitor.audit.followed
+    if found is None:
+        yield "It follows its audit, of which nothing has been counted yet: `predict --audit` with `--follow`."
+        return
+    begin = f"It follows its audit, whose labels show {found.excess:.1f} errors more than were promised:"
+    if found.limit.coverage == 1:
+        yield f"{begin} `predict --follow` accepts all that the gate does."
+    elif found.limit.coverage == 0:
+        yield f"{begin} `predict --follow` accepts nothing, since no limit on P(correct) would bring the risk back."
+    else:
+        yield f"{begin} `predict --follow` accepts only what has {_limit(found.limit)}"
+
+
+def _limit(limit: Limit) -> str:
+    number = math.ceil(limit.p_correct * LIMIT) / LIMIT
+    risk = "" if limit.risk is None else f", of which about {as_percent(limit.risk)} are wrong"
+    return (
+        f"p_correct of at least {number}. That is {as_percent(limit.coverage)} of the latest{risk}: an estimate by the "
+        "latest labels of the audit."
+    )
 
 
 def _accuracy(monitor: Monitor) -> Iterator[str]:

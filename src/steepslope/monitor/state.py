@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.folders import digest_of
-from steepslope.monitor.audit import Marked
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
 EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
@@ -56,6 +55,21 @@ class Counted(NamedTuple):
         return self.chance == other.chance
 
 
+class Marked(NamedTuple):
+    """A prediction that an audit drew, with the probability ``chance``; the rest as of :class:`Counted`."""
+
+    p_correct: float
+    chance: float
+    weight: float
+    is_correct: bool | None
+    accepted: bool = True
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it is known to be wrong."""
+        return self.is_correct is not None and not self.is_correct
+
+
 @dataclass(frozen=True)
 class State:
     """A state in a transaction: ``content`` is what the monitor knew at its start, as JSON has it."""
@@ -82,16 +96,10 @@ class State:
         pairs = ((right, id_) for id_, right in is_correct.items())
         self.connection.executemany("UPDATE predictions SET is_correct = ? WHERE id = ?", pairs)
 
-    def marked(self, latest: int | None = None) -> list[Marked]:
-        """Return the accepted predictions that audits drew, in the order in which they were counted.
-
-        ``latest``: only the last so many that have a label.
-        """
-        query = "SELECT p_correct, chance, weight, is_correct FROM predictions WHERE accepted AND weight > 0"
-        if latest is None:
-            return self.connection.execute(f"{query} ORDER BY row").fetchall()
-        some = f"{query} AND is_correct IS NOT NULL ORDER BY row DESC LIMIT ?"
-        return self.connection.execute(some, (latest,)).fetchall()[::-1]
+    def marked(self) -> list[Marked]:
+        """Return the predictions that audits drew, in the order in which they were counted."""
+        query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
+        return [Marked(*row) for row in self.connection.execute(query)]
 
     @property
     def has_predictions(self) -> bool:

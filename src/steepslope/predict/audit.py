@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from steepslope.gate.decisions import REVIEW
+
 Floats = NDArray[np.float64]
 AUDIT, CHANCE = "audit", "audit_probability"
 EVEN = 0.5  # the part of the labels that is spread evenly, so that no probability is tiny where P(correct) is mistaken
@@ -26,12 +28,14 @@ class Audit:
     """How many of a file's accepted predictions are to be labelled, on average, by which gate, and what it promises.
 
     ``gate`` is its digest: another gate draws others, so that what one has learnt from drawn rows tells nothing of the
-    draws of the next.
+    draws of the next. ``limit`` is the P(correct) that a prediction needs beside, to be accepted: it is drawn from all
+    that the gate accepts by itself, so that labels also tell when less than the limit would do.
     """
 
     labels: int
     max_risk: float
     gate: str
+    limit: float = 0.0
 
     def chances(self, chunks: Iterable[Path]) -> list[Floats]:
         """Return, of the rows of each chunk of decisions, the probability of being drawn; 0 if not accepted."""
@@ -42,9 +46,24 @@ class Audit:
         return np.split(found, np.cumsum([len(rows) for rows, _ in columns])[:-1])
 
     def marked(self, table: Any, chance: Floats) -> Any:
-        """Return a table of decisions with whether each is drawn, and with what probability (m,)."""
+        """Return a table of decisions with whether each is drawn, and with what probability (m,).
+
+        What is below the limit is left to review.
+        """
         is_drawn = drawn(table["id"].to_pylist(), chance, self.gate)
-        return table.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
+        limited = self._limited(table) if self.limit and "p_correct" in table.column_names else table
+        return limited.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
+
+    def _limited(self, table: Any) -> Any:
+        """Return the table with what is below the limit left to review; a state has P(correct) in single precision."""
+        reaches = table["p_correct"].to_numpy(zero_copy_only=False).astype(np.float32) >= np.float32(self.limit)
+        accepted = table["accepted"].to_numpy(zero_copy_only=False).astype(np.bool_)
+        decision = np.where(accepted & ~reaches, REVIEW, table["decision"].to_numpy(zero_copy_only=False))
+        columns = {"accepted": accepted & reaches, "decision": decision}
+        for name, column in columns.items():
+            number = table.column_names.index(name)
+            table = table.set_column(number, name, pa.array(column, table.schema.field(name).type))
+        return table
 
 
 def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:

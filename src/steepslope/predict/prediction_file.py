@@ -25,13 +25,14 @@ from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, REJECT
 from steepslope.outputs.folder import IDS
-from steepslope.predict.audit import AUDIT, Audit
+from steepslope.predict.audit import AUDIT, CHANCE, Audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
 
 STDOUT = "-"
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"
+LIMIT = "limit"  # on P(correct), in the key
 See = Callable[[Any], None]
 
 
@@ -39,8 +40,8 @@ See = Callable[[Any], None]
 class Summary:
     """How many predictions there are, are accepted, rejected, and could not be made; and what was handed over.
 
-    ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over. ``audited`` are the accepted
-    predictions that are to be labelled.
+    ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over. ``audited`` are those that are
+    to be labelled; ``limited`` would be accepted but for the limit that the gate follows.
     """
 
     rows: int = 0
@@ -49,6 +50,7 @@ class Summary:
     failed: int = 0
     handed_over: float | None = None
     audited: int = 0
+    limited: int = 0
 
     def plus(self, table: Any) -> Summary:
         """Return the summary with further rows counted."""
@@ -58,10 +60,13 @@ class Summary:
         if "handed_over" in table.column_names and judged:  # of rows that could not be read, nothing is
             added = compute.sum(table["handed_over"]).as_py() or 0.0
             mean = ((mean or 0.0) * (self.rows - self.failed) + added) / judged
+        audited = limited = 0
+        if AUDIT in table.column_names:
+            audited = int(table[AUDIT].to_numpy().sum())
+            limited = int((table[CHANCE].to_numpy() > 0).sum() - table["accepted"].to_numpy().sum())
         return Summary(
             n, self.accepted + int((decision == ACCEPT).sum()), self.rejected + int((decision == REJECT).sum()),
-            self.failed + failed, mean,
-            self.audited + (compute.sum(table[AUDIT]).as_py() if AUDIT in table.column_names else 0),
+            self.failed + failed, mean, self.audited + audited, self.limited + limited,
         )  # fmt: skip
 
     @classmethod
@@ -96,7 +101,8 @@ def predict_to_file(
                     pq.write_table(table, staging / path.name)
         with kind.staged(out.parent) as staging, located(out):  # no file lies beside another's card
             labels = source.options.audit
-            audit = None if labels is None else Audit(labels, source.gate.promised_risk, str(key.get("gate")))
+            facts = source.gate.promised_risk, str(key.get("gate")), float(key.get(LIMIT, 0.0))
+            audit = None if labels is None else Audit(labels, *facts)
             summary = _join(source.all(folder), staging / out.name, audit)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
@@ -140,8 +146,10 @@ def _of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
     yield from waiting
 
 
-def require_file(out: str, *read: str | None, audit: int | None = None) -> None:
+def require_file(out: str, *read: str | None, audit: int | None = None, follow: str | None = None) -> None:
     """Raise unless decisions can go to a file of this name, which is none of those that are read."""
+    if follow is not None and audit is None:
+        raise SteepslopeError("expected a number of labels with --follow, which goes by them, found none", "audit")
     if out == STDOUT and audit is not None:
         raise SteepslopeError("expected a file to write to with --audit, which draws among its rows, found -", "out")
     if out != STDOUT and Path(out).suffix.lower() not in ENDINGS:

@@ -1,0 +1,175 @@
+"""A gate that follows its audit, day by day: how much of what it accepts is wrong, and how much it accepts.
+
+Run ``python -m benchmarks.studies.following --help``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.studies.kept_rows import Row, write_results
+from steepslope.cli.main import run
+from steepslope.monitor.audit import harm_after, interval_of
+from steepslope.monitor.limit import NOTHING, followed, limit_for
+from steepslope.monitor.state import Marked
+from steepslope.predict.audit import chances
+from steepslope.report.grid import Cell, Grid, markdown
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Rule = Callable[[list[Marked]], float]
+DAYS, DAY, LABELS = 40, 500, 25
+RISK, DELTA = 0.05, 0.05
+USUAL, WORSE, SPREAD = 0.8, 3.0, 0.35  # times the promised risk; the largest P(wrong) that a gate accepts
+BREAKS, MENDED = 10, 20  # days
+LATEST = 60
+HEADINGS = [
+    "stream", "the gate", "risk of all accepted, %", "19 of 20 are below", "accepted, %", "until day 10", "to day 20",
+    "from then on", "best possible", "largest excess", "interval ever misses, %",
+]  # fmt: skip
+NOTE = (
+    f"{DAYS} days of {DAY} predictions that a gate accepts by itself at a promise of {RISK:.0%}; about {LABELS} a day "
+    f"are labelled, before the next. Usually {USUAL * RISK:.0%} are wrong; in most streams something happens on day "
+    f"{BREAKS}. *Follows*: its limit on P(correct) is that of `monitor --follow`. *Latest labels*: the lowest limit at "
+    f"which the latest {LATEST} labels have the promised risk. *Stops*: accepts nothing once labels call it harmful. *Best "
+    "possible*: the limits that accept most, chosen with each day's true risk, such that this is at most as promised. "
+    "The *excess* is that of errors over the promise, over the worst stretch of days. The *interval* is that of the "
+    f"risk so far, at {1 - DELTA:.0%}."
+)
+
+
+def between(first: int, last: int = DAYS) -> Bools:
+    """Return which rows are of some days, (n,)."""
+    day = np.arange(DAYS * DAY) // DAY
+    return (day >= first) & (day < last)
+
+
+def times(p_wrong: Floats, factor: float | Floats) -> Floats:
+    """Return P(wrong) in proportion to the estimate, as many times what is promised in the mean."""
+    return np.asarray(p_wrong * factor * RISK / p_wrong.mean())
+
+
+def everywhere(p_wrong: Floats, late: Bools) -> Floats:
+    """Return a P(wrong) that rises by the same in each row."""
+    return np.asarray(times(p_wrong, USUAL) + late * (WORSE - USUAL) * RISK)
+
+
+def safest(p_wrong: Floats, late: Bools) -> Floats:
+    """Return a P(wrong) that rises where the estimate is lowest."""
+    return np.asarray(times(p_wrong, USUAL) + late * 2 * (WORSE - USUAL) * RISK * (p_wrong < np.median(p_wrong)))
+
+
+DRIFTS: dict[str, Callable[[Floats], Floats]] = {
+    "nothing happens": lambda p: times(p, USUAL),
+    "risk as promised": lambda p: times(p, 1),
+    "three times the promise, the doubtful fail": lambda p: times(p, np.where(between(BREAKS), WORSE, USUAL)),
+    "the doubtful fail for ten days": lambda p: times(p, np.where(between(BREAKS, MENDED), WORSE, USUAL)),
+    "the doubtful fail every other week": lambda p: times(
+        p, np.where(np.arange(len(p)) // DAY // 7 % 2 == 1, WORSE, USUAL)
+    ),
+    "slowly to five times, the doubtful fail": lambda p: times(
+        p, np.interp(np.arange(len(p)), [BREAKS * DAY, len(p)], [USUAL, 5])
+    ),
+    "three times the promise, everywhere": lambda p: everywhere(p, between(BREAKS)),
+    "everywhere, for ten days": lambda p: everywhere(p, between(BREAKS, MENDED)),
+    "three times the promise, the safest fail": lambda p: safest(p, between(BREAKS)),
+    "half are wrong for ten days": lambda p: np.where(between(BREAKS, MENDED), 0.5, times(p, USUAL)),
+}
+
+
+def _stops(marked: list[Marked]) -> float:
+    used = [one for one in marked if one.accepted]
+    return 0.0 if harm_after(used, RISK, DELTA / 2) is None else NOTHING
+
+
+RULES: dict[str, Rule] = {
+    "plain": lambda _: 0.0,
+    "follows": lambda marked: followed(marked, RISK).limit.p_correct,
+    "latest labels": lambda marked: limit_for(marked[-LATEST:], RISK, 0.0).p_correct,
+    "stops": _stops,
+}
+
+
+def following(out: str, runs: int = 300) -> None:
+    """Draw streams, let gates follow the labels of an audit, and write rows.json and table.md.
+
+    Parameters
+    ----------
+    out
+        Folder for the results.
+    runs
+        Streams of each kind.
+    """
+    rows: list[Row] = []
+    for title, drift in DRIFTS.items():
+        for way, rule in RULES.items():
+            found = [one_run(drift, rule, seed) for seed in range(runs)]
+            rows.append({"stream": title, "gate": way, "runs": runs, **summary(found)})
+            write_results(out, rows, markdown(Grid("Gates that follow", HEADINGS, [*map(_line, rows)], NOTE)))
+
+
+def one_run(drift: Callable[[Floats], Floats], rule: Rule, seed: int) -> dict[str, float | Floats]:
+    """Return how a gate does on one stream: the risk of all, what is accepted each day, and what the labels tell."""
+    rng = np.random.default_rng([seed, 8])
+    p_wrong = np.minimum(SPREAD, rng.beta(0.35, 0.35 / (0.75 * RISK) - 0.35, DAYS * DAY))
+    truth = np.clip(drift(p_wrong), 0, 1)
+    is_wrong, coins = rng.random(len(truth)) < truth, rng.random(len(truth))
+    accepted = np.zeros(len(truth), np.bool_)
+    marked: list[Marked] = []
+    limit, least, missed = 0.0, list[float](), False
+    for rows in np.arange(len(truth)).reshape(DAYS, DAY):
+        accepted[rows] = 1 - p_wrong[rows] >= limit
+        chance = chances(1 - p_wrong[rows], RISK, LABELS)
+        marked += [
+            Marked(1 - p_wrong[row], one, chance.min() / one, not is_wrong[row], bool(accepted[row]))
+            for row, one in zip(rows, chance, strict=True)
+            if coins[row] < one
+        ]
+        limit = rule(marked)
+        if accepted[rows].any():
+            least.append(float(chance[accepted[rows]].min()))
+        used = [one for one in marked if one.accepted]
+        low, high = interval_of(used, int(accepted.sum()), (least[0], min(least)), DELTA)
+        missed |= not low <= is_wrong[accepted].mean() <= high
+    daily = accepted.reshape(DAYS, DAY).sum(axis=1)
+    excess = (truth * accepted).reshape(DAYS, DAY).sum(axis=1) - RISK * daily
+    sums = np.concatenate([[0], np.cumsum(excess)])
+    return {
+        "risk": float(truth[accepted].mean()), "coverage": daily / DAY, "best": best_coverage(p_wrong, truth),
+        "excess": float((sums - np.minimum.accumulate(sums)).max()), "missed": float(missed),
+    }  # fmt: skip
+
+
+def best_coverage(p_wrong: Floats, truth: Floats) -> float:
+    """Return what can be accepted at most with a limit a day, so that each day's true risk is as promised."""
+    kept = 0
+    for estimated, wrong in zip(p_wrong.reshape(DAYS, DAY), truth.reshape(DAYS, DAY), strict=True):
+        risks = np.cumsum(wrong[np.argsort(estimated, kind="stable")]) / np.arange(1, DAY + 1)
+        kept += int(np.flatnonzero(risks <= RISK * (1 + 1e-9))[-1:].sum() + (risks <= RISK).any())
+    return kept / len(truth)
+
+
+def summary(found: list[dict[str, float | Floats]]) -> Row:
+    """Return the means over all streams of a kind."""
+    coverage = np.array([one["coverage"] for one in found]).mean(axis=0)
+    risks = np.array([one["risk"] for one in found])
+    parts = {"until": coverage[:BREAKS], "during": coverage[BREAKS:MENDED], "after": coverage[MENDED:]}
+    return {
+        "risk": float(risks.mean()), "high": float(np.quantile(risks, 0.95)), "coverage": float(coverage.mean()),
+        **{name: float(part.mean()) for name, part in parts.items()},
+        **{name: float(np.mean([one[name] for one in found])) for name in ("best", "excess", "missed")},
+    }  # fmt: skip
+
+
+def _line(row: Row) -> list[Cell]:
+    percents = ("risk", "high", "coverage", "until", "during", "after", "best")
+    cells = [row["stream"], row["gate"], *(f"{100 * row[name]:.1f}" for name in percents)]
+    return [*map(Cell, [*cells, f"{row['excess']:.0f}", f"{100 * row['missed']:.1f}"])]
+
+
+if __name__ == "__main__":
+    sys.exit(run(following, sys.argv[1:], "python -m benchmarks.studies.following"))

@@ -1,0 +1,128 @@
+"""How strict the labels of an audit ask to be: the lowest limit that is enough, and a gate that follows it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from steepslope.monitor.limit import NOTHING, TOLERATED, Limit, excess_of, followed, latest_for, limit_for, stricter_of
+from steepslope.monitor.state import Marked
+from steepslope.predict.audit import chances
+
+RISK = 0.05
+
+
+def rows(
+    count: int, right: bool | None, p_correct: float = 0.9, chance: float = 0.1, accepted: bool = True
+) -> list[Marked]:
+    return [Marked(p_correct, chance, 1.0, right, accepted)] * count
+
+
+MARKED = st.lists(
+    st.builds(
+        Marked,
+        st.sampled_from([0.5, 0.7, 0.8, 0.9, 1.0]),
+        st.floats(0.05, 1),
+        st.just(1.0),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@given(marked=MARKED, risk=st.floats(0.01, 0.6), more=st.sampled_from([0.0, 0.5, 1.0]))
+def test_the_limit_is_the_lowest_at_which_the_estimate_is_low_enough(
+    marked: list[Marked], risk: float, more: float
+) -> None:
+    def estimate(limit: float) -> float:
+        kept = [(1 / one.chance, one.is_wrong) for one in marked if one.p_correct >= limit]
+        mean = sum(weight for weight, _ in kept) / len(kept)
+        return (sum(weight for weight, wrong in kept if wrong) + more * mean) / (sum(w for w, _ in kept) + more * mean)
+
+    levels = sorted({one.p_correct for one in marked})
+    enough = [level for level in levels if estimate(level) <= risk]
+    found = limit_for(marked, risk, more)
+    if not marked or (enough and enough[0] == levels[0]):
+        assert (found.p_correct, found.coverage) == (0.0, 1.0)
+    elif not enough:
+        assert found == Limit(NOTHING, 0.0)
+    else:
+        assert found.p_correct == enough[0]
+        assert found.risk == pytest.approx(estimate(enough[0]))
+        weights = [1 / one.chance for one in marked]
+        above = [1 / one.chance for one in marked if one.p_correct >= enough[0]]
+        assert found.coverage == pytest.approx(sum(above) / sum(weights))
+
+
+def test_there_may_be_no_stricter_limit_or_no_need_of_one() -> None:
+    assert stricter_of([], RISK) is None
+    assert stricter_of(rows(9, False), RISK) is None
+    assert stricter_of(rows(40, True), RISK) is None
+    assert stricter_of(rows(20, False) + rows(60, True), RISK) is None  # the latest 60 alone tell
+    assert stricter_of(rows(40, True) + rows(20, False, 0.5), RISK) == limit_for(
+        rows(40, True) + rows(20, False, 0.5), RISK
+    )
+
+
+@given(marked=MARKED)
+def test_the_excess_is_the_largest_of_any_stretch_that_ends_now(marked: list[Marked]) -> None:
+    used = [one for one in marked if one.accepted]
+    mean = np.mean([1 / one.chance for one in used]) if used else 1
+    parts = [(one.is_wrong - RISK) / one.chance / mean for one in used]
+    expected = max([sum(parts[start:]) for start in range(len(parts))], default=0.0)
+    assert excess_of(marked, RISK) == pytest.approx(max(0.0, expected))
+
+
+def test_only_labels_of_what_was_accepted_make_an_excess() -> None:
+    assert excess_of(rows(9, False, accepted=False) + rows(9, None), RISK) == 0
+    assert excess_of(rows(900, True) + rows(2, False), RISK) == pytest.approx(2 * 0.95)
+
+
+def test_it_is_strict_at_once_and_accepts_more_when_labels_allow_it() -> None:
+    good = rows(200, True)
+    assert followed([], RISK).limit == Limit()
+    assert followed(good + rows(1, False), RISK).limit == Limit()
+    bad = [*good, *rows(5, False, 0.8), *rows(30, True)]
+    found = followed(bad, RISK)
+    assert found.excess > TOLERATED
+    assert found.limit.p_correct == pytest.approx(0.9)
+    assert followed([*good, *rows(8, False)], RISK).limit == Limit(NOTHING, 0.0)
+    # the labels of what is left to review tell that nothing is wrong with it any more
+    closed = [*good, *rows(8, False)]
+    opened = followed([*closed, *rows(latest_for(RISK), True, accepted=False)], RISK)
+    assert opened.limit.p_correct == 0
+    assert opened.excess == followed(closed, RISK).excess  # though as many more than promised were wrong
+
+
+@pytest.mark.parametrize("lasts", [10, 100])
+def test_the_risk_of_all_stays_about_as_promised_though_the_doubtful_fail(lasts: int) -> None:
+    """Three times the promise from the tenth of forty days on, for ten days or for good; 25 labels a day."""
+    risks, plain, last = [], [], []
+    for seed in range(20):
+        rng = np.random.default_rng([seed, 5])
+        drawn: list[Marked] = []
+        accepted, wrong, used, limit = 0, 0, [], 0.0
+        all_wrong = 0
+        for day in range(40):
+            p_wrong = np.minimum(0.35, rng.beta(0.35, 9, 500))
+            factor = (3 if 10 <= day < 10 + lasts else 0.8) * RISK / p_wrong.mean()
+            is_wrong = rng.random(500) < p_wrong * factor
+            keeps, chance = 1 - p_wrong >= limit, chances(1 - p_wrong, RISK, 25)
+            for row in np.flatnonzero(rng.random(500) < chance):
+                drawn.append(Marked(1 - p_wrong[row], chance[row], 1.0, bool(not is_wrong[row]), bool(keeps[row])))
+            limit = followed(drawn, RISK).limit.p_correct
+            accepted, wrong, all_wrong = (
+                accepted + keeps.sum(),
+                wrong + is_wrong[keeps].sum(),
+                all_wrong + is_wrong.sum(),
+            )
+            used.append(keeps.mean())
+        risks.append(wrong / accepted)
+        plain.append(all_wrong / (40 * 500))
+        last.append(np.mean(used[30:]))
+    assert np.mean(plain) > 1.25 * RISK
+    assert np.mean(risks) < 1.02 * RISK
+    assert np.quantile(risks, 0.9) < 1.25 * RISK
+    assert np.mean(last) > (0.85 if lasts == 10 else 0.35)

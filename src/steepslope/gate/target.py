@@ -18,7 +18,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f, norm
+from scipy.special import ndtri
+from scipy.stats import f
 
 from steepslope.errors import SteepslopeError
 
@@ -44,8 +45,8 @@ class Moments:
 
     def bound(self, delta: float) -> float:
         """Return the upper bound of the ratio of the first mean to the second, by Fieller (1954); 1 where none is."""
-        (top, below), (a, b, c) = self.means.clip(0), self.covariance[np.triu_indices(2)]
-        z = float(norm.ppf(1 - delta)) ** 2
+        (top, below), ((a, b), (_, c)) = self.means.clip(0), self.covariance
+        z = float(ndtri(1 - delta)) ** 2
         quadratic = below**2 - z * c, 2 * (z * b - top * below), top**2 - z * a
         if quadratic[0] <= 0:
             return 1.0
@@ -145,7 +146,8 @@ class Target:
 
 
 def _covariance(values: Floats) -> Floats:
-    return np.atleast_2d(np.cov(values, rowvar=False, bias=True))
+    away = values - values.mean(axis=0)
+    return np.asarray(away.T @ away / len(values))
 
 
 def last_passing_target(

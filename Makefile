@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits screenshots clean
+.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits following mixes screenshots clean
 
 setup: .venv/installed
 
@@ -65,6 +65,14 @@ false-alarms: setup
 # The table in results/audits, on simulated streams: a quarter of an hour on one core. With MAPIE's rows where it is installed.
 audits: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.audits --out results/audits
+
+# The table in results/following, on simulated streams: half an hour on one core.
+following: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.following --out results/following --runs 200
+
+# The table in results/mixes, on simulated rows: an hour on one core; resumes.
+mixes: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.mixes --work runs/mixes --out results/mixes
 
 # The pictures of the report in the README, of the demo's. Needs Debian's chromium.
 screenshots: demo

@@ -157,7 +157,7 @@ def _audit(count: FileCount) -> Iterator[str]:
 def _stricter(monitor: Monitor) -> Iterator[str]:
     stricter = None if monitor.audit is None else monitor.audit.stricter
     if stricter is not None:
-        yield f"Until then, accept only what has {_limit(stricter)} It is no promise."
+        yield f"Until then, accept only what has {_limit(stricter)} `--follow` lets `predict` do so from day to day."
 
 
 def _followed(monitor: Monitor) -> Iterator[str]:

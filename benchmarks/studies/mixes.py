@@ -30,7 +30,16 @@ RISK = 0.05
 EACH, STEPS = 10_000, 4_000  # rows of each class that are the population, and thresholds on it
 LEAST, MOST = 2.4, 4.4  # how far logits of the true class are above the others, in their deviations
 PLAIN, NAMED, ESTIMATED = "plain", "named", "estimated"
-HEADINGS = ["classes", "mix to come", "rows", "best possible", "no mix named", "mix named", "mix estimated", "not made, %"]
+HEADINGS = [
+    "classes",
+    "mix to come",
+    "rows",
+    "best possible",
+    "no mix named",
+    "mix named",
+    "mix estimated",
+    "not made, %",
+]
 NOTE = (
     f"Coverage in percent under the mix to come, and in which part of draws more than 5 % of what is accepted is wrong, "
     f"where δ = {DELTA:.0%}. MCP; each draw has calibration rows, as many target rows without labels, and a mix of its "
@@ -93,12 +102,12 @@ def little(classes: int, rng: np.random.Generator) -> Floats:
 
 def dirichlet(classes: int, rng: np.random.Generator, concentration: float) -> Floats:
     """Return shares of a Dirichlet distribution."""
-    return rng.dirichlet(np.full(classes, concentration))
+    return np.asarray(rng.dirichlet(np.full(classes, concentration)))
 
 
 def twentyfold(classes: int, rng: np.random.Generator) -> Floats:
     """Return shares of which one has odds twenty times as high; it is the hardest class, or any."""
-    shares = np.ones(classes)
+    shares: Floats = np.ones(classes)
     shares[0 if rng.random() < 0.5 else rng.integers(classes)] = 20
     return shares / shares.sum()
 

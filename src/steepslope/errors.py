@@ -64,6 +64,10 @@ class UnknownLabelsWarning(UserWarning):
     """Some labels are names of none of the classifier's classes: of inputs that it does not know, or misspelt."""
 
 
+class NoMixError(SteepslopeError):
+    """No mix of the classes explains predictions: something else has changed."""
+
+
 class ChangedWarning(UserWarning):
     """Inputs are not drawn as the calibration rows were, so that a gate's promise cannot be relied on."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_an_id_of_another_prediction_is_refused(others: list[Batch], state: Stat
 @pytest.fixture
 def count(state: State, tmp_path: Path) -> FileCount:
     """Count the predictions in two files that overlap."""
-    found = FileCount(monitor_of(GATE), ("cat", "dog"))
+    found = FileCount(monitor_of(GATE), replace(GATE, classes=("cat", "dog")))
     for part in (slice(0, 600), slice(400, 1_000)):
         found.count_predictions(state, predictions(tmp_path / f"{part.start}.parquet", part))
     return found

@@ -103,13 +103,13 @@ def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
     from steepslope.monitor.health import watched
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.predictions import read_predictions
-    from steepslope.monitor.sentences import health, of_mix
+    from steepslope.monitor.sentences import health, mix_moved
     from steepslope.predict.prediction_file import STDOUT
 
-    monitor = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
-    lines = [] if monitor is None else [*health(monitor, alone=True), *of_mix(monitor)]
+    found = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
+    lines = [] if found is None else [*health(found[0], alone=True), *mix_moved(gate, *found)]
     if gate.calibration_rows is None:
         lines = ["Health unknown: this gate has no calibration rows to compare with."]
     for line in lines:
         console().print(line)
-    return 0 if monitor is None else EXIT_CODES[monitor.health]
+    return 0 if found is None else EXIT_CODES[found[0].health]

@@ -21,6 +21,7 @@ from steepslope.gate.certify import UNFIT, Above, certify, certify_true_classes,
 from steepslope.gate.importance import Weights
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
+from steepslope.outputs.labels import UNKNOWN
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -29,9 +30,9 @@ TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
 NUMBERS = ("slope", "offset", "centre", "scale")
 ARRAYS = {
     "p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64,
-    "predicted": np.int64,
+    "predicted": np.int64, "true": np.int64,
 }  # fmt: skip
-OPTIONAL = ("probability", "predicted")
+OPTIONAL = ("probability", "predicted", "true")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class CalibrationRows:
     """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
 
     Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and
-    ``probability`` (n,) the classifier's own of each; None where a gate knows confidences alone.
+    ``probability`` (n,) the classifier's own of each; ``true`` (n,) those of the true classes, −1 for none of them.
+    They are None where a gate knows confidences alone.
     """
 
     p_correct: Floats
@@ -102,6 +104,7 @@ class CalibrationRows:
     accepted: Bools
     probability: Floats | None = None
     predicted: NDArray[np.int64] | None = None
+    true: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.p_correct)
@@ -115,7 +118,8 @@ class CalibrationRows:
         """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
         expected = {name: kind for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
         fits = {name: array.dtype for name, array in arrays.items()} == expected and all(
-            array.shape == (len(arrays["p_correct"]),) and ((array >= 0) & ((array <= 1) | (name == "predicted"))).all()
+            array.shape == (len(arrays["p_correct"]),)
+            and ((array >= (UNKNOWN if name == "true" else 0)) & ((array <= 1) | (ARRAYS[name] == np.int64))).all()
             for name, array in arrays.items()
         )
         if not fits:

@@ -258,7 +258,7 @@ class Gate(Promises):
             class_mix = require_mix(class_mix, outputs.label_names)
         rows_to_come = None if target is None else TargetRows.of(source, outputs, target)
         importance = Importance.of(aims, groups, class_mix, target=rows_to_come)
-        beside = likeliest(outputs)
+        beside = {**likeliest(outputs), "true": outputs.require_labels()}
         gate = cls._calibrated(
             confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, importance, seed, beside
         )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import f
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import NoMixError, SteepslopeError
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -132,7 +132,7 @@ class Target:
         lowest = int((self.shares + FAR * errors).argmin())
         if self.shares[lowest] < -FAR * errors[lowest]:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
-            raise SteepslopeError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
+            raise NoMixError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
         edges = np.setdiff1d(np.quantile(coming, np.arange(1, BINS) / BINS), [coming.min()])
         ours, theirs = (
             np.eye(len(edges) + 1)[np.searchsorted(edges, one, side="right")] for one in (confidence, coming)
@@ -142,7 +142,7 @@ class Target:
         rows, d = int(np.bincount(self.true).min()), len(edges)
         p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
         if p_value < ALPHA:
-            raise SteepslopeError(f"{NO_MIX}: their confidences are others (p = {p_value:.2g}). {INSTEAD}", "target")
+            raise NoMixError(f"{NO_MIX}: their confidences are others (p = {p_value:.2g}). {INSTEAD}", "target")
 
 
 def _covariance(values: Floats) -> Floats:

@@ -24,6 +24,7 @@ from steepslope.monitor.limit import followed, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     Batch,
+    Predicted,
     Texts,
     columns_of,
     joined,
@@ -50,11 +51,13 @@ class FileCount:
     ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
     prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
-    drew, where there are audits: they are no evidence. ``classes``: the names of the gate's classes.
+    drew, where there are audits: they are no evidence. ``gate`` is the gate, and ``latest`` are the predictions of the
+    last file of this run.
     """
 
     monitor: Monitor
-    classes: tuple[str, ...] | None = None
+    gate: Gate | None = None
+    latest: Predicted | None = None
     new: int = 0
     repeated: int = 0
     labels: int = 0
@@ -63,6 +66,11 @@ class FileCount:
     contradicting: int = 0
     strange: Counter[str] = field(default_factory=Counter)
     unmarked: int = 0
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the gate's classes."""
+        return None if self.gate is None else self.gate.classes
 
     def count_predictions(self, state: State, path: Path, truth: str | None = None) -> None:
         """Count the predictions in a file, shuffled by their ids, and the true labels in its column ``truth``.
@@ -76,6 +84,7 @@ class FileCount:
             batch = joined(read_predictions(path, truth, self.classes))
             if batch is None:
                 return
+            self.latest = batch.rows
             with located(path):
                 weights = self._weights(batch)
                 for start in range(0, len(batch.ids), PART):
@@ -231,7 +240,10 @@ def count_files(
     if calibration is not None:
         outputs = ClassifierOutputs.load(calibration, labelled=True)
         judged = model.decide(outputs)
-        rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels)
+        rows = CalibrationRows(
+            judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels,
+            outputs.require_labels(),
+        )  # fmt: skip
     if not state.exists():
         with located(gate):
             made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
@@ -244,7 +256,7 @@ def count_files(
             if rows is not None:
                 _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows))
         monitor.follows |= follow
-        count = FileCount(monitor, model.classes)
+        count = FileCount(monitor, model)
         for file in predictions:
             count.count_predictions(opened, file, truth)
         if file_of_labels is not None:

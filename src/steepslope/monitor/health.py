@@ -19,8 +19,8 @@ from steepslope.monitor.sentences import health
 from steepslope.outputs import ClassifierOutputs
 
 
-def watched(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
-    """Return the monitor of a gate after the predictions of a file, shuffled by their ids.
+def watched(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | None] | None:
+    """Return the monitor of a gate after the predictions of a file, shuffled by their ids, and these, if there are any.
 
     Ids and labels are dropped batch by batch, since these are most of the memory. None where there is nothing to
     tell: the gate accepts nothing, or was shared without its calibration rows.
@@ -29,9 +29,10 @@ def watched(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
         return None
     kept = [(hashes_of(one.ids), one.rows) for one in batches if len(one.ids)]
     if not kept:
-        return Monitor.of(gate)
+        return Monitor.of(gate), None
     order = np.argsort(np.concatenate([hashes for hashes, _ in kept]), kind="stable")
-    return _after(gate, joined_rows([rows for _, rows in kept]).subset(order))
+    rows = joined_rows([rows for _, rows in kept]).subset(order)
+    return _after(gate, rows), rows
 
 
 def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: ClassifierOutputs) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
+from steepslope.gate import Gate
 from steepslope.gate.certificate import as_percent
+from steepslope.gate.new_mix import new_mix_of
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.limit import Limit
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
+from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 
 LIMIT = 1_000_000  # parts in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name
+MOST_MOVED = 3  # classes whose shares are told
 
 
 def sentences(count: FileCount) -> list[str]:
@@ -22,7 +27,7 @@ def sentences(count: FileCount) -> list[str]:
     monitor = count.monitor
     return [
         *_counted(count), *_standing(monitor), *_audit(count), *_accuracy(monitor), *health(monitor),
-        *_stricter(monitor), *_followed(monitor), *of_mix(monitor),
+        *_stricter(monitor), *_followed(monitor), *mix_moved(count.gate, monitor, count.latest),
     ]  # fmt: skip
 
 
@@ -39,13 +44,28 @@ def health(monitor: Monitor, alone: bool = False) -> list[str]:
     return [f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if labels else ''}.{unseen}"]
 
 
-def of_mix(monitor: Monitor) -> list[str]:
-    """Return what to do, in a line, where the change may be one of the mix of classes alone."""
+def mix_moved(gate: Gate | None, monitor: Monitor, latest: Predicted | None) -> list[str]:
+    """Return what a gate for the mix of the latest predictions would accept, in a line, where there was a change."""
     if not monitor.alarms.keys() - {LABELS}:
         return []
+    found = None if gate is None or latest is None else new_mix_of(gate, latest.p_correct, latest.predicted)
+    if found is not None and found.why:
+        return [f"More has changed than how often each class comes: {found.why}."]
+    made = "`calibrate --target` with outputs of such rows makes"
+    if found is None:
+        return [
+            f"If nothing has changed but how often each class comes, {made} a gate for that, without labels of these. "
+            "It makes none where it finds that more has changed."
+        ]
+    assert latest is not None
+    moves = sorted(found.usual, key=lambda name: abs(found.shares.get(name, 0) - found.usual[name]), reverse=True)
+    shares = (f"{name} {as_percent(found.shares.get(name, 0))} (not {as_percent(found.usual[name])})" for name in moves)
+    more = ", …" if len(moves) > MOST_MOVED else ""
     return [
-        "If nothing has changed but how often each class comes, `calibrate --target` with outputs of such rows makes a "
-        "gate for that, without labels of these. It makes none where it finds that more has changed."
+        f"If nothing has changed but how often each class comes, the estimated shares are "
+        f"{', '.join(islice(shares, MOST_MOVED))}{more}. {made[0].upper()}{made[1:]} a gate for this mix, without labels "
+        f"of these. It would accept about {as_percent(found.coverage)} of these {len(latest):,} predictions; "
+        f"{as_percent(float(latest.accepted.mean()))} are accepted now."
     ]
 
 

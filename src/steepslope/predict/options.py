@@ -92,8 +92,8 @@ class ShareOptions:
         Make the repository public, or upload to a public one. Without it a new one is private, and a public one is
         refused.
     for_monitor
-        Share also what a gate keeps of each calibration row: P(correct), the classifier's probability, whether it is
-        correct and accepted. Without it, monitor takes --calibration.
+        Share also what a gate keeps of each calibration row: P(correct), the classifier's probability, the predicted
+        and the true class, whether it is accepted. Without it, monitor takes --calibration.
     """
 
     public: bool = False

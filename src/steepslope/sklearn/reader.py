@@ -107,7 +107,8 @@ def gate_of(
     )  # fmt: skip
     given = [one.max_risk for one in gate.certificates if one.is_given and one.max_risk is not None]
     gate = gate.at(given[0]) if given else gate
-    rows = CalibrationRows(gate.p_correct(confidence), is_correct, gate.accepts(confidence), **likeliest(outputs))
+    beside = {**likeliest(outputs), "true": codes}
+    rows = CalibrationRows(gate.p_correct(confidence), is_correct, gate.accepts(confidence), **beside)
     return replace(gate, source=source.taking(outputs), classes=outputs.classes, calibration_rows=rows)
 
 

@@ -1,0 +1,62 @@
+"""What a gate for another mix of the classes would accept: the mix of predictions that have no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import NoMixError, SteepslopeError
+from steepslope.gate.certify import certify_weighted, threshold_sequence
+from steepslope.gate.decisions import class_names
+from steepslope.gate.promises import Promises
+from steepslope.gate.rows_to_come import Importance, TargetRows
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NewMix:
+    """The estimated shares of the classes among some predictions, by name, and what a gate for them would accept.
+
+    ``usual`` are the shares among the calibration rows, and ``coverage`` the fraction of the predictions that such a
+    gate would accept, in [0, 1], 0 if it could promise nothing. Where no mix of the classes explains the predictions,
+    there is ``why`` alone.
+    """
+
+    shares: Mapping[str, float]
+    usual: Mapping[str, float]
+    coverage: float = 0.0
+    why: str = ""
+
+
+def new_mix_of(gate: Promises, p_correct: Floats, predicted: Counts | None) -> NewMix | None:
+    """Return the mix of predictions with these P(correct) and predicted classes, (m,) each.
+
+    None where that cannot be told: the gate's calibration rows have no true classes, or too few of one, the
+    predictions are fewer than 200, or what the gate promises is more than a risk of all.
+    """
+    rows = gate.calibration_rows
+    if rows is None or rows.true is None or rows.predicted is None or predicted is None:
+        return None
+    truths = class_names(rows.true, gate.classes)
+    names, counts = np.unique(truths, return_counts=True)
+    usual = dict(zip(names.tolist(), (counts / len(truths)).tolist(), strict=True))
+    target = TargetRows(class_names(rows.predicted, gate.classes), class_names(predicted, gate.classes), p_correct)
+    try:
+        groups = np.array([*gate.thresholds]) if gate.has_groups else None
+        importance = Importance.of(gate.aims, groups, target=target)
+        weights = importance.weights(truths, rows.p_correct, np.arange(len(rows)))
+    except NoMixError as error:
+        return NewMix({}, usual, why=str(error).removeprefix("target: "))
+    except SteepslopeError:
+        return None
+    assert weights is not None
+    delta = gate.aims.delta / len(gate.aims.max_risk)
+    certificate = certify_weighted(
+        rows.p_correct, rows.is_correct, weights, threshold_sequence(p_correct), gate.promised_risk, delta
+    )
+    return NewMix(weights.mix, usual, float((p_correct >= certificate.threshold).mean()))

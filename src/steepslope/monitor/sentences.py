@@ -63,8 +63,8 @@ def mix_moved(gate: Gate | None, monitor: Monitor, latest: Predicted | None) -> 
     more = ", …" if len(moves) > MOST_MOVED else ""
     return [
         f"If nothing has changed but how often each class comes, the estimated shares are "
-        f"{', '.join(islice(shares, MOST_MOVED))}{more}. {made[0].upper()}{made[1:]} a gate for this mix, without labels "
-        f"of these. It would accept about {as_percent(found.coverage)} of these {len(latest):,} predictions; "
+        f"{', '.join(islice(shares, MOST_MOVED))}{more}. {made[0].upper()}{made[1:]} a gate for this mix, without "
+        f"labels of these. It would accept about {as_percent(found.coverage)} of these {len(latest):,} predictions; "
         f"{as_percent(float(latest.accepted.mean()))} are accepted now."
     ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.studies.kept_rows import Row, write_results
 from steepslope.cli.main import run
 from steepslope.monitor.audit import harm_after, interval_of
-from steepslope.monitor.limit import NOTHING, followed, limit_for
+from steepslope.monitor.limit import NOTHING, followed, latest_for, limit_for
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
@@ -22,30 +23,30 @@ from steepslope.report.grid import Cell, Grid, markdown
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rule = Callable[[list[Marked]], float]
-DAYS, DAY, LABELS = 40, 500, 25
+DAYS, LABELS = 40, 25
+SIZES = np.where(np.arange(DAYS) % 7 < 5, 600, 250)  # rows a day; there are fewer at weekends
+DAY_OF = np.repeat(np.arange(DAYS), SIZES)
 RISK, DELTA = 0.05, 0.05
 USUAL, WORSE, SPREAD = 0.8, 3.0, 0.35  # times the promised risk; the largest P(wrong) that a gate accepts
 BREAKS, MENDED = 10, 20  # days
-LATEST = 60
 HEADINGS = [
     "stream", "the gate", "risk of all accepted, %", "19 of 20 are below", "accepted, %", "until day 10", "to day 20",
     "from then on", "best possible", "largest excess", "interval ever misses, %",
 ]  # fmt: skip
 NOTE = (
-    f"{DAYS} days of {DAY} predictions that a gate accepts by itself at a promise of {RISK:.0%}; about {LABELS} a day "
-    f"are labelled, before the next. Usually {USUAL * RISK:.0%} are wrong; in most streams something happens on day "
-    f"{BREAKS}. *Follows*: its limit on P(correct) is that of `monitor --follow`. *Latest labels*: the lowest limit at "
-    f"which the latest {LATEST} labels have the promised risk. *Stops*: accepts nothing once labels call it harmful. *Best "
-    "possible*: the limits that accept most, chosen with each day's true risk, such that this is at most as promised. "
-    "The *excess* is that of errors over the promise, over the worst stretch of days. The *interval* is that of the "
-    f"risk so far, at {1 - DELTA:.0%}."
+    f"{DAYS} days of {SIZES.max()} predictions, at weekends {SIZES.min()}, that a gate accepts by itself at a promise "
+    f"of {RISK:.0%}; about {LABELS} a day are labelled, before the next. Usually {USUAL * RISK:.0%} are wrong; in most "
+    f"streams something happens on day {BREAKS}. *Follows*: its limit on P(correct) is that of `monitor --follow`. "
+    f"*Latest labels*: the lowest limit at which the latest {latest_for(RISK)} labels have the promised risk. *Stops*: "
+    "accepts nothing once labels call it harmful. *Best possible*: the limits that accept most, chosen with each day's "
+    "true risk, such that this is at most as promised. The *excess* is that of errors over the promise, over the worst "
+    f"stretch of days. The *interval* is that of the risk so far, at {1 - DELTA:.0%}."
 )
 
 
 def between(first: int, last: int = DAYS) -> Bools:
     """Return which rows are of some days, (n,)."""
-    day = np.arange(DAYS * DAY) // DAY
-    return (day >= first) & (day < last)
+    return (first <= DAY_OF) & (last > DAY_OF)
 
 
 def times(p_wrong: Floats, factor: float | Floats) -> Floats:
@@ -68,12 +69,8 @@ DRIFTS: dict[str, Callable[[Floats], Floats]] = {
     "risk as promised": lambda p: times(p, 1),
     "three times the promise, the doubtful fail": lambda p: times(p, np.where(between(BREAKS), WORSE, USUAL)),
     "the doubtful fail for ten days": lambda p: times(p, np.where(between(BREAKS, MENDED), WORSE, USUAL)),
-    "the doubtful fail every other week": lambda p: times(
-        p, np.where(np.arange(len(p)) // DAY // 7 % 2 == 1, WORSE, USUAL)
-    ),
-    "slowly to five times, the doubtful fail": lambda p: times(
-        p, np.interp(np.arange(len(p)), [BREAKS * DAY, len(p)], [USUAL, 5])
-    ),
+    "the doubtful fail every other week": lambda p: times(p, np.where(DAY_OF // 7 % 2 == 1, WORSE, USUAL)),
+    "slowly to five times, the doubtful fail": lambda p: times(p, np.interp(DAY_OF, [BREAKS, DAYS], [USUAL, 5])),
     "three times the promise, everywhere": lambda p: everywhere(p, between(BREAKS)),
     "everywhere, for ten days": lambda p: everywhere(p, between(BREAKS, MENDED)),
     "three times the promise, the safest fail": lambda p: safest(p, between(BREAKS)),
@@ -86,10 +83,11 @@ def _stops(marked: list[Marked]) -> float:
     return 0.0 if harm_after(used, RISK, DELTA / 2) is None else NOTHING
 
 
+FOLLOWS = "follows"
 RULES: dict[str, Rule] = {
     "plain": lambda _: 0.0,
-    "follows": lambda marked: followed(marked, RISK).limit.p_correct,
-    "latest labels": lambda marked: limit_for(marked[-LATEST:], RISK, 0.0).p_correct,
+    FOLLOWS: lambda marked: followed(marked, RISK).limit.p_correct,
+    "latest labels": lambda marked: limit_for(marked[-latest_for(RISK) :], RISK, 0.0).p_correct,
     "stops": _stops,
 }
 
@@ -115,13 +113,13 @@ def following(out: str, runs: int = 300) -> None:
 def one_run(drift: Callable[[Floats], Floats], rule: Rule, seed: int) -> dict[str, float | Floats]:
     """Return how a gate does on one stream: the risk of all, what is accepted each day, and what the labels tell."""
     rng = np.random.default_rng([seed, 8])
-    p_wrong = np.minimum(SPREAD, rng.beta(0.35, 0.35 / (0.75 * RISK) - 0.35, DAYS * DAY))
+    p_wrong = np.minimum(SPREAD, rng.beta(0.35, 0.35 / (0.75 * RISK) - 0.35, len(DAY_OF)))
     truth = np.clip(drift(p_wrong), 0, 1)
     is_wrong, coins = rng.random(len(truth)) < truth, rng.random(len(truth))
     accepted = np.zeros(len(truth), np.bool_)
     marked: list[Marked] = []
     limit, least, missed = 0.0, list[float](), False
-    for rows in np.arange(len(truth)).reshape(DAYS, DAY):
+    for rows in by_day(np.arange(len(truth))):
         accepted[rows] = 1 - p_wrong[rows] >= limit
         chance = chances(1 - p_wrong[rows], RISK, LABELS)
         marked += [
@@ -132,35 +130,42 @@ def one_run(drift: Callable[[Floats], Floats], rule: Rule, seed: int) -> dict[st
         limit = rule(marked)
         if accepted[rows].any():
             least.append(float(chance[accepted[rows]].min()))
-        used = [one for one in marked if one.accepted]
-        low, high = interval_of(used, int(accepted.sum()), (least[0], min(least)), DELTA)
-        missed |= not low <= is_wrong[accepted].mean() <= high
-    daily = accepted.reshape(DAYS, DAY).sum(axis=1)
-    excess = (truth * accepted).reshape(DAYS, DAY).sum(axis=1) - RISK * daily
+        if rule is RULES[FOLLOWS]:
+            used = [one for one in marked if one.accepted]
+            low, high = interval_of(used, int(accepted.sum()), (least[0], min(least)), DELTA)
+            missed |= not low <= is_wrong[accepted].mean() <= high
+    daily = np.array([part.sum() for part in by_day(accepted)])
+    excess = np.array([part.sum() for part in by_day(truth * accepted)]) - RISK * daily
     sums = np.concatenate([[0], np.cumsum(excess)])
     return {
-        "risk": float(truth[accepted].mean()), "coverage": daily / DAY, "best": best_coverage(p_wrong, truth),
+        "risk": float(truth[accepted].mean()), "coverage": daily, "best": best_coverage(p_wrong, truth),
         "excess": float((sums - np.minimum.accumulate(sums)).max()), "missed": float(missed),
     }  # fmt: skip
+
+
+def by_day(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the parts of an array (n,) of each day."""
+    return np.split(array, np.cumsum(SIZES)[:-1])
 
 
 def best_coverage(p_wrong: Floats, truth: Floats) -> float:
     """Return what can be accepted at most with a limit a day, so that each day's true risk is as promised."""
     kept = 0
-    for estimated, wrong in zip(p_wrong.reshape(DAYS, DAY), truth.reshape(DAYS, DAY), strict=True):
-        risks = np.cumsum(wrong[np.argsort(estimated, kind="stable")]) / np.arange(1, DAY + 1)
+    for estimated, wrong in zip(by_day(p_wrong), by_day(truth), strict=True):
+        risks = np.cumsum(wrong[np.argsort(estimated, kind="stable")]) / np.arange(1, len(wrong) + 1)
         kept += int(np.flatnonzero(risks <= RISK * (1 + 1e-9))[-1:].sum() + (risks <= RISK).any())
     return kept / len(truth)
 
 
 def summary(found: list[dict[str, float | Floats]]) -> Row:
     """Return the means over all streams of a kind."""
-    coverage = np.array([one["coverage"] for one in found]).mean(axis=0)
+    accepted = np.array([one["coverage"] for one in found]).mean(axis=0)
     risks = np.array([one["risk"] for one in found])
-    parts = {"until": coverage[:BREAKS], "during": coverage[BREAKS:MENDED], "after": coverage[MENDED:]}
+    parts = {"until": slice(0, BREAKS), "during": slice(BREAKS, MENDED), "after": slice(MENDED, DAYS)}
+    coverage = {name: float(accepted[days].sum() / SIZES[days].sum()) for name, days in parts.items()}
     return {
-        "risk": float(risks.mean()), "high": float(np.quantile(risks, 0.95)), "coverage": float(coverage.mean()),
-        **{name: float(part.mean()) for name, part in parts.items()},
+        "risk": float(risks.mean()), "high": float(np.quantile(risks, 0.95)),
+        "coverage": float(accepted.sum() / SIZES.sum()), **coverage,
         **{name: float(np.mean([one[name] for one in found])) for name in ("best", "excess", "missed")},
     }  # fmt: skip
 
@@ -168,7 +173,8 @@ def summary(found: list[dict[str, float | Floats]]) -> Row:
 def _line(row: Row) -> list[Cell]:
     percents = ("risk", "high", "coverage", "until", "during", "after", "best")
     cells = [row["stream"], row["gate"], *(f"{100 * row[name]:.1f}" for name in percents)]
-    return [*map(Cell, [*cells, f"{row['excess']:.0f}", f"{100 * row['missed']:.1f}"])]
+    missed = f"{100 * row['missed']:.1f}" if row["gate"] == FOLLOWS else "–"
+    return [*map(Cell, [*cells, f"{row['excess']:.0f}", missed])]
 
 
 if __name__ == "__main__":

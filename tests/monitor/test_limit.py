@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.monitor.limit import NOTHING, TOLERATED, Limit, excess_of, followed, latest_for, limit_for, stricter_of
+from steepslope.monitor.limit import (
+    NOTHING,
+    STRICTEST,
+    TOLERATED,
+    Limit,
+    excess_of,
+    followed,
+    latest_for,
+    limit_for,
+    stricter_of,
+)
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 
@@ -24,7 +34,7 @@ MARKED = st.lists(
         Marked,
         st.sampled_from([0.5, 0.7, 0.8, 0.9, 1.0]),
         st.floats(0.05, 1),
-        st.just(1.0),
+        st.floats(0.05, 1),
         st.booleans(),
         st.booleans(),
     ),
@@ -37,7 +47,7 @@ def test_the_limit_is_the_lowest_at_which_the_estimate_is_low_enough(
     marked: list[Marked], risk: float, more: float
 ) -> None:
     def estimate(limit: float) -> float:
-        kept = [(1 / one.chance, one.is_wrong) for one in marked if one.p_correct >= limit]
+        kept = [(one.weight, one.is_wrong) for one in marked if one.p_correct >= limit]
         mean = sum(weight for weight, _ in kept) / len(kept)
         return (sum(weight for weight, wrong in kept if wrong) + more * mean) / (sum(w for w, _ in kept) + more * mean)
 
@@ -51,8 +61,8 @@ def test_the_limit_is_the_lowest_at_which_the_estimate_is_low_enough(
     else:
         assert found.p_correct == enough[0]
         assert found.risk == pytest.approx(estimate(enough[0]))
-        weights = [1 / one.chance for one in marked]
-        above = [1 / one.chance for one in marked if one.p_correct >= enough[0]]
+        weights = [one.weight for one in marked]
+        above = [one.weight for one in marked if one.p_correct >= enough[0]]
         assert found.coverage == pytest.approx(sum(above) / sum(weights))
 
 
@@ -68,11 +78,24 @@ def test_there_may_be_no_stricter_limit_or_no_need_of_one() -> None:
 
 @given(marked=MARKED)
 def test_the_excess_is_the_largest_of_any_stretch_that_ends_now(marked: list[Marked]) -> None:
-    used = [one for one in marked if one.accepted]
-    mean = np.mean([1 / one.chance for one in used]) if used else 1
-    parts = [(one.is_wrong - RISK) / one.chance / mean for one in used]
+    parts = [(one.is_wrong - RISK) * one.weight for one in marked if one.accepted]
     expected = max([sum(parts[start:]) for start in range(len(parts))], default=0.0)
     assert excess_of(marked, RISK) == pytest.approx(max(0.0, expected))
+
+
+@given(marked=MARKED, chance=st.floats(0.01, 1), weight=st.floats(0.01, 1))
+def test_a_correct_label_never_raises_the_excess(marked: list[Marked], chance: float, weight: float) -> None:
+    assert excess_of([*marked, Marked(0.9, chance, weight, True)], RISK) <= excess_of(marked, RISK)
+
+
+def test_a_large_file_does_not_hide_later_ones() -> None:
+    """Sixty labels of 50,000 rows, two of them wrong, and then sixty of 200 rows, half of them wrong."""
+    large = rows(58, True, chance=0.0012) + rows(2, False, chance=0.0012)
+    assert followed(large, RISK).limit == Limit()
+    later = [*large, *rows(30, True, chance=0.3), *rows(30, False, chance=0.3)]
+    assert followed(later, RISK).excess > STRICTEST
+    assert followed(later, RISK).limit == Limit(NOTHING, 0.0)
+    assert followed([*large, *rows(30, True, chance=1.0)], RISK).limit == Limit()
 
 
 def test_only_labels_of_what_was_accepted_make_an_excess() -> None:

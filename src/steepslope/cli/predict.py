@@ -68,7 +68,9 @@ def predict(
     from steepslope.predict.prediction_file import LIMIT, require_file
     from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
-    require_file(out, outputs, groups, reading.classes, follow, audit=options.audit, follow=follow)
+    require_file(out, outputs, groups, reading.classes, follow, audit=options.audit)
+    if follow is not None and options.audit is None:
+        raise SteepslopeError("expected a number of labels with --follow, which goes by them, found none", "audit")
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
@@ -78,15 +80,17 @@ def predict(
     require_for_cluster(cluster, outputs, out)
     rows = None if outputs is None else TableBlocks(Path(outputs), reading)
     read_groups = partial(groups_by_id, options=reading)
-    source, key = source_of(
-        Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
-    )
+    limit: dict[str, float] = {"follows": follow is not None}
     if follow is not None:
         from steepslope.monitor.counting import limit_in
 
-        key[LIMIT] = limit_in(Path(follow), Path(gate))
+        limit[LIMIT] = limit_in(Path(follow), Path(gate))
+    source, key = source_of(
+        Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
+    )
     seen: list[Batch] = []
-    summary = decide(on_engine(source, cluster), key, out, replace, partial(_keep, seen, source.gate.classes))
+    see = partial(_keep, seen, source.gate.classes)
+    summary = decide(on_engine(source, cluster), {**key, **limit}, out, replace, see)
     return _health(source.gate, out, seen) if summary.rows > summary.failed else 0
 
 

@@ -92,7 +92,7 @@ def monitor(
     labels: str | None = None,
     calibration: str | None = None,
     delta: float | None = None,
-    follow: bool = False,
+    follow: bool | None = None,
     plot: str | None = None,
     json: bool = False,
 ) -> int:
@@ -125,9 +125,9 @@ def monitor(
         predictions are drawn independently, as the calibration rows were, and it keeps its promise; by default 0.05,
         fixed when the state is made.
     follow
-        From now on, let the gate follow its audit: where labels show more errors than were promised, predict --follow
-        accepts less, and more again once they allow it, so that of all that was accepted about as many are wrong as
-        was promised.
+        From now on, let the gate follow its audit, or not any more. Where labels show more errors than were promised,
+        predict --follow accepts less, and more again once they allow it, so that of all that was accepted about as
+        many are wrong as was promised.
     plot
         Figure of all so far, .png or .svg.
     json

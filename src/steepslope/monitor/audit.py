@@ -114,14 +114,14 @@ def interval_of(
     wrong = np.array([one.chance for one in marked if one.is_wrong])
     all_wrong = np.array([one.chance for one in marked if not one.is_correct])
     right = sum(bool(one.is_correct) for one in marked)
-    more = partial(_excess, bets=ON_MORE, wrong=wrong, first=first, least=least, alpha=alpha / 2)
-    fewer = partial(_excess, bets=ON_FEWER, wrong=all_wrong, first=first, least=least, alpha=alpha / 2)
+    more = partial(_evidence, bets=ON_MORE, wrong=wrong, first=first, least=least, alpha=alpha / 2)
+    fewer = partial(_evidence, bets=ON_FEWER, wrong=all_wrong, first=first, least=least, alpha=alpha / 2)
     low = 0 if more(0) <= 0 else accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
     high = accepted if fewer(accepted) <= 0 else brentq(fewer, 0, accepted)
     return max(low, len(wrong)) / accepted, min(high, accepted - right) / accepted
 
 
-def _excess(count: float, bets: CountBets, wrong: Floats, first: float, least: float, alpha: float) -> float:
+def _evidence(count: float, bets: CountBets, wrong: Floats, first: float, least: float, alpha: float) -> float:
     """Return by how much the evidence against so many wrong ones exceeds 1/alpha, in logarithms.
 
     A bet that an audit with a lower probability has made too large has lost its share.

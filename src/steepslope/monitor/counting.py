@@ -36,7 +36,7 @@ from steepslope.monitor.predictions import (
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
-from steepslope.predict.audit import AUDIT, CHANCE
+from steepslope.predict.audit import AUDIT, CHANCE, at_limit
 
 PART = 2**16  # predictions at a time
 NONE: Texts = np.zeros(0, dtype=np.object_)
@@ -51,8 +51,9 @@ class FileCount:
     ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
     prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
-    drew, where there are audits: they are no evidence. ``gate`` is the gate, and ``latest`` are the predictions of the
-    last file of this run.
+    drew, where there are audits: they are no evidence. ``unlimited``: accepted predictions that are below the limit of
+    a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
+    predictions of the last file of this run.
     """
 
     monitor: Monitor
@@ -66,6 +67,7 @@ class FileCount:
     contradicting: int = 0
     strange: Counter[str] = field(default_factory=Counter)
     unmarked: int = 0
+    unlimited: int = 0
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -121,9 +123,10 @@ class FileCount:
         labels = sum(one.is_correct is not None for one in marked)
         waiting = sum(one.is_correct is None for one in drawn)
         low, high = interval_of(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
-        alarm = (None, None) if before is None or monitor.follows else (before.alarm, before.alarm_labels)
-        found = low > promised if monitor.follows else harm_after(marked, promised, monitor.labelled.level) is not None
-        if alarm[0] is None and found:
+        alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
+        if monitor.follows and low <= promised:
+            alarm = (None, None)  # what was too much is made good
+        elif alarm[0] is None and harm_after(marked, promised, monitor.labelled.level) is not None:
             alarm = (monitor.rows, labels)
         monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm)
         if monitor.follows:
@@ -174,6 +177,10 @@ class FileCount:
                 )
                 raise SteepslopeError(f"{expected}, found another", CHANCE)
         new = rows.subset(np.array(numbers, np.int64))
+        if self.monitor.follows:
+            could_be = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
+            is_limited = could_be & at_limit(new.p_correct, self.monitor.limit)
+            self.unlimited += int((new.accepted & ~is_limited).sum())
         self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted, new.chance)
         state.add(fresh)
         self.new += len(fresh)
@@ -196,7 +203,7 @@ class FileCount:
                 self.labels_repeated += 1
                 self.contradicting += before != is_correct
         labelled = [counted[id_] for id_ in fresh]
-        under_audit = self.monitor.under_audit > 0  # whose labels are weighed all together, at the end
+        under_audit = self.monitor.follows or self.monitor.under_audit > 0  # their labels are weighed at the end
         evidence = np.array([prediction.accepted and not under_audit for prediction in labelled], np.bool_)
         rows = np.array([prediction.row for prediction in labelled], np.int64)
         self.monitor.label(np.array([*fresh.values()], np.bool_), evidence, rows)
@@ -212,7 +219,7 @@ def count_files(
     labels: str | None = None,
     calibration: str | None = None,
     delta: float | None = None,
-    follow: bool = False,
+    follow: bool | None = None,
 ) -> FileCount:
     """Count files into a state, which is made where there is none; if anything is wrong, the state stays as it was.
 
@@ -229,7 +236,7 @@ def count_files(
     delta
         As of :meth:`Monitor.of`; a state that is there keeps its own.
     follow
-        Whether the gate follows its audit from now on.
+        Whether the gate follows its audit from now on; None leaves that as it is.
     """
     truth, file_of_labels = _labels(labels, bool(predictions))
     model, digest = Gate.load(gate), digest_of_gate(gate)
@@ -247,15 +254,17 @@ def count_files(
     if not state.exists():
         with located(gate):
             made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
+        made.follows = bool(follow)
         begin_state(state, made.as_json())
-    changes = bool(predictions or labels or follow)
+    changes = bool(predictions or labels) or follow is not None
     with open_state(state, write=changes) as opened:
         monitor = Monitor.read(opened.content, state)
         with located(state):
             _require_settings(monitor, digest, delta)
             if rows is not None:
                 _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows))
-        monitor.follows |= follow
+            _require_followable(monitor, follow)
+        monitor.follows = monitor.follows if follow is None else follow
         count = FileCount(monitor, model)
         for file in predictions:
             count.count_predictions(opened, file, truth)
@@ -280,8 +289,7 @@ def limit_in(state: Path, gate: Path) -> float:
         _require_settings(monitor, digest_of_gate(gate), None)
         if not monitor.follows:
             raise SteepslopeError("expected a state that follows the audit (monitor --follow), found one that does not")
-    known = None if monitor.audit is None else monitor.audit.followed
-    return 0.0 if known is None else known.limit.p_correct
+    return monitor.limit
 
 
 def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
@@ -310,6 +318,13 @@ def _require_settings(monitor: Monitor, digest: str, delta: float | None) -> Non
         raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
     if delta not in (None, monitor.delta):
         raise SteepslopeError(f"made with delta {monitor.delta}, found {delta}: begin another state")
+
+
+def _require_followable(monitor: Monitor, follow: bool | None) -> None:
+    """Raise if a gate is to follow audits by a state that counts labels which none drew."""
+    if follow and monitor.labelled.count:
+        found = "found one that counts labels which no audit drew: begin another state"
+        raise SteepslopeError(f"expected a state to follow an audit, {found}", "follow")
 
 
 def _require_rows(monitor: Monitor, other: Monitor) -> None:

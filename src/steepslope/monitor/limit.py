@@ -14,13 +14,13 @@ ERRORS = 3  # that are promised among the latest labels, which tell how strict t
 NOTHING = 2.0  # a limit that no P(correct) reaches
 TOLERATED = 1.0  # errors more than promised, up to which a gate that follows an audit accepts what it would by itself
 STRICTEST = 5.0  # as many make it want the least risk
-LEAST = 0.5  # of the promised risk, which is the least that it wants
-HALF = 0.5
+LEAST_RISK = 0.5  # of the promised one, which is the least that it wants
+ADDED = 0.5  # errors that it counts beside those found, so that few labels do not make a risk low
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit on P(correct): which part of the latest is at it or above, in [0, 1], and the estimated risk of these.
+    """A limit on P(correct): which part of the latest labels is at it or above, in [0, 1], and their estimated risk.
 
     It is 0 where all are, and ``NOTHING`` where none is; then the risk is None.
     """
@@ -54,7 +54,8 @@ def latest_for(max_risk: float) -> int:
 def limit_for(marked: Sequence[Marked], max_risk: float, more: float = 1.0) -> Limit:
     """Return the lowest limit on P(correct) at which the risk of predictions with labels is as low as it has to be.
 
-    That risk is estimated, counting so many errors ``more`` than were found, so that few labels do not make it low.
+    That risk is estimated, counting so many errors ``more`` than were found, so that few labels do not make it low. A
+    label counts by its weight in its own file: a file of many predictions does not outweigh later ones.
 
     >>> labelled = [Marked(0.9, 0.1, 1.0, True)] * 40 + [Marked(0.8, 0.1, 1.0, False)] * 10
     >>> limit_for(labelled, max_risk=0.05)
@@ -62,12 +63,12 @@ def limit_for(marked: Sequence[Marked], max_risk: float, more: float = 1.0) -> L
     """
     if not marked:
         return Limit()
-    p_correct, chance, right = (
+    p_correct, weights, right = (
         np.array(column, np.float64)
-        for column in zip(*((one.p_correct, one.chance, one.is_correct) for one in marked), strict=True)
+        for column in zip(*((one.p_correct, one.weight, one.is_correct) for one in marked), strict=True)
     )
     order = np.argsort(-p_correct, kind="stable")
-    weights, p_correct = 1 / chance[order], p_correct[order]
+    weights, p_correct = weights[order], p_correct[order]
     total = np.cumsum(weights)
     added = more * total / np.arange(1, len(total) + 1)
     risk = (np.cumsum(weights * (1 - right[order])) + added) / (total + added)
@@ -89,8 +90,9 @@ def stricter_of(marked: Sequence[Marked], max_risk: float) -> Limit | None:
 def excess_of(marked: Sequence[Marked], max_risk: float) -> float:
     """Return how many errors more than were promised the labels found, since that was last none.
 
-    Each label counts by the probability of its draw; on average, as one. It is the largest excess of any stretch that
-    ends with the last label (a cumulative sum: Page 1954), so good times before it are no credit.
+    Each label counts by its weight in its own file, at most 1, so the doubtful ones, drawn more often, do not count
+    more. It is the largest excess of any stretch that ends with the last label (a cumulative sum: Page 1954), so good
+    times before it are no credit.
 
     >>> good, bad = Marked(0.9, 0.1, 1.0, True), Marked(0.9, 0.1, 1.0, False)
     >>> round(excess_of([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
@@ -99,8 +101,7 @@ def excess_of(marked: Sequence[Marked], max_risk: float) -> float:
     labelled = [one for one in marked if one.accepted and one.is_correct is not None]
     if not labelled:
         return 0.0
-    weights = np.array([1 / one.chance for one in labelled])
-    sums = np.cumsum(weights / weights.mean() * (np.array([one.is_wrong for one in labelled]) - max_risk))
+    sums = np.cumsum([one.weight * (one.is_wrong - max_risk) for one in labelled])
     return float(sums[-1] - min(0.0, sums.min()))
 
 
@@ -114,8 +115,8 @@ def followed(marked: Sequence[Marked], max_risk: float) -> Followed:
     excess = excess_of(marked, max_risk)
     if excess <= TOLERATED:
         return Followed(excess, Limit())
-    wanted = max_risk * max(LEAST, 1 - (excess - TOLERATED) / (STRICTEST - TOLERATED))
-    return Followed(excess, limit_for(_latest(marked, max_risk), wanted, HALF))
+    wanted = max_risk * max(LEAST_RISK, 1 - (excess - TOLERATED) / (STRICTEST - TOLERATED))
+    return Followed(excess, limit_for(_latest(marked, max_risk), wanted, ADDED))
 
 
 def _latest(marked: Sequence[Marked], max_risk: float) -> list[Marked]:

@@ -190,6 +190,12 @@ class Monitor:
         return {name: row for name, row in found.items() if row is not None}
 
     @property
+    def limit(self) -> float:
+        """The limit on P(correct) at which a gate accepts that follows its audit; 0 is none."""
+        known = None if self.audit is None else self.audit.followed
+        return 0.0 if known is None else known.limit.p_correct
+
+    @property
     def health(self) -> str:
         """How the gate is, by all predictions so far.
 

@@ -11,13 +11,13 @@ from steepslope.gate.certificate import as_percent
 from steepslope.gate.new_mix import new_mix_of
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.limit import Limit
+from steepslope.monitor.limit import TOLERATED, Limit
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
 from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 
-LIMIT = 1_000_000  # parts in which a limit on P(correct) is told
+PARTS = 1_000_000  # in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name
 MOST_MOVED = 3  # classes whose shares are told
 
@@ -73,8 +73,7 @@ def _harm(monitor: Monitor) -> Iterator[str]:
     if LABELS in monitor.alarms and monitor.follows:
         yield (
             f"{HARMFUL.upper()}: of all that was accepted under audit, more than the promised "
-            f"{as_percent(monitor.promised)} are wrong. It is stricter now; until that has lowered the risk of all, do "
-            "not rely on what was accepted."
+            f"{as_percent(monitor.promised)} are wrong. Do not rely on it until that is made good."
         )
     elif LABELS in monitor.alarms:
         labels = monitor.labelled.alarm_count if monitor.audit is None else monitor.audit.alarm_labels
@@ -170,6 +169,11 @@ def _audit(count: FileCount) -> Iterator[str]:
             f"({as_percent(audit.low)} to {as_percent(audit.high)}, whatever has changed); promised "
             f"{as_percent(count.monitor.promised)}.{waiting}"
         )
+    if count.unlimited:
+        yield (
+            f"{count.unlimited:,} new accepted predictions are below the limit, or under no audit: they were made "
+            "without `--follow`, or before the limit was as high."
+        )
     if count.unmarked:
         yield f"{count.unmarked:,} new labels are of predictions that no audit drew, and are no evidence."
 
@@ -188,17 +192,19 @@ def _followed(monitor: Monitor) -> Iterator[str]:
     if found is None:
         yield "It follows its audit, of which nothing has been counted yet: `predict --audit` with `--follow`."
         return
-    begin = f"It follows its audit, whose labels show {found.excess:.1f} errors more than were promised:"
-    if found.limit.coverage == 1:
-        yield f"{begin} `predict --follow` accepts all that the gate does."
+    begin = f"It follows its audit, whose labels show {found.excess:.1f} errors more than were promised"
+    if found.excess <= TOLERATED:
+        yield f"{begin}, and up to {TOLERATED:g} is tolerated: `predict --follow` accepts all that the gate does."
+    elif found.limit.coverage == 1:
+        yield f"{begin}, but not of late: `predict --follow` accepts all that the gate does."
     elif found.limit.coverage == 0:
-        yield f"{begin} `predict --follow` accepts nothing, since no limit on P(correct) would bring the risk back."
+        yield f"{begin}: `predict --follow` accepts nothing, since the latest labels support no limit on P(correct)."
     else:
-        yield f"{begin} `predict --follow` accepts only what has {_limit(found.limit)}"
+        yield f"{begin}: `predict --follow` accepts only what has {_limit(found.limit)}"
 
 
 def _limit(limit: Limit) -> str:
-    number = math.ceil(limit.p_correct * LIMIT) / LIMIT
+    number = math.ceil(limit.p_correct * PARTS) / PARTS
     risk = "" if limit.risk is None else f", of which about {as_percent(limit.risk)} are wrong"
     return (
         f"p_correct of at least {number}. That is {as_percent(limit.coverage)} of the latest{risk}: an estimate by the "

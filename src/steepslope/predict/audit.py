@@ -1,4 +1,4 @@
-"""Which accepted predictions to label: each is drawn with a known probability, never 0, and the doubtful more often.
+"""Which predictions to label of those a gate accepts: each with a known probability, never 0, the doubtful more often.
 
 Once these are labelled, they tell of all that is accepted without a bias, whatever drifts.
 """
@@ -25,7 +25,7 @@ EVEN = 0.5  # the part of the labels that is spread evenly, so that no probabili
 
 @dataclass(frozen=True)
 class Audit:
-    """How many of a file's accepted predictions are to be labelled, on average, by which gate, and what it promises.
+    """How many of the predictions in a file that a gate accepts are to be labelled, on average, and what it promises.
 
     ``gate`` is its digest: another gate draws others, so that what one has learnt from drawn rows tells nothing of the
     draws of the next. ``limit`` is the P(correct) that a prediction needs beside, to be accepted: it is drawn from all
@@ -55,8 +55,8 @@ class Audit:
         return limited.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
 
     def _limited(self, table: Any) -> Any:
-        """Return the table with what is below the limit left to review; a state has P(correct) in single precision."""
-        reaches = table["p_correct"].to_numpy(zero_copy_only=False).astype(np.float32) >= np.float32(self.limit)
+        """Return the table with what is below the limit left to review."""
+        reaches = at_limit(table["p_correct"].to_numpy(zero_copy_only=False), self.limit)
         accepted = table["accepted"].to_numpy(zero_copy_only=False).astype(np.bool_)
         decision = np.where(accepted & ~reaches, REVIEW, table["decision"].to_numpy(zero_copy_only=False))
         columns = {"accepted": accepted & reaches, "decision": decision}
@@ -93,6 +93,11 @@ def drawn(ids: Sequence[str], chance: Floats, gate: str) -> NDArray[np.bool_]:
     hashes = (hashlib.blake2b(f"{gate}/{id_}".encode(), digest_size=8, person=AUDIT.encode()).digest() for id_ in ids)
     uniform = np.array([int.from_bytes(one, "little") for one in hashes], np.float64) / 2.0**64
     return np.asarray(uniform < chance)
+
+
+def at_limit(p_correct: Floats, limit: float) -> NDArray[np.bool_]:
+    """Return whether each P(correct) is at a limit or above, (m,); a state has both in single precision."""
+    return np.asarray(p_correct.astype(np.float32) >= np.float32(limit))
 
 
 def _of_rows(chunk: Path) -> tuple[Floats, NDArray[np.bool_]]:

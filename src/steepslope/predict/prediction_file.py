@@ -32,7 +32,7 @@ STDOUT = "-"
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"
-LIMIT = "limit"  # on P(correct), in the key
+LIMIT = "limit"  # on P(correct), in the key; a file that was made with another one is complete
 See = Callable[[Any], None]
 
 
@@ -113,7 +113,8 @@ def predictions(out: Path) -> Artifact:
     """Return the artifact that a file of decisions is; what tells chunks apart are the rows that they are of."""
     card, folder = f"{out.name}.json", f".{out.name}.chunks"
     return Artifact(
-        f"predictions in {out.name}", card, made="key", files=(out.name, card), unfinished=(f"{folder}/{KEY}", folder),
+        f"predictions in {out.name}", card, made="key", files=(out.name, card), free=(LIMIT,),
+        unfinished=(f"{folder}/{KEY}", folder),
         mendable=(FINGERPRINT,), remedy="choose another file, or give --replace", lock=f".{out.name}.lock",
     )  # fmt: skip
 
@@ -146,10 +147,8 @@ def _of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
     yield from waiting
 
 
-def require_file(out: str, *read: str | None, audit: int | None = None, follow: str | None = None) -> None:
+def require_file(out: str, *read: str | None, audit: int | None = None) -> None:
     """Raise unless decisions can go to a file of this name, which is none of those that are read."""
-    if follow is not None and audit is None:
-        raise SteepslopeError("expected a number of labels with --follow, which goes by them, found none", "audit")
     if out == STDOUT and audit is not None:
         raise SteepslopeError("expected a file to write to with --audit, which draws among its rows, found -", "out")
     if out != STDOUT and Path(out).suffix.lower() not in ENDINGS:

@@ -12,8 +12,8 @@ from steepslope.monitor.state import Marked
 
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 NOTHING = 2.0  # a limit that no P(correct) reaches
-TOLERATED = 1.0  # errors more than promised, up to which a gate that follows an audit accepts what it would by itself
-STRICTEST = 5.0  # as many make it want the least risk
+TOLERATED = 0.7  # errors more than promised, up to which a gate that follows an audit accepts what it would by itself
+STRICTEST = 3.5  # as many make it want the least risk
 LEAST_RISK = 0.5  # of the promised one, which is the least that it wants
 ADDED = 0.5  # errors that it counts beside those found, so that few labels do not make a risk low
 

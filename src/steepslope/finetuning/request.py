@@ -53,7 +53,8 @@ class Finetuning(LossOptions):
     dropout
         Whether dropout is active in what is trained.
     frozen_dropout
-        Whether dropout is active in a frozen backbone too, as in the authors' code.
+        Whether dropout is active in a frozen backbone too. Where that is the classifier's own net, what it predicts is
+        then taken from the same pass, as in the authors' code: with dropout it makes many more mistakes to learn from.
     flip
         Mirror images at random.
     rotate
@@ -114,7 +115,7 @@ class Finetuning(LossOptions):
 
     @property
     def features_stay(self) -> bool:
-        """Whether the backbone gives the same features of an image each time, so that once is enough."""
+        """Whether any backbone gives the same features of an image each time, so that once is enough."""
         return self.trainable == "head" and not self.frozen_dropout and not self.augments
 
 

@@ -18,6 +18,7 @@ from steepslope.finetuning.examples import (
     DroppedFeatures,
     Example,
     Examples,
+    Features,
     LiveTargets,
     SamePassTargets,
     Steps,
@@ -59,7 +60,7 @@ def test_a_live_classifier_gives_unknown_images_a_target_of_0() -> None:
     assert not right[1]
 
 
-DROPPED = {"trainable": "head", "frozen_dropout": True, "loss": "true_class_probability"}
+DROPPED = {"trainable": "head", "frozen_dropout": "predictions", "loss": "true_class_probability"}
 
 
 def test_with_dropout_what_is_learnt_is_of_the_pass_that_gave_the_features(home: Path) -> None:
@@ -90,10 +91,18 @@ def test_with_dropout_what_is_learnt_is_of_the_pass_that_gave_the_features(home:
     assert all(torch.equal(one.oracle, other.oracle) for one, other in zip(resumed, parts[5:], strict=True))
 
 
-def test_another_backbone_with_dropout_learns_of_the_classifier_as_it_is(home: Path) -> None:
-    training = training_of(home, **DROPPED, oracle="net:cifar-vgg", oracle_size=32, oracle_mean=0.5, oracle_std=0.5)
-    assert isinstance(training.source, Examples)
-    assert isinstance(training.targets, CachedTargets)
+def test_another_net_than_the_classifier_cannot_be_learnt_from(home: Path) -> None:
+    other = {"oracle": "timm:resnet18?weights=random&dropout=0.5", "oracle_size": 32}
+    assert isinstance(training_of(home, **{**DROPPED, "frozen_dropout": "features"}, **other).targets, CachedTargets)
+    with pytest.raises(
+        SteepslopeError, match="expected a backbone that predicts the classifier's 10 classes, found one"
+    ):
+        training_of(home, **DROPPED, **other)
+
+
+def test_without_dropout_features_are_computed_once(home: Path) -> None:
+    training = training_of(home, **DROPPED, oracle="timm:resnet18?weights=random", oracle_size=32)
+    assert isinstance(training.source, Features)
 
 
 def seen_by(examples: Examples, epoch: int) -> Example:

@@ -166,7 +166,7 @@ STEEP_SLOPE = {
 def stages_of(preset: str) -> list[dict[str, str]]:
     """Return the three stages of a small data set: the new layers of TCP, its encoder too, and steep slope from it."""
     tcp = {"loss": "true_class_probability", "head": "linear", "batch_norm": "frozen"}
-    first = {"trainable": "head", "learning_rate": "0.0001", "epochs": "500", "frozen_dropout": "True"}
+    first = {"trainable": "head", "learning_rate": "0.0001", "epochs": "500", "frozen_dropout": "predictions"}
     second = {"learning_rate": "1e-06", "epochs": "20", "dropout": "False"}
     third = {"loss": "steep_slope", "head": "hyperplane", "batch_norm": "frozen", "dropout": "True"}
     return [
@@ -251,7 +251,7 @@ def test_forward_passes_are_counted(untried: None) -> None:
     stages = (500 + 3 * 20 + 3 * 100) * 54_000
     judged = 3 * 10_000  # the oracle of each stage
     assert plan_of("mnist").passes == {"small": 3 * (classifier + outputs + stages + judged)}
-    once = plan_of("mnist", "--set", "recipe.0.training.stages.0.frozen_dropout=false").passes["small"]
+    once = plan_of("mnist", "--set", "recipe.0.training.stages.0.frozen_dropout=none").passes["small"]
     assert once == 3 * (classifier + outputs + (1 + 3 * 20 + 3 * 100) * 54_000 + judged)
 
 

@@ -36,12 +36,17 @@ def set_modes(net: ImageOracleNet, recipe: Finetuning) -> None:
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) and recipe.batch_norm == "frozen":
             layer.eval()
     for layer in [*dropout_layers(net.backbone), *path_layers(net.backbone)]:
-        layer.training = recipe.frozen_dropout if recipe.trainable == "head" else recipe.dropout
+        layer.training = recipe.frozen_dropout != "none" if recipe.trainable == "head" else recipe.dropout
 
 
 def features_stay(net: ImageOracleNet, recipe: Finetuning) -> bool:
     """Return whether the backbone gives the same features of an image each time, since nothing in it is dropped."""
-    return replace(recipe, frozen_dropout=recipe.frozen_dropout and can_drop(net.backbone)).features_stay
+    return recipe.features_stay or (not can_drop(net.backbone) and replace(recipe, frozen_dropout="none").features_stay)
+
+
+def learns_of_dropped(net: ImageOracleNet, recipe: Finetuning) -> bool:
+    """Return whether a frozen backbone's own predictions with dropout are learnt."""
+    return recipe.trainable == "head" and recipe.frozen_dropout == "predictions" and can_drop(net.backbone)
 
 
 def can_drop(net: nn.Module) -> bool:

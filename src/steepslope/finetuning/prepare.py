@@ -33,7 +33,7 @@ from steepslope.finetuning.examples import (
     Source,
     Targets,
 )
-from steepslope.finetuning.learner import can_drop, features_stay
+from steepslope.finetuning.learner import features_stay, learns_of_dropped
 from steepslope.finetuning.request import Finetuning
 from steepslope.finetuning.sources import BATCH, FitSet, Sources, digest_of
 from steepslope.losses import LossSettings
@@ -95,8 +95,7 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     # a live classifier is run once over the images as they are, only to count its errors
     counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
     source, targets = _source(oracle, recipe, fit_set, workers), _targets(outputs, fit_set, loss, fabric)
-    drops = recipe.trainable == "head" and recipe.frozen_dropout and can_drop(oracle.net.backbone)
-    if drops and backbone.digest == fit_set.record().classifier:
+    if learns_of_dropped(oracle.net, recipe):
         source = _dropped(oracle, recipe, fit_set, workers)
         targets = SamePassTargets(torch.from_numpy(fit_set.labels).to(fabric.device), loss)
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
@@ -142,6 +141,10 @@ def _dropped(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: 
     """Return the source that drops units; what comes before, of a net of ours, is computed once if it fits."""
     device, backbone = next(oracle.net.parameters()).device, oracle.net.backbone
     image = torch.zeros((1, oracle.transform.channels, *oracle.net.size), device=device)
+    classes = oracle.net.features_and_logits(image)[1].shape[1]
+    if classes != fit_set.num_classes:
+        expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
+        raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
     if isinstance(backbone, TwoParts) and 4 * backbone.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
         still = _outcomes(backbone.before_dropout, oracle, fit_set.data, fit_set.rows, workers)
         return DroppedFeatures(Features(still), backbone.from_dropout, device)

@@ -67,7 +67,7 @@ def costs_of(work: Workspace, pair: Pair, request: FinetuneRequest) -> tuple[Cos
     """
     recipes = request.recipes.values()
     drops = work.preset.nets[pair.oracle].passes > 0
-    still = [one if drops else replace(one, frozen_dropout=False) for one in recipes]
+    still = [one if drops else replace(one, frozen_dropout="none") for one in recipes]
     times = sum(1 if one.features_stay else one.epochs for one in still)
     trained = sum(one.epochs for one in recipes if one.trainable == "all")
     oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)

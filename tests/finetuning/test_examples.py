@@ -13,10 +13,21 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.data.benchmark_sets import load_digits
 from steepslope.errors import SteepslopeError
-from steepslope.finetuning.examples import Example, Examples, LiveTargets, Steps
+from steepslope.finetuning.examples import (
+    CachedTargets,
+    DroppedFeatures,
+    Example,
+    Examples,
+    Features,
+    LiveTargets,
+    SamePassTargets,
+    Steps,
+)
+from steepslope.finetuning.learner import set_modes
 from steepslope.finetuning.request import Finetuning
 from steepslope.losses import LossSettings
 from steepslope.oracle.on_images import ImageOracle
+from steepslope.outputs import ClassifierOutputs
 from tests.finetuning.trainings import trained, training_of
 
 
@@ -47,6 +58,51 @@ def test_a_live_classifier_gives_unknown_images_a_target_of_0() -> None:
         probability = net(images)[1].double().softmax(dim=1)
     torch.testing.assert_close(target, torch.stack([probability[0, 7], torch.tensor(0.0), probability[2, 3]]).float())
     assert not right[1]
+
+
+DROPPED = {"trainable": "head", "frozen_dropout": "predictions", "loss": "true_class_probability"}
+
+
+def test_with_dropout_what_is_learnt_is_of_the_pass_that_gave_the_features(home: Path) -> None:
+    """The classifier's last layer, on the very features that the head sees, gives the logits that make the target."""
+    training = training_of(home, **DROPPED)
+    source, targets = training.source, training.targets
+    assert isinstance(source, DroppedFeatures)
+    assert isinstance(targets, SamePassTargets)
+    net = training.oracle.net
+    set_modes(net, training.recipe)
+    steps = Steps(len(source), 40, 1, 1, 2, seed=0)
+    parts = list(source.from_step(0, steps, 0, 0))
+    last = [layer for layer in net.backbone.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    labels = torch.from_numpy(ClassifierOutputs.load(home / "outputs" / "train").labels)
+    for part in parts[:3]:
+        torch.testing.assert_close(last(part.oracle), part.classifier)
+        right, target, finite = targets(part)
+        truth = labels[part.places]
+        probability = part.classifier.softmax(dim=1)[torch.arange(len(truth)), truth]
+        torch.testing.assert_close(target, probability)
+        assert right.tolist() == (part.classifier.argmax(dim=1) == truth).tolist()
+        assert finite.all()
+    places = [{int(place): row for place, row in zip(part.places, part.oracle, strict=True)} for part in parts]
+    first, second = (places[number * steps.an_epoch : (number + 1) * steps.an_epoch] for number in (0, 1))
+    once, again = ({place: row for one in epoch for place, row in one.items()} for epoch in (first, second))
+    assert sum(torch.equal(once[place], again[place]) for place in once.keys() & again.keys()) < 0.1 * len(once)
+    resumed = list(source.from_step(5, steps, 0, 0))
+    assert all(torch.equal(one.oracle, other.oracle) for one, other in zip(resumed, parts[5:], strict=True))
+
+
+def test_another_net_than_the_classifier_cannot_be_learnt_from(home: Path) -> None:
+    other = {"oracle": "timm:resnet18?weights=random&dropout=0.5", "oracle_size": 32}
+    assert isinstance(training_of(home, **{**DROPPED, "frozen_dropout": "features"}, **other).targets, CachedTargets)
+    with pytest.raises(
+        SteepslopeError, match="expected a backbone that predicts the classifier's 10 classes, found one"
+    ):
+        training_of(home, **DROPPED, **other)
+
+
+def test_without_dropout_features_are_computed_once(home: Path) -> None:
+    training = training_of(home, **DROPPED, oracle="timm:resnet18?weights=random", oracle_size=32)
+    assert isinstance(training.source, Features)
 
 
 def seen_by(examples: Examples, epoch: int) -> Example:

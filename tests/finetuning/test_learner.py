@@ -25,7 +25,7 @@ from tests.finetuning.trainings import NORMED, SHAPE, training_of
         ({}, (True, True, 6)),  # without the net's own last layer
         ({"dropout": False, "batch_norm": "frozen"}, (False, False, 6)),
         ({"trainable": "head"}, (False, False, 2)),
-        ({"trainable": "head", "frozen_dropout": True}, (False, True, 2)),
+        ({"trainable": "head", "frozen_dropout": "features"}, (False, True, 2)),
     ],
 )
 def test_what_trains_and_drops_is_as_in_the_recipe(changes: Any, expected: tuple[bool, bool, int], home: Path) -> None:

@@ -23,9 +23,9 @@ from steepslope.outputs.arrays import CLASSES, checked_classes
 
 
 class Net(nn.Module):
-    """A classifier in two parts: images (n, 1, H, W) -> features (n, d) -> logits (n, K)."""
+    """A classifier: images (n, C, H, W) -> encoder -> head of dropout and a last layer -> logits (n, K)."""
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, encoder: nn.Sequential, head: nn.Sequential) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
@@ -44,9 +44,22 @@ class TwoParts(nn.Module):
         self.net = net
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (n, d) and logits (n, K)."""
-        features = self.net.encoder(images)
-        return features, self.net.head(features)
+        """Return features (n, d), as they reach the last layer, and logits (n, K)."""
+        return self.from_dropout(self.before_dropout(images))
+
+    def before_dropout(self, images: Tensor) -> Tensor:
+        """Return what reaches the first layer of dropout, which is always the same."""
+        still: Tensor = self.net.encoder[: self._first](images)
+        return still
+
+    def from_dropout(self, still: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and logits of what reaches the first layer of dropout."""
+        features = self.net.head[:-1](self.net.encoder[self._first :](still))
+        return features, self.net.head[-1](features)
+
+    @property
+    def _first(self) -> int:
+        return next(index for index, layer in enumerate(self.net.encoder) if isinstance(layer, nn.Dropout))
 
 
 def mnist_net(num_classes: int) -> Net:

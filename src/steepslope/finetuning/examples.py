@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, default_collate
 from steepslope.data.images import Dataset, Picture, in_pil
 from steepslope.data.transforms import Transform, decoded, unreadable
 from steepslope.errors import SteepslopeError
+from steepslope.files.seeding import seed_of, seeded
 from steepslope.finetuning.request import Finetuning
 from steepslope.losses import LossSettings
 from steepslope.outputs.labels import UNKNOWN
@@ -155,7 +156,30 @@ class Features:
             yield Example(self.features[places], torch.empty(0), places)
 
 
-Source = Examples | Features
+@dataclass(frozen=True, eq=False)
+class DroppedFeatures:
+    """What a frozen backbone makes of images while units are dropped: other features each time, and its own logits.
+
+    Both are from the same pass; the logits are where another source has the classifier's images. ``run`` makes them of
+    the images, or of what reaches the first layer of dropout, in ``inputs``.
+    """
+
+    inputs: Examples | Features
+    run: Callable[[Tensor], tuple[Tensor, Tensor]]
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
+        """Yield one process's parts, from step ``first`` on; what is dropped is drawn from the part's number."""
+        for number, part in enumerate(self.inputs.from_step(first, steps, rank, workers), first * steps.accumulate):
+            with seeded(seed_of(steps.seed, number, rank) % 2**63), torch.no_grad():
+                features, logits = self.run(part.oracle.to(self.device))
+            yield Example(features.float(), logits.float(), part.places)
+
+
+Source = Examples | Features | DroppedFeatures
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +210,30 @@ class LiveTargets:
         with torch.inference_mode(), self.fabric.autocast():
             logits = self.net(images)[1].float()
         labels = self.labels[example.places.to(self.labels.device)]
-        is_correct = logits.argmax(dim=1) == labels
-        target = is_correct
-        if self.loss.takes_probability:
-            probability = logits.double().softmax(dim=1).gather(1, labels.clamp_min(0)[:, None])[:, 0].float()
-            target = torch.where(labels == UNKNOWN, 0.0, probability)
-        return is_correct.clone(), target.clone(), logits.isfinite().all(dim=1).clone()
+        right, target, finite = (tensor.clone() for tensor in _judged(logits, labels, self.loss))
+        return right, target, finite
 
 
-Targets = CachedTargets | LiveTargets
+@dataclass(frozen=True, eq=False)
+class SamePassTargets:
+    """The classifier is the frozen backbone itself, with dropout: its logits come with the features."""
+
+    labels: Tensor
+    loss: LossSettings
+
+    def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
+        """Return is_correct, target, and whether the logits are finite, (m,) each."""
+        return _judged(example.classifier, self.labels[example.places.to(self.labels.device)], self.loss)
+
+
+def _judged(logits: Tensor, labels: Tensor, loss: LossSettings) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which predictions are correct, what the loss wants of each, and whether the logits are finite, (m,)."""
+    is_correct = logits.argmax(dim=1) == labels
+    target = is_correct
+    if loss.takes_probability:
+        probability = logits.double().softmax(dim=1).gather(1, labels.clamp_min(0)[:, None])[:, 0].float()
+        target = torch.where(labels == UNKNOWN, 0.0, probability)
+    return is_correct, target, logits.isfinite().all(dim=1)
+
+
+Targets = CachedTargets | LiveTargets | SamePassTargets

@@ -4,6 +4,7 @@ Learning rate and momentum are functions of the step: nothing to save, nothing t
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from timm.layers import DropPath
 from torch import nn
@@ -35,7 +36,22 @@ def set_modes(net: ImageOracleNet, recipe: Finetuning) -> None:
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) and recipe.batch_norm == "frozen":
             layer.eval()
     for layer in [*dropout_layers(net.backbone), *path_layers(net.backbone)]:
-        layer.training = recipe.frozen_dropout if recipe.trainable == "head" else recipe.dropout
+        layer.training = recipe.frozen_dropout != "none" if recipe.trainable == "head" else recipe.dropout
+
+
+def features_stay(net: ImageOracleNet, recipe: Finetuning) -> bool:
+    """Return whether the backbone gives the same features of an image each time, since nothing in it is dropped."""
+    return recipe.features_stay or (not can_drop(net.backbone) and replace(recipe, frozen_dropout="none").features_stay)
+
+
+def learns_of_dropped(net: ImageOracleNet, recipe: Finetuning) -> bool:
+    """Return whether a frozen backbone's own predictions with dropout are learnt."""
+    return recipe.trainable == "head" and recipe.frozen_dropout == "predictions" and can_drop(net.backbone)
+
+
+def can_drop(net: nn.Module) -> bool:
+    """Return whether a net has layers that drop units or paths."""
+    return bool([*dropout_layers(net), *path_layers(net)])
 
 
 def path_layers(net: nn.Module) -> list[nn.Module]:

@@ -27,7 +27,7 @@ from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
-from steepslope.finetuning.examples import Example, Features, Steps
+from steepslope.finetuning.examples import DroppedFeatures, Example, Features, Steps
 from steepslope.finetuning.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
 from steepslope.finetuning.prepare import Training
 from steepslope.oracle.storage import CARD
@@ -176,14 +176,16 @@ class Run:
     def __init__(self, training: Training, out: Path, fabric: Fabric) -> None:
         self.training, self.out, self.fabric = training, out, fabric
         self.recipe, self.net, self.progress = training.recipe, training.oracle.net, Progress()
-        recipe, cached = self.recipe, isinstance(training.source, Features)
+        recipe, gets_features = self.recipe, isinstance(training.source, Features | DroppedFeatures)
         self.steps = Steps(len(training.source), recipe.batch_size, fabric.world_size, recipe.accumulate, recipe.epochs,
                            recipe.seed)  # fmt: skip
         freeze(self.net, recipe)
         images = torch.zeros((2, training.oracle.transform.channels, *self.net.size))
         # laid out channels last, a net is faster, unless it cannot run so
-        self.channels_last = not cached and takes_channels_last(self.net.backbone, self.net, images.to(fabric.device))
-        learner: nn.Module = self.net.top if cached else self.net
+        self.channels_last = not gets_features and takes_channels_last(
+            self.net.backbone, self.net, images.to(fabric.device)
+        )
+        learner: nn.Module = self.net.top if gets_features else self.net
         self.optimizer = optimizer_of(recipe, learner)
         if fabric.device.type == "cuda" and fabric.world_size > 1 and recipe.batch_norm == "train":
             learner = convert_sync_batchnorm(learner)  # timm's, which keeps the activations that its layers hold

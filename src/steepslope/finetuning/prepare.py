@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.nets import TwoParts
 from steepslope.classifiers.specs import architecture
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import decoded_batches, transform_of
@@ -22,7 +23,17 @@ from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.extraction.machines import together
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
-from steepslope.finetuning.examples import CachedTargets, Examples, Features, LiveTargets, Source, Targets
+from steepslope.finetuning.examples import (
+    CachedTargets,
+    DroppedFeatures,
+    Examples,
+    Features,
+    LiveTargets,
+    SamePassTargets,
+    Source,
+    Targets,
+)
+from steepslope.finetuning.learner import features_stay, learns_of_dropped
 from steepslope.finetuning.request import Finetuning
 from steepslope.finetuning.sources import BATCH, FitSet, Sources, digest_of
 from steepslope.losses import LossSettings
@@ -31,6 +42,8 @@ from steepslope.oracle.base import loss_of, require_errors
 from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.oracle.storage import WEIGHTS, read_card
 from steepslope.outputs import ClassifierOutputs
+
+MOST_BYTES = 2**32  # of what is kept in memory of a fit set
 
 
 def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
@@ -75,13 +88,16 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
     key["init"] = None if init is None else take_weights(oracle, init)
     fabric.to_device(oracle.net)
-    is_live = fit_set.classifier is not None and not recipe.features_stay
+    is_live = fit_set.classifier is not None and not features_stay(oracle.net, recipe)
     outputs = None if is_live else fit_set.known_outputs(workers)
     if outputs is not None:
         require_errors(outputs)
     # a live classifier is run once over the images as they are, only to count its errors
     counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
     source, targets = _source(oracle, recipe, fit_set, workers), _targets(outputs, fit_set, loss, fabric)
+    if learns_of_dropped(oracle.net, recipe):
+        source = _dropped(oracle, recipe, fit_set, workers)
+        targets = SamePassTargets(torch.from_numpy(fit_set.labels).to(fabric.device), loss)
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
     return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers, sources.tensorboard)
@@ -113,20 +129,37 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
 
 
 def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> Source:
-    if recipe.features_stay:
-        return Features(_features(oracle, fit_set.data, fit_set.rows, workers))
+    if features_stay(oracle.net, recipe):
+        return Features(_outcomes(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
     own = oracle.transform if recipe.oracle_sees == "image" else None
     live = None if fit_set.classifier is None else fit_set.classifier.transform
     transforms = (None if one is None else transform_of(fit_set.data, one) for one in (own, live))
     return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
 
 
-def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int) -> Tensor:
-    """Return the backbone's features, (n, d), on its device."""
+def _dropped(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> DroppedFeatures:
+    """Return the source that drops units; what comes before, of a net of ours, is computed once if it fits."""
+    device, backbone = next(oracle.net.parameters()).device, oracle.net.backbone
+    image = torch.zeros((1, oracle.transform.channels, *oracle.net.size), device=device)
+    classes = oracle.net.features_and_logits(image)[1].shape[1]
+    if classes != fit_set.num_classes:
+        expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
+        raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
+    if isinstance(backbone, TwoParts) and 4 * backbone.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
+        still = _outcomes(backbone.before_dropout, oracle, fit_set.data, fit_set.rows, workers)
+        return DroppedFeatures(Features(still), backbone.from_dropout, device)
+    images = Examples(fit_set.data, fit_set.rows, recipe, oracle.transform, None)
+    return DroppedFeatures(images, oracle.net.features_and_logits, device)
+
+
+def _outcomes(
+    run: Callable[[Tensor], Tensor], oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int
+) -> Tensor:
+    """Return what a part of an oracle's net makes of images, (n, ...), on its device."""
     device = next(oracle.net.parameters()).device
     batches = decoded_batches(data, rows, oracle.transform, BATCH, workers)
     with torch.no_grad():
-        return torch.cat([oracle.net.features(images.to(device)).float() for images in batches])
+        return torch.cat([run(images.to(device)).float() for images in batches])
 
 
 def _targets(known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric) -> Targets:
@@ -143,11 +176,12 @@ def _validation(
 ) -> Callable[[Fabric], float]:
     """Return what scores the oracle as it is then; each process takes some of the rows.
 
-    The oracle is run on the images each time, or its top on their features where these stay.
+    The oracle is run on the images each time, or its top on their features where the backbone is frozen.
     """
     on_images, features = oracle.on(images, workers), None
-    if recipe.features_stay:
-        features = _features(oracle, images, rows_by_id(images, outputs.ids), workers)
+    if recipe.trainable == "head":
+        rows = rows_by_id(images, outputs.ids)
+        features = _outcomes(oracle.net.features, oracle, images, rows, workers)
 
     def score(fabric: Fabric) -> float:
         z = torch.zeros(len(outputs), dtype=torch.float64)

@@ -53,7 +53,9 @@ class Finetuning(LossOptions):
     dropout
         Whether dropout is active in what is trained.
     frozen_dropout
-        Whether dropout is active in a frozen backbone too, as in the authors' code.
+        Dropout in a frozen backbone: none; in its features; or in its predictions too, which are then learnt in place
+        of the classifier's, each from the pass that gave the features. That is the authors' way, whose backbone is the
+        classifier: with dropout it makes many more mistakes to learn from.
     flip
         Mirror images at random.
     rotate
@@ -93,7 +95,7 @@ class Finetuning(LossOptions):
     clip: float = 0.0
     batch_norm: Literal["train", "frozen"] = "train"
     dropout: bool = True
-    frozen_dropout: bool = False
+    frozen_dropout: Literal["none", "features", "predictions"] = "none"
     flip: bool = False
     rotate: float = 0.0
     select: Literal["last", "aupr_error"] = "last"
@@ -114,8 +116,8 @@ class Finetuning(LossOptions):
 
     @property
     def features_stay(self) -> bool:
-        """Whether the backbone gives the same features of an image each time, so that once is enough."""
-        return self.trainable == "head" and not self.frozen_dropout and not self.augments
+        """Whether any backbone gives the same features of an image each time, so that once is enough."""
+        return self.trainable == "head" and self.frozen_dropout == "none" and not self.augments
 
 
 CHECKS: dict[str, Check] = {

@@ -52,10 +52,14 @@ class ImageOracleNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Return the backbone's features, (n, d)."""
+        return self.features_and_logits(images)[0]
+
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the backbone's features, (n, d), and what it predicts itself, (n, K)."""
         if images.shape[-2:] != self.size:
             images = interpolate(images, self.size, mode="nearest")
-        features: Tensor = self.backbone(images)[0]
-        return features
+        features, logits = self.backbone(images)
+        return features, logits
 
 
 def build_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:

@@ -1,5 +1,6 @@
 """The steps to oracles: trained on images as in the paper, fitted on features, fused; and the sweep of their slopes."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,16 +56,19 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
         needs += [rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
     run = partial(train_oracle, pair=pair, settings=settings, seed=seed)
-    return Step(folder, last, about, run, tuple(needs), costs_of(pair, request))
+    return Step(folder, last, about, run, tuple(needs), costs_of(work, pair, request))
 
 
-def costs_of(pair: Pair, request: FinetuneRequest) -> tuple[Cost, ...]:
+def costs_of(work: Workspace, pair: Pair, request: FinetuneRequest) -> tuple[Cost, ...]:
     """Return what such an oracle costs; its backbone is run once where a stage trains the new layers alone.
 
-    A live classifier is run as often as the images are augmented.
+    With dropout in it, it is run each epoch, unless the preset gives the net no passes with dropout: it has none. A
+    live classifier is run as often as the images are augmented.
     """
     recipes = request.recipes.values()
-    times = sum(1 if one.features_stay else one.epochs for one in recipes)
+    drops = work.preset.nets[pair.oracle].passes > 0
+    still = [one if drops else replace(one, frozen_dropout="none") for one in recipes]
+    times = sum(1 if one.features_stay else one.epochs for one in still)
     trained = sum(one.epochs for one in recipes if one.trainable == "all")
     oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
     return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)

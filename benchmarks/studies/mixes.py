@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.studies.kept_rows import Row, kept_rows, write_results
 from steepslope.cli.main import run
-from steepslope.errors import SteepslopeError
+from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Cell, Grid, markdown
@@ -113,6 +113,14 @@ MIXES: dict[str, Callable[[int, np.random.Generator], Floats]] = {
 }
 
 
+HARDER, UNKNOWN = 0.7, 0.1  # by how many deviations rows are less clear; the part of rows of none of the classes
+CASES = {"mix alone": (0.0, 0.0), "rows that are harder": (HARDER, 0.0), "a tenth of no class": (0.0, UNKNOWN)}
+REFUSED = (
+    f"In which percent of draws `--target` finds that no mix of the classes explains the target, whose mix is of "
+    f"Dirichlet(.3). *Harder*: the true class stands out by {HARDER} deviations less. *No class*: none stands out."
+)
+
+
 def mixes(work: str, out: str, draws: int = 1_000) -> None:
     """Draw calibration rows and mixes to come, make gates, and write rows.json and table.md.
 
@@ -136,6 +144,41 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
                 make = partial(cell, world, mix, n, count)
                 rows += [{**key, **one} for one in kept_rows(folder, key, make)]
                 write_results(out, rows, markdown(Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE)))
+    refused: list[Row] = []
+    for classes in CLASSES[:2]:
+        for n in SIZES:
+            key = {"classes": classes, "n": n, "draws": draws // 5}
+            make = partial(refusals, World(classes), n, draws // 5)
+            refused += [{**key, **one} for one in kept_rows(Path(work) / f"refused-{classes}-{n}", key, make)]
+    lines = [
+        [*map(Cell, [str(row["classes"]), f"{row['n']:,}", *(f"{100 * row[name]:.1f}" for name in CASES)])]
+        for row in refused
+    ]
+    tables = [
+        Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE),
+        Grid("What is no other mix", ["classes", "rows", *CASES], lines, REFUSED),
+    ]
+    write_results(out, [*rows, *refused], "\n".join(map(markdown, tables)))
+
+
+def refusals(world: World, n: int, draws: int) -> list[Row]:
+    """Return how often no mix is found to explain a target, of those draws in which that could be tested."""
+    found: dict[str, list[bool]] = {name: [] for name in CASES}
+    for seed in range(draws):
+        for name, (harder, unknown) in CASES.items():
+            rng = np.random.default_rng([seed, n, world.classes, 1])
+            labels = rng.integers(world.classes, size=n)
+            calibration = ClassifierOutputs(world.rows(labels, rng), labels)
+            coming = world.rows(rng.choice(world.classes, n, p=rng.dirichlet(np.full(world.classes, 0.3))), rng, harder)
+            coming[: int(unknown * n)] = 2 * rng.normal(size=(int(unknown * n), world.classes))
+            try:
+                Gate.of(MCP(), calibration, RISK, DELTA, target=ClassifierOutputs(coming))
+                found[name].append(False)
+            except NoMixError:
+                found[name].append(True)
+            except SteepslopeError:  # rows are too few to tell
+                continue
+    return [{name: float(np.mean(refused)) if refused else float("nan") for name, refused in found.items()}]
 
 
 def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int, draws: int) -> list[Row]:

@@ -106,7 +106,7 @@ def test_a_broken_promise_is_harmful_and_a_stricter_limit_is_told(
     assert monitor(home, tmp_path / "state.sqlite", "--labels", truths, "--plot", str(tmp_path / "plot.png")) == 3
     shown = capsys.readouterr().out
     assert "HARMFUL after " in shown
-    assert "Until then, accept only what has p_correct of at least 0." in shown
+    assert "Until then, accept only rows with p_correct of at least 0." in shown
     assert monitor(home, tmp_path / "state.sqlite") == 3
 
 

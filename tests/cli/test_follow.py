@@ -12,11 +12,15 @@ import pyarrow.csv as pc
 import pytest
 
 from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
+from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
 from steepslope.outputs import ClassifierOutputs
+from steepslope.predict import prediction_file
 from steepslope.predict.audit import AUDIT, CHANCE, chances
 from steepslope.scores import MCP
+from steepslope.serve.monitoring import ServedMonitor
 from tests.cli.predictions import predicted, refuses
 from tests.conftest import make_outputs
 
@@ -88,8 +92,8 @@ def test_it_is_strict_after_bad_labels_and_opens_after_good_ones(
     capsys.readouterr()
     days.label(1, first, doubtful(first))
     shown = capsys.readouterr().out
-    assert "It follows its audit, whose labels show " in shown
-    assert "`predict --follow` accepts only what has p_correct of at least 0." in shown
+    assert "The gate follows its audit. Excess of errors over the promise, weighted: " in shown
+    assert "`predict --follow` accepts only rows with p_correct of at least 0." in shown
     assert "Until then" not in shown
     limit = days.limit
     assert first["p_correct"].to_numpy()[doubtful(first)].max() < limit < 1
@@ -103,8 +107,8 @@ def test_it_is_strict_after_bad_labels_and_opens_after_good_ones(
     np.testing.assert_allclose(chance[could], chances(p_correct[could], RISK, 100))
     assert second[AUDIT].to_numpy()[could & ~accepted].any()
     held = int((could & ~accepted).sum())
-    assert f"{held:,} of these only because of the limit that is followed" in shown
-    assert json.loads((days.here / "2.parquet.json").read_text())["limited"] == held
+    assert f"{held:,} below the limit of --follow" in shown
+    assert json.loads((days.here / "2.parquet.json").read_text())["below_limit"] == held
 
     for day in range(2, 8):  # nothing is wrong any more, also of what is left to review
         table = second if day == 2 else days.predict(day)
@@ -135,13 +139,16 @@ def test_what_is_left_to_review_is_no_part_of_the_risk(days: Days, capsys: pytes
 def test_nothing_is_accepted_where_no_limit_helps(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
     first = days.predict(1)
     assert days.label(1, first, np.ones(len(first), np.int64)) == 3
-    assert "`predict --follow` accepts nothing, since the latest labels" in capsys.readouterr().out
+    assert (
+        "The latest labels support no limit on P(correct), so `predict --follow` accepts nothing."
+        in capsys.readouterr().out
+    )
     second = days.predict(2)
     assert not second["accepted"].to_numpy().any()
     assert second[AUDIT].to_numpy().any()
     assert days.label(2, second, np.ones(len(second), np.int64)) == 3
     shown = capsys.readouterr().out
-    assert "HARMFUL: of all that was accepted under audit, more than the promised 10 % are wrong." in shown
+    assert "HARMFUL: of all predictions accepted under audit so far, more than the promised 10 % are wrong." in shown
 
 
 def test_harm_of_all_so_far_does_not_stay_for_ever(days: Days) -> None:
@@ -157,7 +164,7 @@ def test_harm_of_all_so_far_does_not_stay_for_ever(days: Days) -> None:
 
 def test_without_labels_the_gate_decides_as_it_does_alone(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
     assert days.monitor() == 0
-    assert "It follows its audit, of which nothing has been counted yet" in capsys.readouterr().out
+    assert "but no audited predictions have been counted yet" in capsys.readouterr().out
     followed = days.predict(1)
     outputs = ["--outputs", str(days.here / "outputs1"), "--audit", "100"]
     assert predicted(days.gate, days.here / "plain.parquet", *outputs).equals(followed)
@@ -179,3 +186,88 @@ def test_what_cannot_be_followed_is_refused(days: Days, home: Path, capsys: pyte
     other = ["predict", "--gate", str(days.here / "other"), *words[3:]]
     refuses([*other, out, "--audit", "9", "--follow", str(state)], capsys, "expected the state of this gate")
     assert not Path(out).exists()
+
+
+def test_a_good_gate_of_which_all_is_labelled_is_not_harmful(home: Path, tmp_path: Path) -> None:
+    """The interval of rows that are all labelled is narrow: it may exclude the promise though the gate keeps it."""
+    days = Days(home, tmp_path)
+    assert days.monitor("--follow") == 0
+    table = days.predict(1, "--audit", "1500")
+    accepted = np.flatnonzero(table["accepted"].to_numpy())
+    is_wrong = np.zeros(len(table), np.int64)
+    is_wrong[accepted[: int(1.1 * RISK * len(accepted))]] = 1
+    assert days.label(1, table, is_wrong) == 0
+    audit = Monitor.load(days.state).audit
+    assert audit is not None
+    assert audit.low > RISK
+
+
+def test_a_complete_file_stays_when_the_limit_moves(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
+    first = days.predict(1)
+    days.label(1, first, doubtful(first))
+    assert days.limit > 0
+    capsys.readouterr()
+    assert days.predict(1).equals(first)
+    assert "already complete" in capsys.readouterr().err
+    plain = ["predict", "--gate", str(days.gate), "--outputs", str(days.here / "outputs1"), "--audit", "100", "--out"]
+    refuses([*plain, str(days.here / "1.parquet")], capsys, "already, with follows True, not False")
+
+
+def test_a_killed_run_goes_on_with_the_limit_of_its_end(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = days.predict(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction_file, "_join", stop)
+        with pytest.raises(AssertionError):  # its exit code
+            days.predict(2)
+    days.label(1, first, doubtful(first))
+    second = days.predict(2)
+    at_limit = second["p_correct"].to_numpy().astype(np.float32) >= np.float32(days.limit)
+    assert second["accepted"].to_numpy().tolist() == ((second[CHANCE].to_numpy() > 0) & at_limit).tolist()
+
+
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_rows_that_did_not_follow_are_counted(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
+    first = days.predict(1)
+    days.label(1, first, doubtful(first))
+    days.predict(2)
+    outputs, forgot = str(days.here / "outputs2"), days.here / "forgot.parquet"
+    table = predicted(days.gate, forgot, "--outputs", outputs, "--audit", "100")
+    below = table["p_correct"].to_numpy().astype(np.float32) < np.float32(days.limit)
+    capsys.readouterr()
+    days.monitor("--predictions", str(forgot))
+    count = int((table["accepted"].to_numpy() & below).sum())
+    assert (
+        f"{count:,} new accepted predictions are below the present limit, or were not audited."
+        in capsys.readouterr().out
+    )
+
+
+def test_labels_that_no_audit_drew_and_following_do_not_go_together(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = Days(home, tmp_path)
+    assert days.monitor() == 0
+    make_outputs(500, seed=3).save(tmp_path / "outputs")
+    plain = predicted(home / "gate", tmp_path / "plain.parquet", "--outputs", str(tmp_path / "outputs"))
+    truths = tmp_path / "truths.csv"
+    pc.write_csv(pa.table({"id": plain["id"], "label": plain["label"]}), truths)
+    files = ["--predictions", str(tmp_path / "plain.parquet"), "--labels", str(truths)]
+    other = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "other.sqlite"), *files]
+    assert main([*other, "--follow"]) == 0
+    assert Monitor.load(tmp_path / "other.sqlite").labelled.count == 0  # they are no evidence
+    assert days.monitor(*files) == 0
+    watch = ["monitor", "--gate", str(home / "gate"), "--state", str(days.state)]
+    refuses([*watch, "--follow"], capsys, "expected a state in which all labels come from audits, found other labels")
+
+
+def test_following_can_be_ended(days: Days, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days.predict(1)
+    assert days.monitor("--follow", "false") == 0
+    words = ["predict", "--gate", str(home / "gate"), "--outputs", str(days.here / "outputs1"), "--audit", "9"]
+    refuses([*words, "--out", str(days.here / "x.csv"), "--follow", str(days.state)], capsys, "found one that does not")
+    assert days.monitor("--follow") == 0
+    with pytest.raises(SteepslopeError, match="a server cannot follow an audit, found one with it"):
+        ServedMonitor.open(days.state, digest_of_gate(home / "gate"))

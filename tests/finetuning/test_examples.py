@@ -91,6 +91,16 @@ def test_with_dropout_what_is_learnt_is_of_the_pass_that_gave_the_features(home:
     assert all(torch.equal(one.oracle, other.oracle) for one, other in zip(resumed, parts[5:], strict=True))
 
 
+def test_with_augmentation_images_run_through_the_whole_net(home: Path) -> None:
+    source = training_of(home, **DROPPED, flip=True).source
+    assert isinstance(source, DroppedFeatures)
+    assert isinstance(source.inputs, Examples)
+    steps = Steps(len(source), 40, 1, 1, 1, seed=0)
+    part = next(iter(source.from_step(0, steps, 0, 0)))
+    assert part.oracle.shape == (40, 32)
+    assert part.classifier.shape == (40, 10)
+
+
 def test_another_net_than_the_classifier_cannot_be_learnt_from(home: Path) -> None:
     other = {"oracle": "timm:resnet18?weights=random&dropout=0.5", "oracle_size": 32}
     assert isinstance(training_of(home, **{**DROPPED, "frozen_dropout": "features"}, **other).targets, CachedTargets)

@@ -7,7 +7,7 @@ import pytest
 
 from steepslope.gate.certificate import as_percent
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.sentences import health, mix_moved, sentences
+from steepslope.monitor.sentences import class_mix_advice, health, sentences
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()
@@ -51,7 +51,7 @@ def test_what_is_known_is_said() -> None:
 def test_a_change_is_said_with_what_it_may_mean() -> None:
     monitor = monitor_of(GATE)
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2, first=0.8))
-    (line,), (hint,) = health(monitor), mix_moved(None, monitor, None)
+    (line,), (hint,) = health(monitor), class_mix_advice(None, monitor, None)
     row, latest = min(monitor.alarms.values()), monitor.means["risk"].latest
     told = "they are not drawn as the calibration rows were, so the promise cannot be relied on."
     assert line.startswith(f"CHANGED after {row:,} predictions: {told}")
@@ -79,5 +79,5 @@ def test_harm_comes_first() -> None:
     assert "calibrate it anew" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
-    assert mix_moved(None, monitor, None)
-    assert not mix_moved(None, monitor_of(GATE), None)
+    assert class_mix_advice(None, monitor, None)
+    assert not class_mix_advice(None, monitor_of(GATE), None)

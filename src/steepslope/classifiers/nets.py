@@ -48,13 +48,13 @@ class TwoParts(nn.Module):
         return self.from_dropout(self.before_dropout(images))
 
     def before_dropout(self, images: Tensor) -> Tensor:
-        """Return what reaches the first layer of dropout, which is always the same."""
-        still: Tensor = self.net.encoder[: self._first](images)
-        return still
+        """Return the input of the first layer of dropout, the same for an image in every pass."""
+        dropout_input: Tensor = self.net.encoder[: self._first](images)
+        return dropout_input
 
-    def from_dropout(self, still: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features and logits of what reaches the first layer of dropout."""
-        features = self.net.head[:-1](self.net.encoder[self._first :](still))
+    def from_dropout(self, dropout_input: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and logits, from the first layer of dropout on."""
+        features = self.net.head[:-1](self.net.encoder[self._first :](dropout_input))
         return features, self.net.head[-1](features)
 
     @property

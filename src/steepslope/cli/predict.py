@@ -58,8 +58,8 @@ def predict(
         Group of each row, where the gate has groups other than the predicted classes: a column of the outputs' file
         (by default the one that the gate was calibrated by), or a .csv or .parquet file with columns id and group.
     follow
-        State of a monitor (monitor --follow). Of what the gate accepts, only what has a P(correct) of at least the
-        limit in the state is accepted; the rest is left to review. Needs --audit, which draws from both.
+        SQLite state of a monitor that follows (monitor --follow). Predictions that the gate accepts, but whose
+        P(correct) is below the limit in the state, are left to review. Needs --audit, which draws from these too.
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
@@ -70,7 +70,7 @@ def predict(
 
     require_file(out, outputs, groups, reading.classes, follow, audit=options.audit)
     if follow is not None and options.audit is None:
-        raise SteepslopeError("expected a number of labels with --follow, which goes by them, found none", "audit")
+        raise SteepslopeError("expected a number of labels with --follow, found none", "audit")
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
@@ -107,11 +107,11 @@ def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
     from steepslope.monitor.health import watched
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.predictions import read_predictions
-    from steepslope.monitor.sentences import health, mix_moved
+    from steepslope.monitor.sentences import class_mix_advice, health
     from steepslope.predict.prediction_file import STDOUT
 
     found = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
-    lines = [] if found is None else [*health(found[0], alone=True), *mix_moved(gate, *found)]
+    lines = [] if found is None else [*health(found[0], alone=True), *class_mix_advice(gate, *found)]
     if gate.calibration_rows is None:
         lines = ["Health unknown: this gate has no calibration rows to compare with."]
     for line in lines:

@@ -125,9 +125,9 @@ def monitor(
         predictions are drawn independently, as the calibration rows were, and it keeps its promise; by default 0.05,
         fixed when the state is made.
     follow
-        From now on, let the gate follow its audit, or not any more. Where labels show more errors than were promised,
-        predict --follow accepts less, and more again once they allow it, so that of all that was accepted about as
-        many are wrong as was promised.
+        Let the gate follow its audit from now on, or stop that (false). While it follows, predict --follow accepts
+        less when labels show more errors than were promised, and more again when they allow it. This aims at the
+        promised risk of all that was accepted, but does not guarantee it.
     plot
         Figure of all so far, .png or .svg.
     json

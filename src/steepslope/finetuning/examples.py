@@ -158,10 +158,10 @@ class Features:
 
 @dataclass(frozen=True, eq=False)
 class DroppedFeatures:
-    """What a frozen backbone makes of images while units are dropped: other features each time, and its own logits.
+    """Features and logits of a frozen backbone that drops units, new in each pass.
 
-    Both are from the same pass; the logits are where another source has the classifier's images. ``run`` makes them of
-    the images, or of what reaches the first layer of dropout, in ``inputs``.
+    In each example, the features stand in ``oracle``, and the logits of the same pass in ``classifier``. ``run`` makes
+    them of ``inputs``: the images, or what reaches the first layer of dropout.
     """
 
     inputs: Examples | Features
@@ -210,7 +210,7 @@ class LiveTargets:
         with torch.inference_mode(), self.fabric.autocast():
             logits = self.net(images)[1].float()
         labels = self.labels[example.places.to(self.labels.device)]
-        right, target, finite = (tensor.clone() for tensor in _judged(logits, labels, self.loss))
+        right, target, finite = (tensor.clone() for tensor in targets_from_logits(logits, labels, self.loss))
         return right, target, finite
 
 
@@ -223,11 +223,11 @@ class SamePassTargets:
 
     def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
         """Return is_correct, target, and whether the logits are finite, (m,) each."""
-        return _judged(example.classifier, self.labels[example.places.to(self.labels.device)], self.loss)
+        return targets_from_logits(example.classifier, self.labels[example.places.to(self.labels.device)], self.loss)
 
 
-def _judged(logits: Tensor, labels: Tensor, loss: LossSettings) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which predictions are correct, what the loss wants of each, and whether the logits are finite, (m,)."""
+def targets_from_logits(logits: Tensor, labels: Tensor, loss: LossSettings) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which predictions are correct, the loss's target for each, and whether the logits are finite, (m,)."""
     is_correct = logits.argmax(dim=1) == labels
     target = is_correct
     if loss.takes_probability:

@@ -130,7 +130,7 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
 
 def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> Source:
     if features_stay(oracle.net, recipe):
-        return Features(_outcomes(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
+        return Features(_run_once(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
     own = oracle.transform if recipe.oracle_sees == "image" else None
     live = None if fit_set.classifier is None else fit_set.classifier.transform
     transforms = (None if one is None else transform_of(fit_set.data, one) for one in (own, live))
@@ -138,21 +138,22 @@ def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: i
 
 
 def _dropped(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> DroppedFeatures:
-    """Return the source that drops units; what comes before, of a net of ours, is computed once if it fits."""
+    """Return the source that drops units. Without augmentation, a net of ours runs once up to there, if that fits."""
     device, backbone = next(oracle.net.parameters()).device, oracle.net.backbone
     image = torch.zeros((1, oracle.transform.channels, *oracle.net.size), device=device)
     classes = oracle.net.features_and_logits(image)[1].shape[1]
     if classes != fit_set.num_classes:
         expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
         raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
-    if isinstance(backbone, TwoParts) and 4 * backbone.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
-        still = _outcomes(backbone.before_dropout, oracle, fit_set.data, fit_set.rows, workers)
-        return DroppedFeatures(Features(still), backbone.from_dropout, device)
+    own = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
+    if own and 4 * own.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
+        dropout_inputs = _run_once(own.before_dropout, oracle, fit_set.data, fit_set.rows, workers)
+        return DroppedFeatures(Features(dropout_inputs), own.from_dropout, device)
     images = Examples(fit_set.data, fit_set.rows, recipe, oracle.transform, None)
     return DroppedFeatures(images, oracle.net.features_and_logits, device)
 
 
-def _outcomes(
+def _run_once(
     run: Callable[[Tensor], Tensor], oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int
 ) -> Tensor:
     """Return what a part of an oracle's net makes of images, (n, ...), on its device."""
@@ -181,7 +182,7 @@ def _validation(
     on_images, features = oracle.on(images, workers), None
     if recipe.trainable == "head":
         rows = rows_by_id(images, outputs.ids)
-        features = _outcomes(oracle.net.features, oracle, images, rows, workers)
+        features = _run_once(oracle.net.features, oracle, images, rows, workers)
 
     def score(fabric: Fabric) -> float:
         z = torch.zeros(len(outputs), dtype=torch.float64)

@@ -53,9 +53,10 @@ class Finetuning(LossOptions):
     dropout
         Whether dropout is active in what is trained.
     frozen_dropout
-        Dropout in a frozen backbone: none; in its features; or in its predictions too, which are then learnt in place
-        of the classifier's, each from the pass that gave the features. That is the authors' way, whose backbone is the
-        classifier: with dropout it makes many more mistakes to learn from.
+        Where a frozen backbone (trainable: head) drops units: none; in its features; or in its predictions too, and the
+        oracle learns whether these are correct, not those of the classifier, each from the pass that gave the features.
+        The authors use predictions, with the classifier as the backbone: with dropout it makes many more mistakes to
+        learn from. Without effect where the backbone has no dropout.
     flip
         Mirror images at random.
     rotate
@@ -116,7 +117,7 @@ class Finetuning(LossOptions):
 
     @property
     def features_stay(self) -> bool:
-        """Whether any backbone gives the same features of an image each time, so that once is enough."""
+        """Whether every backbone gives the same features of an image each time, so that once is enough."""
         return self.trainable == "head" and self.frozen_dropout == "none" and not self.augments
 
 

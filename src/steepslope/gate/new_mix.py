@@ -24,7 +24,7 @@ class NewMix:
 
     ``usual`` are the shares among the calibration rows, and ``coverage`` the fraction of the predictions that such a
     gate would accept, in [0, 1], 0 if it could promise nothing. Where no mix of the classes explains the predictions,
-    there is ``why`` alone.
+    ``why`` says so, and ``shares`` is empty.
     """
 
     shares: Mapping[str, float]
@@ -37,7 +37,7 @@ def new_mix_of(gate: Promises, p_correct: Floats, predicted: Counts | None) -> N
     """Return the mix of predictions with these P(correct) and predicted classes, (m,) each.
 
     None where that cannot be told: the gate's calibration rows have no true classes, or too few of one, the
-    predictions are fewer than 200, or what the gate promises is more than a risk of all.
+    predictions are fewer than 200, or the gate promises more than a risk of all, such as one of each group.
     """
     rows = gate.calibration_rows
     if rows is None or rows.true is None or rows.predicted is None or predicted is None:

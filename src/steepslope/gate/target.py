@@ -33,7 +33,7 @@ BINS = 5  # of confidences, to see whether a mix explains these
 ALPHA = 1e-3  # probability that what is a change of the mix alone is taken for another
 FAR = 4.0  # standard errors by which a share may be estimated below 0
 NO_MIX = "no mix of the classes explains what is predicted for these rows"
-INSTEAD = "Something else has changed: label some of them, and calibrate on these"
+INSTEAD = "Label some of them, and calibrate on these"
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ class Target:
         rows, d = int(np.bincount(self.true).min()), len(edges)
         p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
         if p_value < ALPHA:
-            raise NoMixError(f"{NO_MIX}: their confidences are others (p = {p_value:.2g}). {INSTEAD}", "target")
+            raise NoMixError(f"{NO_MIX}: their confidences differ (p = {p_value:.2g}). {INSTEAD}", "target")
 
 
 def _covariance(values: Floats) -> Floats:

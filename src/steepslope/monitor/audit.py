@@ -57,8 +57,9 @@ ON_FEWER = CountBets(-0.95 * 1.5 ** -np.arange(25.0), 1 / np.arange(1.0, 26))
 class Audited:
     """What is known of ``accepted`` predictions by the ``labels`` of those that audits drew.
 
-    ``waiting`` of those drawn have no label yet. ``risk`` is the estimated fraction of the accepted that is wrong
-    (Hájek 1971), None without labels, and ``low`` and ``high`` are an interval of it that holds at all times together.
+    ``waiting`` of those drawn have no label yet, of a gate that follows also below its limit. ``risk`` is the estimated
+    fraction of the accepted that is wrong (Hájek 1971), None without labels, and ``low`` and ``high`` are an interval
+    of it that holds at all times together.
     ``alarm`` is after how many predictions, ``alarm_labels`` after how many labels, it was found that more are wrong
     than was promised; None while it was not. ``stricter`` may bring the risk back; None where nothing known does.
     ``followed`` is what is accepted next where the gate follows the audit, None where it does not: ``alarm`` is then of

@@ -51,8 +51,8 @@ class FileCount:
     ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
     prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
-    drew, where there are audits: they are no evidence. ``unlimited``: accepted predictions that are below the limit of
-    a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
+    drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
+    of a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
     predictions of the last file of this run.
     """
 
@@ -67,7 +67,7 @@ class FileCount:
     contradicting: int = 0
     strange: Counter[str] = field(default_factory=Counter)
     unmarked: int = 0
-    unlimited: int = 0
+    not_following: int = 0
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -140,16 +140,16 @@ class FileCount:
         0 if it is not drawn, else the least probability in the file over its own. None without an audit.
         """
         chance, marked = batch.rows.chance, batch.marked
-        could_be = np.zeros(0, np.bool_) if chance is None else chance > 0
-        if chance is None or marked is None or not could_be.any():
+        in_audit = np.zeros(0, np.bool_) if chance is None else chance > 0
+        if chance is None or marked is None or not in_audit.any():
             return None
         if self.monitor.labelled.count:
             raise SteepslopeError(
                 "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
             )
-        require_likely(marked[could_be], chance[could_be])
+        require_likely(marked[in_audit], chance[in_audit])
         weights = np.zeros(len(chance))
-        weights[could_be] = np.where(marked[could_be], chance[could_be].min() / chance[could_be], 0.0)
+        weights[in_audit] = np.where(marked[in_audit], chance[in_audit].min() / chance[in_audit], 0.0)
         return weights
 
     def _count(self, state: State, batch: Batch, weights: NDArray[np.float64] | None) -> None:
@@ -178,9 +178,9 @@ class FileCount:
                 raise SteepslopeError(f"{expected}, found another", CHANCE)
         new = rows.subset(np.array(numbers, np.int64))
         if self.monitor.follows:
-            could_be = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
-            is_limited = could_be & at_limit(new.p_correct, self.monitor.limit)
-            self.unlimited += int((new.accepted & ~is_limited).sum())
+            in_audit = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
+            is_limited = in_audit & at_limit(new.p_correct, self.monitor.limit)
+            self.not_following += int((new.accepted & ~is_limited).sum())
         self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted, new.chance)
         state.add(fresh)
         self.new += len(fresh)
@@ -323,8 +323,8 @@ def _require_settings(monitor: Monitor, digest: str, delta: float | None) -> Non
 def _require_followable(monitor: Monitor, follow: bool | None) -> None:
     """Raise if a gate is to follow audits by a state that counts labels which none drew."""
     if follow and monitor.labelled.count:
-        found = "found one that counts labels which no audit drew: begin another state"
-        raise SteepslopeError(f"expected a state to follow an audit, {found}", "follow")
+        found = "found other labels: begin another state"
+        raise SteepslopeError(f"expected a state in which all labels come from audits, {found}", "follow")
 
 
 def _require_rows(monitor: Monitor, other: Monitor) -> None:

@@ -13,8 +13,8 @@ from steepslope.monitor.state import Marked
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 NOTHING = 2.0  # a limit that no P(correct) reaches
 TOLERATED = 0.7  # errors more than promised, up to which a gate that follows an audit accepts what it would by itself
-STRICTEST = 3.5  # as many make it want the least risk
-LEAST_RISK = 0.5  # of the promised one, which is the least that it wants
+STRICTEST = 3.5  # the excess from which on it wants the lowest risk
+LEAST_RISK = 0.5  # which is this fraction of the promised one
 ADDED = 0.5  # errors that it counts beside those found, so that few labels do not make a risk low
 
 
@@ -37,9 +37,9 @@ class Limit:
 
 @dataclass(frozen=True)
 class Followed:
-    """What a gate that follows its audit accepts next: what it would by itself, and has a P(correct) at the limit.
+    """What a gate that follows its audit accepts next: what it would by itself, and is not below the limit.
 
-    ``excess``: how many errors more than were promised the labels found since that was last none.
+    ``excess``: weighted errors above the promise, over the worst stretch that ends now.
     """
 
     excess: float
@@ -88,11 +88,10 @@ def stricter_of(marked: Sequence[Marked], max_risk: float) -> Limit | None:
 
 
 def excess_of(marked: Sequence[Marked], max_risk: float) -> float:
-    """Return how many errors more than were promised the labels found, since that was last none.
+    """Return how many errors more than were promised the labels show, over the worst stretch that ends now.
 
     Each label counts by its weight in its own file, at most 1, so the doubtful ones, drawn more often, do not count
-    more. It is the largest excess of any stretch that ends with the last label (a cumulative sum: Page 1954), so good
-    times before it are no credit.
+    more. That is a cumulative sum (Page 1954), so good times before the stretch are no credit.
 
     >>> good, bad = Marked(0.9, 0.1, 1.0, True), Marked(0.9, 0.1, 1.0, False)
     >>> round(excess_of([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
@@ -106,11 +105,11 @@ def excess_of(marked: Sequence[Marked], max_risk: float) -> float:
 
 
 def followed(marked: Sequence[Marked], max_risk: float) -> Followed:
-    """Return what a gate accepts next that follows its audit, by all rows that it drew, in order.
+    """Return what a gate that follows its audit accepts next, by all rows that it drew, in order.
 
-    With the excess of errors, the risk that it wants falls from the promised one to half of it. The limit is the lowest
-    one above which the latest labels have that risk, be they of what was accepted or of what the last limit left to
-    review. So it is strict at once, and accepts more as soon as labels tell that it can.
+    As the excess grows, the wanted risk falls from the promised one to half of it. The limit is the lowest one at which
+    the latest labels have that risk, of accepted rows and of rows below the last limit. So it is strict at once, and
+    accepts more as soon as labels tell that it can.
     """
     excess = excess_of(marked, max_risk)
     if excess <= TOLERATED:

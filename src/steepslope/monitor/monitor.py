@@ -44,7 +44,7 @@ class Monitor:
     predictions there were, and were accepted. ``labels``, ``correct``: of how many the label came, and how many of
     these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
-    ``follows``: whether the gate follows its audit, so that what it accepts is what the labels of the latest allow.
+    ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
     """
 
     gate: str | None

@@ -27,7 +27,7 @@ def sentences(count: FileCount) -> list[str]:
     monitor = count.monitor
     return [
         *_counted(count), *_standing(monitor), *_audit(count), *_accuracy(monitor), *health(monitor),
-        *_stricter(monitor), *_followed(monitor), *mix_moved(count.gate, monitor, count.latest),
+        *_stricter(monitor), *_followed(monitor), *class_mix_advice(count.gate, monitor, count.latest),
     ]  # fmt: skip
 
 
@@ -44,36 +44,39 @@ def health(monitor: Monitor, alone: bool = False) -> list[str]:
     return [f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if labels else ''}.{unseen}"]
 
 
-def mix_moved(gate: Gate | None, monitor: Monitor, latest: Predicted | None) -> list[str]:
+def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | None) -> list[str]:
     """Return what a gate for the mix of the latest predictions would accept, in a line, where there was a change."""
     if not monitor.alarms.keys() - {LABELS}:
         return []
     found = None if gate is None or latest is None else new_mix_of(gate, latest.p_correct, latest.predicted)
     if found is not None and found.why:
-        return [f"More has changed than how often each class comes: {found.why}."]
-    made = "`calibrate --target` with outputs of such rows makes"
+        return [f"More than the mix of the classes has changed: {found.why}."]
     if found is None:
         return [
-            f"If nothing has changed but how often each class comes, {made} a gate for that, without labels of these. "
-            "It makes none where it finds that more has changed."
+            "If only the mix of the classes has changed, `calibrate --target` with outputs of such rows makes a gate "
+            "for it; these need no labels. It makes none where it finds that more has changed."
         ]
     assert latest is not None
     moves = sorted(found.usual, key=lambda name: abs(found.shares.get(name, 0) - found.usual[name]), reverse=True)
-    shares = (f"{name} {as_percent(found.shares.get(name, 0))} (not {as_percent(found.usual[name])})" for name in moves)
+    shares = (
+        f"{name} {as_percent(found.shares.get(name, 0))} ({as_percent(found.usual[name])} of the calibration rows)"
+        for name in moves
+    )
     more = ", …" if len(moves) > MOST_MOVED else ""
+    accepts = f"would accept about {as_percent(found.coverage)} of the latest {len(latest):,} predictions"
     return [
-        f"If nothing has changed but how often each class comes, the estimated shares are "
-        f"{', '.join(islice(shares, MOST_MOVED))}{more}. {made[0].upper()}{made[1:]} a gate for this mix, without "
-        f"labels of these. It would accept about {as_percent(found.coverage)} of these {len(latest):,} predictions; "
-        f"{as_percent(float(latest.accepted.mean()))} are accepted now."
+        f"If only the mix of the classes has changed, the estimated shares are: "
+        f"{', '.join(islice(shares, MOST_MOVED))}{more}. `calibrate --target` with outputs of such rows makes a gate "
+        f"for this mix; these need no labels. It {accepts if found.coverage else 'could promise nothing'}. The present "
+        f"gate accepts {as_percent(float(latest.accepted.mean()))}."
     ]
 
 
 def _harm(monitor: Monitor) -> Iterator[str]:
     if LABELS in monitor.alarms and monitor.follows:
         yield (
-            f"{HARMFUL.upper()}: of all that was accepted under audit, more than the promised "
-            f"{as_percent(monitor.promised)} are wrong. Do not rely on it until that is made good."
+            f"{HARMFUL.upper()}: of all predictions accepted under audit so far, more than the promised "
+            f"{as_percent(monitor.promised)} are wrong. The gate is harmful until its audit no longer shows this."
         )
     elif LABELS in monitor.alarms:
         labels = monitor.labelled.alarm_count if monitor.audit is None else monitor.audit.alarm_labels
@@ -169,10 +172,10 @@ def _audit(count: FileCount) -> Iterator[str]:
             f"({as_percent(audit.low)} to {as_percent(audit.high)}, whatever has changed); promised "
             f"{as_percent(count.monitor.promised)}.{waiting}"
         )
-    if count.unlimited:
+    if count.not_following:
         yield (
-            f"{count.unlimited:,} new accepted predictions are below the limit, or under no audit: they were made "
-            "without `--follow`, or before the limit was as high."
+            f"{count.not_following:,} new accepted predictions are below the present limit, or were not audited. They "
+            "were made without `--follow`, or when the limit was lower."
         )
     if count.unmarked:
         yield f"{count.unmarked:,} new labels are of predictions that no audit drew, and are no evidence."
@@ -181,7 +184,7 @@ def _audit(count: FileCount) -> Iterator[str]:
 def _stricter(monitor: Monitor) -> Iterator[str]:
     stricter = None if monitor.audit is None else monitor.audit.stricter
     if stricter is not None:
-        yield f"Until then, accept only what has {_limit(stricter)} `--follow` lets `predict` do so from day to day."
+        yield f"Until then, accept only {_limit(stricter)} `monitor --follow` keeps such a limit up to date."
 
 
 def _followed(monitor: Monitor) -> Iterator[str]:
@@ -190,25 +193,28 @@ def _followed(monitor: Monitor) -> Iterator[str]:
         return
     found = None if monitor.audit is None else monitor.audit.followed
     if found is None:
-        yield "It follows its audit, of which nothing has been counted yet: `predict --audit` with `--follow`."
+        yield (
+            "The gate follows its audit, but no audited predictions have been counted yet: run `predict --audit N "
+            "--follow STATE`."
+        )
         return
-    begin = f"It follows its audit, whose labels show {found.excess:.1f} errors more than were promised"
+    begin = f"The gate follows its audit. Excess of errors over the promise, weighted: {found.excess:.1f}"
     if found.excess <= TOLERATED:
-        yield f"{begin}, and up to {TOLERATED:g} is tolerated: `predict --follow` accepts all that the gate does."
+        yield f"{begin}; up to {TOLERATED:g}, `predict --follow` accepts all that the gate accepts."
     elif found.limit.coverage == 1:
-        yield f"{begin}, but not of late: `predict --follow` accepts all that the gate does."
+        yield f"{begin}, but the latest labels support all that the gate accepts."
     elif found.limit.coverage == 0:
-        yield f"{begin}: `predict --follow` accepts nothing, since the latest labels support no limit on P(correct)."
+        yield f"{begin}. The latest labels support no limit on P(correct), so `predict --follow` accepts nothing."
     else:
-        yield f"{begin}: `predict --follow` accepts only what has {_limit(found.limit)}"
+        yield f"{begin}. `predict --follow` accepts only {_limit(found.limit)}"
 
 
 def _limit(limit: Limit) -> str:
     number = math.ceil(limit.p_correct * PARTS) / PARTS
     risk = "" if limit.risk is None else f", of which about {as_percent(limit.risk)} are wrong"
     return (
-        f"p_correct of at least {number}. That is {as_percent(limit.coverage)} of the latest{risk}: an estimate by the "
-        "latest labels of the audit."
+        f"rows with p_correct of at least {number}: about {as_percent(limit.coverage)} of the latest{risk}. This is an "
+        "estimate from the latest labels of the audit, and no promise."
     )
 
 
@@ -217,7 +223,7 @@ def _accuracy(monitor: Monitor) -> Iterator[str]:
     if known:
         parts = (f"{as_percent(value)} ({name})" for name, value in known.items())
         yield f"Accuracy on all, estimated without labels: {', '.join(parts)}."
-    if monitor.labels and monitor.audit is None:  # an audit draws accepted predictions only
+    if monitor.labels and monitor.audit is None:  # an audit draws only what the gate accepts
         bounds = mean_interval(monitor.correct, monitor.labels, monitor.delta)
         found = _since(monitor, monitor.correct / monitor.labels, bounds)
         yield f"Accuracy on all, by {monitor.labels:,} labels: {found}."

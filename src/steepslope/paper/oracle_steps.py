@@ -62,13 +62,13 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
 def costs_of(work: Workspace, pair: Pair, request: FinetuneRequest) -> tuple[Cost, ...]:
     """Return what such an oracle costs; its backbone is run once where a stage trains the new layers alone.
 
-    With dropout in it, it is run each epoch, unless the preset gives the net no passes with dropout: it has none. A
-    live classifier is run as often as the images are augmented.
+    A net without dropout passes in the preset has no dropout; of another, dropout counts as a run each epoch. A live
+    classifier is run as often as the images are augmented.
     """
     recipes = request.recipes.values()
     drops = work.preset.nets[pair.oracle].passes > 0
-    still = [one if drops else replace(one, frozen_dropout="none") for one in recipes]
-    times = sum(1 if one.features_stay else one.epochs for one in still)
+    effective = [one if drops else replace(one, frozen_dropout="none") for one in recipes]
+    times = sum(1 if one.features_stay else one.epochs for one in effective)
     trained = sum(one.epochs for one in recipes if one.trainable == "all")
     oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
     return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)

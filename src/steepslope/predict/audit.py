@@ -28,8 +28,8 @@ class Audit:
     """How many of the predictions in a file that a gate accepts are to be labelled, on average, and what it promises.
 
     ``gate`` is its digest: another gate draws others, so that what one has learnt from drawn rows tells nothing of the
-    draws of the next. ``limit`` is the P(correct) that a prediction needs beside, to be accepted: it is drawn from all
-    that the gate accepts by itself, so that labels also tell when less than the limit would do.
+    draws of the next. ``limit`` is the P(correct) that an accepted prediction must also reach. Rows below
+    it can be drawn too, so that labels show when a lower limit would do.
     """
 
     labels: int
@@ -38,7 +38,10 @@ class Audit:
     limit: float = 0.0
 
     def chances(self, chunks: Iterable[Path]) -> list[Floats]:
-        """Return, of the rows of each chunk of decisions, the probability of being drawn; 0 if not accepted."""
+        """Return, of each row of each chunk of decisions, the probability of being drawn; 0 if it is not accepted.
+
+        It is accepted by the gate alone, whatever the limit.
+        """
         columns = [_of_rows(chunk) for chunk in chunks]
         p_correct, accepted = (np.concatenate(column) for column in zip(*columns, strict=True))
         found = np.zeros(len(accepted))

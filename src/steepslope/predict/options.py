@@ -28,9 +28,10 @@ class PredictOptions:
     explain
         Also give what each kind of evidence adds to the trust logit, in columns explain_….
     audit
-        About how many accepted predictions to mark for labelling, in a column audit. They are drawn at random, doubtful
-        ones more often, each with the probability in the column audit_probability, which is never 0. From their labels,
-        monitor tells how many of the accepted are wrong, whatever has changed.
+        About how many predictions to mark for labelling, in a column audit, of those that the gate accepts (with
+        follow, also those below the limit). They are drawn at random, doubtful ones more often, each with the
+        probability in the column audit_probability, which is never 0. From their labels, monitor tells how many of the
+        accepted are wrong, whatever has changed.
     on_error
         stop at an image that cannot be read, or keep its row, which is then left to review, with the reason in a column
         error.

@@ -41,7 +41,7 @@ class Summary:
     """How many predictions there are, are accepted, rejected, and could not be made; and what was handed over.
 
     ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over. ``audited`` are those that are
-    to be labelled; ``limited`` would be accepted but for the limit that the gate follows.
+    to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its audit.
     """
 
     rows: int = 0
@@ -50,7 +50,7 @@ class Summary:
     failed: int = 0
     handed_over: float | None = None
     audited: int = 0
-    limited: int = 0
+    below_limit: int = 0
 
     def plus(self, table: Any) -> Summary:
         """Return the summary with further rows counted."""
@@ -60,13 +60,13 @@ class Summary:
         if "handed_over" in table.column_names and judged:  # of rows that could not be read, nothing is
             added = compute.sum(table["handed_over"]).as_py() or 0.0
             mean = ((mean or 0.0) * (self.rows - self.failed) + added) / judged
-        audited = limited = 0
+        audited = below_limit = 0
         if AUDIT in table.column_names:
             audited = int(table[AUDIT].to_numpy().sum())
-            limited = int((table[CHANCE].to_numpy() > 0).sum() - table["accepted"].to_numpy().sum())
+            below_limit = int((table[CHANCE].to_numpy() > 0).sum() - table["accepted"].to_numpy().sum())
         return Summary(
             n, self.accepted + int((decision == ACCEPT).sum()), self.rejected + int((decision == REJECT).sum()),
-            self.failed + failed, mean, self.audited + audited, self.limited + limited,
+            self.failed + failed, mean, self.audited + audited, self.below_limit + below_limit,
         )  # fmt: skip
 
     @classmethod

@@ -71,10 +71,8 @@ class ServedMonitor:
         with open_state(self.path, wait=wait) as state:
             monitor = Monitor.read(state.content, self.path)
             if monitor.follows:
-                raise SteepslopeError(
-                    "expected a state that does not follow an audit, as a server does not, found one that does",
-                    self.path,
-                )
+                expected = "expected a state without --follow, since a server cannot follow an audit"
+                raise SteepslopeError(f"{expected}, found one with it", self.path)
             if monitor.gate != self.digest:
                 raise SteepslopeError("expected the state of the gate that is served, found another gate's", self.path)
             for decisions in self.unwritten:

@@ -26,13 +26,14 @@ from steepslope.scores import MCP
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 DELTA = 0.1
-CLASSES, SIZES = (2, 10, 77), (500, 2_000, 10_000)
+CLASSES = 2, 10, 77
+SIZES = {500: 1.0, 2_000: 0.4, 10_000: 0.2}  # rows, and which part of the draws, since large ones take long
 RISK = 0.05
 EACH, STEPS = 10_000, 4_000  # rows of each class that are the population, and thresholds on it
 LEAST, MOST = 2.4, 4.4  # how far logits of the true class are above the others, in their deviations
 PLAIN, NAMED, ESTIMATED = "plain", "named", "estimated"
 HEADINGS = [
-    "classes", "mix to come", "rows", "best possible", "no mix named", "mix named", "mix estimated", "not made, %",
+    "classes", "mix to come", "rows", "draws", "best possible", "no mix named", "mix named", "mix estimated", "not made, %",
 ]  # fmt: skip
 NOTE = (
     f"Coverage in percent under the mix to come, and in which part of draws more than {RISK:.0%} of what is accepted "
@@ -131,14 +132,14 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
     out
         Folder for the results.
     draws
-        Draws of each number of classes, of rows, and kind of mix; a fifth of 10,000 rows, which take long.
+        Draws of each number of classes, of rows, and kind of mix; fewer of many rows, which take long.
     """
     rows: list[Row] = []
     for classes in CLASSES:
         world = World(classes)
         for name, mix in MIXES.items():
-            for n in SIZES:
-                count = max(1, draws // 5) if n == SIZES[-1] else draws
+            for n, part in SIZES.items():
+                count = max(1, round(draws * part))
                 key = {"classes": classes, "mix": name, "n": n, "draws": count}
                 folder = Path(work) / f"{classes}-{list(MIXES).index(name)}-{n}"
                 make = partial(cell, world, mix, n, count)
@@ -218,7 +219,7 @@ def _line(row: Row) -> list[Cell]:
         return f"{100 * row[name]:.1f}, {100 * row[f'{name}_broken']:.1f} %" if name in row else "–"
 
     ways = [shown(name) for name in (PLAIN, NAMED, ESTIMATED)]
-    numbers = [str(row["classes"]), row["mix"], f"{row['n']:,}", f"{100 * row['best']:.1f}"]
+    numbers = [str(row["classes"]), row["mix"], f"{row['n']:,}", f"{row['draws']:,}", f"{100 * row['best']:.1f}"]
     return [*map(Cell, [*numbers, *ways, f"{100 * (1 - row['made']):.1f}"])]
 
 

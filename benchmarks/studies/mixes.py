@@ -33,7 +33,8 @@ EACH, STEPS = 10_000, 4_000  # rows of each class that are the population, and t
 LEAST, MOST = 2.4, 4.4  # how far logits of the true class are above the others, in their deviations
 PLAIN, NAMED, ESTIMATED = "plain", "named", "estimated"
 HEADINGS = [
-    "classes", "mix to come", "rows", "draws", "best possible", "no mix named", "mix named", "mix estimated", "not made, %",
+    "classes", "mix to come", "rows", "draws", "best possible", "no mix named", "mix named", "mix estimated",
+    "not made, %",
 ]  # fmt: skip
 NOTE = (
     f"Coverage in percent under the mix to come, and in which part of draws more than {RISK:.0%} of what is accepted "

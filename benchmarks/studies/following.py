@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.studies.kept_rows import Row, write_results
 from steepslope.cli.main import run
 from steepslope.monitor.audit import harm_after, interval_of
-from steepslope.monitor.limit import NOTHING, followed, latest_for, limit_for
+from steepslope.monitor.limit import ACCEPT_NOTHING, followed, latest_for, limit_for
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
@@ -80,7 +80,7 @@ DRIFTS: dict[str, Callable[[Floats], Floats]] = {
 
 def _stops(marked: list[Marked]) -> float:
     used = [one for one in marked if one.accepted]
-    return 0.0 if harm_after(used, RISK, DELTA / 2) is None else NOTHING
+    return 0.0 if harm_after(used, RISK, DELTA / 2) is None else ACCEPT_NOTHING
 
 
 FOLLOWS = "follows"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from steepslope.monitor.limit import (
-    NOTHING,
+    ACCEPT_NOTHING,
     STRICTEST,
     TOLERATED,
     Limit,
@@ -57,7 +57,7 @@ def test_the_limit_is_the_lowest_at_which_the_estimate_is_low_enough(
     if not marked or (enough and enough[0] == levels[0]):
         assert (found.p_correct, found.coverage) == (0.0, 1.0)
     elif not enough:
-        assert found == Limit(NOTHING, 0.0)
+        assert found == Limit(ACCEPT_NOTHING, 0.0)
     else:
         assert found.p_correct == enough[0]
         assert found.risk == pytest.approx(estimate(enough[0]))
@@ -94,7 +94,7 @@ def test_a_large_file_does_not_hide_later_ones() -> None:
     assert followed(large, RISK).limit.coverage == 1
     later = [*large, *rows(30, True, chance=0.3), *rows(30, False, chance=0.3)]
     assert followed(later, RISK).excess > STRICTEST
-    assert followed(later, RISK).limit == Limit(NOTHING, 0.0)
+    assert followed(later, RISK).limit == Limit(ACCEPT_NOTHING, 0.0)
     assert followed([*large, *rows(30, True, chance=1.0)], RISK).limit.coverage == 1
 
 
@@ -111,7 +111,7 @@ def test_it_is_strict_at_once_and_accepts_more_when_labels_allow_it() -> None:
     found = followed(bad, RISK)
     assert found.excess > TOLERATED
     assert found.limit.p_correct == pytest.approx(0.9)
-    assert followed([*good, *rows(8, False)], RISK).limit == Limit(NOTHING, 0.0)
+    assert followed([*good, *rows(8, False)], RISK).limit == Limit(ACCEPT_NOTHING, 0.0)
     # the labels of what is left to review tell that nothing is wrong with it any more
     closed = [*good, *rows(8, False)]
     opened = followed([*closed, *rows(latest_for(RISK), True, accepted=False)], RISK)

@@ -11,7 +11,7 @@ import numpy as np
 from steepslope.monitor.state import Marked
 
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
-NOTHING = 2.0  # a limit that no P(correct) reaches
+ACCEPT_NOTHING = 2.0  # a limit that no P(correct) reaches
 TOLERATED = 0.7  # errors more than promised, up to which a gate that follows an audit accepts what it would by itself
 STRICTEST = 3.5  # the excess from which on it wants the lowest risk
 LEAST_RISK = 0.5  # which is this fraction of the promised one
@@ -22,7 +22,7 @@ ADDED = 0.5  # errors that it counts beside those found, so that few labels do n
 class Limit:
     """A limit on P(correct): which part of the latest labels is at it or above, in [0, 1], and their estimated risk.
 
-    It is 0 where all are, and ``NOTHING`` where none is; then the risk is None.
+    It is 0 where all are, and ``ACCEPT_NOTHING`` where none is; then the risk is None.
     """
 
     p_correct: float = 0.0
@@ -75,7 +75,7 @@ def limit_for(marked: Sequence[Marked], max_risk: float, more: float = 1.0) -> L
     is_last = np.append(p_correct[1:] != p_correct[:-1], True)  # of those with the same P(correct), all or none
     enough = np.flatnonzero((risk <= max_risk) & is_last)
     if not len(enough):
-        return Limit(NOTHING, 0.0)
+        return Limit(ACCEPT_NOTHING, 0.0)
     last = int(enough[-1])
     lowest = 0.0 if last == len(total) - 1 else float(p_correct[last])
     return Limit(lowest, float(total[last] / total[-1]), float(risk[last]))

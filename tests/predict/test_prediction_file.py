@@ -43,7 +43,15 @@ def test_the_hand_over_is_the_mean_of_what_was_judged() -> None:
 
 
 def test_it_is_read_back(tmp_path: Path) -> None:
-    content = {"rows": 5, "accepted": 2, "rejected": 1, "failed": 0, "handed_over": None, "audited": 0}
+    content = {
+        "rows": 5,
+        "accepted": 2,
+        "rejected": 1,
+        "failed": 0,
+        "handed_over": None,
+        "audited": 0,
+        "below_limit": 0,
+    }
     assert Summary.read(json.loads(json.dumps(content)), tmp_path) == Summary(5, 2, 1)
     with pytest.raises(SteepslopeError, match="the field 'failed' is missing"):
         Summary.read({"rows": 5, "accepted": 2, "rejected": 1}, tmp_path)

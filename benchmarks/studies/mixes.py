@@ -210,10 +210,11 @@ def thresholds(world: World, shares: Floats, n: int, rng: np.random.Generator) -
     target = ClassifierOutputs(world.rows(rng.choice(world.classes, n, p=shares), rng))
     named = {str(label): share for label, share in enumerate(shares)}
     make = partial(Gate.of, MCP(), calibration, RISK, DELTA)
+    ways = {NAMED: partial(make, class_mix=named), ESTIMATED: partial(make, target=target)}
     found = {PLAIN: make().threshold}
-    for name, options in {NAMED: {"class_mix": named}, ESTIMATED: {"target": target}}.items():
+    for name, way in ways.items():
         with suppress(SteepslopeError):  # such as of few rows of a class
-            found[name] = make(**options).threshold
+            found[name] = way().threshold
     return found
 
 

@@ -59,7 +59,8 @@ class TwoParts(nn.Module):
 
     @property
     def _first(self) -> int:
-        return next(index for index, layer in enumerate(self.net.encoder) if isinstance(layer, nn.Dropout))
+        layers = self.net.encoder
+        return next((index for index, layer in enumerate(layers) if isinstance(layer, nn.Dropout)), len(layers))
 
 
 def mnist_net(num_classes: int) -> Net:

@@ -80,17 +80,17 @@ def predict(
     require_for_cluster(cluster, outputs, out)
     rows = None if outputs is None else TableBlocks(Path(outputs), reading)
     read_groups = partial(groups_by_id, options=reading)
-    limit: dict[str, float] = {"follows": follow is not None}
+    following: dict[str, float] = {"follows": follow is not None}
     if follow is not None:
         from steepslope.monitor.counting import limit_in
 
-        limit[LIMIT] = limit_in(Path(follow), Path(gate))
+        following[LIMIT] = limit_in(Path(follow), Path(gate))
     source, key = source_of(
         Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
     )
     seen: list[Batch] = []
     see = partial(_keep, seen, source.gate.classes)
-    summary = decide(on_engine(source, cluster), {**key, **limit}, out, replace, see)
+    summary = decide(on_engine(source, cluster), {**key, **following}, out, replace, see)
     return _health(source.gate, out, seen) if summary.rows > summary.failed else 0
 
 

@@ -45,7 +45,7 @@ def features_stay(net: ImageOracleNet, recipe: Finetuning) -> bool:
 
 
 def learns_of_dropped(net: ImageOracleNet, recipe: Finetuning) -> bool:
-    """Return whether it is learnt what a frozen backbone itself gets wrong with dropout."""
+    """Return whether the targets are what a frozen backbone itself gets wrong with dropout."""
     return recipe.trainable == "head" and recipe.frozen_dropout == "predictions" and can_drop(net.backbone)
 
 

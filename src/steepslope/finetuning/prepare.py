@@ -94,10 +94,8 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
         require_errors(outputs)
     # a live classifier is run once over the images as they are, only to count its errors
     counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
-    source, targets = _source(oracle, recipe, fit_set, workers), _targets(outputs, fit_set, loss, fabric)
-    if learns_of_dropped(oracle.net, recipe):
-        source = _dropped(oracle, recipe, fit_set, workers)
-        targets = SamePassTargets(torch.from_numpy(fit_set.labels).to(fabric.device), loss)
+    source = _source(oracle, recipe, fit_set, workers)
+    targets = _targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
     return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers, sources.tensorboard)
@@ -129,6 +127,8 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
 
 
 def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> Source:
+    if learns_of_dropped(oracle.net, recipe):
+        return _dropped(oracle, recipe, fit_set, workers)
     if features_stay(oracle.net, recipe):
         return Features(_run_once(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
     own = oracle.transform if recipe.oracle_sees == "image" else None
@@ -163,7 +163,11 @@ def _run_once(
         return torch.cat([run(images.to(device)).float() for images in batches])
 
 
-def _targets(known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric) -> Targets:
+def _targets(
+    known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric, same_pass: bool
+) -> Targets:
+    if same_pass:
+        return SamePassTargets(torch.from_numpy(fit_set.labels).to(fabric.device), loss)
     if known is not None:
         arrays = known.is_correct, loss.target(known)
         return CachedTargets(*(torch.from_numpy(array.copy()).to(fabric.device) for array in arrays))

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
 from steepslope.gate.certify import threshold_sequence
-from steepslope.gate.target import Moments, Target, last_passing_target
+from steepslope.gate.target import Moments, Target, last_passing_asymptotic
 from steepslope.scores import MCP
 from tests.gate.test_importance import MIX, SHARES, make_rows
 
@@ -51,7 +51,7 @@ def test_of_many_gates_about_delta_break_their_promise() -> None:
         rows = make_rows(2_000, SHARES, seed)
         target = target_of(rows, coming.subset(slice(1_000 * seed, 1_000 * (seed + 1))))
         given = MCP().confidence(rows), rows.is_correct, target, sequence
-        place, bound = last_passing_target(*given, first=100, risk=0.1, delta=0.2)
+        place, bound = last_passing_asymptotic(*given, first=100, risk=0.1, delta=0.2)
         assert place is not None
         assert bound <= 0.1
         accepted = confidence >= sequence[place]
@@ -61,14 +61,15 @@ def test_of_many_gates_about_delta_break_their_promise() -> None:
     assert np.mean(coverage) > 0.5
 
 
-def test_a_gate_for_rows_without_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asymptotic", [False, True])
+def test_a_gate_for_rows_without_labels(tmp_path: Path, asymptotic: bool) -> None:
     rows, coming = make_rows(4_000, SHARES, 7), make_rows(3_000, [*MIX.values()], 8)
-    gate = Gate.of(MCP(), rows, max_risk=0.1, target=coming.changed(labels=None))
+    gate = Gate.of(MCP(), rows, max_risk=0.1, target=coming.changed(labels=None), asymptotic=asymptotic)
     estimated = gate.promises[0].weighted
     assert estimated is not None
     assert estimated.mix == pytest.approx(MIX, abs=0.05)
     assert "estimated by what is predicted for 3,000 rows without labels" in gate.sentences()
-    assert "the promise is asymptotic" in gate.sentences()
+    assert ("the promise is asymptotic" in gate.sentences()) == asymptotic
     decisions = gate.decide(coming)
     assert decisions.coverage == pytest.approx(gate.coverage, abs=0.05)
     assert (~coming.is_correct[decisions.accepted]).mean() <= 0.12
@@ -81,6 +82,7 @@ def test_where_too_much_is_wrong_nothing_is_promised() -> None:
     gate = Gate.of(MCP(), make_rows(1_000, SHARES, 7), max_risk=0.001, target=make_rows(500, [*MIX.values()], 8))
     assert gate.threshold == np.inf
     assert "too many are wrong, or rows are too few" in gate.advice
+    assert "a promise that is asymptotic takes fewer rows" in gate.advice
 
 
 def changed_rows(kind: str) -> ClassifierOutputs:
@@ -133,5 +135,7 @@ def test_few_rows_and_like_classes_are_refused() -> None:
         Gate.of(MCP(), rows, target=[1, 2])  # type: ignore[arg-type]
     with pytest.raises(SteepslopeError, match="target: expected 3 classes, as of the calibration rows, found 2"):
         Gate.of(MCP(), rows, target=ClassifierOutputs(np.zeros((300, 2))))
+    with pytest.raises(SteepslopeError, match="asymptotic: expected a target beside it, found none"):
+        Gate.of(MCP(), rows, asymptotic=True)
     with pytest.raises(SteepslopeError, match="class_mix: expected a promised risk alone, found target beside it"):
         Gate.of(MCP(), rows, class_mix=MIX, target=coming)

@@ -34,6 +34,7 @@ def calibrate(
     by: str | None = None,
     class_mix: str | None = None,
     target: str | None = None,
+    asymptotic: bool = False,
     backbones: tuple[str, ...] = (),
     seed: int = 0,
     replace: bool = False,
@@ -70,9 +71,11 @@ def calibrate(
         with max_risk and delta alone.
     target
         Outputs without labels of rows that are drawn as those to come will be, where the classes come in another mix
-        than among the calibration rows. The mix is estimated, and the promise is about it, approximately: it needs 200
-        of these rows and 30 calibration rows of each class. If no mix explains what is predicted for these rows, no
-        gate is made.
+        than among the calibration rows. The promise is about their mix, which is estimated: that takes 200 of these
+        rows and 30 calibration rows of each class, and some hundreds of each class where there are many. If no mix
+        explains what is predicted for these rows, no gate is made.
+    asymptotic
+        With target, a promise that holds for many rows only. It accepts more, most where rows are few.
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     seed
@@ -102,6 +105,7 @@ def calibrate(
             judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=origin, seed=seed,
             coverage=aims.coverage, costs=aims.costs, reject=aims.reject, max_class_risk=aims.max_class_risk,
             class_mix=None if class_mix is None else read_shares(Path(class_mix)), target=coming,
+            asymptotic=asymptotic,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())

@@ -137,12 +137,11 @@ def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
         f"one another, and the classes come in this mix: {named}{others}"
     )
     if weighted.target:
-        return (
-            f"{drawn}, which is estimated by what is predicted for {weighted.target:,} rows without labels",
-            "there are enough rows for sums to be normal: the promise is asymptotic",
-            *ASSUMES[1:],
+        drawn = (
+            f"{drawn}, as estimated by what is predicted for {weighted.target:,} rows without labels, drawn likewise"
         )
-    return drawn, *ASSUMES[1:]
+    normal = "there are enough rows for sums to be normal: the promise is asymptotic"
+    return drawn, *([normal] if weighted.asymptotic else []), *ASSUMES[1:]
 
 
 def in_lines(assumed: Sequence[str]) -> str:

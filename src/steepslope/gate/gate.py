@@ -190,6 +190,7 @@ class Gate(Promises):
         max_class_risk: float | None = None,
         class_mix: Mapping[str, float] | None = None,
         target: ClassifierOutputs | None = None,
+        asymptotic: bool = False,
         origin: Origin = UNKNOWN,
         seed: int = 0,
     ) -> Self:
@@ -214,8 +215,10 @@ class Gate(Promises):
             As in :meth:`calibrate`; classes without names are called by their numbers, ``"0"``, and rows of none of the
             classes ``"unknown"``.
         target
-            Outputs without labels, of rows that are drawn as those to come. The mix of the classes is estimated on
-            these, and the promise is about that mix. It is asymptotic (docs/gate.md).
+            Outputs without labels, of rows that are drawn as those to come. The promise is about the mix of the classes
+            among these, which is estimated.
+        asymptotic
+            Whether that promise has to hold for many rows only, and accepts more (docs/gate.md).
         origin
             The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed
@@ -256,7 +259,7 @@ class Gate(Promises):
         truth = outputs.is_correct, outputs.is_unknown
         if class_mix is not None:
             class_mix = require_mix(class_mix, outputs.label_names)
-        rows_to_come = None if target is None else TargetRows.of(source, outputs, target)
+        rows_to_come = TargetRows.of(source, outputs, target, asymptotic)
         importance = Importance.of(aims, groups, class_mix, target=rows_to_come)
         beside = {**likeliest(outputs), "true": outputs.require_labels()}
         gate = cls._calibrated(

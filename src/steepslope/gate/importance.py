@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,7 +27,8 @@ from scipy.optimize import brentq
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.folders import field
-from steepslope.gate.target import Target, last_passing_target
+from steepslope.gate.exact_target import last_of_runs, last_passing_exact
+from steepslope.gate.target import Target, last_passing_asymptotic
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -59,7 +59,8 @@ class Weighted:
     """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
 
     ``mix`` has the shares of the classes, empty where only weights are known. If it was estimated, ``target`` is on how
-    many rows without labels, and ``bound`` the bound of the risk; else they are 0 and None.
+    many rows without labels, ``bound`` the bound of the risk, and ``asymptotic`` whether that holds for many rows only;
+    else they are 0, None and false.
     """
 
     strata: tuple[Stratum, ...]
@@ -67,6 +68,7 @@ class Weighted:
     mix: Mapping[str, float]
     target: int = 0
     bound: float | None = None
+    asymptotic: bool = False
 
     def _column(self, name: str) -> Floats:
         return np.array([getattr(one, name) for one in self.strata], dtype=np.float64)
@@ -98,7 +100,8 @@ class Weighted:
     def as_json(self) -> dict[str, Any]:
         """Return what JSON holds of it: columns of the strata."""
         columns = {name: [getattr(one, name) for one in self.strata] for name in Stratum.__dataclass_fields__}
-        return {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound, **columns}
+        named = {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound}
+        return {**named, "asymptotic": self.asymptotic, **columns}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> Self:
@@ -114,7 +117,7 @@ class Weighted:
         fits = strata and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
         if not (fits and bet > 0 and bet * max(one.weight for one in strata) <= 1):
             raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
-        return cls(strata, bet, mix, target, bound)
+        return cls(strata, bet, mix, target, bound, field(content, "asymptotic", bool, path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,17 +235,20 @@ def last_passing(
 ) -> tuple[int | None, Weighted]:
     """Return the last threshold of the sequence that passes, None if none does, and what was counted above it."""
     accepted, errors = counted_above(confidence, is_correct, weights, thresholds)
-    if weights.target is None:
+    bet, bound, target = EDGE, None, weights.target
+    if target is None:
         passed, bet = passing(accepted, errors, weights, risk, delta)
-        bound, m = None, 0
-    else:
+    elif target.asymptotic:
         begun = starts(bets(weights, len(thresholds), risk, delta)[1])
-        first, bet, m = begun[-1] if begun else len(thresholds), EDGE, len(weights.target.coming)
-        passed, bound = last_passing_target(confidence, is_correct, weights.target, thresholds, first, risk, delta)
+        first = begun[-1] if begun else len(thresholds)
+        passed, bound = last_passing_asymptotic(confidence, is_correct, target, thresholds, first, risk, delta)
+    else:
+        passed, bound = last_passing_exact(confidence, is_correct, target, thresholds, risk, delta)
     rows = np.bincount(weights.index, minlength=len(weights.names))
     above = [np.zeros_like(rows)] * 2 if passed is None else [accepted[passed], errors[passed]]
     strata = zip(weights.names, weights.values.tolist(), *(one.tolist() for one in (rows, *above)), strict=True)
-    return passed, Weighted(tuple(Stratum(*one) for one in strata), bet, weights.mix, m, bound)
+    estimated = (0, None) if target is None else (len(target.coming), bound, target.asymptotic)
+    return passed, Weighted(tuple(Stratum(*one) for one in strata), bet, weights.mix, *estimated)
 
 
 def passing(
@@ -251,19 +257,12 @@ def passing(
     """Return the last threshold that passes, None if none does, and its bet.
 
     ``accepted`` and ``errors`` (t, s) are counted above the thresholds; of so many ``times`` the rows, it is what would
-    pass if all counts were so many times as high. Tests begin at each start with its share of delta, and go on until
-    one fails. Where a run reaches the next start, it takes its level along (the fallback procedure: Wiens, 2003). There
-    is one bet for each threshold, the best at the lowest level, so that what passes at a level passes at a higher one.
+    pass if all counts were so many times as high. There is one bet for each threshold, the best at the lowest level, so
+    that what passes at a level passes at a higher one.
     """
     sizes, borne = bets(weights, len(accepted), risk, delta / MOST_STARTS, times)
     fortunes = times * log_fortune(accepted, errors, weights.values, risk, sizes)
-    begun, level = starts(borne), 0.0
-    passed: int | None = None
-    for start, end in pairwise([*begun, len(accepted)]):
-        level += delta / len(begun)
-        run = int(np.argmin(np.append(fortunes[start:end] >= -math.log(level), False)))
-        passed = start + run - 1 if run else passed
-        level = level if run == end - start else 0.0
+    passed, _ = last_of_runs(starts(borne), len(accepted), delta, lambda at, level: fortunes[at] >= -math.log(level))
     return passed, EDGE if passed is None else float(sizes[passed])
 
 

@@ -23,8 +23,8 @@ class NewMix:
     """The estimated shares of the classes among some predictions, by name, and what a gate for them would accept.
 
     ``usual`` are the shares among the calibration rows, and ``coverage`` the fraction of the predictions that such a
-    gate would accept, in [0, 1], 0 if it could promise nothing. Where no mix of the classes explains the predictions,
-    ``why`` says so, and ``shares`` is empty.
+    gate would accept, one whose promise is asymptotic, in [0, 1], 0 if it could promise nothing. Where no mix of the
+    classes explains the predictions, ``why`` says so, and ``shares`` is empty.
     """
 
     shares: Mapping[str, float]
@@ -45,7 +45,8 @@ def new_mix_of(gate: Promises, p_correct: Floats, predicted: Counts | None) -> N
     truths = class_names(rows.true, gate.classes)
     names, counts = np.unique(truths, return_counts=True)
     usual = dict(zip(names.tolist(), (counts / len(truths)).tolist(), strict=True))
-    target = TargetRows(class_names(rows.predicted, gate.classes), class_names(predicted, gate.classes), p_correct)
+    ours, theirs = (class_names(one, gate.classes) for one in (rows.predicted, predicted))
+    target = TargetRows(ours, theirs, p_correct, asymptotic=True)
     try:
         groups = np.array([*gate.thresholds]) if gate.has_groups else None
         importance = Importance.of(gate.aims, groups, target=target)

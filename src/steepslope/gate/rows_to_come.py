@@ -35,13 +35,20 @@ class TargetRows:
     calibration_predicted: NDArray[np.str_]
     predicted: NDArray[np.str_]
     confidence: Floats
+    asymptotic: bool = False
 
     @classmethod
-    def of(cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs) -> Self:
-        """Return those of a target, and of outputs to calibrate on.
+    def of(
+        cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs | None, asymptotic: bool
+    ) -> Self | None:
+        """Return those of a target, and of outputs to calibrate on; None without a target.
 
         Raise for anything but outputs of the same classifier, of other rows than these and the oracle's fit set.
         """
+        if target is None and asymptotic:
+            raise SteepslopeError("expected a target beside it, found none", "asymptotic")
+        if target is None:
+            return None
         if not isinstance(target, ClassifierOutputs):
             raise SteepslopeError(f"expected ClassifierOutputs, found {type(target).__name__}", "target")
         if target.num_classes != outputs.num_classes:
@@ -55,7 +62,7 @@ class TargetRows:
             require_other_rows("rows", outputs, target, "the target is new to the labels")
             confidence = source.confidence(target)
         names = np.array(outputs.label_names)
-        return cls(names[outputs.predictions], names[target.predictions], confidence)
+        return cls(names[outputs.predictions], names[target.predictions], confidence, asymptotic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +117,9 @@ class Importance:
         if self.target is None:
             assert self.mix is not None
             return Weights.of_mix(true_classes[rows], self.mix)
-        target = Target.of(true_classes[rows], self.target.calibration_predicted[rows], self.target.predicted)
-        target.require_explained(confidence[rows], self.target.confidence)
+        coming = self.target
+        target = Target.of(true_classes[rows], coming.calibration_predicted[rows], coming.predicted, coming.asymptotic)
+        target.require_explained(confidence[rows], coming.confidence)
         return replace(Weights.of_mix(true_classes[rows], target.mix), target=target)
 
 

@@ -60,6 +60,7 @@ class Target:
 
     Those are places among ``names``, of the true classes, and among the classes that are predicted anywhere.
     ``inverse`` is the inverse of how often each true class is predicted as what, and ``shares`` are estimated.
+    ``asymptotic`` is how a promise about them is meant: for many rows, or for any number.
     """
 
     names: tuple[str, ...]
@@ -68,9 +69,16 @@ class Target:
     coming: Counts
     inverse: Floats
     shares: Floats
+    asymptotic: bool = False
 
     @classmethod
-    def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], coming: NDArray[np.str_]) -> Self:
+    def of(
+        cls,
+        true_classes: NDArray[np.str_],
+        predicted: NDArray[np.str_],
+        coming: NDArray[np.str_],
+        asymptotic: bool = False,
+    ) -> Self:
         """Estimate the mix of the classes, by names; raise where rows are too few, or predictions do not tell it."""
         if len(coming) < LEAST_TARGET:
             raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(coming)}", "target")
@@ -97,7 +105,8 @@ class Target:
             )
         inverse = np.asarray(np.linalg.pinv(confusion), dtype=np.float64)
         shares = np.bincount(theirs, minlength=len(said)) / len(theirs) @ inverse
-        return cls(tuple(names.tolist()), true, ours, theirs, inverse, np.asarray(shares, dtype=np.float64))
+        estimated = np.asarray(shares, dtype=np.float64)
+        return cls(tuple(names.tolist()), true, ours, theirs, inverse, estimated, asymptotic)
 
     @property
     def mix(self) -> dict[str, float]:
@@ -150,7 +159,7 @@ def _covariance(values: Floats) -> Floats:
     return np.asarray(away.T @ away / len(values))
 
 
-def last_passing_target(
+def last_passing_asymptotic(
     confidence: Floats, is_correct: Bools, target: Target, thresholds: Floats, first: int, risk: float, delta: float
 ) -> tuple[int | None, float]:
     """Return the last threshold whose risk among the rows to come is at most ``risk``, and its bound; None if none is.

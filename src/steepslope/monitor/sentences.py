@@ -63,11 +63,15 @@ def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | No
         for name in moves
     )
     more = ", …" if len(moves) > MOST_MOVED else ""
-    accepts = f"would accept about {as_percent(found.coverage)} of the latest {len(latest):,} predictions"
+    accepts = (
+        f"would accept about {as_percent(found.coverage)} of the latest {len(latest):,} predictions, and without it less"
+        if found.coverage
+        else "could promise nothing"
+    )
     return [
         f"If only the mix of the classes has changed, the estimated shares are: "
         f"{', '.join(islice(shares, MOST_MOVED))}{more}. `calibrate --target` with outputs of such rows makes a gate "
-        f"for this mix; these need no labels. It {accepts if found.coverage else 'could promise nothing'}. The present "
+        f"for this mix; these need no labels. With `--asymptotic` it {accepts}. The present "
         f"gate accepts {as_percent(float(latest.accepted.mean()))}."
     ]
 

@@ -27,22 +27,23 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 DELTA = 0.1
 CLASSES = 2, 10, 77
-SIZES = {500: 1.0, 2_000: 0.4, 10_000: 0.2}  # rows, and which part of the draws, since large ones take long
+SIZES = 500, 2_000, 10_000
 RISK = 0.05
 EACH, STEPS = 10_000, 4_000  # rows of each class that are the population, and thresholds on it
 LEAST, MOST = 2.4, 4.4  # how far logits of the true class are above the others, in their deviations
-PLAIN, NAMED, ESTIMATED = "plain", "named", "estimated"
+PLAIN, NAMED, EXACT, ASYMPTOTIC = "plain", "named", "exact", "asymptotic"
 HEADINGS = [
-    "classes", "mix to come", "rows", "draws", "best possible", "no mix named", "mix named", "mix estimated",
-    "not made, %",
+    "classes", "mix to come", "rows", "best possible", "no mix named", "mix named", "estimated, exact",
+    "estimated, asymptotic", "not made, %",
 ]  # fmt: skip
 NOTE = (
     f"Coverage in percent under the mix to come, and in which part of draws more than {RISK:.0%} of what is accepted "
-    f"is wrong, where δ = {DELTA:.0%}. MCP; each draw has calibration rows, as many target rows without labels, and a "
-    "mix of its own. *A little*: shares go up or down by up to 30 %. *One class twentyfold*: the odds of one class are "
-    "20 times as high. *Best possible*: the threshold chosen with all labels. *Not made*: an estimated mix was "
-    "refused, nearly always since a class has fewer than 30 calibration rows; the numbers before it are of the others. "
-    "Of 77 classes among 500 rows, a named mix is refused too where a class has no row left to calibrate on."
+    f"is wrong, where δ = {DELTA:.0%}. MCP; each of {{draws:,}} draws has calibration rows, as many target rows "
+    "without labels, and a mix of its own. *A little*: shares go up or down by up to 30 %. *One class twentyfold*: the "
+    "odds of one class are 20 times as high. *Best possible*: the threshold chosen with all labels. *Not made*: an "
+    "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the numbers before it "
+    "are of the others. Of 77 classes among 500 rows, a named mix is refused too where a class has no row left to "
+    "calibrate on."
 )
 
 
@@ -134,19 +135,16 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
     out
         Folder for the results.
     draws
-        Draws of each number of classes, of rows, and kind of mix; fewer of many rows, which take long.
+        Draws of each number of classes, of rows, and kind of mix; a fifth of them of what is no other mix.
     """
     rows: list[Row] = []
     for classes in CLASSES:
         world = World(classes)
         for name, mix in MIXES.items():
-            for n, part in SIZES.items():
-                count = max(1, round(draws * part))
-                key = {"classes": classes, "mix": name, "n": n, "draws": count}
+            for n in SIZES:
+                key = {"classes": classes, "mix": name, "n": n, "draws": draws}
                 folder = Path(work) / f"{classes}-{list(MIXES).index(name)}-{n}"
-                make = partial(cell, world, mix, n, count)
-                rows += [{**key, **one} for one in kept_rows(folder, key, make)]
-                write_results(out, rows, markdown(Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE)))
+                rows += [{**key, **one} for one in kept_rows(folder, key, partial(cell, world, mix, n, draws))]
     refused: list[Row] = []
     for classes in CLASSES[:2]:
         for n in SIZES:
@@ -158,7 +156,7 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
         for row in refused
     ]
     tables = [
-        Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE),
+        Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE.format(draws=draws)),
         Grid("What is no other mix", ["classes", "rows", *CASES], lines, REFUSED),
     ]
     write_results(out, [*rows, *refused], "\n".join(map(markdown, tables)))
@@ -186,7 +184,7 @@ def refusals(world: World, n: int, draws: int) -> list[Row]:
 
 def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int, draws: int) -> list[Row]:
     """Return the row of one number of classes and of rows, and kind of mix."""
-    found: dict[str, list[tuple[float, float]]] = {PLAIN: [], NAMED: [], ESTIMATED: []}
+    found: dict[str, list[tuple[float, float]]] = {PLAIN: [], NAMED: [], EXACT: [], ASYMPTOTIC: []}
     best = []
     for seed in range(draws):
         rng = np.random.default_rng([seed, n, world.classes])
@@ -194,7 +192,7 @@ def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int
         best.append(world.best(shares))
         for name, threshold in thresholds(world, shares, n, rng).items():
             found[name].append(world.truth(threshold, shares))
-    row: Row = {"best": float(np.mean(best)), "made": len(found[ESTIMATED]) / draws}
+    row: Row = {"best": float(np.mean(best)), "made": len(found[EXACT]) / draws}
     for name, some in found.items():
         if some:
             coverage, risks = np.array(some).T
@@ -210,7 +208,11 @@ def thresholds(world: World, shares: Floats, n: int, rng: np.random.Generator) -
     target = ClassifierOutputs(world.rows(rng.choice(world.classes, n, p=shares), rng))
     named = {str(label): share for label, share in enumerate(shares)}
     make = partial(Gate.of, MCP(), calibration, RISK, DELTA)
-    ways = {NAMED: partial(make, class_mix=named), ESTIMATED: partial(make, target=target)}
+    ways = {
+        NAMED: partial(make, class_mix=named),
+        EXACT: partial(make, target=target),
+        ASYMPTOTIC: partial(make, target=target, asymptotic=True),
+    }
     found = {PLAIN: make().threshold}
     for name, way in ways.items():
         with suppress(SteepslopeError):  # such as of few rows of a class
@@ -222,8 +224,8 @@ def _line(row: Row) -> list[Cell]:
     def shown(name: str) -> str:
         return f"{100 * row[name]:.1f}, {100 * row[f'{name}_broken']:.1f} %" if name in row else "–"
 
-    ways = [shown(name) for name in (PLAIN, NAMED, ESTIMATED)]
-    numbers = [str(row["classes"]), row["mix"], f"{row['n']:,}", f"{row['draws']:,}", f"{100 * row['best']:.1f}"]
+    ways = [shown(name) for name in (PLAIN, NAMED, EXACT, ASYMPTOTIC)]
+    numbers = [str(row["classes"]), row["mix"], f"{row['n']:,}", f"{100 * row['best']:.1f}"]
     return [*map(Cell, [*numbers, *ways, f"{100 * (1 - row['made']):.1f}"])]
 
 

@@ -25,13 +25,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise, takewhile
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 from scipy.stats import beta
 
 from steepslope.errors import NoMixError
@@ -46,9 +45,10 @@ SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # of bets, over the largest that cannot lose m
 SURE = 1.5  # tests begin where the logarithm of the fortune is expected to be so many times what passes
 MOST_H = 2.0  # h is at least −2r, and at most 1
 RISKS = 41  # steps from the promised risk down to 0, of which the last that is excluded is the bound
-INFEASIBLE = 2  # what linprog says where there is no solution
-TOLERANCE = 1e-6  # of its solutions
 INVERTIBLE = 1e-2
+ROUNDS = 8  # in which intervals of the shares narrow one another
+EXPECTED = 6.0  # standard errors by which shares are expected not to be known
+STEP = 8  # thresholds, of which one tells what to bet on all of them, and where to begin
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,26 +62,27 @@ class Shares:
     def of(cls, confusion: Floats, coming: Floats, delta: float) -> Self:
         """Return them by rows of each true class that are predicted as each, (K, S), and target rows that are, (S,).
 
-        With probability 1 − delta all are within these. Raise where no shares would do.
+        With probability 1 − delta all are within these. Of each predicted class there are at least as many as the
+        shares and the confusion make it, and at most: each such bound narrows each share, given the ends of the others,
+        for some rounds. Raise where no shares would do.
         """
         level = delta / 2 / (confusion.size + coming.size)
         (least, most), (fewest, many) = (
             clopper_pearson(counts, counts.sum(axis=-1, keepdims=True), level) for counts in (confusion, coming)
         )
-        above, limits = np.vstack([least.T, -most.T]), np.concatenate([many, -fewest])
-        ends = []
-        for towards in np.vstack([np.eye(len(confusion)), -np.eye(len(confusion))]):
-            found = linprog(towards, above, limits, np.ones((1, len(confusion))), [1.0], (0, 1))
-            if found.status == INFEASIBLE:
-                raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
-            ends.append(abs(found.fun) if found.success else max(0.0, -towards.sum()))
-        low, high = np.reshape(ends, (2, -1))
-        return cls(np.maximum(low - TOLERANCE, 0), np.minimum(high + TOLERANCE, 1))
-
-    def narrowed(self, estimate: Floats, part: float) -> Self:
-        """Return the same around an estimate (K,), so many times as wide."""
-        inside = np.clip(estimate, self.low, self.high)
-        return type(self)(*(inside + part * (end - inside) for end in (self.low, self.high)))
+        ordered = np.sort(most, axis=0)
+        of_others = np.where(most == ordered[-1], ordered[-2], ordered[-1])
+        low, high = np.zeros(len(most)), np.ones(len(most))
+        for _ in range(ROUNDS):
+            room = np.divide(many - low @ least, least, out=np.full_like(least, np.inf), where=least > 0)
+            high = np.minimum(high, (low[:, None] + room).min(axis=1))
+            lacking = (fewest - (high @ most - high[:, None] * most)) / most
+            above = np.divide(fewest - of_others, most - of_others, out=np.zeros_like(most), where=most > of_others)
+            low = np.maximum(low, np.maximum(lacking, above).max(axis=1))
+            high, low = np.minimum(high, 1 - (low.sum() - low)), np.maximum(low, 1 - (high.sum() - high))
+        if (low > high).any():
+            raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
+        return cls(low, high)
 
     def least_sum(self, at_low: Floats, at_high: Floats) -> float:
         """Return the least that a sum of concave functions can be, (K,) at both ends, no less than by their chords."""
@@ -212,7 +213,6 @@ class Sides:
     tested: Half
     shares: Shares
     expected: Shares
-    delta: float
 
     @classmethod
     def of(cls, target: Target, delta: float) -> Self:
@@ -229,9 +229,11 @@ class Sides:
             Half(target.true[rows], target.predicted[rows], target.coming[coming], shape, counts)
             for rows, coming in ((ours, theirs), (~ours, ~theirs), (slice(None), slice(None)))
         )
-        shares, expected = (Shares.of(one.confusion, one.target, OF_SHARES * delta) for one in (both, choosing))
-        estimate = choosing.target @ choosing.inverse / len(choosing.coming)
-        return cls(ours, choosing, tested, shares, expected.narrowed(estimate, CHOOSING[0] ** -0.5), delta)
+        shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
+        m = len(target.coming)
+        estimate = (choosing.target @ choosing.inverse / len(choosing.coming)).clip(0, 1)
+        off = EXPECTED * np.sqrt((estimate + 1 / m) / m + estimate**2 / both.of_class)
+        return cls(ours, choosing, tested, shares, Shares((estimate - off).clip(0), (estimate + off).clip(max=1)))
 
     def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
         """Return what to bet where some of the calibration rows (n,) are accepted, and the fortune to expect."""
@@ -275,19 +277,15 @@ def last_passing_exact(
     The thresholds were fixed without a look at labels. Tests begin where they are expected to pass, and again where
     that is expected the most.
     """
-    sides = Sides.of(target, delta)
-    accepted = confidence >= thresholds[:, None]
-    bets, fortunes = zip(*(sides.bet(some, is_correct, risk) for some in accepted), strict=True)
+    sides, some = Sides.of(target, delta), range(0, len(thresholds), STEP)
+    bets, fortunes = zip(*(sides.bet(confidence >= thresholds[at], is_correct, risk) for at in some), strict=True)
     surest = int(np.argmax(fortunes))
     first = int(np.argmax(np.append(fortunes[:surest], np.inf) >= SURE * needed(delta / 2)))
-    passed, level = last_of_runs(
-        sorted({first, surest}), len(bets), delta,
-        lambda place, level: sides.passes(accepted[place], is_correct, risk, bets[place], level),
-    )  # fmt: skip
+
+    def passes(place: int, level: float, at_most: float = risk) -> bool:
+        return sides.passes(confidence >= thresholds[place], is_correct, at_most, bets[place // STEP], level)
+
+    passed, level = last_of_runs(sorted({some[first], some[surest]}), len(thresholds), delta, passes)
     if passed is None:
         return None, 1.0
-    excluded = takewhile(
-        lambda least: sides.passes(accepted[passed], is_correct, least, bets[passed], level),
-        np.linspace(risk, 0, RISKS),
-    )
-    return passed, min(map(float, excluded), default=risk)
+    return passed, list(takewhile(partial(passes, passed, level), np.linspace(risk, 0, RISKS).tolist()))[-1]

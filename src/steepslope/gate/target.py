@@ -126,10 +126,15 @@ class Target:
         """
         totals = np.stack([np.bincount(self.true, column) for column in ours.T], axis=1)
         by_predicted = self.inverse @ (totals / np.bincount(self.true)[:, None])
-        coming = by_predicted[self.coming] - (0 if theirs is None else theirs)
+        counts, coming = np.ones(len(self.coming)), by_predicted
+        if theirs is None:
+            counts = np.bincount(self.coming, minlength=len(by_predicted)).astype(np.float64)
+        else:
+            coming = by_predicted[self.coming] - theirs
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
-        covariance = _covariance(coming) / len(coming) + _covariance(influence) / len(influence)
-        return Moments(coming.mean(axis=0), covariance)
+        means, of_coming = _mean_and_covariance(coming, counts)
+        _, of_ours = _mean_and_covariance(influence, np.ones(len(influence)))
+        return Moments(means, of_coming / len(self.coming) + of_ours / len(ours))
 
     def require_explained(self, confidence: Floats, coming: Floats) -> None:
         """Raise where no mix of the classes explains the target's predictions and confidences (m,).
@@ -154,9 +159,11 @@ class Target:
             raise NoMixError(f"{NO_MIX}: their confidences differ (p = {p_value:.2g}). {INSTEAD}", "target")
 
 
-def _covariance(values: Floats) -> Floats:
-    away = values - values.mean(axis=0)
-    return np.asarray(away.T @ away / len(values))
+def _mean_and_covariance(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
+    """Return the mean and the covariance of values (…, f), of which there are so many each."""
+    total = counts.sum()
+    mean = counts @ values / total
+    return mean, (values.T * counts) @ values / total - np.outer(mean, mean)
 
 
 def last_passing_asymptotic(

@@ -64,7 +64,7 @@ def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | No
     )
     more = ", …" if len(moves) > MOST_MOVED else ""
     accepts = (
-        f"would accept about {as_percent(found.coverage)} of the latest {len(latest):,} predictions, and without it less"
+        f"would accept about {as_percent(found.coverage)} of the latest {len(latest):,} predictions, without it less"
         if found.coverage
         else "could promise nothing"
     )

@@ -49,6 +49,16 @@ KNOWN: dict[str, dict[str, Any]] = {  # what of a study's rows comes before thos
     "weather": {"rows": [0, 6_000]},
     "basketball": {"only": {"season": [2016, 2017, 2018]}},
 }
+UNKNOWN = (
+    "+unknown"  # after the name of a study: its rows, mixed with those of another data set, of none of the classes
+)
+OTHERS: dict[str, dict[str, Any]] = {
+    "banking77": {
+        "questions (TREC)": {"format": "lines", "files": ["TREC.train.all"], "label": "label", "text": "text"}
+    },
+    "cifar10-resnet20": {"Tiny ImageNet": {"labelled": "imagefolder:FOLDER/tiny-imagenet"}},
+}
+SHARES = 0.05, 0.2  # of rows of another data set
 IN_TIME = (*KNOWN,)  # streams that come as they were; others are drawn
 RISKS = (0.02, 0.05, 0.1, 0.2, 0.3)
 LEAST_COVERAGE = 0.3  # of the lowest of these risks that is promised
@@ -76,7 +86,7 @@ def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = 
     Parameters
     ----------
     study
-        Name of a study, as reproduce evidence takes it.
+        Name of a study, as reproduce evidence takes it, or this and "+unknown".
     data
         Folder of its data set.
     work
@@ -86,18 +96,20 @@ def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = 
     seeds
         Seeds of splits.
     """
-    found = of_health(read_study(study))
+    found = replace(of_health(read_study(study.removesuffix(UNKNOWN)), study.endswith(UNKNOWN)), name=study)
     for seed in seeds:
         folder = Path(work) / "health" / study / str(seed)
-        make = partial(seed_rows, found, Path(data), Path(work) / study, seed)
+        make = partial(seed_rows, found, Path(data), Path(work) / study.removesuffix(UNKNOWN), seed)
         kept_rows(folder, {"study": found.as_json(), "seed": seed, "orders": ORDERS, "version": VERSION}, make)
     kept = [read_json(path, "rows of health") for path in sorted((Path(work) / "health").glob("*/*/rows.json"))]
     rows = [row for one in kept if one["key"].get("version") == VERSION for row in one["rows"]]
     write_results(out, rows, table(rows))
 
 
-def of_health(study: Study) -> Study:
-    """Return a study whose shifted sets are those of this benchmark, without opinions."""
+def of_health(study: Study, mixed: bool) -> Study:
+    """Return a study whose shifted sets are those of this benchmark, or those to mix it with, without opinions."""
+    if mixed:
+        return replace(study, shifted=OTHERS[study.name], opinions={})
     read = {**study.read, **KNOWN.get(study.name, {})}
     return replace(study, read=read, shifted=SHIFTED.get(study.name, study.shifted), opinions={})
 
@@ -110,7 +122,16 @@ def seed_rows(study: Study, data: Path, work: Path, seed: int) -> list[Row]:
     gate = gate_of(usual, known)
     rows = subset(judged(gate, usual), known)
     streams = {CLEAN: subset(judged(gate, usual), new)}
-    streams |= {name: judged(gate, one) for name, one in trial.judged.items() if name != TEST}
+    others = {name: judged(gate, one) for name, one in trial.judged.items() if name != TEST}
+    streams |= (
+        others
+        if not study.name.endswith(UNKNOWN)
+        else {
+            f"{share:.0%} {name}": mixture(streams[CLEAN], one, share, seed)
+            for name, one in others.items()
+            for share in SHARES
+        }
+    )
     about = {"study": study.name, "seed": seed, "max_risk": gate.promised_risk, "n": len(known)}
     return [
         {**about, "stream": name, **stream_row(gate, rows, one, study.name in IN_TIME and name != CLEAN)}
@@ -138,6 +159,15 @@ def judged(gate: Gate, rows: JudgedRows) -> CalibrationRows:
 def subset(rows: CalibrationRows, chosen: Rows) -> CalibrationRows:
     """Return some rows, by numbers."""
     return CalibrationRows(**{name: array[chosen] for name, array in rows.arrays().items()})
+
+
+def mixture(rows: CalibrationRows, others: CalibrationRows, share: float, seed: int) -> CalibrationRows:
+    """Return rows, of which a share is of others."""
+    draw = np.random.default_rng(seed)
+    count = min(len(others), round(len(rows) * share / (1 - share)))
+    kept = draw.permutation(len(rows))[: round(count * (1 - share) / share)]
+    parts = subset(rows, kept).arrays(), subset(others, draw.permutation(len(others))[:count]).arrays()
+    return CalibrationRows(**{name: np.concatenate([one[name] for one in parts]) for name in parts[0]})
 
 
 def watched(gate: Gate, known: CalibrationRows, rows: CalibrationRows) -> Monitor:

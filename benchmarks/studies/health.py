@@ -50,15 +50,16 @@ KNOWN: dict[str, dict[str, Any]] = {  # what of a study's rows comes before thos
     "basketball": {"only": {"season": [2016, 2017, 2018]}},
 }
 UNKNOWN = (
-    "+unknown"  # after the name of a study: its rows, mixed with those of another data set, of none of the classes
+    "+unknown"  # suffix of a study's name: some of its rows are replaced by those of a data set of none of its classes
 )
+# Data sets that are mixed in, by study.
 OTHERS: dict[str, dict[str, Any]] = {
     "banking77": {
         "questions (TREC)": {"format": "lines", "files": ["TREC.train.all"], "label": "label", "text": "text"}
     },
     "cifar10-resnet20": {"Tiny ImageNet": {"labelled": "imagefolder:FOLDER/tiny-imagenet"}},
 }
-SHARES = 0.05, 0.2  # of rows of another data set
+SHARES = 0.05, 0.2  # of rows that come from the other data set
 IN_TIME = (*KNOWN,)  # streams that come as they were; others are drawn
 RISKS = (0.02, 0.05, 0.1, 0.2, 0.3)
 LEAST_COVERAGE = 0.3  # of the lowest of these risks that is promised
@@ -75,7 +76,8 @@ NOTE = (
     f"is in how many of {ORDERS} batches a seed of {BATCH:,} rows (of all, where there are fewer) `predict` says "
     "changed; *missed* are the others whose risk has its lower 95 % bound above the promise; *accepted until changed* "
     "is the median over orders of the stream, and *labels until harmful* that of the labels, where each accepted row "
-    "is labelled at once; – where that is not in more than half of the orders. Rows of electricity, weather and "
+    "is labelled at once; – where that is not in more than half of the orders. Of *NAME+unknown*, so many percent of "
+    "the rows are of the data set in the second column, and of none of the classes. Rows of electricity, weather and "
     "basketball come in their own order, and batches of these are neighbouring rows."
 )
 
@@ -86,7 +88,8 @@ def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = 
     Parameters
     ----------
     study
-        Name of a study, as reproduce evidence takes it, or this and "+unknown".
+        Name of a study, as reproduce evidence takes it, or that name and "+unknown", which mixes in rows of none of the
+        classes.
     data
         Folder of its data set.
     work
@@ -107,7 +110,7 @@ def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = 
 
 
 def of_health(study: Study, mixed: bool) -> Study:
-    """Return a study whose shifted sets are those of this benchmark, or those to mix it with, without opinions."""
+    """Return a study without opinions, whose shifted sets are those of this benchmark, or the data sets to mix in."""
     if mixed:
         return replace(study, shifted=OTHERS[study.name], opinions={})
     read = {**study.read, **KNOWN.get(study.name, {})}
@@ -162,7 +165,7 @@ def subset(rows: CalibrationRows, chosen: Rows) -> CalibrationRows:
 
 
 def mixture(rows: CalibrationRows, others: CalibrationRows, share: float, seed: int) -> CalibrationRows:
-    """Return rows, of which a share is of others."""
+    """Return a sample of rows with a sample of others, which make up a share of the result."""
     draw = np.random.default_rng(seed)
     count = min(len(others), round(len(rows) * share / (1 - share)))
     kept = draw.permutation(len(rows))[: round(count * (1 - share) / share)]

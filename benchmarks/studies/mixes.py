@@ -41,9 +41,9 @@ NOTE = (
     f"is wrong, where δ = {DELTA:.0%}. MCP; each of {{draws:,}} draws has calibration rows, as many target rows "
     "without labels, and a mix of its own. *A little*: shares go up or down by up to 30 %. *One class twentyfold*: the "
     "odds of one class are 20 times as high. *Best possible*: the threshold chosen with all labels. *Not made*: an "
-    "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the numbers before it "
-    "are of the others. Of 77 classes among 500 rows, a named mix is refused too where a class has no row left to "
-    "calibrate on."
+    "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the two columns "
+    "before it are of the other draws. Of 77 classes among 500 rows, a named mix is refused too where a class has no "
+    "row left to calibrate on."
 )
 
 
@@ -135,7 +135,7 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
     out
         Folder for the results.
     draws
-        Draws of each number of classes, of rows, and kind of mix; a fifth of them of what is no other mix.
+        Draws for each number of classes, of rows, and kind of mix; a fifth as many for the table of other changes.
     """
     rows: list[Row] = []
     for classes in CLASSES:
@@ -157,7 +157,7 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
     ]
     tables = [
         Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE.format(draws=draws)),
-        Grid("What is no other mix", ["classes", "rows", *CASES], lines, REFUSED),
+        Grid("Other changes than the mix", ["classes", "rows", *CASES], lines, REFUSED),
     ]
     write_results(out, [*rows, *refused], "\n".join(map(markdown, tables)))
 

@@ -130,7 +130,7 @@ def test_a_gate_for_rows_without_labels(stored: Path, tmp_path: Path, capsys: py
     coming = make_complete(500, seed=5, prefix="coming").changed(labels=None)
     coming.save(tmp_path / "coming.npz")
     assert calibrate(stored, tmp_path / "gate", f"{words} {tmp_path}/coming.npz") == 0
-    assert "as estimated by what is predicted for 500 rows without labels" in capsys.readouterr().out
+    assert "in the same mix as 500 target rows without labels" in capsys.readouterr().out
     coming.changed(logits=3 * coming.logits).save(tmp_path / "surer.npz")
     refused = {
         f"{tmp_path}/surer.npz": "target: no mix of the classes explains what is predicted",

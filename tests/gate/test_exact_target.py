@@ -6,7 +6,7 @@ from scipy.optimize import linprog
 
 from steepslope.errors import NoMixError
 from steepslope.gate.certify import threshold_sequence
-from steepslope.gate.exact_target import Bet, Half, Shares, Sides, last_passing_exact
+from steepslope.gate.exact_target import Bet, RowSet, Shares, SplitRows, last_passing_exact
 from steepslope.gate.target import last_passing_asymptotic
 from steepslope.scores import MCP
 from tests.gate.test_importance import MIX, SHARES, make_rows
@@ -20,8 +20,8 @@ def test_shares_lie_between_their_ends_and_these_close_in() -> None:
     for seed in range(100):
         for n in (500, 5_000):
             target = target_of(make_rows(n, SHARES, seed), make_rows(n, [*MIX.values()], 1_000 + seed))
-            half = Half(target.true, target.predicted, target.coming, (3, 3), (n, n))
-            shares = Shares.of(half.confusion, half.target, 0.2)
+            some = RowSet(target.true, target.predicted, target.coming, (3, 3), (n, n))
+            shares = Shares.of(some.confusion, some.target, 0.2)
             outside += bool((shares.low > [*MIX.values()]).any() or (shares.high < [*MIX.values()]).any())
             widths.append((shares.high - shares.low).mean())
     assert outside <= 40
@@ -30,7 +30,7 @@ def test_shares_lie_between_their_ends_and_these_close_in() -> None:
         Shares.of(np.array([[90.0, 10.0], [10.0, 90.0]]), np.array([0.0, 1_000.0]), 0.1)
 
 
-def test_a_sum_is_no_less_than_by_chords() -> None:
+def test_chords_bound_a_sum_from_below() -> None:
     draw = np.random.default_rng(0)
     for _ in range(20):
         low = draw.random(5) * 0.15
@@ -64,17 +64,17 @@ def test_a_fortune_is_1_on_average_where_the_mean_is_0() -> None:
         predicted = (draw.random(100) > predicted_as[true, 0]).astype(np.int64)
         coming = (draw.random(80) > predicted_as[(draw.random(80) > mix[0]).astype(int), 0]).astype(np.int64)
         accepted, is_correct = draw.random(100) < 0.6, draw.random(100) >= wrong[true]
-        half = Half(true, predicted, coming, (2, 2), (100, 80))
-        outcomes = half.outcomes(accepted, is_correct)
+        some = RowSet(true, predicted, coming, (2, 2), (100, 80))
+        outcomes = some.outcomes(accepted, is_correct)
         known, bet = Shares(mix, mix), Bet(h, 0.3)
-        fortunes.append(np.exp(half.log_fortune(outcomes, RISK, bet, known, np.zeros(1))))
+        fortunes.append(np.exp(some.log_fortune(outcomes, RISK, bet, known, np.zeros(1))))
     assert np.mean(fortunes) == pytest.approx(1, abs=4 * np.std(fortunes) / np.sqrt(len(fortunes)))
     assert np.std(fortunes) > 0.3
-    assert half.log_fortune(outcomes, RISK, Bet(h, 2.0), known, np.zeros(1)) == -np.inf
+    assert some.log_fortune(outcomes, RISK, Bet(h, 2.0), known, np.zeros(1)) == -np.inf
 
 
 def test_of_many_gates_few_break_their_promise_and_little_is_lost() -> None:
-    """Of 60 gates at δ = 20 % about 12 may break; they accept less than those that hold for many rows only."""
+    """Of 60 gates at δ = 20 % about 12 may break; they accept less than asymptotic gates."""
     coming = make_rows(200_000, [*MIX.values()], 99)
     confidence = MCP().confidence(coming)
     sequence, broken, coverage, of_asymptotic = threshold_sequence(confidence[:2_000]), 0, [], []
@@ -95,15 +95,15 @@ def test_of_many_gates_few_break_their_promise_and_little_is_lost() -> None:
 
 
 def test_a_risk_that_is_too_high_passes_in_few_draws() -> None:
-    """All rows are accepted, and more than the risk are wrong; at half of it, nearly all draws pass."""
+    """All rows are accepted. Few draws pass at the risk that is true of these, nearly all at twice that risk."""
     coming = make_rows(200_000, [*MIX.values()], 99)
     risk, passed = float((~coming.is_correct).mean()), {1.0: 0, 2.0: 0}
     for seed in range(100):
         rows = make_rows(2_000, SHARES, seed)
         target = target_of(rows, coming.subset(slice(1_000 * seed, 1_000 * (seed + 1))))
-        sides, accepted = Sides.of(target, DELTA), np.ones(2_000, dtype=np.bool_)
+        split, accepted = SplitRows.of(target, DELTA), np.ones(2_000, dtype=np.bool_)
         for times in passed:
-            bet, _ = sides.bet(accepted, rows.is_correct, times * risk)
-            passed[times] += sides.passes(accepted, rows.is_correct, times * risk, bet, DELTA)
+            bet, _ = split.bet(accepted, rows.is_correct, times * risk)
+            passed[times] += split.passes(accepted, rows.is_correct, times * risk, bet, DELTA)
     assert passed[1.0] <= 20
     assert passed[2.0] >= 90

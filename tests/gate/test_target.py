@@ -68,7 +68,10 @@ def test_a_gate_for_rows_without_labels(tmp_path: Path, asymptotic: bool) -> Non
     estimated = gate.promises[0].weighted
     assert estimated is not None
     assert estimated.mix == pytest.approx(MIX, abs=0.05)
-    assert "estimated by what is predicted for 3,000 rows without labels" in gate.sentences()
+    assert (
+        "in the same mix as 3,000 target rows without labels, which are drawn as the predictions to come ("
+        in gate.sentences()
+    )
     assert ("the promise is asymptotic" in gate.sentences()) == asymptotic
     decisions = gate.decide(coming)
     assert decisions.coverage == pytest.approx(gate.coverage, abs=0.05)

@@ -71,11 +71,12 @@ def calibrate(
         with max_risk and delta alone.
     target
         Outputs without labels of rows that are drawn as those to come will be, where the classes come in another mix
-        than among the calibration rows. The promise is about their mix, which is estimated: that takes 200 of these
-        rows and 30 calibration rows of each class, and some hundreds of each class where there are many. If no mix
-        explains what is predicted for these rows, no gate is made.
+        than among the calibration rows. The promise holds for the mix of these rows, which is estimated. This
+        needs at least 200 of these rows and 30 calibration rows of each class. To accept much, it needs some hundreds
+        of calibration rows of each class. If no mix explains what is predicted for these rows, no gate is made.
     asymptotic
-        With target, a promise that holds for many rows only. It accepts more, most where rows are few.
+        With target: make a promise that rests on a normal approximation, and may fail somewhat more often than delta.
+        The gate then accepts more, above all where rows are few.
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     seed

@@ -15,12 +15,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, binom
+from scipy.stats import binom
 
 from steepslope.checks import Check, number, require, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field
 from steepslope.gate.importance import Weighted
+from steepslope.numerics.binomial import clopper_pearson
 
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # of a percentage
@@ -56,7 +57,7 @@ def risk_bound(errors: int, accepted: int, delta: float) -> float:
     >>> round(risk_bound(0, 59, 0.05), 4), risk_bound(0, 0, 0.05)
     (0.0495, 1.0)
     """
-    return 1.0 if errors >= accepted else float(beta.ppf(1 - delta, errors + 1, accepted - errors))
+    return float(clopper_pearson(errors, accepted, delta)[1])
 
 
 def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -65,9 +66,8 @@ def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]
     >>> interval(0, 0), tuple(round(bound, 3) for bound in interval(8, 10))
     ((0.0, 1.0), (0.444, 0.975))
     """
-    side = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(side, successes, n - successes + 1))
-    return low, risk_bound(successes, n, side)
+    low, high = clopper_pearson(successes, n, (1 - level) / 2)
+    return float(low), float(high)
 
 
 @cache
@@ -132,15 +132,17 @@ def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
     shares = sorted(weighted.mix.items(), key=lambda item: -item[1])
     named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
     others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
+    mix = f"in this mix: {named}{others}"
+    if weighted.target:
+        mix = (
+            f"in the same mix as {weighted.target:,} target rows without labels, which are drawn as the predictions to "
+            f"come (estimated: {named}{others})"
+        )
     drawn = (
         "the predictions to come of each class are drawn as the calibration rows of that class were, independently of "
-        f"one another, and the classes come in this mix: {named}{others}"
+        f"one another, and the classes come {mix}"
     )
-    if weighted.target:
-        drawn = (
-            f"{drawn}, as estimated by what is predicted for {weighted.target:,} rows without labels, drawn likewise"
-        )
-    normal = "there are enough rows for sums to be normal: the promise is asymptotic"
+    normal = "there are enough rows for a normal approximation to hold: the promise is asymptotic, not exact"
     return drawn, *([normal] if weighted.asymptotic else []), *ASSUMES[1:]
 
 

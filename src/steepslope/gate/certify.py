@@ -188,7 +188,7 @@ def certify_weighted(
     elif not weights.target:
         parts.append("these rows do not tell how many more would do")
     elif not weights.target.asymptotic:
-        parts.append("a promise that is asymptotic takes fewer rows (--asymptotic)")
+        parts.append("with --asymptotic (asymptotic=True) fewer rows would do, but the promise is only approximate")
     advice = "; ".join(parts)
     return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, advice, weighted=weighted)
 

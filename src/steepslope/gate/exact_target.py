@@ -1,23 +1,25 @@
-"""A promise about a mix of classes that is estimated, which holds for any number of rows.
+"""A promise about an estimated mix of classes that holds for any number of rows.
 
-Let Z = A·(L − r) be whether a row is accepted, times its error less r, q the unknown shares of the classes to come, and
-h any function of the predicted class. With t the mean of h among the rows to come, the mean of Z there is the sum over
-classes y of q[y] times the mean of Z − h(ŷ) + t in the class. Two fortunes, one of each source of rows, have a mean of
-at most 1 where that is 0 or more:
+Let A be 1 for an accepted row and else 0, L 1 for a wrong prediction and else 0, and r the promised risk. At most r of
+the accepted are wrong exactly if Z = A·(L − r) has a mean of at most 0. Let q[y] be the unknown share of class y among
+the rows to come, ŷ the predicted class, h any function of it, and t the mean of h(ŷ) among the rows to come. Then the
+mean of Z there is the sum over y of q[y] times the mean of Z − h(ŷ) + t in class y. If that is 0 or more, each of two
+products, called fortunes, has a mean of at most 1:
 
-- on m rows of the target, the product of 1 − λ·(h(ŷ) − t);
-- on n calibration rows, the product of 1 − ν·W·(Z − h(ŷ) + t), where W = q[y]·n / n[y], as under a known mix
-  (:mod:`steepslope.gate.importance`).
+- on m target rows, with a bet λ, the product of 1 − λ·(h(ŷ) − t);
+- on n calibration rows, n[y] of them of class y, with a bet ν, the product of 1 − ν·W·(Z − h(ŷ) + t), where
+  W = q[y]·n / n[y], as under a known mix (:mod:`steepslope.gate.importance`).
 
-Neither q nor t is known, but both lie within intervals, but for a small part of delta: t by an empirical Bernstein
-bound (Maurer & Pontil, arXiv 0907.3740), and q by those of how often each class is predicted as what, and of what is
-predicted for the target (as Si et al., arXiv 2310.12964, for prediction sets). The test passes where the product of the
-fortunes is large for all q and t within these. It is concave in t, and a sum of concave functions of each q[y], so it
-is least at an end, and no less than chords tell. With h close to what makes the means in the classes 0, and λ·m = ν·n,
-neither matters much: what is lost by not knowing the mix is small, though the intervals are wide.
+Neither q nor t is known. Intervals contain both, except with a probability that is a small part of delta: for t it is
+an empirical Bernstein bound (Maurer & Pontil, arXiv 0907.3740). Those of q follow from Clopper–Pearson intervals of how
+often each class is predicted as which, and of how often each is predicted on the target (as in Si et al., arXiv
+2310.12964, for prediction sets). The test passes if, for all q and t within these intervals, the product of both
+fortunes is at least 1 over the rest of delta. The logarithm of this product is concave in t, and a sum of concave
+functions of each q[y]. So its minimum over t lies at an end of the interval, and over q chords bound it from below.
 
-Anything may be chosen on other rows: a third of the calibration rows of each class and a quarter of the target tell h,
-ν, and where the sequence of thresholds starts.
+Choose h so that Z − h(ŷ) has a mean near 0 in each class, and λ·m = ν·n. Then first-order changes of q and t cancel,
+and the product depends little on either. The function h, the bet ν and the first threshold may be chosen freely on rows
+that are not bet on: a third of the calibration rows of each class, and a quarter of the target rows.
 """
 
 from __future__ import annotations
@@ -31,47 +33,48 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from steepslope.errors import NoMixError
 from steepslope.gate.target import INSTEAD, NO_MIX, Target
+from steepslope.numerics.binomial import clopper_pearson
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-CHOOSING = 3, 4  # one in so many calibration rows of each class, and target rows, tells what to bet (LOG.md)
-OF_SHARES, OF_MEAN = 0.1, 0.05  # of delta: that the shares, and the mean of h, are within their intervals
-SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # of bets, over the largest that cannot lose more than all
-SURE = 1.5  # tests begin where the logarithm of the fortune is expected to be so many times what passes
-MOST_H = 2.0  # h is at least −2r, and at most 1
-RISKS = 41  # steps from the promised risk down to 0, of which the last that is excluded is the bound
-INVERTIBLE = 1e-2
-ROUNDS = 8  # in which intervals of the shares narrow one another
-EXPECTED = 6.0  # standard errors by which shares are expected not to be known
-STEP = 8  # thresholds, of which one tells what to bet on all of them, and where to begin
+CHOOSING = 3, 4  # one in so many calibration rows of each class, and target rows, is not bet on (LOG.md)
+OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that an interval of the shares, or of the mean of h, misses
+SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # of bets, as parts of the largest that cannot lose everything
+SURE = 1.5  # testing begins where the expected log fortune is this many times the one needed (LOG.md)
+MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
+RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
+INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
+ROUNDS = 8  # of narrowing the intervals of the shares
+EXPECTED = 6.0  # standard errors: half the width of the intervals that are assumed while bets are chosen
+STEP = 8  # bets are chosen at every eighth threshold, and used for these eight
 
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Between what the share of each class is, (K,) each."""
+    """The lower and the upper end of the share of each class, (K,) each."""
 
     low: Floats
     high: Floats
 
     @classmethod
     def of(cls, confusion: Floats, coming: Floats, delta: float) -> Self:
-        """Return them by rows of each true class that are predicted as each, (K, S), and target rows that are, (S,).
+        """Return intervals that hold all shares at once with probability 1 − delta.
 
-        With probability 1 − delta all are within these. Of each predicted class there are at least as many as the
-        shares and the confusion make it, and at most: each such bound narrows each share, given the ends of the others,
-        for some rounds. Raise where no shares would do.
+        ``confusion`` (K, S) counts the calibration rows of each true class by predicted class, and ``coming`` (S,) the
+        target rows by predicted class. The shares and the confusion imply how often each class is predicted on the
+        target. That has to meet what was counted there, which narrows each share, given the ends of the others, for
+        some rounds. Raise if no shares agree with the counts.
         """
         level = delta / 2 / (confusion.size + coming.size)
         (least, most), (fewest, many) = (
             clopper_pearson(counts, counts.sum(axis=-1, keepdims=True), level) for counts in (confusion, coming)
         )
-        ordered = np.sort(most, axis=0)
-        of_others = np.where(most == ordered[-1], ordered[-2], ordered[-1])
+        largest, second = np.sort(np.vstack([most, np.zeros(most.shape[1])]), axis=0)[:-3:-1]
+        of_others = np.where(most == largest, second, largest)
         low, high = np.zeros(len(most)), np.ones(len(most))
         for _ in range(ROUNDS):
             room = np.divide(many - low @ least, least, out=np.full_like(least, np.inf), where=least > 0)
@@ -85,7 +88,10 @@ class Shares:
         return cls(low, high)
 
     def least_sum(self, at_low: Floats, at_high: Floats) -> float:
-        """Return the least that a sum of concave functions can be, (K,) at both ends, no less than by their chords."""
+        """Return a lower bound of a sum of concave functions of the shares, whose values at both ends are (K,) each.
+
+        It is the minimum with each function replaced by its chord.
+        """
         width = self.high - self.low
         slope = np.divide(at_high - at_low, width, out=np.zeros_like(width), where=width > 0)
         order = slope.argsort()
@@ -93,30 +99,20 @@ class Shares:
         return float(at_low.sum() + slope[order] @ np.diff(filled, prepend=0.0))
 
 
-def clopper_pearson(counts: Floats, totals: Floats, level: float) -> tuple[Floats, Floats]:
-    """Return both ends of intervals of fractions, each missed with probability ``level`` at most; (…) like counts.
-
-    >>> [end.round(3).item() for end in clopper_pearson(np.array([5.0]), np.array([100.0]), 0.025)]
-    [0.016, 0.113]
-    """
-    low = np.where(counts > 0, beta.ppf(level, np.maximum(counts, 0.5), totals - counts + 1), 0.0)
-    high = np.where(counts < totals, beta.ppf(1 - level, counts + 1, np.maximum(totals - counts, 0.5)), 1.0)
-    return low, high
-
-
 @dataclass(frozen=True)
 class Bet:
-    """The function h of the predicted class, (S,), and ν: what is put on each calibration row."""
+    """The function h by predicted class, (S,), and the bet ν."""
 
     h: Floats
     size: float
 
 
 @dataclass(frozen=True, eq=False)
-class Half:
-    """Calibration rows (n,) and target rows (m,): what is true of the first, and what is predicted of both.
+class RowSet:
+    """Some calibration rows (n,), with their true and predicted classes, and the predicted classes of target rows (m,).
 
-    ``counts`` are those of all rows for which they stand: of the rows that are bet on, where these are others.
+    ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` are the numbers of calibration and of
+    target rows that will be bet on: the fortune is that of so many rows.
     """
 
     true: Counts
@@ -138,7 +134,7 @@ class Half:
 
     @cached_property
     def inverse(self) -> Floats:
-        """The inverse of how often each true class is predicted as what, (S, K)."""
+        """The inverse of how often each true class is predicted as which, (S, K)."""
         return np.asarray(np.linalg.pinv(self.confusion / self.of_class[:, None], rcond=INVERTIBLE))
 
     @cached_property
@@ -148,7 +144,7 @@ class Half:
 
     @cached_property
     def kinds(self) -> tuple[Counts, Counts, Counts]:
-        """The true and the predicted class of each kind of row that there is, (c,) each, and which kind rows are."""
+        """The true and the predicted class of each kind of row that there is, (c,) each, and the kind of each row."""
         kinds, index = np.unique(self.true * self.shape[1] + self.predicted, return_inverse=True)
         true, predicted = np.divmod(kinds, self.shape[1])
         return true, predicted, index
@@ -159,7 +155,7 @@ class Half:
         return np.bincount(3 * self.kinds[2] + outcome, minlength=3 * len(self.kinds[0])).reshape(-1, 3)
 
     def means_of_h(self, h: Floats, delta: float) -> Floats:
-        """Return between what the mean of h is among the rows to come, (2,), with probability 1 − delta."""
+        """Return the interval (2,) of the mean of h among the rows to come; it misses with probability delta."""
         m, width = len(self.coming), float(np.ptp(h))
         mean = self.target @ h / m
         variance, level = self.target @ (h - mean) ** 2 / (m - 1), math.log(4 / delta)
@@ -167,9 +163,10 @@ class Half:
         return np.asarray(np.clip([mean - off, mean + off], h.min(), h.max()))
 
     def log_fortune(self, outcomes: Counts, risk: float, bet: Bet, shares: Shares, means: Floats) -> float:
-        """Return the least that the logarithm of the fortunes' product can be, −∞ where one could lose all.
+        """Return a lower bound of the logarithm of the product of both fortunes.
 
-        That is for all ``shares``, and all means of h between the ends (e,).
+        It holds for all ``shares``, and all means of h between the ``means``. It is −∞ where a bet could lose more than
+        everything.
         """
         true, predicted, _ = self.kinds
         n, m = self.counts
@@ -190,7 +187,7 @@ class Half:
         return least
 
     def best_bet(self, outcomes: Counts, risk: float, shares: Shares) -> tuple[Bet, float]:
-        """Return the bet that promises most, by the rows themselves, and the logarithm of the fortune to expect."""
+        """Return the bet with the largest log fortune on these rows, and that log fortune."""
         means = np.bincount(self.kinds[0], outcomes @ np.array([0, -risk, 1 - risk]), self.shape[0]) / self.of_class
         h = np.clip(self.inverse @ means, -MOST_H * risk, 1.0)
         mean = self.target @ h / len(self.coming)
@@ -202,15 +199,15 @@ class Half:
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
-    """The rows that choose what to bet, those that are bet on, and what is known of the shares of the classes.
+class SplitRows:
+    """The rows that choose bets, those that are bet on, and the shares of the classes.
 
-    ``ours`` (n,) are the calibration rows that choose. ``expected`` are the shares as far as rows that choose tell.
+    ``chooses`` (n,) tells which calibration rows choose. The shares ``expected`` are known from rows that choose.
     """
 
-    ours: Bools
-    choosing: Half
-    tested: Half
+    chooses: Bools
+    choosing: RowSet
+    tested: RowSet
     shares: Shares
     expected: Shares
 
@@ -223,42 +220,43 @@ class Sides:
         begins = np.searchsorted(target.true[order], target.true[order])
         ours = np.zeros(len(order), dtype=np.bool_)
         ours[order] = (np.arange(len(order)) - begins) % CHOOSING[0] == 0
-        theirs = draw.permutation(len(target.coming)) % CHOOSING[1] == 0
+        m = len(target.coming)
+        theirs = draw.permutation(m) % CHOOSING[1] == 0
         counts = int((~ours).sum()), int((~theirs).sum())
         choosing, tested, both = (
-            Half(target.true[rows], target.predicted[rows], target.coming[coming], shape, counts)
+            RowSet(target.true[rows], target.predicted[rows], target.coming[coming], shape, counts)
             for rows, coming in ((ours, theirs), (~ours, ~theirs), (slice(None), slice(None)))
         )
         shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
-        m = len(target.coming)
         estimate = (choosing.target @ choosing.inverse / len(choosing.coming)).clip(0, 1)
         off = EXPECTED * np.sqrt((estimate + 1 / m) / m + estimate**2 / both.of_class)
-        return cls(ours, choosing, tested, shares, Shares((estimate - off).clip(0), (estimate + off).clip(max=1)))
+        expected = Shares((estimate - off).clip(0), (estimate + off).clip(max=1))
+        return cls(ours, choosing, tested, shares, expected)
 
     def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
-        """Return what to bet where some of the calibration rows (n,) are accepted, and the fortune to expect."""
-        outcomes = self.choosing.outcomes(accepted[self.ours], is_correct[self.ours])
+        """Return the bet for a threshold that accepts some calibration rows (n,), and the log fortune to expect."""
+        outcomes = self.choosing.outcomes(accepted[self.chooses], is_correct[self.chooses])
         return self.choosing.best_bet(outcomes, risk, self.expected)
 
     def passes(self, accepted: Bools, is_correct: Bools, risk: float, bet: Bet, level: float) -> bool:
-        """Return whether at most ``risk`` of the accepted are wrong among the rows to come, by a bet at a level."""
-        outcomes = self.tested.outcomes(accepted[~self.ours], is_correct[~self.ours])
+        """Return whether the test passes at a level: at most ``risk`` of the accepted to come are wrong."""
+        outcomes = self.tested.outcomes(accepted[~self.chooses], is_correct[~self.chooses])
         means = self.tested.means_of_h(bet.h, OF_MEAN * level)
         return self.tested.log_fortune(outcomes, risk, bet, self.shares, means) >= needed(level)
 
 
 def needed(level: float) -> float:
-    """Return the logarithm of the fortune that passes at a level."""
+    """Return the log fortune that passes at a level."""
     return -math.log(level * (1 - OF_SHARES - OF_MEAN))
 
 
 def last_of_runs(
     begun: list[int], count: int, delta: float, passes: Callable[[int, float], bool]
 ) -> tuple[int | None, float]:
-    """Return the last of so many hypotheses in a sequence that passes, None if none does, and at which level it did.
+    """Return the last of ``count`` hypotheses in a sequence that passes, and its level; None and delta if none does.
 
-    Tests begin at each of the places with its share of delta, and go on until one fails. Where a run reaches the next
-    one, it takes its level along (the fallback procedure: Wiens, 2003).
+    A run of tests starts at each place in ``begun`` with an equal share of delta, and stops at the first failure. A run
+    that reaches the next start adds its level to that one's (the fallback procedure: Wiens, 2003).
     """
     passed, at, level = None, delta, 0.0
     for start, end in pairwise([*begun, count]):
@@ -274,16 +272,16 @@ def last_passing_exact(
 ) -> tuple[int | None, float]:
     """Return the last threshold whose risk among the rows to come is at most ``risk``, and its bound; None if none is.
 
-    The thresholds were fixed without a look at labels. Tests begin where they are expected to pass, and again where
-    that is expected the most.
+    The thresholds were fixed without a look at labels. One run of tests starts at the first threshold that is likely to
+    pass, a second at the one most likely to pass.
     """
-    sides, some = Sides.of(target, delta), range(0, len(thresholds), STEP)
-    bets, fortunes = zip(*(sides.bet(confidence >= thresholds[at], is_correct, risk) for at in some), strict=True)
+    rows, some = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
+    bets, fortunes = zip(*(rows.bet(confidence >= thresholds[at], is_correct, risk) for at in some), strict=True)
     surest = int(np.argmax(fortunes))
     first = int(np.argmax(np.append(fortunes[:surest], np.inf) >= SURE * needed(delta / 2)))
 
     def passes(place: int, level: float, at_most: float = risk) -> bool:
-        return sides.passes(confidence >= thresholds[place], is_correct, at_most, bets[place // STEP], level)
+        return rows.passes(confidence >= thresholds[place], is_correct, at_most, bets[place // STEP], level)
 
     passed, level = last_of_runs(sorted({some[first], some[surest]}), len(thresholds), delta, passes)
     if passed is None:

@@ -58,9 +58,9 @@ class Stratum:
 class Weighted:
     """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
 
-    ``mix`` has the shares of the classes, empty where only weights are known. If it was estimated, ``target`` is on how
-    many rows without labels, ``bound`` the bound of the risk, and ``asymptotic`` whether that holds for many rows only;
-    else they are 0, None and false.
+    ``mix`` has the shares of the classes, empty where only weights are known. If it was estimated, ``target`` is the
+    number of rows without labels, ``bound`` the bound of the risk, and ``asymptotic`` whether that is approximate;
+    otherwise they are 0, None and false.
     """
 
     strata: tuple[Stratum, ...]

@@ -22,9 +22,9 @@ Counts = NDArray[np.int64]
 class NewMix:
     """The estimated shares of the classes among some predictions, by name, and what a gate for them would accept.
 
-    ``usual`` are the shares among the calibration rows, and ``coverage`` the fraction of the predictions that such a
-    gate would accept, one whose promise is asymptotic, in [0, 1], 0 if it could promise nothing. Where no mix of the
-    classes explains the predictions, ``why`` says so, and ``shares`` is empty.
+    ``usual`` are the shares among the calibration rows, and ``coverage`` the fraction of the predictions that a
+    gate with an asymptotic promise for this mix would accept, in [0, 1]; 0 if it could promise nothing. Where no mix of
+    the classes explains the predictions, ``why`` says so, and ``shares`` is empty.
     """
 
     shares: Mapping[str, float]

@@ -5,8 +5,9 @@ If each class still looks as it did, only its share is another, then any functio
 C[y, ŷ] be how often a row of class y is predicted as ŷ. A function h of the predicted class with C h = v has that same
 mean, and it needs no label: it is counted on the rows to come, the target (black-box shift estimation: Lipton et al.,
 arXiv 1802.03916). What is left to chance is the mean of h on m target rows, and C and v on n calibration rows, where
-each row adds W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal, so what is promised is
-asymptotic.
+each row adds W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal:
+:func:`last_passing_asymptotic` relies on that. :mod:`steepslope.gate.exact_target` does not, and its promise holds for
+any number of rows.
 
 With Z = A·(L − r), whether a row is accepted times its error less r, a mean of at most 0 is the promise of a risk r.
 """
@@ -60,7 +61,7 @@ class Target:
 
     Those are places among ``names``, of the true classes, and among the classes that are predicted anywhere.
     ``inverse`` is the inverse of how often each true class is predicted as what, and ``shares`` are estimated.
-    ``asymptotic`` is how a promise about them is meant: for many rows, or for any number.
+    ``asymptotic``: whether a promise about them rests on a normal approximation. Else it holds for any number of rows.
     """
 
     names: tuple[str, ...]
@@ -160,7 +161,7 @@ class Target:
 
 
 def _mean_and_covariance(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    """Return the mean and the covariance of values (…, f), of which there are so many each."""
+    """Return the mean (f,) and the covariance (f, f) of values (k, f), each of which occurs so many times, (k,)."""
     total = counts.sum()
     mean = counts @ values / total
     return mean, (values.T * counts) @ values / total - np.outer(mean, mean)

@@ -64,14 +64,15 @@ def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | No
     )
     more = ", …" if len(moves) > MOST_MOVED else ""
     accepts = (
-        f"would accept about {as_percent(found.coverage)} of the latest {len(latest):,} predictions, without it less"
+        f"With `--asymptotic` that gate would accept about {as_percent(found.coverage)} of the latest {len(latest):,} "
+        "predictions; without this option it usually accepts less."
         if found.coverage
-        else "could promise nothing"
+        else "Even with `--asymptotic` that gate could promise nothing."
     )
     return [
         f"If only the mix of the classes has changed, the estimated shares are: "
         f"{', '.join(islice(shares, MOST_MOVED))}{more}. `calibrate --target` with outputs of such rows makes a gate "
-        f"for this mix; these need no labels. With `--asymptotic` it {accepts}. The present "
+        f"for this mix; these need no labels. {accepts} The present "
         f"gate accepts {as_percent(float(latest.accepted.mean()))}."
     ]
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from steepslope.gate.calibration import ProbabilityMap
 from steepslope.gate.certificate import as_percent, interval
 from steepslope.metrics.curves import Bools, Floats, Ranking, rank_rows
+from steepslope.numerics.binomial import clopper_pearson
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation
 
@@ -135,11 +135,8 @@ class OperatingPoints:
 
         Clopper and Pearson (1934), at 95 %: rows that depend on one another make it too narrow.
         """
-        tail, accepted = (1 - LEVEL) / 2, self.correct + self.wrong
-        low = beta.ppf(tail, self.wrong, self.correct + 1)
-        high = beta.ppf(1 - tail, self.wrong + 1, self.correct)
-        some = accepted > 0
-        return np.where(some & (self.wrong > 0), low, 0.0), np.where(some & (self.correct > 0), high, 1.0)
+        low, high = clopper_pearson(self.wrong, self.correct + self.wrong, (1 - LEVEL) / 2)
+        return low, high
 
 
 def operating_points(

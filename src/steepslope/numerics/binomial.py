@@ -1,0 +1,21 @@
+"""Exact intervals of fractions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta
+
+
+def clopper_pearson(counts: ArrayLike, totals: ArrayLike, level: float) -> tuple[NDArray[np.float64], ...]:
+    """Return both ends of the interval of each fraction, each missed with probability ``level`` at most.
+
+    That is by Clopper & Pearson (1934): float64 in [0, 1], of the shape that ``counts`` and ``totals`` have together; 0
+    and 1 where a total is 0.
+
+    >>> [end.round(3).tolist() for end in clopper_pearson([8, 0], [10, 0], 0.025)]
+    [[0.444, 0.0], [0.975, 1.0]]
+    """
+    some, others = np.broadcast_arrays(np.asarray(counts, dtype=np.float64), np.subtract(totals, counts))
+    low, high = beta.ppf(level, some, others + 1), beta.ppf(1 - level, some + 1, others)
+    return np.where(some > 0, low, 0.0), np.where(others > 0, high, 1.0)

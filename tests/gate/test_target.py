@@ -85,7 +85,7 @@ def test_where_too_much_is_wrong_nothing_is_promised() -> None:
     gate = Gate.of(MCP(), make_rows(1_000, SHARES, 7), max_risk=0.001, target=make_rows(500, [*MIX.values()], 8))
     assert gate.threshold == np.inf
     assert "too many are wrong, or rows are too few" in gate.advice
-    assert "a promise that is asymptotic takes fewer rows" in gate.advice
+    assert "with --asymptotic (asymptotic=True) fewer rows would do" in gate.advice
 
 
 def changed_rows(kind: str) -> ClassifierOutputs:

@@ -149,6 +149,18 @@ class RowSet:
         true, predicted = np.divmod(kinds, self.shape[1])
         return true, predicted, index
 
+    def expected_shares(self, of_class: Floats, m: int) -> Shares:
+        """Return estimated shares and, around them, standard errors with ``of_class`` (K,) and m rows.
+
+        A function of the predicted class that has a mean of 1 in a class, and 0 in others, estimates the share of that
+        class: its mean squares among the rows bound the variances.
+        """
+        squares, predicted = self.inverse**2, (self.target + 1) / (self.target + 1).sum()
+        estimate = (predicted @ self.inverse).clip(0, 1)
+        of_rows = estimate**2 / of_class @ (self.confusion / self.of_class[:, None] @ squares)
+        off = EXPECTED * np.sqrt(predicted @ squares / m + of_rows)
+        return Shares((estimate - off).clip(0), (estimate + off).clip(max=1))
+
     def outcomes(self, accepted: Bools, is_correct: Bools) -> Counts:
         """Return how many rows of each kind are not accepted, accepted rightly, and accepted wrongly, (c, 3)."""
         outcome = np.where(accepted, np.where(is_correct, 1, 2), 0)
@@ -228,10 +240,7 @@ class SplitRows:
             for rows, coming in ((ours, theirs), (~ours, ~theirs), (slice(None), slice(None)))
         )
         shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
-        estimate = (choosing.target @ choosing.inverse / len(choosing.coming)).clip(0, 1)
-        off = EXPECTED * np.sqrt((estimate + 1 / m) / m + estimate**2 / both.of_class)
-        expected = Shares((estimate - off).clip(0), (estimate + off).clip(max=1))
-        return cls(ours, choosing, tested, shares, expected)
+        return cls(ours, choosing, tested, shares, choosing.expected_shares(both.of_class, m))
 
     def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
         """Return the bet for a threshold that accepts some calibration rows (n,), and the log fortune to expect."""
@@ -272,8 +281,8 @@ def last_passing_exact(
 ) -> tuple[int | None, float]:
     """Return the last threshold whose risk among the rows to come is at most ``risk``, and its bound; None if none is.
 
-    The thresholds were fixed without a look at labels. One run of tests starts at the first threshold that is likely to
-    pass, a second at the one most likely to pass.
+    The bound is that of this threshold alone. The thresholds were fixed without a look at labels. One run of tests
+    starts at the first threshold that is likely to pass, a second at the one most likely to pass.
     """
     rows, some = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
     bets, fortunes = zip(*(rows.bet(confidence >= thresholds[at], is_correct, risk) for at in some), strict=True)
@@ -286,4 +295,5 @@ def last_passing_exact(
     passed, level = last_of_runs(sorted({some[first], some[surest]}), len(thresholds), delta, passes)
     if passed is None:
         return None, 1.0
-    return passed, list(takewhile(partial(passes, passed, level), np.linspace(risk, 0, RISKS).tolist()))[-1]
+    risks = np.linspace(risk, 0, RISKS)[:-1].tolist()
+    return passed, list(takewhile(partial(passes, passed, level), risks))[-1]

@@ -117,7 +117,8 @@ class Weighted:
         fits = strata and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
         if not (fits and bet > 0 and bet * max(one.weight for one in strata) <= 1):
             raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
-        return cls(strata, bet, mix, target, bound, field(content, "asymptotic", bool, path))
+        asymptotic = field({"asymptotic": target > 0, **content}, "asymptotic", bool, path)  # as all were at first
+        return cls(strata, bet, mix, target, bound, asymptotic)
 
 
 @dataclass(frozen=True, eq=False)

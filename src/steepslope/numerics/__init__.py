@@ -1,6 +1,6 @@
 """Solvers on arrays; they know nothing of classifiers, outputs or oracles.
 
-``blocks``: rows of large arrays in blocks. ``array_shapes``: what stored arrays have to be. ``tensors``: formulas on
+``binomial``: exact intervals of fractions. ``blocks``: rows of large arrays in blocks. ``array_shapes``: what stored arrays have to be. ``tensors``: formulas on
 tensors serve NumPy, PyTorch and graphs.
 ``log_space``: entropies, odds and complements that stay exact where probabilities saturate. ``neighbors``: the nearest
 rows of an index; ``bins``: the same search in a graph. ``linear``: principal components, standardised columns, L-BFGS,

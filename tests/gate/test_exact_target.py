@@ -8,7 +8,7 @@ from scipy.optimize import linprog
 
 from steepslope.errors import NoMixError
 from steepslope.gate.certify import threshold_sequence
-from steepslope.gate.exact_target import Bet, RowSet, Shares, SplitRows, last_of_runs, last_passing_exact
+from steepslope.gate.exact_target import Bet, RowSet, Shares, SplitRows, last_of_runs, last_passing_exact, needed
 from steepslope.gate.target import Target, last_passing_asymptotic
 from steepslope.numerics.binomial import clopper_pearson
 from steepslope.scores import MCP
@@ -116,8 +116,35 @@ def test_the_fortune_is_the_least_within_the_intervals() -> None:
     known, mean = Shares(inside[0], inside[0]), np.array([0.01])
     at = some.log_fortune(some.outcomes(accepted, is_correct), RISK, Bet(h, size), known, mean)
     assert at == pytest.approx(fortune(inside[0], 0.01))
-    too_much = Bet(h, 0.99 * 400 / 600 / 0.07)  # of the target, not of the calibration rows
-    assert some.log_fortune(some.outcomes(accepted, is_correct), RISK, too_much, known, means) == -np.inf
+    ends = [
+        some.log_fortune(some.outcomes(accepted, is_correct), RISK, Bet(h, size), shares, means[[end]])
+        for end in (0, 1)
+    ]
+    assert found == min(ends) < max(ends)
+
+
+def test_no_bet_can_lose_more_than_everything_on_the_target() -> None:
+    """Of a tenth as many target rows, ten times as much is bet on each."""
+    rows = np.arange(90) % 3
+    some, h = RowSet(rows, rows, rows[:9], (3, 3), (90, 9)), np.array([0.0, 0.0, 0.9])
+    outcomes = some.outcomes(np.ones(90, dtype=np.bool_), np.ones(90, dtype=np.bool_))
+    even = Shares(np.full(3, 1 / 3), np.full(3, 1 / 3))
+    assert some.log_fortune(outcomes, RISK, Bet(h, 0.11), even, np.zeros(1)) > -np.inf
+    assert some.log_fortune(outcomes, RISK, Bet(h, 0.112), even, np.zeros(1)) == -np.inf
+
+
+def test_the_bound_is_the_least_risk_that_passes() -> None:
+    rows, coming = make_rows(2_000, SHARES, 1), make_rows(1_000, [*MIX.values()], 2)
+    target, accepted = target_of(rows, coming), np.ones(2_000, dtype=np.bool_)
+    given = MCP().confidence(rows), rows.is_correct, target, np.array([-np.inf])
+    place, bound = last_passing_exact(*given, 0.4, DELTA)
+    split = SplitRows.of(target, DELTA)
+    bet, _ = split.bet(accepted, rows.is_correct, 0.4)
+    assert place == 0
+    assert 0.1 < bound < 0.4
+    assert split.passes(accepted, rows.is_correct, bound, bet, DELTA)
+    assert not split.passes(accepted, rows.is_correct, bound - 0.4 / 40, bet, DELTA)
+    assert needed(DELTA) == pytest.approx(-np.log(0.17))
 
 
 def test_the_mean_of_h_is_within_an_empirical_bernstein_bound() -> None:

@@ -218,8 +218,7 @@ class Gate(Promises):
             Outputs without labels, of rows that are drawn as those to come. The promise is about the mix of the classes
             among these, which is estimated.
         asymptotic
-            With ``target``: whether that promise rests on a normal approximation, which accepts more. Else it holds for
-            any number of rows (docs/gate.md).
+            With ``target``: whether that promise rests on a normal approximation, and accepts more (docs/gate.md).
         origin
             The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
+Floats = NDArray[np.float64]
 
-def clopper_pearson(counts: ArrayLike, totals: ArrayLike, level: float) -> tuple[NDArray[np.float64], ...]:
+
+def clopper_pearson(counts: ArrayLike, totals: ArrayLike, level: float) -> tuple[Floats, Floats]:
     """Return both ends of the interval of each fraction, each missed with probability ``level`` at most.
 
     That is by Clopper & Pearson (1934): float64 in [0, 1], of the shape that ``counts`` and ``totals`` have together; 0

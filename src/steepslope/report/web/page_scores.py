@@ -135,8 +135,7 @@ class OperatingPoints:
 
         Clopper and Pearson (1934), at 95 %: rows that depend on one another make it too narrow.
         """
-        low, high = clopper_pearson(self.wrong, self.correct + self.wrong, (1 - LEVEL) / 2)
-        return low, high
+        return clopper_pearson(self.wrong, self.correct + self.wrong, (1 - LEVEL) / 2)
 
 
 def operating_points(

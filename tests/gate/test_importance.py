@@ -92,10 +92,60 @@ def test_a_bet_bears_more_errors_than_others_and_more_at_a_higher_coverage() -> 
     assert (np.diff(sizes) <= 0).all()
     assert (np.diff(borne) > 0).all()
     assert (sizes * weights.values.max() < 1).all()
-    values, fractions = weights.expected
+    values, fractions = weights.outlook.weights, weights.outlook.fractions
     for bet in (sizes[2] * 0.8, sizes[2] * 1.2):
         gain, loss = np.log1p(bet * values * 0.05) @ fractions, -np.log1p(-bet * values * 0.95) @ fractions
         assert (1_000 * gain + math.log(0.05)) / (gain + loss) <= borne[2] + 1e-9
+
+
+def test_rows_that_are_set_aside_tell_how_late_and_how_often_wrong_each_class_is_accepted() -> None:
+    draw, names = np.random.default_rng(0), np.repeat(["a", "b"], 2_000)
+    confidence = 1 - draw.random(4_000) ** np.repeat([1.0, 1 / 3], 2_000)  # of b, a part c is c³
+    is_correct = draw.random(4_000) > np.repeat([0.1, 0.3], 2_000)
+    weights = Weights.of_mix(
+        np.array(["a", "b", "never set aside"]), dict.fromkeys(["a", "b", "never set aside"], 1 / 3)
+    )
+    late_rates = weights.learning(names, confidence, is_correct, 1 - np.linspace(0.0025, 1, 400)).outlook
+    np.testing.assert_allclose(late_rates.late, [1, 3, 1], rtol=0.06)
+    np.testing.assert_allclose(late_rates.rates, [0.1, 0.3, 0.2], rtol=0.12)
+    other = weights.learning(np.array(["of no share"]), np.ones(1), np.ones(1, dtype=np.bool_), np.array([-np.inf]))
+    np.testing.assert_array_equal(other.outlook.late, 1)
+
+
+def test_where_a_class_to_come_is_accepted_late_rows_that_are_set_aside_find_a_threshold() -> None:
+    """The hardest of ten classes will come twenty times as often; a bet for classes that are accepted alike fails."""
+    found, alike = [], []
+    for seed in range(12):
+        draw = np.random.default_rng(seed)
+        labels, rows = draw.integers(10, size=2_000), np.arange(2_000)
+        logits, clear = draw.normal(size=(2_000, 10)), np.linspace(2.4, 5.4, 10)[labels]
+        logits[rows, labels] += clear
+        logits[rows, (labels + 1) % 10] += clear / 4
+        outputs = ClassifierOutputs(2 * logits, labels)
+        confidence, names = MCP().confidence(outputs), labels.astype(str)
+        mix = {str(label): (20 if label == 0 else 1) / 29 for label in range(10)}
+        sequence = threshold_sequence(draw.choice(confidence, 400))  # as if of other rows
+        gate = Gate.calibrate(
+            confidence, outputs.is_correct, 0.05, 0.1, thresholds=sequence, true_classes=names, class_mix=mix, seed=seed
+        )
+        found.append(gate.coverage)
+        counted = last_passing(
+            confidence, outputs.is_correct, Weights.of_mix(names, mix), sequence, 0.05, 0.1
+        )[1]  # fmt: skip
+        alike.append(counted.coverage)
+    assert np.mean(found) > 0.3
+    assert np.mean(alike) < 0.2
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=4, max_size=60), st.integers(0, 9), st.booleans())
+def test_each_class_of_a_mix_keeps_rows_that_count(names: list[str], seed: int, has_thresholds: bool) -> None:
+    classes, rows = np.array(names), np.arange(len(names))
+    fixing, counted = Importance(dict.fromkeys(names, 1 / len({*names}))).split(rows, classes, seed, has_thresholds)
+    assert {*classes[counted].tolist()} == {*names}
+    np.testing.assert_array_equal(np.sort(np.concatenate([fixing, counted])), rows)
+    alone, all_of_them = Importance().split(rows, classes, seed, has_thresholds)
+    assert len(alone) == (0 if has_thresholds else len(rows) - len(all_of_them))
+    assert has_thresholds or len(alone) > 0
 
 
 def test_tests_begin_where_errors_can_be_borne() -> None:

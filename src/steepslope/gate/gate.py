@@ -23,7 +23,7 @@ from steepslope.gate.calibration import (
     group_names,
     neglected_class,
 )
-from steepslope.gate.certify import checked_sequence, split_rows, threshold_sequence
+from steepslope.gate.certify import checked_sequence, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
 from steepslope.gate.decisions import Decisions, groups_by, likeliest, most_probable
 from steepslope.gate.promises import Promises
@@ -92,8 +92,8 @@ class Gate(Promises):
             As in :class:`~steepslope.gate.Aims`.
         thresholds
             Floats (t,), highest first, fixed without the labels of these rows, such as
-            :func:`~steepslope.gate.threshold_sequence` of the confidences of others. Without, 2√n of the rows, drawn by
-            the seed, fix them and are not calibrated on.
+            :func:`~steepslope.gate.threshold_sequence` of the confidences of others. Without, or with a ``class_mix``,
+            2√n of the rows, drawn by the seed, are set aside for what is to be fixed, and not calibrated on.
         groups
             Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
         true_classes
@@ -153,12 +153,11 @@ class Gate(Promises):
         names = group_names(groups, len(values))
         truths = group_names(true_classes, len(values), "true_classes")
         kept = importance.counted_rows(truths, len(values))
-        if thresholds is None:
-            fixing, counted = (kept[rows] for rows in split_rows(len(kept), seed))
-            sequence = threshold_sequence(values[fixing])
-        else:
-            sequence, counted = checked_sequence(thresholds), kept
+        fixing, counted = importance.split(kept, truths, seed, thresholds is not None)
+        sequence = threshold_sequence(values[fixing]) if thresholds is None else checked_sequence(thresholds)
         weights = importance.weights(truths, values, counted)
+        if weights is not None and truths is not None and importance.mix is not None:
+            weights = weights.learning(truths[fixing], values[fixing], correct[fixing], sequence)
         certificates, of_classes, rejection = all_certificates(
             values[counted], correct[counted], None if names is None else names[counted], sequence, aims, seed,
             of_log_odds, unknown[counted], None if truths is None else truths[counted], weights,

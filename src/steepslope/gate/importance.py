@@ -4,8 +4,9 @@ A weight W tells how many times as often a row comes as it does among the calibr
 accepted, and L whether its prediction is wrong. At most r of the accepted rows are wrong exactly if Z = W·A·(L − r) has
 a mean of at most 0. The test bets on that: the fortune, a product of 1 − ν·Z over all rows, has a mean of at most 1 if
 the mean of Z is 0 or more, so it reaches 1/δ with a probability of at most δ (Markov's inequality; Waudby-Smith &
-Ramdas, arXiv 2010.09686). The bet ν is chosen without a look at which predictions are wrong; under a mix it depends on
-the counts of the classes. It is the one that bears the most errors at the coverage that a threshold was made for.
+Ramdas, arXiv 2010.09686). The bet ν is chosen without a look at the rows that are bet on, but for the counts of the
+classes under a mix. It is the one that bears the most errors at the coverage that a threshold was made for. Under a
+mix, a few rows that are set aside tell which classes a threshold accepts, and where the errors are.
 
 Under another mix of the classes, a row of class y has the weight q[y]·n / n[y]: q[y] is the share of the class to come,
 and n[y] of the n rows are of it. The counts n[y] may vary: given them, the mean of the fortune is a product over all
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +42,7 @@ MOST_STARTS = 3
 MOST_STRATA = 1000
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, among which the least is found that would do
 EDGE = 1e-12
+ASSUMED = 4.0  # rows of each class, as all are in the mean, that are added to those set aside (LOG.md)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,25 @@ class Weighted:
 
 
 @dataclass(frozen=True, eq=False)
+class Outlook:
+    """What is expected of rows of each weight, (s,) each, to choose bets by. The promise holds whatever it says.
+
+    ``fractions`` of all rows have the ``weights``. A threshold that accepts a part c of all rows accepts c ** ``late``
+    of these. ``rates`` tell how often those accepted are wrong, up to a common factor.
+    """
+
+    weights: Floats
+    fractions: Floats
+    late: Floats
+    rates: Floats
+
+    @classmethod
+    def alike(cls, weights: Floats, fractions: Floats) -> Self:
+        """Return the one in which rows of all weights are accepted, and wrong, equally often."""
+        return cls(weights, fractions, np.ones_like(weights), np.ones_like(weights))
+
+
+@dataclass(frozen=True, eq=False)
 class Weights:
     """The weight of each row, (n,): that of its stratum, by the place ``index`` (n,) among ``names`` and ``values``.
 
@@ -132,6 +153,7 @@ class Weights:
     values: Floats
     index: Counts
     mix: Mapping[str, float]
+    outlook: Outlook
     target: Target | None = None
 
     @classmethod
@@ -149,34 +171,47 @@ class Weights:
         if lacking:
             expected = f"expected calibration rows of each class that has a share, found none of {lacking[0]}"
             raise SteepslopeError(expected, "class_mix")
-        return cls(tuple(names.tolist()), shares * len(index) / counts, index, dict(mix))
+        values = shares * len(index) / counts
+        return cls(tuple(names.tolist()), values, index, dict(mix), Outlook.alike(values, counts / len(index)))
 
     @classmethod
     def of_values(cls, weights: Floats) -> Self:
-        """Return known weights (n,), of at most 1,000 different values."""
+        """Return known weights (n,), of at most 1,000 different values.
+
+        How many rows have which must not matter, so for a mean of 1 the outlook is what leaves the bets the least: rows
+        that have the largest weight or none.
+        """
         values, index = np.unique(weights, return_inverse=True)
         if len(values) > MOST_STRATA:
             found = f"found {len(values):,}: round them"
             raise SteepslopeError(f"expected at most {MOST_STRATA:,} different values, {found}", "weights")
-        return cls(tuple(f"{value:g}" for value in values), values, index, {})
+        most = float(values.max())
+        share = min(1.0, 1 / most)
+        outlook = Outlook.alike(np.array([most, 0.0]), np.array([share, 1 - share]))
+        return cls(tuple(f"{value:g}" for value in values), values, index, {}, outlook)
+
+    def learning(
+        self, true_classes: NDArray[np.str_], confidence: Floats, is_correct: Bools, thresholds: Floats
+    ) -> Self:
+        """Return the weights of a mix with the outlook that rows (m,) give which were set aside.
+
+        If a row is accepted from a coverage U on, and U is at most c with probability c ** a, then −log U is
+        exponential with the rate a (Lehmann, 1953), which is estimated for each class.
+        """
+        known = np.isin(true_classes, self.names)
+        index, count = np.searchsorted(self.names, true_classes[known]), len(self.names)
+        first = np.searchsorted(-thresholds, -confidence[known]).clip(max=len(thresholds) - 1)
+        rows = np.bincount(index, minlength=count) + ASSUMED
+        late = rows / (np.bincount(index, -np.log((first + 1) / len(thresholds)), count) + ASSUMED)
+        is_wrong = ~is_correct[known]
+        usual = (is_wrong.sum() + 1) / (len(index) + 2)
+        rates = (np.bincount(index, is_wrong, count) + ASSUMED * usual) / rows
+        return replace(self, outlook=replace(self.outlook, late=late, rates=rates))
 
     @property
     def of_rows(self) -> Floats:
         """The weight of each row, (n,)."""
         return self.values[self.index]
-
-    @property
-    def expected(self) -> tuple[Floats, Floats]:
-        """The weights that rows are expected to have, and the fraction of rows that has each, to choose a bet by.
-
-        Under a mix, these are counted. The counts of known weights must not matter, so for a mean of 1 it is what
-        leaves the bets the least: rows that have the largest weight or none.
-        """
-        if self.mix:
-            return self.values, np.bincount(self.index, minlength=len(self.values)) / len(self.index)
-        most = float(self.values.max())
-        share = min(1.0, 1 / most)
-        return np.array([most, 0.0]), np.array([share, 1 - share])
 
     def thinned(self, seed: int) -> Counts:
         """Return rows that are drawn as those to come: each is kept in proportion to its weight, or not."""
@@ -206,11 +241,14 @@ def bets(weights: Weights, count: int, risk: float, level: float, times: float =
 
     The thresholds are at even steps of coverage, up to all rows. It is of so many ``times`` the rows.
     """
-    values, fractions = weights.expected
-    sizes, n, coverage = SIZES / values.max(), times * len(weights.index), (np.arange(count) + 1) / count
-    gain = np.log1p(np.outer(sizes, values) * risk) @ fractions
-    loss = -np.log1p(-np.outer(sizes, values) * (1 - risk)) @ fractions
-    borne = (n * np.outer(coverage, gain) + math.log(level)) / (gain + loss)
+    known = weights.outlook
+    sizes, coverage = SIZES / known.weights.max(), (np.arange(count) + 1) / count
+    accepted = known.fractions * coverage[:, None] ** known.late
+    wrong = accepted * known.rates
+    wrong /= wrong.sum(axis=1, keepdims=True)
+    gain = np.log1p(np.outer(known.weights, sizes) * risk)
+    loss = gain - np.log1p(-np.outer(known.weights, sizes) * (1 - risk))
+    borne = (times * len(weights.index) * accepted @ gain + math.log(level)) / (wrong @ loss)
     best = borne.argmax(axis=1)
     return sizes[best], borne.max(axis=1)
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.evidence.fitting import require_other_rows
 from steepslope.gate.aims import Aims
+from steepslope.gate.certify import split_rows
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.importance import Weights
 from steepslope.gate.target import Target
@@ -102,6 +103,21 @@ class Importance:
         if self.mix is not None and true_classes is not None:
             return np.flatnonzero(np.isin(true_classes, [name for name, share in self.mix.items() if share > 0]))
         return np.arange(n)
+
+    def split(
+        self, rows: Counts, true_classes: NDArray[np.str_] | None, seed: int, has_thresholds: bool
+    ) -> tuple[Counts, Counts]:
+        """Cut rows into those that fix thresholds and tell of the classes of a mix, and those that are counted.
+
+        None are needed for the first where there are thresholds and no mix. A class of a mix keeps a row that counts.
+        """
+        if has_thresholds and self.mix is None:
+            return rows[:0], rows
+        fixing, counted = (rows[chosen] for chosen in split_rows(len(rows), seed))
+        if self.mix is None or true_classes is None:
+            return fixing, counted
+        lost = ~np.isin(true_classes[fixing], true_classes[counted])
+        return fixing[~lost], np.sort(np.concatenate([counted, fixing[lost]]))
 
     def weights(self, true_classes: NDArray[np.str_] | None, confidence: Floats, rows: Counts) -> Weights | None:
         """Return the weights of some of the rows (n,), None where they all count alike.

@@ -28,7 +28,6 @@ Counts = NDArray[np.int64]
 DELTA = 0.1
 CLASSES = 2, 10, 77
 SIZES = 500, 2_000, 10_000
-PART = 0.25  # of the draws, in which a mix is estimated too, which takes longer
 RISK = 0.05
 EACH, STEPS = 10_000, 4_000  # rows of each class that are the population, and thresholds on it
 LEAST, MOST = 2.4, 4.4  # how far logits of the true class are above the others, in their deviations
@@ -39,13 +38,11 @@ HEADINGS = [
 ]  # fmt: skip
 NOTE = (
     f"Coverage in percent under the mix to come, and in which part of draws more than {RISK:.0%} of what is accepted "
-    f"is wrong, where δ = {DELTA:.0%}. MCP; each of {{draws:,}} draws, {{part:,}} where the mix is estimated, has "
-    "calibration rows, as many target rows without labels, and a mix of its own. *A little*: shares go up or down by "
+    f"is wrong, where δ = {DELTA:.0%}. MCP; each of {{draws:,}} draws has calibration rows, as many target rows without labels, and a mix of its own. *A little*: shares go up or down by "
     "up to 30 %. *One class twentyfold*: the odds of one class are 20 times as high. *Best possible*: the threshold "
     "chosen with all labels. *Not made*: an "
     "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the two columns "
-    "before it are of the other draws. Of 77 classes among 500 rows, a named mix is refused too where a class has no "
-    "row left to calibrate on."
+    "before it are of the other draws."
 )
 
 
@@ -137,8 +134,7 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
     out
         Folder for the results.
     draws
-        Draws for each number of classes, of rows, and kind of mix; fewer where it is estimated, or something else
-        changes.
+        Draws for each number of classes, of rows, and kind of mix; a fifth as many where something else changes.
     """
     rows: list[Row] = []
     for classes in CLASSES:
@@ -159,9 +155,7 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
         for row in refused
     ]
     tables = [
-        Grid(
-            "Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE.format(draws=draws, part=round(draws * PART))
-        ),
+        Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE.format(draws=draws)),
         Grid("Other changes than the mix", ["classes", "rows", *CASES], lines, REFUSED),
     ]
     write_results(out, [*rows, *refused], "\n".join(map(markdown, tables)))
@@ -195,9 +189,9 @@ def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int
         rng = np.random.default_rng([seed, n, world.classes])
         shares = mix(world.classes, rng)
         best.append(world.best(shares))
-        for name, threshold in thresholds(world, shares, n, rng, seed < round(draws * PART)).items():
+        for name, threshold in thresholds(world, shares, n, rng).items():
             found[name].append(world.truth(threshold, shares))
-    row: Row = {"best": float(np.mean(best)), "made": len(found[EXACT]) / round(draws * PART)}
+    row: Row = {"best": float(np.mean(best)), "made": len(found[EXACT]) / draws}
     for name, some in found.items():
         if some:
             coverage, risks = np.array(some).T
@@ -206,8 +200,8 @@ def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int
     return [row]
 
 
-def thresholds(world: World, shares: Floats, n: int, rng: np.random.Generator, estimates: bool) -> dict[str, float]:
-    """Return the thresholds of gates by each way, with an estimated mix where ``estimates``, and where that can be."""
+def thresholds(world: World, shares: Floats, n: int, rng: np.random.Generator) -> dict[str, float]:
+    """Return the thresholds of gates by each way that can be taken."""
     labels = np.concatenate([np.arange(world.classes), rng.integers(world.classes, size=n - world.classes)])
     calibration = ClassifierOutputs(world.rows(labels, rng), labels)
     target = ClassifierOutputs(world.rows(rng.choice(world.classes, n, p=shares), rng))
@@ -218,7 +212,6 @@ def thresholds(world: World, shares: Floats, n: int, rng: np.random.Generator, e
         EXACT: partial(make, target=target),
         ASYMPTOTIC: partial(make, target=target, asymptotic=True),
     }
-    ways = ways if estimates else {NAMED: ways[NAMED]}
     found = {PLAIN: make().threshold}
     for name, way in ways.items():
         with suppress(SteepslopeError):  # such as of few rows of a class

@@ -80,6 +80,18 @@ def test_equal_rows_of_a_forest_are_luck(n: int, m: int, trees: int) -> None:
     assert shared_rows(rows, rows) == n  # but all of them are not
 
 
+def test_a_few_equal_rows_of_two_classes_among_millions_of_pairs_are_luck() -> None:
+    """Many tables have two classes; probabilities as float32 then agree now and then, in three digits or in all."""
+    for seed in range(8):
+        draw = np.random.default_rng(seed)
+        right = 1 / (1 + np.exp(-draw.normal(3, 3, 51_000)))
+        logits = np.log(np.column_stack([1 - right, right]).clip(1e-12)).astype(np.float32)
+        rows = ClassifierOutputs(logits, (draw.random(51_000) < right).astype(np.int64))
+        known, new = rows.subset(slice(0, 50_000)), rows.subset(slice(50_000, None))
+        assert shared_rows(new, known) == 0
+        assert shared_rows(rows.subset(slice(49_950, 50_950)), known) >= 50
+
+
 def test_stored_hashes_stay_valid() -> None:
     """A change of the hash would make every oracle on disk forget its rows."""
     rows = ClassifierOutputs([[0.5, -1.25], [3.0, 0.0]], [1, 0])

@@ -2,14 +2,15 @@
 
 A row is told by its id and, since the files of two folders often have the same names, by three digits each of its
 largest two logits and of their mean, which are the same on all machines. Where there are no ids, or they only number
-the rows of a file, it is told by its values: its logits, as float32, and its label. Values of one classifier are hardly
-ever the same on two inputs, but those of a small forest often are; so as many equal rows as those within each side make
-likely are taken for luck.
+the rows of a file, it is told by its values: its logits, as float32, and its label. Two inputs may have the same
+values: those of a small forest often have, and among millions of pairs now and then those of any classifier of two
+classes. So as many equal rows as chance makes likely are taken for luck.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,8 @@ from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_block
 
 Told = Literal["ids", "values"]
 SEED = 20260  # of the weights: another would make all stored hashes void
-LUCK = 3  # so many times as many pairs of equal rows as are expected may be luck
+LUCK = 3  # so many times as many pairs of equal rows as are expected, and their standard deviation, may be luck
+VALUES = 2**24  # that a logit of a classifier of two classes can have, as float32, if nothing is known of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,8 @@ class RowHashes:
         across = float(counts[here] @ their_counts[there])
         within = float(counts @ (counts - 1) + their_counts @ (their_counts - 1))
         n, m = len(self), len(others)
-        return across <= LUCK * within * n * m / (n * n + m * m)
+        expected = n * m * (within / (n * n + m * m) + 1 / VALUES)
+        return across <= LUCK * (expected + math.sqrt(expected))
 
 
 def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,21 @@ from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, positive, read_json, write_json
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
+from steepslope.gate.aims import Aims
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.predictions import LABEL
+from steepslope.report.confidences import Resources
+from steepslope.report.evaluation import evaluate_predictions
+from steepslope.report.page import write_report
 from steepslope.sklearn.features import Features
 
 CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
 TRUSTED = Artifact("a trusted classifier", CARD)
 VERSION = 1
+SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # beside which a report shows the oracle
 KEPT_ROWS = 16
 KEPT = "kept_rows"  # their file's name; a report in the same folder has others
 TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
@@ -49,6 +57,32 @@ class Calibration:
     outputs: ClassifierOutputs
     codes: NDArray[np.int64]
     rows: Any
+
+    @property
+    def labelled(self) -> ClassifierOutputs:
+        """The outputs with their labels."""
+        return self.outputs.changed(labels=self.codes)
+
+    def gate(self, source: ConfidenceSource, aims: Aims, **mix: Any) -> Gate:
+        """Return the gate of these rows for another mix of the classes, as :meth:`Gate.of` takes it.
+
+        Of several risks, it is that of the first that can be promised.
+        """
+        options, risks = {**vars(aims), **mix}, aims.max_risk
+        gate = Gate.of(source, self.labelled, **options)
+        first = next((one.max_risk for one in gate.certificates if one.is_given), risks[0])
+        if first == risks[0]:
+            return gate
+        return Gate.of(source, self.labelled, **{**options, "max_risk": sorted(risks, key=lambda one: one != first)})
+
+    def write_report(self, path: str | Path, gate: Gate, title: str, notes: Sequence[str], bootstrap: int) -> None:
+        """Write a report on a gate, and on single scores beside it."""
+        outputs, gates = self.labelled, Resources(gates={"trusted": gate})
+        groups = Groups(self.codes, outputs.label_names, LABEL)
+        evaluation = evaluate_predictions(
+            outputs, SINGLE_SCORES, gates, bootstrap=bootstrap, groups=groups, title=title
+        )
+        write_report(replace(evaluation, notes=[*notes]), path, {"command": "report"})
 
     def require_same(self, read: Callable[[Any], ClassifierOutputs]) -> None:
         """Raise unless classifiers give of the rows kept, which they ``read``, what those did that were saved."""

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-import sklearn
 from steepslope.checks import require
 from steepslope.errors import NothingPromisedWarning, SteepslopeError
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.metrics import Groups
 from steepslope.monitor.health import warn_of_change
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
-from steepslope.outputs.predictions import LABEL
-from steepslope.report.confidences import Resources
-from steepslope.report.evaluation import evaluate_predictions
-from steepslope.report.page import write_report
 from steepslope.scores import MCP
+from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features
 from steepslope.sklearn.held_out import checked_rows, folds_of, held_out_apart, out_of_fold, require_folds, rows_of
-from steepslope.sklearn.opinions import checked_opinions, inputs_of_all, learnt_opinions, restored_opinions
+from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import Reader, gate_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
 from steepslope.sklearn.responses import Responses, codes_of, told_codes
 from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
@@ -40,7 +35,6 @@ from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_c
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LARGEST_SEED = 2**31 - 1
-SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # beside which a report shows the oracle
 
 
 class Decision(NamedTuple):
@@ -50,11 +44,7 @@ class Decision(NamedTuple):
     accepted: Bools
 
 
-def _offers(name: str) -> Callable[[Any], bool]:
-    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
-
-
-class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class TrustedClassifier(AroundClassifier):
     """Any scikit-learn classifier, and which of its predictions to use: at most ``max_risk`` of these are wrong.
 
     ``fit`` holds out a part of the rows. It fits the classifier on the others, and an oracle
@@ -193,7 +183,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
-        params = rows_of(self._routed(fit_params), learnt, len(labels))
+        params = rows_of(self.routed(fit_params), learnt, len(labels))
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, _safe_indexing(X, errors))
         self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed)
         return self
@@ -203,13 +193,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))
 
-    @available_if(_offers("predict_proba"))  # type: ignore[untyped-decorator]
+    @available_if(offers("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Floats:
         """Return the classifier's own probabilities, (n, K); of being correct, see :meth:`p_correct`."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
-    @available_if(_offers("decision_function"))  # type: ignore[untyped-decorator]
+    @available_if(offers("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Floats:
         """Return the classifier's own decision values, (n, K), or (n,) of two classes."""
         check_is_fitted(self)
@@ -278,11 +268,39 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             if X is None
             else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
         )
-        outputs = kept.outputs.changed(labels=kept.codes)
-        gates, groups = Resources(gates={"trusted": self.gate_}), Groups(kept.codes, outputs.label_names, LABEL)
-        about: dict[str, Any] = {"groups": groups, "title": f"Trust in {type(self.estimator_).__name__}"}
-        evaluation = evaluate_predictions(outputs, SINGLE_SCORES, gates, bootstrap=bootstrap, **about)
-        write_report(replace(evaluation, notes=self.summary_.splitlines()[:-1]), path, {"command": "report"})
+        title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()[:-1]
+        kept.write_report(path, self.gate_, title, notes, bootstrap)
+
+    def for_mix(
+        self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None, asymptotic: bool = False
+    ) -> Self:
+        """Return the same classifier with a gate for another mix of the classes, calibrated on the rows held out.
+
+        Parameters
+        ----------
+        class_mix
+            The share of each class to come, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. Classes without one
+            do not come. That of rows of none of the classes has the name "unknown".
+        target
+            In place of shares: inputs (m, …) without labels that are drawn as those to come, at least 200. The mix is
+            estimated on them.
+        asymptotic
+            With ``target``: whether the promise rests on a normal approximation, and more is accepted.
+
+        Raises
+        ------
+        SteepslopeError
+            If there are both or neither, a class is unknown or has no row that was held out, or no mix explains what is
+            predicted for the target.
+        """
+        check_is_fitted(self)
+        if (class_mix is None) == (target is None):
+            place, found = ("class_mix", "neither") if target is None else ("target", "both")
+            raise SteepslopeError(f"expected shares of the classes, or a target, found {found}", place)
+        moved, coming = copy(self), None if target is None else self.reader_.outputs(target)
+        options: dict[str, Any] = {"class_mix": class_mix, "target": coming, "asymptotic": asymptotic}
+        moved.gate_ = self.calibration_.gate(self.gate_.require_source(), self._aims(), **options)
+        return moved
 
     def save(self, path: str | Path) -> None:
         """Write a folder with all but the classifiers, ``estimator_`` and ``opinions_``; an earlier one is replaced.
@@ -323,30 +341,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         saved.calibration.require_same(model.reader_.outputs)
         return model
 
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return where metadata go: those of ``fit`` to the classifier's ``fit``."""
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        return router.add(estimator=self.estimator, method_mapping=mapping)
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import get_tags  # from scikit-learn 1.6 on, as is this method
-
-        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
-        tags.input_tags = inputs_of_all(inner.input_tags, self.opinions)
-        if inner.classifier_tags is not None:  # of several labels a row, none could be trusted alone
-            tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
-        return tags
-
     def _aims(self) -> Aims:
         return Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
-
-    def _routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the parameters of the classifier's ``fit``; without routing, all are."""
-        if not sklearn.get_config()["enable_metadata_routing"]:
-            return fit_params
-        routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]
-        return routed
 
     def _learn(
         self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any

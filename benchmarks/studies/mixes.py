@@ -38,11 +38,11 @@ HEADINGS = [
 ]  # fmt: skip
 NOTE = (
     f"Coverage in percent under the mix to come, and in which part of draws more than {RISK:.0%} of what is accepted "
-    f"is wrong, where δ = {DELTA:.0%}. MCP; each of {{draws:,}} draws has calibration rows, as many target rows without labels, and a mix of its own. *A little*: shares go up or down by "
-    "up to 30 %. *One class twentyfold*: the odds of one class are 20 times as high. *Best possible*: the threshold "
-    "chosen with all labels. *Not made*: an "
-    "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the two columns "
-    "before it are of the other draws."
+    f"is wrong, where δ = {DELTA:.0%}. MCP; each of {{draws:,}} draws has calibration rows, as many target rows "
+    "without labels, and a mix of its own. *A little*: shares go up or down by up to 30 %. *One class twentyfold*: the "
+    "odds of one class are 20 times as high. *Best possible*: the threshold chosen with all labels. *Not made*: an "
+    "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the two columns before "
+    "it are of the other draws."
 )
 
 

@@ -201,7 +201,7 @@ def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int
 
 
 def thresholds(world: World, shares: Floats, n: int, rng: np.random.Generator) -> dict[str, float]:
-    """Return the thresholds of gates by each way that can be taken."""
+    """Return the threshold of each gate that can be made, by its name."""
     labels = np.concatenate([np.arange(world.classes), rng.integers(world.classes, size=n - world.classes)])
     calibration = ClassifierOutputs(world.rows(labels, rng), labels)
     target = ClassifierOutputs(world.rows(rng.choice(world.classes, n, p=shares), rng))

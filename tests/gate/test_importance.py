@@ -100,20 +100,20 @@ def test_a_bet_bears_more_errors_than_others_and_more_at_a_higher_coverage() -> 
 
 def test_rows_that_are_set_aside_tell_how_late_and_how_often_wrong_each_class_is_accepted() -> None:
     draw, names = np.random.default_rng(0), np.repeat(["a", "b"], 2_000)
-    confidence = 1 - draw.random(4_000) ** np.repeat([1.0, 1 / 3], 2_000)  # of b, a part c is c³
+    confidence = 1 - draw.random(4_000) ** np.repeat([1.0, 1 / 3], 2_000)  # where c of a are accepted, c³ of b are
     is_correct = draw.random(4_000) > np.repeat([0.1, 0.3], 2_000)
     weights = Weights.of_mix(
         np.array(["a", "b", "never set aside"]), dict.fromkeys(["a", "b", "never set aside"], 1 / 3)
     )
-    late_rates = weights.learning(names, confidence, is_correct, 1 - np.linspace(0.0025, 1, 400)).outlook
-    np.testing.assert_allclose(late_rates.late, [1, 3, 1], rtol=0.06)
-    np.testing.assert_allclose(late_rates.rates, [0.1, 0.3, 0.2], rtol=0.12)
+    outlook = weights.learning(names, confidence, is_correct, 1 - np.linspace(0.0025, 1, 400)).outlook
+    np.testing.assert_allclose(outlook.late, [1, 3, 1], rtol=0.06)
+    np.testing.assert_allclose(outlook.rates, [0.1, 0.3, 0.2], rtol=0.12)
     other = weights.learning(np.array(["of no share"]), np.ones(1), np.ones(1, dtype=np.bool_), np.array([-np.inf]))
     np.testing.assert_array_equal(other.outlook.late, 1)
 
 
 def test_where_a_class_to_come_is_accepted_late_rows_that_are_set_aside_find_a_threshold() -> None:
-    """The hardest of ten classes will come twenty times as often; a bet for classes that are accepted alike fails."""
+    """Here bets fail that assume all classes to be accepted alike: the hardest of ten will come twentyfold."""
     found, alike = [], []
     for seed in range(12):
         draw = np.random.default_rng(seed)

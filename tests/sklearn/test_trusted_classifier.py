@@ -320,14 +320,14 @@ def test_a_model_moves_to_another_mix_of_the_classes(names: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "class_mix: expected shares of the classes, or a target, found neither"),
-        ({"class_mix": {0: 0.5, 1: 0.5}, "target": np.zeros((300, 3))}, "target: expected shares of the classes, or a"),
+        ({}, "class_mix: expected either class_mix or target, found neither"),
+        ({"class_mix": {0: 0.5, 1: 0.5}, "target": np.zeros((300, 3))}, "target: expected either class_mix or"),
         ({"class_mix": {0: 0.5, 2: 0.5}}, "unknown class in class_mix: '2'"),
         ({"class_mix": {0: 0.5, 1: 0.5}, "asymptotic": True}, "asymptotic: expected a target beside it, found none"),
         ({"target": np.zeros((50, 3))}, "target: expected at least 200 rows, found 50"),
     ],
 )
-def test_what_is_no_mix_is_refused(options: dict[str, Any], message: str) -> None:
+def test_a_model_moves_to_nothing_that_is_no_mix(options: dict[str, Any], message: str) -> None:
     X, y = table(400)
     model = TrustedClassifier(LogisticRegression(), max_risk=0.3).fit(X, y)
     with pytest.raises(SteepslopeError, match=re.escape(message)):

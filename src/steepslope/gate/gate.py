@@ -92,8 +92,8 @@ class Gate(Promises):
             As in :class:`~steepslope.gate.Aims`.
         thresholds
             Floats (t,), highest first, fixed without the labels of these rows, such as
-            :func:`~steepslope.gate.threshold_sequence` of the confidences of others. Without, or with a ``class_mix``,
-            2√n of the rows, drawn by the seed, are set aside for what is to be fixed, and not calibrated on.
+            :func:`~steepslope.gate.threshold_sequence` of the confidences of others. Without these, or with a
+            ``class_mix``, 2√n of the rows, drawn by the seed, are not calibrated on: they fix the thresholds, or bets.
         groups
             Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
         true_classes

@@ -4,9 +4,9 @@ A weight W tells how many times as often a row comes as it does among the calibr
 accepted, and L whether its prediction is wrong. At most r of the accepted rows are wrong exactly if Z = W·A·(L − r) has
 a mean of at most 0. The test bets on that: the fortune, a product of 1 − ν·Z over all rows, has a mean of at most 1 if
 the mean of Z is 0 or more, so it reaches 1/δ with a probability of at most δ (Markov's inequality; Waudby-Smith &
-Ramdas, arXiv 2010.09686). The bet ν is chosen without a look at the rows that are bet on, but for the counts of the
+Ramdas, arXiv 2010.09686). The bet ν is chosen without looking at the rows that are bet on, except for the counts of the
 classes under a mix. It is the one that bears the most errors at the coverage that a threshold was made for. Under a
-mix, a few rows that are set aside tell which classes a threshold accepts, and where the errors are.
+mix, a few rows that are set aside tell how much of each class a threshold accepts, and how often that is wrong.
 
 Under another mix of the classes, a row of class y has the weight q[y]·n / n[y]: q[y] is the share of the class to come,
 and n[y] of the n rows are of it. The counts n[y] may vary: given them, the mean of the fortune is a product over all
@@ -42,7 +42,7 @@ MOST_STARTS = 3
 MOST_STRATA = 1000
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, among which the least is found that would do
 EDGE = 1e-12
-ASSUMED = 4.0  # rows of each class, as all are in the mean, that are added to those set aside (LOG.md)
+ASSUMED = 4.0  # average rows that each class gets beside its own that are set aside (LOG.md)
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,11 @@ class Weighted:
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """What is expected of rows of each weight, (s,) each, to choose bets by. The promise holds whatever it says.
+    """What bets assume about the rows of each weight, (s,) each. The promise holds even if that is wrong.
 
-    ``fractions`` of all rows have the ``weights``. A threshold that accepts a part c of all rows accepts c ** ``late``
-    of these. ``rates`` tell how often those accepted are wrong, up to a common factor.
+    ``fractions`` tell which part of all rows has each of the ``weights``. A threshold that accepts a part c of all rows
+    is assumed to accept c ** ``late`` of the rows of a weight. ``rates`` tell how often those accepted are wrong, up to
+    a common factor.
     """
 
     weights: Floats
@@ -178,8 +179,8 @@ class Weights:
     def of_values(cls, weights: Floats) -> Self:
         """Return known weights (n,), of at most 1,000 different values.
 
-        How many rows have which must not matter, so for a mean of 1 the outlook is what leaves the bets the least: rows
-        that have the largest weight or none.
+        How many rows have which must not influence the bets. So these assume the worst that a mean of 1 allows: each
+        row has the largest weight or the weight 0.
         """
         values, index = np.unique(weights, return_inverse=True)
         if len(values) > MOST_STRATA:
@@ -193,10 +194,10 @@ class Weights:
     def learning(
         self, true_classes: NDArray[np.str_], confidence: Floats, is_correct: Bools, thresholds: Floats
     ) -> Self:
-        """Return the weights of a mix with the outlook that rows (m,) give which were set aside.
+        """Return the weights of a mix, with the outlook that is estimated on rows (m,) that were set aside.
 
-        If a row is accepted from a coverage U on, and U is at most c with probability c ** a, then −log U is
-        exponential with the rate a (Lehmann, 1953), which is estimated for each class.
+        Let U be the lowest coverage at which a row is accepted. If U is at most c with probability c ** a, then −log U
+        is exponential with the rate a (Lehmann, 1953). That rate is estimated for each class.
         """
         known = np.isin(true_classes, self.names)
         index, count = np.searchsorted(self.names, true_classes[known]), len(self.names)
@@ -241,13 +242,13 @@ def bets(weights: Weights, count: int, risk: float, level: float, times: float =
 
     The thresholds are at even steps of coverage, up to all rows. It is of so many ``times`` the rows.
     """
-    known = weights.outlook
-    sizes, coverage = SIZES / known.weights.max(), (np.arange(count) + 1) / count
-    accepted = known.fractions * coverage[:, None] ** known.late
-    wrong = accepted * known.rates
+    outlook = weights.outlook
+    sizes, coverage = SIZES / outlook.weights.max(), (np.arange(count) + 1) / count
+    accepted = outlook.fractions * coverage[:, None] ** outlook.late
+    wrong = accepted * outlook.rates
     wrong /= wrong.sum(axis=1, keepdims=True)
-    gain = np.log1p(np.outer(known.weights, sizes) * risk)
-    loss = gain - np.log1p(-np.outer(known.weights, sizes) * (1 - risk))
+    gain = np.log1p(np.outer(outlook.weights, sizes) * risk)
+    loss = gain - np.log1p(-np.outer(outlook.weights, sizes) * (1 - risk))
     borne = (times * len(weights.index) * accepted @ gain + math.log(level)) / (wrong @ loss)
     best = borne.argmax(axis=1)
     return sizes[best], borne.max(axis=1)

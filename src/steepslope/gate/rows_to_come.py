@@ -107,9 +107,9 @@ class Importance:
     def split(
         self, rows: Counts, true_classes: NDArray[np.str_] | None, seed: int, has_thresholds: bool
     ) -> tuple[Counts, Counts]:
-        """Cut rows into those that fix thresholds and tell of the classes of a mix, and those that are counted.
+        """Return the rows that are set aside for thresholds and for the bets of a mix, and the rows to calibrate on.
 
-        None are needed for the first where there are thresholds and no mix. A class of a mix keeps a row that counts.
+        No row is set aside where there are thresholds and no mix. Each class of a mix keeps a row to calibrate on.
         """
         if has_thresholds and self.mix is None:
             return rows[:0], rows

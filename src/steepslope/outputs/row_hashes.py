@@ -3,8 +3,8 @@
 A row is told by its id and, since the files of two folders often have the same names, by three digits each of its
 largest two logits and of their mean, which are the same on all machines. Where there are no ids, or they only number
 the rows of a file, it is told by its values: its logits, as float32, and its label. Two inputs may have the same
-values: those of a small forest often have, and among millions of pairs now and then those of any classifier of two
-classes. So as many equal rows as chance makes likely are taken for luck.
+values. With a small forest that is common. With any classifier of two classes it happens now and then among millions of
+pairs. So as many equal rows as chance makes likely are taken for luck.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_block
 
 Told = Literal["ids", "values"]
 SEED = 20260  # of the weights: another would make all stored hashes void
-LUCK = 3  # so many times as many pairs of equal rows as are expected, and their standard deviation, may be luck
-VALUES = 2**24  # that a logit of a classifier of two classes can have, as float32, if nothing is known of it
+LUCK = 3  # up to so many times the sum of the expected number of equal pairs and its standard deviation may be luck
+VALUES = 2**24  # different ones that a logit of a classifier of two classes is assumed to have, as float32
 
 
 @dataclass(frozen=True, eq=False)

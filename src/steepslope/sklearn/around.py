@@ -1,4 +1,4 @@
-"""What scikit-learn asks of a classifier around another: its tags, where metadata go, and which methods it has."""
+"""What scikit-learn asks of a meta-estimator: its tags, where metadata go, and which methods it has."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from steepslope.sklearn.opinions import inputs_of_all
 
 
 def offers(name: str) -> Callable[[Any], bool]:
-    """Return whether the classifier inside has a method, as ``available_if`` asks it."""
+    """Return a check for ``available_if``: whether the classifier inside has a method."""
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 
 
 class AroundClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier around ``estimator``, with further ones by name, ``opinions``, or None."""
+    """A meta-estimator around a classifier, ``estimator``; ``opinions`` are further ones by name, or None."""
 
     estimator: Any
     opinions: Mapping[str, Any] | None
@@ -31,7 +31,7 @@ class AroundClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         return router.add(estimator=self.estimator, method_mapping=mapping)
 
     def routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the parameters of the classifier's ``fit``; without routing, all are."""
+        """Return the parameters of the classifier's ``fit``; all of them where routing is off."""
         if not sklearn.get_config()["enable_metadata_routing"]:
             return fit_params
         routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]

@@ -41,7 +41,7 @@ from steepslope.sklearn.features import Features
 CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
 TRUSTED = Artifact("a trusted classifier", CARD)
 VERSION = 1
-SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # beside which a report shows the oracle
+SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
 KEPT_ROWS = 16
 KEPT = "kept_rows"  # their file's name; a report in the same folder has others
 TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
@@ -64,9 +64,9 @@ class Calibration:
         return self.outputs.changed(labels=self.codes)
 
     def gate(self, source: ConfidenceSource, aims: Aims, **mix: Any) -> Gate:
-        """Return the gate of these rows for another mix of the classes, as :meth:`Gate.of` takes it.
+        """Return a gate that is calibrated on these rows for another mix of the classes, as :meth:`Gate.of` takes it.
 
-        Of several risks, it is that of the first that can be promised.
+        Of several risks, its threshold is for the first that can be promised.
         """
         options, risks = {**vars(aims), **mix}, aims.max_risk
         gate = Gate.of(source, self.labelled, **options)

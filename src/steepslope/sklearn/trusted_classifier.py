@@ -279,24 +279,24 @@ class TrustedClassifier(AroundClassifier):
         Parameters
         ----------
         class_mix
-            The share of each class to come, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. Classes without one
-            do not come. That of rows of none of the classes has the name "unknown".
+            The share of each class to come, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. A class without a
+            share is assumed not to come. The share of rows of none of the classes is that of "unknown".
         target
-            In place of shares: inputs (m, …) without labels that are drawn as those to come, at least 200. The mix is
+            In place of shares: at least 200 inputs (m, …) without labels that are drawn as those to come. The mix is
             estimated on them.
         asymptotic
-            With ``target``: whether the promise rests on a normal approximation, and more is accepted.
+            Only with ``target``: whether the promise may rest on a normal approximation. The gate then accepts more.
 
         Raises
         ------
         SteepslopeError
-            If there are both or neither, a class is unknown or has no row that was held out, or no mix explains what is
-            predicted for the target.
+            If both or neither of ``class_mix`` and ``target`` are given, a class is unknown or has too few rows that
+            were held out, or no mix explains what is predicted for the target.
         """
         check_is_fitted(self)
         if (class_mix is None) == (target is None):
             place, found = ("class_mix", "neither") if target is None else ("target", "both")
-            raise SteepslopeError(f"expected shares of the classes, or a target, found {found}", place)
+            raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
         moved, coming = copy(self), None if target is None else self.reader_.outputs(target)
         options: dict[str, Any] = {"class_mix": class_mix, "target": coming, "asymptotic": asymptotic}
         moved.gate_ = self.calibration_.gate(self.gate_.require_source(), self._aims(), **options)

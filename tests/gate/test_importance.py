@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
-from steepslope.gate.certify import certify, certify_weighted, threshold_sequence
+from steepslope.gate.certify import certify, certify_weighted, split_rows, threshold_sequence
 from steepslope.gate.importance import SIZES, Weights, bets, counted_above, last_passing, log_fortune, starts
 from steepslope.gate.rows_to_come import Importance, require_mix
 from steepslope.scores import MCP
@@ -135,6 +136,47 @@ def test_where_a_class_to_come_is_accepted_late_rows_that_are_set_aside_find_a_t
         alike.append(counted.coverage)
     assert np.mean(found) > 0.3
     assert np.mean(alike) < 0.2
+
+
+def test_what_bets_assume_is_learnt_on_rows_that_are_not_bet_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, seen = make_rows(900, SHARES, 0), []
+    confidence, names = MCP().confidence(rows), np.array(rows.label_names)[rows.require_labels()]
+    learning = Weights.learning
+
+    def spy(self: Weights, *given: Any) -> Weights:
+        seen.append(given)
+        return learning(self, *given)
+
+    monkeypatch.setattr(Weights, "learning", spy)
+    gate = Gate.calibrate(
+        confidence, rows.is_correct, 0.1, thresholds=[0.9, 0.5, -np.inf], true_classes=names, class_mix=MIX, seed=5
+    )
+    set_aside, counted = split_rows(900, 5)
+    (given,) = seen
+    for found, values in zip(given[:3], (names, confidence, rows.is_correct), strict=True):
+        np.testing.assert_array_equal(found, values[set_aside])
+    weighted = gate.certificates[0].weighted
+    assert weighted is not None
+    assert sum(one.rows for one in weighted.strata) == len(counted)
+
+
+def test_errors_of_a_heavy_class_are_expected_to_cost_more() -> None:
+    weights = Weights.of_mix(np.repeat(["a", "b"], [900, 100]), {"a": 0.5, "b": 0.5})
+    wrong = [
+        replace(weights, outlook=replace(weights.outlook, rates=np.array(rates)))
+        for rates in ([0.9, 0.1], [0.5, 0.5], [0.1, 0.9])
+    ]
+    borne = [bets(one, 3, 0.05, 0.05)[1][-1] for one in wrong]
+    assert borne[0] > 1.2 * borne[1] > 1.44 * borne[2]
+
+
+def test_a_class_that_is_accepted_last_of_all_is_no_obstacle() -> None:
+    draw = np.random.default_rng(0)
+    confidence = draw.random(40_000) * 0.01
+    sequence = np.append(np.linspace(1, 0.5, 399), -np.inf)
+    options: dict[str, Any] = {"true_classes": np.repeat("a", 40_000), "class_mix": {"a": 1.0}}
+    gate = Gate.calibrate(confidence, draw.random(40_000) < 0.99, 0.05, thresholds=sequence, **options)
+    assert gate.coverage in (0, 1)
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=4, max_size=60), st.integers(0, 9), st.booleans())

@@ -92,6 +92,16 @@ def test_a_few_equal_rows_of_two_classes_among_millions_of_pairs_are_luck() -> N
         assert shared_rows(rows.subset(slice(49_950, 50_950)), known) >= 50
 
 
+def test_one_equal_row_of_ten_classes_is_no_luck_and_labels_may_be_lacking() -> None:
+    draw = np.random.default_rng(0)
+    logits = draw.normal(size=(30_000, 10)) + 3 * np.eye(10)[draw.integers(10, size=30_000)]
+    rows = ClassifierOutputs(logits, logits.argmax(axis=1))
+    known = rows.subset(slice(0, 25_000))
+    assert shared_rows(rows.subset(slice(24_999, None)), known) == 1
+    assert shared_rows(rows.subset(slice(24_900, None)).changed(labels=None), known) == 100
+    assert shared_rows(rows.subset(slice(25_000, None)).changed(labels=None), known) == 0
+
+
 def test_stored_hashes_stay_valid() -> None:
     """A change of the hash would make every oracle on disk forget its rows."""
     rows = ClassifierOutputs([[0.5, -1.25], [3.0, 0.0]], [1, 0])

@@ -307,6 +307,7 @@ def test_a_model_moves_to_another_mix_of_the_classes(names: Any, tmp_path: Path)
         assert one.gate_.calibration_rows is not None  # so that a change is seen
         assert (weighted.target, weighted.asymptotic) == (0 if name == "named" else 4_000, name == "asymptotic")
         assert one.max_risk_ == 0.03
+        assert "3 % is the first of 0.1 %, 3 % that can be promised." in one.summary_
         labels, accepted = one.decide(new)
         assert accepted.mean() > 0.3
         assert (labels != truth)[accepted].mean() <= 0.03
@@ -315,6 +316,17 @@ def test_a_model_moves_to_another_mix_of_the_classes(names: Any, tmp_path: Path)
     with pytest.warns(ChangedWarning, match="the mix of predicted classes"):
         labels, accepted = model.decide(new)
     assert (labels != truth)[accepted].mean() > 0.03  # what the other mix does to the first gate
+
+
+def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
+    X, y = table(2_000)
+    y = np.where(np.arange(2_000) % 20 == 0, -1, y)
+    model = TrustedClassifier(LogisticRegression(), max_risk=0.4, unknown_label=-1).fit(X, y)
+    weighted = model.for_mix({0: 0.5, 1: 0.4, -1: 0.1}).gate_.certificates[0].weighted
+    assert weighted is not None
+    assert dict(weighted.mix) == pytest.approx({"0": 0.5, "1": 0.4, "unknown": 0.1})
+    with pytest.raises(SteepslopeError, match="target: rows: expected other rows, found"):
+        model.for_mix(target=X)
 
 
 @pytest.mark.parametrize(

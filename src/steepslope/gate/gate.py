@@ -196,7 +196,7 @@ class Gate(Promises):
         """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
 
         Thresholds come from the oracle's trust logits on its fit set, those of a fused one cross-validated; without
-        these, from some of the rows.
+        these, from some of the rows. Under a ``class_mix``, bets on it are chosen by some of the rows, too.
 
         Parameters
         ----------

@@ -42,6 +42,7 @@ MOST_STARTS = 3
 MOST_STRATA = 1000
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, among which the least is found that would do
 EDGE = 1e-12
+LATEST = 30.0  # power of the coverage; a class that is accepted later is taken to be accepted so late
 ASSUMED = 4.0  # average rows that each class gets beside its own that are set aside (LOG.md)
 
 
@@ -207,7 +208,7 @@ class Weights:
         is_wrong = ~is_correct[known]
         usual = (is_wrong.sum() + 1) / (len(index) + 2)
         rates = (np.bincount(index, is_wrong, count) + ASSUMED * usual) / rows
-        return replace(self, outlook=replace(self.outlook, late=late, rates=rates))
+        return replace(self, outlook=replace(self.outlook, late=late.clip(max=LATEST), rates=rates))
 
     @property
     def of_rows(self) -> Floats:

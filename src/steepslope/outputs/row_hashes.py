@@ -2,9 +2,9 @@
 
 A row is told by its id and, since the files of two folders often have the same names, by three digits each of its
 largest two logits and of their mean, which are the same on all machines. Where there are no ids, or they only number
-the rows of a file, it is told by its values: its logits, as float32, and its label. Two inputs may have the same
-values. With a small forest that is common. With any classifier of two classes it happens now and then among millions of
-pairs. So as many equal rows as chance makes likely are taken for luck.
+the rows of a file, it is told by its values: its logits, as float32, and its label, or without one the prediction. Two
+inputs may have the same values. With a small forest that is common. With any classifier of two classes it happens now
+and then among millions of pairs. So as many equal rows as chance makes likely are taken for luck.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_block
 
 Told = Literal["ids", "values"]
 SEED = 20260  # of the weights: another would make all stored hashes void
-LUCK = 3  # up to so many times the sum of the expected number of equal pairs and its standard deviation may be luck
-VALUES = 2**24  # different ones that a logit of a classifier of two classes is assumed to have, as float32
+LUCK = 3  # up to so many times as many pairs of equal rows as those within each side make likely may be luck
+VALUES = 2**24  # different ones that a logit of a classifier of two classes has, as float32, or more
 
 
 @dataclass(frozen=True, eq=False)
 class RowHashes:
-    """The hashes of some rows, (n,) uint64 in ascending order, and what of a row they are of."""
+    """The hashes of some rows, (n,) uint64 in ascending order, and what of a row they are of.
+
+    ``two_classes``: whether they are known to be of a classifier of two, which has but one free number a row.
+    """
 
     told_by: Told
     hashes: NDArray[np.uint64]
+    two_classes: bool = False
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -45,7 +49,7 @@ class RowHashes:
         """
         if (told_by or told_by_in(outputs)) == "ids":
             return cls("ids", np.sort(_of_ids(outputs)))
-        return cls("values", np.sort(_of_values(outputs)))
+        return cls("values", np.sort(_of_values(outputs)), outputs.num_classes == 2)
 
     @classmethod
     def unknown(cls) -> RowHashes:
@@ -77,8 +81,8 @@ class RowHashes:
         across = float(counts[here] @ their_counts[there])
         within = float(counts @ (counts - 1) + their_counts @ (their_counts - 1))
         n, m = len(self), len(others)
-        expected = n * m * (within / (n * n + m * m) + 1 / VALUES)
-        return across <= LUCK * (expected + math.sqrt(expected))
+        anyway = n * m / VALUES if others.two_classes else 0.0
+        return across <= max(LUCK * within * n * m / (n * n + m * m), anyway + LUCK * math.sqrt(anyway))
 
 
 def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
@@ -117,14 +121,14 @@ def _digits(outputs: ClassifierOutputs, rows: slice) -> NDArray[np.uint32]:
 
 
 def _of_values(outputs: ClassifierOutputs) -> NDArray[np.uint64]:
-    labels = outputs.labels
+    labels = outputs.predictions if outputs.labels is None else outputs.labels  # which most labels are
     parts = []
     for rows in logit_blocks(outputs):
         with np.errstate(over="ignore"):
             values = np.asarray(outputs.logits[rows]).astype(">f4") + np.array(0, ">f4")  # −0 is 0
         words = values.astype(">f4").view("<u4")  # what differs in few bits of a float differs in the low ones here
         own = _hashed(words)
-        parts.append(own if labels is None else own * _weights(1)[0] + labels[rows].astype(np.uint64))
+        parts.append(own * _weights(1)[0] + labels[rows].astype(np.uint64))
     return np.concatenate(parts)
 
 

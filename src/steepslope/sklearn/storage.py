@@ -73,7 +73,8 @@ class Calibration:
         first = next((one.max_risk for one in gate.certificates if one.is_given), risks[0])
         if first == risks[0]:
             return gate
-        return Gate.of(source, self.labelled, **{**options, "max_risk": sorted(risks, key=lambda one: one != first)})
+        options["max_risk"] = sorted(risks, key=lambda one: one != first)
+        return replace(Gate.of(source, self.labelled, **options), aims=aims)
 
     def write_report(self, path: str | Path, gate: Gate, title: str, notes: Sequence[str], bootstrap: int) -> None:
         """Write a report on a gate, and on single scores beside it."""

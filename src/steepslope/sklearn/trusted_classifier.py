@@ -280,7 +280,7 @@ class TrustedClassifier(AroundClassifier):
         ----------
         class_mix
             The share of each class to come, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. A class without a
-            share is assumed not to come. The share of rows of none of the classes is that of "unknown".
+            share is assumed not to come. The share of rows of none of the classes is that of ``unknown_label``.
         target
             In place of shares: at least 200 inputs (m, …) without labels that are drawn as those to come. The mix is
             estimated on them.
@@ -298,8 +298,12 @@ class TrustedClassifier(AroundClassifier):
             place, found = ("class_mix", "neither") if target is None else ("target", "both")
             raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
         moved, coming = copy(self), None if target is None else self.reader_.outputs(target)
-        options: dict[str, Any] = {"class_mix": class_mix, "target": coming, "asymptotic": asymptotic}
-        moved.gate_ = self.calibration_.gate(self.gate_.require_source(), self._aims(), **options)
+        options: dict[str, Any] = {"target": coming, "asymptotic": asymptotic}
+        if class_mix is not None:
+            unknown = self.calibration_.outputs.label_names[-1]
+            shares = {unknown if name == self.unknown_label else name: one for name, one in class_mix.items()}
+            options["class_mix"] = shares
+        moved.gate_ = self.calibration_.gate(self.gate_.require_source(), self.gate_.aims, **options)
         return moved
 
     def save(self, path: str | Path) -> None:

@@ -172,10 +172,10 @@ def test_errors_of_a_heavy_class_are_expected_to_cost_more() -> None:
 
 def test_a_class_that_is_accepted_last_of_all_is_no_obstacle() -> None:
     draw = np.random.default_rng(0)
-    confidence = draw.random(40_000) * 0.01
+    confidence = draw.random(90_000) * 0.01
     sequence = np.append(np.linspace(1, 0.5, 399), -np.inf)
-    options: dict[str, Any] = {"true_classes": np.repeat("a", 40_000), "class_mix": {"a": 1.0}}
-    gate = Gate.calibrate(confidence, draw.random(40_000) < 0.99, 0.05, thresholds=sequence, **options)
+    options: dict[str, Any] = {"true_classes": np.repeat("a", 90_000), "class_mix": {"a": 1.0}}
+    gate = Gate.calibrate(confidence, draw.random(90_000) < 0.99, 0.05, thresholds=sequence, **options)
     assert gate.coverage in (0, 1)
 
 

@@ -150,6 +150,11 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
     for words, expected in (
         (["--delta", "0.1"], "made with delta 0.05, found 0.1: begin another state"),
         (["--labels", str(tmp_path / "names.csv")], "expected labels as they are predicted, a whole number, found"),
+        (["--labels", str(home / "day0.parquet")], "expected true labels, found predictions, whose label is what was"),
+        (
+            ["--predictions", str(home / "day1.parquet"), "--labels", "label"],
+            "labels: expected a column of true labels",
+        ),
         (["--labels", "reviewed.tsv"], "labels: expected a file that ends in .csv or .parquet, or a column of"),
         (["--labels", str(tmp_path / "none.csv")], "expected a table, found no such file"),
         (["--predictions", str(tmp_path / "none.csv")], "expected a table, found no such file"),

@@ -287,8 +287,8 @@ def test_a_class_that_has_no_calibration_rows_is_refused() -> None:
     ("mix", "expected"),
     [
         ({"a": 0.2}, "class_mix: expected shares >= 0 that sum to 1, found a sum of 0.2"),
-        ({"a": 1.2, "b": -0.2}, "class_mix: expected shares >= 0"),
-        ({"a": math.nan, "b": 1.0}, "class_mix: expected shares >= 0"),
+        ({"a": 1.2, "b": -0.2}, "class_mix: expected shares >= 0 that sum to 1, found -0.2 of b"),
+        ({"a": math.nan, "b": 1.0}, "class_mix: expected shares >= 0 that sum to 1, found nan of a"),
         ({"A": 1.0}, "class in class_mix: 'A'"),
         ({"a": "half", "b": 0.5}, "class_mix: expected a number for each class"),
     ],

@@ -1,6 +1,7 @@
 """Tables: many batches, late decimals, groups as codes, confidences alone, and blocks that are the whole."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -190,7 +191,7 @@ def test_fit_reads_tables_by_the_same_options(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_probabilities_in_columns_called_as_the_classes_need_no_option(suffix: str, tmp_path: Path) -> None:
-    """Beside labels, ids and text; but other numbers, which could be of classes, leave it open what is meant."""
+    """Beside labels, ids and text; but others from 0 to 1, which could be of classes, leave it open what is meant."""
     shares = {"prob_dog": [0.75, 0.5, 0.0], "prob_ant": [0.25, 0.5, 1.0]}
     words = {"id": ["x", "y", "z"], "label": ["dog", "ant", "dog"], "note": ["", "fine", "odd"]}
     options = ReadingOptions(logit_columns=("prob_dog", "prob_ant"), probabilities=True)
@@ -202,11 +203,32 @@ def test_probabilities_in_columns_called_as_the_classes_need_no_option(suffix: s
         np.testing.assert_array_equal(plain.arrays[name], told.arrays[name])
     (block,) = TableBlocks(path)
     np.testing.assert_array_equal(block.arrays["logits"], told.arrays["logits"])
-    for name, numbers in {"age": [20, 30, 40], "prob_cow": [0.25, 0.0, 0.0]}.items():
-        other = write(tmp_path / f"other{suffix}", {**words, **shares, name: numbers})
-        with pytest.raises(SteepslopeError, match=r"probabilities in columns called as the classes, .* found the "):
-            read_table(other)
+    other = write(tmp_path / f"other{suffix}", {**words, **shares, "age": [20, 30, 40]})
+    assert read_table(other).classes == ("dog", "ant")
+    other = write(tmp_path / f"other{suffix}", {**words, **shares, "prob_cow": [0.25, 0.0, 0.0]})
+    with pytest.raises(SteepslopeError, match=r"probabilities in columns called as the classes, .* found the "):
+        read_table(other)
     assert read_table(other, ReadingOptions(), ["prob_cow"]).classes == ("dog", "ant")  # a column of groups
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (None, "column 'fine': expected a number in each row, found 1 empty"),
+        (0.9, "found 1.5 in row 7"),
+        (-0.1, "expected none below 0, found -0.1 in row 7"),
+    ],
+)
+def test_one_wrong_probability_is_told_and_does_not_hide_the_columns(
+    bad: float | str | None, message: str, suffix: str, tmp_path: Path
+) -> None:
+    fine, bad = [0.4] * 20, "" if bad is None and suffix == ".csv" else bad
+    columns = {"": list(range(20)), "label": ["fine"] * 20, "fine": [*fine[:7], bad, *fine[8:]], "fraud": [0.6] * 20}
+    with pytest.raises(SteepslopeError, match=re.escape(message)):
+        read_table(write(tmp_path / f"p{suffix}", columns))
+    right = write(tmp_path / f"right{suffix}", {**columns, "fine": fine})
+    assert read_table(right).classes == ("fine", "fraud")  # the numbers of the rows are no probabilities
 
 
 def test_options_of_numbers_and_classes_go_with_npz_files(tmp_path: Path) -> None:

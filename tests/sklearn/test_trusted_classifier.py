@@ -304,6 +304,7 @@ def test_a_model_moves_to_another_mix_of_the_classes(names: Any, tmp_path: Path)
         assert weighted is not None
         assert weighted.mix[str(names[1])] == pytest.approx(0.45, abs=0.0 if name == "named" else 0.03)
         assert one.gate_.certificates[0].delta == 0.025
+        assert ("confidence of about 97.5 %" in one.summary_) == (name == "asymptotic")
         assert one.gate_.calibration_rows is not None  # so that a change is seen
         assert (weighted.target, weighted.asymptotic) == (0 if name == "named" else 4_000, name == "asymptotic")
         assert one.max_risk_ == 0.03
@@ -313,7 +314,7 @@ def test_a_model_moves_to_another_mix_of_the_classes(names: Any, tmp_path: Path)
         assert (labels != truth)[accepted].mean() <= 0.03
         one.save(tmp_path / name)
         assert_array_equal(TrustedClassifier.load(tmp_path / name, one.estimator_).decide(new)[1], accepted)
-    with pytest.warns(ChangedWarning, match="the mix of predicted classes"):
+    with pytest.warns(ChangedWarning, match="the mix of predicted classes.*`for_mix"):
         labels, accepted = model.decide(new)
     assert (labels != truth)[accepted].mean() > 0.03  # what the other mix does to the first gate
 
@@ -336,6 +337,7 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
         ({"class_mix": {0: 0.5, 1: 0.5}, "target": np.zeros((300, 3))}, "target: expected either class_mix or"),
         ({"class_mix": {0: 0.5, 2: 0.5}}, "unknown class in class_mix: '2'"),
         ({"class_mix": {0: 0.5, 1: 0.5}, "asymptotic": True}, "asymptotic: expected a target beside it, found none"),
+        ({"class_mix": [0.5, 0.5]}, "class_mix: expected shares by class, found list"),
         ({"target": np.zeros((50, 3))}, "target: expected at least 200 rows, found 50"),
     ],
 )

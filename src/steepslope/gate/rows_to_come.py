@@ -169,6 +169,8 @@ def require_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None = None
     with explained("expected a number for each class", "class_mix", (TypeError, ValueError)):
         shares = {str(name): float(share) for name, share in mix.items()}
     total = sum(shares.values())
-    if not all(share >= 0 for share in shares.values()) or not abs(total - 1) < SUM_OF_SHARES:
-        raise SteepslopeError(f"expected shares >= 0 that sum to 1, found a sum of {total:g}", "class_mix")
+    negative = [f"{share:g} of {name}" for name, share in shares.items() if not share >= 0]
+    if negative or not abs(total - 1) < SUM_OF_SHARES:
+        found = negative[0] if negative else f"a sum of {total:g}"
+        raise SteepslopeError(f"expected shares >= 0 that sum to 1, found {found}", "class_mix")
     return {name: share / total for name, share in shares.items()}

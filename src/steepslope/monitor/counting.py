@@ -296,6 +296,10 @@ def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path
     """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
     if labels is None:
         return None, None
+    if labels == "label":
+        raise SteepslopeError(
+            f"expected a column of true labels, found {labels!r}, which is what was predicted", "labels"
+        )
     if Path(labels).suffix.lower() in TABLES:
         return None, Path(labels)
     if not has_predictions:

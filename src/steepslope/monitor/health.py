@@ -18,6 +18,11 @@ from steepslope.monitor.predictions import Batch, Predicted, hashes_of, joined_r
 from steepslope.monitor.sentences import health
 from steepslope.outputs import ClassifierOutputs
 
+OTHER_MIX = (
+    "If only the mix of the classes has changed, `for_mix(target=X)` makes a gate for it without labels. It makes none "
+    "where it finds that more has changed."
+)
+
 
 def watched(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | None] | None:
     """Return the monitor of a gate after the predictions of a file, shuffled by their ids, and these, if there are any.
@@ -43,7 +48,7 @@ def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: Classif
     rows = Predicted(gate.p_correct(confidence), gate.accepts(confidence), **likeliest(outputs))
     monitor = _after(gate, rows.subset(order))
     for line in health(monitor, alone=True) if monitor.alarms else ():
-        warnings.warn(line, ChangedWarning, stacklevel=3)
+        warnings.warn(f"{line} {OTHER_MIX}", ChangedWarning, stacklevel=3)
 
 
 def _after(gate: Gate, rows: Predicted) -> Monitor:

@@ -220,6 +220,8 @@ def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
     names = column_names(path)
     if not {"id", "label"} <= set(names):
         raise SteepslopeError(f"expected the columns id and label, found {', '.join(names)}", path)
+    if "p_correct" in names:
+        raise SteepslopeError("expected true labels, found predictions, whose label is what was predicted", path)
     for batch in batches(path, {"id": TEXT, "label": TEXT}):
         with located(path):
             yield _texts(batch, "id"), _texts(batch, "label", empty=True)

@@ -298,11 +298,11 @@ class TrustedClassifier(AroundClassifier):
             place, found = ("class_mix", "neither") if target is None else ("target", "both")
             raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
         moved, coming = copy(self), None if target is None else self.reader_.outputs(target)
-        options: dict[str, Any] = {"target": coming, "asymptotic": asymptotic}
-        if class_mix is not None:
+        if isinstance(class_mix, Mapping):
             unknown = self.calibration_.outputs.label_names[-1]
             shares = {unknown if name == self.unknown_label else name: one for name, one in class_mix.items()}
-            options["class_mix"] = shares
+            class_mix = shares
+        options: dict[str, Any] = {"class_mix": class_mix, "target": coming, "asymptotic": asymptotic}
         moved.gate_ = self.calibration_.gate(self.gate_.require_source(), self.gate_.aims, **options)
         return moved
 

@@ -130,9 +130,7 @@ def test_where_a_class_to_come_is_accepted_late_rows_that_are_set_aside_find_a_t
             confidence, outputs.is_correct, 0.05, 0.1, thresholds=sequence, true_classes=names, class_mix=mix, seed=seed
         )
         found.append(gate.coverage)
-        counted = last_passing(
-            confidence, outputs.is_correct, Weights.of_mix(names, mix), sequence, 0.05, 0.1
-        )[1]  # fmt: skip
+        _, counted = last_passing(confidence, outputs.is_correct, Weights.of_mix(names, mix), sequence, 0.05, 0.1)
         alike.append(counted.coverage)
     assert np.mean(found) > 0.3
     assert np.mean(alike) < 0.2

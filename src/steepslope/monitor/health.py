@@ -15,13 +15,8 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import likeliest
 from steepslope.monitor.monitor import Monitor
 from steepslope.monitor.predictions import Batch, Predicted, hashes_of, joined_rows
-from steepslope.monitor.sentences import health
+from steepslope.monitor.sentences import OTHER_MIX, health
 from steepslope.outputs import ClassifierOutputs
-
-OTHER_MIX = (
-    "If only the mix of the classes has changed, `for_mix(target=X)` makes a gate for it without labels. It makes none "
-    "where it finds that more has changed."
-)
 
 
 def watched(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | None] | None:
@@ -48,7 +43,9 @@ def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: Classif
     rows = Predicted(gate.p_correct(confidence), gate.accepts(confidence), **likeliest(outputs))
     monitor = _after(gate, rows.subset(order))
     for line in health(monitor, alone=True) if monitor.alarms else ():
-        warnings.warn(f"{line} {OTHER_MIX}", ChangedWarning, stacklevel=3)
+        warnings.warn(
+            f"{line} {OTHER_MIX.format('`for_mix` with a target of such rows')}", ChangedWarning, stacklevel=3
+        )
 
 
 def _after(gate: Gate, rows: Predicted) -> Monitor:

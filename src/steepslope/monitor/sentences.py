@@ -20,6 +20,10 @@ from steepslope.monitor.signals import SIGNALS
 PARTS = 1_000_000  # in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name
 MOST_MOVED = 3  # classes whose shares are told
+OTHER_MIX = (
+    "If only the mix of the classes has changed, {} makes a gate for it; these need no labels. It makes none where it "
+    "finds that more has changed."
+)
 
 
 def sentences(count: FileCount) -> list[str]:
@@ -52,10 +56,7 @@ def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | No
     if found is not None and found.why:
         return [f"More than the mix of the classes has changed: {found.why}."]
     if found is None:
-        return [
-            "If only the mix of the classes has changed, `calibrate --target` with outputs of such rows makes a gate "
-            "for it; these need no labels. It makes none where it finds that more has changed."
-        ]
+        return [OTHER_MIX.format("`calibrate --target` with outputs of such rows")]
     assert latest is not None
     moves = sorted(found.usual, key=lambda name: abs(found.shares.get(name, 0) - found.usual[name]), reverse=True)
     shares = (

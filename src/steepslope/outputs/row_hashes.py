@@ -81,8 +81,8 @@ class RowHashes:
         across = float(counts[here] @ their_counts[there])
         within = float(counts @ (counts - 1) + their_counts @ (their_counts - 1))
         n, m = len(self), len(others)
-        anyway = n * m / VALUES if others.two_classes else 0.0
-        return across <= max(LUCK * within * n * m / (n * n + m * m), anyway + LUCK * math.sqrt(anyway))
+        by_chance = n * m / VALUES if others.two_classes else 0.0
+        return across <= max(LUCK * within * n * m / (n * n + m * m), by_chance + LUCK * math.sqrt(by_chance))
 
 
 def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:

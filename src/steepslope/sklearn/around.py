@@ -30,7 +30,7 @@ class AroundClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         return router.add(estimator=self.estimator, method_mapping=mapping)
 
-    def routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the parameters of the classifier's ``fit``; all of them where routing is off."""
         if not sklearn.get_config()["enable_metadata_routing"]:
             return fit_params

@@ -183,7 +183,7 @@ class TrustedClassifier(AroundClassifier):
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
-        params = rows_of(self.routed(fit_params), learnt, len(labels))
+        params = rows_of(self._routed(fit_params), learnt, len(labels))
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, _safe_indexing(X, errors))
         self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed)
         return self

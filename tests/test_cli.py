@@ -25,6 +25,7 @@ from tests.cli.predictions import refuses
 from tests.conftest import make_complete, make_outputs
 
 
+@pytest.mark.slow
 def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads((demo / "metrics.json").read_text())
     assert [row["score"] for row in rows] == ["mcp", "CE", "Focal", "TCP", "SS", "fused"]
@@ -50,6 +51,7 @@ def test_the_same_seed_gives_the_same_bytes(demo: Path, tmp_path: Path, capsys: 
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("budget", "shown"), [("free", ["free"]), ("auxiliary", ["free", "auxiliary"])])
 @pytest.mark.usefixtures("quick_nets")
 def test_fit_shows_what_each_budget_gains_and_costs(
@@ -67,6 +69,7 @@ def test_fit_shows_what_each_budget_gains_and_costs(
     assert json.loads((tmp_path / "oracle" / "oracle.json").read_text())["fitted"]["budget"] == budget
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_nets")
 def test_fit_says_where_copies_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Copies are made of features where logits are linear in them; without, none are; extracted ones are not named.
@@ -154,6 +157,7 @@ def test_public_names_resolve() -> None:
         _ = package.oracle_of_delphi
 
 
+@pytest.mark.slow
 def test_outputs_of_two_classifiers_are_not_mixed(
     demo: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_the_tabular_examples_run() -> None:
     assert 1 - unseen.is_correct[trusted].mean() < 0.5 * (1 - unseen.is_correct.mean())
 
 
+@pytest.mark.slow
 def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The forest gives zeros, and the oracle knows more of its errors than its own probability does."""
     text = (DOCS / "your-data.md").read_text(encoding="utf-8")
@@ -95,6 +96,7 @@ def test_three_commands_lead_from_files_to_decisions(tmp_path: Path, monkeypatch
     assert 0 < decisions["accepted"].mean() < 1
 
 
+@pytest.mark.slow
 def test_a_scikit_learn_classifier_is_trusted(tmp_path: Path) -> None:
     text = (DOCS / "scikit-learn.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}

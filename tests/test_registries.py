@@ -142,6 +142,7 @@ def told_by_features(n: int, seed: int) -> ClassifierOutputs:
     return outputs.changed(features=features)
 
 
+@pytest.mark.slow
 def test_a_learned_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCORES, "directed", Directed)
     fit_set, unseen, calibration = (told_by_features(500, seed) for seed in (1, 2, 3))
@@ -172,6 +173,7 @@ def bright_opinions(rows: Rows, _: State) -> Tensor:
     return torch.where(predicted, is_bright, 0.0).log_softmax(dim=1)[:, None]
 
 
+@pytest.mark.slow
 def test_evidence_with_a_new_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ARRAYS, "brightness", Array(("n", "b"), finite=True))
     monkeypatch.setitem(EVIDENCE, "brightness", Evidence(bright_columns, ("brightness",), opinions=bright_opinions))

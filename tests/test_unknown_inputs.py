@@ -80,6 +80,7 @@ def test_an_oracle_of_each_loss_learns_from_unknown_rows_as_errors(loss: str) ->
         np.testing.assert_array_equal(same[0], same[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, kind in EVIDENCE.items() if kind.needs_reference])
 @pytest.mark.parametrize("errors", ["holdout", "crossfit"])
 def test_evidence_of_classes_never_takes_an_unknown_row_for_one(name: str, errors: str) -> None:

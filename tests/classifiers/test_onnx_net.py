@@ -37,6 +37,7 @@ def test_real_weights_agree_between_backends() -> None:
     assert torch.equal(expected[1].argmax(dim=1), found[1].argmax(dim=1))
 
 
+@pytest.mark.slow
 def test_an_export_is_kept_and_checked_when_it_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By its digest it is not made again, unless it is another net's, is damaged, or no longer gives the same."""
     monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path))

@@ -200,6 +200,7 @@ def test_one_line_and_nothing_lost(
     assert {path: path.read_bytes() for path in files_below(stored)} == before
 
 
+@pytest.mark.slow
 def test_rows_of_another_classifier_are_refused(
     gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,6 +151,7 @@ def test_nothing_is_accepted_where_no_limit_helps(days: Days, capsys: pytest.Cap
     assert "HARMFUL: of all predictions accepted under audit so far, more than the promised 10 % are wrong." in shown
 
 
+@pytest.mark.slow
 def test_harm_of_all_so_far_does_not_stay_for_ever(days: Days) -> None:
     first = days.predict(1)
     assert days.label(1, first, doubtful(first)) == 3

@@ -217,6 +217,7 @@ def test_a_state_keeps_to_the_calibration_rows_that_it_was_made_with(
     refused(capsys, "made with other calibration rows than these: begin another state")
 
 
+@pytest.mark.slow
 def test_files_may_be_named_one_by_one_and_the_output_may_be_cut_off(home: Path, tmp_path: Path) -> None:
     files = [f"--predictions {home / f'day{day}.parquet'}" for day in range(3)]
     words = f"monitor --gate {home / 'gate'} --state {tmp_path / 'state.sqlite'} {' '.join(files)} --json"

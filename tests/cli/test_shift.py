@@ -57,6 +57,7 @@ def test_published_weights_become_a_stylizer(tmp_path: Path) -> None:
     assert Stylizer.load(tmp_path / "s").reduction == 8
 
 
+@pytest.mark.slow
 def test_extract_takes_all_splits_of_shifted_data(home: Path, tmp_path: Path) -> None:
     """They are cut as the originals are, so that no row that the classifier was fitted to is held out."""
     data = ["--data", "corrupt:gaussian_noise:2/digits", "--out", str(tmp_path)]
@@ -69,6 +70,7 @@ def test_extract_takes_all_splits_of_shifted_data(home: Path, tmp_path: Path) ->
         assert (shifted.logits != plain.logits).any()
 
 
+@pytest.mark.slow
 def test_oracles_on_images_find_shifted_ones_by_themselves(home: Path, tmp_path: Path) -> None:
     """The manifest names the shifted data; an oracle on images opens them by that name."""
     train = (

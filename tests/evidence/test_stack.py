@@ -86,6 +86,7 @@ def test_with_few_complete_rows_all_classes_are_alike(complete: int) -> None:
     assert_allclose(found, -np.log(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 2, 30])
 def test_an_oracle_is_fitted_where_few_rows_hold_an_opinion(rows: int) -> None:
     outputs = make_complete(400, seed=0)

@@ -112,6 +112,7 @@ def same_on_images(exported: Exported, pixels: NDArray[np.uint8]) -> set[str]:
     return set(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mcp", "temperature", "columns", "free", *SLOW])
 def test_gates_decide_the_same_on_images(
     kind: str, exported: Callable[[str], Exported], pixels: NDArray[np.uint8]
@@ -131,6 +132,7 @@ def test_images_that_are_resized_decide_the_same(gates: Path) -> None:
         same_on_images(whole, draw.integers(0, 256, (5, *size), dtype=np.uint8))
 
 
+@pytest.mark.slow
 def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
     net = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --epochs 1"
     assert main(f"{net} --outputs {gates}/outputs/holdout --out {tmp_path}/oracle".split()) == 0
@@ -142,6 +144,7 @@ def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Pat
         export_gate(gate, "gate")
 
 
+@pytest.mark.slow
 def test_a_classifier_that_is_a_file_becomes_part_of_the_whole(gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.load(gates / "mcp").on()
     assert gate.nets is not None
@@ -168,6 +171,7 @@ def net_in_half_precision(net: OnnxNet) -> OnnxNet:
     return OnnxNet(model.SerializeToString(), "half.onnx").eval()
 
 
+@pytest.mark.slow
 def test_features_that_were_kept_in_half_precision_pass_through_it(
     gates: Path, exported: Callable[[str], Exported], pixels: NDArray[np.uint8]
 ) -> None:
@@ -202,6 +206,7 @@ def test_a_file_that_decides_otherwise_is_not_written(gates: Path) -> None:
         require_agreement(replace(exported, gate=strict))
 
 
+@pytest.mark.slow
 def test_the_command(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "gate.onnx"
     assert main(f"export --gate {gates}/mcp --out {out}".split()) == 0
@@ -252,6 +257,7 @@ json.dump({"accepted": found["accepted"].tolist(), **session.get_modelmeta().cus
 """
 
 
+@pytest.mark.slow
 def test_the_file_runs_where_this_package_is_not(
     gates: Path, exported: Callable[[str], Exported], tmp_path: Path, pixels: NDArray[np.uint8]
 ) -> None:

@@ -35,6 +35,7 @@ def same(judge: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e
     judged(judge, export_oracle(judge).model, rows, tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trust_score", "knn_distance"])
 def test_references_that_are_the_query_itself_many_times_over(name: str) -> None:
     labels = np.arange(len(SIX) * 60) % 5
@@ -42,6 +43,7 @@ def test_references_that_are_the_query_itself_many_times_over(name: str) -> None
     same(judge, SIX, 1e-5)
 
 
+@pytest.mark.slow
 def test_one_point_is_all_references() -> None:
     one = repeated(SIX.subset(slice(0, 1)), 200, np.arange(200) % 5)
     judge = source_of(SCORES["trust_score"]().fit(one), SIX)
@@ -50,6 +52,7 @@ def test_one_point_is_all_references() -> None:
     same(judge, SIX.subset(slice(0, 1)))
 
 
+@pytest.mark.slow
 def test_held_out_rows_that_are_the_query_itself() -> None:
     fit = repeated(SIX, 60)
     wrong = fit.changed(labels=np.where(np.arange(len(fit)) % 3 == 0, (fit.predictions + 1) % 5, fit.predictions))

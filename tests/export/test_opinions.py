@@ -22,6 +22,7 @@ from tests.images import opened
 OPINIONS = {"twelve": "module:tests.nets:twelve_classes"}
 
 
+@pytest.mark.slow
 def test_a_file_has_the_nets_of_opinions_in_it(opinions: Path, tmp_path: Path) -> None:
     """One of them has other classes, of which two are one here, and one is none."""
     gate = Gate.load(opinions / "nets", opinions=OPINIONS)
@@ -38,6 +39,7 @@ def test_a_file_has_the_nets_of_opinions_in_it(opinions: Path, tmp_path: Path) -
     assert "counts the opinions of others on each prediction: second, twelve" in file.card.words
 
 
+@pytest.mark.slow
 def test_other_opinions_are_inputs_and_a_row_may_lack_them(opinions: Path) -> None:
     gate = Gate.load(opinions / "all")
     exported = export_gate(gate, "gate")
@@ -52,6 +54,7 @@ def test_other_opinions_are_inputs_and_a_row_may_lack_them(opinions: Path) -> No
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
 
 
+@pytest.mark.slow
 def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) -> None:
     """The other classifier knows one class, guesses between two, always surely: one weight cannot tell these apart."""
     rng = np.random.default_rng(0)

@@ -20,6 +20,7 @@ SLOW = pytest.mark.slow
 OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, score in SCORES.items() if not {*score.arrays} & {*REFUSED}])
 def test_scores_are_the_same(name: str) -> None:
     judged(*exported_score(name), NEW, 1e-6)
@@ -37,6 +38,7 @@ def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
     judged(*exported_score(name), sharp)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "inputs",
     [pytest.param(name, marks=SLOW if name in OF_BOTH_NETS else ()) for name in EVIDENCE if name not in REFUSED],
@@ -49,6 +51,7 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     judged(judge, export_oracle(judge).model, NEW, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_classes", "budget"),
     [
@@ -70,6 +73,7 @@ def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
         np.testing.assert_allclose(found["handed_over"], handed_over, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_references_of_very_unequal_classes_are_the_same() -> None:
     rows = np.concatenate(
         [np.flatnonzero(REFERENCE.labels == label)[:count] for label, count in enumerate((99, 60, 7, 1, 0))]

@@ -20,6 +20,7 @@ TRANSFORMS = [
 SIZES = [(28, 28), (200, 301), (300, 20), (31, 233), (96, 96), (1, 1), (1, 90)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda one: f"{one.resize}-{one.interpolation}-{one.channels}")
 @pytest.mark.parametrize("channels", [1, 3])

@@ -186,6 +186,7 @@ def lines_of_errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if line.startswith("steepslope: error: ")]
 
 
+@pytest.mark.slow
 @NAMES
 def test_the_same_is_complete_and_another_is_refused_or_replaced(
     name: str, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

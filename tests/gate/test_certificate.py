@@ -213,6 +213,7 @@ def test_words_round_nothing_in_favour_of_the_promise() -> None:
     assert "with a confidence of 99.28 %" in bound.sentences()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("risk", "delta"), [(0.05, 0.1), (0.1, 0.05)])
 def test_the_shifts_that_a_certificate_survives_break_its_promise_as_seldom_as_it_says(
     risk: float, delta: float

@@ -196,6 +196,7 @@ def test_one_class_alone_can_be_promised() -> None:
     assert 0 < bound < 0.1
 
 
+@pytest.mark.slow
 def test_of_many_gates_few_break_their_promise_and_little_is_lost() -> None:
     """Of 60 gates at δ = 20 % about 12 may break; they accept less than asymptotic gates."""
     coming = make_rows(200_000, [*MIX.values()], 99)

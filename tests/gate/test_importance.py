@@ -194,6 +194,7 @@ def test_tests_begin_where_errors_can_be_borne() -> None:
     assert starts(np.linspace(-5, -1, 100)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("risk", "shares"), [(0.05, MIX), (0.1, {"a": 0.05, "c": 0.95})])
 def test_the_promise_holds_under_the_mix(risk: float, shares: dict[str, float]) -> None:
     """Of 300 gates at δ = 20 % at most about 60 may break; that of the calibration rows' own mix breaks more often."""

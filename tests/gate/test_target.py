@@ -43,6 +43,7 @@ def test_the_bound_of_a_ratio_is_where_the_test_turns() -> None:
     assert Moments(np.array([0.0, 0.0]), np.eye(2)).bound(0.1) == 1
 
 
+@pytest.mark.slow
 def test_of_many_gates_about_delta_break_their_promise() -> None:
     coming = make_rows(200_000, [*MIX.values()], 99)
     confidence = MCP().confidence(coming)

@@ -25,6 +25,7 @@ def rows(count: int, right: bool | None, p_correct: float = 0.9, chance: float =
     return [Marked(p_correct, chance, 1.0, right)] * count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[150] * 10, [25, 700, 25, 750]])
 def test_the_interval_holds_at_all_times_whatever_drifts(sizes: list[int]) -> None:
     """Where errors move to the safest predictions, it fails at any look in at most delta of the streams."""
@@ -122,6 +123,7 @@ def test_the_estimate_has_no_bias_though_doubtful_ones_are_drawn_more_often() ->
     assert np.mean(plain) > wrong.mean() + 0.01  # what labels alone would say
 
 
+@pytest.mark.slow
 def test_weights_take_the_bias_out_of_the_evidence() -> None:
     """A gate that is wrong as often as it promises: audits that draw the doubtful more often do not make it harmful."""
     harmful = np.zeros(2, np.int64)

@@ -60,6 +60,7 @@ def _require_same(found: tuple[NDArray[np.float64], ...], index: Index, queries:
     np.testing.assert_allclose(found[1].sum(axis=2), np.broadcast_to(COUNTS, (len(queries), 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["so many that halves are compared", "a long tail", "fewer than are looked at"])
 def test_a_search_finds_what_the_index_does(name: str) -> None:
     index = _index(SIZES[name])

@@ -62,6 +62,7 @@ def test_classes_that_never_occur_are_named() -> None:
     )
 
 
+@pytest.mark.slow
 def test_rows_of_no_class_are_told_apart_once_seen(tmp_path: Path) -> None:
     new = made(2_000, 1, unknown=400)
     without, with_some = (Oracle.fused().fit(made(1_200, 0, unknown=count)) for count in (0, 200))

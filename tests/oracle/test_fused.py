@@ -51,6 +51,7 @@ def beside_noise(n: int, seed: int) -> ClassifierOutputs:
     return outputs.changed(features=features, auxiliary=auxiliary, views=views)
 
 
+@pytest.mark.slow
 def test_it_beats_mcp_where_evidence_knows_more(
     oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle
 ) -> None:
@@ -90,6 +91,7 @@ def test_p_correct_is_calibrated_whatever_the_classifier_promises(sharpness: flo
     assert calibration_error(expit(MCP().confidence(new)), new.is_correct) > 0.07
 
 
+@pytest.mark.slow
 def test_a_pools_p_correct_is_calibrated(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
     for one in (oracle, free, with_auxiliary):
         p = one.p_correct(UNSEEN)
@@ -196,6 +198,7 @@ def test_a_class_without_references_is_no_obstacle() -> None:
     assert np.isfinite(Oracle.fused(budget="free").fit(rows, known).trust_logit(FIT_SET)).all()
 
 
+@pytest.mark.slow
 def test_constant_features_are_no_obstacle() -> None:
     flat, known = (
         some.changed(features=np.ones((len(some), 3), dtype=np.float32), auxiliary=np.ones((len(some), 2)))
@@ -210,6 +213,7 @@ def test_float16_features_do_as_well(free: FusedOracle) -> None:
     assert spearmanr(z, free.trust_logit(UNSEEN)).statistic > 0.99
 
 
+@pytest.mark.slow
 def test_memory_mapped_outputs_give_the_same(with_auxiliary: FusedOracle, tmp_path: Path) -> None:
     for name, outputs in {"fit": FIT_SET, "reference": REFERENCE, "new": UNSEEN}.items():
         outputs.save(tmp_path / name)

@@ -174,6 +174,7 @@ def test_auxiliary_needs_a_second_backbone(with_auxiliary: FusedOracle) -> None:
         with_auxiliary.trust_logit(without(UNSEEN, "auxiliary"))
 
 
+@pytest.mark.slow
 def test_all_needs_what_it_was_fitted_with(oracle: FusedOracle) -> None:
     every = Oracle.fused(budget="all").fit(FIT_SET, REFERENCE)
     assert fit_of(every).budget == "all"
@@ -207,6 +208,7 @@ def test_a_probe_on_a_second_backbone_needs_no_features_of_the_classifier() -> N
     assert fit_of(Oracle.fused(budget="auxiliary").fit(*bare)).inputs == ("logits", "second_opinion", "stack(logits)")
 
 
+@pytest.mark.slow
 def test_all_takes_what_there_is() -> None:
     bare = without(FIT_SET, "auxiliary", "views", "dropout")
     fitted = Oracle.fused(budget="all").fit(bare)

@@ -20,6 +20,7 @@ CARD, WEIGHTS, STATES = "oracle.json", "oracle.safetensors", "evidence.safetenso
 Arrays = dict[str, Any]
 
 
+@pytest.mark.slow
 def test_it_is_saved_to_the_bit(
     oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, tmp_path: Path
 ) -> None:

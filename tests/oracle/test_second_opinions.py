@@ -73,6 +73,7 @@ def test_rows_that_lack_it_are_ranked_as_by_the_classifier(kind: str) -> None:
     assert ratio(oracle, some) < 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("n", [200, 1_000])
@@ -109,6 +110,7 @@ def test_the_cost_names_the_opinions_and_the_advice_compares_them() -> None:
     assert any(line.startswith("without an oracle, the opinion of a is right on ") for line in fitted.advice)
 
 
+@pytest.mark.slow
 def test_an_opinion_twice_counts_once() -> None:
     once = Oracle.fused().fit(FIT.with_opinion("a", OTHER))
     twice = Oracle.fused().fit(FIT.with_opinion("a", OTHER).with_opinion("b", OTHER))
@@ -156,6 +158,7 @@ def test_a_pool_is_mixed_on_one_scale() -> None:
     assert aurc(oracle.trust_logit(new), new.is_correct) < 1.05 * alone
 
 
+@pytest.mark.slow
 def test_images_without_copies_do_without_a_second_backbone() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(4, size=800)

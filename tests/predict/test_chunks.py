@@ -54,6 +54,7 @@ def stop_at(step: str, count: int, error: BaseException, monkeypatch: pytest.Mon
     monkeypatch.setattr(prediction_file, step, failing)
 
 
+@pytest.mark.slow
 def test_an_interrupt_says_how_to_go_on_and_parts_that_are_there_are_not_made_again(
     gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_an_interrupt_says_how_to_go_on_and_parts_that_are_there_are_not_made_ag
     assert main(words(gates, photos, out)) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_at_once_leaves_nothing(gates: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(b"")

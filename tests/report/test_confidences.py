@@ -186,6 +186,7 @@ def loaded(folder: str) -> FusedOracle:
     return oracle
 
 
+@pytest.mark.slow
 def test_the_part_handed_over_is_in_rows_and_words(folders: dict[str, str]) -> None:
     unseen = shifted(make_complete(200, seed=3))
     evaluation = evaluate_predictions(unseen, list(folders.values()), bootstrap=0)
@@ -200,6 +201,7 @@ def test_the_part_handed_over_is_in_rows_and_words(folders: dict[str, str]) -> N
     assert sentence.endswith("%): these images look unlike those it was fitted on.")
 
 
+@pytest.mark.slow
 def test_the_fit_sets_own_part_is_kept(folders: dict[str, str]) -> None:
     fit_set, oracle = make_complete(300, seed=2), loaded(folders["auxiliary"])
     weights = oracle.handed_over(fit_set)

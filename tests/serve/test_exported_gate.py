@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,6 +27,7 @@ COUNT = 40
 INFER = "/v2/models/gate/infer"
 
 
+@pytest.mark.slow
 def test_a_file_answers_as_the_folder_does(gates: Path, exported: Callable[[str], Exported], tmp_path: Path) -> None:
     data = opened("digits:test")
     images = np.stack([np.asarray(data.image(row)) for row in range(COUNT)])[..., None]
@@ -46,6 +48,7 @@ def test_a_file_answers_as_the_folder_does(gates: Path, exported: Callable[[str]
         assert (one["label"], one["decision"]) == (other["label"], other["decision"])
 
 
+@pytest.mark.slow
 def test_a_file_rejects_where_its_gate_does(tmp_path: Path) -> None:
     gate, rows = Gate.of(MCP(), rows_of(2_000), 0.05, reject=0.2), rows_of(200, seed=1)
     export_gate(gate, "gate").save(tmp_path / "gate.onnx")
@@ -56,6 +59,7 @@ def test_a_file_rejects_where_its_gate_does(tmp_path: Path) -> None:
     assert "reject" in found.decision
 
 
+@pytest.mark.slow
 def test_opinions_are_inputs_of_a_file_and_a_row_may_lack_them(opinions: Path, tmp_path: Path) -> None:
     """NaN, which JSON has not, comes as binary data; of any other input it is refused."""
     gate = Gate.load(opinions / "all")

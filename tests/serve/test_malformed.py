@@ -106,6 +106,7 @@ def test_what_is_no_request_is_refused(case: str, live: Live) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_body_that_does_not_come_is_given_up(live: Live) -> None:
     connection = http.client.HTTPConnection(*live.address, timeout=30)
     connection.putrequest("POST", PREDICT)
@@ -126,6 +127,7 @@ def test_clients_that_send_a_byte_keep_nobody_out(tmp_path: Path) -> None:
             assert found.raw(request).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [b"", b"GET / HT", b"GET /v2 HTTP/1.1\r\nHost: here\r\n\r\nGET / HT"])
 def test_headers_that_do_not_come_are_given_up(part: bytes, live: Live) -> None:
     with socket.create_connection(live.address, 20) as connection:

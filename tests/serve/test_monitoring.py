@@ -51,6 +51,7 @@ def test_noise_is_a_change_that_outlives_the_server(gates: Path, tmp_path: Path)
     assert again.monitor.alarms == expected.alarms
 
 
+@pytest.mark.slow
 def test_a_file_is_watched_by_a_state_that_the_command_began(
     gates: Path, exported: Callable[[str], Exported], tmp_path: Path
 ) -> None:

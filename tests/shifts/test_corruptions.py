@@ -30,6 +30,7 @@ def scene(*shape: int) -> NDArray[np.uint8]:
     return (40 + 45 * (np.stack(waves, axis=2) + 2)).clip(0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_colour_images_equal_the_package(kind: str) -> None:
     pixels = scene(48, 64, 3)

@@ -80,6 +80,7 @@ def alone() -> TrustedClassifier:
     return TrustedClassifier(PLAIN, 0.15, 0.001).fit(*two_views(1_200))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_opinion_helps_and_comes_back(kind: str, alone: TrustedClassifier, tmp_path: Path) -> None:
     X, y = two_views(8_000, seed=1)
@@ -106,6 +107,7 @@ def test_each_kind_of_opinion_helps_and_comes_back(kind: str, alone: TrustedClas
         assert again.summary_ == model.summary_
 
 
+@pytest.mark.slow
 def test_an_opinion_of_noise_is_left_out_and_does_no_harm(alone: TrustedClassifier, tmp_path: Path) -> None:
     X, y = two_views(1_200)
     noise = np.random.default_rng(5).normal(size=(1_200, 1))
@@ -118,6 +120,7 @@ def test_an_opinion_of_noise_is_left_out_and_does_no_harm(alone: TrustedClassifi
     assert_array_equal(again.decide(np.hstack([X, noise])).accepted, model.decide(np.hstack([X, noise])).accepted)
 
 
+@pytest.mark.slow
 def test_a_frozen_classifier_of_other_classes_is_taken_as_it_is() -> None:
     X, y = two_views(1_200)
     others = np.select([y == "ant", y == "bee"], ["ant", "bee"], "zebra")
@@ -140,6 +143,7 @@ def test_an_opinion_of_a_single_class_tells_nothing(alone: TrustedClassifier) ->
     assert_allclose(model.trust_logit(X), alone.trust_logit(X), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_numbers_and_texts_are_the_same_names() -> None:
     X, y = two_views(600)
     codes = np.searchsorted(NAMES, y)
@@ -152,6 +156,7 @@ def test_numbers_and_texts_are_the_same_names() -> None:
     assert_array_equal(one.trust_logit(X), other.trust_logit(X))
 
 
+@pytest.mark.slow
 def test_a_class_that_is_not_in_all_folds_is_no_obstacle() -> None:
     X, y = two_views(600)
     y = np.where(np.arange(600) < 3, "rare", y)
@@ -204,6 +209,7 @@ def test_opinions_are_a_parameter_as_others() -> None:
     assert model.get_params()["opinions"] is model.opinions
 
 
+@pytest.mark.slow
 @FEW
 def test_a_grid_is_searched_with_and_without_opinions() -> None:
     X, y = two_views(500)

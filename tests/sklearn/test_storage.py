@@ -92,6 +92,7 @@ def saved(fitted: TrustedClassifier, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+@pytest.mark.slow
 def test_another_classifier_is_refused(saved: Path) -> None:
     X, y = table(100)
     for other, found in [

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.usefixtures("quick_nets")
 FEW = pytest.mark.filterwarnings("ignore::steepslope.errors.NothingPromisedWarning")
 
 
+@pytest.mark.slow
 @parametrize_with_checks([TrustedClassifier(LogisticRegression())])  # type: ignore[untyped-decorator]
 def test_it_keeps_the_contract_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
@@ -85,6 +86,7 @@ def test_parameters_are_those_of_scikit_learn() -> None:
     assert (model.estimator.C, model.delta, model.max_risk, model.cv) == (2, 0.1, 0.1, 4)
 
 
+@pytest.mark.slow
 @FEW
 def test_a_grid_is_searched_over_both_of_its_parts() -> None:
     words, labels = texts(240)
@@ -230,6 +232,7 @@ def test_rare_classes_do_no_harm() -> None:
     assert model.oracle_ is not None
 
 
+@pytest.mark.slow
 @FEW
 def test_classes_of_one_row_count_as_errors() -> None:
     """As often as a row held out is of a class that the classifier does not know, so is a row to come."""
@@ -330,6 +333,7 @@ def _violations(draws: int, n: int, max_risk: float, delta: float, as_inputs: Ca
     return violated, promised
 
 
+@pytest.mark.slow
 @FEW
 @pytest.mark.parametrize(
     ("draws", "as_inputs"),

@@ -44,6 +44,7 @@ def saved(folder: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_what_is_there_is_kept(folder: Path) -> None:
     """A second run reads no data, so these may be gone; a new seed adds a row."""
     told: list[str] = []
@@ -68,6 +69,7 @@ def test_what_is_there_is_kept(folder: Path) -> None:
     assert saved(folder)["rows"][0] == content["rows"][0]
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain_trial = trial_of
 
@@ -88,6 +90,7 @@ def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.
     assert rows[0]["lines"] != rows[1]["lines"]
 
 
+@pytest.mark.slow
 def test_changed_settings_begin_anew(folder: Path) -> None:
     rows = ran(table_study(seeds=(0, 1)), folder)
     assert ran(table_study(title="Another", note="N"), folder) == json.loads(json.dumps(rows))

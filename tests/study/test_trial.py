@@ -126,6 +126,7 @@ def test_judged_rows_have_the_opinions_that_the_oracle_learns_from(
     assert "opinion_ridge" in trial.learnt.arrays
 
 
+@pytest.mark.slow
 def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
     study = table_study(opinions={"tree": "tree"}, shifted={"later": {"files": ["later.csv"]}})
     trial = made(study, table_folder)
@@ -138,6 +139,7 @@ def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
     assert_array_equal(later.outputs.labels, [classes.index(one) for one in frame["kind"]])
 
 
+@pytest.mark.slow
 def test_at_most_so_many_rows(table_folder: Path) -> None:
     """They are the same ones for all seeds, so that seeds differ by the split alone."""
     study = table_study(most_rows=200)
@@ -226,6 +228,7 @@ def test_rows_that_a_classifier_cannot_take(tmp_path: Path) -> None:
         made(study, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_classifier_is_the_one_that_is_named(table_folder: Path) -> None:
     """A tree knows its own training rows better than others; naive Bayes hardly does."""
     gaps = []

@@ -114,6 +114,15 @@ def digits_of(scale: float) -> int:
     return 2 if scale == 1 else 1
 
 
+def of_the_paper(where: str) -> str:
+    """Return a set of images by the paper's name: it shows corruptions at the highest severity alone.
+
+    >>> of_the_paper("corrupt:defocus_blur:5"), of_the_paper("corrupt:defocus_blur:4"), of_the_paper("test")
+    ('defocus_blur', 'corrupt:defocus_blur:4', 'test')
+    """
+    return where.split(":")[1] if where.startswith("corrupt:") and where.endswith(":5") else where
+
+
 RUNS = 3  # of the paper's Table 1
 ROUNDING = 0.005  # two decimals are printed, so a deviation may be as much higher
 HEADINGS = {name: metric.heading for name, metric in METRICS.items()}

@@ -16,6 +16,7 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import read_json
 from steepslope.losses import parameters_of
 from steepslope.oracle.search import Search, Trial
+from steepslope.paper.differences import differences as of_lines
 from steepslope.paper.experiment import Experiment, experiment_names, sweeps_of, wanted_of
 from steepslope.paper.figures import (
     OutcomePanel,
@@ -41,6 +42,7 @@ from steepslope.paper.tables import (
     grouped,
     interval_cell,
     mean_cell,
+    of_the_paper,
     published,
 )
 from steepslope.paper.workspace import TEST, Case, Workspace, title_of
@@ -259,6 +261,11 @@ def _sweep_note(found: Findings, count: int, alike: int) -> str:
     return _joined(about, found.experiment.note, preset.note)
 
 
+def differences(found: Findings) -> Shown:
+    """Show each line minus each above it, seed by seed."""
+    yield from of_lines(found.scores, found.experiment.columns, found.work.preset.resamples, found.experiment.title)
+
+
 def gates(found: Findings) -> Shown:
     """Show what gates promise, keep and warn of."""
     yield from of_gates(found.work, found.scores, found.experiment.title)
@@ -271,10 +278,12 @@ VIEWS: dict[str, Callable[[Findings], Shown]] = {
     "risk_coverage": risk_coverage,
     "losses": losses,
     "sweep": sweep,
+    "differences": differences,
     "gates": gates,
 }
 
 
+BESIDE = ("-seeds", "-differences")  # ends of tables with intervals: files alone, not printed
 # What a file of rows has of each, beside what tables show.
 WRITTEN = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", "accuracy", "auc", "aurc", "delta_auc",
            "best_auc")  # fmt: skip
@@ -303,21 +312,12 @@ def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
     rows = [{name: row[name] for name in names if name in row} for row in found.rows]
     write_results(out, experiment.name, about, shown, rows)
     write_page(out, experiment_names())
-    main = [one for name, one in shown.items() if isinstance(one, Grid) and not name.endswith("-seeds")]
+    main = [one for name, one in shown.items() if isinstance(one, Grid) and not name.endswith(BESIDE)]
     return [*main, *remarks]
 
 
-def of_the_paper(where: str) -> str:
-    """Return a set of images by the paper's name: it shows corruptions at the highest severity alone.
-
-    >>> of_the_paper("corrupt:defocus_blur:5"), of_the_paper("corrupt:defocus_blur:4"), of_the_paper("test")
-    ('defocus_blur', 'corrupt:defocus_blur:4', 'test')
-    """
-    return where.split(":")[1] if where.startswith("corrupt:") and where.endswith(":5") else where
-
-
 GATED = ("score", "best", "fused")  # kinds of lines that can have a gate
-OF_LINES = ("table", "matrix", "histograms", "risk_coverage", "gates")  # views that show scores
+OF_LINES = ("table", "matrix", "histograms", "risk_coverage", "differences", "gates")  # views that show scores
 OF_ONE_PAIR = ("matrix", "sweep", "gates")  # views whose tables and figures have no room for several
 SLOPE = parameters_of("steep_slope")["alpha_pos"][1]
 SETTINGS: dict[str, dict[str, Check]] = {

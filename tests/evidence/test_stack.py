@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet
-from steepslope.evidence.registry import is_stack, kind_of, stack_name
+from steepslope.evidence.registry import STACK, is_stack, joint_name, kind_of
 from steepslope.evidence.stack import FLOOR, LEAST_ROWS, PENALTIES, fit_stack, stacked_arrays
 from steepslope.evidence.values import columns, opinions_of
 from steepslope.metrics import auroc
@@ -142,7 +142,7 @@ def test_what_is_too_wide_is_not_seen() -> None:
 
 
 def test_its_name_tells_what_it_sees() -> None:
-    assert stack_name(ARRAYS) == NAME
+    assert joint_name(STACK, ARRAYS) == NAME
     assert is_stack(NAME)
     assert not any(map(is_stack, ("stack", "stack()", "stack(logits+auxiliary)", "logits", "stack(logits")))
     assert kind_of(NAME).arrays == ARRAYS
@@ -151,12 +151,12 @@ def test_its_name_tells_what_it_sees() -> None:
 
 
 def test_it_is_no_input_of_an_oracle_of_columns() -> None:
-    with pytest.raises(SteepslopeError, match="expected inputs with columns, found a stacker"):
+    with pytest.raises(SteepslopeError, match="expected inputs with columns, found one that only has opinions"):
         Oracle(inputs=("logits", NAME))
 
 
 def test_it_is_no_column_of_the_rows_that_it_learnt_from() -> None:
-    with pytest.raises(SteepslopeError, match="stacker"):
+    with pytest.raises(SteepslopeError, match="only has opinions"):
         columns(with_two_opinions(5, 0), [NAME], slice(None), {})
 
 

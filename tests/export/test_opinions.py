@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.evidence.registry import arrays_of_stack, is_stack
+from steepslope.evidence.registry import arrays_within, is_stack
 from steepslope.export.agreement import require_agreement
 from steepslope.export.exporting import export_gate
 from steepslope.export.file import ExportedGate
@@ -18,6 +18,7 @@ from steepslope.outputs.options import ReadingOptions
 from tests.cli.predictions import refuses
 from tests.export.rows import run
 from tests.images import opened
+from tests.oracle.conftest import too_sure
 
 OPINIONS = {"twelve": "module:tests.nets:twelve_classes"}
 
@@ -72,13 +73,27 @@ def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) 
     rows = rows.changed(opinion_other=lacking)
     oracle = FusedOracle(budget="opinions").fit(known)
     assert oracle.fitted_ is not None
-    assert any("opinion_other" in arrays_of_stack(name) for name in oracle.fitted_.pool.inputs if is_stack(name))
+    assert any("opinion_other" in arrays_within(name) for name in oracle.fitted_.pool.inputs if is_stack(name))
     oracle.save(tmp_path / "oracle")
     again = Oracle.load(tmp_path / "oracle")
     np.testing.assert_array_equal(again.trust_logit(rows), oracle.trust_logit(rows))
     gate = Gate.of(again, drawn(500), 0.3)
     exported = export_gate(gate, "gate")
     found = run(exported.model, dict(rows.arrays))
+    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
+
+
+def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
+    """As it is where errors are few, and others too sure."""
+    fit, rows = too_sure(400, 0), too_sure(300, 1)
+    oracle = FusedOracle(budget="opinions").fit(fit)
+    assert oracle.fitted_ is not None
+    assert oracle.fitted_.pool.inputs == ("logits", "average(opinion_one+opinion_two)")
+    lacking = {name: np.array(rows.require(name)) for name in ("opinion_one", "opinion_two")}
+    lacking["opinion_one"][::2] = lacking["opinion_two"][::3] = np.nan
+    rows = rows.changed(**lacking)
+    gate = Gate.of(oracle, too_sure(300, 2), 0.3)
+    found = run(export_gate(gate, "gate").model, dict(rows.arrays))
     np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
 
 

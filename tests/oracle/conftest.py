@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from steepslope.numerics import small_net
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.fused_fit import FusedFit
+from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
 FIT_SET, REFERENCE, UNSEEN = make_complete(500, seed=2), make_complete(300, seed=1), make_complete(3_000, seed=3)
@@ -42,3 +44,12 @@ def fit_of(oracle: FusedOracle) -> FusedFit:
     """Return what fitting left."""
     assert oracle.fitted_ is not None
     return oracle.fitted_
+
+
+def too_sure(n: int, seed: int) -> ClassifierOutputs:
+    """Return three classifiers that err on other rows, often with a probability near 0 for the true class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(4, size=n)
+    logits = (3.6 * rng.standard_t(2, size=(n, 4)) + 12.8 * np.eye(4)[labels] for _ in range(3))
+    own, one, two = (part.astype(np.float32) for part in logits)
+    return ClassifierOutputs(own, labels).with_opinion("one", one).with_opinion("two", two)

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.values import columns, fit_states
+from steepslope.evidence.values import FAR, columns, fit_states
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.pooling import Pool
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
-from tests.oracle.conftest import fit_of
+from tests.oracle.conftest import fit_of, too_sure
 
 
 def drawn(n: int, seed: int, num_classes: int = 4) -> tuple[ClassifierOutputs, np.ndarray]:
@@ -176,3 +177,36 @@ def test_an_opinion_without_a_weight_has_an_infinite_temperature() -> None:
     pool = Pool(("logits",), (1,), OpinionPool(np.zeros(1), np.zeros(1)))
     assert pool.temperature == np.inf
     assert "at a temperature of inf: no pool" in pool.summary
+
+
+def test_with_few_errors_the_average_of_all_probabilities_counts(tmp_path: Path) -> None:
+    """Where rows lack an opinion, it is that of the others; a folder, and new rows, give the same."""
+    fit, new = too_sure(400, 0), too_sure(500, 100)
+    values = new.require("opinion_one").copy()
+    values[:200] = np.nan
+    some = new.changed(opinion_one=values)
+    oracle = Oracle.fused(budget="opinions").fit(fit)
+    assert fit_of(oracle).pool.inputs == ("logits", "average(opinion_one+opinion_two)")
+    assert fit_of(oracle).pool.summary == "the average of the classifier's probabilities and those of one, two"
+    oracle.save(tmp_path / "oracle")
+    probabilities = np.stack(
+        [softmax(some.require(name).astype(float), axis=1) for name in ("logits", "opinion_one", "opinion_two")]
+    )
+    means, rows = np.nanmean(probabilities, axis=0), np.arange(len(new))
+    mean, others = means[rows, new.predictions], (means * (np.arange(4) != new.predictions[:, None])).sum(axis=1)
+    near = np.log(means).min(axis=1) > FAR
+    odds = fit_of(oracle).slope * np.log(mean / others) + fit_of(oracle).offset - np.log(3)  # α⁻ is 3, and α⁺ 1
+    for one in (oracle, Oracle.load(tmp_path / "oracle")):
+        np.testing.assert_allclose(one.trust_logit(some)[near], odds[near], rtol=1e-6, atol=1e-6)
+    assert aurc(oracle.trust_logit(new), new.is_correct) < 0.5 * aurc(MCP().confidence(new), new.is_correct)
+
+
+def test_an_average_has_no_columns() -> None:
+    with pytest.raises(SteepslopeError, match="expected inputs with columns, found one that only has opinions"):
+        Oracle(inputs=["average(opinion_one)"])
+
+
+@pytest.mark.parametrize("name", ["average(vote_people)", "average(logits)", "average()"])
+def test_an_average_is_of_others_probabilities(name: str) -> None:
+    with pytest.raises(SteepslopeError, match="unknown input"):
+        Oracle(inputs=[name])

@@ -101,7 +101,7 @@ def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
 
 def no_columns(rows: Rows, state: State) -> Tensor:
     """Raise: what a stacker has learnt from the labels of the fit set must not be a column of the same rows."""
-    raise SteepslopeError("expected evidence with columns, found a stacker, which only has opinions on the classes")
+    raise SteepslopeError("expected evidence with columns, found one that only has opinions on the classes")
 
 
 def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.evidence.fitting import flattened, grouped, load_states
-from steepslope.evidence.registry import EVIDENCE, is_stack, kind_of
+from steepslope.evidence.registry import EVIDENCE, is_average, is_stack, kind_of
 from steepslope.evidence.states import State
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
@@ -289,7 +289,7 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
 def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
     inputs, widths = (tuple(json_field(card, name, list, path)) for name in ("inputs", "widths"))
     for name in inputs:
-        if not (is_opinion(str(name)) or is_stack(str(name))):
+        if not any(known(str(name)) for known in (is_opinion, is_stack, is_average)):
             require_known(f"input in {path}:", str(name), [name for name, kind in EVIDENCE.items() if kind.opinions])
     counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
     if len(set(inputs)) < len(inputs) or not counted or not inputs or inputs[0] != OWN:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.registry import EVIDENCE, kind_of, stack_name
+from steepslope.evidence.registry import EVIDENCE, STACK, joint_name, kind_of
 from steepslope.evidence.stack import stacked_arrays
 from steepslope.evidence.states import State
 from steepslope.evidence.values import opinions_of
@@ -154,7 +154,7 @@ def fit_fused(
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
     opinion_arrays = [*filter(is_opinion, outputs.arrays)]
     of_stackers = [stacked_arrays(fit_set.rows, chosen) for chosen in ([], opinion_arrays)]
-    stackers = [stack_name(arrays) for arrays in of_stackers if arrays is not None]
+    stackers = [joint_name(STACK, arrays) for arrays in of_stackers if arrays is not None]
     kinds = [*EVIDENCE, *opinion_arrays, *dict.fromkeys(stackers)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}

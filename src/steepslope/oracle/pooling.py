@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.folds import FOLDS
-from steepslope.evidence.registry import kind_of
+from steepslope.evidence.registry import AVERAGE, arrays_within, is_average, joint_name, kind_of
 from steepslope.metrics import aurc
 from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.handover import Handover, mixed
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion, opinion_name
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -29,7 +29,6 @@ LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within 
 IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
-AVERAGED = 0.0, 1.0, 1.0  # weights of another's opinion, of its own where that lacks, and of the mean of both
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +51,9 @@ class Pool:
     @property
     def summary(self) -> str:
         """What it holds, in a line."""
+        if is_average(self.inputs[-1]):
+            others = ", ".join(map(opinion_name, arrays_within(self.inputs[-1])))
+            return f"the average of the classifier's probabilities and those of {others}"
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
         if self.temperature == 1 and self.pool.others[0] in (0, NEVER):
@@ -116,19 +118,17 @@ class Opinions:
         return Candidate(pool, pool.log_odds({OWN: self.parts[OWN][clean]}))
 
     def averaged(self, inputs: Sequence[str]) -> Candidate | None:
-        """Return the mean of the classifier's probability with another's, which has nothing to fit.
+        """Return the mean of the classifier's probability and all others among the inputs, which has nothing to fit.
 
-        Of several others it is the geometric mean of these means. None where no other's probabilities are among the
-        inputs; votes have none: theirs are learnt.
+        None where there are no others'; votes have none: theirs are learnt.
         """
         others = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
         if not others:
             return None
-        names, clean = (OWN, *others), slice(self.fit_set.clean)
-        weights = np.concatenate([np.zeros(1), *(np.array(AVERAGED) / len(others) for _ in others)])
-        pool = OpinionPool(weights, self.mcp().pool.pool.others)
-        found = Pool(names, tuple(self.parts[name].shape[1] for name in names), pool)
-        return Candidate(found, found.log_odds({name: self.parts[name][clean] for name in names}))
+        name, clean = joint_name(AVERAGE, others), slice(self.fit_set.clean)
+        found = Pool((OWN, name), (1, 1), OpinionPool(np.array([0.0, 1.0]), self.mcp().pool.pool.others))
+        part, _ = self.fit_set.opinions(name)
+        return Candidate(found, found.log_odds({OWN: self.parts[OWN][clean], name: part[clean]}))
 
     def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
         """Return the pool of some kinds, fitted without one fold, where one is given."""

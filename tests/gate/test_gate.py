@@ -30,6 +30,15 @@ def test_what_is_accepted_is_what_was_counted() -> None:
     assert gate.advice == ""
 
 
+def test_a_gate_is_printed_without_its_rows() -> None:
+    """They are thousands, and a line of numbers each would hide what is promised."""
+    rows = np.arange(2_000)
+    gate = Gate.calibrate(rows / 2_000, rows > 100, 0.1)
+    assert gate.calibration_rows is not None
+    assert "max_risk=0.1" in repr(gate)
+    assert len(repr(gate)) < 1_000
+
+
 def test_the_threshold_itself_is_accepted() -> None:
     gate = _gate()
     assert gate.accepts([gate.threshold, np.nextafter(gate.threshold, -np.inf)]).tolist() == [True, False]

@@ -40,7 +40,7 @@ class ConfidenceSource:
     name: str
     model: BaseOracle | Score
     num_classes: int
-    reference: tuple[float, ...] | None = None
+    reference: tuple[float, ...] | None = member(default=None, repr=False)
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
 
     @classmethod

@@ -1,6 +1,6 @@
 """What a gate promises of confidences, and what it decides by them alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -36,7 +36,7 @@ class Promises:
 
     certificates: tuple[Certificate, ...]
     probability: ProbabilityMap
-    of_errors: Floats
+    of_errors: Floats = field(repr=False)
     n: int
     aims: Aims
     of_classes: tuple[Certificate, ...] = ()
@@ -46,7 +46,7 @@ class Promises:
     by: str | None = None
     classes: tuple[str, ...] | None = None
     origin: Origin = UNKNOWN
-    calibration_rows: CalibrationRows | None = None
+    calibration_rows: CalibrationRows | None = field(default=None, repr=False)
 
     def at(self, max_risk: float) -> Self:
         """Return the gate of another of the risks that were promised together."""

@@ -73,7 +73,7 @@ def joint_name(form: str, arrays: Sequence[str]) -> str:
 
 
 def arrays_within(name: str) -> tuple[str, ...]:
-    """Return the arrays of which a stacker or an average has its name."""
+    """Return the arrays that the name of a stacker or of an average lists."""
     return tuple(name.partition("(")[2].removesuffix(")").split("+"))
 
 

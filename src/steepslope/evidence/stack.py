@@ -100,7 +100,7 @@ def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
 
 
 def no_columns(rows: Rows, state: State) -> Tensor:
-    """Raise: what a stacker has learnt from the labels of the fit set must not be a column of the same rows."""
+    """Raise: the evidence has none, since a stacker learns from labels that columns of the same rows must not know."""
     raise SteepslopeError("expected evidence with columns, found one that only has opinions on the classes")
 
 

@@ -120,7 +120,7 @@ class Opinions:
     def averaged(self, inputs: Sequence[str]) -> Candidate | None:
         """Return the mean of the classifier's probability and all others among the inputs, which has nothing to fit.
 
-        None where there are no others'; votes have none: theirs are learnt.
+        None where no input is another's probabilities; votes are none: what they tell is learnt.
         """
         others = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
         if not others:

@@ -7,13 +7,15 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
 import sklearn.datasets
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
@@ -21,6 +23,7 @@ from steepslope.oracle.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.paper import steps as planning
 from steepslope.paper.preset import read_preset, training_settings
+from steepslope.paper.workspace import Workspace
 from tests.conftest import write_idx
 from tests.paper.plans import Plan, plan_of
 
@@ -253,6 +256,23 @@ def test_forward_passes_are_counted(untried: None) -> None:
     assert plan_of("mnist").passes == {"small": 3 * (classifier + outputs + stages + judged)}
     once = plan_of("mnist", "--set", "recipe.0.training.stages.0.frozen_dropout=none").passes["small"]
     assert once == 3 * (classifier + outputs + (1 + 3 * 20 + 3 * 100) * 54_000 + judged)
+
+
+@pytest.mark.parametrize(("images_a_second", "tried"), [(10, [4]), (500, [4, 8, 16, 32, 64, 128])])
+def test_a_net_is_timed_on_enough_images_and_warm(
+    images_a_second: int, tried: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run of a size takes ten times as long, and a slow net gets few images."""
+    sizes: list[int] = []
+
+    def seconds_of(net: nn.Module, images: Tensor) -> float:
+        sizes.append(len(images))
+        return len(images) / images_a_second * (10 if sizes.count(len(images)) == 1 else 1)
+
+    monkeypatch.setattr(planning, "_seconds_of", seconds_of)
+    work = cast("Workspace", SimpleNamespace(preset=read_preset("mnist")))
+    assert planning.images_per_second(work, "small") == pytest.approx(images_a_second)
+    assert sizes == [count for count in tried for _ in range(2)]
 
 
 def test_a_live_classifier_is_counted(untried: None) -> None:

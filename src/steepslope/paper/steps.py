@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor, nn
 
+from steepslope.classifiers.classifier import takes_channels_last
 from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import DELETE, Artifact
@@ -201,8 +203,8 @@ def _set_up(numbers: Any, names: Sequence[str], threads: int) -> None:
 
 CARD, TIMES = "preset.json", "times.csv"
 PRESET = Artifact("the work of a preset", CARD, made="", remedy=DELETE)
-TRIAL = 2  # images of noise, on a CPU
-ON_GPU = 32  # on a GPU
+TRIAL, MOST_TRIED = 2, 256  # images of noise
+LONG_ENOUGH = 0.2  # seconds of a forward pass, to tell a net's speed
 WORK = 1  # to be raised when steps come to make something else: what was made before is not mixed with that
 
 
@@ -267,7 +269,7 @@ def hours_of(steps: Sequence[Step], work: Workspace) -> float:
 
 
 def images_per_second(work: Workspace, name: str) -> float:
-    """Return how fast a net of random weights runs forward; changing its transform has run it a first time."""
+    """Return how fast a net of random weights runs forward, on as many images of noise as take a while."""
     net = work.preset.nets[name]
     if net.train:
         model = load_classifier(f"net:{net.train['net']}?classes=10").with_transform(mean=0.5, std=0.5)
@@ -275,9 +277,19 @@ def images_per_second(work: Workspace, name: str) -> float:
         model = load_classifier(without_weights(net.spec))
         model = model.with_transform(net.size, net.mean, net.std, net.resize)
     device = device_at_hand()
-    images = model.noise(ON_GPU if device.type == "cuda" else TRIAL).to(device)
     model.net.to(device)
+    count, seconds = TRIAL, 0.0
+    fits = takes_channels_last(model.net, model.net, model.noise(count).to(device))
+    layout = torch.channels_last if fits else torch.contiguous_format
+    while seconds < LONG_ENOUGH and count < MOST_TRIED:
+        count *= 2
+        images = model.noise(count).to(device).contiguous(memory_format=layout)
+        seconds = min(_seconds_of(model.net, images) for _ in range(2))  # the first run of a size is slower
+    return count / seconds
+
+
+def _seconds_of(net: nn.Module, images: Tensor) -> float:
+    start = time.perf_counter()
     with torch.inference_mode():
-        start = time.perf_counter()
-        model.net(images)[1].cpu()
-    return len(images) / (time.perf_counter() - start)
+        net(images)[1].cpu()
+    return time.perf_counter() - start

@@ -254,6 +254,12 @@ def test_what_cannot_be_had_is_named() -> None:
     assert alone.left_out["neighbors"] == "fewer than 50 references"  # of 60 rows, 48 lie in other folds
 
 
+def test_a_stacker_of_too_many_classes_is_named_as_missing() -> None:
+    """With 317 classes it would have 317 · 317 weights, more than the 100,000 that it may have."""
+    fitted = fit_of(Oracle.fused(budget="free").fit(drawn(400, 0, num_classes=317, sharpness=1.5)))
+    assert fitted.missing["too many classes for at most 100,000 weights"] == ["stack"]
+
+
 def narrow(outputs: ClassifierOutputs, name: str) -> ClassifierOutputs:
     """Take the last column of an array away, or the last view."""
     array = outputs.require(name)

@@ -17,7 +17,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.registry import EVIDENCE, STACK, joint_name, kind_of
-from steepslope.evidence.stack import stacked_arrays
+from steepslope.evidence.stack import MOST_WEIGHTS, stacked_arrays
 from steepslope.evidence.states import State
 from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
@@ -38,6 +38,7 @@ LEVELS: dict[str, tuple[str, ...] | None] = {
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
 
+TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
 UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
 
@@ -158,6 +159,7 @@ def fit_fused(
     kinds = [*EVIDENCE, *opinion_arrays, *dict.fromkeys(stackers)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
+    left_out |= {STACK: TOO_MANY_CLASSES} if None in of_stackers else {}
     if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:
         left_out |= {
             name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet
-from steepslope.evidence.registry import STACK, is_stack, joint_name, kind_of
+from steepslope.evidence.registry import is_stack, kind_of, stack_name
 from steepslope.evidence.stack import FLOOR, LEAST_ROWS, PENALTIES, fit_stack, stacked_arrays
 from steepslope.evidence.values import columns, opinions_of
 from steepslope.metrics import auroc
@@ -142,7 +142,7 @@ def test_what_is_too_wide_is_not_seen() -> None:
 
 
 def test_its_name_tells_what_it_sees() -> None:
-    assert joint_name(STACK, ARRAYS) == NAME
+    assert stack_name(ARRAYS) == NAME
     assert is_stack(NAME)
     assert not any(map(is_stack, ("stack", "stack()", "stack(logits+auxiliary)", "logits", "stack(logits")))
     assert kind_of(NAME).arrays == ARRAYS

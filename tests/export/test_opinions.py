@@ -18,7 +18,7 @@ from steepslope.outputs.options import ReadingOptions
 from tests.cli.predictions import refuses
 from tests.export.rows import run
 from tests.images import opened
-from tests.oracle.conftest import too_sure
+from tests.oracle.conftest import sure_of_its_errors, too_sure
 
 OPINIONS = {"twelve": "module:tests.nets:twelve_classes"}
 
@@ -88,13 +88,25 @@ def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
     fit, rows = too_sure(400, 0), too_sure(300, 1)
     oracle = FusedOracle(budget="opinions").fit(fit)
     assert oracle.fitted_ is not None
-    assert oracle.fitted_.pool.inputs == ("logits", "average(opinion_one+opinion_two)")
+    assert oracle.fitted_.pool.is_linear
+    assert oracle.fitted_.pool.inputs == ("logits", "opinion_one", "opinion_two")
     lacking = {name: np.array(rows.require(name)) for name in ("opinion_one", "opinion_two")}
     lacking["opinion_one"][::2] = lacking["opinion_two"][::3] = np.nan
     rows = rows.changed(**lacking)
     gate = Gate.of(oracle, too_sure(300, 2), 0.3)
     found = run(export_gate(gate, "gate").model, dict(rows.arrays))
     np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+def test_an_average_with_what_features_say_is_in_the_file() -> None:
+    oracle = FusedOracle(budget="free").fit(sure_of_its_errors(400, 0))
+    assert oracle.fitted_ is not None
+    assert oracle.fitted_.pool.is_linear
+    rows, gate = sure_of_its_errors(300, 1), Gate.of(oracle, sure_of_its_errors(300, 2), 0.3)
+    found = run(export_gate(gate, "gate").model, dict(rows.arrays))
+    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-4)
 
 
 def test_nets_of_opinions_are_of_no_use_to_parts(

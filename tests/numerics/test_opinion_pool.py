@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
-from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_opinion_pool
 
 Floats = NDArray[np.float64]
 
@@ -106,3 +106,35 @@ def test_log_odds_are_those_of_the_normalised_product() -> None:
         np.log(product / product.sum(axis=1, keepdims=True)),
         atol=1e-9,
     )
+
+
+def test_a_linear_pool_is_the_mean_of_the_probabilities_that_a_row_has() -> None:
+    opinions, _, _ = problem(40)
+    opinions[::3, 1] = 0  # lacking
+    shares = np.tile([0.5, 0.3, 0.2], (40, 1))
+    shares[::3, 1] = 0
+    mean = (np.exp(opinions) * shares[:, :, None]).sum(axis=1)
+    mean[:, -1] *= np.exp(-0.7)
+    pool = LinearPool(np.array([0.5, 0.3, 0.2]), np.array([-0.7]))
+    np.testing.assert_allclose(pool.log_odds(opinions), np.log(mean[:, 0] / mean[:, 1:].sum(axis=1)), atol=1e-9)
+
+
+def test_in_a_linear_pool_none_has_a_veto() -> None:
+    """Where one of two is sure of another class, the log-odds are near 0; a product would be near -40."""
+    sure = np.log(np.array([[[0.9, 0.1], [1e-20, 1]]]))
+    assert LinearPool(np.full(2, 0.5), np.zeros(1)).log_odds(sure)[0] == pytest.approx(np.log(0.45 / 0.55))
+    assert OpinionPool(np.full(2, 1.0), np.zeros(1)).log_odds(sure)[0] < -40
+
+
+@pytest.mark.parametrize("others", [0.0, -0.7, -1e9])
+def test_what_each_adds_to_a_linear_pool_is_the_log_odds_in_all(others: float) -> None:
+    opinions, _, _ = problem(40)
+    opinions[::3, 1] = 0  # lacking
+    opinions[0] = np.log([[0.5, 0.2, 0.2, 0.1]] * 3)  # log-odds of 0
+    pool = LinearPool(np.array([0.5, 0.3, 0.2]), np.array([others]))
+    parts = pool.contributions(opinions)
+    np.testing.assert_allclose(parts.sum(axis=1), pool.log_odds(opinions), atol=1e-9)
+    p = np.exp(opinions)
+    p[:, :, -1] *= np.exp(others)
+    assert ((parts > 0) == (p[:, :, 0] > p[:, :, 1:].sum(axis=2) + 1e-12))[1:][parts[1:] != 0].all()
+    assert (parts[3::3, 1] == 0).all()

@@ -46,6 +46,16 @@ def fit_of(oracle: FusedOracle) -> FusedFit:
     return oracle.fitted_
 
 
+def sure_of_its_errors(n: int, seed: int) -> ClassifierOutputs:
+    """Draw features about the centres of six classes, and logits that are sure of another class in 5 % of the rows."""
+    rng, centres = np.random.default_rng(seed), np.random.default_rng(9).normal(size=(6, 8))
+    labels = rng.integers(6, size=n)
+    features = centres[labels] + 0.75 * rng.normal(size=(n, 8))
+    said = np.where(rng.random(n) < 0.06, rng.integers(6, size=n), labels)
+    logits = rng.normal(size=(n, 6)) + (2 + 12 * rng.random((n, 1))) * np.eye(6)[said]
+    return ClassifierOutputs(logits.astype(np.float32), labels, features=features.astype(np.float32))
+
+
 def too_sure(n: int, seed: int) -> ClassifierOutputs:
     """Return three classifiers that err on other rows, often with a probability near 0 for the true class."""
     rng = np.random.default_rng(seed)

@@ -13,14 +13,14 @@ from scipy.stats import spearmanr
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.values import opinions_of
-from steepslope.metrics import auroc
+from steepslope.metrics import aurc, auroc
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.fused_fit import FusedFit
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.conftest import make_complete
-from tests.oracle.conftest import FIT_SET, REFERENCE, UNSEEN, fit_of
+from tests.oracle.conftest import FIT_SET, REFERENCE, UNSEEN, fit_of, sure_of_its_errors
 
 ALONE = 1e-5  # by how much a row's opinions differ when it is alone: products of float32 round as their sizes go
 
@@ -254,10 +254,33 @@ def test_what_cannot_be_had_is_named() -> None:
     assert alone.left_out["neighbors"] == "fewer than 50 references"  # of 60 rows, 48 lie in other folds
 
 
-def test_a_stacker_of_too_many_classes_is_named_as_missing() -> None:
-    """With 317 classes it would have 317 · 317 weights, more than the 100,000 that it may have."""
-    fitted = fit_of(Oracle.fused(budget="free").fit(drawn(400, 0, num_classes=317, sharpness=1.5)))
-    assert fitted.missing["too many classes for at most 100,000 weights"] == ["stack"]
+@pytest.mark.slow
+def test_with_few_errors_neighbours_and_the_net_need_no_weights(tmp_path: Path) -> None:
+    """An overconfident classifier is wrong in a twentieth of rows whose features tell the class."""
+    fit, new = sure_of_its_errors(400, 0), sure_of_its_errors(1_000, 1)
+    with pytest.warns(FewErrorsWarning, match="only 27 errors"):
+        oracle = Oracle.fused(budget="free").fit(fit)
+    pool = fit_of(oracle).pool
+    assert pool.is_linear
+    assert pool.inputs == ("logits", "neighbors", "feature_opinion")
+    assert aurc(oracle.trust_logit(new), new.is_correct) < 0.2 * aurc(MCP().confidence(new), new.is_correct)
+    oracle.save(tmp_path / "oracle")
+    np.testing.assert_array_equal(Oracle.load(tmp_path / "oracle").trust_logit(new), oracle.trust_logit(new))
+    explained = oracle.explain(new)
+    assert np.abs(explained["others"]).max() < 1e-8
+    assert explained["neighbors"][new.is_correct].mean() > 0 > explained["neighbors"][~new.is_correct].mean()
+
+
+@pytest.mark.parametrize(
+    ("classes", "missing"),
+    [(317, ["stack(logits)", "stack(logits+opinion_other)"]), (224, ["stack(logits+opinion_other)"])],
+)
+def test_a_stacker_of_too_many_classes_is_named_as_missing(classes: int, missing: list[str]) -> None:
+    """With 317 classes it would have 317 · 317 weights, of 100,000 at most; with an opinion, twice as many."""
+    outputs = drawn(400, 0, num_classes=classes, sharpness=1.5)
+    other = np.random.default_rng(1).normal(size=(400, classes))
+    fitted = fit_of(Oracle.fused(budget="free").fit(outputs.with_opinion("other", other)))
+    assert fitted.missing["too many classes for at most 100,000 weights"] == missing
 
 
 def narrow(outputs: ClassifierOutputs, name: str) -> ClassifierOutputs:

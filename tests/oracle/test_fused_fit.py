@@ -147,6 +147,38 @@ def test_what_has_next_to_no_weight_is_left_out() -> None:
     assert found.pool.others.tolist() == [0.3]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "averaged"), [(NAMES, ("logits", "neighbors")), (("logits", "views"), None), (("logits",), None)]
+)
+def test_without_opinions_the_average_is_with_what_features_say(
+    opinions: Opinions, inputs: tuple[str, ...], averaged: tuple[str, ...] | None
+) -> None:
+    """Each kind counts the same, and so does each of its opinions."""
+    averages = opinions.averages(inputs)
+    assert [one.pool.inputs for one in averages] == [averaged] * (averaged is not None)
+    if averaged is None:
+        return
+    (found,) = averages
+    assert found.pool.is_linear
+    assert found.pool.summary == "the average of the classifier's probabilities and those of neighbors"
+    clean = opinions.fit_set.clean
+    own, neighbors = (np.exp(opinions.parts[name][:clean]).mean(axis=1) for name in ("logits", "neighbors"))
+    mean = (own + neighbors) / 2
+    np.testing.assert_allclose(found.held_out, np.log(mean[:, 0] / mean[:, 1:].sum(axis=1)), rtol=1e-6)
+
+
+def test_neighbours_and_the_net_say_what_is_of_no_class() -> None:
+    """Rows that look like none of the classes are not trusted, however sure the classifier is."""
+    outputs = make_complete(600, seed=4)
+    labels, features = np.array(outputs.labels), np.array(outputs.features)
+    labels[::6], features[::6] = -1, features[::6] + 20
+    opinions = opinions_on(outputs.changed(labels=labels, features=features), ("logits", "neighbors"))
+    (found,) = opinions.averages(("logits", "neighbors"))
+    own = opinions.mcp().held_out
+    assert (found.held_out < own)[::6].mean() > 0.95
+    assert found.held_out[::6].max() < 1.5  # at most two of three sides are sure
+
+
 def aurc_by_hand(confidence: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
     """Return the mean of the error rates among the k most confident, for every k; no ties."""
     wrong = ~is_correct[np.argsort(-confidence)]

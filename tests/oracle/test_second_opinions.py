@@ -186,7 +186,7 @@ def test_with_few_errors_the_average_of_all_probabilities_counts(tmp_path: Path)
     values[:200] = np.nan
     some = new.changed(opinion_one=values)
     oracle = Oracle.fused(budget="opinions").fit(fit)
-    assert fit_of(oracle).pool.inputs == ("logits", "average(opinion_one+opinion_two)")
+    assert fit_of(oracle).pool.inputs == ("logits", "opinion_one", "opinion_two")
     assert fit_of(oracle).pool.summary == "the average of the classifier's probabilities and those of one, two"
     oracle.save(tmp_path / "oracle")
     probabilities = np.stack(
@@ -199,14 +199,3 @@ def test_with_few_errors_the_average_of_all_probabilities_counts(tmp_path: Path)
     for one in (oracle, Oracle.load(tmp_path / "oracle")):
         np.testing.assert_allclose(one.trust_logit(some)[near], odds[near], rtol=1e-6, atol=1e-6)
     assert aurc(oracle.trust_logit(new), new.is_correct) < 0.5 * aurc(MCP().confidence(new), new.is_correct)
-
-
-def test_an_average_has_no_columns() -> None:
-    with pytest.raises(SteepslopeError, match="expected inputs with columns, found one that only has opinions"):
-        Oracle(inputs=["average(opinion_one)"])
-
-
-@pytest.mark.parametrize("name", ["average(vote_people)", "average(logits)", "average()"])
-def test_an_average_is_of_others_probabilities(name: str) -> None:
-    with pytest.raises(SteepslopeError, match="unknown input"):
-        Oracle(inputs=[name])

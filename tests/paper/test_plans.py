@@ -258,7 +258,9 @@ def test_forward_passes_are_counted(untried: None) -> None:
     assert once == 3 * (classifier + outputs + (1 + 3 * 20 + 3 * 100) * 54_000 + judged)
 
 
-@pytest.mark.parametrize(("images_a_second", "tried"), [(10, [4]), (500, [4, 8, 16, 32, 64, 128])])
+@pytest.mark.parametrize(
+    ("images_a_second", "tried"), [(10, [4]), (500, [4, 8, 16, 32, 64, 128]), (9_000, [4, 8, 16, 32, 64, 128, 256])]
+)
 def test_a_net_is_timed_on_enough_images_and_warm(
     images_a_second: int, tried: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

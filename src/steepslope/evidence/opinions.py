@@ -6,7 +6,6 @@ much more the classifier counts there. The other is the mean of both probabiliti
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -70,17 +69,6 @@ def _with_own(rows: Rows, opinions: Tensor, lacking: Tensor) -> Tensor:
     mean = torch.stack([own, opinions.log_softmax(dim=1)]).logsumexp(dim=0) - math.log(2)
     said, averaged = (torch.where(nothing, torch.nan, one) for one in (opinions, mean))
     return torch.stack([said, torch.where(nothing, own, torch.nan), averaged], dim=1)
-
-
-def averaged_opinion(rows: Rows, _: State, arrays: Sequence[str]) -> Tensor:
-    """Return the log of the mean probability of the classifier and of all others that a row has, (m, 1, K)."""
-    own = rows["logits"].double().log_softmax(dim=1)
-    logs, count = [own], torch.ones_like(own[:, :1])
-    for given in (rows[name].double() for name in arrays):
-        lacking = given.isnan().any(dim=1, keepdim=True)
-        logs.append(torch.where(lacking, -torch.inf, torch.where(lacking, 0.0, given).log_softmax(dim=1)))
-        count = count + ~lacking
-    return (torch.stack(logs).logsumexp(dim=0) - count.log())[:, None]
 
 
 def vote_columns(rows: Rows, _: State, array: str) -> Tensor:

@@ -60,47 +60,32 @@ def of_opinion(array: str) -> Evidence:
     return Evidence(columns, (array,), learning, votes, lacks=True)
 
 
-STACK, AVERAGE = "stack", "average"
+def stack_name(arrays: Sequence[str]) -> str:
+    """Return the name of a stacker of these arrays.
 
-
-def joint_name(form: str, arrays: Sequence[str]) -> str:
-    """Return the name of a stacker, or of an average, of these arrays.
-
-    >>> joint_name(STACK, ["logits", "opinion_forest"])
+    >>> stack_name(["logits", "opinion_forest"])
     'stack(logits+opinion_forest)'
     """
-    return f"{form}({'+'.join(arrays)})"
+    return f"stack({'+'.join(arrays)})"
 
 
 def arrays_within(name: str) -> tuple[str, ...]:
-    """Return the arrays that the name of a stacker or of an average lists."""
+    """Return the arrays that the name of a stacker lists."""
     return tuple(name.partition("(")[2].removesuffix(")").split("+"))
 
 
 def is_stack(name: str) -> bool:
     """Return whether a name is that of a stacker, of arrays that a stacker can see."""
     arrays = arrays_within(name)
-    return name == joint_name(STACK, arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
-
-
-def is_average(name: str) -> bool:
-    """Return whether a name is that of an average of others' probabilities with the classifier's."""
-    arrays = arrays_within(name)
-    return name == joint_name(AVERAGE, arrays) and all(is_opinion(one) and not one.startswith(VOTE) for one in arrays)
+    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
 
 
 def of_stack(name: str) -> Evidence:
-    """Return a stacker as a kind of evidence, by the name that :func:`joint_name` gives it."""
+    """Return a stacker as a kind of evidence, by the name that :func:`stack_name` gives it."""
     arrays = arrays_within(name)
     learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
     of_classes = partial(stack.stack_opinions, arrays=arrays)
     return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
-
-
-def of_average(name: str) -> Evidence:
-    """Return an average as a kind of evidence, by the name that :func:`joint_name` gives it."""
-    arrays = arrays_within(name)
-    return Evidence(stack.no_columns, arrays, opinions=partial(opinions.averaged_opinion, arrays=arrays))
 
 
 def evidence_of(score: type[Score]) -> Evidence:
@@ -127,8 +112,6 @@ def kind_of(name: str) -> Evidence:
         return of_opinion(name)
     if is_stack(name):
         return of_stack(name)
-    if is_average(name):
-        return of_average(name)
     known = kinds()
     require_known("input", name, known)
     return known[name]

@@ -1,4 +1,4 @@
-"""A logarithmic opinion pool of opinions on classes: a conditional logit, fitted to convergence.
+"""Pools of opinions on classes: a logarithmic one, a conditional logit that is fitted to convergence; and a linear one.
 
 p(class | opinions) ∝ exp(Σ weight · log-probability): the product of the opinions' powers. Each opinion has one weight
 >= 0, whatever the number of classes, so that none counts against its own answer (McFadden, "Conditional Logit Analysis
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 
 from steepslope.files.seeding import single_thread
@@ -40,6 +41,47 @@ class OpinionPool:
         """Return the log-odds that the first candidate, the prediction, is right, (m, V, C) -> (m,)."""
         utilities: Tensor = self.utilities(opinions)
         return utilities[:, 0] - utilities[:, 1:].logsumexp(dim=1)
+
+    def contributions(self, opinions: Floats) -> Floats:
+        """Return what each opinion adds to the log-odds, (m, V, C) -> (m, V): how much it prefers the first candidate.
+
+        That is to the pool's runner-up; what all further candidates take away comes on top.
+        """
+        rival = 1 + self.utilities(opinions)[:, 1:].argmax(axis=1)[:, None]
+        gaps = opinions[:, :, 0] - np.take_along_axis(opinions, rival[:, None], axis=2)[:, :, 0]
+        found: Floats = gaps * self.weights
+        return found
+
+
+class LinearPool(OpinionPool):
+    """A linear opinion pool (Stone, "The Opinion Pool", 1961): p(class) = Σ weight · probability, with given weights.
+
+    No opinion has a veto, so it also works with opinions that are too sure. An opinion of zeros alone, which a row
+    lacks, has no weight there.
+    """
+
+    @on_arrays
+    def utilities(self, opinions: Tensor) -> Tensor:
+        """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
+        last = torch.arange(opinions.shape[2]) == opinions.shape[2] - 1
+        lacking = (opinions == 0).all(dim=2, keepdim=True)
+        weighted = opinions.double().log_softmax(dim=2) + tensor(self.weights).log()[:, None]
+        return torch.where(lacking, -torch.inf, weighted).logsumexp(dim=1) + tensor(self.others) * last
+
+    def contributions(self, opinions: Floats) -> Floats:
+        """Return what each opinion adds to the log-odds, (m, V, C) -> (m, V): together they are the log-odds.
+
+        That is by how much more probable it finds the first candidate than all others together, times one number a row
+        (the logarithmic mean's, as in index decomposition: Ang, 2005).
+        """
+        shares = softmax(opinions, axis=2) * self.weights[:, None] * (opinions != 0).any(axis=2, keepdims=True)
+        shares[:, :, -1] *= np.exp(self.others)
+        first, others = shares[:, :, 0], shares[:, :, 1:].sum(axis=2)
+        gap = (first - others).sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            scale = np.where(gap == 0, 1 / first.sum(axis=1), self.log_odds(opinions) / gap)
+        found: Floats = (first - others) * scale[:, None]
+        return found
 
 
 def fit_opinion_pool(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, load_states
 from steepslope.evidence.folds import Errors
-from steepslope.evidence.registry import is_average, is_stack, kind_of
+from steepslope.evidence.registry import is_stack, kind_of
 from steepslope.evidence.states import State
 from steepslope.evidence.values import columns, parts_of
 from steepslope.files.folders import field as json_field, positive
@@ -134,7 +134,7 @@ class Oracle(ConfigurableOracle):
         require_known("head", self.settings.head, HEADS)
         for name in self.settings.inputs:
             kind_of(name)
-            if is_stack(name) or is_average(name):
+            if is_stack(name):
                 found = "found one that only has opinions on the classes"
                 raise SteepslopeError(f"expected inputs with columns, {found}", name)
 

@@ -1,4 +1,4 @@
-"""The fused oracle: a logarithmic pool of the opinions that a budget pays for, fitted on the fit data alone."""
+"""The fused oracle: a pool of the opinions that a budget pays for, fitted on the fit data alone."""
 
 import math
 from collections.abc import Collection
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.evidence.fitting import flattened, grouped, load_states
-from steepslope.evidence.registry import EVIDENCE, is_average, is_stack, kind_of
+from steepslope.evidence.registry import EVIDENCE, is_stack, kind_of
 from steepslope.evidence.states import State
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.opinion_pool import OpinionPool
+from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
 from steepslope.oracle.fused_fit import LEVELS, FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover, Moments
@@ -27,9 +27,9 @@ from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
 
-VERSION = 3  # of the card
+VERSION = 4  # of the card
 HANDOVER, MOMENTS = "handover", "moments"
-POOL = ("inputs", "widths", "slope", "offset")  # of a pool, in the card
+POOL = ("inputs", "widths", "is_linear", "slope", "offset")  # of a pool, in the card
 Floats = NDArray[np.float64]
 
 
@@ -45,10 +45,10 @@ class FusedOracle(ConfigurableOracle):
     the features), so that it holds for images that look different. Where an auxiliary backbone finds an image unlike
     all that it knows, most of the log-odds come from what needs no such backbone.
 
-    Five-fold cross-validation on the fit set chooses by AURC between MCP, the classifier at a temperature and the pool,
-    and how much is shrunk; no row's own label has a say in what is thought of it. The log-odds are calibrated on the
-    same folds, and the loss sets at which probability of being correct the trust logit is 0; it does not change the
-    ranking.
+    Five-fold cross-validation on the fit set chooses by AURC between MCP, the classifier at a temperature, an average
+    of probabilities and the pool, and how much is shrunk; no row's own label has a say in what is thought of it. The
+    log-odds are calibrated on the same folds, and the loss sets at which probability of being correct the trust logit
+    is 0; it does not change the ranking.
 
     Parameters
     ----------
@@ -189,19 +189,18 @@ class FusedOracle(ConfigurableOracle):
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
 
-        An opinion counts by how much more probable it finds the predicted class than the pool's runner-up. ``others``
-        is what all further classes take away, ``handover`` what changes where rows are handed over, and ``cut`` the
-        offset of calibration and loss.
+        An opinion counts by how much more probable it finds the predicted class than the pool's runner-up, and
+        ``others`` is what all further classes take away. In an average it counts by how much more probable it finds the
+        predicted class than all others together, and ``others`` is 0. ``handover`` what changes where rows are handed
+        over, and ``cut`` the offset of calibration and loss.
         """
         fitted = self._checked(outputs)
         by_name = fitted.opinions(outputs)
         opinions, pool = fitted.pool.side_by_side(by_name), fitted.pool.pool
-        utilities, odds = pool.utilities(opinions), pool.log_odds(opinions)
-        rival = 1 + utilities[:, 1:].argmax(axis=1)[:, None]
-        gaps = opinions[:, :, 0] - np.take_along_axis(opinions, rival[:, None], axis=2)[:, :, 0]
+        odds, parts = pool.log_odds(opinions), pool.contributions(opinions)
         edges = np.cumsum([0, *fitted.pool.widths[:-1]])
         slope, offset = fitted.slope * fitted.pool.slope, fitted.slope * fitted.pool.offset
-        parts = slope * np.add.reduceat(gaps * pool.weights, edges, axis=1)
+        parts = slope * np.add.reduceat(parts, edges, axis=1)
         explained = dict(zip(fitted.pool.inputs, parts.T, strict=True))
         explained["others"] = slope * odds - parts.sum(axis=1)
         if fitted.handover is not None:
@@ -289,7 +288,7 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
 def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
     inputs, widths = (tuple(json_field(card, name, list, path)) for name in ("inputs", "widths"))
     for name in inputs:
-        if not any(known(str(name)) for known in (is_opinion, is_stack, is_average)):
+        if not (is_opinion(str(name)) or is_stack(str(name))):
             require_known(f"input in {path}:", str(name), [name for name, kind in EVIDENCE.items() if kind.opinions])
     counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
     if len(set(inputs)) < len(inputs) or not counted or not inputs or inputs[0] != OWN:
@@ -298,7 +297,8 @@ def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
         require_arrays(weights, {"weights": f"float64 {sum(widths)}", "others": "float64 1"})
         if (weights["weights"] < 0).any():
             raise SteepslopeError("expected weights >= 0, found others")
-    return Pool(inputs, widths, OpinionPool(**weights), *_calibration(card, path))
+    form = LinearPool if json_field(card, "is_linear", bool, path) else OpinionPool
+    return Pool(inputs, widths, form(**weights), *_calibration(card, path))
 
 
 def _calibration(card: dict[str, Any], path: Path) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """How a fused oracle is fitted: opinions by folds, a pool for each budget, and the choice among them.
 
-At each budget, MCP competes with a pool of all opinions that the budget pays for, each as seen from the other folds.
-The budget is the cheapest that is as good as the best.
+At each budget, MCP competes with averages and a pool of the opinions that the budget pays for, each as seen from the
+other folds. The budget is the cheapest that is as good as the best.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.registry import EVIDENCE, STACK, joint_name, kind_of
+from steepslope.evidence.registry import EVIDENCE, kind_of, stack_name
 from steepslope.evidence.stack import MOST_WEIGHTS, stacked_arrays
 from steepslope.evidence.states import State
 from steepslope.evidence.values import opinions_of
@@ -25,7 +25,7 @@ from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.oracle.baselines import without_an_oracle
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
-from steepslope.oracle.pooling import Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
+from steepslope.oracle.pooling import OWN, Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
 
@@ -154,12 +154,11 @@ def fit_fused(
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
     opinion_arrays = [*filter(is_opinion, outputs.arrays)]
-    of_stackers = [stacked_arrays(fit_set.rows, chosen) for chosen in ([], opinion_arrays)]
-    stackers = [joint_name(STACK, arrays) for arrays in of_stackers if arrays is not None]
-    kinds = [*EVIDENCE, *opinion_arrays, *dict.fromkeys(stackers)]
+    of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
+    kinds = [*EVIDENCE, *opinion_arrays, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
-    left_out |= {STACK: TOO_MANY_CLASSES} if None in of_stackers else {}
+    left_out |= {stack_name((OWN, *chosen)): TOO_MANY_CLASSES for chosen, arrays in of_stackers.items() if not arrays}
     if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:
         left_out |= {
             name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out

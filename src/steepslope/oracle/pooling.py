@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.folds import FOLDS
-from steepslope.evidence.registry import AVERAGE, arrays_within, is_average, joint_name, kind_of
+from steepslope.evidence.registry import kind_of
 from steepslope.metrics import aurc
 from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
-from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_opinion_pool
 from steepslope.oracle.handover import Handover, mixed
 from steepslope.outputs.arrays import is_opinion, opinion_name
 
@@ -29,6 +29,7 @@ LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within 
 IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
+OF_FEATURES = ("neighbors", "feature_opinion")  # what may be averaged with it where no other classifier's opinion is
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +52,20 @@ class Pool:
     @property
     def summary(self) -> str:
         """What it holds, in a line."""
-        if is_average(self.inputs[-1]):
-            others = ", ".join(map(opinion_name, arrays_within(self.inputs[-1])))
-            return f"the average of the classifier's probabilities and those of {others}"
+        if self.is_linear:
+            others = (opinion_name(name) if is_opinion(name) else name for name in self.inputs[1:])
+            return f"the average of the classifier's probabilities and those of {', '.join(others)}"
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
         if self.temperature == 1 and self.pool.others[0] in (0, NEVER):
             return "no pool ranks better than MCP, so this oracle is MCP"
         own = f"the classifier's own opinion, at a temperature of {self.temperature:.3g}"
         return f"{own}: no pool with others ranks better"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is an average of probabilities, and no product of their powers."""
+        return isinstance(self.pool, LinearPool)
 
     @property
     def temperature(self) -> float:
@@ -117,18 +123,25 @@ class Opinions:
         pool = MCP_OF_KNOWN if candidates > self.fit_set.rows.num_classes else MCP_ALONE
         return Candidate(pool, pool.log_odds({OWN: self.parts[OWN][clean]}))
 
-    def averaged(self, inputs: Sequence[str]) -> Candidate | None:
-        """Return the mean of the classifier's probability and all others among the inputs, which has nothing to fit.
+    def averages(self, inputs: Sequence[str]) -> list[Candidate]:
+        """Return means of the classifier's probability and others among the inputs, which have nothing to fit.
 
-        None where no input is another's probabilities; votes are none: what they tell is learnt.
+        One is with other classifiers' probabilities, and not votes, since what these tell is learnt; one is with what
+        the neighbours and the net on the features say, who also know what rows of none of the classes look like.
         """
-        others = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
-        if not others:
-            return None
-        name, clean = joint_name(AVERAGE, others), slice(self.fit_set.clean)
-        found = Pool((OWN, name), (1, 1), OpinionPool(np.array([0.0, 1.0]), self.mcp().pool.pool.others))
-        part, _ = self.fit_set.opinions(name)
-        return Candidate(found, found.log_odds({OWN: self.parts[OWN][clean], name: part[clean]}))
+        given = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
+        of_features = [name for name in OF_FEATURES if name in inputs]
+        found = [self._averaged(given, self.mcp().pool.pool.others)] if given else []
+        return [*found, self._averaged(of_features, np.zeros(1))] if of_features else found
+
+    def _averaged(self, others: Sequence[str], offset: Floats) -> Candidate:
+        names, clean = (OWN, *others), slice(self.fit_set.clean)
+        widths = tuple(self.parts[name].shape[1] for name in names)
+        # of another classifier's three opinions, the first is its own
+        shares = [np.eye(width)[0] if is_opinion(name) else np.full(width, 1 / width)
+                  for name, width in zip(names, widths, strict=True)]  # fmt: skip
+        pool = Pool(names, widths, LinearPool(np.concatenate(shares) / len(names), offset))
+        return Candidate(pool, pool.log_odds({name: self.parts[name][clean] for name in names}))
 
     def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
         """Return the pool of some kinds, fitted without one fold, where one is given."""
@@ -186,9 +199,9 @@ class Opinions:
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
     """Return MCP, the classifier at a temperature, a mean, or the pool of these inputs, by the AURC of held-out rows.
 
-    A pool has to be better in nine of ten resamples, a mean in 19 of 20: with few errors, what seems best is often so
-    by luck. For the same reason nothing else competes. What has no weight in the pool is left out. The mean is for fit
-    sets with so few errors that weights cannot be told.
+    A pool has to be better than both in nine of ten resamples, a mean in 19 of 20: with few errors, what seems best is
+    often so by luck. For the same reason nothing else competes. What has no weight in the pool is left out. A mean is
+    for fit sets with so few errors that weights cannot be told, and for classifiers that are too sure.
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:
@@ -196,8 +209,8 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
         alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
     if len(inputs) == 1:
         return alone
-    pooled, averaged = _of_best_strength(opinions, inputs, is_correct), opinions.averaged(inputs)
-    seed = opinions.fit_set.seed
+    pooled, seed = _of_best_strength(opinions, inputs, is_correct), opinions.fit_set.seed
+    averaged = min(opinions.averages(inputs), key=lambda one: aurc(one.held_out, is_correct), default=None)
     if (
         averaged is not None
         and aurc(averaged.held_out, is_correct) < aurc(pooled.held_out, is_correct)

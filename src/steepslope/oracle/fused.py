@@ -191,8 +191,8 @@ class FusedOracle(ConfigurableOracle):
 
         An opinion counts by how much more probable it finds the predicted class than the pool's runner-up, and
         ``others`` is what all further classes take away. In an average it counts by how much more probable it finds the
-        predicted class than all others together, and ``others`` is 0. ``handover`` what changes where rows are handed
-        over, and ``cut`` the offset of calibration and loss.
+        predicted class than all others together, and ``others`` is 0. ``handover`` is what changes where rows are
+        handed over, and ``cut`` the offset of calibration and loss.
         """
         fitted = self._checked(outputs)
         by_name = fitted.opinions(outputs)

@@ -29,7 +29,7 @@ LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within 
 IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
-OF_FEATURES = ("neighbors", "feature_opinion")  # what may be averaged with it where no other classifier's opinion is
+OF_FEATURES = ("neighbors", "feature_opinion")  # what is averaged with it, and needs no labels of errors
 
 
 @dataclass(frozen=True, eq=False)

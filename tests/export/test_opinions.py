@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.evidence.registry import arrays_within, is_stack
+from steepslope.evidence.registry import arrays_of_stack, is_stack
 from steepslope.export.agreement import require_agreement
 from steepslope.export.exporting import export_gate
 from steepslope.export.file import ExportedGate
@@ -73,7 +73,7 @@ def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) 
     rows = rows.changed(opinion_other=lacking)
     oracle = FusedOracle(budget="opinions").fit(known)
     assert oracle.fitted_ is not None
-    assert any("opinion_other" in arrays_within(name) for name in oracle.fitted_.pool.inputs if is_stack(name))
+    assert any("opinion_other" in arrays_of_stack(name) for name in oracle.fitted_.pool.inputs if is_stack(name))
     oracle.save(tmp_path / "oracle")
     again = Oracle.load(tmp_path / "oracle")
     np.testing.assert_array_equal(again.trust_logit(rows), oracle.trust_logit(rows))

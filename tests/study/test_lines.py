@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.registry import arrays_within
+from steepslope.evidence.registry import arrays_of_stack
 from steepslope.evidence.stack import fit_stack
 from steepslope.evidence.values import opinions_of
 from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
@@ -128,7 +128,7 @@ def test_stacking_is_a_stacker_that_learns_from_the_oracles_rows() -> None:
     outputs = trial.judged[TEST].outputs
     found = stacked(trial, outputs)
     assert found is not None
-    (logs, classes) = opinions_of(outputs, [SEEN], slice(None), {SEEN: fit_stack(trial.learnt, arrays_within(SEEN))})
+    (logs, classes) = opinions_of(outputs, [SEEN], slice(None), {SEEN: fit_stack(trial.learnt, arrays_of_stack(SEEN))})
     assert_allclose(np.take_along_axis(found, classes, axis=1), logs[:, 0])
     right = found.argmax(axis=1) == outputs.labels
     assert right.mean() > outputs.is_correct.mean()  # the other classifier is better

@@ -69,20 +69,20 @@ def stack_name(arrays: Sequence[str]) -> str:
     return f"stack({'+'.join(arrays)})"
 
 
-def arrays_within(name: str) -> tuple[str, ...]:
-    """Return the arrays that the name of a stacker lists."""
+def arrays_of_stack(name: str) -> tuple[str, ...]:
+    """Return the arrays that the stacker of a name sees."""
     return tuple(name.partition("(")[2].removesuffix(")").split("+"))
 
 
 def is_stack(name: str) -> bool:
     """Return whether a name is that of a stacker, of arrays that a stacker can see."""
-    arrays = arrays_within(name)
+    arrays = arrays_of_stack(name)
     return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
 
 
 def of_stack(name: str) -> Evidence:
     """Return a stacker as a kind of evidence, by the name that :func:`stack_name` gives it."""
-    arrays = arrays_within(name)
+    arrays = arrays_of_stack(name)
     learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
     of_classes = partial(stack.stack_opinions, arrays=arrays)
     return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from steepslope.evidence.registry import arrays_within, is_stack
+from steepslope.evidence.registry import arrays_of_stack, is_stack
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.outputs import ClassifierOutputs
@@ -75,7 +75,7 @@ def in_place(name: str) -> str | None:
         return f"the opinion of {opinion_name(name)}"
     if not is_stack(name):
         return IN_PLACE.get(name)
-    arrays = arrays_within(name)
+    arrays = arrays_of_stack(name)
     others = " and ".join(opinion_name(one) for one in arrays if is_opinion(one))
     own = " and ".join(one for one in arrays if not is_opinion(one))
     seen = f"the classifier's {own}" + (f", with the opinion of {others}" if others else "")

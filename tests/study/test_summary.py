@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from PIL import Image
+from scipy.stats import t
 
 from steepslope.files.folders import write_json
 from steepslope.report.grid import UNDEFINED, Grid
@@ -30,6 +31,7 @@ from steepslope.study.summary import (
     shifts,
     standing,
     studies_in,
+    width_of_mean,
     write_summary,
 )
 from steepslope.study.trial import FREE
@@ -95,11 +97,22 @@ def test_an_estimate_is_the_mean_over_seeds() -> None:
     found = estimate([{**row, "part": 0.4} for row in ABOVE.rows], FREE, f"minus {BEST}", "auc")
     assert found == pytest.approx((0.02, 0.02 - 0.017 * np.sqrt(0.7), 0.02 + 0.015 * np.sqrt(0.7)))
     of_rows = (0.02 / 2 / 1.959964) ** 2  # the variance of one seed; two seeds, 0.7 and 0.8, have one of 0.005
-    half = 1.959964 * np.sqrt(of_rows + 0.005 / 2)
+    of_mean = of_rows + 0.005 / 2
+    half = t(of_mean**2 / (0.005 / 2) ** 2).ppf(0.975) * np.sqrt(of_mean)  # the first part is known
     assert estimate(ABOVE.rows, "p-norm", "auc") == pytest.approx((0.75, 0.75 - half, 0.75 + half), rel=1e-5)
     assert estimate(BELOW.rows, FREE, f"minus {BEST}", "auc") == pytest.approx((-0.02, -0.03, -0.01))  # one seed
     assert estimate(BELOW.rows, AVERAGE, "auc") is None
     assert estimate(ABOVE.rows, BEST, f"minus {FREE}", "auc") is None
+
+
+@pytest.mark.parametrize(("part", "of_fits"), [(0.4, 0), (0.4, 1), (0.6, 4)])
+def test_the_interval_of_three_seeds_has_the_mean_in_95_percent(part: float, of_fits: float) -> None:
+    rng, draws, seeds = np.random.default_rng(0), 2_000, 3
+    shared, own = rng.normal(size=(draws, 1)), rng.normal(size=(draws, seeds))  # of one variance: a seed's rows
+    values = part**0.5 * shared + (1 - part) ** 0.5 * own + of_fits**0.5 * rng.normal(size=(draws, seeds))
+    width = 2 * 1.959964
+    halves = [width_of_mean([*one], width, part) * width / 2 for one in values.tolist()]
+    assert (np.abs(values.mean(axis=1)) < halves).mean() > 0.925  # by a normal value's 1.96 it is .90 at (0.6, 4)
 
 
 @pytest.mark.parametrize(

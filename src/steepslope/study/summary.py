@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import NormalDist, mean, variance
+from statistics import mean, variance
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import t as students_t
 
 from steepslope.files.folders import read_json
 from steepslope.paper.results import Drawing, write_results
@@ -23,7 +24,7 @@ from steepslope.study.trial import FREE, fused_name
 SUBJECT = "data and classifier"
 ABOUT = {"title": "What oracles gain, on data of many kinds", "source": ""}
 PERCENT, THOUSAND = 100, 1000
-WIDTH_OF_95 = 2 * NormalDist().inv_cdf(0.975)  # in standard deviations
+HALF = float(students_t.ppf(0.975, math.inf))  # of the 95 % interval of a normal value, in standard deviations
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -127,18 +128,19 @@ def estimate(rows: Rows, line: str | None, *place: str) -> Estimate | None:
 def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
     """Return the width of the interval of a mean over n splits, in widths of the 95 % interval of one split.
 
-    What is drawn differs in two ways. Two splits have the ``part`` of their judged rows in common, so that errors of
-    drawing rows correlate by that part at most: their variance in the mean is (1 + (n − 1) · part) / n of one split's.
-    Classifiers and oracles are fitted anew: by how much the ``values`` vary beyond what drawing rows explains.
+    Two splits share the ``part`` of their judged rows, so this part of the rows' variance stays in the mean. The rest
+    is divided by n: the variance between splits, or what drawing rows explains of it if that is more. Where the values
+    tell it, they are few: the interval is Student's, with the degrees of freedom of Welch and Satterthwaite.
 
-    >>> round(width_of_mean([0.1, 0.1, 0.1], 0.2, 0.4) ** 2, 3), width_of_mean([0.1, 0.5, 0.3], 0.2, 0.4) > 1
-    (0.6, True)
+    >>> round(width_of_mean([0.1, 0.1, 0.1], 0.2, 0.4) ** 2, 3), round(width_of_mean([0.1, 0.5, 0.3], 0.2, 0.4), 1)
+    (0.6, 4.5)
     """
-    n, of_rows = len(values), (width / WIDTH_OF_95) ** 2
-    if n == 1 or not of_rows:
+    if len(values) == 1 or not width:
         return 1.0
-    of_fits = max(0.0, variance(values) - (1 - part) * of_rows)
-    return math.sqrt((1 + (n - 1) * part) / n + of_fits / n / of_rows)
+    n, found, of_rows = len(values), variance(values), (width / 2 / HALF) ** 2
+    of_mean = part * of_rows + max(found, (1 - part) * of_rows) / n
+    freedom = (n - 1) * (n * of_mean / found) ** 2 if found > (1 - part) * of_rows else math.inf
+    return float(students_t.ppf(0.975, freedom)) / HALF * math.sqrt(of_mean / of_rows)
 
 
 def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
@@ -147,8 +149,7 @@ def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_i
         return UNDEFINED
     value, low, high = (scale * number for number in difference)
     better = -difference.verdict if lower_is_better else difference.verdict
-    sign = {1: " ↑", -1: " ↓", 0: ""}[better]
-    look = {1: "better", -1: "worse", 0: ""}[better]
+    sign, look = {1: (" ↑", "better"), -1: (" ↓", "worse"), 0: ("", "")}[better]
     return Cell(f"{value:+.1f}{sign}", f"({low:+.1f} to {high:+.1f})", look)
 
 

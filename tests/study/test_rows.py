@@ -140,7 +140,7 @@ def test_broken_sounds_are_refused(tmp_path: Path) -> None:
         ({"fiels": ["a.csv"]}, "unknown setting of the reader csv: 'fiels': did you mean 'files'?"),
         ({"encoding": "utf-8"}, "unknown setting of the reader csv: 'encoding'"),
         ({"files": ["z.csv"]}, "z.csv: expected a file of the data set, found none"),
-        ({"files": "a.csv"}, "read.files: expected a list, found 'a.csv'"),
+        ({"files": "a.csv"}, "read.files: expected a list of names of files, found 'a.csv'"),
         ({"files": ["empty.csv"]}, "empty.csv: cannot be read (No columns to parse from file)"),
         ({"files": ["odd.csv"]}, "odd.csv: cannot be read (Error tokenizing data."),
         ({"files": ["binary.csv"]}, "binary.csv: cannot be read ("),
@@ -176,3 +176,36 @@ def test_no_files_are_named(folder: Path) -> None:
         read_rows(folder, {"format": "csv"})
     with pytest.raises(SteepslopeError, match=r"a.csv: cannot be read \(unknown encoding: no\)"):
         read_rows(folder, {"format": "lines", "files": ["a.csv"], "encoding": "no"})
+
+
+def test_what_labels_and_texts_hold_is_taken_as_it_is_written(tmp_path: Path) -> None:
+    """Pandas would take None, N/A and null for missing, and make 0.0 of 0 where one label is missing."""
+    (tmp_path / "a.csv").write_text("level,said\nNone,null\nN/A,\n,lost\nNA,lost\n?,lost\n07, NA\n0,two\n")
+    rows = read_rows(tmp_path, CSV | {"label": "level", "text": "said"})
+    assert rows.y.tolist() == ["None", "N/A", "07", "0"]
+    assert rows.X == ["null", "", "", "two"]
+    rows = read_rows(tmp_path, CSV | {"label": "level", "only": {"level": [0, "None"]}})
+    assert rows.y.tolist() == ["None", "0"]
+
+
+def test_columns_without_a_header_may_be_named_by_numbers(folder: Path) -> None:
+    settings = {"format": "csv", "files": ["bare.csv"], "names": [0, 1, 2], "label": 2, "without": [0]}
+    rows = read_rows(folder, settings)
+    assert rows.y.tolist() == ["x", "y"]
+    assert rows.X.to_numpy().tolist() == [[2], [4]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": []}, r"read\.files: expected a list of names of files, found \[\]"),
+        ({"files": [3]}, r"read\.files: expected a list of names of files, found \[3\]"),
+        ({"files": ["head.csv"]}, r"read\.files \['head\.csv'\]: expected rows, found none"),
+        ({"label": "late", "array": "wind"}, r"read\.array wind: expected a column of arrays, found 3\.0"),
+        ({"label": 0}, "unknown column in label: '0'"),
+    ],
+)
+def test_settings_that_no_file_can_fit_are_one_line(folder: Path, changes: dict[str, Any], message: str) -> None:
+    (folder / "head.csv").write_text("city,rain,wind,late\n")
+    with pytest.raises(SteepslopeError, match=message):
+        read_rows(folder, CSV | {"label": "city"} | changes)

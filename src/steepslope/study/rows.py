@@ -6,6 +6,7 @@ A new format is a function from a folder and its settings to a frame, and an ent
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,12 @@ SAMPLES = 8_000  # of a sound, a second: what is longer is cut, what is shorter 
 RATE = 8_000  # hertz
 LOUDEST = 2**15  # in files of 16 bits
 LIST = Check("a list", lambda value: isinstance(value, list | tuple))
+FILES = Check(
+    "a list of names of files",
+    lambda value: isinstance(value, list | tuple) and bool(value) and all(isinstance(one, str) for one in value),
+)
+LABEL = "label"  # the column of labels, where none is named
+MISSING = ("", "?", "NA", "NaN", "nan")  # of a label or text; in other columns, all that pandas takes for missing
 PAIR = Check(
     "a first row and one before which to end, from 0 on",
     lambda value: isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int) for one in value)
@@ -52,16 +59,25 @@ def _reading(path: Path) -> Iterator[None]:
         yield
 
 
-def comma_separated(folder: Path, files: Sequence[str], names: Sequence[str] | None = None) -> "pandas.DataFrame":
+def read_csv(
+    folder: Path, files: Sequence[str], names: Sequence[Any] | None = None, label: Any = LABEL, text: Any = None
+) -> "pandas.DataFrame":
     """Read CSV files as one frame; ``names`` are those of the columns where the files have no header.
 
-    A question mark alone is a missing value.
+    A question mark alone is a missing value. What the columns ``label`` and ``text`` hold is taken as it is written, so
+    a class may be called None, and 1 is not 1.0 because another row lacks a label.
     """
     pandas = require_extra("pandas", "paper", "tables")
+    columns = None if names is None else [str(name) for name in names]
+    read = partial(pandas.read_csv, names=columns, skipinitialspace=True)
     frames = []
-    for file in require("read.files", files, LIST):
+    for file in require("read.files", files, FILES):
         with _reading(folder / file):
-            frames.append(pandas.read_csv(folder / file, names=names, skipinitialspace=True, na_values="?"))
+            frames.append(read(folder / file, na_values="?"))
+            as_written = [str(one) for one in (label, text) if one is not None and str(one) in frames[-1]]
+            if as_written:
+                texts = read(folder / file, usecols=as_written, dtype=str, keep_default_na=False, na_values=MISSING)
+                frames[-1][as_written] = texts[as_written]
     return pandas.concat(frames, ignore_index=True)
 
 
@@ -69,7 +85,7 @@ def labelled_lines(folder: Path, files: Sequence[str], encoding: str = "latin-1"
     """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
     pandas = require_extra("pandas", "paper", "tables")
     lines: list[tuple[str, str, str]] = []
-    for file in require("read.files", files, LIST):
+    for file in require("read.files", files, FILES):
         with _reading(folder / file):
             text = (folder / file).read_text(encoding)
         lines += [line.partition(" ") for line in text.split("\n") if line]
@@ -103,11 +119,7 @@ def _sound(path: Path) -> NDArray[np.int16]:
     return np.asarray(sound)
 
 
-READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {
-    "csv": comma_separated,
-    "lines": labelled_lines,
-    "sounds": sounds,
-}
+READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {"csv": read_csv, "lines": labelled_lines, "sounds": sounds}
 
 
 def read_rows(folder: Path, settings: Settings) -> Rows:
@@ -136,6 +148,8 @@ def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
     if "files" not in settings:
         raise SteepslopeError("expected files, found none", "read")
     frame = READERS[str(reader)](folder, **{name: settings[name] for name in known if name in settings})
+    if frame.empty:
+        raise SteepslopeError("expected rows, found none", f"read.files {settings['files']}")
     first, end = require("read.rows", settings.get("rows", (0, len(frame))), PAIR)
     return _only(frame.iloc[first:end], settings)
 
@@ -145,7 +159,8 @@ def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":
     only = require("read.only", settings.get("only"), optional(NAMED)) or {}
     for column, values in only.items():
         require_columns(frame, [column], "only")
-        frame = frame[frame[column].isin(require(f"read.only.{column}", values, LIST))]
+        wanted = [*require(f"read.only.{column}", values, LIST)]
+        frame = frame[frame[str(column)].isin([*wanted, *map(str, wanted)])]
         if frame.empty:
             raise SteepslopeError(f"expected rows that have one of {list(values)}, found none", f"read.only.{column}")
     return frame
@@ -154,7 +169,7 @@ def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":
 def require_columns(frame: "pandas.DataFrame", names: Collection[str], setting: str) -> None:
     """Raise for the first of some names that is no column, with the closest one."""
     for name in names:
-        require_known(f"column in {setting}:", name, [str(one) for one in frame.columns])
+        require_known(f"column in {setting}:", str(name), [*frame.columns])
 
 
 def _chosen(frame: "pandas.DataFrame", settings: Settings) -> Rows:
@@ -173,7 +188,7 @@ def _chosen(frame: "pandas.DataFrame", settings: Settings) -> Rows:
 
 
 def _label_column(settings: Settings) -> str:
-    label = settings.get("label") or "label"
+    label = LABEL if settings.get("label") is None else settings["label"]
     if isinstance(label, Mapping) and {*label} != {"column", "above"}:
         raise SteepslopeError(
             f"expected a column, or column and above, found {', '.join(map(str, label))}", "read.label"
@@ -196,10 +211,13 @@ def _labels(values: Any, settings: Settings) -> NDArray[np.str_]:
 
 def _inputs(frame: "pandas.DataFrame", label: str, settings: Settings) -> Any:
     """Return the texts, arrays or other columns that classifiers see."""
-    text, array, without = (settings.get(name) for name in ("text", "array", "without"))
-    require_columns(frame, [text or array or label, *require("read.without", without or (), LIST)], "read")
+    text, array = (settings.get(name) for name in ("text", "array"))
+    without = [*map(str, require("read.without", settings.get("without") or (), LIST))]
+    require_columns(frame, [text or array or label, *without], "read")
     if text:
-        return frame[text].astype(str).tolist()
+        return frame[str(text)].fillna("").astype(str).tolist()
     if array:
+        if not isinstance(frame[array].iloc[0], np.ndarray):
+            raise SteepslopeError(f"expected a column of arrays, found {frame[array].iloc[0]}", f"read.array {array}")
         return np.stack(frame[array].to_list())
-    return frame.drop(columns=[label, *(without or ())]).reset_index(drop=True)
+    return frame.drop(columns=[label, *without]).reset_index(drop=True)

@@ -185,8 +185,15 @@ def test_without_title_note_and_label_there_are_none() -> None:
 
 
 def test_a_sign_without_counterpart_is_named() -> None:
-    with pytest.raises(SteepslopeError, match=r"^the table has a character .* fonts lack: '猫' \(U\+732B\)$"):
-        latex(Grid("", ["a"], [[Cell("猫")]]))
+    with pytest.raises(SteepslopeError, match=r"^the table has a character .* fonts lack: '☃' \(U\+2603\)$"):
+        latex(Grid("", ["a"], [[Cell("☃")]]))
+
+
+def test_letters_of_other_scripts_stay() -> None:
+    words = ["猫", "Заявки", "Ł", "ở", "नमस्ते"]
+    text = latex(Grid("", ["a"], [[Cell(word)] for word in words]))
+    assert all(word in text for word in words)
+    assert "non-breaking" in latex(Grid("", ["a"], [[Cell("non\N{NON-BREAKING HYPHEN}breaking")]]))
 
 
 def test_a_label_is_plain() -> None:

@@ -79,30 +79,32 @@ def test_an_average_is_of_all_softmaxes() -> None:
     outputs = plain().with_opinion("a", other).with_opinion("b", ClassifierOutputs(third, LABELS))
     of_third = np.exp(third) / np.exp(third).sum(axis=1, keepdims=True)
     expected = (np.exp(LOGITS) + other + of_third) / 3
-    assert_allclose(np.exp(averaged(outputs)), expected, atol=1e-6)
-    assert_allclose(np.exp(averaged(plain())), np.exp(LOGITS), atol=1e-12)
+    assert_allclose(np.exp(averaged(outputs))[:, :3], expected, atol=1e-6)
+    assert_allclose(np.exp(averaged(plain())), np.pad(np.exp(LOGITS), ((0, 0), (0, 1))), atol=1e-12)
 
 
 def test_a_vote_is_one_in_its_class_and_rows_without_one_do_not_count() -> None:
     outputs = plain().with_opinion("people", [1, -1, 0])
     softmaxes = np.exp(LOGITS)
     expected = [(softmaxes[0] + [0, 1, 0]) / 2, softmaxes[1], (softmaxes[2] + [1, 0, 0]) / 2]
-    assert_allclose(np.exp(averaged(outputs)), expected, atol=1e-12)
+    assert_allclose(np.exp(averaged(outputs)), np.pad(expected, ((0, 0), (0, 1))), atol=1e-12)
 
 
 def test_a_vote_for_a_class_that_is_lacking() -> None:
-    """The voter thinks that it is none of these classes, which halves what the average has of each."""
+    """The voter thinks that it is none of these classes, which halves what the average has of each, and their odds."""
     named = ClassifierOutputs(LOGITS, LABELS, classes=["ant", "bee", "cow"])
     outputs = named.with_opinion("people", ["dog", "ant", ""], classes={"ant": "ant", "dog": None})
     assert outputs.require("vote_people").tolist() == [3, 0, -1]
-    assert_allclose(np.exp(averaged(outputs)[0]), np.exp(LOGITS[0]) / 2, atol=1e-12)
+    half = np.exp(LOGITS[0]) / 2
+    assert_allclose(np.exp(averaged(outputs)[0]), [*half, 0.5], atol=1e-12)
+    assert_allclose(log_odds_of(averaged(outputs), outputs.predictions)[0], np.log(half.max() / (1 - half.max())))
 
 
 def test_a_row_that_lacks_probabilities_does_not_count() -> None:
     other = np.array([[0.1, 0.8, 0.1], [np.nan] * 3, [0.6, 0.2, 0.2]])
     expected = np.exp(LOGITS)
     expected[[0, 2]] = (expected[[0, 2]] + other[[0, 2]]) / 2
-    assert_allclose(np.exp(averaged(plain().with_opinion("a", other))), expected, atol=1e-6)
+    assert_allclose(np.exp(averaged(plain().with_opinion("a", other)))[:, :3], expected, atol=1e-6)
 
 
 def test_log_odds_are_of_the_predicted_class_against_all_others() -> None:

@@ -91,13 +91,29 @@ def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_changed_settings_begin_anew(folder: Path) -> None:
-    rows = ran(table_study(seeds=(0, 1)), folder)
+def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
+    rows = ran(table_study(), folder)
+    before = (folder / "out" / "made.json").read_bytes()
     assert ran(table_study(title="Another", note="N"), folder) == json.loads(json.dumps(rows))
-    changed = ran(table_study(classifier="bayes"), folder)
-    assert [row["seed"] for row in changed] == [0]
-    assert saved(folder)["rows"] == json.loads(json.dumps(changed))
-    assert changed[0]["lines"] != rows[0]["lines"]
+    with pytest.raises(SteepslopeError, match=r"made\.json: has rows of other settings: remove it, or name another"):
+        ran(table_study(classifier="bayes"), folder)
+    noisy_table(400, 7).to_csv(folder / "t.csv", index=False)
+    with pytest.raises(SteepslopeError, match=r"made\.json: has rows of other data: remove it, or name another"):
+        ran(table_study(), folder)
+    assert (folder / "out" / "made.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_row_of_another_run_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 1 ends while seed 0 is measured, by a run with a work folder of its own."""
+
+    def beside(study: Study, data: Path, work: Path, seed: int, notice: Any) -> Trial:
+        if seed == 0:
+            run_study(table_study(seeds=(1,)), folder, folder / "out", folder / "other")
+        return trial_of(study, data, work, seed, notice)
+
+    monkeypatch.setattr(run, "trial_of", beside)
+    assert [row["seed"] for row in ran(table_study(), folder)] == [1, 0]
 
 
 @pytest.mark.parametrize(

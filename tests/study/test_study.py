@@ -110,6 +110,10 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         (TEXTS | {"shifted": {"test": {}}}, "shifted: expected another name than test"),
         (TEXTS | {"shifted": {"a/b": {}}}, "shifted: expected names that a folder may have, found 'a/b'"),
         (TEXTS | {"shifted": {"a": "b"}}, "shifted.a: expected names and values, found 'b'"),
+        (TEXTS | {"shifted": {"..": {}}}, "shifted: expected names that a folder may have, found '..'"),
+        (TEXTS | {"passes": 3}, "passes: expected none for the kind text"),
+        (TEXTS | {"input": {"size": 3}}, "input: expected none for the kind text"),
+        (IMAGES | {"test": 0.2}, "test: expected none for the kind image"),
         (IMAGES | {"read": {}}, "read: expected labelled for the kind image, found none"),
         (IMAGES | {"read": {"labelled": 3}}, "read.labelled: expected text, found 3"),
         (IMAGES | {"read": {"labelled": "digits", "lable": "x"}}, "unknown setting of read: 'lable': did you mean"),
@@ -129,7 +133,7 @@ def test_wrong_settings(content: dict[str, Any], message: str, tmp_path: Path) -
 
 def test_probabilities_take_no_opinions() -> None:
     read = {"first": "a", "second": "b", "won": "c"}
-    with pytest.raises(SteepslopeError, match="expected no opinions for the kind probabilities"):
+    with pytest.raises(SteepslopeError, match="opinions: expected none for the kind probabilities"):
         Study(name="n", title="T", kind="probabilities", source="S", read=read, opinions={"a": "b"})
 
 

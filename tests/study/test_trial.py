@@ -171,7 +171,7 @@ def test_stored_probabilities(tmp_path: Path) -> None:
     [
         ("home,guest,won\n0.6,0.4,1\n", {"first": "hoem"}, "unknown column in read: 'hoem': did you mean 'home'?"),
         ("home,guest,won\na,b,1\n", {}, "read: expected columns of numbers (could not convert string to float"),
-        ("home,guest,won\n0.6,0.4,1\n", {"names": 3}, "f.csv: cannot be read ("),
+        ("home,guest,won\n0.6,0.4,1\n", {"names": 3}, "read.names: expected a list, found 3"),
         ("home,guest,won\n0.6,0.4,0.5\n", {}, "read.won: expected rows of which won is 0 or 1, found none"),
         ("home,guest,won\n0,0,1\n", {}, "probabilities: expected finite values, found nan in row 0"),
     ],

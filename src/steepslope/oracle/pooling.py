@@ -199,9 +199,9 @@ class Opinions:
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
     """Return MCP, the classifier at a temperature, a mean, or the pool of these inputs, by the AURC of held-out rows.
 
-    A pool has to be better than both in nine of ten resamples, a mean in 19 of 20: with few errors, what seems best is
-    often so by luck. For the same reason nothing else competes. What has no weight in the pool is left out. A mean is
-    for fit sets with so few errors that weights cannot be told, and for classifiers that are too sure.
+    A pool has to be better than the better of the first two in nine of ten resamples, a mean in 19 of 20: with few
+    errors, what seems best is often so by luck. What has no weight in the pool is left out. A mean is for fit sets with
+    so few errors that weights cannot be told, and for classifiers that are too sure.
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:

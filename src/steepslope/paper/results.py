@@ -55,7 +55,7 @@ TEXTS = (
     | _paired(
         "–—\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}“”…•", r"-- --- ` ' `` '' \dots{} \textbullet{}"
     )
-    | _paired("\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}", r"~ \, \,")
+    | _paired("\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}\N{NON-BREAKING HYPHEN}", r"~ \, \, -")
     | _paired("ßøØæÆœłı§©£", r"\ss{} \o{} \O{} \ae{} \AE{} \oe{} \l{} \i{} \S{} \copyright{} \pounds{}")
 )
 ACCENTS = _paired("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030c\u0327", "` ' ^ ~ = . \" r v c")
@@ -85,7 +85,8 @@ def latex(grid: Grid, label: str = "") -> str:
     Raises
     ------
     SteepslopeError
-        If the label has other characters, or the table one that LaTeX's own fonts lack.
+        If the label has other characters, or the table a sign that LaTeX's own fonts lack. Letters of other scripts
+        stay as they are: a document in such a language has a font for them.
 
     >>> print(latex(Grid("Errors & cuts", ["loss", "TNR ↑"], [[Cell("SS_α⁺"), Cell("**42.3 ± 1.1**")]]), "tab:cuts"))
     \begin{table}[htbp]
@@ -176,7 +177,10 @@ def _letter(letter: str) -> str:
     if letter in TEXTS:
         return TEXTS[letter]
     base, *marks = list(unicodedata.normalize("NFD", letter))
-    if not base.isascii() or not base.isprintable() or any(mark not in ACCENTS for mark in marks):
+    is_plain = base.isascii() and all(mark in ACCENTS for mark in marks)
+    if not is_plain and unicodedata.category(letter)[0] in "LM":
+        return letter
+    if not is_plain or not base.isprintable():
         lacking = f"{letter!r} (U+{ord(letter):04X})"
         raise SteepslopeError(f"the table has a character that LaTeX's own fonts lack: {lacking}")
     for mark in marks:

@@ -99,17 +99,19 @@ def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Fl
 
 
 def averaged(outputs: ClassifierOutputs) -> Floats:
-    """Return the log of the mean of all softmaxes, (n, K), of those that a row has.
+    """Return the log of the mean of all softmaxes, (n, K + 1), of those that a row has.
 
-    A vote is 1 in its class, and 0 everywhere if the classifier lacks that class.
+    A vote is 1 in its class. The last column has votes for classes that the classifier lacks.
     """
-    logs = log_softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1)
-    total, count = np.exp(logs), np.ones(len(logs))
+    probabilities = softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1)
+    total, count = np.pad(probabilities, ((0, 0), (0, 1))), np.ones(len(probabilities))
     for array in filter(is_opinion, outputs.arrays):
         values = outputs.require(array)
         there = has_opinion(array, values)
-        votes = np.eye(outputs.num_classes + 1, outputs.num_classes)
-        total[there] += votes[values[there]] if values.ndim == 1 else softmax(values[there].astype(float), axis=1)
+        if values.ndim == 1:
+            total[there] += np.eye(outputs.num_classes + 1)[values[there]]
+        else:
+            total[there, :-1] += softmax(values[there].astype(float), axis=1)
         count += there
     return np.asarray(np.log(np.maximum(total / count[:, None], np.finfo(float).tiny)))
 
@@ -207,9 +209,10 @@ def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int,
 
 
 def briefly(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    """Return AUC and AURC of each line, without intervals."""
+    """Return AUC and AURC of each line, without intervals; no AUC where all predictions are right, or all wrong."""
+    metrics = {"auc": auroc, "aurc": aurc} if is_correct.any() and not is_correct.all() else {"aurc": aurc}
     return {
-        name: {"auc": round(auroc(one, is_correct), DIGITS), "aurc": round(aurc(one, is_correct), DIGITS)}
+        name: {metric: round(of(one, is_correct), DIGITS) for metric, of in metrics.items()}
         for name, one in lines.items()
     }
 

@@ -66,11 +66,11 @@ def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice:
     return outputs.pop(LABELLED), outputs.pop(REFERENCE, None), outputs
 
 
-def with_opinions(outputs: ClassifierOutputs, names: Collection[str]) -> ClassifierOutputs:
+def only_opinions(outputs: ClassifierOutputs, names: Collection[str]) -> ClassifierOutputs:
     """Return the outputs with no other opinions than those of these names.
 
     >>> both = ClassifierOutputs([[1.0, 0.0]]).with_opinion("net", [[0.4, 0.6]]).with_opinion("people", [1])
-    >>> with_opinions(both, ["people"]).opinions
+    >>> only_opinions(both, ["people"]).opinions
     ('people',)
     """
     others = [name for name in outputs.opinions if name not in names]
@@ -138,7 +138,7 @@ def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Pat
     for name, other in nets.items() if out.name != REFERENCE else ():
         if name:
             extract_opinion(name, other, data, out, replace(plain, augment=0).keeping(), None, notice)
-    return with_opinions(ClassifierOutputs.load(out), study.opinions)  # the folder may have those of earlier settings
+    return only_opinions(ClassifierOutputs.load(out), study.opinions)  # the folder may have those of earlier settings
 
 
 def _images(study: Study, spec: str, role: str, net: Classifier) -> Dataset:

@@ -39,7 +39,7 @@ PAIR = Check(
 )  # fmt: skip
 LONGEST = 160  # characters of a library's reason
 CHOOSING = ("label", "labels", "only", "rows", "text", "array", "without")
-LEAST_CLASSES = 2
+LEAST_CLASSES = 2  # of which a classifier is made
 Settings = Mapping[str, Any]
 
 
@@ -68,7 +68,7 @@ def read_csv(
     a class may be called None, and 1 is not 1.0 because another row lacks a label.
     """
     pandas = require_extra("pandas", "paper", "tables")
-    columns = None if names is None else [str(name) for name in names]
+    columns = None if names is None else [*map(str, require("read.names", names, LIST))]
     read = partial(pandas.read_csv, names=columns, skipinitialspace=True)
     frames = []
     for file in require("read.files", files, FILES):
@@ -122,7 +122,7 @@ def _sound(path: Path) -> NDArray[np.int16]:
 READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {"csv": read_csv, "lines": labelled_lines, "sounds": sounds}
 
 
-def read_rows(folder: Path, settings: Settings) -> Rows:
+def read_rows(folder: Path, settings: Settings, least_classes: int = LEAST_CLASSES) -> Rows:
     """Read rows by the name of a reader, ``format``, and its settings, and choose among them.
 
     ``rows`` are the first row, from 0 on, and the one before which to end; ``only`` keeps rows that have one of some
@@ -133,9 +133,10 @@ def read_rows(folder: Path, settings: Settings) -> Rows:
     Raises
     ------
     SteepslopeError
-        If a file is missing or broken, or a setting or column is unknown; the message has the closest name.
+        If a file is missing or broken, labels are of fewer classes, or a setting or column is unknown; the message has
+        the closest name.
     """
-    return _chosen(read_frame(folder, settings), settings)
+    return _chosen(read_frame(folder, settings), settings, least_classes)
 
 
 def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
@@ -172,7 +173,7 @@ def require_columns(frame: "pandas.DataFrame", names: Collection[str], setting: 
         require_known(f"column in {setting}:", str(name), [*frame.columns])
 
 
-def _chosen(frame: "pandas.DataFrame", settings: Settings) -> Rows:
+def _chosen(frame: "pandas.DataFrame", settings: Settings, least_classes: int) -> Rows:
     """Return the labels of rows that have one, and what classifiers see of these."""
     column = _label_column(settings)
     require_columns(frame, [column], "label")
@@ -182,8 +183,9 @@ def _chosen(frame: "pandas.DataFrame", settings: Settings) -> Rows:
         classes = {str(name): str(value) for name, value in labels.items()}
         is_known = np.isin(y, [*classes])
         frame, y = frame[is_known], np.array([classes[name] for name in y[is_known]], dtype=str)
-    if len({*y}) < LEAST_CLASSES:
-        raise SteepslopeError(f"expected rows of two classes or more, found {', '.join({*y}) or 'none'}", "read.label")
+    if len({*y}) < least_classes:
+        expected = f"expected rows of {least_classes} classes or more"
+        raise SteepslopeError(f"{expected}, found {', '.join({*y}) or 'none'}", "read.label")
     return Rows(_inputs(frame, column, settings), y)
 
 

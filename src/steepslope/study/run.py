@@ -1,13 +1,15 @@
 """A study from files to rows on disk: one JSON file a data set, one row a seed; what is there is kept."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.files.folders import digest_of, field, locked, read_json, staged_folder
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import digest_of, field, fingerprint, locked, read_json, staged_folder
 from steepslope.files.progress import Notice, silent
 from steepslope.metrics import aurc
 from steepslope.study.estimates import estimate_errors
@@ -40,31 +42,48 @@ def run_study(study: Study, folder: Path, out: Path, work: Path, notice: Notice 
     Raises
     ------
     SteepslopeError
-        If files of the data set are missing, or the file is broken.
+        If files of the data set are missing, or the file is broken, or has rows of other settings or data.
     """
     path, key = out / f"{study.name}.json", digest_of({"version": VERSION, **study.as_json()})
+    about = {"title": study.title, "kind": study.kind, "source": study.source, "note": study.note, "key": key}
+    about["data"] = digest_of_data(study, folder)
     out.mkdir(parents=True, exist_ok=True)
     with locked(work):
-        rows = _rows_of(path, key)
         for seed in study.seeds:
-            if any(row["seed"] == seed for row in rows):
+            if any(row["seed"] == seed for row in _rows_of(path, about)):
                 notice(f"{study.name}: seed {seed} is complete")
                 continue
-            rows.append(row_of(study, trial_of(study, folder, work, seed, notice), seed))
-            about = {"title": study.title, "kind": study.kind, "source": study.source, "note": study.note, "key": key}
+            row = row_of(study, trial_of(study, folder, work, seed, notice), seed)
+            others = [one for one in _rows_of(path, about) if one["seed"] != seed]  # another run may have added some
+            rows = [*others, row]
             with staged_folder(out, last=path.name) as staging:
                 text = json.dumps({**about, "rows": rows}, ensure_ascii=False, allow_nan=False)
                 (staging / path.name).write_text(text.replace('{"seed"', '\n{"seed"') + "\n", encoding="utf-8")
             notice(f"{study.name}: seed {seed} is done")
-    return rows
+    return _rows_of(path, about)
 
 
-def _rows_of(path: Path, key: str) -> list[dict[str, Any]]:
-    """Return the rows of earlier runs; none of a study with other settings."""
+def digest_of_data(study: Study, folder: Path) -> str:
+    """Return a digest of the files of rows; empty for images, of which ``work`` knows, and where a file is missing."""
+    names = [one.get("files", ()) for one in (study.read, *study.shifted.values())]
+    found = [folder / str(name) for some in names for name in (some if isinstance(some, list | tuple) else [some])]
+    if not found or not all(path.exists() for path in found):
+        return ""
+    files = [file for path in found for file in [path, *sorted(path.rglob("*"))] if file.is_file()]
+    return digest_of([fingerprint(file) for file in files])
+
+
+def _rows_of(path: Path, about: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the rows of earlier runs; raise if they are of other settings, or of other files."""
     if not path.exists():
         return []
     content = read_json(path, EXPECTED)
-    return list(field(content, "rows", list, path)) if content.get("key") == key else []
+    rows = list(field(content, "rows", list, path))
+    is_other = about["data"] and content.get("data") and content["data"] != about["data"]
+    for what, differs in (("settings", content.get("key") != about["key"]), ("data", is_other)):
+        if differs:
+            raise SteepslopeError(f"has rows of other {what}: remove it, or name another folder with --out", path)
+    return rows
 
 
 def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:

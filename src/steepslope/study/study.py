@@ -1,7 +1,7 @@
 """One data set and the classifier around it, as data: a YAML file in ``presets/`` each."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,10 @@ KINDS = ("text", "table", "sound", "image", "probabilities")
 TABLES = "evidence"  # so the file of all tables is called, which lies beside those of rows
 TEXT = Check("text", lambda value: isinstance(value, str))
 NAMED = Check("names and values", lambda value: isinstance(value, Mapping))
-FOLDER_NAME = Check("names that a folder may have", lambda name: isinstance(name, str) and Path(name).name == name)
+FOLDER_NAME = Check(
+    "names that a folder may have",
+    lambda name: isinstance(name, str) and Path(name).name == name and name not in ("", ".."),
+)
 LEAST_RESAMPLES = 100  # fewer may all lack errors where these are rare, and then there is no interval
 CHECKS: dict[str, Check] = {
     "name": Check(f"another name than that of the tables, {TABLES}", lambda name: name != TABLES),
@@ -39,6 +42,12 @@ NEEDED: dict[str, tuple[str, ...]] = {  # settings of ``read`` that a kind of da
     "image": ("labelled",),
     "probabilities": ("first", "second", "won"),
 }
+FITTED = ("text", "table", "sound")  # here rows are split, and the classifier is fitted
+ONLY: dict[str, tuple[str, ...]] = {  # fields that some kinds alone have
+    **dict.fromkeys(("test", "most_rows"), FITTED),
+    **dict.fromkeys(("classifier", "opinions"), (*FITTED, "image")),
+    **dict.fromkeys(("train", "input", "references", "passes", "restricted"), ("image",)),
+}
 OF_IMAGES = ("train", "labelled", "reference")
 TAKEN = {"opinions": ("free",), "shifted": ("test", "labelled", "reference")}  # names with a meaning of their own
 
@@ -49,11 +58,11 @@ class Study:
 
     ``read`` are the settings of a reader of :mod:`steepslope.study.rows`, or the specs of images below the data folder.
     ``classifier`` is a name in ``ESTIMATORS``, the spec of a frozen net, or empty where ``train`` has settings of
-    train-classifier, one net a seed. ``opinions`` are other classifiers by name, likewise. The part ``test`` of the
-    rows is judged. ``shifted`` are further rows by name: what changes in ``read``. ``input`` are the ``size``, ``mean``
-    and ``std`` of nets, ``references`` how many of their training images are references, ``passes`` forward passes with
-    dropout. With ``restricted``, a net knows the classes of the data alone. ``source`` says who made the data, where
-    they are and, if that is known, under which licence.
+    train-classifier, one net a seed. ``opinions`` are other classifiers by name, likewise. ``test`` is which part of
+    texts, tables or sounds is judged. ``shifted`` are further rows by name: what changes in ``read``. ``input`` are the
+    ``size``, ``mean`` and ``std`` of nets, ``references`` how many of their training images are references, ``passes``
+    forward passes with dropout. With ``restricted``, a net knows the classes of the data alone. ``source`` says who
+    made the data, where they are and, if that is known, under which licence.
     """
 
     name: str
@@ -82,8 +91,10 @@ class Study:
         for setting in NEEDED[self.kind]:
             if setting not in self.read:
                 raise SteepslopeError(f"expected {setting} for the kind {self.kind}, found none", "read")
-        if self.kind == "probabilities" and self.opinions:
-            raise SteepslopeError("expected no opinions for the kind probabilities")
+        for one in fields(self):
+            usual = {} if one.default is MISSING else one.default
+            if self.kind not in ONLY.get(one.name, KINDS) and getattr(self, one.name) != usual:
+                raise SteepslopeError(f"expected none for the kind {self.kind}", one.name)
         if self.kind == "table" and {"text", "array"} & {*self.read}:
             raise SteepslopeError("expected neither text nor array for the kind table", "read")
         self._require_names()

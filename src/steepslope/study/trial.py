@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from steepslope.sklearn.reader import Reader
 from steepslope.sklearn.responses import codes_of
 from steepslope.sklearn.trusted_classifier import LARGEST_SEED
 from steepslope.study.estimators import ESTIMATORS
-from steepslope.study.nets import outputs_of_images, with_opinions
+from steepslope.study.nets import only_opinions, outputs_of_images
 from steepslope.study.rows import LONGEST, Rows, read_frame, read_rows, require_columns
 from steepslope.study.study import Study
 
@@ -36,6 +35,7 @@ FIT_PART = 0.4  # of the rows that a frozen classifier never saw
 # originals of all of these would be in the fit set of seed 0.
 SPLIT = 1
 TEST = "test"
+MOST_NAMED = 5  # classes, in a message
 Floats = NDArray[np.float64]
 
 
@@ -155,12 +155,12 @@ def _of_frozen(
     fused: dict[str, dict[str, Floats]] = {name: {} for name in sets}
     for opinions in choices_of(outputs.opinions):
         line = fused_name(opinions)
-        seen = with_opinions(known, opinions)
+        seen = only_opinions(known, opinions)
         with timed(seconds, line):
             oracle = FusedOracle(budget="opinions" if opinions else "free", seed=seed).fit(seen, reference)
         for name, rows in sets.items():
             if set(opinions) <= {*rows.opinions}:
-                fused[name][line] = oracle.trust_logit(with_opinions(rows, opinions))
+                fused[name][line] = oracle.trust_logit(only_opinions(rows, opinions))
     judged = {name: JudgedRows(rows, fused[name]) for name, rows in sets.items()}
     return Trial(known, reference, judged, known, seconds)
 
@@ -183,37 +183,43 @@ def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
     train, test = train_test_split(np.arange(len(rows.y)), test_size=study.test, random_state=seed, stratify=strata)
     X, y = _safe_indexing(rows.X, train), rows.y[train]
     sets = {TEST: Rows(_safe_indexing(rows.X, test), rows.y[test])}
-    sets |= {name: read_rows(folder, {**study.read, **change}) for name, change in study.shifted.items()}
+    sets |= {name: read_rows(folder, {**study.read, **change}, 1) for name, change in study.shifted.items()}
     seconds: dict[str, float] = {}
     models: dict[str, Watched] = {}
     for opinions in choices_of([*study.opinions]):
         line = fused_name(opinions)
         others = {name: estimators[study.opinions[name]](seed) for name in opinions}
         model = Watched(estimators[study.classifier](seed), random_state=seed, opinions=others or None)
-        with timed(seconds, line):
-            models[line] = _fitted(model, X, y, study.classifier)
+        with timed(seconds, line), _taking("cannot be fitted", f"classifier {study.classifier}"):
+            models[line] = model.fit(X, y)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
     learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner)
     reference = labelled(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
-    judged = {
-        name: JudgedRows(
-            labelled(models[line].shown_, one), {key: model.trust_logit(one.X) for key, model in models.items()}
-        )
-        for name, one in sets.items()
-    }
-    return Trial(known, reference, judged, models[line].learnt_, seconds)
+    with_all = models[fused_name([*study.opinions])]
+    judged = {name: _judged(name, one, with_all.shown_, models) for name, one in sets.items()}
+    return Trial(known, reference, judged, with_all.learnt_, seconds)
 
 
-def _fitted(model: Watched, X: Any, y: NDArray[Any], name: str) -> Watched:
-    """Fit a classifier and its oracle; what scikit-learn says of rows that it cannot take becomes one line."""
+@contextmanager
+def _taking(message: str, place: str) -> Iterator[None]:
+    """Let what scikit-learn says of rows that it cannot take leave the block as one line."""
     try:
-        return model.fit(X, y)
+        yield
     except SteepslopeError:
         raise
-    except ValueError as error:
-        raise SteepslopeError(f"cannot be fitted ({reason_of(error, LONGEST)})", f"classifier {name}") from error
+    except (TypeError, ValueError) as error:
+        raise SteepslopeError(f"{message} ({reason_of(error, LONGEST)})", place) from error
+
+
+def _judged(name: str, rows: Rows, reader: Reader, models: Mapping[str, Watched]) -> JudgedRows:
+    """Return what an oracle with all opinions sees of a set of rows, and how all of them rank it."""
+    if not np.isin(rows.y, reader.classes).any():
+        known, found = (", ".join([*map(str, some)][:MOST_NAMED]) for some in (reader.classes, np.unique(rows.y)))
+        raise SteepslopeError(f"expected labels among {known}, found {found}", f"shifted.{name}")
+    with _taking("cannot be judged", f"shifted.{name}"):
+        return JudgedRows(labelled(reader, rows), {line: model.trust_logit(rows.X) for line, model in models.items()})
 
 
 def labelled(reader: Reader, rows: Rows) -> ClassifierOutputs:

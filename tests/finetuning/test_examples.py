@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -108,6 +110,31 @@ def test_another_net_than_the_classifier_cannot_be_learnt_from(home: Path) -> No
         SteepslopeError, match="expected a backbone that predicts the classifier's 10 classes, found one"
     ):
         training_of(home, **DROPPED, **other)
+
+
+def test_what_runs_once_is_resized_as_in_use(home: Path) -> None:
+    """The classifier sees 8 × 8 pixels, and the oracle the same image, by nearest neighbour, at 28 × 28."""
+    spec = f"checkpoint:{home / 'classifier'}"
+    live = {"outputs": None, "classifier": spec, "oracle_sees": "nearest"}
+    mnist_net = {"oracle": "net:mnist-net?classes=10", "oracle_mean": (0.5,), "oracle_std": (0.5,)}
+    training = training_of(home, **DROPPED, **live, **mnist_net)
+    assert isinstance(training.source, DroppedFeatures)
+    assert isinstance(training.source.inputs, Features)
+    digits, transform = load_digits("", "train"), load_classifier(spec).transform
+    with torch.no_grad():
+        known = training.source.run(training.source.inputs.features)[0]
+        images = torch.stack([transform(digits.image(row)) for row in range(20)])
+        in_use = training.oracle.net.eval().features_and_logits(images)[0]
+    found = torch.cdist(in_use, known, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1).values < 1e-4
+    assert found.sum() > 5  # half of them are held out
+
+
+def test_a_backbone_of_other_classes_cannot_be_learnt_from(home: Path, tmp_path: Path) -> None:
+    copytree(home / "classifier", tmp_path / "net")
+    card = json.loads((tmp_path / "net" / "classifier.json").read_text())
+    (tmp_path / "net" / "classifier.json").write_text(json.dumps(card | {"classes": card["classes"][::-1]}))
+    with pytest.raises(SteepslopeError, match="frozen_dropout: expected the same classes in the same order: 0 is '0'"):
+        training_of(home, **DROPPED, oracle=f"checkpoint:{tmp_path / 'net'}")
 
 
 def test_without_dropout_features_are_computed_once(home: Path) -> None:

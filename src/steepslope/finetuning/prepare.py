@@ -42,6 +42,7 @@ from steepslope.oracle.base import loss_of, require_errors
 from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.oracle.storage import WEIGHTS, read_card
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 
 MOST_BYTES = 2**32  # of what is kept in memory of a fit set
 
@@ -94,7 +95,7 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
         require_errors(outputs)
     # a live classifier is run once over the images as they are, only to count its errors
     counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
-    source = _source(oracle, recipe, fit_set, workers)
+    source = _source(oracle, recipe, fit_set, backbone.names, workers)
     targets = _targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
@@ -126,9 +127,12 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
     return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
 
-def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> Source:
+def _source(
+    oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
+) -> Source:
+    """Return the source of examples; ``names`` are those of the backbone's own classes."""
     if learns_of_dropped(oracle.net, recipe):
-        return _dropped(oracle, recipe, fit_set, workers)
+        return _dropped(oracle, recipe, fit_set, names, workers)
     if features_stay(oracle.net, recipe):
         return Features(_run_once(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
     own = oracle.transform if recipe.oracle_sees == "image" else None
@@ -137,7 +141,9 @@ def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: i
     return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
 
 
-def _dropped(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> DroppedFeatures:
+def _dropped(
+    oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
+) -> DroppedFeatures:
     """Return the source that drops units. Without augmentation, a net of ours runs once up to there, if that fits."""
     device, backbone = next(oracle.net.parameters()).device, oracle.net.backbone
     image = torch.zeros((1, oracle.transform.channels, *oracle.net.size), device=device)
@@ -145,11 +151,16 @@ def _dropped(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: 
     if classes != fit_set.num_classes:
         expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
         raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
+    require_same_names("frozen_dropout", fit_set.classes, names)
     own = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
     if own and 4 * own.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
-        dropout_inputs = _run_once(own.before_dropout, oracle, fit_set.data, fit_set.rows, workers)
+
+        def run(images: Tensor) -> Tensor:
+            return own.before_dropout(oracle.net.resized(images))
+
+        dropout_inputs = _run_once(run, oracle, fit_set.data, fit_set.rows, workers)
         return DroppedFeatures(Features(dropout_inputs), own.from_dropout, device)
-    images = Examples(fit_set.data, fit_set.rows, recipe, oracle.transform, None)
+    images = Examples(fit_set.data, fit_set.rows, recipe, transform_of(fit_set.data, oracle.transform), None)
     return DroppedFeatures(images, oracle.net.features_and_logits, device)
 
 

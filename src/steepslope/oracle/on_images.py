@@ -56,10 +56,12 @@ class ImageOracleNet(nn.Module):
 
     def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the backbone's features, (n, d), and what it predicts itself, (n, K)."""
-        if images.shape[-2:] != self.size:
-            images = interpolate(images, self.size, mode="nearest")
-        features, logits = self.backbone(images)
+        features, logits = self.backbone(self.resized(images))
         return features, logits
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Return the images at the backbone's size."""
+        return images if images.shape[-2:] == self.size else interpolate(images, self.size, mode="nearest")
 
 
 def build_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:

@@ -273,7 +273,10 @@ def test_with_few_errors_neighbours_and_the_net_need_no_weights(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("classes", "missing"),
-    [(317, ["stack(logits)", "stack(logits+opinion_other)"]), (224, ["stack(logits+opinion_other)"])],
+    [
+        (317, ["stack(logits)", "stack(logits+opinion_other)"]),
+        pytest.param(224, ["stack(logits+opinion_other)"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_stacker_of_too_many_classes_is_named_as_missing(classes: int, missing: list[str]) -> None:
     """With 317 classes it would have 317 · 317 weights, of 100,000 at most; with an opinion, twice as many."""

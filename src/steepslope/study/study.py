@@ -44,8 +44,8 @@ NEEDED: dict[str, tuple[str, ...]] = {  # settings of ``read`` that a kind of da
 }
 FITTED = ("text", "table", "sound")  # here rows are split, and the classifier is fitted
 ONLY: dict[str, tuple[str, ...]] = {  # fields that some kinds alone have
-    **dict.fromkeys(("test", "most_rows"), FITTED),
-    **dict.fromkeys(("classifier", "opinions"), (*FITTED, "image")),
+    "test": FITTED,
+    **dict.fromkeys(("most_rows", "classifier", "opinions"), (*FITTED, "image")),
     **dict.fromkeys(("train", "input", "references", "passes", "restricted"), ("image",)),
 }
 OF_IMAGES = ("train", "labelled", "reference")

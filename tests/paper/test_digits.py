@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from steepslope.cli.main import main
 from steepslope.data.specs import SPLIT_SEED
+from steepslope.numerics import small_net
 from steepslope.paper.experiment import experiment_names, read_experiment
 from steepslope.paper.methods import stored_name
 from steepslope.paper.preset import read_preset
@@ -46,7 +47,10 @@ def made() -> list[str]:
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run everything once; tests read its folder."""
     folder = tmp_path_factory.mktemp("all") / "digits"
-    reproduce_all(folder)
+    with pytest.MonkeyPatch.context() as patch:  # the fused oracles' small nets learn for no time
+        patch.setattr(small_net, "LEAST_STEPS", 30)
+        patch.setattr(small_net, "EPOCHS", 1)
+        reproduce_all(folder)
     return folder
 
 

@@ -255,3 +255,9 @@ def test_errors_of_one_kind_alone_do_not_correlate(votes: list[int], accuracy: f
 def test_the_line_with_all_opinions() -> None:
     assert line_with_opinions([MCP, FREE, "fused, a", "fused, b", "fused, all opinions"]) == "fused, all opinions"
     assert line_with_opinions([]) is None
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_where_all_predictions_are_right_or_wrong_there_is_no_auc(is_right: bool) -> None:
+    found = briefly({MCP: np.array([0.1, 0.9, 0.5])}, np.full(3, is_right))
+    assert found == {MCP: {"aurc": 1.0 - is_right}}

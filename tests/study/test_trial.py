@@ -229,6 +229,15 @@ def test_rows_that_a_classifier_cannot_take(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_shifted_rows_of_other_classes_alone_are_named(tmp_path: Path) -> None:
+    noisy_table(300, 0).to_csv(tmp_path / "t.csv", index=False)
+    noisy_table(50, 1).assign(kind="dog").to_csv(tmp_path / "dogs.csv", index=False)
+    study = table_study(classifier="tree", shifted={"dogs": {"files": ["dogs.csv"]}})
+    with pytest.raises(SteepslopeError, match=r"^shifted\.dogs: expected labels among ant, bee, cow, found dog$"):
+        made(study, tmp_path)
+
+
+@pytest.mark.slow
 def test_the_classifier_is_the_one_that_is_named(table_folder: Path) -> None:
     """A tree knows its own training rows better than others; naive Bayes hardly does."""
     gaps = []

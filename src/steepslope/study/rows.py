@@ -75,7 +75,7 @@ def read_csv(
         with _reading(folder / file):
             frames.append(read(folder / file, na_values="?"))
             as_written = [str(one) for one in (label, text) if one is not None and str(one) in frames[-1]]
-            if as_written:
+            if as_written:  # read by themselves: to pandas, one list of missing words is for all columns
                 texts = read(folder / file, usecols=as_written, dtype=str, keep_default_na=False, na_values=MISSING)
                 frames[-1][as_written] = texts[as_written]
     return pandas.concat(frames, ignore_index=True)

@@ -79,10 +79,10 @@ def _rows_of(path: Path, about: Mapping[str, str]) -> list[dict[str, Any]]:
         return []
     content = read_json(path, EXPECTED)
     rows = list(field(content, "rows", list, path))
-    is_other = about["data"] and content.get("data") and content["data"] != about["data"]
-    for what, differs in (("settings", content.get("key") != about["key"]), ("data", is_other)):
-        if differs:
-            raise SteepslopeError(f"has rows of other {what}: remove it, or name another folder with --out", path)
+    is_other_data = about["data"] and content.get("data") and content["data"] != about["data"]
+    other = "settings" if content.get("key") != about["key"] else "data" if is_other_data else None
+    if other:
+        raise SteepslopeError(f"has rows of other {other}: remove it, or name another folder with --out", path)
     return rows
 
 

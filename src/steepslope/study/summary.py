@@ -24,7 +24,7 @@ from steepslope.study.trial import FREE, fused_name
 SUBJECT = "data and classifier"
 ABOUT = {"title": "What oracles gain, on data of many kinds", "source": ""}
 PERCENT, THOUSAND = 100, 1000
-HALF = float(students_t.ppf(0.975, math.inf))  # of the 95 % interval of a normal value, in standard deviations
+HALF_OF_95 = float(students_t.ppf(0.975, math.inf))  # of a normal value, in standard deviations
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -137,10 +137,10 @@ def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
     """
     if len(values) == 1 or not width:
         return 1.0
-    n, found, of_rows = len(values), variance(values), (width / 2 / HALF) ** 2
+    n, found, of_rows = len(values), variance(values), (width / 2 / HALF_OF_95) ** 2
     of_mean = part * of_rows + max(found, (1 - part) * of_rows) / n
     freedom = (n - 1) * (n * of_mean / found) ** 2 if found > (1 - part) * of_rows else math.inf
-    return float(students_t.ppf(0.975, freedom)) / HALF * math.sqrt(of_mean / of_rows)
+    return float(students_t.ppf(0.975, freedom)) / HALF_OF_95 * math.sqrt(of_mean / of_rows)
 
 
 def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:

@@ -215,10 +215,11 @@ def _taking(message: str, place: str) -> Iterator[None]:
 
 def _judged(name: str, rows: Rows, reader: Reader, models: Mapping[str, Watched]) -> JudgedRows:
     """Return what an oracle with all opinions sees of a set of rows, and how all of them rank it."""
+    place = name if name == TEST else f"shifted.{name}"
     if not np.isin(rows.y, reader.classes).any():
         known, found = (", ".join([*map(str, some)][:MOST_NAMED]) for some in (reader.classes, np.unique(rows.y)))
-        raise SteepslopeError(f"expected labels among {known}, found {found}", f"shifted.{name}")
-    with _taking("cannot be judged", f"shifted.{name}"):
+        raise SteepslopeError(f"expected labels among {known}, found {found}", place)
+    with _taking("cannot be judged", place):
         return JudgedRows(labelled(reader, rows), {line: model.trust_logit(rows.X) for line, model in models.items()})
 
 

@@ -72,6 +72,10 @@ class ChangedWarning(UserWarning):
     """Inputs are not drawn as the calibration rows were, so that a gate's promise cannot be relied on."""
 
 
+class RepeatedRowsWarning(UserWarning):
+    """Some rows are copies of others, as oversampling, bootstrap samples and joins make them: each counts once."""
+
+
 class NothingPromisedWarning(UserWarning):
     """A gate accepts nothing, since no promise can be made with its calibration rows."""
 

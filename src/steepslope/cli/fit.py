@@ -79,6 +79,7 @@ def fit(
     from steepslope.oracle import FusedOracle, Oracle
     from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.copies import rows_together
 
     if budget is not None and not fused:
         raise SteepslopeError(f"expected none without --fused, found {budget!r}", "budget")
@@ -87,8 +88,10 @@ def fit(
     (known,) = further_outputs(reading, outputs, reference)
     fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
     if hold_back > 0:
-        order, count = np.random.default_rng(settings.seed).permutation(len(fit_set)), round(hold_back * len(fit_set))
-        fit_set = fit_set.subset(np.sort(order[: len(fit_set) - count]))
+        codes = rows_together(fit_set)
+        order = np.random.default_rng(settings.seed).permutation(codes.max() + 1)
+        fitted = order[: len(order) - round(hold_back * len(order))]
+        fit_set = fit_set.subset(np.flatnonzero(np.isin(codes, fitted)))
     with ORACLE.making(out, made, replace, console().print) as complete:
         if complete:
             return
@@ -255,10 +258,11 @@ def _parts(
 ) -> tuple[ClassifierOutputs, ClassifierOutputs]:
     """Return the rows to fit on and the held-out ones: by default a fifth of all, of errors and others."""
     from steepslope.evidence.folds import fold_of
+    from steepslope.outputs.copies import rows_together
 
     if held_out is not None:
         return rows, held_out
-    held_back = fold_of(rows.is_correct, seed) == 0
+    held_back = fold_of(rows.is_correct, seed, rows_together(rows)) == 0
     return rows.subset(~held_back), rows.subset(held_back)
 
 

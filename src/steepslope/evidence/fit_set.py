@@ -26,6 +26,7 @@ from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import Evidence, State, references
 from steepslope.evidence.values import opinions_of
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.copies import rows_together
 from steepslope.scores import MCP
 
 LINEAR = 1e-2  # the largest residual, of the logits' deviation, with which logits are linear in the features
@@ -119,8 +120,16 @@ class FitSet:
     seed: int
 
     @classmethod
-    def of(cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None, seed: int) -> FitSet:
+    def of(
+        cls,
+        outputs: ClassifierOutputs,
+        reference: ClassifierOutputs | None,
+        seed: int,
+        groups: NDArray[np.generic] | None = None,
+    ) -> FitSet:
         """Take a fit set and a reference, each with the copies that it holds or can make.
+
+        Rows of one of the ``groups`` (n,), and rows that occur several times, are in one fold.
 
         Raises
         ------
@@ -133,7 +142,7 @@ class FitSet:
                 reference.require_labels()
                 reference = reference if outputs.is_unknown.any() else reference.of_known_classes()
         rows, origin = with_copies(outputs, seed)
-        fold = fold_of(outputs.is_correct, seed)[origin]
+        fold = fold_of(outputs.is_correct, seed, rows_together(outputs, groups))[origin]
         if reference is None:
             return cls(rows, outputs, fold, None, 0, seed)
         known = references(reference, MOST_REFERENCES)

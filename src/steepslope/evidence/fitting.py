@@ -19,6 +19,7 @@ from steepslope.files.weights import load_arrays
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.copies import rows_together
 from steepslope.outputs.row_hashes import shared_rows, told_by_in
 
 BLOCK_ROWS = 4_096
@@ -65,7 +66,7 @@ def _crossfitted(
     looked_up = [name for name in inputs if kind_of(name).needs_reference]
     if not looked_up:
         return all_parts(outputs, inputs, final), final
-    fold = fold_of(outputs.require_labels(), seed)
+    fold = fold_of(outputs.require_labels(), seed, rows_together(outputs))
     whole: list[NDArray[Any]] = []
     for number in range(FOLDS):
         inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))

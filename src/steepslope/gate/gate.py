@@ -33,6 +33,7 @@ from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.copies import once_each, predictions_once, require_ids_once, rows_together, warn_of_copies
 from steepslope.scores import Score
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ class Gate(Promises):
         unknown = checked_unknown(is_unknown, correct)
         names = group_names(groups, len(values))
         truths = group_names(true_classes, len(values), "true_classes")
-        kept = importance.counted_rows(truths, len(values))
+        once = predictions_once(values, correct, seed)
+        kept = np.intersect1d(importance.counted_rows(truths, len(values)), once)
         fixing, counted = importance.split(kept, truths, seed, thresholds is not None)
         sequence = threshold_sequence(values[fixing]) if thresholds is None else checked_sequence(thresholds)
         weights = importance.weights(truths, values, counted)
@@ -162,7 +164,7 @@ class Gate(Promises):
             values[counted], correct[counted], None if names is None else names[counted], sequence, aims, seed,
             of_log_odds, unknown[counted], None if truths is None else truths[counted], weights,
         )  # fmt: skip
-        learnt = drawn = np.arange(len(values))
+        learnt = drawn = once
         if weights is not None:  # rows as those to come
             learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
         probability_map = ProbabilityMap.from_rows(values[learnt], correct[learnt], of_log_odds)
@@ -241,6 +243,12 @@ class Gate(Promises):
             model if isinstance(model, ConfidenceSource) else ConfidenceSource.from_model(model, outputs.num_classes)
         )
         source.require_new(outputs)
+        require_ids_once(outputs)
+        codes = rows_together(outputs)
+        once = once_each(codes, seed)
+        if len(once) < len(outputs):
+            warn_of_copies(codes)
+            outputs, groups = outputs.subset(once), None if groups is None else np.asarray(groups)[once]
         source = source.taking(outputs)
         groups = groups_by(by, groups, outputs, outputs.classes)
         if by is not None and groups is None:

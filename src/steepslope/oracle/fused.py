@@ -110,10 +110,16 @@ class FusedOracle(ConfigurableOracle):
     ) -> None:
         self._configure(locals())
 
-    def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
+    def fit(
+        self,
+        outputs: ClassifierOutputs,
+        reference: ClassifierOutputs | None = None,
+        groups: NDArray[np.generic] | None = None,
+    ) -> Self:
         """Fit on the outputs in which errors are seen; ``reference`` are the classifier's training outputs.
 
-        Neighbours and nets learn from the reference, and from those rows of the fit set that lie in other folds.
+        Neighbours and nets learn from the reference, and from those rows of the fit set that lie in other folds. Rows
+        of one of the ``groups`` (n,), such as images of one patient, are in one fold, and so are copies of a row.
 
         Raises
         ------
@@ -124,7 +130,7 @@ class FusedOracle(ConfigurableOracle):
         require_errors(outputs)
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
-        self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed)
+        self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed, groups)
         self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset)
         warn_of_few(outputs)
         return self

@@ -149,10 +149,14 @@ class FusedFit:
 
 
 def fit_fused(
-    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, budget: str, seed: int
+    outputs: ClassifierOutputs,
+    reference: ClassifierOutputs | None,
+    budget: str,
+    seed: int,
+    groups: NDArray[np.generic] | None = None,
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
-    fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
+    fit_set, is_correct = FitSet.of(outputs, reference, seed, groups), outputs.is_correct
     opinion_arrays = [*filter(is_opinion, outputs.arrays)]
     of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
     kinds = [*EVIDENCE, *opinion_arrays, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]

@@ -30,8 +30,10 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, explained
+from steepslope.outputs.copies import mixed
 
 Floats = NDArray[np.float64]
 NUMBERS = "biuf"  # kinds of arrays
@@ -46,6 +48,7 @@ MOST_COLUMNS = 1_000  # of numbers that are seen as they are
 OFTEN = 0.5  # of the rows: a sparse column that has as many entries is one of numbers
 COMPONENT_ROWS = 20_000  # from which directions are learnt
 ROWS_TO_TRY, SHUFFLES = 300, 3
+WORD_SUMS = 8  # numbers that tell the words of a row, each of an eighth of all words
 
 
 def steps_before(estimator: Any) -> list[Any]:
@@ -232,6 +235,15 @@ def _count(count: int, name: str) -> str:
     ('1 step', '5,012 columns')
     """
     return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
+def rows_to_compare(X: Any) -> Floats:
+    """Return numbers (n, d) that are equal where rows of inputs (n, …) are; none, (n, 0), of inputs of another kind."""
+    kinds = kinds_of(X)
+    if kinds == ():
+        return np.zeros((_num_samples(X), 0))
+    blocks = _blocks(X, kinds, {"often": np.zeros(0, np.int64)})
+    return np.concatenate([mixed(blocks.numbers), mixed(blocks.counts, WORD_SUMS)], axis=1)
 
 
 def _shape(seen: Any) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Which rows are held out to calibrate on, and what the classifier says of the others without having seen them.
 
-Each fold of the others is predicted by a clone that is fitted to the remaining folds.
+Each fold of the others is predicted by a clone that is fitted to the remaining folds. Rows that belong together, copies
+and groups, are on one side of each split. Of those that are held out, one counts.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit, check_cv
 from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.sklearn.features import is_frozen
+from steepslope.outputs.copies import copies_of, equal_rows, once_each, together, warn_of_copies
+from steepslope.sklearn.features import is_frozen, rows_to_compare
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
@@ -41,6 +43,20 @@ def checked_rows(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     if len(labels) < LEAST_ROWS:
         raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
     return rows, labels
+
+
+def copies_in(X: Any) -> Rows:
+    """Return a number for each row of inputs (n, …) that its copies share, (n,).
+
+    Equal rows are copies where chance does not make so many, or where the index of a frame names them alike.
+    """
+    columns, index = rows_to_compare(X), getattr(X, "index", None)
+    codes = [copies_of(columns)]
+    if hasattr(index, "factorize") and index.has_duplicates:
+        codes.append(equal_rows(np.column_stack([columns, index.factorize()[0]])))
+    found = together(*codes)
+    warn_of_copies(found)
+    return found
 
 
 def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:
@@ -67,19 +83,30 @@ def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Ro
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def held_out_apart(labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int) -> tuple[Rows, Rows, Rows]:
+def held_out_apart(
+    labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int, codes: Rows, cv: Any = None
+) -> tuple[Rows, Rows, Rows]:
     """Return the rows to learn from, those of none of the classes to know as errors, and those held out of both kinds.
 
-    >>> [len(rows) for rows in held_out_apart(np.repeat([0, 1, -1], 8), -1, 0.25, seed=0)]
+    Rows of one of the ``codes`` (n,) belong together: all are held out, and then one of them counts, or none is. Of
+    rows in order of time, which a splitter ``cv`` of such tells, the last are held out.
+
+    >>> [len(rows) for rows in held_out_apart(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
     [12, 6, 6]
     """
     is_unknown = unknown_rows(labels, unknown_label)
-    known, unknown = np.flatnonzero(~is_unknown), np.flatnonzero(is_unknown)
-    if not len(known):
-        raise SteepslopeError(f"expected rows of classes, found {len(unknown):,} of none of them alone", "y")
-    learnt, held = held_out(labels[known], fraction, seed)
-    errors, others = held_out(labels[unknown], fraction, seed) if len(unknown) else (unknown, unknown)
-    return known[learnt], unknown[errors], np.sort(np.concatenate([known[held], unknown[others]]))
+    if is_unknown.all():
+        raise SteepslopeError(f"expected rows of classes, found {len(labels):,} of none of them alone", "y")
+    each = once_each(codes, seed)
+    if isinstance(cv, TimeSeriesSplit):
+        held = each[len(each) - int(fraction * len(each)) :]
+        before = np.arange(len(labels)) < held.min(initial=len(labels)) - cv.gap
+    else:
+        sides = (each[is_unknown[each] == side] for side in (False, True))
+        held = np.concatenate([side[held_out(labels[side], fraction, seed)[1]] for side in sides if len(side)])
+        before = np.ones(len(labels), np.bool_)
+    learnt = before & ~np.isin(codes, codes[held])
+    return np.flatnonzero(learnt & ~is_unknown), np.flatnonzero(learnt & is_unknown), np.sort(held)
 
 
 def unknown_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
@@ -91,16 +118,19 @@ def unknown_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
     return np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
 
 
-def folds_of(X: Any, y: NDArray[Any], cv: Any, seed: int) -> list[tuple[Rows, Rows]]:
+def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> list[tuple[Rows, Rows]]:
     """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
 
-    It is where all classes but one have a single row: classifiers refuse to be fitted to one class.
+    It is where all classes but one have a single row: classifiers refuse to be fitted to one class. Rows of one of the
+    ``codes`` (n,) are in one fold. Of rows in order of time, the first are in none.
 
     Raises
     ------
     SteepslopeError
         If a splitter does not put each row into one fold.
     """
+    _, each = np.unique(codes, return_index=True)
+    X, y = _safe_indexing(X, each), labels[each]
     counts = np.sort(np.unique(y, return_counts=True)[1])
     if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
         return []
@@ -110,10 +140,17 @@ def folds_of(X: Any, y: NDArray[Any], cv: Any, seed: int) -> list[tuple[Rows, Ro
         splitter = check_cv(cv, y, classifier=True)
     with warnings.catch_warnings():  # that a class has fewer rows than there are folds does no harm here
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        found = list(splitter.split(X, y))
-    if not np.array_equal(np.sort(np.concatenate([rows for _, rows in found])), np.arange(len(y))):
+        warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)  # most splitters have no use
+        found = list(splitter.split(X, y, codes[each]))
+    rows = np.sort(np.concatenate([rows for _, rows in found]))
+    if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
         raise SteepslopeError("expected folds that hold each row once, found others", "cv")
-    return found
+    return [(members(codes, each[others]), members(codes, each[rows])) for others, rows in found]
+
+
+def members(codes: Rows, some: Rows) -> Rows:
+    """Return all rows that belong together with one of some rows, in ascending order, by their codes (n,)."""
+    return np.flatnonzero(np.isin(codes, codes[some]))
 
 
 def require_folds(cv: Any) -> None:
@@ -132,15 +169,20 @@ def out_of_fold(
     n_jobs: int | None = None,
     ask: Ask = Responses.of,
 ) -> Responses:
-    """Return the responses to all rows, each from the clone that has not seen it; ``params`` are those of ``fit``.
+    """Return the responses to all rows in folds, each of a clone that has not seen it; ``params`` are those of ``fit``.
 
     A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes. ``ask``
     is :meth:`Responses.of`, or :meth:`Responses.votes`.
     """
     if is_frozen(estimator):
-        return ask(estimator, X, classes)
+        return ask(estimator, _safe_indexing(X, rows_in(folds)), classes)
     tasks = (delayed(_unseen)(estimator, X, y, *fold, classes, params, ask) for fold in folds)
     return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
+
+
+def rows_in(folds: Sequence[tuple[Rows, Rows]]) -> Rows:
+    """Return the rows that are in a fold, in ascending order."""
+    return np.sort(np.concatenate([rows for _, rows in folds]))
 
 
 def _unseen(

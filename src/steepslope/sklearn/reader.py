@@ -81,16 +81,20 @@ def require_no_class(unknown_label: Any, classes: NDArray[Any]) -> None:
 
 
 def oracle_of(
-    outputs: ClassifierOutputs, codes: NDArray[np.int64], seed: int, with_opinions: bool
+    labelled: ClassifierOutputs, seed: int, with_opinions: bool, groups: NDArray[np.int64]
 ) -> FusedOracle | None:
-    """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds."""
-    labelled = outputs.changed(labels=codes)
+    """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds.
+
+    Rows of one of the ``groups`` (n,) belong together.
+    """
     correct = int(labelled.is_correct.sum())
     if min(correct, len(labelled) - correct) < FOLDS:
         return None
     with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
         warnings.simplefilter("ignore", FewErrorsWarning)
-        return FusedOracle(errors="crossfit", budget="auto" if with_opinions else "free", seed=seed).fit(labelled)
+        return FusedOracle(errors="crossfit", budget="auto" if with_opinions else "free", seed=seed).fit(
+            labelled, groups=groups
+        )
 
 
 def gate_of(

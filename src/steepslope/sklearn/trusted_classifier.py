@@ -19,14 +19,25 @@ from sklearn.utils.validation import check_is_fitted
 from steepslope.checks import require
 from steepslope.errors import NothingPromisedWarning, SteepslopeError
 from steepslope.gate.aims import INSIDE, Aims
+from steepslope.gate.calibration import group_names as checked_groups
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.monitor.health import warn_of_change
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
+from steepslope.outputs.copies import together
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features
-from steepslope.sklearn.held_out import checked_rows, folds_of, held_out_apart, out_of_fold, require_folds, rows_of
+from steepslope.sklearn.held_out import (
+    checked_rows,
+    copies_in,
+    folds_of,
+    held_out_apart,
+    out_of_fold,
+    require_folds,
+    rows_in,
+    rows_of,
+)
 from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import Reader, gate_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
 from steepslope.sklearn.responses import Responses, codes_of, told_codes
@@ -69,7 +80,8 @@ class TrustedClassifier(AroundClassifier):
     calibration_size
         Fraction of the rows that is held out, in (0, 1). Promising 5 % takes at least 59 such rows, 1 % takes 299.
     cv
-        Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold.
+        Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold, also one by groups. A
+        ``TimeSeriesSplit`` says that rows are in order of time: the last are then held out, after its ``gap``.
     n_jobs
         How many processes fit the clones of the classifiers; None is one, −1 as many as there are cores.
     random_state
@@ -151,8 +163,11 @@ class TrustedClassifier(AroundClassifier):
         self.unknown_label = unknown_label
         self.opinions = opinions
 
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
+    def fit(self, X: Any, y: Any, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the classifier and its oracle, and calibrate the gate.
+
+        Copies of a row, as oversampling and joins make them, stay on one side of each split, and count once where they
+        are held out; a ``RepeatedRowsWarning`` says how many there are.
 
         Parameters
         ----------
@@ -161,6 +176,12 @@ class TrustedClassifier(AroundClassifier):
             oracle sees what the last step of a pipeline sees, or else these inputs.
         y
             Labels (n,), ``unknown_label`` for rows of none of the classes.
+        groups
+            Groups (n,), by name or number, of rows that belong together, such as the images of one patient, or None.
+            They stay on one side of each split, and one row of each group that is held out counts: the promise is about
+            a row of a new group. Without groups, copies of a row belong together. Where equal rows were drawn
+            independently, the numbers of the rows as groups say so. Rows in order of time have no groups: for these,
+            ``cv`` is a ``TimeSeriesSplit``.
         fit_params
             Further parameters of the classifier's ``fit``, such as ``sample_weight``: by metadata routing where that is
             enabled. What has a value a row is cut as the rows are.
@@ -179,12 +200,17 @@ class TrustedClassifier(AroundClassifier):
         require_one_order({"X": X, "y": y})
         X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        learnt, errors, calibration = held_out_apart(labels, self.unknown_label, self.calibration_size, seed)
+        codes = copies_in(X) if groups is None else together(checked_groups(groups, len(labels)))
+        learnt, errors, calibration = held_out_apart(
+            labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
+        )
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
         params = rows_of(self._routed(fit_params), learnt, len(labels))
-        source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, _safe_indexing(X, errors))
+        of_learnt = codes[np.concatenate([learnt, errors])]
+        unknown = _safe_indexing(X, errors)
+        source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
         self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed)
         return self
 
@@ -349,11 +375,12 @@ class TrustedClassifier(AroundClassifier):
         return Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
 
     def _learn(
-        self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any
+        self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: NDArray[np.int64]
     ) -> ConfidenceSource:
         """Fit all classifiers and the oracle; return what ranks, with thresholds that are fixed by these rows alone.
 
-        The oracle also learns from inputs of none of the classes, ``unknown`` (u, …).
+        The oracle also learns from inputs of none of the classes, ``unknown`` (u, …). Rows of one of the ``codes``,
+        (n + u,), belong together.
         """
         self.estimator_ = clone(self.estimator).fit(X, labels, **params)
         if not hasattr(self.estimator_, "classes_"):
@@ -361,18 +388,22 @@ class TrustedClassifier(AroundClassifier):
             raise SteepslopeError(f"expected a classifier, {found}", "estimator")
         self._keep_attributes()
         require_no_class(self.unknown_label, self.classes_)
-        features, folds = Features.of(self.estimator_, X, labels, seed), folds_of(X, labels, self.cv, seed)
+        features = Features.of(self.estimator_, X, labels, seed)
+        folds = folds_of(X, labels, self.cv, seed, codes[: len(labels)])
         told_codes(labels, self.classes_, self.unknown_label)  # a frozen classifier has classes of its own
         unseen = Responses.of(self.estimator_, X, self.classes_) if not folds else out_of_fold(
             self.estimator, X, labels, folds, self.classes_, params, self.n_jobs
         )  # fmt: skip
         others = checked_opinions(self.opinions, self.estimator) if folds else {}
         opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
+        judged = rows_in(folds) if folds else np.arange(len(labels))
         self.opinions_ = {name: one.estimator for name, one in opinions.items()}
         self.reader_ = Reader(self.estimator_, self.classes_, unseen.log_floor, features, opinions)
-        outputs, codes = self.reader_.with_unknown(self.reader_.outputs(X, unseen, of_others), labels, unknown)
-        self._show(outputs, codes)
-        self.oracle_ = oracle_of(outputs, codes, seed, bool(opinions)) if folds else None
+        outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
+        outputs, truths = self.reader_.with_unknown(outputs, labels[judged], unknown)
+        self._show(outputs, truths)
+        groups = np.concatenate([codes[judged], codes[len(labels) :]])
+        self.oracle_ = oracle_of(outputs.changed(labels=truths), seed, bool(opinions), groups) if folds else None
         self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
         self.saw_ = seen_by(self.oracle_, features, opinions)
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)

@@ -20,7 +20,7 @@ from steepslope.files.progress import Notice
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.sklearn import TrustedClassifier
-from steepslope.sklearn.held_out import held_out_apart
+from steepslope.sklearn.held_out import copies_in, held_out_apart
 from steepslope.sklearn.reader import Reader
 from steepslope.sklearn.responses import codes_of
 from steepslope.sklearn.trusted_classifier import LARGEST_SEED
@@ -194,7 +194,7 @@ def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
             models[line] = model.fit(X, y)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
-    learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner)
+    learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner, copies_in(X))
     reference = labelled(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
     with_all = models[fused_name([*study.opinions])]

@@ -1,0 +1,210 @@
+"""Which rows belong together: copies of one another, and groups such as the images of one patient.
+
+Oversampling, bootstrap samples and joins repeat rows. A copy on the other side of a split makes what is fitted look
+better than it is, and a copy among calibration rows counts one draw several times. So rows that belong together stay on
+one side of each split, and count once.
+
+Rows that are drawn independently may be equal, too: coarse tables have few different rows. Equal rows are taken for
+copies where they are more frequent than chance allows. Two rows that are equal by chance are equal in any half of
+their columns, so the share of equal rows is at most the share of rows that are equal in a half; and where every row
+occurs twice, or three times, chance would have to do so for all of them.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from steepslope.errors import RepeatedRowsWarning, SteepslopeError
+from steepslope.numerics.blocks import blocks
+from steepslope.outputs.classifier_outputs import ClassifierOutputs
+from steepslope.outputs.row_hashes import told_by_in
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+NEAR = 1e-2  # of a column's deviation: rows that differ less in each column are copies with noise
+FLAT = 0.1  # of the usual deviation of a column: what varies less may be noise itself
+LAGS = 8  # places apart, in the order of a random projection, of rows that are compared
+LUCK = 3  # times as many rows as are equal in half of the columns may be equal by chance
+HALVES = 8  # random ones that are tried
+LEAST_DISTINCT = 20  # rows that all occur equally often, by chance with a probability below 2⁻¹⁹
+MOST_COLUMNS = 64  # more are mixed into so many
+MOST_EQUAL = 0.05  # of the rows: where more are equal to one another, there are few different rows
+FEW_EQUAL = 20  # are no sign of that
+BLOCK_ROWS = 4_096
+TABLE = 2  # dimensions
+PAIR = 2  # classes, whose logits are one number
+TOLD = 0.01  # of the rows: fewer copies are not worth a warning
+
+
+def mixed(columns: NDArray[np.generic] | csr_matrix, most: int = MOST_COLUMNS) -> Floats:
+    """Return rows (n, d) in at most ``most`` columns: sums of disjoint columns with random weights, if d is larger."""
+    n, width = columns.shape
+    if width <= most:
+        return np.asarray(columns.toarray() if hasattr(columns, "toarray") else columns, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    places = np.arange(width), rng.integers(most, size=width)
+    weights = csr_matrix((rng.normal(size=width), places), (width, most))
+    if hasattr(columns, "toarray"):
+        return np.asarray((columns @ weights).toarray())
+    parts = [np.asarray(columns[rows], dtype=np.float64) @ weights for rows in blocks(n, BLOCK_ROWS)]
+    return np.concatenate(parts) if parts else np.zeros((0, most))
+
+
+def copies_of(columns: Floats) -> Codes:
+    """Return a number for each row (n, d) that its copies share, (n,); each row has its own where there are none.
+
+    Copies are equal, or differ by very little in each column.
+
+    >>> rows = np.random.default_rng(0).normal(size=(50, 3))
+    >>> copies_of(np.repeat(rows, 2, axis=0))[:6]
+    array([0, 0, 1, 1, 2, 2])
+    >>> len(np.unique(copies_of(np.round(rows)))), len(np.unique(np.round(rows), axis=0))
+    (50, 30)
+    """
+    finite = np.isfinite(columns)
+    values = np.where(finite, columns, 0.0)
+    scale = values.std(axis=0) if len(values) else np.ones(values.shape[1])
+    usual = float(np.median(scale[scale > 0])) if (scale > 0).any() else 1.0
+    table = np.where(finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR)  # what is missing is like nothing else
+    for tolerance in (0.0, NEAR):
+        codes = _alike(table, tolerance)
+        if _are_copies(codes, table, tolerance):
+            return codes
+    return np.arange(len(table))
+
+
+def equal_rows(columns: Floats) -> Codes:
+    """Return a number for each row (n, d) that all share which are equal to it, be it by chance, (n,)."""
+    return _alike(np.nan_to_num(columns, nan=1 / NEAR), 0.0)
+
+
+def _alike(table: Floats, tolerance: float) -> Codes:
+    """Return a number for each row that those share which differ by at most a tolerance in each column, in a chain."""
+    direction = np.random.default_rng(0).normal(size=table.shape[1])
+    along = table @ direction
+    order = np.argsort(along, kind="stable")
+    reach = tolerance * np.abs(direction).sum() + 1e-9 * (np.abs(along).max(initial=0) + 1)
+    pairs = [np.zeros((2, 0), np.int64)]
+    for lag in range(1, LAGS + 1):
+        near = np.flatnonzero(along[order[lag:]] - along[order[:-lag]] <= reach)
+        first, second = order[near], order[near + lag]
+        equal = (np.abs(table[first] - table[second]) <= tolerance).all(axis=1)
+        pairs.append(np.stack([first[equal], second[equal]]))
+    return _connected(len(table), np.concatenate(pairs, axis=1))
+
+
+def _connected(n: int, pairs: NDArray[np.int64]) -> Codes:
+    """Return a number for each of n rows that all share which pairs (2, p) connect, in the order of their first."""
+    graph = csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
+    _, first, codes = np.unique(connected_components(graph, directed=False)[1], return_index=True, return_inverse=True)
+    ranks = np.empty(len(first), np.int64)
+    ranks[np.argsort(first)] = np.arange(len(first))
+    return ranks[codes]
+
+
+def _are_copies(codes: Codes, table: Floats, tolerance: float) -> bool:
+    """Return whether rows of one number are copies, rather than equal by chance."""
+    sizes = np.bincount(codes)
+    repeated = float((sizes[codes] > 1).mean()) if len(codes) else 0.0
+    if repeated == 0:
+        return False
+    if _all_repeated(sizes):
+        return True
+    if sizes.max() > max(FEW_EQUAL, MOST_EQUAL * len(codes)):
+        return False
+    distinct = table[np.unique(codes, return_index=True)[1]]
+    return repeated > LUCK * _equal_in_a_half(distinct, tolerance)
+
+
+def _all_repeated(sizes: Codes) -> bool:
+    """Return whether all rows occur twice, or thrice, or as multiples of that, which many do not by chance."""
+    return len(sizes) >= LEAST_DISTINCT and int(np.gcd.reduce(sizes)) > 1
+
+
+def _equal_in_a_half(distinct: Floats, tolerance: float) -> float:
+    """Return the share of different rows (n, d) that have an equal one in half of the columns, at its least."""
+    width, rng = distinct.shape[1], np.random.default_rng(0)
+    least = 1.0
+    for _ in range(HALVES if width > 1 else 0):
+        for half in np.array_split(rng.permutation(width), 2):
+            codes = _alike(distinct[:, half], tolerance)
+            least = min(least, float((np.bincount(codes)[codes] > 1).mean()))
+    return least
+
+
+def together(*codes: NDArray[np.generic]) -> Codes:
+    """Return a number for each row that all share which share one of some numbers, or names, (n,) each, in a chain.
+
+    >>> together(np.array([0, 0, 1, 2]), np.array(["a", "b", "b", "c"]))
+    array([0, 0, 0, 1])
+    """
+    pairs = [np.zeros((2, 0), np.int64)]
+    for given in codes:
+        _, first, inverse = np.unique(given, return_index=True, return_inverse=True)
+        pairs.append(np.stack([np.arange(len(given)), first[inverse]]))
+    return _connected(len(codes[0]), np.concatenate(pairs, axis=1))
+
+
+def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None = None) -> Codes:
+    """Return a number for each row of some outputs that its copies share, and its group, if there are groups (n,).
+
+    Copies have one id, or else equal features, or else equal logits of three classes or more.
+    """
+    codes = [copies_of(_compared(outputs))]
+    if told_by_in(outputs) == "ids":
+        codes.append(outputs.require("ids"))
+    return together(*codes, *([] if groups is None else [groups]))
+
+
+def _compared(outputs: ClassifierOutputs) -> Floats:
+    if outputs.features is not None and outputs.features.ndim == TABLE:
+        return mixed(outputs.features)
+    return mixed(outputs.logits) if outputs.num_classes > PAIR else np.zeros((len(outputs), 0))
+
+
+def once_each(codes: Codes, seed: int = 0) -> Codes:
+    """Return a row of each number, (m,), drawn by the seed, in ascending order.
+
+    >>> once_each(np.arange(3)), len(once_each(np.array([0, 1, 1, 1])))
+    (array([0, 1, 2]), 2)
+    """
+    order = np.random.default_rng(seed).permutation(len(codes))
+    return np.sort(order[np.unique(codes[order], return_index=True)[1]])
+
+
+def predictions_once(confidence: Floats, is_correct: NDArray[np.bool_], seed: int) -> Codes:
+    """Return the rows that count, (m,), of which confidences (n,) alone are known: all, unless all are repeated.
+
+    >>> len(predictions_once(np.repeat([0.5, 0.9], 30), np.ones(60, dtype=np.bool_), seed=0))
+    60
+    """
+    _, codes, sizes = np.unique(confidence + 1j * is_correct, return_inverse=True, return_counts=True)
+    if not _all_repeated(sizes):
+        return np.arange(len(codes))
+    warn_of_copies(codes)
+    return once_each(codes, seed)
+
+
+def warn_of_copies(codes: Codes) -> None:
+    """Warn where more than a few rows have the number of another, (n,), so that each counts once."""
+    n, copies = len(codes), len(codes) - len(np.unique(codes))
+    if copies > TOLD * n:
+        said = f"{copies:,} of {n:,} rows are copies of others: each row counts once"
+        warnings.warn(said, RepeatedRowsWarning, stacklevel=4)
+
+
+def require_ids_once(outputs: ClassifierOutputs) -> None:
+    """Raise if the ids of some outputs are not different ones."""
+    if outputs.ids is None:
+        return
+    names, counts = np.unique(outputs.ids, return_counts=True)
+    repeated = counts > 1
+    if repeated.any():
+        copies, example = int((counts - 1).sum()), str(names[repeated.argmax()])
+        found = f"found {example!r} {counts[repeated.argmax()]} times, {copies:,} of {len(outputs):,} rows in all"
+        raise SteepslopeError(f"expected each id once, {found}: a row that is drawn once counts once", "outputs")

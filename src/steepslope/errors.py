@@ -56,11 +56,15 @@ class UndefinedMetricError(SteepslopeError):
     """A metric that has no value on this input, such as an AUC without a single error."""
 
 
-class FewErrorsWarning(UserWarning):
+class RowsWarning(UserWarning):
+    """Something about the rows that are given makes results worth less; commands print it."""
+
+
+class FewErrorsWarning(RowsWarning):
     """An oracle is fitted on so few errors that its result depends on luck."""
 
 
-class UnknownLabelsWarning(UserWarning):
+class UnknownLabelsWarning(RowsWarning):
     """Some labels are names of none of the classifier's classes: of inputs that it does not know, or misspelt."""
 
 
@@ -72,7 +76,7 @@ class ChangedWarning(UserWarning):
     """Inputs are not drawn as the calibration rows were, so that a gate's promise cannot be relied on."""
 
 
-class RepeatedRowsWarning(UserWarning):
+class RepeatedRowsWarning(RowsWarning):
     """Some rows are copies of others, as oversampling, bootstrap samples and joins make them: each counts once."""
 
 

@@ -25,14 +25,7 @@ from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve
 from steepslope.cli.shift import corrupt, import_stylizer, recolor, stylize, train_stylizer
-from steepslope.errors import (
-    FewErrorsWarning,
-    RepeatedRowsWarning,
-    SteepslopeError,
-    UnknownLabelsWarning,
-    reason_of,
-    require_known,
-)
+from steepslope.errors import RowsWarning, SteepslopeError, reason_of, require_known
 from steepslope.files.extras import EXTRAS
 
 COMMANDS: dict[str, Command] = {
@@ -79,8 +72,7 @@ def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: s
     words = [word for word in words if word != "--debug"]
     try:
         with warnings.catch_warnings():
-            for shown in (FewErrorsWarning, UnknownLabelsWarning, RepeatedRowsWarning):
-                warnings.simplefilter("default", shown)
+            warnings.simplefilter("default", RowsWarning)
             warnings.showwarning = _show_warning
             code = call(*_chosen(commands, words, prog))
             if sys.stdout is not None:

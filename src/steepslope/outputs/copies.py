@@ -5,9 +5,9 @@ better than it is, and a copy among calibration rows counts one draw several tim
 one side of each split, and count once.
 
 Rows that are drawn independently may be equal, too: coarse tables have few different rows. Equal rows are taken for
-copies where they are more frequent than chance allows. Two rows that are equal by chance are equal in any half of
-their columns, so the share of equal rows is at most the share of rows that are equal in a half; and where every row
-occurs twice, or three times, chance would have to do so for all of them.
+copies where they are more frequent than chance allows. Two rows that are equal by chance are equal in any quarter
+of their columns, so the share of equal rows is at most the share of rows that are equal in a quarter; and where every
+row occurs twice, or three times, chance would have to do so for all of them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 NEAR = 1e-2  # of a column's deviation: rows that differ less in each column are copies with noise
 FLAT = 0.1  # of the usual deviation of a column: what varies less may be noise itself
 LAGS = 8  # places apart, in the order of a random projection, of rows that are compared
-LUCK = 3  # times as many rows as are equal in half of the columns may be equal by chance
-HALVES = 8  # random ones that are tried
+LUCK = 3  # times as many rows as are equal in a quarter of the columns may be equal by chance
+PARTS, DEALS = 4, 8  # columns are dealt to so many parts, so many times: a half may tell as much as all (LOG.md)
 LEAST_DISTINCT = 20  # rows that all occur equally often, by chance with a probability below 2⁻¹⁹
 MOST_COLUMNS = 64  # more are mixed into so many
 MOST_EQUAL = 0.05  # of the rows: where more are equal to one another, there are few different rows
@@ -118,7 +118,7 @@ def _are_copies(codes: Codes, table: Floats, tolerance: float) -> bool:
     if sizes.max() > max(FEW_EQUAL, MOST_EQUAL * len(codes)):
         return False
     distinct = table[np.unique(codes, return_index=True)[1]]
-    return repeated > LUCK * _equal_in_a_half(distinct, tolerance)
+    return repeated > LUCK * _equal_in_a_part(distinct, tolerance)
 
 
 def _all_repeated(sizes: Codes) -> bool:
@@ -126,13 +126,13 @@ def _all_repeated(sizes: Codes) -> bool:
     return len(sizes) >= LEAST_DISTINCT and int(np.gcd.reduce(sizes)) > 1
 
 
-def _equal_in_a_half(distinct: Floats, tolerance: float) -> float:
-    """Return the share of different rows (n, d) that have an equal one in half of the columns, at its least."""
+def _equal_in_a_part(distinct: Floats, tolerance: float) -> float:
+    """Return the share of different rows (n, d) that have an equal one in a quarter of the columns, at its least."""
     width, rng = distinct.shape[1], np.random.default_rng(0)
     least = 1.0
-    for _ in range(HALVES if width > 1 else 0):
-        for half in np.array_split(rng.permutation(width), 2):
-            codes = _alike(distinct[:, half], tolerance)
+    for _ in range(DEALS if width > 1 else 0):
+        for part in np.array_split(rng.permutation(width), min(width, PARTS)):
+            codes = _alike(distinct[:, part], tolerance)
             least = min(least, float((np.bincount(codes)[codes] > 1).mean()))
     return least
 

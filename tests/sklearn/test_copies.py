@@ -1,0 +1,129 @@
+"""The promise of a trusted classifier does not rest on copies of rows that it was fitted on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, TimeSeriesSplit
+
+from steepslope import TrustedClassifier
+from steepslope.errors import RepeatedRowsWarning, SteepslopeError
+from steepslope.sklearn.held_out import copies_in, folds_of, held_out_apart
+from tests.sklearn.problems import NoisyHalves, texts
+
+PROBLEM = NoisyHalves()
+Rows = NDArray[np.int64]
+
+
+def rows(n: int, seed: int = 0) -> tuple[NDArray[np.float64], Rows]:
+    return PROBLEM.draw(n, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_what_belongs_together_is_on_one_side(fraction: float) -> None:
+    draw = np.random.default_rng(0)
+    codes, labels = draw.integers(60, size=500), draw.choice(["a", "b", "other"], size=500)
+    learnt, errors, held = held_out_apart(labels, "other", fraction, 0, codes)
+    assert not set(codes[np.concatenate([learnt, errors])]) & set(codes[held])
+    assert len(set(codes[held])) == len(held)
+    assert {*codes[learnt], *codes[errors], *codes[held]} == set(codes)
+    assert (labels[errors] == "other").all()
+    assert (labels[learnt] != "other").all()
+    for others, fold in folds_of(np.zeros((500, 1)), labels, 5, 0, codes):
+        assert not set(codes[others]) & set(codes[fold])
+        assert len(others) + len(fold) == 500
+
+
+def test_splitters_by_group_see_the_groups() -> None:
+    codes = np.arange(300) // 6
+    found = folds_of(np.zeros((300, 1)), codes % 2, GroupKFold(5), 0, codes)
+    assert [len(fold) for _, fold in found] == [60] * 5
+
+
+def test_the_last_rows_of_a_series_are_held_out_after_a_gap() -> None:
+    labels, series = np.arange(200) % 2, TimeSeriesSplit(4, gap=10)
+    learnt, _, held = held_out_apart(labels, None, 0.25, 0, np.arange(200), series)
+    np.testing.assert_array_equal(held, np.arange(150, 200))
+    np.testing.assert_array_equal(learnt, np.arange(140))
+    for others, fold in folds_of(np.zeros((140, 1)), labels[:140], series, 0, np.arange(140)):
+        assert others.max() + 10 < fold.min()
+    X, y = rows(600)
+    model = TrustedClassifier(LogisticRegression(), max_risk=0.3, cv=TimeSeriesSplit(4, gap=5)).fit(X, y)
+    assert model.gate_.n == 150
+    assert model.oracle_ is not None
+
+
+def repeated(X: Any, y: Any, times: int) -> tuple[Any, Any]:
+    order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(y)), times))
+    return X[order], y[order]
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_copies_count_once(times: int) -> None:
+    X, y = rows(240)
+    with pytest.warns(RepeatedRowsWarning, match=rf"{240 * (times - 1)} of {240 * times:,} rows are copies of others"):
+        model = TrustedClassifier(LogisticRegression(), max_risk=0.3).fit(*repeated(X, y, times))
+    assert model.gate_.n == 60
+    known = {tuple(row) for row in model.calibration_.rows.tolist()}
+    assert len(known) == len(model.calibration_.rows)
+
+
+def test_copies_of_texts_and_frames_are_found() -> None:
+    words, _ = texts(300)
+    long = [f"{word} number{number}" for number, word in enumerate(words)]
+    with pytest.warns(RepeatedRowsWarning, match="300 of 600"):
+        assert len(np.unique(copies_in(long + long))) == 300
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"colour": draw.choice(["red", "blue"], 200), "size": draw.normal(size=200)})
+    frame.loc[::9, "size"] = np.nan
+    frame["name"] = [f"name {number}" for number in range(200)]
+    with pytest.warns(RepeatedRowsWarning, match="200 of 400"):
+        assert len(np.unique(copies_in(pd.concat([frame, frame], ignore_index=True)))) == 200
+
+
+def test_the_index_of_a_frame_tells_copies_of_coarse_rows() -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.integers(3, size=200), "b": draw.integers(3, size=200)})
+    sample = frame.sample(300, replace=True, random_state=0)
+    with pytest.warns(RepeatedRowsWarning, match="copies of others"):
+        assert len(np.unique(copies_in(sample))) == sample.index.nunique()
+    assert len(np.unique(copies_in(sample.reset_index(drop=True)))) == 300  # nothing tells these apart
+
+
+def test_groups_stay_together_and_count_once_each() -> None:
+    X, y = rows(600)
+    groups = np.repeat([f"patient {number}" for number in range(150)], 4)
+    model = TrustedClassifier(LogisticRegression(), max_risk=0.4).fit(X, y, groups=groups)
+    assert 30 <= model.gate_.n <= 45  # about a quarter of the groups
+    with pytest.raises(
+        SteepslopeError, match=r"groups: expected one group a prediction, \(600,\), found shape \(150,\)"
+    ):
+        TrustedClassifier(LogisticRegression()).fit(X, y, groups=groups[:150])
+
+
+def test_row_numbers_as_groups_say_that_equal_rows_are_independent() -> None:
+    X, y = repeated(*rows(200), 2)
+    assert TrustedClassifier(LogisticRegression(), max_risk=0.4).fit(X, y, groups=np.arange(400)).gate_.n == 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_the_promise_holds_where_rows_are_copied(times: int) -> None:
+    """A forest knows the labels of the rows that it was fitted on by heart, noise included."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    broken, grid = 0, PROBLEM.grid(40)
+    for seed in range(40):
+        X, y = repeated(*rows(400, seed), times)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RepeatedRowsWarning)
+            model = TrustedClassifier(DecisionTreeClassifier(), max_risk=0.25, cv=3).fit(X, y)
+        labels, accepted = model.decide(grid)
+        broken += PROBLEM.risk(grid, labels, accepted) > 0.25
+    assert broken <= 5  # 2 are expected at most; 6 or more in 1.4 % of draws

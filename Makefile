@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits following mixes screenshots clean
+.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits following mixes copies screenshots clean
 
 setup: .venv/installed
 
@@ -73,6 +73,10 @@ following: setup
 # The table in results/mixes, on simulated rows: an hour on one core; resumes.
 mixes: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.mixes --work runs/mixes --out results/mixes
+
+# The table in results/copies: an hour on one core; resumes.
+copies: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.copies --work runs/copies --out results/copies
 
 # The pictures of the report in the README, of the demo's. Needs Debian's chromium.
 screenshots: demo

@@ -1,0 +1,193 @@
+"""How often the promise of a trusted classifier breaks where rows are repeated, and how much it accepts.
+
+Run ``python -m benchmarks.studies.copies --help``.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neighbors import NearestNeighbors
+
+from benchmarks.studies.kept_rows import Row, kept_rows, write_results
+from steepslope import TrustedClassifier
+from steepslope.cli.main import run
+from steepslope.report.grid import Cell, Grid, markdown
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+Made = tuple[Floats, Labels, NDArray[Any] | None]  # rows, labels, groups
+Draw = np.random.Generator
+N, COLUMNS, NEW, RISK = 600, 6, 4_000, 0.1
+RARE = 0.15  # share of the minority
+LARGEST_GROUP = 20
+TOGETHER = 20  # draws whose rows are kept together
+HEADINGS = ["rows that are given to fit", "draws", "accepted, %", "wrong, %", "broken, %", "rows that count"]
+NOTE = (
+    f"A forest of 30 trees on {COLUMNS} columns, {N} different rows, a quarter of them to calibrate on; {RISK:.0%} is "
+    f"promised at delta = 5 %. *Wrong* is the mean risk of what is accepted of {NEW:,} new rows, by their true "
+    "probabilities, and *broken* the share of draws in which it is higher than promised."
+)
+
+
+def chance_of_one(X: Floats, level: float = 0.0) -> Floats:
+    """Return the probability that the class is 1, (n,)."""
+    return np.asarray(1 / (1 + np.exp(-3 * (1.5 * X[:, 0] + X[:, 1] * X[:, 2] + 0.5 * X[:, 3] + level))))
+
+
+def rows(n: int, draw: Draw, level: float = 0.0) -> Made:
+    """Draw independent rows."""
+    X = draw.normal(size=(n, COLUMNS))
+    return X, (draw.random(n) < chance_of_one(X, level)).astype(np.int64), None
+
+
+def repeated(times: int) -> Callable[[Draw], Made]:
+    """Return what draws rows that all occur so many times."""
+
+    def make(draw: Draw) -> Made:
+        X, y, _ = rows(N, draw)
+        return np.repeat(X, times, axis=0), np.repeat(y, times), None
+
+    return make
+
+
+def bootstrap(draw: Draw) -> Made:
+    """Draw a bootstrap sample of some rows."""
+    X, y, _ = rows(N, draw)
+    chosen = draw.integers(N, size=N)
+    return X[chosen], y[chosen], None
+
+
+def joined(draw: Draw) -> Made:
+    """Draw rows that a join has multiplied, each up to ten times."""
+    X, y, _ = rows(N, draw)
+    chosen = np.repeat(np.arange(N), draw.integers(1, 11, size=N))
+    return X[chosen], y[chosen], None
+
+
+def with_noise(draw: Draw) -> Made:
+    """Draw rows with copies that differ by a hundred-thousandth of a deviation."""
+    X, y, _ = rows(N, draw)
+    return np.concatenate([X, X + 1e-5 * draw.normal(size=X.shape)]), np.tile(y, 2), None
+
+
+def rare(draw: Draw) -> Made:
+    """Draw rows with a rare class."""
+    X, y, _ = rows(8 * N, draw)
+    chosen = np.concatenate([np.flatnonzero(y == 0)[: round((1 - RARE) * N)], np.flatnonzero(y)[: round(RARE * N)]])
+    return X[chosen], y[chosen], None
+
+
+def oversampled(draw: Draw) -> Made:
+    """Draw rows with a rare class, whose rows are repeated at random until they are half of all."""
+    X, y, _ = rare(draw)
+    more = draw.choice(np.flatnonzero(y), round((1 - 2 * RARE) * N))
+    return np.concatenate([X, X[more]]), np.concatenate([y, y[more]]), None
+
+
+def smote(draw: Draw) -> Made:
+    """Draw rows with a rare class, and make more of these between neighbours until they are half of all."""
+    X, y, _ = rare(draw)
+    known = X[y == 1]
+    near = NearestNeighbors(n_neighbors=6).fit(known).kneighbors(known, return_distance=False)[:, 1:]
+    one = draw.integers(len(known), size=round((1 - 2 * RARE) * N))
+    other = near[one, draw.integers(5, size=len(one))]
+    made = known[one] + draw.random((len(one), 1)) * (known[other] - known[one])
+    return np.concatenate([X, made]), np.concatenate([y, np.ones(len(made), np.int64)]), None
+
+
+def patients(named: bool) -> Callable[[Draw], Made]:
+    """Return what draws 1 to 20 alike rows of each patient, whose labels mostly agree."""
+
+    def make(draw: Draw) -> Made:
+        sizes = draw.integers(1, LARGEST_GROUP + 1, size=N // 2)
+        groups = np.repeat(np.arange(len(sizes)), sizes)
+        means, noise = draw.normal(size=(len(sizes), COLUMNS)), draw.normal(size=(len(groups), COLUMNS))
+        X = np.sqrt(0.9) * means[groups] + np.sqrt(0.1) * noise
+        coins = draw.random(len(sizes))[groups]  # one for all rows of a patient
+        return X, (coins < chance_of_one(X)).astype(np.int64), groups if named else None
+
+    return make
+
+
+KINDS: dict[str, Callable[[Draw], Made]] = {
+    "each once": lambda draw: rows(N, draw),
+    "each twice": repeated(2),
+    "each five times": repeated(5),
+    "a bootstrap sample": bootstrap,
+    "multiplied by a join, up to ten times": joined,
+    "copies with noise of 1e-5": with_noise,
+    "a rare class": rare,
+    "the rare class repeated to half": oversampled,
+    "more of the rare class between neighbours (SMOTE)": smote,
+    "1 to 20 rows of each patient, groups given": patients(True),
+    "the same, groups not given": patients(False),
+}
+OF_RARE = ("a rare class", "the rare class repeated to half", "more of the rare class between neighbours (SMOTE)")
+
+
+def copies(out: str, work: str, draws: int = 200) -> None:
+    """Fit trusted classifiers to repeated rows, and write rows.json and table.md; resumes.
+
+    Parameters
+    ----------
+    out
+        Folder for the results.
+    work
+        Folder for what is kept of each kind.
+    draws
+        Draws of each kind.
+    """
+    done: list[Row] = []
+    for title, make in KINDS.items():
+        found: list[Row] = []
+        for first in range(0, draws, TOGETHER):
+            folder, seeds = Path(work, title.replace(" ", "-"), str(first)), range(first, min(first + TOGETHER, draws))
+            some = [partial(one_draw, make, seed, title in OF_RARE) for seed in seeds]
+            found += kept_rows(folder, {"kind": title, "draws": len(some)}, partial(_all, some))
+        means = {name: float(np.mean([row[name] for row in found])) for name in found[0]}
+        done.append({"kind": title, "draws": len(found), **means})
+        write_results(out, done, markdown(Grid("Repeated rows", HEADINGS, [*map(_line, done)], NOTE)))
+
+
+def _all(some: list[Callable[[], Row]]) -> list[Row]:
+    return [one() for one in some]
+
+
+def one_draw(make: Callable[[Draw], Made], seed: int, of_rare: bool) -> Row:
+    """Return what one model accepts of new rows, how much of that is wrong, and whether it is more than promised.
+
+    New rows are weighed so that a rare class is as rare as where they come from.
+    """
+    draw = np.random.default_rng([seed, 48])
+    X, y, groups = make(draw)
+    order, new = draw.permutation(len(y)), draw.normal(size=(NEW, COLUMNS))
+    model = TrustedClassifier(RandomForestClassifier(30, random_state=seed), max_risk=RISK, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X[order], y[order], **({} if groups is None else {"groups": groups[order]}))
+        labels, accepted = model.decide(new)
+    chance = chance_of_one(new)
+    rare, usual = (RARE / chance.mean(), (1 - RARE) / (1 - chance.mean())) if of_rare else (1.0, 1.0)
+    weight = rare * chance + usual * (1 - chance)
+    wrong = np.where(labels == 1, usual * (1 - chance), rare * chance)
+    risk = float(wrong[accepted].sum() / max(float(weight[accepted].sum()), 1e-9))
+    coverage = float(weight[accepted].sum() / weight.sum())
+    return {"accepted": coverage, "wrong": risk, "broken": float(risk > RISK), "n": model.gate_.n}
+
+
+def _line(row: Row) -> list[Cell]:
+    shares = [f"{100 * row[name]:.1f}" for name in ("accepted", "wrong", "broken")]
+    return [*map(Cell, [row["kind"], str(row["draws"]), *shares, f"{row['n']:.0f}"])]
+
+
+if __name__ == "__main__":
+    sys.exit(run(copies, sys.argv[1:], "python -m benchmarks.studies.copies"))

@@ -1,4 +1,4 @@
-"""The first programs of README and docs, and the commands, in a new environment that has the wheel and what it needs."""
+"""The first programs of README and docs, and all commands, where only the wheel and what it needs are installed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ print([main(words.split()) for words in sys.argv[1:]])
 NEEDING = {
     "demo --out demo": "training a classifier needs torchvision: pip install 'steepslope[images]'",
     "extract --classifier timm:resnet18 --data digits --out images": "needs timm: pip install 'steepslope[images]'",
-    "extract --classifier onnx:net.onnx --data digits --out images": "needs onnxruntime: pip install 'steepslope[onnx]'",
+    "extract --classifier onnx:net.onnx --data digits --out nets": "needs onnxruntime: pip install 'steepslope[onnx]'",
     "extract --classifier net:digits-net --mean 0 --std 1 --data hf:mnist --out images": "steepslope[data]'",
     "shift corrupt --data digits --kind fog --severity 1 --out fog": "pip install 'steepslope[shifts]'",
     "finetune --oracle timm:resnet18 --data digits --classifier timm:resnet18 --out oracle": "steepslope[images]'",

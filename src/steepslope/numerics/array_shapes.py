@@ -14,7 +14,7 @@ EMPTY = (str, tuple, list, Mapping)  # types whose values are left out where the
 
 
 class Brief:
-    """A dataclass, made with ``repr=False``, that is shown with the shapes of its arrays, without what is None or empty.
+    """A dataclass with ``repr=False`` that shows the shapes of its arrays, and nothing that is None or empty.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(repr=False)

@@ -26,6 +26,9 @@ from steepslope.outputs import ClassifierOutputs
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+WITH_LINKS = [
+    path.relative_to(ROOT).as_posix() for name in ("*", "docs/*", "results/**/*") for path in ROOT.glob(f"{name}.md")
+]
 
 
 @pytest.mark.slow
@@ -241,11 +244,26 @@ def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> N
     assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
-def test_links_and_targets_of_make_are_there(page: str) -> None:
+def anchors_of(page: Path) -> set[str]:
+    """Return what follows # in links to the headings of a page, as GitHub makes it of their words."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", words) for words in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-") for words in headings}
+
+
+@pytest.mark.parametrize("page", WITH_LINKS)
+def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    links = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("http")} - {""}
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    for link in {link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("http")}:
+        name, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), link
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+def test_folders_of_results_and_targets_of_make_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     folders = set(re.findall(r"`(results/[\w-]+)", text))
     assert [folder for folder in folders if not (ROOT / folder).exists()] == []
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

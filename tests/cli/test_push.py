@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from steepslope.cli.main import main
 from steepslope.files import hub
 from steepslope.monitor import Monitor
+from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.files.hub_server import TOKEN, Repo, served
 
@@ -45,6 +48,18 @@ def test_a_gate_is_named_by_its_shared_folder_and_on_the_hub(
     assert len({*summaries}) == 1
     files = {"config.json", "README.md", "gate.json", "certificate.md", "oracle/oracle.json"}
     assert files < {*repos["me/digits"].commits[repos["me/digits"].head]}
+
+
+def test_the_program_of_the_page_loads_what_was_pushed(home: Path, gates: Path, repos: dict[str, Repo]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sharing.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert main(["push", "--gate", str(gates / "free"), "--to", "USER/NAME"]) == 0
+    assert main(["push", "--oracle", str(gates / "free-oracle"), "--to", "USER/ORACLE"]) == 0
+    program = re.sub(r"@[0-9a-f]{40}", f"@{repos['USER/ORACLE'].head}", program)
+    names: dict[str, Any] = {}
+    exec(compile(program.replace("runs/net", str(home / "classifier")), "sharing.md", "exec"), names)
+    outputs = ClassifierOutputs.load(gates / "outputs" / "test")
+    assert (names["gate"].decide(outputs).trust_logit == names["oracle"].trust_logit(outputs)).all()
 
 
 def test_a_repository_is_private_unless_it_is_to_be_public(

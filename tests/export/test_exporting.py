@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from steepslope.classifiers.onnx_net import OnnxNet, as_onnx
 from steepslope.cli.main import main
@@ -273,3 +275,21 @@ def test_the_file_runs_where_this_package_is_not(
     assert (opened_again.card.part, opened_again.card.threshold) == ("all", gate.threshold)
     assert opened_again.run({"images": pixels[..., None]})["accepted"].tolist() == found["accepted"]
     assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_the_programs_of_the_page_run_on_a_file(
+    exported: Callable[[str], Exported],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The net of the digits takes grey images; the page says how to give these."""
+    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exported("free").save(tmp_path / "gate.onnx")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("photo.jpg")
+    exec(compile(first.replace('"RGB"))[None]', '"L"))[None, :, :, None]'), "export.md", "exec"), {})
+    assert ExportedGate.open(tmp_path / "gate.onnx").card.words in capsys.readouterr().out
+    exec(compile(second, "export.md", "exec"), {})

@@ -27,6 +27,7 @@ from steepslope.data.images import Images
 from steepslope.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_dataset
 from steepslope.data.transforms import decoded_batches
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import on_threads, seeded
 from steepslope.files.weights import load_state, restore_optimizer, save_state
@@ -91,6 +92,7 @@ def train_classifier(
     classifier and its accuracy on the held-out rows. Unless it is to be replaced, a classifier that was trained so is
     found complete, of which ``notice`` is told, and another is an error.
     """
+    require_extra("torchvision", "images", "training a classifier")
     spec = parse_dataset(data)
     if spec.split not in (None, TRAIN):
         raise SteepslopeError(

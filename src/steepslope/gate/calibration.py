@@ -19,6 +19,7 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
 from steepslope.gate.certify import UNFIT, Above, certify, certify_true_classes, certify_weighted
 from steepslope.gate.importance import Weights
+from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
 from steepslope.outputs.labels import UNKNOWN
@@ -90,8 +91,8 @@ class ProbabilityMap:
         return cls(**numbers, is_unit=field(content, "is_unit", bool, path))
 
 
-@dataclass(frozen=True, eq=False)
-class CalibrationRows:
+@dataclass(frozen=True, eq=False, repr=False)
+class CalibrationRows(Brief):
     """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
 
     Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs import ClassifierOutputs, logit_blocks
 
 Floats = NDArray[np.float64]
@@ -20,8 +21,8 @@ ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
-@dataclass(frozen=True, eq=False)
-class Decisions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Decisions(Brief):
     """Of each of m predictions, what to do with it, and why.
 
     ``p_correct`` is the estimated probability that the classifier is right (m,); ``trust_logit`` what ranks (m,): the

@@ -22,6 +22,7 @@ from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.curves import Floats, Ranking, checked, rank_rows
 from steepslope.metrics.measures import FRACTION
+from steepslope.numerics.array_shapes import Brief
 
 
 class Scale(NamedTuple):
@@ -216,8 +217,8 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(scaled, 1)[np.argsort(order)]
 
 
-@dataclass(frozen=True, eq=False)
-class RiskCoverage:
+@dataclass(frozen=True, eq=False, repr=False)
+class RiskCoverage(Brief):
     """Selective risk against coverage, both in (0, 1], at each distinct threshold, most confident first."""
 
     coverage: Floats

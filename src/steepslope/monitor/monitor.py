@@ -23,6 +23,7 @@ from steepslope.monitor.predictions import Predicted, booleans
 from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
+from steepslope.numerics.array_shapes import Brief
 
 DELTA = 0.05
 RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
@@ -31,8 +32,8 @@ EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
 AGAIN = "calibrate it anew, or give --calibration with labelled outputs (in Python: rows)"
 
 
-@dataclass
-class Monitor:
+@dataclass(repr=False)
+class Monitor(Brief):
     """What is known of a gate's predictions so far; :meth:`of` makes one, :meth:`update` takes further predictions.
 
     ``gate`` is the digest of the gate, None where it was not told; ``promised`` the risk that the gate promises, or

@@ -1,7 +1,7 @@
 """Solvers on arrays; they know nothing of classifiers, outputs or oracles.
 
 ``binomial``: exact intervals of fractions. ``blocks``: rows of large arrays in blocks. ``array_shapes``: what stored
-arrays have to be. ``tensors``: formulas on tensors serve NumPy, PyTorch and graphs.
+arrays have to be, and what is shown of them. ``tensors``: formulas on tensors serve NumPy, PyTorch and graphs.
 ``log_space``: entropies, odds and complements that stay exact where probabilities saturate. ``neighbors``: the nearest
 rows of an index; ``bins``: the same search in a graph. ``linear``: principal components, standardised columns, L-BFGS,
 and the linear models and calibrations that it fits. ``opinion_pool``: logarithmic and linear opinion pools.

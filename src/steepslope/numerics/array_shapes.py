@@ -1,12 +1,46 @@
-"""What named arrays have to be, as text: their types, and axes that have to fit one another."""
+"""The shapes of named arrays, as text: what they have to be, and what stands for their entries where they are shown."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+
+LONGEST = 80  # characters that are shown of one value
+EMPTY = (str, tuple, list, Mapping)  # types whose values are left out where they are empty; arrays never are
+
+
+class Brief:
+    """A dataclass with ``repr=False`` that shows the shapes of its arrays, and nothing that is None or empty.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(repr=False)
+    ... class Rows(Brief):
+    ...     points: Any
+    ...     name: str | None = None
+    >>> Rows(np.zeros((300, 2))), Rows({"first": np.zeros(4)}, "four")
+    (Rows(points (300, 2)), Rows(points {first (4,)}, name='four'))
+    """
+
+    def __repr__(self: Any) -> str:
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}
+        return f"{type(self).__name__}({_shown(values)})"
+
+
+def _shown(values: Mapping[str, Any]) -> str:
+    """Return names and values in one line."""
+    nothing = {name for name, value in values.items() if value is None or (isinstance(value, EMPTY) and not value)}
+    texts = [_text(name, value) for name, value in values.items() if name not in nothing]
+    return ", ".join(text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts)
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{name} {{{_shown(value)}}}"
+    return f"{name} {value.shape}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
 
 
 def require_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, str], what: str = "arrays") -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
 from steepslope.outputs.arrays import (
     ARRAYS,
@@ -37,8 +38,8 @@ from steepslope.outputs.table import Table, naming, read_table, write
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 
 
-@dataclass(frozen=True, eq=False, init=False)
-class ClassifierOutputs:
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class ClassifierOutputs(Brief):
     """Logits of n predictions over K classes, labels where they are known, and further arrays.
 
     :data:`~steepslope.outputs.ARRAYS` lists all arrays.

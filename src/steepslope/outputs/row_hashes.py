@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks
 
 Told = Literal["ids", "values"]
@@ -25,8 +26,8 @@ LUCK = 3  # up to so many times as many pairs of equal rows as those within each
 VALUES = 2**24  # different ones that a logit of a classifier of two classes has, as float32, or more
 
 
-@dataclass(frozen=True, eq=False)
-class RowHashes:
+@dataclass(frozen=True, eq=False, repr=False)
+class RowHashes(Brief):
     """The hashes of some rows, (n,) uint64 in ascending order, and what of a row they are of.
 
     ``two_classes``: whether they are known to be of a classifier of two, which has but one free number a row.

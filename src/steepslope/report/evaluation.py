@@ -26,6 +26,7 @@ from steepslope.metrics.selective import (
     group_risks,
     threshold_at_risk_of,
 )
+from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
 from steepslope.theory import decision_probability
@@ -324,8 +325,8 @@ def row_numbers(rows: NDArray[np.int64]) -> list[str]:
     return [str(row) for row in rows]
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Brief):
     """Predictions, and a row for each score.
 
     ``ids`` names some of the predictions. ``clusters`` (n,) are the labels of those that were resampled as a whole.

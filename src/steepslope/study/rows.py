@@ -16,11 +16,13 @@ from scipy.io import wavfile
 
 from steepslope.checks import Check, number, optional, require
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.files.extras import require_extra
+from steepslope.files.extras import optional_library
 from steepslope.study.study import NAMED
 
 if TYPE_CHECKING:
     import pandas
+else:
+    pandas = optional_library("pandas", "data")
 
 SAMPLES = 8_000  # of a sound, a second: what is longer is cut, what is shorter is followed by silence
 RATE = 8_000  # hertz
@@ -67,7 +69,6 @@ def read_csv(
     A question mark alone is a missing value. What the columns ``label`` and ``text`` hold is taken as it is written, so
     a class may be called None, and 1 is not 1.0 because another row lacks a label.
     """
-    pandas = require_extra("pandas", "paper", "tables")
     columns = None if names is None else [*map(str, require("read.names", names, LIST))]
     read = partial(pandas.read_csv, names=columns, skipinitialspace=True)
     frames = []
@@ -83,7 +84,6 @@ def read_csv(
 
 def labelled_lines(folder: Path, files: Sequence[str], encoding: str = "latin-1") -> "pandas.DataFrame":
     """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
-    pandas = require_extra("pandas", "paper", "tables")
     lines: list[tuple[str, str, str]] = []
     for file in require("read.files", files, FILES):
         with _reading(folder / file):
@@ -97,7 +97,6 @@ def sounds(folder: Path, files: str) -> "pandas.DataFrame":
 
     They have one channel, 16 bits, and 8,000 samples a second.
     """
-    pandas = require_extra("pandas", "paper", "tables")
     paths = sorted((folder / str(files)).glob("*_*_*.wav"))
     if not paths:
         raise SteepslopeError("expected files called LABEL_SPEAKER_NUMBER.wav, found none", folder / str(files))

@@ -1,0 +1,127 @@
+"""The first programs of README and docs, and all commands, where only the wheel and what it needs are installed."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
+NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}  # that are imported by another name
+NOT_OURS = re.compile("^(PYTHON|VIRTUAL_ENV|COV_|COVERAGE)")
+# What a page tells to have before its first program is run.
+FILES = {
+    "evidence.md": {
+        "cifar10h-counts.npy": np.full((10_000, 10), 5),
+        "cifar10_test_set_original_labels.npy": np.arange(10_000) % 10,
+    }
+}
+COMMANDS = """import sys
+from steepslope.cli.main import COMMANDS, main
+
+for name in COMMANDS:
+    try:
+        main([*name.split(), "--help"])
+    except SystemExit as end:
+        assert end.code in (0, None), name
+print([main(words.split()) for words in sys.argv[1:]])
+"""
+# Commands that need an extra, each with the line's last words.
+NEEDING = {
+    "demo --out demo": "training a classifier needs torchvision: pip install 'steepslope[images]'",
+    "extract --classifier timm:resnet18 --data digits --out images": "needs timm: pip install 'steepslope[images]'",
+    "extract --classifier onnx:net.onnx --data digits --out nets": "needs onnxruntime: pip install 'steepslope[onnx]'",
+    "extract --classifier net:digits-net --mean 0 --std 1 --data hf:mnist --out images": "steepslope[data]'",
+    "shift corrupt --data digits --kind fog --severity 1 --out fog": "pip install 'steepslope[shifts]'",
+    "finetune --oracle timm:resnet18 --data digits --classifier timm:resnet18 --out oracle": "steepslope[images]'",
+    "reproduce table1 --preset digits --out tables": "pip install 'steepslope[images]'",
+    "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[onnx]'",
+    "serve --gate gate": "serve needs fastapi: pip install 'steepslope[serve]'",
+    "push --gate gate --to USER/NAME": "needs huggingface_hub: pip install 'steepslope[hub]'",
+    "monitor --gate gate --predictions new.csv --state state.sqlite --plot it.png": "steepslope[plots]'",
+}
+
+
+def programs() -> Iterator[tuple[str, str, bool]]:
+    """Yield each program with the name of its page, and whether the page says before it what to install."""
+    for page, text in sorted(PAGES.items()):
+        for program in PROGRAM.finditer(text):
+            yield page, program[1], page != "README.md" and "pip install" in text[: program.start()]
+
+
+FIRST = {page: (program, says) for page, program, says in [*programs()][::-1]}
+PLAIN = {page: program for page, (program, says) in FIRST.items() if not says}
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel, install it with what it needs in a new environment, and return that environment's Python."""
+    folder = tmp_path_factory.mktemp("plain")
+    done = run(folder, sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ".", str(ROOT))
+    assert done.returncode == 0, done.stderr
+    venv.create(folder / "env", with_pip=True)
+    python = folder / "env" / "bin" / "python"
+    (wheel,) = folder.glob("*.whl")
+    done = run(folder, python, "-m", "pip", "install", "--quiet", str(wheel))
+    assert done.returncode == 0, done.stderr
+    return python
+
+
+def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder, which finds no package but those of its own environment."""
+    clean = {name: value for name, value in os.environ.items() if not NOT_OURS.match(name)}
+    return subprocess.run(words, cwd=folder, env=clean, capture_output=True, encoding="utf-8", check=False)
+
+
+def test_a_program_that_needs_more_says_so_before() -> None:
+    """What any program imports is Python's own, needed by the package, or installed by a line of the page."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [re.split("[>=<]", requirement)[0] for requirement in project["dependencies"]]
+    known = {*sys.stdlib_module_names, "steepslope", *(NAMES.get(name, name) for name in needed)}
+    unsaid = []
+    for page, program, says in programs():
+        lines = [line for line in ast.walk(ast.parse(program)) if isinstance(line, ast.Import | ast.ImportFrom)]
+        others = {re.split(r"[ .]", ast.unparse(line))[1] for line in lines} - known
+        if others and not says:
+            unsaid.append((page, others))
+    assert unsaid == []
+
+
+@pytest.mark.slow
+def test_the_first_example_prints_what_stands_below_it(python: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, python, "-c", PLAIN["README.md"])
+    assert done.stderr == ""
+    assert done.stdout == re.findall(r"```\n\n```\n(.*?)```", PAGES["README.md"], re.DOTALL)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted(PLAIN.keys() - {"README.md"}))
+def test_the_first_program_of_a_page_runs(page: str, python: Path, tmp_path: Path) -> None:
+    for name, array in FILES.get(page, {}).items():
+        np.save(tmp_path / name, array)
+    done = run(tmp_path, python, "-c", PLAIN[page])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_every_command_has_help_and_names_the_extra_that_it_lacks(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"a net")
+    done = run(tmp_path, python, "-c", COMMANDS, *NEEDING)
+    lines = done.stderr.splitlines()
+    assert done.stdout.splitlines()[-1:] == [str([2] * len(NEEDING))], done.stderr
+    assert [line for line, end in zip(lines, NEEDING.values(), strict=True) if not line.endswith(end)] == []
+    assert not (tmp_path / "demo" / "seed0").exists()
+    script = run(tmp_path, python.with_name("steepslope"), "--help")
+    assert script.returncode == 0
+    assert script.stdout.startswith("usage: steepslope COMMAND [options]")

@@ -1,4 +1,4 @@
-"""Solvers that are linear, on threads of PyTorch's: NumPy's keep spinning when a product is done (LOG.md).
+"""Linear solvers. Products are PyTorch's: the threads of NumPy's would spin when one is done (LOG.md).
 
 Principal components; columns of mean 0 and deviation 1; linear models by L-BFGS, to convergence or for some
 iterations; and log-odds that are calibrated by a slope and an offset, fitted to what was right (Platt, 1999).
@@ -13,10 +13,11 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import eigh
 from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 
-from steepslope.losses import cross_entropy
 from steepslope.numerics.blocks import blocks
+from steepslope.numerics.threads import in_slices
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +34,8 @@ def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats
     values = torch.from_numpy(np.array(rows, dtype=np.float64))  # a copy: torch wants none that is mapped for reading
     mean = values.mean(dim=0)
     centred = values - mean
-    covariance = (centred.T @ centred / (len(values) - 1)).numpy()
+    products = in_slices(lambda some: centred[some].T @ centred[some], len(centred), centred.shape[1] * centred.numel())
+    covariance = (sum(products) / (len(values) - 1)).numpy()
     width, kept = len(covariance), min(count, len(values) - 1, len(covariance))
     variances, directions = eigh(covariance, subset_by_index=(width - kept, width - 1))
     return mean.numpy(), directions, variances
@@ -99,22 +101,32 @@ def scale_of(
 
 
 def minimise(
-    objective: Callable[[Tensor], Tensor], start: NDArray[Any], bounds: Bounds | None = None, **options: float
+    objective: Callable[[Tensor, slice], Tensor],
+    start: NDArray[Any],
+    bounds: Bounds | None = None,
+    n: int = 1,
+    products: float = 0,
+    **options: float,
 ) -> NDArray[np.float64]:
-    """Return the parameters (p,) where the objective, a scalar of them, is least, by L-BFGS-B with torch's gradient.
+    """Return the parameters (p,) where the objective is least, by L-BFGS-B with torch's gradient.
 
-    The objective gets them in the type of ``start`` (p,); ``options`` are those of scipy's L-BFGS-B, such as
-    ``maxiter``.
+    The objective returns what some of ``n`` rows add to it, of parameters in the type of ``start`` (p,), and needs so
+    many ``products`` for all rows. ``options`` are those of scipy's L-BFGS-B, such as ``maxiter``.
 
-    >>> minimise(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
+    >>> minimise(lambda x, _: (x - 3).square().sum(), np.zeros(2)).round(3)
     array([3., 3.])
     """
 
     def value_and_gradient(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         parameters = torch.from_numpy(values.astype(start.dtype)).requires_grad_()
-        value = objective(parameters)
-        (gradient,) = torch.autograd.grad(value, parameters)
-        return float(value.detach()), gradient.numpy().astype(np.float64)
+
+        def of_some(rows: slice) -> tuple[float, NDArray[np.float64]]:
+            value = objective(parameters, rows)
+            (gradient,) = torch.autograd.grad(value, parameters)
+            return float(value.detach()), gradient.numpy().astype(np.float64)
+
+        terms, gradients = zip(*in_slices(of_some, n, products), strict=True)
+        return sum(terms), sum(gradients)
 
     found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return np.asarray(found.x)
@@ -136,20 +148,25 @@ def fit_softmax(
     It stops after 100 iterations, when the loss falls by less than 10⁻⁷ of itself at the latest.
     """
     inputs, target = torch.from_numpy(columns), torch.from_numpy(labels)
-    width = columns.shape[1]
+    n, width = columns.shape
 
-    def objective(parameters: Tensor) -> Tensor:
+    def objective(parameters: Tensor, rows: slice) -> Tensor:
         weights, bias = parameters[num_classes:].view(num_classes, width), parameters[:num_classes]
-        logits = torch.nn.functional.linear(inputs, weights, bias)  # a row a class: its gradient is 15 times as fast
-        return torch.nn.functional.cross_entropy(logits, target) + penalty / 2 * weights.square().sum()
+        logits = torch.nn.functional.linear(inputs[rows], weights, bias)  # a row a class: its gradient is 15 times as fast
+        loss = torch.nn.functional.cross_entropy(logits, target[rows]) + penalty / 2 * weights.square().sum()
+        return loss * (len(logits) / n)
 
     start = np.zeros((1 + width) * num_classes, dtype=np.float32)
-    found = minimise(objective, start, maxiter=100, ftol=1e-7).astype(np.float32)
+    found = minimise(objective, start, n=n, products=columns.size * num_classes, maxiter=100, ftol=1e-7).astype(np.float32)
     return found[num_classes:].reshape(num_classes, width).T, found[:num_classes]
 
 
 LEAST_SLOPE = 1e-3  # a slope below 0 would turn the ranking round
 PRIOR = 1.0  # in rows: how much the log-odds are taken to be right as they are
+PRIOR_MEAN = np.array([1.0, 0.0])
+MOST_NEWTON = 100
+SMALLEST_FRACTION = 1e-30  # of a step
+CONVERGED = 1e-15  # of the loss: another step would change parameters by far less than a millionth
 
 
 def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> tuple[float, float]:
@@ -163,13 +180,37 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
     >>> float(np.round(1 / (1 + np.exp(-slope * odds[0] - offset)), 2))
     0.75
     """
-    inputs, target = torch.from_numpy(np.asarray(log_odds, dtype=np.float64)), torch.from_numpy(is_correct)
-    start = np.array([1.0, 0.0])
-    prior = torch.from_numpy(start)
-
-    def objective(parameters: torch.Tensor) -> torch.Tensor:
-        loss = cross_entropy(parameters[0] * inputs + parameters[1], target).mean()
-        return loss + PRIOR / 2 / len(inputs) * (parameters - prior).square().sum()
-
-    slope, offset = minimise(objective, start, [(LEAST_SLOPE, None), (None, None)], maxiter=200)
+    inputs = np.asarray(log_odds, dtype=np.float64)
+    slope, offset = _newton(inputs, is_correct, PRIOR_MEAN, np.eye(2))
+    if slope < LEAST_SLOPE:  # the objective is convex, so its minimum lies on the bound
+        slope, offset = _newton(inputs, is_correct, np.array([LEAST_SLOPE, 0.0]), np.eye(2)[1:])
     return float(slope), float(offset)
+
+
+def _newton(inputs: Floats, is_correct: NDArray[np.bool_], start: Floats, free: Floats) -> Floats:
+    """Return the slope and offset (2,) of least loss by damped Newton steps, in the directions ``free`` (k, 2) alone."""
+    columns = np.stack([inputs, np.ones(len(inputs))])
+    ridge = PRIOR / len(inputs)
+
+    def logits_and_loss(parameters: Floats) -> tuple[Floats, float]:
+        logits = parameters[0] * inputs + parameters[1]
+        loss = np.logaddexp(0, np.where(is_correct, -logits, logits)).mean()
+        return logits, float(loss + ridge / 2 * np.square(parameters - PRIOR_MEAN).sum())
+
+    parameters, (logits, loss) = start, logits_and_loss(start)
+    for _ in range(MOST_NEWTON):
+        p = expit(logits)
+        gradient = free @ (((p - is_correct) * columns).mean(axis=1) + ridge * (parameters - PRIOR_MEAN))
+        curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(inputs) + ridge * np.eye(2)
+        step = np.linalg.solve(free @ curvature @ free.T, gradient) @ free
+        if not np.isfinite(step).all():
+            break
+        fraction, (logits, after) = 1.0, logits_and_loss(parameters - step)
+        while after > loss and fraction > SMALLEST_FRACTION:
+            fraction /= 2
+            logits, after = logits_and_loss(parameters - fraction * step)
+        parameters = parameters - fraction * step
+        if loss - after <= CONVERGED * loss:
+            break
+        loss = after
+    return parameters

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from steepslope.files.seeding import seeded, single_thread
+from steepslope.files.seeding import seeded
 from steepslope.numerics.linear import Standardised, standardised
 from steepslope.numerics.tensors import tensor
+from steepslope.numerics.threads import single_thread
 
 
 def cosine(done: float, whole: float = 1.0) -> float:
@@ -76,14 +77,31 @@ def _trained(
     with seeded(0), single_thread():
         inner, outer = nn.Linear(columns.shape[1], width), nn.Linear(width, num_classes)
         net = nn.Sequential(nn.Dropout(dropout), inner, nn.ReLU(), nn.Dropout(dropout), outer)
-        optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
+        adam = _AdamW([*net.parameters()])
         for step, rows in enumerate(itertools.islice(_batches(len(labels)), total)):
-            optimizer.param_groups[0]["lr"] = RATE * warm_cosine((step + 1) / total)
             loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            adam.step(loss, RATE * warm_cosine((step + 1) / total))
     return inner, outer
+
+
+class _AdamW:
+    """AdamW by the kernel of ``torch.optim``, which itself takes a second to import PyTorch's compiler."""
+
+    def __init__(self, weights: list[torch.Tensor]) -> None:
+        self.weights = weights
+        self.means, self.squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+        self.counts = [torch.zeros(()) for _ in weights]
+
+    def step(self, loss: torch.Tensor, rate: float) -> None:
+        """Change the weights by the gradient of a loss."""
+        gradients = [*torch.autograd.grad(loss, self.weights)]
+        rules: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "weight_decay": DECAY, "eps": 1e-8}
+        with torch.no_grad():
+            torch._foreach_add_(self.counts, 1)
+            torch._fused_adamw_(
+                self.weights, gradients, self.means, self.squares, [], self.counts,
+                lr=rate, amsgrad=False, maximize=False, **rules,
+            )  # fmt: skip
 
 
 def _steps(rows: int, weights: int) -> int:

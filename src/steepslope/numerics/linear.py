@@ -152,12 +152,16 @@ def fit_softmax(
 
     def objective(parameters: Tensor, rows: slice) -> Tensor:
         weights, bias = parameters[num_classes:].view(num_classes, width), parameters[:num_classes]
-        logits = torch.nn.functional.linear(inputs[rows], weights, bias)  # a row a class: its gradient is 15 times as fast
+        logits = torch.nn.functional.linear(
+            inputs[rows], weights, bias
+        )  # a row a class: its gradient is 15 times as fast
         loss = torch.nn.functional.cross_entropy(logits, target[rows]) + penalty / 2 * weights.square().sum()
         return loss * (len(logits) / n)
 
     start = np.zeros((1 + width) * num_classes, dtype=np.float32)
-    found = minimise(objective, start, n=n, products=columns.size * num_classes, maxiter=100, ftol=1e-7).astype(np.float32)
+    found = minimise(objective, start, n=n, products=columns.size * num_classes, maxiter=100, ftol=1e-7).astype(
+        np.float32
+    )
     return found[num_classes:].reshape(num_classes, width).T, found[:num_classes]
 
 
@@ -188,7 +192,7 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
 
 
 def _newton(inputs: Floats, is_correct: NDArray[np.bool_], start: Floats, free: Floats) -> Floats:
-    """Return the slope and offset (2,) of least loss by damped Newton steps, in the directions ``free`` (k, 2) alone."""
+    """Return the slope and offset (2,) of least loss, by damped Newton steps in the directions ``free`` (k, 2)."""
     columns = np.stack([inputs, np.ones(len(inputs))])
     ridge = PRIOR / len(inputs)
 

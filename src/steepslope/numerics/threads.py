@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import threadpoolctl
 import torch
 from threadpoolctl import ThreadpoolController
 
@@ -38,9 +39,28 @@ def on_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
+class _Blas:
+    """All BLAS libraries of this process, NumPy's and SciPy's."""
+
+    def __init__(self) -> None:
+        self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+
+    def limit(self) -> list[int]:
+        """Put all on one thread; return how many each had."""
+        before = [library.num_threads for library in self.libraries]
+        self._set([1] * len(before))
+        return before
+
+    def restore(self, before: list[int]) -> None:
+        """Give back what :meth:`limit` returned, but to a library that somebody else has set since."""
+        now = [library.num_threads for library in self.libraries]
+        self._set([count if one == 1 else one for count, one in zip(before, now, strict=True)])
+
+    def _set(self, counts: list[int]) -> None:
+        for library, count in zip(self.libraries, counts, strict=True):
+            library.set_num_threads(count)
+        # threadpoolctl lets nobody but the first Python thread set OpenBLAS, unless it is told that this one is done
+        getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda: None)()
 
 
 class _Blocks:
@@ -49,30 +69,36 @@ class _Blocks:
     def __init__(self) -> None:
         self.lock, self.here = threading.Lock(), threading.local()
         self.count, self.usual = 0, 1
-        self.blas: Any = None
+        self.blas: list[int] = []
 
     def enter(self) -> None:
-        """Open a block in this thread, and note how many threads of PyTorch's it had before."""
+        """Open a block in this Python thread, and note how many threads of PyTorch's it had before."""
         with self.lock:
+            before = torch.get_num_threads()
             if self.count == 0:
-                self.usual, self.blas = torch.get_num_threads(), _libraries().limit(limits=1, user_api="blas")
+                self.usual, self.blas = before, _blas().limit()
             self.count += 1
-            before = torch.get_num_threads()  # 1 also in a thread that first meets PyTorch in another's block
+            # 1 is also what a Python thread begins with that first meets PyTorch in the block of another
             self.here.usual = self.usual if before == 1 else before
-        torch.set_num_threads(1)
+            torch.set_num_threads(1)
 
     def leave(self) -> None:
-        """Close this thread's block; all is as it was before."""
+        """Close the block of this Python thread; all is as it was before."""
         with self.lock:
             torch.set_num_threads(self.here.usual)
             self.here.usual = None
             self.count -= 1
             if self.count == 0:
-                self.blas.restore_original_limits()
+                _blas().restore(self.blas)
 
     def usual_here(self) -> int | None:
-        """Return how many threads this thread had before its block; None outside."""
+        """Return how many threads this Python thread had before its block; None outside."""
         return getattr(self.here, "usual", None)
+
+
+@cache
+def _blas() -> _Blas:
+    return _Blas()
 
 
 _BLOCKS = _Blocks()

@@ -235,7 +235,8 @@ class Index:
     def _chunks(self, queries: Tensor, rows: slice) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Yield places of some queries among ``rows``, those (n, d), their squared lengths (n,), and distances (n, m).
 
-        The lengths are float64; the distances are squared, and less each query's own square, which does not change the order.
+        The lengths are float64. The distances are squared, and less each query's own square, which does not change the
+        order.
         """
         points, squares, centre = (tensor(one) for one in (self.points, self.squares, self.centre))
         room, size = torch.empty(0), max(1, CHUNK_ENTRIES // max(self.points.shape))

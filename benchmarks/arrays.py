@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.timing import Comparison, median_seconds, medians_in_turn
 from steepslope import ClassifierOutputs
 from steepslope.metrics import evaluate
-from steepslope.numerics.threads import cores, on_threads
+from steepslope.numerics.threads import on_threads
 from steepslope.oracle import FusedOracle
 from steepslope.scores import TrustScore
 
@@ -120,7 +121,7 @@ def fused_fit_on_all_threads(
 
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
     try:
-        seconds = medians_in_turn(lambda: fit(max(2, cores())), lambda: fit(1), repeats)
+        seconds = medians_in_turn(lambda: fit(max(2, os.cpu_count() or 1)), lambda: fit(1), repeats)
     finally:
         for process in others:
             process.kill()

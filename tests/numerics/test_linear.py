@@ -43,7 +43,7 @@ def test_a_fit_to_components_of_standardised_columns_is_one_to_the_originals() -
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_minimum_respects_bounds(dtype: type) -> None:
-    found = minimise(lambda x, _: (x - x.new_tensor([3, -3])).square().sum(), np.zeros(2, dtype=dtype), [(0, None)] * 2)
+    found = minimise(lambda x: (x - x.new_tensor([3, -3])).square().sum(), np.zeros(2, dtype=dtype), [(0, None)] * 2)
     np.testing.assert_allclose(found, [3, 0], atol=1e-4)
 
 

@@ -101,32 +101,22 @@ def scale_of(
 
 
 def minimise(
-    objective: Callable[[Tensor, slice], Tensor],
-    start: NDArray[Any],
-    bounds: Bounds | None = None,
-    n: int = 1,
-    products: float = 0,
-    **options: float,
+    objective: Callable[[Tensor], Tensor], start: NDArray[Any], bounds: Bounds | None = None, **options: float
 ) -> NDArray[np.float64]:
-    """Return the parameters (p,) where the objective is least, by L-BFGS-B with torch's gradient.
+    """Return the parameters (p,) where the objective, a scalar of them, is least, by L-BFGS-B with torch's gradient.
 
-    The objective returns what some of ``n`` rows add to it, of parameters in the type of ``start`` (p,), and needs so
-    many ``products`` for all rows. ``options`` are those of scipy's L-BFGS-B, such as ``maxiter``.
+    The objective gets them in the type of ``start`` (p,); ``options`` are those of scipy's L-BFGS-B, such as
+    ``maxiter``.
 
-    >>> minimise(lambda x, _: (x - 3).square().sum(), np.zeros(2)).round(3)
+    >>> minimise(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
     array([3., 3.])
     """
 
     def value_and_gradient(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         parameters = torch.from_numpy(values.astype(start.dtype)).requires_grad_()
-
-        def of_some(rows: slice) -> tuple[float, NDArray[np.float64]]:
-            value = objective(parameters, rows)
-            (gradient,) = torch.autograd.grad(value, parameters)
-            return float(value.detach()), gradient.numpy().astype(np.float64)
-
-        terms, gradients = zip(*in_slices(of_some, n, products), strict=True)
-        return sum(terms), sum(gradients)
+        value = objective(parameters)
+        (gradient,) = torch.autograd.grad(value, parameters)
+        return float(value.detach()), gradient.numpy().astype(np.float64)
 
     found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return np.asarray(found.x)
@@ -148,27 +138,23 @@ def fit_softmax(
     It stops after 100 iterations, when the loss falls by less than 10⁻⁷ of itself at the latest.
     """
     inputs, target = torch.from_numpy(columns), torch.from_numpy(labels)
-    n, width = columns.shape
+    width = columns.shape[1]
 
-    def objective(parameters: Tensor, rows: slice) -> Tensor:
+    def objective(parameters: Tensor) -> Tensor:
         weights, bias = parameters[num_classes:].view(num_classes, width), parameters[:num_classes]
-        # with a row of weights for each class, the gradient is 15 times as fast
-        logits = torch.nn.functional.linear(inputs[rows], weights, bias)
-        loss = torch.nn.functional.cross_entropy(logits, target[rows]) + penalty / 2 * weights.square().sum()
-        return loss * (len(logits) / n)
+        logits = torch.nn.functional.linear(inputs, weights, bias)  # a row a class: its gradient is 15 times as fast
+        return torch.nn.functional.cross_entropy(logits, target) + penalty / 2 * weights.square().sum()
 
     start = np.zeros((1 + width) * num_classes, dtype=np.float32)
-    products = columns.size * num_classes
-    found = minimise(objective, start, n=n, products=products, maxiter=100, ftol=1e-7).astype(np.float32)
+    found = minimise(objective, start, maxiter=100, ftol=1e-7).astype(np.float32)
     return found[num_classes:].reshape(num_classes, width).T, found[:num_classes]
 
 
 LEAST_SLOPE = 1e-3  # a slope below 0 would turn the ranking round
 PRIOR = 1.0  # in rows: how much the log-odds are taken to be right as they are
 PRIOR_MEAN = np.array([1.0, 0.0])
-MOST_NEWTON = 100
-SMALLEST_FRACTION = 1e-30  # of a step
-CONVERGED = 1e-15  # of the loss: another step would change parameters by far less than a millionth
+MOST_STEPS = 100
+CONVERGED, ROUNDING = 1e-16, 1e-14  # of the loss
 
 
 def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> tuple[float, float]:
@@ -189,30 +175,23 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
     return float(slope), float(offset)
 
 
-def _newton(inputs: Floats, is_correct: NDArray[np.bool_], start: Floats, free: Floats) -> Floats:
+def _newton(inputs: Floats, is_correct: NDArray[np.bool_], parameters: Floats, free: Floats) -> Floats:
     """Return the slope and offset (2,) of least loss, by damped Newton steps in the directions ``free`` (k, 2)."""
-    columns = np.stack([inputs, np.ones(len(inputs))])
-    ridge = PRIOR / len(inputs)
+    columns, ridge = np.stack([inputs, np.ones(len(inputs))]), PRIOR / len(inputs)
 
-    def logits_and_loss(parameters: Floats) -> tuple[Floats, float]:
+    def loss_of(parameters: Floats) -> float:
         logits = parameters[0] * inputs + parameters[1]
         loss = np.logaddexp(0, np.where(is_correct, -logits, logits)).mean()
-        return logits, float(loss + ridge / 2 * np.square(parameters - PRIOR_MEAN).sum())
+        return float(loss + ridge / 2 * np.square(parameters - PRIOR_MEAN).sum())
 
-    parameters, (logits, loss) = start, logits_and_loss(start)
-    for _ in range(MOST_NEWTON):
-        p = expit(logits)
+    for _ in range(MOST_STEPS):
+        p, before = expit(parameters[0] * inputs + parameters[1]), loss_of(parameters)
         gradient = free @ (((p - is_correct) * columns).mean(axis=1) + ridge * (parameters - PRIOR_MEAN))
-        curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(inputs) + ridge * np.eye(2)
+        curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(p) + ridge * np.eye(2)
         step = np.linalg.solve(free @ curvature @ free.T, gradient) @ free
-        if not np.isfinite(step).all():
+        if not gradient @ free @ step > CONVERGED * before:  # nor where log-odds are not finite
             break
-        fraction, (logits, after) = 1.0, logits_and_loss(parameters - step)
-        while after > loss and fraction > SMALLEST_FRACTION:
-            fraction /= 2
-            logits, after = logits_and_loss(parameters - fraction * step)
-        parameters = parameters - fraction * step
-        if loss - after <= CONVERGED * loss:
-            break
-        loss = after
+        while loss_of(parameters - step) > (1 + ROUNDING) * before:
+            step = step / 2
+        parameters = parameters - step
     return parameters

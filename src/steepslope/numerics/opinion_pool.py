@@ -109,13 +109,13 @@ def fit_opinion_pool(
     prior = torch.zeros(count + 1, dtype=torch.float64)
     prior[0] = 1
 
-    def objective(parameters: torch.Tensor, rows: slice) -> torch.Tensor:
-        utilities = torch.einsum("mvc,v->mc", inputs[rows], parameters[:count]) + parameters[count] * last
-        loss = torch.nn.functional.cross_entropy(utilities, target[rows], reduction="none") @ shares[rows]
-        return loss + shares[rows].sum() * penalty / 2 * (parameters - prior).square().sum()
+    def objective(parameters: torch.Tensor) -> torch.Tensor:
+        utilities = torch.einsum("mvc,v->mc", inputs, parameters[:count]) + parameters[count] * last
+        loss = torch.nn.functional.cross_entropy(utilities, target, reduction="none") @ shares
+        return loss + penalty / 2 * (parameters - prior).square().sum()
 
     start = np.array([1 / count] * count + [0.0])
     free = bool((classes[:, -1] == num_classes).all())
     bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
-    found = minimise(objective, start, bounds, len(labels), inputs.numel(), maxiter=500)
+    found = minimise(objective, start, bounds, maxiter=500)
     return OpinionPool(found[:count], found[count:])

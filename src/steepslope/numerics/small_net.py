@@ -41,6 +41,7 @@ EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
 MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
 MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of a minute; more learns by heart (LOG.md)
 RATE, DECAY = 2e-3, 1e-2
+ADAMW: Any = {"beta1": 0.9, "beta2": 0.999, "weight_decay": DECAY, "eps": 1e-8, "amsgrad": False, "maximize": False}
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
@@ -88,20 +89,15 @@ class _AdamW:
     """AdamW by the kernel of ``torch.optim``, which itself takes a second to import PyTorch's compiler."""
 
     def __init__(self, weights: list[torch.Tensor]) -> None:
-        self.weights = weights
-        self.means, self.squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-        self.counts = [torch.zeros(()) for _ in weights]
+        self.weights, self.counts = weights, [torch.zeros(()) for _ in weights]
+        self.moments = [[torch.zeros_like(weight) for weight in weights] for _ in range(2)]
 
     def step(self, loss: torch.Tensor, rate: float) -> None:
         """Change the weights by the gradient of a loss."""
         gradients = [*torch.autograd.grad(loss, self.weights)]
-        rules: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "weight_decay": DECAY, "eps": 1e-8}
         with torch.no_grad():
             torch._foreach_add_(self.counts, 1)
-            torch._fused_adamw_(
-                self.weights, gradients, self.means, self.squares, [], self.counts,
-                lr=rate, amsgrad=False, maximize=False, **rules,
-            )  # fmt: skip
+            torch._fused_adamw_(self.weights, gradients, *self.moments, [], self.counts, lr=rate, **ADAMW)
 
 
 def _steps(rows: int, weights: int) -> int:

@@ -28,7 +28,6 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.shards import Shards
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.numerics.threads import cores
 from steepslope.predict.chunks import FromImages, GroupOf, Made
 from steepslope.predict.options import AUTO, ClusterOptions
 
@@ -78,7 +77,8 @@ def _start(ray: Any, options: ClusterOptions) -> None:
         with explained("no cluster can be joined", options.address, longest=200), _no_stderr():
             ray.init(options.address, **common)
         return
-    wanted = max(cores(), (options.actors or 1) * options.cpus)  # the system shares cores where actors outnumber them
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = max(cpus, (options.actors or 1) * options.cpus)  # the system shares cores where actors outnumber them
     with explained("Ray cannot be started here", NEED, longest=200), _no_stderr():
         ray.init("local", num_cpus=wanted, include_dashboard=False, **common)
 

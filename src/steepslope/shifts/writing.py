@@ -4,6 +4,7 @@ Each image is written by an atomic rename, so a killed run goes on after those t
 bytes. ``shift.json`` comes last: its presence means that all images are there.
 """
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +24,6 @@ from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.artifact import DELETE, Artifact
 from steepslope.files.folders import read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.numerics.threads import cores
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME
 from steepslope.shifts.options import WritingOptions
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
@@ -135,7 +135,8 @@ def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: Writi
                if not all(_is_written(out / name) for name in names[start : start + block])]  # fmt: skip
     workers = options.workers
     if workers is None:
-        workers = cores() if block == 1 else 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = cores if block == 1 else 0
     blocks, workers = _Blocks(shifted, out, names, numbers), min(workers, len(numbers))
     loader = DataLoader(blocks, batch_size=None, num_workers=workers, worker_init_fn=_on_one_thread)
     failed: dict[int, str] = {}

@@ -34,7 +34,7 @@ def test_a_fit_computes_on_one_thread(several: int, monkeypatch: pytest.MonkeyPa
     assert settings() == usual(several)
     for ask in (oracle.trust_logit, oracle.confidence, oracle.p_correct, oracle.trusts, oracle.explain):
         seen.clear()
-        assert len(ask(FIT_SET)) > 0  # type: ignore[operator]
+        assert len(ask(FIT_SET)) > 0
         assert seen == [usual(1)] * len(seen)
         assert seen
         assert settings() == usual(several)

@@ -90,14 +90,14 @@ class _AdamW:
 
     def __init__(self, weights: list[torch.Tensor]) -> None:
         self.weights, self.counts = weights, [torch.zeros(()) for _ in weights]
-        self.moments = [[torch.zeros_like(weight) for weight in weights] for _ in range(2)]
+        self.means, self.squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
 
     def step(self, loss: torch.Tensor, rate: float) -> None:
         """Change the weights by the gradient of a loss."""
         gradients = [*torch.autograd.grad(loss, self.weights)]
         with torch.no_grad():
             torch._foreach_add_(self.counts, 1)
-            torch._fused_adamw_(self.weights, gradients, *self.moments, [], self.counts, lr=rate, **ADAMW)
+            torch._fused_adamw_(self.weights, gradients, self.means, self.squares, [], self.counts, lr=rate, **ADAMW)
 
 
 def _steps(rows: int, weights: int) -> int:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from sklearn.neighbors import KDTree
+from threadpoolctl import threadpool_limits
 
-from benchmarks.timing import Comparison, median_seconds
+from benchmarks.timing import Comparison, median_seconds, medians_in_turn
 from steepslope import ClassifierOutputs
 from steepslope.metrics import evaluate
+from steepslope.numerics.threads import on_threads
 from steepslope.oracle import FusedOracle
 from steepslope.scores import TrustScore
 
@@ -101,3 +106,25 @@ def fused_fit_against_a_minute(
     seconds = time.perf_counter() - start
     title = f"fused fit, {classes:,} classes, {rows:,} rows, {references:,} × {width} references, against a minute"
     return Comparison(title, seconds, GOAL_SECONDS, goal=1)
+
+
+def fused_fit_on_all_threads(
+    classes: int = 10, rows: int = 500, references: int = 1_000, width: int = 128, busy: int = 2, repeats: int = 3
+) -> Comparison:
+    """Time a fit where the process has all threads, next to busy processes, against one where it has one thread."""
+    centres = np.random.default_rng(0).standard_normal((classes, width), dtype=np.float32)
+    fit_set, reference = _linear_outputs(rows, centres, 1), _linear_outputs(references, centres, 2)
+
+    def fit(threads: int) -> None:
+        with on_threads(threads), threadpool_limits(threads, user_api="blas"):
+            FusedOracle(budget="free").fit(fit_set, reference)
+
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+    try:
+        seconds = medians_in_turn(lambda: fit(max(2, os.cpu_count() or 1)), lambda: fit(1), repeats)
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
+    title = f"fused fit, {rows:,} rows, {classes} classes, on all threads next to {busy} busy processes, against on one"
+    return Comparison(title, *seconds, goal=1 / 1.3)

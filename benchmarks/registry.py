@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.arrays import fused_fit_against_a_minute, metrics_against_scikit_learn, trust_score_against_trees
+from benchmarks.arrays import (
+    fused_fit_against_a_minute,
+    fused_fit_on_all_threads,
+    metrics_against_scikit_learn,
+    trust_score_against_trees,
+)
 from benchmarks.corruption import corrupt_against_package
 from benchmarks.gates import backend_against_eager, exported_gate_against_classifier, gate_against_bare_classifier
 from benchmarks.predicting import predict_against_extract, ray_against_one_process
@@ -58,6 +63,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "exported-gate": Benchmark(exported_gate_against_classifier, SMALL_BATCH | {"rows": 300}, {"batch": 32}),
     "exported-gate-one": Benchmark(exported_gate_against_classifier, {"rounds": 1, "rows": 300}, {"batch": 1}),
     "fused-fit": Benchmark(fused_fit_against_a_minute, {"classes": 3, "rows": 300, "references": 300, "width": 8}),
+    "fused-fit-threads": Benchmark(
+        fused_fit_on_all_threads, {"classes": 3, "rows": 300, "references": 60, "width": 8, "busy": 1, "repeats": 1}
+    ),
     "corrupt": Benchmark(corrupt_against_package, {"count": 2, "kinds": 2, "rounds": 1}),
     "serve": Benchmark(served_file_against_session, {"requests": 16, "clients": 2}),
     "serve-gate": Benchmark(served_gate_against_predict, {"requests": 16, "clients": 2}),

@@ -22,13 +22,13 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.data.images import Images, row_ids
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.files.seeding import single_thread
 from steepslope.finetuning.launch import stages_of
 from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import prepare
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import open_sources
 from steepslope.losses import LOSSES, PAPER_LOSSES, steep_slope
+from steepslope.numerics.threads import single_thread
 from steepslope.oracle.net import OracleNet
 
 BATCH, BLOCK, GOAL = 256, 10_000, 200_000

@@ -24,12 +24,12 @@ from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.files import weights as run_state
 from steepslope.files.folders import LOCK
-from steepslope.files.seeding import single_thread
 from steepslope.finetuning import loop as module
 from steepslope.finetuning.learner import set_modes
 from steepslope.finetuning.loop import HISTORY, LAST, UNFINISHED, Run
 from steepslope.finetuning.prepare import validation_score
 from steepslope.metrics import auroc
+from steepslope.numerics.threads import single_thread
 from steepslope.oracle.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import kill_once_there

@@ -79,9 +79,41 @@ def test_the_ridge_is_one_row_around_slope_1_and_offset_0() -> None:
         losses = -np.where(is_correct, np.log(p), np.log(1 - p))
         return float(losses.sum() + 0.5 * (parameters[0] - 1) ** 2 + 0.5 * parameters[1] ** 2)
 
-    found = minimize(objective, [0.5, 0.5], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12})
-    np.testing.assert_allclose(fit_calibration(odds, is_correct), found.x, atol=1e-3)
+    found = minimize(objective, [0.5, 0.5], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-15})
+    np.testing.assert_allclose(fit_calibration(odds, is_correct), found.x, atol=1e-6)
     assert abs(found.x[0] - 1) > 0.05
+
+
+@pytest.mark.parametrize("is_better", [True, False])
+@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (0.01, 3), (30, -50), (200, 1_000), (0, 2), (0, 0)])
+@pytest.mark.parametrize("n", [2, 40, 3_000])
+def test_calibrations_are_where_scipy_finds_the_minimum(n: int, scale: float, shift: float, is_better: bool) -> None:
+    """By L-BFGS-B on the same objective, to more digits than it takes by default; also with a slope at its bound."""
+    rng = np.random.default_rng(n)
+    standard = rng.normal(size=n)
+    odds, is_correct = scale * standard + shift, rng.random(n) < expit(1 + (2 if is_better else -2) * standard)
+
+    def objective(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        logits = parameters[0] * odds + parameters[1]
+        losses, residual = np.logaddexp(0, np.where(is_correct, -logits, logits)), expit(logits) - is_correct
+        gap = parameters - [1, 0]
+        return float(losses.sum() + gap @ gap / 2), np.array([residual @ odds, residual.sum()]) + gap
+
+    found = minimize(
+        objective, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=[(LEAST_SLOPE, None), (None, None)],
+        options={"ftol": 1e-16, "gtol": 1e-10, "maxiter": 10_000, "maxls": 100},
+    )  # fmt: skip
+    calibrated = np.array(fit_calibration(odds, is_correct))
+    assert objective(calibrated)[0] <= found.fun * (1 + 1e-12)
+    np.testing.assert_allclose(calibrated, found.x, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [1e9, 1e38, np.inf, np.nan])
+def test_extreme_log_odds_give_finite_numbers(largest: float) -> None:
+    with np.errstate(invalid="ignore", over="ignore"):
+        slope, offset = fit_calibration(np.array([largest, -1e9, 2, 3]), np.array([True, False, True, False]))
+    assert np.isfinite(offset)
+    assert slope >= LEAST_SLOPE
 
 
 def test_the_ranking_is_never_turned_round() -> None:

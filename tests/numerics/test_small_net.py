@@ -34,17 +34,33 @@ def ring(n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]
 )
 def test_sixteen_epochs_within_limits(n: int, width: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    whole = torch.optim.AdamW.step
+    whole = small_net._AdamW.step
 
-    def counted(self: Any, *given: Any) -> Any:
+    def counted(self: small_net._AdamW, loss: torch.Tensor, rate: float) -> None:
         taken.append(1)
-        return whole(self, *given)
+        whole(self, loss, rate)
 
     monkeypatch.setattr(small_net, "MOST_PRODUCTS", 7000 * 256)
-    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    monkeypatch.setattr(small_net._AdamW, "step", counted)
     columns, labels = ring(n)
     fit_small_net(columns, labels, 2, width)
     assert len(taken) == steps
+
+
+def test_steps_are_those_of_pytorch_s_adamw() -> None:
+    """The kernel is the same, so that weights are equal to the bit."""
+    starts = [torch.randn(3, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    ours, theirs = ([start.clone().requires_grad_() for start in starts] for _ in range(2))
+    adam = small_net._AdamW([*ours])
+    optimizer = torch.optim.AdamW(theirs, weight_decay=small_net.DECAY, fused=True)
+    for rate in (0.1, 0.2, 0.05):
+        adam.step((ours[0] * ours[1]).square().sum(), rate)
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        (theirs[0] * theirs[1]).square().sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.equal(b)
 
 
 def test_batches_see_every_row_once_an_epoch() -> None:

@@ -15,7 +15,7 @@ from steepslope.data.images import Images
 from steepslope.data.shifted import Shifted
 from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
-from steepslope.files.seeding import on_threads
+from steepslope.numerics.threads import on_threads
 from steepslope.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption, ShiftByKind
 from steepslope.shifts.distortions import CHOSEN_ON, DISTORTIONS, KINDS, Distortion, distorted
 from steepslope.shifts.specs import parse_data

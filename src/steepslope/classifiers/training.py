@@ -29,9 +29,10 @@ from steepslope.data.transforms import decoded_batches
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.files.seeding import on_threads, seeded
+from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_state, restore_optimizer, save_state
 from steepslope.numerics.small_net import cosine
+from steepslope.numerics.threads import on_threads
 
 CHECKS: dict[str, Check] = {
     "epochs": whole(1),

@@ -1,8 +1,8 @@
-"""Blocks of code whose random numbers and sums are always the same."""
+"""Blocks of code whose random numbers are always the same."""
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import torch
 
@@ -22,19 +22,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def on_threads(count: int) -> Iterator[None]:
-    """Compute on so many threads inside the block, whatever cores the machine has: on their number sums depend."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def single_thread() -> AbstractContextManager[None]:
-    """Compute on one thread inside the block, which is fastest for small nets."""
-    return on_threads(1)

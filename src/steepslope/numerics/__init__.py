@@ -4,6 +4,6 @@
 arrays have to be, and what is shown of them. ``tensors``: formulas on tensors serve NumPy, PyTorch and graphs.
 ``log_space``: entropies, odds and complements that stay exact where probabilities saturate. ``neighbors``: the nearest
 rows of an index; ``bins``: the same search in a graph. ``linear``: principal components, standardised columns, L-BFGS,
-and the linear models and calibrations that it fits. ``opinion_pool``: logarithmic and linear opinion pools.
-``small_net``: a net with one hidden layer, and the rates by which nets are trained.
+linear models and calibrations. ``opinion_pool``: logarithmic and linear opinion pools. ``small_net``: a net with one
+hidden layer, and the rates by which nets are trained. ``threads``: on how many threads all of this is computed.
 """

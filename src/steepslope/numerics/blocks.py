@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 BLOCK_ROWS = 65_536
 
 
-def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
-    """Cut 0…n−1 into slices of at most ``size`` rows.
+def blocks(n: int, size: int = BLOCK_ROWS, first: int = 0) -> Iterator[slice]:
+    """Cut 0…n−1, or what of it begins at ``first``, into slices of at most ``size`` rows.
 
     >>> list(blocks(5, 2))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+    return (slice(start, min(start + size, n)) for start in range(first, n, size))
 
 
 def read_rows(array: NDArray[Any], rows: slice) -> NDArray[Any]:

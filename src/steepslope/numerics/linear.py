@@ -1,4 +1,4 @@
-"""Solvers that are linear, on threads of PyTorch's: NumPy's keep spinning when a product is done (LOG.md).
+"""Linear solvers. Products are PyTorch's: the threads of NumPy's would spin when one is done (LOG.md).
 
 Principal components; columns of mean 0 and deviation 1; linear models by L-BFGS, to convergence or for some
 iterations; and log-odds that are calibrated by a slope and an offset, fitted to what was right (Platt, 1999).
@@ -13,10 +13,11 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import eigh
 from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 
-from steepslope.losses import cross_entropy
 from steepslope.numerics.blocks import blocks
+from steepslope.numerics.threads import in_slices
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +34,8 @@ def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats
     values = torch.from_numpy(np.array(rows, dtype=np.float64))  # a copy: torch wants none that is mapped for reading
     mean = values.mean(dim=0)
     centred = values - mean
-    covariance = (centred.T @ centred / (len(values) - 1)).numpy()
+    products = in_slices(lambda some: centred[some].T @ centred[some], len(centred), centred.shape[1] * centred.numel())
+    covariance = (sum(products) / (len(values) - 1)).numpy()
     width, kept = len(covariance), min(count, len(values) - 1, len(covariance))
     variances, directions = eigh(covariance, subset_by_index=(width - kept, width - 1))
     return mean.numpy(), directions, variances
@@ -150,6 +152,9 @@ def fit_softmax(
 
 LEAST_SLOPE = 1e-3  # a slope below 0 would turn the ranking round
 PRIOR = 1.0  # in rows: how much the log-odds are taken to be right as they are
+PRIOR_MEAN = np.array([1.0, 0.0])
+MOST_STEPS = 100
+CONVERGED, ROUNDING = 1e-16, 1e-14  # of the loss
 
 
 def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> tuple[float, float]:
@@ -163,13 +168,30 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
     >>> float(np.round(1 / (1 + np.exp(-slope * odds[0] - offset)), 2))
     0.75
     """
-    inputs, target = torch.from_numpy(np.asarray(log_odds, dtype=np.float64)), torch.from_numpy(is_correct)
-    start = np.array([1.0, 0.0])
-    prior = torch.from_numpy(start)
-
-    def objective(parameters: torch.Tensor) -> torch.Tensor:
-        loss = cross_entropy(parameters[0] * inputs + parameters[1], target).mean()
-        return loss + PRIOR / 2 / len(inputs) * (parameters - prior).square().sum()
-
-    slope, offset = minimise(objective, start, [(LEAST_SLOPE, None), (None, None)], maxiter=200)
+    inputs = np.asarray(log_odds, dtype=np.float64)
+    slope, offset = _newton(inputs, is_correct, PRIOR_MEAN, np.eye(2))
+    if slope < LEAST_SLOPE:  # the objective is convex, so its minimum lies on the bound
+        slope, offset = _newton(inputs, is_correct, np.array([LEAST_SLOPE, 0.0]), np.eye(2)[1:])
     return float(slope), float(offset)
+
+
+def _newton(inputs: Floats, is_correct: NDArray[np.bool_], parameters: Floats, free: Floats) -> Floats:
+    """Return the slope and offset (2,) of least loss, by damped Newton steps in the directions ``free`` (k, 2)."""
+    columns, ridge = np.stack([inputs, np.ones(len(inputs))]), PRIOR / len(inputs)
+
+    def loss_of(parameters: Floats) -> float:
+        logits = parameters[0] * inputs + parameters[1]
+        loss = np.logaddexp(0, np.where(is_correct, -logits, logits)).mean()
+        return float(loss + ridge / 2 * np.square(parameters - PRIOR_MEAN).sum())
+
+    for _ in range(MOST_STEPS):
+        p, before = expit(parameters[0] * inputs + parameters[1]), loss_of(parameters)
+        gradient = free @ (((p - is_correct) * columns).mean(axis=1) + ridge * (parameters - PRIOR_MEAN))
+        curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(p) + ridge * np.eye(2)
+        step = np.linalg.solve(free @ curvature @ free.T, gradient) @ free
+        if not gradient @ free @ step > CONVERGED * before:  # nor where log-odds are not finite
+            break
+        while loss_of(parameters - step) > (1 + ROUNDING) * before:
+            step = step / 2
+        parameters = parameters - step
+    return parameters

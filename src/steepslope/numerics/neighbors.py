@@ -21,6 +21,7 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.bins import LEAST, SAME, SPARE, Bins, lengths
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.tensors import in_graph, on_arrays, tensor
+from steepslope.numerics.threads import in_slices
 
 Floats = NDArray[np.float64]
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
@@ -113,8 +114,14 @@ class Index:
         require_width(queries, len(self.centre))
         if in_graph():
             return Bins.of(self.arrays, exact=True).kth_distance(queries, k)
-        points = tensor(self.points)
-        return torch.cat([_at_rank(chunk, own, points, squared, k) for _, chunk, own, squared in self._chunks(queries)])
+        points, found = tensor(self.points), np.empty(len(queries))
+
+        def seek(rows: slice) -> None:
+            for part, chunk, own, squared in self._chunks(queries, rows):
+                found[part] = _at_rank(chunk, own, points, squared, k).numpy()
+
+        in_slices(seek, len(queries), len(queries) * self.points.size)
+        return torch.from_numpy(found)
 
     def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
         """Return the distance to the k-th nearest reference of the classes from ``first`` up to ``last``, (n,) each.
@@ -157,13 +164,17 @@ class Index:
             return Bins.of(self.arrays, exact=not quick).search(queries, rank, counts)
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
-        for rows, chunk, own, squared in self._chunks(queries):
-            if counts:
-                found[rows] = self._counted(chunk, own, squared, counts, quick)
-            if quick and self.num_classes > MANY:
-                distances[rows] = self._of_all_classes(own, squared, rank)
-            else:
-                self._of_each_class(chunk, own, squared, rank, quick, distances[rows])
+
+        def seek(rows: slice) -> None:
+            for part, chunk, own, squared in self._chunks(queries, rows):
+                if counts:
+                    found[part] = self._counted(chunk, own, squared, counts, quick)
+                if quick and self.num_classes > MANY:
+                    distances[part] = self._of_all_classes(own, squared, rank)
+                else:
+                    self._of_each_class(chunk, own, squared, rank, quick, distances[part])
+
+        in_slices(seek, len(queries), len(queries) * self.points.size)
         return torch.from_numpy(distances), torch.from_numpy(found)
 
     def _of_each_class(
@@ -221,14 +232,15 @@ class Index:
                     result[rows, number] = _shared(all_distances, everything, count, total)
         return result
 
-    def _chunks(self, queries: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-        """Yield some queries' places, those (n, d), their squared lengths, float64 (n,), and squared distances (n, m).
+    def _chunks(self, queries: Tensor, rows: slice) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+        """Yield places of some queries among ``rows``, those (n, d), their squared lengths (n,), and distances (n, m).
 
-        The latter are less each query's own square, which does not change the order.
+        The lengths are float64. The distances are squared, and less each query's own square, which does not change the
+        order.
         """
         points, squares, centre = (tensor(one) for one in (self.points, self.squares, self.centre))
         room, size = torch.empty(0), max(1, CHUNK_ENTRIES // max(self.points.shape))
-        for part in blocks(len(queries), size):
+        for part in blocks(rows.stop, size, rows.start):
             chunk = (queries[part] - centre).float()
             if not chunk.sum().isfinite():
                 bad = part.start + int((~chunk.isfinite()).any(dim=1).int().argmax())

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
 
-from steepslope.files.seeding import single_thread
 from steepslope.numerics.linear import minimise
 from steepslope.numerics.tensors import on_arrays, tensor
 
@@ -96,9 +95,9 @@ def fit_opinion_pool(
 
     ``opinions`` (n, V, C) are log-probabilities of the candidate ``classes`` (n, C); the rows count by ``row_weights``
     (n,), by default the same. The ridge is ``penalty`` / 2 times the squared distance of the parameters from a weight
-    of 1 for the first opinion and 0 for all else. L-BFGS-B fits on one thread, in at most 500 iterations; the problem
-    is convex. A label that is no candidate is the last of them, which then has the number ``num_classes`` and stands
-    for all others; else its offset stays 0.
+    of 1 for the first opinion and 0 for all else. L-BFGS-B fits in at most 500 iterations; the problem is convex. A
+    label that is no candidate is the last of them, which then has the number ``num_classes`` and stands for all others;
+    else its offset stays 0.
     """
     listed = classes == labels[:, None]
     target = torch.from_numpy(np.where(listed.any(axis=1), listed.argmax(axis=1), classes.shape[1] - 1))
@@ -117,7 +116,6 @@ def fit_opinion_pool(
 
     start = np.array([1 / count] * count + [0.0])
     free = bool((classes[:, -1] == num_classes).all())
-    with single_thread():
-        bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
-        found = minimise(objective, start, bounds, maxiter=500)
+    bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
+    found = minimise(objective, start, bounds, maxiter=500)
     return OpinionPool(found[:count], found[count:])

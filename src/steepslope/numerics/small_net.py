@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from steepslope.files.seeding import seeded, single_thread
+from steepslope.files.seeding import seeded
 from steepslope.numerics.linear import Standardised, standardised
 from steepslope.numerics.tensors import tensor
+from steepslope.numerics.threads import single_thread
 
 
 def cosine(done: float, whole: float = 1.0) -> float:
@@ -40,6 +41,7 @@ EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
 MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
 MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of a minute; more learns by heart (LOG.md)
 RATE, DECAY = 2e-3, 1e-2
+ADAMW: Any = {"beta1": 0.9, "beta2": 0.999, "weight_decay": DECAY, "eps": 1e-8, "amsgrad": False, "maximize": False}
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
@@ -76,14 +78,26 @@ def _trained(
     with seeded(0), single_thread():
         inner, outer = nn.Linear(columns.shape[1], width), nn.Linear(width, num_classes)
         net = nn.Sequential(nn.Dropout(dropout), inner, nn.ReLU(), nn.Dropout(dropout), outer)
-        optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
+        adam = _AdamW([*net.parameters()])
         for step, rows in enumerate(itertools.islice(_batches(len(labels)), total)):
-            optimizer.param_groups[0]["lr"] = RATE * warm_cosine((step + 1) / total)
             loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            adam.step(loss, RATE * warm_cosine((step + 1) / total))
     return inner, outer
+
+
+class _AdamW:
+    """AdamW by the kernel of ``torch.optim``, which itself takes a second to import PyTorch's compiler."""
+
+    def __init__(self, weights: list[torch.Tensor]) -> None:
+        self.weights, self.counts = weights, [torch.zeros(()) for _ in weights]
+        self.means, self.squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+
+    def step(self, loss: torch.Tensor, rate: float) -> None:
+        """Change the weights by the gradient of a loss."""
+        gradients = [*torch.autograd.grad(loss, self.weights)]
+        with torch.no_grad():
+            torch._foreach_add_(self.counts, 1)
+            torch._fused_adamw_(self.weights, gradients, self.means, self.squares, [], self.counts, lr=rate, **ADAMW)
 
 
 def _steps(rows: int, weights: int) -> int:

@@ -18,6 +18,7 @@ from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
+from steepslope.numerics.threads import single_thread
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
 from steepslope.oracle.fused_fit import LEVELS, FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover, Moments
@@ -192,6 +193,7 @@ class FusedOracle(ConfigurableOracle):
         moments = self._checked(outputs).moments
         return outputs if moments is None else moments.restored_on(outputs)
 
+    @single_thread()
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
 

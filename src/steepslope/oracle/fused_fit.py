@@ -23,6 +23,7 @@ from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
+from steepslope.numerics.threads import single_thread
 from steepslope.oracle.baselines import without_an_oracle
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
 from steepslope.oracle.pooling import OWN, Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
@@ -143,11 +144,13 @@ class FusedFit:
             return odds
         return mixed(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
 
+    @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated log-odds that each prediction is right, (n,)."""
         return self.slope * self.mixed(self.opinions(outputs), outputs) + self.offset
 
 
+@single_thread()
 def fit_fused(
     outputs: ClassifierOutputs,
     reference: ClassifierOutputs | None,

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import bar
-from steepslope.files.seeding import seeded, single_thread
+from steepslope.files.seeding import seeded
 from steepslope.heads import Head
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.linear import scale_of
 from steepslope.numerics.small_net import warm_cosine
+from steepslope.numerics.threads import single_thread
 from steepslope.oracle.settings import ColumnSettings
 
 TARGET_STEPS = 3_000

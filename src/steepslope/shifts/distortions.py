@@ -17,7 +17,8 @@ from steepslope.checks import whole
 from steepslope.data.images import in_pil, open_image
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import optional_library
-from steepslope.files.seeding import seeded, single_thread
+from steepslope.files.seeding import seeded
+from steepslope.numerics.threads import single_thread
 from steepslope.shifts.corruptions import Bytes, ShiftByKind
 from steepslope.shifts.pixels import as_bytes, as_picture
 

@@ -6,8 +6,9 @@ Predictions and labels from files, batch by batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certify import numbers
+from steepslope.gate.decisions import GROUP
 from steepslope.monitor.state import hash_of
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
@@ -108,6 +110,8 @@ def booleans(values: ArrayLike, place: str) -> Bools:
 TRUTH = pa.bool_()
 MOST_DIGITS = 9  # of the number of a class
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
+TRUST, DECISION, LACKING = "trust_logit", "decision", "lacks_opinion"
+DECIDED = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH}  # why each row is accepted, or not
 Texts = NDArray[np.object_]
 
 
@@ -116,7 +120,7 @@ class Batch:
     """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
 
     ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``marked`` (m,) are those
-    that an audit drew, None without an audit.
+    that an audit drew, None without an audit. ``decided`` are the columns of ``DECIDED`` that there are, (m,) each.
     """
 
     ids: Texts
@@ -124,12 +128,14 @@ class Batch:
     rows: Predicted
     truths: Texts | None = None
     marked: Bools | None = None
+    decided: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    def part(self, rows: slice) -> Batch:
-        """Return some neighbouring rows."""
+    def subset(self, rows: NDArray[np.int64] | slice) -> Batch:
+        """Return some rows, by numbers or as a slice."""
         truths = None if self.truths is None else self.truths[rows]
         marked = None if self.marked is None else self.marked[rows]
-        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths, marked)
+        decided = {name: column[rows] for name, column in self.decided.items()}
+        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths, marked, decided)
 
 
 def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
     audit = {AUDIT: TRUTH, CHANCE: NUMBER}
     if len(audit.keys() & set(names)) == 1:
         raise SteepslopeError(f"expected both columns of an audit, {AUDIT} and {CHANCE}, or none, found one", path)
-    return needed | {name: kind for name, kind in {"probability": NUMBER, **audit}.items() if name in names}
+    return needed | {name: kind for name, kind in {"probability": NUMBER, **audit, **DECIDED}.items() if name in names}
 
 
 def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str] | None = None) -> Iterator[Batch]:
@@ -164,7 +170,12 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
 
 def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
     """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
-    judged = table.filter(compute.is_valid(table.column("p_correct")))  # of images that could not be read, nothing
+    has_p_correct = compute.is_valid(table.column("p_correct"))
+    judged = table.filter(has_p_correct)
+    others = table.filter(compute.invert(has_p_correct))  # images that could not be read, of which nothing is known
+    names = set(table.schema.names)
+    if _truths(others, "accepted").any() or (TRUST in names and others.column(TRUST).null_count < len(others)):
+        raise SteepslopeError("column 'p_correct': expected a number in each row that was judged, found an empty cell")
     probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
     has_audit = CHANCE in judged.schema.names
     chance = numbers_in(judged, CHANCE) if has_audit else None
@@ -174,7 +185,8 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
         chance,
     )  # fmt: skip
     truths = None if truth is None else _texts(judged, truth, empty=True)
-    return Batch(_texts(judged, "id"), labels, rows, truths, _truths(judged, AUDIT) if has_audit else None)
+    decided = {name: _READERS[kind](judged, name) for name, kind in DECIDED.items() if name in names}
+    return Batch(_texts(judged, "id"), labels, rows, truths, _truths(judged, AUDIT) if has_audit else None, decided)
 
 
 def hashes_of(ids: Texts) -> NDArray[np.int64]:
@@ -198,12 +210,9 @@ def joined(parts: Iterable[Batch]) -> Batch | None:
     ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
     truths = None if found[0].truths is None else np.concatenate([cast("Texts", part.truths) for part in found])
     marked = None if found[0].marked is None else np.concatenate([cast("Bools", part.marked) for part in found])
+    decided = {name: np.concatenate([part.decided[name] for part in found]) for name in found[0].decided}
     rows = joined_rows([part.rows for part in found])
-    order = shuffled(ids)
-    return Batch(
-        ids[order], labels[order], rows.subset(order), None if truths is None else truths[order],
-        None if marked is None else marked[order],
-    )  # fmt: skip
+    return Batch(ids, labels, rows, truths, marked, decided).subset(shuffled(ids))
 
 
 def joined_rows(parts: Sequence[Predicted]) -> Predicted:
@@ -271,3 +280,6 @@ def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
     if not empty and (texts == "").any():
         raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
     return texts
+
+
+_READERS = {NUMBER: numbers_in, TEXT: partial(_texts, empty=True), TRUTH: _truths}

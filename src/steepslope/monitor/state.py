@@ -29,6 +29,14 @@ TABLES = (
 )
 
 
+PRIME, SCALE = 2_147_483_647, 2**24  # so that products fit into 64 bits, and single precision into integers
+SUM = (  # which the edit of a row changes
+    f"SELECT count(*), sum((label % {PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
+    f"CAST(coalesce(chance, 2) * {SCALE} AS INTEGER) * 11 + CAST(coalesce(weight, 2) * {SCALE} AS INTEGER) * 13 + "
+    f"coalesce(is_correct, 2) * 17) % {PRIME} * (id % {PRIME}) % {PRIME}) FROM predictions"
+)
+
+
 class Counted(NamedTuple):
     """A prediction that was counted.
 
@@ -80,7 +88,8 @@ class State:
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace what the monitor knows."""
         text = json.dumps(dict(content))
-        self.connection.execute("UPDATE monitor SET content = ?, digest = ?", (text, digest_of(text)))
+        digest = _digest_of(self.connection, text)
+        self.connection.execute("UPDATE monitor SET content = ?, digest = ?", (text, digest))
 
     def counted(self, ids: Iterable[int]) -> dict[int, Counted]:
         """Return which of some predictions have been counted, by their ids."""
@@ -100,6 +109,11 @@ class State:
         """Return the predictions that audits drew, in the order in which they were counted."""
         query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
         return [Marked(*row) for row in self.connection.execute(query)]
+
+    def labelled(self) -> list[tuple[float, bool]]:
+        """Return P(correct) of the predictions whose label came, in their order, and whether each is correct."""
+        query = "SELECT p_correct, is_correct FROM predictions WHERE is_correct IS NOT NULL ORDER BY row"
+        return [(p_correct, bool(right)) for p_correct, right in self.connection.execute(query)]
 
     @property
     def has_predictions(self) -> bool:
@@ -147,6 +161,11 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
         connection.execute("COMMIT")
 
 
+def _digest_of(connection: sqlite3.Connection, content: str) -> str:
+    """Return the digest of what the monitor knows, and of all predictions that were counted."""
+    return digest_of([content, connection.execute(SUM).fetchone()])
+
+
 def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     """Return what the monitor knows; raise for a file that is damaged or was not written by this module."""
     tables = connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
@@ -154,7 +173,7 @@ def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
         raise SteepslopeError(f"{EXPECTED}, found another SQLite file", path)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()
-    if damage != "ok" or len(rows) != 1 or digest_of(rows[0][0]) != rows[0][1]:
+    if damage != "ok" or len(rows) != 1 or _digest_of(connection, rows[0][0]) != rows[0][1]:
         raise SteepslopeError("was changed after it was written, or is damaged", path)
     with explained(EXPECTED, path, (TypeError, ValueError)):
         return dict(json.loads(rows[0][0]))

@@ -21,7 +21,7 @@ Ranks = NDArray[np.int64]
 ORDER = (REJECT, REVIEW, ACCEPT)
 MIDDLE, HIGHEST = 1, 2  # ranks in that order
 LEAST = 1e-6  # relative rounding that may always be: of single precision, or of another machine
-DIGITS, LARGEST = 15, 1e300  # of a double
+DIGITS, LARGEST = 15, 1e200  # of a double, of whose products none overflows
 
 
 def rounding_of(values: Floats) -> Floats:

@@ -87,9 +87,7 @@ class State:
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace what the monitor knows."""
-        text = json.dumps(dict(content))
-        digest = _digest_of(self.connection, text)
-        self.connection.execute("UPDATE monitor SET content = ?, digest = ?", (text, digest))
+        self.connection.execute("UPDATE monitor SET content = ?", (json.dumps(dict(content)),))
 
     def counted(self, ids: Iterable[int]) -> dict[int, Counted]:
         """Return which of some predictions have been counted, by their ids."""
@@ -136,6 +134,7 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
                 connection.execute(table)
             connection.execute("INSERT INTO monitor VALUES ('', '')")
             State(connection, {}).write(content)
+            seal(connection)
         with suppress(FileExistsError):
             os.link(made, path)  # unlike a rename, it replaces nothing
 
@@ -158,12 +157,19 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
     ):
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         yield State(connection, _content(connection, path))
+        if connection.total_changes:
+            seal(connection)
         connection.execute("COMMIT")
 
 
-def _digest_of(connection: sqlite3.Connection, content: str) -> str:
+def seal(connection: sqlite3.Connection) -> None:
+    """Write the digest of what a state holds now."""
+    connection.execute("UPDATE monitor SET digest = ?", (_digest_in(connection),))
+
+
+def _digest_in(connection: sqlite3.Connection) -> str:
     """Return the digest of what the monitor knows, and of all predictions that were counted."""
-    return digest_of([content, connection.execute(SUM).fetchone()])
+    return digest_of([*connection.execute("SELECT content FROM monitor"), *connection.execute(SUM)])
 
 
 def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
         raise SteepslopeError(f"{EXPECTED}, found another SQLite file", path)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()
-    if damage != "ok" or len(rows) != 1 or _digest_of(connection, rows[0][0]) != rows[0][1]:
+    if damage != "ok" or len(rows) != 1 or _digest_in(connection) != rows[0][1]:
         raise SteepslopeError("was changed after it was written, or is damaged", path)
     with explained(EXPECTED, path, (TypeError, ValueError)):
         return dict(json.loads(rows[0][0]))

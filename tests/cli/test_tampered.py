@@ -33,7 +33,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tampered")
     labelled, columns = make_outputs(4_000), {"site": np.array(["north", "south"])}
     NEW.save(folder / "outputs")
-    table = {f"logit_{k}": NEW.logits[:, k] for k in range(4)} | {"id": NEW.ids, "site": np.tile(columns["site"], 1_500)}
+    table = {f"logit_{k}": NEW.logits[:, k] for k in range(4)} | {
+        "id": NEW.ids,
+        "site": np.tile(columns["site"], 1_500),
+    }
     pq.write_table(pa.table(table), folder / "sites.parquet")
     sites = np.tile(columns["site"], 2_000)
     for name, gate in {
@@ -95,9 +98,9 @@ TAMPERED: dict[str, tuple[str, Change, str]] = {
     "all of an audit": ("audited", lambda frame: accept(frame, False), "decision: expected accept for"),
     "surer": ("gate-day", surer, "p_correct: expected 0."),
     "surer logits": ("gate-day", alone("trust_logit", 0.999), "p_correct: expected 0."),
-    "hidden": ("gate-day", hidden, "column 'p_correct': expected a number in each row that was judged"),
+    "hidden": ("gate-day", hidden, "column 'p_correct': expected a number in each accepted row"),
     "unmarked": ("audited", unmarked, "audit: expected True for"),
-    "unlikely": ("audited", unlikely, "audit_probability: expected all accepted predictions of an audit"),
+    "unlikely": ("audited", unlikely, "audit_probability: expected 0."),
     "other ids": (
         "audited",
         lambda frame: frame.__setitem__("id", [f"new {row}" for row in range(len(frame))]),

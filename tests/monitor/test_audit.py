@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.errors import SteepslopeError
 from steepslope.monitor.audit import ON_FEWER, ON_MORE, harm_after, interval_of, risk_of
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances

@@ -101,10 +101,7 @@ def test_a_file_that_knows_ids_is_not_written_over(tmp_path: Path) -> None:
 
 def test_a_gate_of_confidences_alone_watches_these() -> None:
     monitor = Monitor.of(GATE)
-    assert ([*monitor.usual], [*monitor.accuracy]) == (
-        ["p_correct", "accepted"],
-        ["atc_p_correct", "mean_p_correct"],
-    )
+    assert ([*monitor.usual], [*monitor.accuracy]) == (["p_correct", "accepted"], ["atc_p_correct", "mean_p_correct"])
 
 
 def test_predicted_classes_may_be_left_out() -> None:
@@ -120,7 +117,10 @@ def test_predicted_classes_may_be_left_out() -> None:
         ({"p_correct": [0.5, np.nan]}, "p_correct: expected numbers .* found NaN in row 1"),
         ({"accepted": [1, 0]}, r"accepted: expected booleans \(m,\), found int64"),
         ({"accepted": [False]}, "accepted: expected as many as of p_correct, 2, found 1"),
-        ({"accepted": [True, False]}, r"accepted: expected none whose p_correct is below 0\.\d+, .*, found 0\.5 in row 0"),
+        (
+            {"accepted": [True, False]},
+            r"accepted: expected none whose p_correct is below 0\.\d+, .*, found 0\.5 in row 0",
+        ),
         ({"probability": [0.5]}, "probability: expected as many as of p_correct, 2, found 1"),
         (
             {"probability": None},

@@ -78,22 +78,14 @@ def _ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Ranks, 
 
     Where groups are not known, a row may be of any, also of one that is never accepted.
     """
-    groups = _groups(gate, batch) if gate.has_groups else None
-    is_known = groups is not None or not gate.has_groups
-    if not is_known:
-        groups = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__))
-    least, most = (_rank(gate.decisions(values, groups)) for values in (low, high))
-    least = least if is_known else np.minimum(least, MIDDLE)
+    groups, predicted, highest = batch.decided.get(GROUP), batch.rows.predicted, HIGHEST
+    if gate.by == PREDICTED and predicted is not None:
+        groups = class_names(predicted, gate.classes)
+    if gate.has_groups and groups is None:
+        groups, highest = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__)), MIDDLE
+    least, most = (_rank(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high))
     lacking = batch.decided.get(LACKING, np.zeros(len(low), np.bool_))
-    return np.where(lacking, MIDDLE, least), np.where(lacking, MIDDLE, most)
-
-
-def _groups(gate: Gate, batch: Batch) -> NDArray[Any] | None:
-    """Return the group of each row, (m,), None where it is not known."""
-    if gate.by != PREDICTED:
-        return batch.decided.get(GROUP)
-    predicted = batch.rows.predicted
-    return None if predicted is None else class_names(predicted, gate.classes)
+    return np.where(lacking, MIDDLE, np.minimum(least, highest)), np.where(lacking, MIDDLE, most)
 
 
 def _rank(decision: NDArray[Any]) -> Ranks:
@@ -114,17 +106,17 @@ def _refuse_ranks(batch: Batch, found: Ranks, column: str, least: Ranks, most: R
     _refuse(batch, (found < least) | (found > most), column, names[np.clip(found, least, most)], names[found])
 
 
-def _refuse(batch: Batch, wrong: Bools, column: str, expected: NDArray[Any], found: NDArray[Any]) -> None:
+def _refuse(
+    batch: Batch, wrong: Bools, column: str, expected: NDArray[Any], found: NDArray[Any], by: str = "the gate"
+) -> None:
     """Raise for the first of the wrong rows, (m,), with what was expected and found in a column."""
     if not wrong.any():
         return
-    row = int(wrong.argmax())
-    trust = f", trust_logit {batch.decided[TRUST][row]:.6g}" if TRUST in batch.decided else ""
+    row, known = int(wrong.argmax()), {"p_correct": batch.rows.p_correct, **batch.decided}
+    facts = ", ".join(f"{name} {known[name][row]:.6g}" for name in ("p_correct", TRUST) if name in known)
     told = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (expected[row], found[row])]
-    raise SteepslopeError(
-        f"expected {told[0]} for {batch.ids[row]!r} (p_correct {batch.rows.p_correct[row]:.6g}{trust}), as the gate "
-        f"decides, found {told[1]}, and {wrong.sum() - 1:,} more that differ among {len(wrong):,} rows", column
-    )
+    which = f"{batch.ids[row]!r} ({facts}), by {by}, found {told[1]}"
+    raise SteepslopeError(f"expected {told[0]} for {which}; so in {wrong.sum():,} of {len(wrong):,} rows", column)
 
 
 def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
@@ -134,16 +126,13 @@ def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
     """
     assert batch.marked is not None
     assert batch.rows.chance is not None
-    chance, marked = batch.rows.chance, batch.marked
-    in_audit, width = chance > 0, rounding_of(batch.rows.chance)
-    p_correct, labels = batch.rows.p_correct[in_audit], max(1, round(chance.sum()))
-    expected, slack = chances(p_correct, max_risk, labels), rounding_of(p_correct)
+    whole = batch.rows.chance
+    in_audit, width = whole > 0, rounding_of(whole)
+    rows = batch.subset(np.flatnonzero(in_audit))
+    p_correct, chance = rows.rows.p_correct, whole[in_audit]
+    expected, slack = chances(p_correct, max_risk, max(1, round(chance.sum()))), rounding_of(p_correct)
     low, high = (doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
-    away = np.abs(chance[in_audit] - expected)
-    if (away > allowed).any():
-        found = f"found {chance[in_audit][away.argmax()]:.6g}, not {expected[away.argmax()]:.6g}"
-        whole = "expected all accepted predictions of an audit, in a file as predict wrote it, with their probabilities"
-        raise SteepslopeError(f"{whole}, {found}", CHANCE)
-    coin = coins(batch.ids, gate)
-    _refuse(batch, np.where(marked, coin >= chance + width, coin < chance - width), AUDIT, ~marked, marked)
+    _refuse(rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file")
+    coin, marked = coins(batch.ids, gate), batch.marked
+    _refuse(batch, np.where(marked, coin >= whole + width, coin < whole - width), AUDIT, ~marked, marked)

@@ -146,10 +146,8 @@ class FileCount:
 
         These are all since the last error. Each error begins such a stretch, so the level is divided among them.
         """
-        labelled = state.labelled()
-        wrong = [place for place, (_, right) in enumerate(labelled) if not right]
-        latest = [p_correct for p_correct, _ in labelled[wrong[-1] + 1 if wrong else 0 :]]
-        if math.prod(latest) * (1 + len(wrong)) < UNLIKELY:
+        latest, errors = state.latest_correct()
+        if math.prod(latest) * (1 + errors) < UNLIKELY:
             self.caution = (
                 f"the latest {len(latest):,} labels equal the predictions, all of them. By P(correct), the probability "
                 f"of that is below {UNLIKELY:g}: make sure that they are true labels, no copies of the predictions"

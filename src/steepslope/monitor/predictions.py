@@ -170,12 +170,10 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
 
 def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
     """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
-    has_p_correct = compute.is_valid(table.column("p_correct"))
-    judged = table.filter(has_p_correct)
-    others = table.filter(compute.invert(has_p_correct))  # images that could not be read, of which nothing is known
-    names = set(table.schema.names)
-    if _truths(others, "accepted").any() or (TRUST in names and others.column(TRUST).null_count < len(others)):
-        raise SteepslopeError("column 'p_correct': expected a number in each row that was judged, found an empty cell")
+    is_missing = compute.is_null(table.column("p_correct"))
+    if _truths(table.filter(is_missing), "accepted").any():
+        raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
+    judged = table.filter(compute.invert(is_missing))  # of images that could not be read, nothing is known
     probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
     has_audit = CHANCE in judged.schema.names
     chance = numbers_in(judged, CHANCE) if has_audit else None
@@ -185,7 +183,7 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
         chance,
     )  # fmt: skip
     truths = None if truth is None else _texts(judged, truth, empty=True)
-    decided = {name: _READERS[kind](judged, name) for name, kind in DECIDED.items() if name in names}
+    decided = {name: _READERS[kind](judged, name) for name, kind in DECIDED.items() if name in judged.schema.names}
     return Batch(_texts(judged, "id"), labels, rows, truths, _truths(judged, AUDIT) if has_audit else None, decided)
 
 

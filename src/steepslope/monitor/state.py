@@ -108,10 +108,12 @@ class State:
         query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
         return [Marked(*row) for row in self.connection.execute(query)]
 
-    def labelled(self) -> list[tuple[float, bool]]:
-        """Return P(correct) of the predictions whose label came, in their order, and whether each is correct."""
-        query = "SELECT p_correct, is_correct FROM predictions WHERE is_correct IS NOT NULL ORDER BY row"
-        return [(p_correct, bool(right)) for p_correct, right in self.connection.execute(query)]
+    def latest_correct(self) -> tuple[list[float], int]:
+        """Return P(correct) of each prediction with a label after the last that is wrong, and how many are wrong."""
+        wrong = "SELECT coalesce(max(row), 0), count(*) FROM predictions WHERE is_correct = 0"
+        last, errors = self.connection.execute(wrong).fetchone()
+        latest = "SELECT p_correct FROM predictions WHERE is_correct = 1 AND row > ?"
+        return [p_correct for (p_correct,) in self.connection.execute(latest, (last,))], errors
 
     @property
     def has_predictions(self) -> bool:

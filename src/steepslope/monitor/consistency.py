@@ -135,4 +135,5 @@ def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
     _refuse(rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file")
     coin, marked = coins(batch.ids, gate), batch.marked
-    _refuse(batch, np.where(marked, coin >= whole + width, coin < whole - width), AUDIT, ~marked, marked)
+    wrong = np.where(marked, coin >= whole + width, coin < whole - width)
+    _refuse(batch, wrong, AUDIT, ~marked, marked, "the hash of its id and the gate")

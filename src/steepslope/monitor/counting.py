@@ -156,7 +156,8 @@ class FileCount:
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None where any may have been."""
         key = _key_of(path)
-        return None if key is None and self.monitor.follows else float((key or {}).get(LIMIT, 0.0))
+        limit = 0.0 if key is None else key.get(LIMIT)
+        return None if key is None and self.monitor.follows else limit if isinstance(limit, float) else 0.0
 
     def _weights(self, batch: Batch) -> NDArray[np.float64] | None:
         """Return what the label of each prediction of a file counts as evidence, in [0, 1], (m,).

@@ -27,8 +27,6 @@ TABLES = (
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
     "accepted INTEGER NOT NULL, row INTEGER NOT NULL, chance REAL, weight REAL, is_correct INTEGER) STRICT",
 )
-
-
 PRIME, SCALE = 2_147_483_647, 2**24  # so that products fit into 64 bits, and single precision into integers
 SUM = (  # which the edit of a row changes
     f"SELECT count(*), sum((label % {PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "

@@ -50,8 +50,8 @@ def require_decided(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None
     """
     rows, slack = batch.rows, rounding_of(batch.rows.p_correct)
     low, high = _confidence(gate, batch, slack)
-    least, most = gate.p_correct(low) - slack, gate.p_correct(high) + slack
-    _refuse(batch, (rows.p_correct < least) | (rows.p_correct > most), "p_correct", most, rows.p_correct)
+    p_low, p_high = gate.p_correct(low) - slack, gate.p_correct(high) + slack
+    _refuse(batch, (rows.p_correct < p_low) | (rows.p_correct > p_high), "p_correct", p_high, rows.p_correct)
     least, most = _ranks(gate, batch, low, high)
     found = _told(batch, most)
     in_audit = rows.accepted if rows.chance is None else rows.chance > 0  # what the gate alone accepts
@@ -134,6 +134,6 @@ def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
     low, high = (doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
     _refuse(rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file")
-    coin, marked = coins(batch.ids, gate), batch.marked
+    coin, marked = coins(batch.ids.tolist(), gate), batch.marked
     wrong = np.where(marked, coin >= whole + width, coin < whole - width)
     _refuse(batch, wrong, AUDIT, ~marked, marked, "the hash of its id and the gate")

@@ -6,7 +6,7 @@ Predictions and labels from files, batch by batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -280,4 +280,8 @@ def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
     return texts
 
 
-_READERS = {NUMBER: numbers_in, TEXT: partial(_texts, empty=True), TRUTH: _truths}
+_READERS: dict[Any, Callable[[Any, str], NDArray[Any]]] = {
+    NUMBER: numbers_in,
+    TEXT: partial(_texts, empty=True),
+    TRUTH: _truths,
+}

@@ -30,7 +30,7 @@ def rounding_of(values: Floats) -> Floats:
     These are digits after the point, or significant ones, whichever allow more.
 
     >>> rounding_of(np.array([0.123, 2.5])).round(6).tolist()
-    [0.0005, 0.000503]
+    [0.0005, 0.005002]
     """
     finite = np.clip(values, -LARGEST, LARGEST)
     sizes = 10.0 ** np.floor(np.log10(np.maximum(np.abs(finite), 1 / LARGEST)))

@@ -64,8 +64,8 @@ def require_decided(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None
 
 def _confidence(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:
     """Return between what numbers each confidence lies, (m,); by P(correct) where there is no trust logit."""
-    if TRUST in batch.decided:
-        trust = numbers(batch.decided[TRUST], TRUST)
+    if TRUST in batch.columns:
+        trust = numbers(batch.columns[TRUST], TRUST)
         width = rounding_of(trust)
         return trust - width, trust + width
     p_correct, (least, most) = batch.rows.p_correct, gate.p_correct([-np.inf, np.inf])
@@ -78,13 +78,13 @@ def _ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Ranks, 
 
     Where groups are not known, a row may be of any, also of one that is never accepted.
     """
-    groups, predicted, highest = batch.decided.get(GROUP), batch.rows.predicted, HIGHEST
+    groups, predicted, highest = batch.columns.get(GROUP), batch.rows.predicted, HIGHEST
     if gate.by == PREDICTED and predicted is not None:
         groups = class_names(predicted, gate.classes)
     if gate.has_groups and groups is None:
         groups, highest = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__)), MIDDLE
     least, most = (_rank(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high))
-    lacking = batch.decided.get(LACKING, np.zeros(len(low), np.bool_))
+    lacking = batch.columns.get(LACKING, np.zeros(len(low), np.bool_))
     return np.where(lacking, MIDDLE, np.minimum(least, highest)), np.where(lacking, MIDDLE, most)
 
 
@@ -94,7 +94,7 @@ def _rank(decision: NDArray[Any]) -> Ranks:
 
 def _told(batch: Batch, most: Ranks) -> Ranks:
     """Return the decisions that stand in a file, (m,); without their column, what is not accepted may be rejected."""
-    accepted, decision = batch.rows.accepted, batch.decided.get(DECISION)
+    accepted, decision = batch.rows.accepted, batch.columns.get(DECISION)
     if decision is None:
         return np.where(accepted, HIGHEST, np.minimum(most, MIDDLE))
     _refuse(batch, accepted != (decision == ACCEPT), "accepted", ~accepted, accepted)
@@ -112,7 +112,7 @@ def _refuse(
     """Raise for the first of the wrong rows, (m,), with what was expected and found in a column."""
     if not wrong.any():
         return
-    row, known = int(wrong.argmax()), {"p_correct": batch.rows.p_correct, **batch.decided}
+    row, known = int(wrong.argmax()), {"p_correct": batch.rows.p_correct, **batch.columns}
     facts = ", ".join(f"{name} {known[name][row]:.6g}" for name in ("p_correct", TRUST) if name in known)
     told = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (expected[row], found[row])]
     which = f"{batch.ids[row]!r} ({facts}), by {by}, found {told[1]}"
@@ -124,7 +124,6 @@ def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
 
     ``gate`` is the gate's digest. How many were to be labelled is the sum of their probabilities.
     """
-    assert batch.marked is not None
     assert batch.rows.chance is not None
     whole = batch.rows.chance
     in_audit, width = whole > 0, rounding_of(whole)
@@ -134,6 +133,6 @@ def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
     low, high = (doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
     _refuse(rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file")
-    coin, marked = coins(batch.ids.tolist(), gate), batch.marked
+    coin, marked = coins(batch.ids.tolist(), gate), batch.columns[AUDIT]
     wrong = np.where(marked, coin >= whole + width, coin < whole - width)
     _refuse(batch, wrong, AUDIT, ~marked, marked, "the hash of its id and the gate")

@@ -26,6 +26,7 @@ from steepslope.monitor.consistency import require_decided, require_drawn
 from steepslope.monitor.limit import followed, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
+    TRUTHS,
     Batch,
     Predicted,
     Texts,
@@ -99,9 +100,9 @@ class FileCount:
                 for start in range(0, len(batch.ids), PART):
                     part = slice(start, start + PART)
                     self._count(state, batch.subset(part), weights if weights is None else weights[part])
-            if batch.truths is not None:
-                self._label(state, batch.ids, batch.truths)
-                truths.update(batch.truths)
+            if truth is not None:
+                self._label(state, batch.ids, batch.columns[TRUTHS])
+                truths.update(batch.columns[TRUTHS])
 
     def count_labels(self, state: State, path: Path) -> None:
         """Count the labels in a file, shuffled by their ids, each where its prediction was counted."""
@@ -164,7 +165,7 @@ class FileCount:
 
         0 if it is not drawn, else the least probability in the file over its own. None without an audit.
         """
-        chance, marked = batch.rows.chance, batch.marked
+        chance, marked = batch.rows.chance, batch.columns.get(AUDIT)
         in_audit = np.zeros(0, np.bool_) if chance is None else chance > 0
         if chance is None or marked is None or not in_audit.any():
             return None

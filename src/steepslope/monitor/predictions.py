@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,7 +111,8 @@ TRUTH = pa.bool_()
 MOST_DIGITS = 9  # of the number of a class
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
 TRUST, DECISION, LACKING = "trust_logit", "decision", "lacks_opinion"
-DECIDED = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH}  # why each row is accepted, or not
+TRUTHS = "truths"  # whatever their column is called
+FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
 Texts = NDArray[np.object_]
 
 
@@ -119,23 +120,19 @@ Texts = NDArray[np.object_]
 class Batch:
     """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
 
-    ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``marked`` (m,) are those
-    that an audit drew, None without an audit. ``decided`` are the columns of ``DECIDED`` that there are, (m,) each.
+    ``columns`` are those of ``FURTHER`` that there are, (m,) each, and the true labels as ``TRUTHS``, "" where there is
+    none. Rows that an audit drew are true in the column ``AUDIT``.
     """
 
     ids: Texts
     labels: Texts
     rows: Predicted
-    truths: Texts | None = None
-    marked: Bools | None = None
-    decided: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def subset(self, rows: NDArray[np.int64] | slice) -> Batch:
         """Return some rows, by numbers or as a slice."""
-        truths = None if self.truths is None else self.truths[rows]
-        marked = None if self.marked is None else self.marked[rows]
-        decided = {name: column[rows] for name, column in self.decided.items()}
-        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths, marked, decided)
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), columns)
 
 
 def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
@@ -146,10 +143,10 @@ def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
     if missing:
         found = f"found no {', '.join(missing)} among {', '.join(names)}"
         raise SteepslopeError(f"expected predictions with {', '.join(needed)}, {found}", path)
-    audit = {AUDIT: TRUTH, CHANCE: NUMBER}
-    if len(audit.keys() & set(names)) == 1:
+    if (AUDIT in names) != (CHANCE in names):
         raise SteepslopeError(f"expected both columns of an audit, {AUDIT} and {CHANCE}, or none, found one", path)
-    return needed | {name: kind for name, kind in {"probability": NUMBER, **audit, **DECIDED}.items() if name in names}
+    optional = {"probability": NUMBER, CHANCE: NUMBER, **FURTHER}
+    return needed | {name: kind for name, kind in optional.items() if name in names}
 
 
 def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str] | None = None) -> Iterator[Batch]:
@@ -175,16 +172,15 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
     judged = table.filter(compute.invert(is_missing))  # of images that could not be read, nothing is known
     probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
-    has_audit = CHANCE in judged.schema.names
-    chance = numbers_in(judged, CHANCE) if has_audit else None
+    chance = numbers_in(judged, CHANCE) if CHANCE in judged.schema.names else None
     labels = _texts(judged, "label")
     rows = Predicted.of(
         numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes),
         chance,
     )  # fmt: skip
-    truths = None if truth is None else _texts(judged, truth, empty=True)
-    decided = {name: _READERS[kind](judged, name) for name, kind in DECIDED.items() if name in judged.schema.names}
-    return Batch(_texts(judged, "id"), labels, rows, truths, _truths(judged, AUDIT) if has_audit else None, decided)
+    columns = {name: _READERS[kind](judged, name) for name, kind in FURTHER.items() if name in judged.schema.names}
+    columns |= {} if truth is None else {TRUTHS: _texts(judged, truth, empty=True)}
+    return Batch(_texts(judged, "id"), labels, rows, columns)
 
 
 def hashes_of(ids: Texts) -> NDArray[np.int64]:
@@ -206,11 +202,9 @@ def joined(parts: Iterable[Batch]) -> Batch | None:
     if not found:
         return None
     ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
-    truths = None if found[0].truths is None else np.concatenate([cast("Texts", part.truths) for part in found])
-    marked = None if found[0].marked is None else np.concatenate([cast("Bools", part.marked) for part in found])
-    decided = {name: np.concatenate([part.decided[name] for part in found]) for name in found[0].decided}
+    columns = {name: np.concatenate([part.columns[name] for part in found]) for name in found[0].columns}
     rows = joined_rows([part.rows for part in found])
-    return Batch(ids, labels, rows, truths, marked, decided).subset(shuffled(ids))
+    return Batch(ids, labels, rows, columns).subset(shuffled(ids))
 
 
 def joined_rows(parts: Sequence[Predicted]) -> Predicted:

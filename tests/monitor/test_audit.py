@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.errors import SteepslopeError
-from steepslope.monitor.audit import ON_FEWER, ON_MORE, harm_after, interval_of, require_likely, risk_of
+from steepslope.monitor.audit import ON_FEWER, ON_MORE, harm_after, interval_of, risk_of
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 
@@ -158,12 +157,3 @@ def test_more_labels_never_take_an_alarm_back() -> None:
     assert later is not None
     assert later <= alarm
     assert harm_after([], 0.1, 0.025) is None
-
-
-def test_a_file_of_marked_rows_alone_is_refused() -> None:
-    chance = np.full(200, 0.1)
-    require_likely(np.arange(200) < 20, chance)
-    require_likely(np.ones(50, np.bool_), np.ones(50))
-    for marked, some in ((np.ones(20, np.bool_), chance[:20]), (np.zeros(200, np.bool_), chance + 0.3)):
-        with pytest.raises(SteepslopeError, match=r"audit: expected all accepted predictions .*, found \d+ drawn of"):
-            require_likely(marked, some)

@@ -19,9 +19,9 @@ GATE = gate()
 def test_the_levels_of_all_alarms_are_delta_together() -> None:
     """One half is for labels, and the other for the signals, alike."""
     monitor = monitor_of(GATE)
-    assert [monitor.means[name].level for name in SIGNALS] == [0.05 / 8] * 4
+    assert [monitor.means[name].level for name in SIGNALS] == [0.05 / 10] * 5
     assert monitor.labelled.level == 0.05 / 2
-    assert Monitor.of(GATE).means["p_correct"].level == 0.05 / 2  # of confidences alone there is one
+    assert Monitor.of(GATE).means["p_correct"].level == 0.05 / 4  # of confidences alone there are two
 
 
 @pytest.mark.parametrize(("limit", "level"), [(0.5, 0.2), (0.05, 0.05)])

@@ -101,7 +101,7 @@ def test_a_file_that_knows_ids_is_not_written_over(tmp_path: Path) -> None:
 
 def test_a_gate_of_confidences_alone_watches_these() -> None:
     monitor = Monitor.of(GATE)
-    assert ([*monitor.usual], [*monitor.accuracy]) == (["p_correct"], ["atc_p_correct", "mean_p_correct"])
+    assert ([*monitor.usual], [*monitor.accuracy]) == (["p_correct", "accepted"], ["atc_p_correct", "mean_p_correct"])
 
 
 def test_predicted_classes_may_be_left_out() -> None:
@@ -116,7 +116,11 @@ def test_predicted_classes_may_be_left_out() -> None:
         ({"p_correct": [0.5, 1.5]}, "p_correct: expected probabilities, found 1.5 in row 1"),
         ({"p_correct": [0.5, np.nan]}, "p_correct: expected numbers .* found NaN in row 1"),
         ({"accepted": [1, 0]}, r"accepted: expected booleans \(m,\), found int64"),
-        ({"accepted": [True]}, "accepted: expected as many as of p_correct, 2, found 1"),
+        ({"accepted": [False]}, "accepted: expected as many as of p_correct, 2, found 1"),
+        (
+            {"accepted": [True, False]},
+            r"accepted: expected none whose p_correct is below 0\.\d+, .*, found 0\.5 in row 0",
+        ),
         ({"probability": [0.5]}, "probability: expected as many as of p_correct, 2, found 1"),
         (
             {"probability": None},
@@ -131,7 +135,7 @@ def test_bad_rows_change_nothing(given: dict[str, Any], expected: str) -> None:
     monitor = monitor_of(GATE)
     before = monitor.as_json()
     with pytest.raises(SteepslopeError, match=expected):
-        monitor.update(**{"p_correct": [0.5, 0.6], "accepted": [True, False], "probability": [0.5, 0.5], **given})
+        monitor.update(**{"p_correct": [0.5, 0.6], "accepted": [False, False], "probability": [0.5, 0.5], **given})
     assert monitor.as_json() == before
 
 
@@ -167,8 +171,31 @@ def test_few_distinct_values_in_float32_are_no_change() -> None:
     """As of votes of twenty trees, from a table in the one precision and in the other."""
     known, new = stream(2_000, 0), stream(5_000, 1)
     levels = [np.round(rows.probability * 20) / 20 for rows in (known, new)]
-    monitor = Monitor.of(GATE, rows=replace(known.judged(GATE), probability=levels[0], p_correct=levels[0] ** 2))
+    cut = 0.9  # of a gate that decides by these levels
+    rows = replace(known.judged(GATE), probability=levels[0], p_correct=levels[0] ** 2, accepted=levels[0] > cut)
+    monitor = replace(Monitor.of(GATE, rows=rows), least=cut**2)
     single = levels[1].astype(np.float32).astype(np.float64)
-    monitor.update(single**2, GATE.accepts(new.trust_logit), single, new.predicted)
+    monitor.update(single**2, single > cut, single, new.predicted)
     assert (single != levels[1]).mean() > 0.5
     assert monitor.health == HEALTHY
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_share_of_the_accepted_like_no_other_is_a_change(accepted: bool) -> None:
+    """Where P(correct) and everything else is as it was: where rows of another group come, or all lack an opinion."""
+    known, new = stream(2_000, 0), stream(1_000, 1)
+    groups = np.arange(2_000) % 2
+    found = Gate.calibrate(known.trust_logit, known.is_correct, 0.05, of_log_odds=True, groups=groups)
+    monitor = Monitor.of(found)
+    p_correct = np.maximum(found.p_correct(new.trust_logit), monitor.least if accepted else 0)
+    monitor.update(p_correct, np.full(1_000, accepted))
+    assert monitor.alarms["accepted"] < 300
+
+
+def test_all_accepted_by_higher_logits_and_none_by_lower_ones_are_changes() -> None:
+    for by in (9.0, -9.0):
+        monitor, rows = Monitor.of(GATE), stream(1_000, 1)
+        trust = rows.trust_logit + by
+        monitor.update(GATE.p_correct(trust), GATE.accepts(trust))
+        assert GATE.accepts(trust).mean() in (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.02))
+        assert monitor.health == "changed"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor.predictions import read_labels, read_predictions, strange_labels
+from steepslope.monitor.predictions import TRUTHS, read_labels, read_predictions, strange_labels
 
 TABLE = pa.table(
     {
@@ -37,14 +37,13 @@ def test_what_predict_writes_is_read_without_what_could_not_be_judged(ending: st
     assert batch.rows.accepted.tolist() == [True, False]
     assert batch.rows.probability is not None
     assert batch.rows.probability.tolist() == [0.9, 0.8]
-    assert batch.truths is not None
-    assert batch.truths.tolist() == ["cat", ""]
+    assert batch.columns[TRUTHS].tolist() == ["cat", ""]
 
 
 def test_classes_by_number_and_no_probability(tmp_path: Path) -> None:
     table = TABLE.slice(0, 2).drop_columns(["probability"]).set_column(1, "label", pa.array([7, 12]))
     (batch,) = read_predictions(write(table, tmp_path / "found.parquet"))
-    assert (batch.labels.tolist(), batch.rows.probability, batch.truths) == (["7", "12"], None, None)
+    assert (batch.labels.tolist(), batch.rows.probability, batch.columns) == (["7", "12"], None, {})
 
 
 def test_labels_that_are_no_numbers_of_classes_tell_of_no_mix(tmp_path: Path) -> None:

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import digest_of
 from steepslope.monitor import Monitor
-from steepslope.monitor.state import Counted, begin_state, hash_of, open_state
+from steepslope.monitor.state import Counted, begin_state, hash_of, open_state, seal
 from tests.monitor.problems import feed, gate, monitor_of, stream
 from tests.monitor.processes import add_rows
 
@@ -81,7 +80,9 @@ def execute(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
 
 def forge(path: Path, text: str) -> None:
     """Replace what the monitor knows, as one does who knows how the digest is made."""
-    execute(path, ("UPDATE monitor SET content = ?, digest = ?", (text, digest_of(text))))
+    execute(path, ("UPDATE monitor SET content = ?", (text,)))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        seal(connection)
 
 
 def cut(path: Path) -> None:
@@ -140,6 +141,31 @@ def test_what_is_no_state_is_one_line(kind: str, tmp_path: Path) -> None:
         Monitor.load(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE predictions SET p_correct = 0.9 WHERE row = 3", "UPDATE predictions SET is_correct = 1 WHERE row = 5",
+        "UPDATE predictions SET accepted = 1 - accepted WHERE row = 4", "UPDATE predictions SET label = 7",
+        "UPDATE predictions SET row = 8 WHERE row = 2", "UPDATE predictions SET chance = 0.5, weight = 1 WHERE row = 6",
+        "UPDATE predictions SET id = 7 WHERE row = 1", "DELETE FROM predictions WHERE row = 3",
+        "UPDATE predictions SET p_correct = 0.12 + 0.1 * (CASE row WHEN 1 THEN 2 WHEN 2 THEN 1 ELSE row END)",
+        "INSERT INTO predictions VALUES (1, 2, 0.5, 1, 99, NULL, NULL, NULL)",
+    ],
+)  # fmt: skip
+def test_a_row_that_is_edited_is_noticed(edit: str, path: Path) -> None:
+    with open_state(path) as state:
+        names = [(hash_of(f"photo {row}"), hash_of("cat")) for row in range(1, 7)]
+        state.add(Counted(*each, 0.12 + 0.1 * row, row % 2 > 0, row) for row, each in enumerate(names, 1))
+        state.label({each[0]: False for each in names[3:5]})
+    with open_state(path):
+        pass
+    execute(path, (edit, ()))
+    before = path.read_bytes()
+    with pytest.raises(SteepslopeError, match=r"state.sqlite: was changed after it was written"), open_state(path):
+        pass
     assert path.read_bytes() == before
 
 

@@ -65,7 +65,8 @@ def predict(
     """
     from steepslope.outputs.predictions import groups_by_id
     from steepslope.outputs.table import TableBlocks
-    from steepslope.predict.prediction_file import LIMIT, require_file
+    from steepslope.predict.audit import LIMIT
+    from steepslope.predict.prediction_file import require_file
     from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
     require_file(out, outputs, groups, reading.classes, follow, audit=options.audit)

@@ -112,7 +112,7 @@ def monitor(
     predictions
         Files of its decisions (predict), .csv or .parquet, in the order in which they were made; within a file, they
         are shuffled by their ids. A prediction that was counted before, by its id, is not counted again. Files of an
-        audit have to be whole.
+        audit have to be whole, and a file that contradicts the gate is refused.
     labels
         True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
         and label, or a column of the predictions. Best label the rows that predict --audit marks, or draw at random
@@ -145,7 +145,7 @@ def monitor(
     files = [Path(file) for file in predictions]
     count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow)
     if json:
-        print(dumps(count.monitor.standing(), indent=1))
+        print(dumps({**count.monitor.standing(), "caution": count.caution}, indent=1))
     else:
         print("\n".join(sentences(count)))
     console().print(f"state: {state}")

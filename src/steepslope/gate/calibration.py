@@ -69,10 +69,10 @@ class ProbabilityMap:
         inputs: Tensor = self._inputs(confidence)
         return (self.slope * (inputs - self.centre) / self.scale + self.offset).sigmoid()
 
-    def inverse(self, probability: float) -> float:
-        """Return the confidence that stands for a probability in (0, 1)."""
-        inputs = (float(logit(probability)) - self.offset) / self.slope * self.scale + self.centre
-        return float(expit(inputs)) if self.is_unit else inputs
+    def inverse(self, probability: Any) -> Any:
+        """Return the confidence that stands for a probability in (0, 1), or for each of several, (m,)."""
+        inputs = (logit(probability) - self.offset) / self.slope * self.scale + self.centre
+        return expit(inputs) if self.is_unit else inputs
 
     @on_arrays
     def _inputs(self, confidence: Tensor) -> Tensor:
@@ -261,7 +261,8 @@ def _by_costs(
     order = np.random.default_rng(seed).permutation(len(confidence))
     half = (len(confidence) + 1) // 2
     learnt, counted = order[:half], order[half:]
-    threshold = ProbabilityMap.from_rows(confidence[learnt], is_correct[learnt], of_log_odds).inverse(least_probability)
+    probability_map = ProbabilityMap.from_rows(confidence[learnt], is_correct[learnt], of_log_odds)
+    threshold = float(probability_map.inverse(least_probability))
     for name, rows in members.items():
         group = counted[rows[counted]]
         above = Above.from_rows(confidence[group], is_correct[group], np.array([threshold]))

@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
 NO_CLASS = "none of the classes"
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
+GROUP = "group"  # the column of groups that are others
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
@@ -31,6 +32,7 @@ class Decisions(Brief):
     ``classes`` the names of all classes, if they have any.
     ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
     it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
+    ``groups`` (m,) are those of a gate with groups other than the predicted classes, else None.
     """
 
     p_correct: Floats
@@ -42,6 +44,7 @@ class Decisions(Brief):
     classes: tuple[str, ...] | None = None
     handed_over: Floats | None = None
     explained: dict[str, Floats] = field(default_factory=dict)
+    groups: NDArray[np.str_] | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -74,7 +77,7 @@ class Decisions(Brief):
         """Return a :class:`pyarrow.Table` of a row a prediction, which pandas, polars and files take.
 
         Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``; ``label_2, probability_2`` and
-        so on for further classes; ``handed_over``; and ``explain_…``.
+        so on for further classes; ``group``; ``handed_over``; and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
         columns: dict[str, Any] = {"id": pa.array(ids, pa.string()), "label": self._column(self.labels)}
@@ -84,6 +87,8 @@ class Decisions(Brief):
         for place in range(1, self.top_labels.shape[1]):
             columns[f"label_{place + 1}"] = self._column(self.top_labels[:, place])
             columns[f"probability_{place + 1}"] = pa.array(self.top_probability[:, place])
+        if self.groups is not None:
+            columns[GROUP] = pa.array(self.groups.tolist(), pa.string())
         if self.handed_over is not None:
             columns["handed_over"] = pa.array(self.handed_over)
         return pa.table(columns | {f"{EXPLAINED}{name}": pa.array(part) for name, part in self.explained.items()})

@@ -317,6 +317,7 @@ class Gate(Promises):
             classes=outputs.classes or self.classes,
             handed_over=None if oracle is None else oracle.handed_over(outputs),
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
+            groups=group_names(groups, len(outputs)),
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:

@@ -21,15 +21,12 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from steepslope.errors import SteepslopeError
 from steepslope.monitor.bounds import Bets
 from steepslope.monitor.limit import Followed, Limit
 from steepslope.monitor.state import Marked
-from steepslope.predict.audit import AUDIT
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-UNLIKELY = 1e-9  # files with less probable draws are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,18 +143,6 @@ def harm_after(marked: Sequence[Marked], promised: float, level: float) -> int |
     _, evidence = Bets(promised).after(weighted_errors(is_wrong, weights, promised))
     enough = np.flatnonzero(evidence >= -math.log(level))
     return int(enough[0]) + 1 if len(enough) else None
-
-
-def require_likely(is_marked: Bools, chance: Floats) -> None:
-    """Raise if so many of the accepted predictions of a file, (m,), would hardly be drawn (Bernstein's inequality).
-
-    They are all drawn in a file from which those that were not drawn have been taken.
-    """
-    expected, variance = chance.sum(), (chance * (1 - chance)).sum()
-    away = abs(is_marked.sum() - expected)
-    if away**2 > -2 * math.log(UNLIKELY) * (variance + away / 3):
-        found = f"found {is_marked.sum():,} drawn of {len(chance):,}, where about {expected:,.0f} would be"
-        raise SteepslopeError(f"expected all accepted predictions of an audit, not only those drawn, {found}", AUDIT)
 
 
 def weighted_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:

@@ -5,11 +5,13 @@ It imports torch plainly.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +21,12 @@ from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import Audited, harm_after, interval_of, require_likely, risk_of
+from steepslope.monitor.audit import Audited, harm_after, interval_of, risk_of
+from steepslope.monitor.consistency import require_decided, require_drawn
 from steepslope.monitor.limit import followed, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
+    TRUTHS,
     Batch,
     Predicted,
     Texts,
@@ -36,8 +40,9 @@ from steepslope.monitor.predictions import (
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
-from steepslope.predict.audit import AUDIT, CHANCE, at_limit
+from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
 
+UNLIKELY = 1e-3  # so few errors that their labels are doubted
 PART = 2**16  # predictions at a time
 NONE: Texts = np.zeros(0, dtype=np.object_)
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
@@ -53,7 +58,7 @@ class FileCount:
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
     drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
     of a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
-    predictions of the last file of this run.
+    predictions of the last file of this run. ``caution`` says why labels may be none; empty where nothing does.
     """
 
     monitor: Monitor
@@ -68,6 +73,7 @@ class FileCount:
     strange: Counter[str] = field(default_factory=Counter)
     unmarked: int = 0
     not_following: int = 0
+    caution: str = ""
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -88,13 +94,15 @@ class FileCount:
                 return
             self.latest = batch.rows
             with located(path):
+                if self.gate is not None:
+                    require_decided(self.gate, batch, self._limit_of(path))
                 weights = self._weights(batch)
                 for start in range(0, len(batch.ids), PART):
                     part = slice(start, start + PART)
-                    self._count(state, batch.part(part), weights if weights is None else weights[part])
-            if batch.truths is not None:
-                self._label(state, batch.ids, batch.truths)
-                truths.update(batch.truths)
+                    self._count(state, batch.subset(part), weights if weights is None else weights[part])
+            if truth is not None:
+                self._label(state, batch.ids, batch.columns[TRUTHS])
+                truths.update(batch.columns[TRUTHS])
 
     def count_labels(self, state: State, path: Path) -> None:
         """Count the labels in a file, shuffled by their ids, each where its prediction was counted."""
@@ -134,12 +142,30 @@ class FileCount:
         elif monitor.alarms:
             monitor.audit = replace(monitor.audit, stricter=stricter_of(marked, promised))
 
+    def doubt_labels(self, state: State) -> None:
+        """Find a caution where the latest labels equal the predictions more often than P(correct) makes likely.
+
+        These are all since the last error. Each error begins such a stretch, so the level is divided among them.
+        """
+        latest, errors = state.latest_correct()
+        if math.prod(latest) * (1 + errors) < UNLIKELY:
+            self.caution = (
+                f"the latest {len(latest):,} labels equal the predictions, all of them. By P(correct), the probability "
+                f"of that is below {UNLIKELY:g}: make sure that they are true labels, no copies of the predictions"
+            )
+
+    def _limit_of(self, path: Path) -> float | None:
+        """Return the limit with which a file was made, by its summary; None where any may have been."""
+        key = _key_of(path)
+        limit = 0.0 if key is None else key.get(LIMIT)
+        return None if key is None and self.monitor.follows else limit if isinstance(limit, float) else 0.0
+
     def _weights(self, batch: Batch) -> NDArray[np.float64] | None:
         """Return what the label of each prediction of a file counts as evidence, in [0, 1], (m,).
 
         0 if it is not drawn, else the least probability in the file over its own. None without an audit.
         """
-        chance, marked = batch.rows.chance, batch.marked
+        chance, marked = batch.rows.chance, batch.columns.get(AUDIT)
         in_audit = np.zeros(0, np.bool_) if chance is None else chance > 0
         if chance is None or marked is None or not in_audit.any():
             return None
@@ -147,7 +173,7 @@ class FileCount:
             raise SteepslopeError(
                 "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
             )
-        require_likely(marked[in_audit], chance[in_audit])
+        require_drawn(batch, self.monitor.promised, str(self.monitor.gate))
         weights = np.zeros(len(chance))
         weights[in_audit] = np.where(marked[in_audit], chance[in_audit].min() / chance[in_audit], 0.0)
         return weights
@@ -181,7 +207,7 @@ class FileCount:
             in_audit = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
             is_limited = in_audit & at_limit(new.p_correct, self.monitor.limit)
             self.not_following += int((new.accepted & ~is_limited).sum())
-        self.monitor.update(new.p_correct, new.accepted, new.probability, new.predicted, new.chance)
+        self.monitor.take(new)
         state.add(fresh)
         self.new += len(fresh)
         self.repeated += len(rows) - len(fresh)
@@ -273,6 +299,7 @@ def count_files(
         if changes:
             count.audit(opened)
             opened.write(monitor.as_json())
+        count.doubt_labels(opened)
     return count
 
 
@@ -310,10 +337,14 @@ def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path
 
 def _require_made_by(gate: Path, digest: str, file: Path) -> None:
     """Raise if, by the summary beside a file of predictions, another gate made them."""
-    card = file.with_name(f"{file.name}.json")
-    maker = (read_json(card, "a summary of predictions").get("key") or {}).get("gate") if card.exists() else None
-    if maker not in (None, digest):
+    if (_key_of(file) or {}).get("gate") not in (None, digest):
         raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
+
+
+def _key_of(file: Path) -> dict[str, Any] | None:
+    """Return what decided a file of predictions, as the summary beside it says; None without one."""
+    card = file.with_name(f"{file.name}.json")
+    return (read_json(card, "a summary of predictions").get("key") or {}) if card.exists() else None
 
 
 def _require_settings(monitor: Monitor, digest: str, delta: float | None) -> None:

@@ -51,7 +51,7 @@ def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: Classif
 def _after(gate: Gate, rows: Predicted) -> Monitor:
     begun = _begun(gate)
     monitor = replace(begun, means=dict(begun.means), totals=dict(begun.totals))
-    monitor.update(rows.p_correct, rows.accepted, rows.probability, rows.predicted)
+    monitor.take(rows)
     return monitor
 
 

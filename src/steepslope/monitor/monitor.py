@@ -26,6 +26,7 @@ from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
 
 DELTA = 0.05
+ROUNDING = 1e-3  # of P(correct) in Python, at most
 RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
 HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
 EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
@@ -46,6 +47,7 @@ class Monitor(Brief):
     these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
+    ``least`` is P(correct) at the gate's lowest threshold, which each accepted prediction reaches.
     """
 
     gate: str | None
@@ -65,6 +67,7 @@ class Monitor(Brief):
     least_chances: tuple[float, float] = (1.0, 1.0)
     audit: Audited | None = None
     follows: bool = False
+    least: float = 0.0
 
     @classmethod
     def of(
@@ -113,6 +116,7 @@ class Monitor(Brief):
         return cls(
             digest, promised, float(compared.accepted.mean()), delta, usual, estimators, means,
             RunningMean(Bets(promised), delta / 2), dict.fromkeys(estimators, 0),
+            least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
         )  # fmt: skip
 
     def update(
@@ -143,9 +147,18 @@ class Monitor(Brief):
         Raises
         ------
         SteepslopeError
-            If shapes differ, numbers are out of range, or something is missing; the monitor is then as before.
+            If shapes differ, numbers are out of range, something is missing, or a prediction is accepted whose
+            P(correct) is below that of each threshold of the gate; the monitor is then as before.
         """
         rows = Predicted.of(p_correct, accepted, probability, predicted, chance)
+        below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - ROUNDING))
+        if len(below):
+            expected = f"expected none whose p_correct is below {self.least:.6g}, as the gate accepts"
+            raise SteepslopeError(f"{expected}, found {rows.p_correct[below[0]]:.6g} in row {below[0]}", "accepted")
+        self.take(rows)
+
+    def take(self, rows: Predicted) -> None:
+        """Take further predictions (m,) as :meth:`update` does, whose decisions are known to be the gate's."""
         if rows.probability is None and "probability" in self.usual:
             raise SteepslopeError(
                 "expected the classifier's own, which the calibration rows have, found none", "probability"

@@ -6,10 +6,11 @@ Predictions and labels from files, batch by batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certify import numbers
+from steepslope.gate.decisions import GROUP
 from steepslope.monitor.state import hash_of
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
@@ -108,6 +110,9 @@ def booleans(values: ArrayLike, place: str) -> Bools:
 TRUTH = pa.bool_()
 MOST_DIGITS = 9  # of the number of a class
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
+TRUST, DECISION, LACKING = "trust_logit", "decision", "lacks_opinion"
+TRUTHS = "truths"  # whatever their column is called
+FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
 Texts = NDArray[np.object_]
 
 
@@ -115,21 +120,19 @@ Texts = NDArray[np.object_]
 class Batch:
     """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
 
-    ``truths`` are true labels (m,), "" where there is none; None where no column has them. ``marked`` (m,) are those
-    that an audit drew, None without an audit.
+    ``columns`` are those of ``FURTHER`` that there are, (m,) each, and the true labels as ``TRUTHS``, "" where there is
+    none. Rows that an audit drew are true in the column ``AUDIT``.
     """
 
     ids: Texts
     labels: Texts
     rows: Predicted
-    truths: Texts | None = None
-    marked: Bools | None = None
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    def part(self, rows: slice) -> Batch:
-        """Return some neighbouring rows."""
-        truths = None if self.truths is None else self.truths[rows]
-        marked = None if self.marked is None else self.marked[rows]
-        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), truths, marked)
+    def subset(self, rows: NDArray[np.int64] | slice) -> Batch:
+        """Return some rows, by numbers or as a slice."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), columns)
 
 
 def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
@@ -140,10 +143,10 @@ def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
     if missing:
         found = f"found no {', '.join(missing)} among {', '.join(names)}"
         raise SteepslopeError(f"expected predictions with {', '.join(needed)}, {found}", path)
-    audit = {AUDIT: TRUTH, CHANCE: NUMBER}
-    if len(audit.keys() & set(names)) == 1:
+    if (AUDIT in names) != (CHANCE in names):
         raise SteepslopeError(f"expected both columns of an audit, {AUDIT} and {CHANCE}, or none, found one", path)
-    return needed | {name: kind for name, kind in {"probability": NUMBER, **audit}.items() if name in names}
+    optional = {"probability": NUMBER, CHANCE: NUMBER, **FURTHER}
+    return needed | {name: kind for name, kind in optional.items() if name in names}
 
 
 def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str] | None = None) -> Iterator[Batch]:
@@ -164,17 +167,20 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
 
 def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
     """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
-    judged = table.filter(compute.is_valid(table.column("p_correct")))  # of images that could not be read, nothing
+    is_missing = compute.is_null(table.column("p_correct"))
+    if _truths(table.filter(is_missing), "accepted").any():
+        raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
+    judged = table.filter(compute.invert(is_missing))  # of images that could not be read, nothing is known
     probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
-    has_audit = CHANCE in judged.schema.names
-    chance = numbers_in(judged, CHANCE) if has_audit else None
+    chance = numbers_in(judged, CHANCE) if CHANCE in judged.schema.names else None
     labels = _texts(judged, "label")
     rows = Predicted.of(
         numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes),
         chance,
     )  # fmt: skip
-    truths = None if truth is None else _texts(judged, truth, empty=True)
-    return Batch(_texts(judged, "id"), labels, rows, truths, _truths(judged, AUDIT) if has_audit else None)
+    columns = {name: _READERS[kind](judged, name) for name, kind in FURTHER.items() if name in judged.schema.names}
+    columns |= {} if truth is None else {TRUTHS: _texts(judged, truth, empty=True)}
+    return Batch(_texts(judged, "id"), labels, rows, columns)
 
 
 def hashes_of(ids: Texts) -> NDArray[np.int64]:
@@ -196,14 +202,9 @@ def joined(parts: Iterable[Batch]) -> Batch | None:
     if not found:
         return None
     ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
-    truths = None if found[0].truths is None else np.concatenate([cast("Texts", part.truths) for part in found])
-    marked = None if found[0].marked is None else np.concatenate([cast("Bools", part.marked) for part in found])
+    columns = {name: np.concatenate([part.columns[name] for part in found]) for name in found[0].columns}
     rows = joined_rows([part.rows for part in found])
-    order = shuffled(ids)
-    return Batch(
-        ids[order], labels[order], rows.subset(order), None if truths is None else truths[order],
-        None if marked is None else marked[order],
-    )  # fmt: skip
+    return Batch(ids, labels, rows, columns).subset(shuffled(ids))
 
 
 def joined_rows(parts: Sequence[Predicted]) -> Predicted:
@@ -271,3 +272,10 @@ def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
     if not empty and (texts == "").any():
         raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
     return texts
+
+
+_READERS: dict[Any, Callable[[Any, str], NDArray[Any]]] = {
+    NUMBER: numbers_in,
+    TEXT: partial(_texts, empty=True),
+    TRUTH: _truths,
+}

@@ -54,9 +54,16 @@ def _predicted(rows: Judged) -> Floats | None:
     return None if rows.predicted is None else rows.predicted / (1.0 + rows.predicted)
 
 
+def _accepted(rows: Judged) -> Floats:
+    """Return 1 for what the gate alone accepts, also where it is below the limit of its audit, else 0."""
+    chance = getattr(rows, "chance", None)
+    return (rows.accepted if chance is None else chance > 0).astype(np.float64)
+
+
 SIGNALS: dict[str, Signal] = {
     "p_correct": Signal("P(correct)", lambda rows: _rounded(rows.p_correct)),
     "probability": Signal("The classifier's own probability", lambda rows: _rounded(rows.probability)),
     "overconfidence": Signal("Overconfidence of the classifier", _overconfidence, low=-1.0),
     "predicted": Signal("The mix of predicted classes", _predicted, low=None),
+    "accepted": Signal("The share of the accepted", _accepted, low=None),
 }

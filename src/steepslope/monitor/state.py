@@ -27,6 +27,12 @@ TABLES = (
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
     "accepted INTEGER NOT NULL, row INTEGER NOT NULL, chance REAL, weight REAL, is_correct INTEGER) STRICT",
 )
+PRIME, SCALE = 2_147_483_647, 2**24  # so that products fit into 64 bits, and single precision into integers
+SUM = (  # which the edit of a row changes
+    f"SELECT count(*), sum((label % {PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
+    f"CAST(coalesce(chance, 2) * {SCALE} AS INTEGER) * 11 + CAST(coalesce(weight, 2) * {SCALE} AS INTEGER) * 13 + "
+    f"coalesce(is_correct, 2) * 17) % {PRIME} * (id % {PRIME}) % {PRIME}) FROM predictions"
+)
 
 
 class Counted(NamedTuple):
@@ -79,8 +85,7 @@ class State:
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace what the monitor knows."""
-        text = json.dumps(dict(content))
-        self.connection.execute("UPDATE monitor SET content = ?, digest = ?", (text, digest_of(text)))
+        self.connection.execute("UPDATE monitor SET content = ?", (json.dumps(dict(content)),))
 
     def counted(self, ids: Iterable[int]) -> dict[int, Counted]:
         """Return which of some predictions have been counted, by their ids."""
@@ -100,6 +105,13 @@ class State:
         """Return the predictions that audits drew, in the order in which they were counted."""
         query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
         return [Marked(*row) for row in self.connection.execute(query)]
+
+    def latest_correct(self) -> tuple[list[float], int]:
+        """Return P(correct) of each prediction with a label after the last that is wrong, and how many are wrong."""
+        wrong = "SELECT coalesce(max(row), 0), count(*) FROM predictions WHERE is_correct = 0"
+        last, errors = self.connection.execute(wrong).fetchone()
+        latest = "SELECT p_correct FROM predictions WHERE is_correct = 1 AND row > ?"
+        return [p_correct for (p_correct,) in self.connection.execute(latest, (last,))], errors
 
     @property
     def has_predictions(self) -> bool:
@@ -122,6 +134,7 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
                 connection.execute(table)
             connection.execute("INSERT INTO monitor VALUES ('', '')")
             State(connection, {}).write(content)
+            seal(connection)
         with suppress(FileExistsError):
             os.link(made, path)  # unlike a rename, it replaces nothing
 
@@ -144,7 +157,19 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
     ):
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         yield State(connection, _content(connection, path))
+        if connection.total_changes:
+            seal(connection)
         connection.execute("COMMIT")
+
+
+def seal(connection: sqlite3.Connection) -> None:
+    """Write the digest of what a state holds now."""
+    connection.execute("UPDATE monitor SET digest = ?", (_digest_in(connection),))
+
+
+def _digest_in(connection: sqlite3.Connection) -> str:
+    """Return the digest of what the monitor knows, and of all predictions that were counted."""
+    return digest_of([*connection.execute("SELECT content FROM monitor"), *connection.execute(SUM)])
 
 
 def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
@@ -154,7 +179,7 @@ def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
         raise SteepslopeError(f"{EXPECTED}, found another SQLite file", path)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()
-    if damage != "ok" or len(rows) != 1 or digest_of(rows[0][0]) != rows[0][1]:
+    if damage != "ok" or len(rows) != 1 or _digest_in(connection) != rows[0][1]:
         raise SteepslopeError("was changed after it was written, or is damaged", path)
     with explained(EXPECTED, path, (TypeError, ValueError)):
         return dict(json.loads(rows[0][0]))

@@ -20,6 +20,7 @@ from steepslope.gate.decisions import REVIEW
 
 Floats = NDArray[np.float64]
 AUDIT, CHANCE = "audit", "audit_probability"
+LIMIT = "limit"  # on P(correct), in the key of a file; one that was made with another limit is complete
 EVEN = 0.5  # the part of the labels that is spread evenly, so that no probability is tiny where P(correct) is mistaken
 
 
@@ -79,9 +80,8 @@ def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
     >>> chances(np.array([1.0, 1.0, 0.9, 0.5]), max_risk=0.05, labels=2).round(2)
     array([0.3 , 0.3 , 0.53, 0.87])
     """
-    wrong = 1 - p_correct
-    doubt = np.sqrt(wrong * (1 - max_risk) ** 2 + p_correct * max_risk**2)
-    wanted = EVEN / max(1, len(doubt)) + (1 - EVEN) * doubt / doubt.sum()
+    doubts = doubt(p_correct, max_risk)
+    wanted = EVEN / max(1, len(doubts)) + (1 - EVEN) * doubts / doubts.sum()
     if labels >= len(wanted):
         return np.ones(len(wanted))
     largest = np.sort(wanted)[::-1]
@@ -91,11 +91,20 @@ def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
     return np.asarray(np.minimum(1.0, factor * wanted))
 
 
+def doubt(p_correct: Floats, max_risk: float) -> Floats:
+    """Return the root of the mean square of what the label of each prediction adds to risk − max_risk, (m,)."""
+    return np.asarray(np.sqrt((1 - p_correct) * (1 - max_risk) ** 2 + p_correct * max_risk**2))
+
+
 def drawn(ids: Sequence[str], chance: Floats, gate: str) -> NDArray[np.bool_]:
-    """Draw rows by a hash of their ids and the gate's digest, each with its probability (m,): the same ones again."""
+    """Draw rows by their coins, each with its probability (m,): the same ones again."""
+    return np.asarray(coins(ids, gate) < chance)
+
+
+def coins(ids: Sequence[str], gate: str) -> Floats:
+    """Return a number in [0, 1) for each row, (m,), by a hash of its id and the gate's digest."""
     hashes = (hashlib.blake2b(f"{gate}/{id_}".encode(), digest_size=8, person=AUDIT.encode()).digest() for id_ in ids)
-    uniform = np.array([int.from_bytes(one, "little") for one in hashes], np.float64) / 2.0**64
-    return np.asarray(uniform < chance)
+    return np.array([int.from_bytes(one, "little") for one in hashes], np.float64) / 2.0**64
 
 
 def at_limit(p_correct: Floats, limit: float) -> NDArray[np.bool_]:

@@ -25,14 +25,13 @@ from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, REJECT
 from steepslope.outputs.folder import IDS
-from steepslope.predict.audit import AUDIT, CHANCE, Audit
+from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
 
 STDOUT = "-"
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"
-LIMIT = "limit"  # on P(correct), in the key; a file that was made with another one is complete
 See = Callable[[Any], None]
 
 

@@ -137,7 +137,7 @@ def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
     if "" in distinct[:1]:
         raise SteepslopeError(f"expected an id of each row, found an empty one in row {first[0]}", place)
     if (counts > 1).any():
-        twice = distinct[counts.argmax()]
+        twice = str(distinct[counts.argmax()])
         raise SteepslopeError(f"expected each id once, found {twice!r} {counts.max():,} times", place)
     return names
 

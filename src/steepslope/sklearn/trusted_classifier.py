@@ -231,7 +231,8 @@ class TrustedClassifier(AroundClassifier):
         says that X is not drawn as the calibration rows were, so the promise cannot be relied on.
         """
         check_is_fitted(self)
-        decisions = self._decided(self.reader_.outputs(X), groups_of(self.groups, X))
+        groups = groups_of(self.groups, X)
+        decisions = self._decided(self.reader_.outputs(X), groups)
         return Decision(self.classes_[decisions.labels], decisions.accepted)
 
     def write_predictions(self, path: str | Path, X: Any, ids: Any = None, audit: int | None = None) -> None:
@@ -262,7 +263,8 @@ class TrustedClassifier(AroundClassifier):
         from steepslope.predict.source import write_decisions  # with what runs nets
 
         check_is_fitted(self)
-        outputs, groups = self.reader_.outputs(X).changed(ids=ids_of(ids, X)), groups_of(self.groups, X)
+        names, groups = ids_of(ids, X), groups_of(self.groups, X)
+        outputs = self.reader_.outputs(X).changed(ids=names)
         self._decided(outputs, groups)  # for its warnings
         write_decisions(self.gate_, outputs, groups, Path(path), audit)
 

@@ -90,7 +90,7 @@ def test_a_function_and_other_frames_give_the_same_groups(model: TrustedClassifi
     assert clone(by_function).get_params()["groups"] is site
     (tmp_path / "model").mkdir()
     with pytest.raises(
-        SteepslopeError, match="groups: expected the name of a column, found a function, .* a column of"
+        SteepslopeError, match=r"groups: expected the name of a column, found a function, .* a column of"
     ):
         by_function.save(tmp_path / "model")
     assert not [*(tmp_path / "model").iterdir()]
@@ -191,7 +191,14 @@ def test_rows_have_the_names_that_are_given_or_those_of_a_frame() -> None:
     assert ids_of(None, np.zeros((3, 1))) is None
     assert ids_of(None, [["a"], ["b"]]) is None
     assert ids_of(None, rows.set_axis([0, 0, 1])) is None
-    for index, expected in [([7, 8, 9], ["7", "8", "9"]), (["x", "y", "z"], ["x", "y", "z"])]:
+    days = pd.date_range("2026-11-30", periods=3)
+    pairs = pd.MultiIndex.from_tuples([("x", 1), ("x", 2), ("y", 1)])
+    for index, expected in [
+        ([7, 8, 9], ["7", "8", "9"]),
+        (["x", "y", "z"], ["x", "y", "z"]),
+        (days, [str(day) for day in days]),
+        (pairs, ["('x', 1)", "('x', 2)", "('y', 1)"]),
+    ]:
         assert_array_equal(ids_of(None, rows.set_axis(index)), expected)
     assert_array_equal(ids_of([1, 2, 0], rows), ["1", "2", "0"])
     for ids, message in [

@@ -100,7 +100,7 @@ def test_it_is_the_file_that_predict_writes(
 def test_rows_without_names_have_others_in_another_batch(model: TrustedClassifier, tmp_path: Path) -> None:
     """So that a monitor does not take the rows of two days for each other; those of one batch have the same again."""
     ids = []
-    for name, seed in [("one", 1), ("two", 2), ("one again", 1)]:
+    for seed in (1, 2, 1):
         model.write_predictions(tmp_path / "day.csv", frame(50, seed)[0].reset_index(drop=True))
         ids.append(pd.read_csv(tmp_path / "day.csv")["id"].tolist())
     assert ids[0] == ids[2]
@@ -137,6 +137,7 @@ def test_it_warns_as_decide_does(model: TrustedClassifier, tmp_path: Path) -> No
     with pytest.warns(ChangedWarning) as told:
         model.write_predictions(tmp_path / "day.csv", X.assign(a=0.0, b=0.0))
     assert told[0].filename == __file__
+    assert ("for_mix" in str(told[0].message)) == (model.groups is None)
     few = TrustedClassifier(GaussianNB(), 0.01).fit(*frame(80, 0))
     with pytest.warns(NothingPromisedWarning, match="nothing is accepted: 20 rows are too few for 1 %") as told:
         few.write_predictions(tmp_path / "day.csv", X, audit=5)

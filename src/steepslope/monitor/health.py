@@ -40,10 +40,9 @@ def warn_of_change(gate: Gate, decisions: Decisions) -> None:
     order = np.random.default_rng(0).permutation(len(decisions))  # they may be sorted
     rows = Predicted(decisions.p_correct, decisions.accepted, decisions.probability, decisions.labels)
     monitor = _after(gate, rows.subset(order))
+    mix = "" if gate.has_groups else f" {OTHER_MIX.format('`for_mix` with a target of such rows')}"
     for line in health(monitor, alone=True) if monitor.alarms else ():
-        warnings.warn(
-            f"{line} {OTHER_MIX.format('`for_mix` with a target of such rows')}", ChangedWarning, stacklevel=4
-        )
+        warnings.warn(f"{line}{mix}", ChangedWarning, stacklevel=4)
 
 
 def _after(gate: Gate, rows: Predicted) -> Monitor:

@@ -86,7 +86,7 @@ def write_decisions(
 
     The file is the one that ``predict --outputs`` would write of a folder with them, and ``audit`` labels.
     """
-    require_file(str(out), audit=audit)
+    require_file(str(out.absolute()))
     options = PredictOptions(audit=audit)
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -20,7 +20,6 @@ from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import as_array
 from steepslope.outputs.labels import EMPTY, UNKNOWN
 from steepslope.outputs.opinions import of_opinion
 from steepslope.sklearn.features import MISSING, Features
@@ -120,19 +119,19 @@ def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
 def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
     """Return the ids that are given as text, (m,), or else a frame's index; None where that only numbers the rows.
 
-    An index in which a name is there twice is left out, too.
+    An index that has a name twice is left out, too.
 
     Raises
     ------
     SteepslopeError
-        If one of the ids that are given is empty, or another row's, too.
+        If an id is empty, or another row's, too.
     """
     index = getattr(X, "index", None)
-    if ids is None and getattr(index, "is_unique", False) and not np.array_equal(index, np.arange(len(index))):
-        ids = index
-    if ids is None:
+    if ids is None and not getattr(index, "is_unique", False):
         return None
-    names, place = _texts(ids), "ids"
+    names, place = _texts(index if ids is None else ids), "ids"
+    if ids is None and np.array_equal(names, np.arange(len(names)).astype(np.str_)):
+        return None
     distinct, first, counts = np.unique(names, return_index=True, return_counts=True)
     if "" in distinct[:1]:
         raise SteepslopeError(f"expected an id of each row, found an empty one in row {first[0]}", place)
@@ -144,7 +143,7 @@ def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
 
 def _texts(values: Any) -> NDArray[np.str_]:
     """Return values as text, (m,): whole floats as whole numbers, and "" for what is missing."""
-    array = as_array(values, axes=1).astype(object)
+    array = np.asarray(values, dtype=object)
     texts = [
         "" if str(value) in MISSING and not isinstance(value, str)
         else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,7 +1,7 @@
 """What a gate decides on, images or outputs, by what a command names; and the decisions written where it says."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,15 +21,7 @@ from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromImages, FromOutputs, Source
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
-from steepslope.predict.prediction_file import (
-    STDOUT,
-    See,
-    Summary,
-    predict_to_file,
-    predict_to_stdout,
-    require_file,
-    unseen,
-)
+from steepslope.predict.prediction_file import STDOUT, See, Summary, predict_to_file, predict_to_stdout, unseen
 from steepslope.predict.sentences import sentences
 from steepslope.shifts.specs import parse_data
 
@@ -80,21 +72,19 @@ def _key_of(source: Source, folder: Path) -> dict[str, Any]:
 
 
 def write_decisions(
-    gate: Gate, outputs: ClassifierOutputs, groups: Sequence[str] | None, out: Path, audit: int | None
+    gate: Gate, outputs: ClassifierOutputs, groups: Iterable[str] | None, out: Path, audit: int | None
 ) -> None:
     """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
 
     The file is the one that ``predict --outputs`` would write of a folder with them, and ``audit`` labels.
     """
-    require_file(str(out.absolute()))
-    options = PredictOptions(audit=audit)
     with TemporaryDirectory() as name:
         folder = Path(name)
         gate.save(folder / "gate")
         outputs.save(folder / "outputs")
         ids = range(len(outputs)) if outputs.ids is None else outputs.ids
-        by_id = None if groups is None else dict(zip(map(str, ids), map(str, groups), strict=True))
-        source = FromOutputs(gate, TableBlocks(folder / "outputs"), options, by_id)
+        by_id = None if groups is None else dict(zip(map(str, ids), groups, strict=True))
+        source = FromOutputs(gate, TableBlocks(folder / "outputs"), PredictOptions(audit=audit), by_id)
         predict_to_file(source, out, _key_of(source, folder / "gate"), replace=True)
 
 

@@ -58,6 +58,11 @@ class Reader:
             outputs = opinion.added(outputs, name, said)
         return outputs
 
+    def named_outputs(self, X: Any, ids: Any) -> ClassifierOutputs:
+        """Return the same with ids, as :func:`ids_of` finds them."""
+        names = ids_of(ids, X)
+        return self.outputs(X).changed(ids=names)
+
     def with_unknown(
         self, outputs: ClassifierOutputs, labels: NDArray[Any], unknown: Any
     ) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
@@ -104,8 +109,9 @@ def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
     if callable(groups):
         given = groups(X)
     elif not isinstance(groups, str):
-        expected = "expected predicted, the name of a column of X or a function of X"
-        raise SteepslopeError(f"{expected}, found {type(groups).__name__}", "groups")
+        raise SteepslopeError(
+            f"expected predicted, a column's name or a function, found {type(groups).__name__}", "groups"
+        )
     elif not hasattr(X, "columns"):
         raise SteepslopeError(f"expected a frame with a column {groups!r}, found {type(X).__name__}", "groups")
     else:

@@ -114,10 +114,8 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
         If its groups are a function: it would decide otherwise without.
     """
     if callable(given["groups"]):
-        remedy = "make its groups a column of X, and give that column's name"
-        raise SteepslopeError(
-            f"expected the name of a column, found a function, which no file holds: {remedy}", "groups"
-        )
+        remedy = "make its groups a column of X, and name that"
+        raise SteepslopeError(f"expected a column's name, found a function, which no file holds: {remedy}", "groups")
     unknown = given["unknown_label"]
     unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
     settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size", "groups")}

@@ -29,16 +29,7 @@ from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features
 from steepslope.sklearn.held_out import checked_rows, folds_of, held_out_apart, out_of_fold, require_folds, rows_of
 from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
-from steepslope.sklearn.reader import (
-    Reader,
-    groups_of,
-    ids_of,
-    oracle_of,
-    promises_of,
-    require_no_class,
-    seen_by,
-    taken_by,
-)
+from steepslope.sklearn.reader import Reader, groups_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
 from steepslope.sklearn.responses import Responses, codes_of, told_codes
 from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
 
@@ -260,11 +251,12 @@ class TrustedClassifier(AroundClassifier):
         SteepslopeError
             If an id is empty or there twice, or the path has another ending.
         """
-        from steepslope.predict.source import write_decisions  # with what runs nets
+        from steepslope.predict.prediction_file import require_file  # with what runs nets
+        from steepslope.predict.source import write_decisions
 
         check_is_fitted(self)
-        names, groups = ids_of(ids, X), groups_of(self.groups, X)
-        outputs = self.reader_.outputs(X).changed(ids=names)
+        require_file(str(Path(path).absolute()))
+        groups, outputs = groups_of(self.groups, X), self.reader_.named_outputs(X, ids)
         self._decided(outputs, groups)  # for its warnings
         write_decisions(self.gate_, outputs, groups, Path(path), audit)
 
@@ -317,8 +309,8 @@ class TrustedClassifier(AroundClassifier):
             if X is None
             else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
         )
-        shown_elsewhere = None if self.gate_.has_groups else -1  # the promise, where it is one for all
-        title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()[:shown_elsewhere]
+        title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()
+        notes = notes if self.gate_.has_groups else notes[:-1]  # the report has a promise for all elsewhere
         kept.write_report(path, self.gate_, title, notes, bootstrap)
 
     def for_mix(
@@ -448,9 +440,8 @@ class TrustedClassifier(AroundClassifier):
         """Find the threshold on rows that nothing was fitted on."""
         outputs, codes = self.reader_.outputs(X), codes_of(labels, self.classes_)
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
-        by = self.groups if isinstance(self.groups, str) else None
-        groups = groups_of(self.groups, X)
-        self.gate_ = self.calibration_.gate(source, self._aims(), by=by, groups=groups, seed=seed)
+        by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
+        self.gate_ = self.calibration_.gate(source, self._aims(), **by, seed=seed)
 
     def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
         """Return what to do with each row; warn the caller of what asks for it where all or none can be relied on."""

@@ -41,7 +41,13 @@ def test_it_keeps_the_contract_of_scikit_learn(estimator: Any, check: Callable[[
 
 
 @pytest.mark.slow
-@parametrize_with_checks([TrustedClassifier(FOREST), TrustedClassifier(LinearSVC())])  # type: ignore[untyped-decorator]
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [
+        TrustedClassifier(FOREST),
+        TrustedClassifier(LinearSVC()),
+        TrustedClassifier(LogisticRegression(), groups="predicted"),
+    ]
+)
 def test_others_keep_it_too(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 

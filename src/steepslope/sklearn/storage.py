@@ -63,14 +63,14 @@ class Calibration:
         """The outputs with their labels."""
         return self.outputs.changed(labels=self.codes)
 
-    def gate(self, source: ConfidenceSource, aims: Aims, **mix: Any) -> Gate:
-        """Return a gate that is calibrated on these rows for another mix of the classes, as :meth:`Gate.of` takes it.
+    def gate(self, source: ConfidenceSource, aims: Aims, **options: Any) -> Gate:
+        """Return a gate that is calibrated on these rows, with options of :meth:`Gate.of`.
 
-        Of several risks, its threshold is for the first that can be promised.
+        Of several risks, its thresholds are for the first that can be promised, or can be for the most groups.
         """
-        options, risks = {**vars(aims), **mix}, aims.max_risk
+        options, risks = {**vars(aims), **options}, aims.max_risk
         gate = Gate.of(source, self.labelled, **options)
-        first = next((one.max_risk for one in gate.certificates if one.is_given), risks[0])
+        first = max(risks, key=lambda risk: sum(one.is_given for one in gate.certificates if one.max_risk == risk))
         if first == risks[0]:
             return gate
         options["max_risk"] = sorted(risks, key=lambda one: one != first)
@@ -106,10 +106,19 @@ def first_rows(X: Any, n: int) -> Any:
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those parameters of a trusted classifier that JSON can hold as they are."""
+    """Return those parameters of a trusted classifier that JSON can hold as they are.
+
+    Raises
+    ------
+    SteepslopeError
+        If its groups are a function: it would decide otherwise without.
+    """
+    if callable(given["groups"]):
+        remedy = "make its groups a column of X, and name that"
+        raise SteepslopeError(f"expected a column's name, found a function, which no file holds: {remedy}", "groups")
     unknown = given["unknown_label"]
     unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
-    settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size")}
+    settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size", "groups")}
     settings |= {name: given[name] for name in ("cv", "n_jobs", "random_state") if isinstance(given[name], int)}
     return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
 

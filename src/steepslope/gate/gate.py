@@ -244,14 +244,14 @@ class Gate(Promises):
         )
         source.require_new(outputs)
         require_ids_once(outputs)
+        names = groups_by(by, groups, outputs, outputs.classes)
         codes = rows_together(outputs)
         once = once_each(codes, seed)
         if len(once) < len(outputs):
             warn_of_copies(codes)
-            outputs, groups = outputs.subset(once), None if groups is None else np.asarray(groups)[once]
+            outputs, names = outputs.subset(once), None if names is None else names[once]
         source = source.taking(outputs)
-        groups = groups_by(by, groups, outputs, outputs.classes)
-        if by is not None and groups is None:
+        if by is not None and names is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         origin.require_classifier(outputs.classifier)
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
@@ -261,21 +261,21 @@ class Gate(Promises):
         )  # fmt: skip
         thresholds = None if source.reference is None else threshold_sequence(source.reference)
         confidence = source.confidence(outputs)
-        names = np.array(outputs.label_names)
-        truths, predicted = names[outputs.require_labels()], names[outputs.predictions]
+        labels = np.array(outputs.label_names)
+        truths, predicted = labels[outputs.require_labels()], labels[outputs.predictions]
         truth = outputs.is_correct, outputs.is_unknown
         if class_mix is not None:
             class_mix = require_mix(class_mix, outputs.label_names)
         rows_to_come = TargetRows.of(source, outputs, target, asymptotic)
-        importance = Importance.of(aims, groups, class_mix, target=rows_to_come)
+        importance = Importance.of(aims, names, class_mix, target=rows_to_come)
         beside = {**likeliest(outputs), "true": outputs.require_labels()}
         gate = cls._calibrated(
-            confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, importance, seed, beside
+            confidence, *truth, aims, thresholds, names, truths, source.of_log_odds, importance, seed, beside
         )
-        accepted = gate.accepts(confidence, groups)
+        accepted = gate.accepts(confidence, names)
         accepted[np.setdiff1d(np.arange(len(outputs)), importance.counted_rows(truths, len(outputs)))] = False
         caution = neglected_class(predicted, truths, accepted, aims.max_class_risk)
-        named = by if by is not None or groups is None else "group"
+        named = by if by is not None or names is None else "group"
         known = replace(origin, opinions=nets)
         return replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
 

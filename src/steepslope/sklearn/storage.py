@@ -93,7 +93,7 @@ class Calibration:
             return
         with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
             found = read(self.rows)
-        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).arrays.items():
+        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None).arrays.items():
             other = found.arrays.get(name, np.zeros(0))
             if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
                 place = "opinions" if is_opinion(name) else "estimator"

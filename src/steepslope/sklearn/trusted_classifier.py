@@ -221,7 +221,7 @@ class TrustedClassifier(AroundClassifier):
         of_learnt = codes[np.concatenate([learnt, errors])]
         unknown = _safe_indexing(X, errors)
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
-        self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed)
+        self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed, calibration)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -467,9 +467,11 @@ class TrustedClassifier(AroundClassifier):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
 
-    def _calibrate(self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int) -> None:
-        """Find the threshold on rows that nothing was fitted on."""
-        outputs, codes = self.reader_.outputs(X), codes_of(labels, self.classes_)
+    def _calibrate(
+        self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int, ids: NDArray[np.int64]
+    ) -> None:
+        """Find the threshold on rows that nothing was fitted on, which their numbers as ``ids`` tell apart."""
+        outputs, codes = self.reader_.outputs(X).changed(ids=ids), codes_of(labels, self.classes_)
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
         by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
         self.gate_ = self.calibration_.gate(source, self._aims(), **by, seed=seed)

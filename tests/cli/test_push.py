@@ -148,10 +148,13 @@ def test_a_shared_folder_that_was_changed_is_refused(
     shared = tmp_path / "shared"
     assert main(["push", "--gate", str(gates / "free"), "--out", str(shared)]) == 0
     predict = ["predict", "--gate", str(shared), "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
-    for name in ("gate.json", "oracle/evidence.safetensors"):
+    for name, message in {
+        "gate.json": "expected a calibrated gate, but it cannot be read",
+        "oracle/evidence.safetensors": "expected the file of oracle.json, found another",
+    }.items():
         content = (shared / name).read_bytes()
         (shared / name).write_bytes(content[:-8] + bytes(255 - byte for byte in content[-8:]))
-        refuses(predict, capsys, f"{name}: is missing, or was changed after it was shared: get it again")
+        refuses(predict, capsys, f"{name}: {message}")
         (shared / name).write_bytes(content)
     assert main(predict) == 0
 

@@ -28,6 +28,8 @@ from sklearn.preprocessing import OneHotEncoder
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.gate import Gate
+from steepslope.sklearn.storage import TRUSTED
+from tests.files.sealing import seal_again
 from tests.sklearn.problems import table, texts
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
@@ -108,7 +110,7 @@ def test_another_classifier_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("version", 0, "expected version 1 of the format, found 0"),
+        ("version", 0, "expected version 2 of the format, found 0"),
         ("features", 3, "field 'features': found 3 of an unexpected type"),
         ("classes", None, "field 'classes'"),
     ],
@@ -116,8 +118,7 @@ def test_another_classifier_is_refused(saved: Path) -> None:
 def test_a_changed_card_is_refused(
     fitted: TrustedClassifier, saved: Path, name: str, change: Any, message: str
 ) -> None:
-    path = saved / "trusted.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), name: change}))
+    seal_again(TRUSTED, saved, **{name: change})
     with pytest.raises(SteepslopeError, match=message):
         TrustedClassifier.load(saved, fitted.estimator_)
 

@@ -176,12 +176,9 @@ def as_folder(name: str | Path) -> Path:
     Raises
     ------
     SteepslopeError
-        If it was shared and changed since then, or cannot be had from the Hub.
+        If it cannot be had from the Hub, or was changed there.
     """
-    if is_hub(name):
-        return snapshot(str(name))
-    require_unchanged(Path(name))
-    return Path(name)
+    return snapshot(str(name)) if is_hub(name) else Path(name)
 
 
 def write_config(folder: Path, kind: str) -> None:

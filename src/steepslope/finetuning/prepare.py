@@ -40,7 +40,7 @@ from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
 from steepslope.oracle.base import loss_of, require_errors
 from steepslope.oracle.on_images import ImageOracle, build_net
-from steepslope.oracle.storage import WEIGHTS, read_card
+from steepslope.oracle.storage import ORACLE, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -118,7 +118,7 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
 
 def take_weights(oracle: ImageOracle, folder: Path) -> str:
     """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
-    card = read_card(folder, "a trained oracle to begin with")
+    card = ORACLE.sealed_card(as_folder(folder))
     own = oracle.card()
     for name in ("kind", "backbone"):
         if card.get(name) != own[name]:

@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_orig
 import yaml
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.files.folders import parsed
 from steepslope.paper.preset import training_file, trainings_of
 from steepslope.paper.yaml_files import read_yaml
 
@@ -192,7 +193,7 @@ def elements(words: Sequence[Any]) -> list[Any]:
             found.append(word)
         elif word.startswith("["):
             with explained("expected a list in brackets", kinds=yaml.YAMLError):
-                found += yaml.safe_load(word)
+                found += parsed(yaml.safe_load, word)
         elif word != "none":
             found += [part.strip() for part in word.split(",") if part.strip()]
     return found

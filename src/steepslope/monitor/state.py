@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import digest_of
+from steepslope.files.folders import digest_of, parsed
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
 EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
@@ -157,4 +157,4 @@ def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     if damage != "ok" or len(rows) != 1 or digest_of(rows[0][0]) != rows[0][1]:
         raise SteepslopeError("was changed after it was written, or is damaged", path)
     with explained(EXPECTED, path, (TypeError, ValueError)):
-        return dict(json.loads(rows[0][0]))
+        return dict(parsed(json.loads, rows[0][0]))

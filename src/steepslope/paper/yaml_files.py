@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import yaml
 
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.folders import parsed
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If the file cannot be read, or holds something else.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parsed(yaml.safe_load, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SteepslopeError("expected a YAML file, found none", path) from None
     except (OSError, ValueError, yaml.YAMLError) as error:

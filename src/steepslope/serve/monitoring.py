@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -16,6 +18,8 @@ from steepslope.monitor.monitor import EXIT_CODES, Monitor
 from steepslope.monitor.state import WAIT, begin_state, open_state
 
 SECONDS = 10.0  # at most, by which the file lags behind
+LOCKED, PATIENCE = "database is locked", 3  # times that another process may hold it before it counts as lost
+RETRY = 1.0  # second at least, between two tries of a state that is lost
 Decisions = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]
 
 
@@ -31,6 +35,9 @@ class ServedMonitor:
     monitor: Monitor = field(init=False)
     unwritten: list[Decisions] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
+    failures: int = 0
+    is_lost: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
     def open(cls, state: str | Path, digest: str, gate: Gate | None = None) -> Self:
@@ -60,14 +67,36 @@ class ServedMonitor:
 
     def update(self, *decisions: *Decisions) -> None:
         """Take the decisions on the next m predictions, as :meth:`Monitor.update` does, (m,) each."""
-        self.monitor.update(*decisions)
-        self.unwritten.append(decisions)
+        with self.lock:
+            self.monitor.update(*decisions)
+            self.unwritten.append(decisions)
         if time.monotonic() - self.written >= SECONDS:
             self.write(wait=0)  # answers do not wait for another process
 
     def write(self, wait: float = WAIT) -> None:
-        """Add what came since the last time to the file; what cannot be written now is tried again later."""
-        self.written = time.monotonic()
+        """Add what came since the last time to the file; what cannot be written now is tried again later.
+
+        Then ``is_lost`` tells that the state cannot be written.
+        """
+        with self.lock:
+            self.written = time.monotonic()
+            try:
+                self._write(wait)
+            except SteepslopeError as error:
+                self.failures += 1
+                self.is_lost = LOCKED not in str(error) or self.failures >= PATIENCE
+                raise
+            self.failures = 0
+            self.is_lost = False
+
+    def can_write(self) -> bool:
+        """Return whether the state can be written; one that is lost is tried again, even where no requests come."""
+        if self.is_lost and time.monotonic() - self.written >= RETRY:
+            with suppress(SteepslopeError):
+                self.write(wait=0)
+        return not self.is_lost
+
+    def _write(self, wait: float) -> None:
         with open_state(self.path, wait=wait) as state:
             monitor = Monitor.read(state.content, self.path)
             if monitor.follows:

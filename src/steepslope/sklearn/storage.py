@@ -24,7 +24,7 @@ from sklearn.utils import _safe_indexing
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.artifact import Artifact
-from steepslope.files.folders import field, positive
+from steepslope.files.folders import field, parsed, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.gate.aims import Aims
@@ -231,5 +231,5 @@ def _read_rows(kind: str, folder: Path) -> Any:
             return load_npz(folder / f"{KEPT}.npz")
         if kind == ARRAY:
             return np.load(folder / f"{KEPT}.npy", allow_pickle=False)
-        rows = json.loads((folder / f"{KEPT}.json").read_text(encoding="utf-8"))
+        rows = parsed(json.loads, (folder / f"{KEPT}.json").read_text(encoding="utf-8"))
         return np.array(rows, dtype=object) if kind == OBJECTS else rows

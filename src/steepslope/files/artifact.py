@@ -181,7 +181,7 @@ class Artifact:
             loaded = load(self.sealed_card(folder))
             if self._state(folder) == before:
                 return loaded
-        except SteepslopeError:
+        except Exception:
             if self._state(folder) == before and not staging_of(folder, self.card).exists():
                 raise
         with undisturbed(folder, self.card):

@@ -222,7 +222,7 @@ def _held(path: Path, wait: float) -> BaseFileLock:
                 if path.parent.is_file() or path.parent.is_symlink():
                     raise
                 continue  # it was there, and was removed before it was looked at
-            lock.acquire(timeout=wait)
+            lock.acquire(timeout=wait, poll_interval=0.01)
             descriptor = lock._context.lock_file_fd
             if descriptor is not None and os.path.samestat(os.fstat(descriptor), path.stat()):
                 return lock

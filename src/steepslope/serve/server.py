@@ -61,7 +61,8 @@ def address_of(bound: socket.socket) -> str:
 class Connection(H11Protocol):
     """A connection that is closed where the headers of a request do not come in time.
 
-    Where there are too many, it is the one whose client has kept the server waiting for a whole request for longest.
+    Where there are too many, it is the one whose client has kept the server waiting for a whole request for longest,
+    and none after an answer as long as there are others.
     """
 
     def __init__(self, options: ServeOptions, **given: Any) -> None:
@@ -77,7 +78,12 @@ class Connection(H11Protocol):
         open_ones = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
         if len(open_ones) > self.options.max_connections:
             waiting = [one for one in open_ones if one.conn.their_state in (h11.IDLE, h11.SEND_BODY)]
-            min(waiting, key=lambda one: one.waits_since, default=self).transport.close()
+            min(waiting, key=lambda one: (one.is_kept_alive, one.waits_since), default=self).transport.close()
+
+    @property
+    def is_kept_alive(self) -> bool:
+        """Whether it waits for another request after one that was answered."""
+        return self.cycle is not None and self.conn.their_state is h11.IDLE
 
     def data_received(self, data: bytes) -> None:
         """Go on waiting for headers until they are complete."""

@@ -159,6 +159,17 @@ def test_a_shared_folder_that_was_changed_is_refused(
     assert main(predict) == 0
 
 
+def test_so_is_one_that_was_changed_on_the_hub(
+    gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["push", "--gate", str(gates / "free"), "--to", "me/digits"]) == 0
+    name = "oracle/fit_rows.safetensors"
+    repos["me/digits"].commit({name: b"another"}, [name])
+    hub.snapshot.cache_clear()
+    predict = ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
+    refuses(predict, capsys, f"{name}: expected the file of oracle.json, found another")
+
+
 def test_without_the_library_one_is_told_what_to_install(
     gates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

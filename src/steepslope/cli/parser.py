@@ -24,7 +24,6 @@ from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_orig
 import yaml
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.files.folders import parsed
 from steepslope.paper.preset import training_file, trainings_of
 from steepslope.paper.yaml_files import read_yaml
 
@@ -192,8 +191,8 @@ def elements(words: Sequence[Any]) -> list[Any]:
         if not isinstance(word, str) or Path(word).exists():
             found.append(word)
         elif word.startswith("["):
-            with explained("expected a list in brackets", kinds=yaml.YAMLError):
-                found += parsed(yaml.safe_load, word)
+            with explained("expected a list in brackets", kinds=(yaml.YAMLError, RecursionError)):
+                found += yaml.safe_load(word)
         elif word != "none":
             found += [part.strip() for part in word.split(",") if part.strip()]
     return found

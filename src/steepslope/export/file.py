@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import require_extra
-from steepslope.files.folders import field, parsed
+from steepslope.files.folders import field
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
@@ -107,8 +107,8 @@ class GateCard:
     @classmethod
     def read(cls, text: str, path: Path) -> Self:
         """Return the card that the text of a file's metadata holds; an error names the file and the field."""
-        with explained("expected JSON in its metadata", path, ValueError, longest=160):
-            card = parsed(json.loads, text)
+        with explained("expected JSON in its metadata", path, (ValueError, RecursionError), longest=160):
+            card = json.loads(text)
         if not isinstance(card, dict) or card.get("version") != VERSION:
             found = card.get("version") if isinstance(card, dict) else card
             raise SteepslopeError(f"expected version {VERSION} of the metadata, found {found!r}", path)

@@ -16,19 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from steepslope.errors import SteepslopeError, without_secrets
-from steepslope.files.folders import (
-    LOCK,
-    digest_of,
-    field,
-    fingerprint,
-    locked,
-    read_json,
-    remove,
-    staged_folder,
-    staging_of,
-    undisturbed,
-    write_json,
-)
+from steepslope.files import folders
 from steepslope.files.hub import commit_of, is_hub
 
 MADE = "made"  # what a card calls what made the artifact
@@ -84,7 +72,7 @@ class Artifact:
     unfinished: tuple[str, ...] = ()
     mendable: tuple[str, ...] = ()
     remedy: str = REPLACE
-    lock: str = LOCK
+    lock: str = folders.LOCK
     version: int = 1
     varying: tuple[str, ...] = ()
     optional: str = ""
@@ -102,7 +90,7 @@ class Artifact:
 
         ``notice`` is told if so. See :meth:`is_complete` for errors; another run in the folder is one, too.
         """
-        with locked(folder, self.lock):
+        with folders.locked(folder, self.lock):
             complete = self.is_complete(folder, made, replace)
             if complete and notice is not None:
                 notice(f"{folder}: already complete")
@@ -138,16 +126,16 @@ class Artifact:
 
     def staged(self, folder: str | Path) -> AbstractContextManager[Path]:
         """Give a staging folder whose files arrive together: the card first, the one that means complete last."""
-        return staged_folder(folder, (self.files or (self.card,))[-1], self.card, self.varying)
+        return folders.staged_folder(folder, (self.files or (self.card,))[-1], self.card, self.varying)
 
     def seal(self, staging: Path, card: Mapping[str, Any], made: Mapping[str, Any] | None = None) -> None:
         """Write the card, with digests of all files of a staging folder and of itself, but for what made it."""
         names = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*")) if path.is_file()]
         subfolder = self.inside.rpartition("/")[0]
         answered_for = {name for name in names if subfolder and name.startswith(f"{subfolder}/")} - {self.inside}
-        files = {name: fingerprint(staging / name) for name in names if name not in answered_for | {self.card}}
+        files = {name: folders.fingerprint(staging / name) for name in names if name not in answered_for | {self.card}}
         content = {"version": self.version, **card, FILES: files}
-        write_json(staging / self.card, {**content, DIGEST: digest_of(content), MADE: dict(made or {})})
+        folders.write_json(staging / self.card, {**content, DIGEST: folders.digest_of(content), MADE: dict(made or {})})
 
     def sealed_card(self, folder: Path) -> dict[str, Any]:
         """Return the card of a folder that is as it was sealed.
@@ -158,13 +146,15 @@ class Artifact:
             If a file is missing, was changed, or is another's.
         """
         path = folder / self.card
-        card = read_json(path, self.what)
+        card = folders.read_json(path, self.what)
         if card.get("version") != self.version:
             raise SteepslopeError(f"expected version {self.version} of the format, found {card.get('version')!r}", path)
-        if card.get(DIGEST) != digest_of({key: value for key, value in card.items() if key not in (DIGEST, MADE)}):
+        if card.get(DIGEST) != folders.digest_of(
+            {key: value for key, value in card.items() if key not in (DIGEST, MADE)}
+        ):
             raise SteepslopeError(f"was changed after it was written: expected its digest to match: {AGAIN}", path)
-        for name, digest in field(card, FILES, dict, path).items():
-            found = fingerprint(folder / name) if (folder / name).is_file() else "none"
+        for name, digest in folders.field(card, FILES, dict, path).items():
+            found = folders.fingerprint(folder / name) if (folder / name).is_file() else "none"
             is_left_out = name == self.optional and not (folder / name).exists()
             if found != digest and not is_left_out:
                 what = f"expected the file of {self.card}, found {'none' if found == 'none' else 'another'}"
@@ -182,15 +172,15 @@ class Artifact:
             if self._state(folder) == before:
                 return loaded
         except Exception:
-            if self._state(folder) == before and not staging_of(folder, self.card).exists():
+            if self._state(folder) == before and not folders.staging_of(folder, self.card).exists():
                 raise
-        with undisturbed(folder, self.card):
+        with folders.undisturbed(folder, self.card):
             return load(self.sealed_card(folder))
 
     def _state(self, folder: Path) -> str | None:
         """Return what tells a card from all that come after it; None where there is none."""
         with suppress(SteepslopeError):
-            return fingerprint(folder / self.card, contents=False)
+            return folders.fingerprint(folder / self.card, contents=False)
         return None
 
     def begin(self, folder: str | Path, made: Mapping[str, Any]) -> None:
@@ -199,16 +189,16 @@ class Artifact:
         if not self._is_begun(target, wanted):
             self.end(target)
         path = target / self.unfinished[0]
-        with staged_folder(path.parent, last=path.name) as staging:
-            write_json(staging / path.name, wanted)
+        with folders.staged_folder(path.parent, last=path.name) as staging:
+            folders.write_json(staging / path.name, wanted)
 
     def end(self, folder: str | Path) -> None:
         """Remove what only an unfinished run needs."""
         for name in self.unfinished:
-            remove(Path(folder) / name)
+            folders.remove(Path(folder) / name)
 
     def _made(self, path: Path) -> dict[str, Any]:
-        content = read_json(path, self.what) if path.exists() else {}
+        content = folders.read_json(path, self.what) if path.exists() else {}
         for name in filter(None, self.made.split(".")):
             content = content.get(name) or {}
         return content
@@ -222,7 +212,7 @@ class Artifact:
         inside = [path for folder in paths[1:] for path in (folder, *folder.glob("*"))]
         if len(paths) > 1 and not any(path.is_file() and path.suffix and path != paths[0] for path in inside):
             return None
-        return read_json(paths[0], f"{self.what}, unfinished")
+        return folders.read_json(paths[0], f"{self.what}, unfinished")
 
     def _is_begun(self, folder: Path, wanted: Mapping[str, Any]) -> bool:
         found = self._begun(folder)
@@ -282,7 +272,7 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 decisive[f"commit of {word}"] = commit_of(word)
             for path in (word, word.partition("=")[2]) if isinstance(word, str) else ():  # also of NAME=FILE
                 if not is_hub(path) and _is_there(path):
-                    decisive[f"content of {path}"] = fingerprint(Path(path))
+                    decisive[f"content of {path}"] = folders.fingerprint(Path(path))
     made: dict[str, Any] = _without_secrets(as_json(decisive))
     return made
 

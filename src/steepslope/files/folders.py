@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from filelock import BaseFileLock, FileLock, Timeout
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, reason_of
 
 LOCK = ".lock"
 WAIT = 60.0  # seconds, in which others have written their files
@@ -102,22 +102,14 @@ def write_json(path: Path, content: Any) -> None:
     path.write_bytes((json.dumps(content, indent=1, allow_nan=False, default=np.generic.item) + "\n").encode())
 
 
-def parsed(parse: Callable[[str], Any], text: str | bytes) -> Any:
-    """Return what a parser of JSON or YAML makes of text; raise for brackets within brackets that it cannot follow."""
-    try:
-        return parse(text)  # type: ignore[arg-type]
-    except RecursionError:
-        raise SteepslopeError("it is nested too deeply") from None
-
-
 def read_json(path: Path, expected: str) -> dict[str, Any]:
     """Read a JSON object; ``expected`` tells in the error what the file should have been."""
     try:
-        content = parsed(json.loads, path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SteepslopeError(f"expected {expected}, but it has no {path.name}", path.parent) from None
-    except (OSError, ValueError) as error:
-        raise SteepslopeError(f"expected {expected}, but it cannot be read ({error})", path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SteepslopeError(f"expected {expected}, but it cannot be read ({reason_of(error)})", path) from error
     if not isinstance(content, dict):
         raise SteepslopeError(f"expected {expected}, found a JSON {type(content).__name__}", path)
     return content

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, numpy as of_numpy, safe_open, torch as 
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import parsed, share_permissions, staged_folder
+from steepslope.files.folders import share_permissions, staged_folder
 
 
 def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -79,9 +79,9 @@ def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]]
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            about = parsed(json.loads, (file.metadata() or {})["about"])
+            about = json.loads((file.metadata() or {})["about"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise SteepslopeError(f"cannot be read; delete it to start anew ({error})", path) from error
     moments: dict[int, Tensors] = {}
     for name in [name for name in tensors if name.startswith("optimizer.")]:

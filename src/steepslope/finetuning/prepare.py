@@ -1,6 +1,5 @@
 """From opened sources to one training: an oracle on its backbone, its examples, targets and validation."""
 
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import decoded_batches, transform_of
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.extraction.machines import together
+from steepslope.files.artifact import DIGEST
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.finetuning.examples import (
@@ -124,7 +124,7 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
         if card.get(name) != own[name]:
             raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
     load_weights(oracle.net, as_folder(folder) / WEIGHTS)
-    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+    return str(card[DIGEST])
 
 
 def _source(

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import digest_of, parsed
+from steepslope.files.folders import digest_of
 
 WAIT = 60.0  # seconds, at most, for another process that changes the state
 EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
@@ -156,5 +156,5 @@ def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()
     if damage != "ok" or len(rows) != 1 or digest_of(rows[0][0]) != rows[0][1]:
         raise SteepslopeError("was changed after it was written, or is damaged", path)
-    with explained(EXPECTED, path, (TypeError, ValueError)):
-        return dict(parsed(json.loads, rows[0][0]))
+    with explained(EXPECTED, path, (TypeError, ValueError, RecursionError)):
+        return dict(json.loads(rows[0][0]))

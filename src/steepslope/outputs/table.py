@@ -316,15 +316,13 @@ def _column_of(path: Path, column: str, options: ReadingOptions) -> Any:
 
 def require_own_ids(ids: Any) -> None:
     """Raise unless each of some ids, in an array of Arrow's, is there once, and none is empty."""
-    texts = ids.fill_null("")
-    counts = compute.value_counts(texts)
-    values, times = counts.field("values"), counts.field("counts").to_numpy()
-    if compute.any(compute.equal(values, "")).as_py():
-        row = compute.index(texts, "").as_py()
-        raise SteepslopeError(f"expected an id in each row, or none at all, found an empty one in row {row}", "id")
-    if len(times) and times.max() > 1:
-        name = values[int(times.argmax())].as_py()
-        raise SteepslopeError(f"expected each id once, found {name!r} {times.max()} times", "id")
+    counts = compute.value_counts(ids.fill_null(""))
+    wrong = counts.filter(
+        compute.or_(compute.equal(counts.field("values"), ""), compute.greater(counts.field("counts"), 1))
+    )
+    if len(wrong):
+        found = f"found {wrong[0]['values'].as_py()!r} in {wrong[0]['counts'].as_py():,} rows"
+        raise SteepslopeError(f"expected an id in each row that no other has, or none at all, {found}", "id")
 
 
 def row_numbers(start: int, stop: int) -> Any:

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import parsed
 from steepslope.files.memory import require_room
 from steepslope.outputs.arrays import CLASSES, Arrays, array_of
 from steepslope.outputs.columns import has_no_usual, own_columns
@@ -148,7 +147,7 @@ def write(path: Path, arrays: Arrays) -> None:
 def saved_classes(path: Path) -> tuple[str, ...] | None:
     """Return the names of the classes that a Parquet file keeps; a .csv file has no place for them."""
     saved = None if path.suffix.lower() == ".csv" else (pq.read_schema(path).metadata or {}).get(CLASSES.encode())
-    return None if saved is None else tuple(str(name) for name in parsed(json.loads, saved))
+    return None if saved is None else tuple(str(name) for name in json.loads(saved))
 
 
 def numbers_in(batch: Any, column: str) -> NDArray[Any]:

@@ -16,7 +16,6 @@ import yaml
 
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.files.folders import parsed
 from steepslope.finetuning.request import PerChannel
 from steepslope.paper.yaml_files import built, read_yaml, set_at
 
@@ -206,8 +205,8 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
         left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
         content = _with_trainings(left_out | read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
-            with explained("cannot be read", place, yaml.YAMLError):
-                set_at(content, place, parsed(yaml.safe_load, text))
+            with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
+                set_at(content, place, yaml.safe_load(text))
             content = _with_trainings(content)
         nets = {net: built(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
         groups = {key: tuple(built(Pair, one, "pairs") for one in content.get(key, ())) for key in GROUPS}

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import parsed
 from steepslope.metrics.curves import Bools, Floats, RankedRows, rank_rows
 from steepslope.metrics.intervals import BOUNDS, Estimate
 from steepslope.metrics.measures import METRICS
@@ -137,8 +136,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         If there is none, or it is no list of rows.
     """
     path = folder / METRICS_FILE
-    with explained("expected a report's metrics, but they cannot be read", path, (OSError, ValueError)):
-        rows = parsed(json.loads, path.read_text(encoding="utf-8"))
+    with explained("expected a report's metrics, but they cannot be read", path, (OSError, ValueError, RecursionError)):
+        rows = json.loads(path.read_text(encoding="utf-8"))
     if not (isinstance(rows, list) and rows and all(isinstance(row, dict) and "score" in row for row in rows)):
         raise SteepslopeError("expected a report's metrics, a list with a row for each score", path)
     return rows
@@ -159,9 +158,10 @@ def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
         found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
         raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
     rows, path = read_metrics(folder), folder / ROWS
-    with explained("cannot be read as the rows of a report", path, (OSError, ValueError, KeyError, pa.ArrowException)):
+    wrong = (OSError, ValueError, KeyError, RecursionError, pa.ArrowException)
+    with explained("cannot be read as the rows of a report", path, wrong):
         table = pq.read_table(path)
-        about = parsed(json.loads, (table.schema.metadata or {})[ABOUT])["scores"]
+        about = json.loads((table.schema.metadata or {})[ABOUT])["scores"]
         if [one["score"] for one in about] != [row["score"] for row in rows]:
             found = ", ".join(one["score"] for one in about)
             raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {found}", path)

@@ -103,9 +103,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"description": "The body cannot be used.", "model": Failure},
     503: {"description": "Too many requests are under way.", "model": Failure},
 }
-NOT_READY: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The server stops, or its monitor cannot write.", "model": Failure}
-}
+NOT_READY: dict[int | str, dict[str, Any]] = {400: {"description": "Stopping, or cannot monitor.", "model": Failure}}
 
 
 def make_app(answers: Answers) -> FastAPI:

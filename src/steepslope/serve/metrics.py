@@ -46,7 +46,7 @@ class Metrics:
             lost = Gauge(
                 "steepslope_monitor_lost", "1 while the monitor's state cannot be written, else 0", registry=one
             )
-            lost.set_function(partial(_lost, watch))
+            lost.set_function(lambda: float(not watch.can_write()))
 
     def of_batch(self, found: Sequence[Rows], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""
@@ -76,10 +76,6 @@ class Metrics:
 
 def _health(watch: ServedMonitor) -> float:
     return float(watch.code)
-
-
-def _lost(watch: ServedMonitor) -> float:
-    return float(not watch.can_write())
 
 
 def _mean(values: deque[float]) -> float:

@@ -18,8 +18,6 @@ from steepslope.monitor.monitor import EXIT_CODES, Monitor
 from steepslope.monitor.state import WAIT, begin_state, open_state
 
 SECONDS = 10.0  # at most, by which the file lags behind
-LOCKED, PATIENCE = "database is locked", 3  # times that another process may hold it before it counts as lost
-RETRY = 1.0  # second at least, between two tries of a state that is lost
 Decisions = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]
 
 
@@ -35,7 +33,6 @@ class ServedMonitor:
     monitor: Monitor = field(init=False)
     unwritten: list[Decisions] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
-    failures: int = 0
     is_lost: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -74,37 +71,27 @@ class ServedMonitor:
             self.write(wait=0)  # answers do not wait for another process
 
     def write(self, wait: float = WAIT) -> None:
-        """Add what came since the last time to the file; what cannot be written now is tried again later.
-
-        Then ``is_lost`` tells that the state cannot be written.
-        """
+        """Add what came since the last time to the file; what cannot be written now is tried again later."""
         with self.lock:
             self.written = time.monotonic()
-            try:
-                self._write(wait)
-            except SteepslopeError as error:
-                self.failures += 1
-                self.is_lost = LOCKED not in str(error) or self.failures >= PATIENCE
-                raise
-            self.failures = 0
+            self.is_lost = True  # unless what follows succeeds
+            with open_state(self.path, wait=wait) as state:
+                monitor = Monitor.read(state.content, self.path)
+                if monitor.follows:
+                    expected = "expected a state without --follow, since a server cannot follow an audit"
+                    raise SteepslopeError(f"{expected}, found one with it", self.path)
+                if monitor.gate != self.digest:
+                    expected = "expected the state of the gate that is served"
+                    raise SteepslopeError(f"{expected}, found another gate's", self.path)
+                for decisions in self.unwritten:
+                    monitor.update(*decisions)
+                state.write(monitor.as_json())
+            self.monitor, self.unwritten = monitor, []
             self.is_lost = False
 
     def can_write(self) -> bool:
         """Return whether the state can be written; one that is lost is tried again, even where no requests come."""
-        if self.is_lost and time.monotonic() - self.written >= RETRY:
+        if self.is_lost:
             with suppress(SteepslopeError):
                 self.write(wait=0)
         return not self.is_lost
-
-    def _write(self, wait: float) -> None:
-        with open_state(self.path, wait=wait) as state:
-            monitor = Monitor.read(state.content, self.path)
-            if monitor.follows:
-                expected = "expected a state without --follow, since a server cannot follow an audit"
-                raise SteepslopeError(f"{expected}, found one with it", self.path)
-            if monitor.gate != self.digest:
-                raise SteepslopeError("expected the state of the gate that is served, found another gate's", self.path)
-            for decisions in self.unwritten:
-                monitor.update(*decisions)
-            state.write(monitor.as_json())
-        self.monitor, self.unwritten = monitor, []

@@ -24,7 +24,7 @@ from sklearn.utils import _safe_indexing
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.artifact import Artifact
-from steepslope.files.folders import field, parsed, positive
+from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.gate.aims import Aims
@@ -223,7 +223,7 @@ def _write_rows(X: Any, folder: Path) -> str | None:
 
 
 def _read_rows(kind: str, folder: Path) -> Any:
-    with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError)):
+    with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError, RecursionError)):
         if kind in FRAMES:
             table = pq.read_table(folder / f"{KEPT}.parquet")
             return table.to_pandas() if kind == "pandas" else import_module(kind).from_arrow(table)
@@ -231,5 +231,5 @@ def _read_rows(kind: str, folder: Path) -> Any:
             return load_npz(folder / f"{KEPT}.npz")
         if kind == ARRAY:
             return np.load(folder / f"{KEPT}.npy", allow_pickle=False)
-        rows = parsed(json.loads, (folder / f"{KEPT}.json").read_text(encoding="utf-8"))
+        rows = json.loads((folder / f"{KEPT}.json").read_text(encoding="utf-8"))
         return np.array(rows, dtype=object) if kind == OBJECTS else rows

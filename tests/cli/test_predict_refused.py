@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas
@@ -144,7 +144,7 @@ def test_ids_that_are_empty_or_there_twice_are_refused_before_anything_is_writte
         (["a", "b", "c", "b", "e"], "none at all, found 'b' in 2 rows"),
         (["a", "b", "", "d", "e"], "none at all, found '' in 1 rows"),
     ):
-        changed = {"logits": outputs.logits, "ids": np.array(ids)}
+        changed: dict[str, Any] = {"logits": outputs.logits, "ids": np.array(ids)}
         if ending == ".npz":
             np.savez(rows, **changed)
         elif ending == "":
@@ -162,7 +162,7 @@ def test_so_are_those_of_images(
     gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = parse_data(f"images:{photos}/flat").look()
-    twice = SimpleNamespace(open=lambda names: replace(images.open(names=names), ids=["a"] * 999))
+    twice = SimpleNamespace(open=lambda names: replace(cast(Any, images.open(names=names)), ids=["a"] * 999))
     monkeypatch.setattr(source, "parse_data", lambda _: SimpleNamespace(look=lambda: twice))
     assert predict(gates / "mcp", tmp_path / "found.csv", "--data", f"images:{photos}/flat") == 2
     refused(capsys, "expected an id in each row that no other has, or none at all, found 'a' in 999 rows")

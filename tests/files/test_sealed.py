@@ -147,3 +147,11 @@ def test_a_small_file_that_unpacks_to_much_is_refused_before(
 
 def test_free_memory_is_known_where_linux_tells_it() -> None:
     assert memory.free_memory() > 1e6
+
+
+def test_a_stray_file_in_a_part_does_not_stop_its_replacement(tmp_path: Path) -> None:
+    write(tmp_path, "1")
+    (tmp_path / "inside" / "stray").write_text("of another process")
+    write(tmp_path, "2")
+    assert texts(tmp_path) == {"2"}
+    assert sorted(path.name for path in (tmp_path / "inside").iterdir()) == ["d", "inner.json"]

@@ -167,13 +167,16 @@ class Artifact:
         See :meth:`sealed_card` for errors.
         """
         before = self._state(folder)
+        staging = folders.staging_of(folder, self.card)
         try:
             loaded = load(self.sealed_card(folder))
             if self._state(folder) == before:
                 return loaded
         except Exception:
-            if self._state(folder) == before and not folders.staging_of(folder, self.card).exists():
+            if self._state(folder) == before and not staging.exists():
                 raise
+        if not staging.exists():  # it was replaced, maybe as a part of another, in which nothing may be locked
+            return self.read(folder, load)
         with folders.undisturbed(folder, self.card):
             return load(self.sealed_card(folder))
 

@@ -23,6 +23,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from steepslope.errors import SteepslopeError, reason_of
 
 LOCK = ".lock"
+OLD = ".old"  # in a staging folder, what it replaces
 WAIT = 60.0  # seconds, in which others have written their files
 
 
@@ -77,8 +78,11 @@ def _move_all(staging: Path, target: Path, first: str, last: str, replaced: Iter
         raise SteepslopeError("expected to write a file, found a folder", target / blocked[0])
     if len(files) > 1:
         (target / last).unlink(missing_ok=True)
+    old = staging / OLD
+    old.mkdir()
     for name in {*replaced, *(path.name for path in files if path.is_dir())}:
-        remove(target / name)
+        with suppress(FileNotFoundError):
+            (target / name).rename(old / name)  # at once, whatever others write in there
     for path in files:
         path.replace(target / path.name)
 

@@ -149,9 +149,8 @@ class Artifact:
         card = folders.read_json(path, self.what)
         if card.get("version") != self.version:
             raise SteepslopeError(f"expected version {self.version} of the format, found {card.get('version')!r}", path)
-        if card.get(DIGEST) != folders.digest_of(
-            {key: value for key, value in card.items() if key not in (DIGEST, MADE)}
-        ):
+        content = {key: value for key, value in card.items() if key not in (DIGEST, MADE)}
+        if card.get(DIGEST) != folders.digest_of(content):
             raise SteepslopeError(f"was changed after it was written: expected its digest to match: {AGAIN}", path)
         for name, digest in folders.field(card, FILES, dict, path).items():
             found = folders.fingerprint(folder / name) if (folder / name).is_file() else "none"

@@ -128,7 +128,7 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
         (["--gate", gate, "--out", out, "--public"], "public: expected --to with it, found none"),
         (["--oracle", f"{gates}/columns-oracle", "--out", out, "--for-monitor"], "expected a gate with calibration_r"),
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
-        (["--gate", str(lacking), "--to", "me/x"], "expected the gate's own file, found none"),
+        (["--gate", str(lacking), "--to", "me/x"], "expected the file of oracle.json, found none"),
         (["--gate", str(gates / "outputs"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(tmp_path / "no"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--oracle", gate, "--to", "me/x"], "expected a fitted oracle, but it has no oracle.json"),

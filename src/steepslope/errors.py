@@ -120,6 +120,8 @@ def located(place: str | Path) -> Iterator[None]:
 
 def reason_of(error: BaseException, longest: int | None = None) -> str:
     """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
+    if isinstance(error, RecursionError):  # of what parsers of JSON and YAML are given
+        return "it is nested too deeply"
     return " ".join(without_secrets(str(error)).split())[:longest] or type(error).__name__
 
 

@@ -19,11 +19,11 @@ from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.numerics.blocks import read_rows
 from steepslope.oracle import Oracle
-from steepslope.oracle.base import FIT_ROWS
 from steepslope.oracle.net import Rows
-from steepslope.oracle.storage import CARD
+from steepslope.oracle.storage import CARD, FIT_ROWS, ORACLE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
+from tests.files.sealing import seal_again
 
 QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 0.03}
 
@@ -261,21 +261,30 @@ def test_rows_and_classifier_are_kept(fused: bool, tmp_path: Path) -> None:
 def _edited(folder: Path) -> None:
     text = (folder / CARD).read_text()
     (folder / CARD).write_text(text.replace('"told_by": "ids"', '"told_by": "luck"'))
+    seal_again(ORACLE, folder)
 
 
 def _hashes(values: NDArray[Any]) -> Callable[[Path], None]:
     return lambda folder: save_arrays({"hashes": values}, folder / FIT_ROWS)
 
 
+def _sealed_hashes(folder: Path) -> None:
+    _hashes(np.arange(400.0))(folder)
+    seal_again(ORACLE, folder)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / FIT_ROWS).unlink(), "fit_rows.safetensors: cannot be read"),
+        (
+            lambda folder: (folder / FIT_ROWS).unlink(),
+            "fit_rows.safetensors: expected the file of oracle.json, found none: copy",
+        ),
         (
             _hashes(np.arange(400, dtype=np.uint64)),
-            "expected the rows of the digest in oracle.json, found others: copy",
+            "fit_rows.safetensors: expected the file of oracle.json, found another: copy",
         ),
-        (_hashes(np.arange(400.0)), "fit_rows.safetensors: expected the hashes of rows, found others"),
+        (_sealed_hashes, "fit_rows.safetensors: expected the hashes of rows, found others"),
         (_edited, "unknown told_by in .*'luck'"),
     ],
 )

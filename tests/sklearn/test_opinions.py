@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
+from steepslope.sklearn.storage import TRUSTED
+from tests.files.sealing import seal_again
 from tests.sklearn.problems import NoisyHalves
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
@@ -272,8 +273,7 @@ def test_other_opinions_than_were_saved_are_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(SteepslopeError, match=message):
             TrustedClassifier.load(tmp_path / "model", model.estimator_, given)
-    card = tmp_path / "model" / "trusted.json"
-    card.write_text(json.dumps({**json.loads(card.read_text()), "opinions": {"bayes": 3}}))
+    seal_again(TRUSTED, tmp_path / "model", opinions={"bayes": 3})
     with pytest.raises(SteepslopeError, match="field 'opinions': expected a card of bayes, found 3"):
         TrustedClassifier.load(tmp_path / "model", model.estimator_, model.opinions_)
 

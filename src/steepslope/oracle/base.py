@@ -19,21 +19,19 @@ from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
 from steepslope.evidence.fitting import flattened
 from steepslope.evidence.states import State
 from steepslope.files.artifact import MADE
-from steepslope.files.folders import field, write_json
+from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
 from steepslope.oracle.settings import LossOptions
-from steepslope.oracle.storage import CARD, ORACLE, STATES, WEIGHTS
+from steepslope.oracle.storage import FIT_ROWS, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_names
 from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
-FIT_ROWS = "fit_rows.safetensors"
 RECORD = "fit_set"  # its place in the card
 HASHES = "hashes"
 PERCENTILES = "trust_logit_percentiles"
-AGAIN = "copy the oracle's folder as a whole, or fit it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +84,14 @@ class FitRecord:
         """Write the hashes, and return what the card holds of the record."""
         save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
         card: dict[str, Any] = {
-            "rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest,
-            "classifier": self.classifier, "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "rows": len(self.rows), "told_by": self.rows.told_by, "classifier": self.classifier,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
         }  # fmt: skip
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
         if self.percentiles is not None:
             card[PERCENTILES] = list(self.percentiles)
-        return {RECORD: card, MADE: dict(self.made)}
+        return {RECORD: card}
 
     @classmethod
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path) -> FitRecord | None:
@@ -105,12 +103,7 @@ class FitRecord:
         require_known(f"told_by in {path}:", told_by, ("ids", "values"))
         hashes = load_arrays(folder / FIT_ROWS).get(HASHES, np.empty(0))
         if hashes.dtype != np.uint64 or hashes.ndim != 1:
-            raise SteepslopeError(f"expected the hashes of rows, found others: {AGAIN}", folder / FIT_ROWS)
-        rows = RowHashes(told_by, hashes)
-        if rows.digest != record.get("digest"):
-            raise SteepslopeError(
-                f"expected the rows of the digest in {path.name}, found others: {AGAIN}", folder / FIT_ROWS
-            )
+            raise SteepslopeError("expected the hashes of rows, found others", folder / FIT_ROWS)
         classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
         percentiles = None
         if PERCENTILES in record:
@@ -120,7 +113,8 @@ class FitRecord:
                 raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
         shapes = field(record, "shapes", dict, path)
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes)
+        made = card.get(MADE) or {}
+        return cls(RowHashes(told_by, hashes), classifier, made, classes, percentiles, shapes)
 
 
 class BaseOracle(ABC):
@@ -217,7 +211,7 @@ class BaseOracle(ABC):
             if states is not None:
                 save_arrays(flattened(states), staging / STATES)
             record = {} if self.record_ is None else self.record_.write(staging)
-            write_json(staging / CARD, {**card, **record})
+            ORACLE.seal(staging, {**card, **record}, None if self.record_ is None else self.record_.made)
 
 
 class ConfigurableOracle(BaseOracle):

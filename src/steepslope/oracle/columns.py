@@ -25,7 +25,7 @@ from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, re
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, read_card
+from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, ORACLE, STATES, WEIGHTS, kind_of_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -224,11 +224,14 @@ class Oracle(ConfigurableOracle):
         must be one of ``backbones``.
         """
         local = as_folder(folder)
-        card = read_card(local)
-        kind = kind_of_card(card, local)
-        require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)
-        oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(local, card, backbones)
-        return oracle
+
+        def loaded(card: dict[str, Any]) -> BaseOracle:
+            kind = kind_of_card(card, local)
+            require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)
+            oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(local, card, backbones)
+            return oracle
+
+        return ORACLE.read(local, loaded)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:

@@ -28,7 +28,6 @@ from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
 
-VERSION = 4  # of the card
 HANDOVER, MOMENTS = "handover", "moments"
 POOL = ("inputs", "widths", "is_linear", "slope", "offset")  # of a pool, in the card
 Floats = NDArray[np.float64]
@@ -241,15 +240,13 @@ class FusedOracle(ConfigurableOracle):
         states = dict(fitted.states)
         if fitted.handover is not None and fitted.moments is not None:
             states |= {HANDOVER: vars(fitted.handover), MOMENTS: vars(fitted.moments)}
-        about = {"kind": FUSED, "version": VERSION, "settings": self.settings.as_json(), "fitted": card}
+        about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
         self._write(folder, about, weights, states)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
         path = folder / CARD
-        if card.get("version") != VERSION:
-            raise SteepslopeError("a fused oracle of another version, whose rules are others: fit it again", path)
         fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
         with explained("expected the settings of an oracle", path, (ValueError, TypeError)):
             oracle = cls(**json_field(card, "settings", dict, path))

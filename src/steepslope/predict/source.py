@@ -7,8 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
+
 from steepslope.data.class_names import ClassNames
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import digest_of
 from steepslope.files.progress import console
 from steepslope.gate import Gate
@@ -17,7 +19,7 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.outputs.predictions import groups_by_id
-from steepslope.outputs.table import TableBlocks
+from steepslope.outputs.table import TableBlocks, require_own_ids
 from steepslope.predict.chunks import FromImages, FromOutputs, Source
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
@@ -54,12 +56,15 @@ def source_of(
         if not rows.path.exists():
             raise SteepslopeError("no such file or folder", rows.path)
         read = rows if column is None else replace(rows, further=(column,))
+        read.require_ids()
         source = FromOutputs(gate, read, options, by_id, column)
     else:
         spec = parse_data(data).look()
         live = gate.load_nets(classifier, auxiliary, opinions)
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
+        with located(str(spec)):
+            require_own_ids(pa.array([str(name) for name in images.ids], pa.string()))
         source = FromImages(gate, live, images, str(spec), options, by_id)
     return source, _key_of(source, folder)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.data.images import Dataset
-from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.errors import FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.evidence.fitting import flattened
 from steepslope.evidence.states import State
 from steepslope.files.artifact import MADE
@@ -31,7 +31,6 @@ from steepslope.outputs.row_hashes import RowHashes
 FEW_ERRORS = 50
 FIT_ROWS = "fit_rows.safetensors"
 RECORD = "fit_set"  # its place in the card
-HASHES = "hashes"
 PERCENTILES = "trust_logit_percentiles"
 AGAIN = "copy the oracle's folder as a whole, or fit it again"
 
@@ -40,7 +39,7 @@ AGAIN = "copy the oracle's folder as a whole, or fit it again"
 class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
-    The rows are 64-bit hashes, by which rows that are evaluated are found among them. ``classes`` are the names of the
+    By the hashes of its rows, rows that are evaluated are found among them. ``classes`` are the names of the
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
@@ -63,14 +62,12 @@ class FitRecord:
         return cls(rows, outputs.classifier, classes=classes, percentiles=percentiles, shapes=shapes)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
-        """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
-        if self.rows.told_by == "ids" and outputs.ids is None:
-            return 0
-        return self.rows.shared_with(RowHashes.of(outputs, self.rows.told_by))
+        """Return how many of these outputs are rows of the fit set."""
+        return int(self.seen(outputs).sum())
 
     def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return which of these outputs are rows of the fit set, (n,), as :meth:`shared_with` counts them."""
-        return self.rows.known(outputs) if self.shared_with(outputs) else np.zeros(len(outputs), dtype=np.bool_)
+        """Return which of these outputs are rows of the fit set, (n,); see :mod:`steepslope.outputs.row_hashes`."""
+        return self.rows.known(RowHashes.of(outputs))
 
     def require_classifier(self, outputs: ClassifierOutputs) -> None:
         """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
@@ -84,7 +81,7 @@ class FitRecord:
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the hashes, and return what the card holds of the record."""
-        save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
+        save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
             "rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest,
             "classifier": self.classifier, "shapes": {name: list(shape) for name, shape in self.shapes.items()},
@@ -101,12 +98,9 @@ class FitRecord:
         if RECORD not in card:
             return None
         record = field(card, RECORD, dict, path)
-        told_by, classifier = field(record, "told_by", str, path), field(record, "classifier", (str, type(None)), path)
-        require_known(f"told_by in {path}:", told_by, ("ids", "values"))
-        hashes = load_arrays(folder / FIT_ROWS).get(HASHES, np.empty(0))
-        if hashes.dtype != np.uint64 or hashes.ndim != 1:
-            raise SteepslopeError(f"expected the hashes of rows, found others: {AGAIN}", folder / FIT_ROWS)
-        rows = RowHashes(told_by, hashes)
+        classifier = field(record, "classifier", (str, type(None)), path)
+        with located(folder / FIT_ROWS):
+            rows = RowHashes.from_arrays(load_arrays(folder / FIT_ROWS))
         if rows.digest != record.get("digest"):
             raise SteepslopeError(
                 f"expected the rows of the digest in {path.name}, found others: {AGAIN}", folder / FIT_ROWS

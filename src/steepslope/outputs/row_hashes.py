@@ -31,10 +31,11 @@ PROJECTIONS = 3
 DISTANCES = (1e-2, 1e-3, 1e-4, 2e-7)  # up to which sketches are close: rounded, of another machine, equal
 LUCK = 3  # up to so many times as many close pairs as those within each side make likely may be luck
 SURE = 1e-4  # less probable numbers of close pairs are no luck
+ALIKE = 0.8  # of the rows whose ids coincide have the same predicted class, at least, if all are the same rows
 NEXT = 8  # rows with which each is compared
 FEW = 100  # pairs whose order may be luck
 SAME_ORDER = 0.9  # of the pairs, at least
-MOST_ROWS = 20_000  # by whose pairs it is judged what chance makes likely
+MOST_ROWS = 10_000  # by whose pairs it is judged what chance makes likely
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ class RowHashes:
         _, here, there = np.intersect1d(self.ids, others.ids, return_indices=True)  # by hash: in random order
         ours, theirs = self.sketches[here], others.sketches[there]
         alike = ours[:, 0] == theirs[:, 0]
-        if not _in_same_order(ours[alike], theirs[alike]):
+        if alike.sum() < ALIKE * len(alike) or not _in_same_order(ours[alike], theirs[alike]):
             distance = np.abs(ours - theirs).max(axis=1, initial=0)
             close = [int((distance <= near).sum()) for near in DISTANCES]
             there = there[distance <= self._distance_of_the_same(others, close, int(alike.sum()))]
@@ -120,7 +121,7 @@ class RowHashes:
         """
         if not any(close):
             return -1
-        some = [one.sketches[:: 1 + len(one) // MOST_ROWS] for one in (self, others)]
+        some = [one.sketches[:: -(-len(one) // MOST_ROWS)] for one in (self, others)]
         counts = [np.unique(one[:, 0], return_counts=True)[1] for one in some]
         possible = np.array([count @ (count - 1) / 2 for count in counts])
         within = np.array([(np.array(_pairs(one, one)) - len(one)) / 2 for one in some])

@@ -114,12 +114,10 @@ class ConfidenceSource:
 
     def require_new(self, outputs: ClassifierOutputs) -> None:
         """Raise if its oracle was fitted on some of the rows that a gate is to be calibrated on."""
-        seen = int(self.fitted_on(outputs).sum())
-        if seen:
+        record = None if self.oracle is None else self.oracle.record_
+        if record is not None and (seen := record.shared_with(outputs)):
             found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: it promises nothing"
-            assert self.oracle is not None
-            assert self.oracle.record_ is not None
-            remedy = "" if self.oracle.record_.rows.told_by == "ids" and have_ids(outputs) else f" ({BY_VALUES})"
+            remedy = "" if record.rows.ids is not None and have_ids(outputs) else f" ({BY_VALUES})"
             raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
 
     def write(self, folder: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ AGAIN = "copy the oracle's folder as a whole, or fit it again"
 class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
-    By the hashes of its rows, rows that are evaluated are found among them. ``classes`` are the names of the
+    By what is kept of its rows, evaluated rows are found among them. ``classes`` are the names of the
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration

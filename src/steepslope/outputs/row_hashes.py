@@ -25,7 +25,7 @@ from scipy.stats import binom
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks
 
-BY_VALUES = "rows without ids are told apart by their values: give both ids= if these are other rows"
+BY_VALUES = "rows without ids are told apart by their values: if these are other rows, give ids= for both"
 SEED = 20260  # of the weights: another would make all stored hashes and sketches void
 PROJECTIONS = 3
 DISTANCES = (1e-2, 1e-3, 1e-4, 2e-7)  # up to which sketches are close: rounded, of another machine, equal
@@ -108,7 +108,8 @@ class RowHashes:
         """Return which of some other rows have sketches close to one of these, (m,); none where that may be luck."""
         if np.array_equal(np.sort(_hashed(self.sketches)), np.sort(_hashed(others.sketches))):
             return np.ones(len(others), np.bool_)
-        distance, _ = _tree(self.sketches).query(others.sketches, p=np.inf, distance_upper_bound=2 * DISTANCES[0])
+        tree = cKDTree(np.unique(self.sketches, axis=0))
+        distance, _ = tree.query(others.sketches, p=np.inf, distance_upper_bound=2 * DISTANCES[0])
         (classes, n), (theirs, m) = (np.unique(one.sketches[:, 0], return_counts=True) for one in (self, others))
         _, here, there = np.intersect1d(classes, theirs, return_indices=True)
         close = _pairs(self.sketches, others.sketches)
@@ -174,14 +175,11 @@ def _sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _tree(sketches: NDArray[np.float32]) -> cKDTree:
-    return cKDTree(sketches, balanced_tree=False, compact_nodes=False)  # many rows may be equal
-
-
 def _pairs(some: NDArray[np.float32], others: NDArray[np.float32]) -> list[float]:
     """Return how many pairs are close, up to each distance."""
-    counts: list[float] = _tree(some).count_neighbors(_tree(others), DISTANCES, p=np.inf).tolist()
-    return counts
+    (ours, n), (theirs, m) = (np.unique(one, axis=0, return_counts=True) for one in (some, others))
+    found: list[float] = cKDTree(ours).count_neighbors(cKDTree(theirs), DISTANCES, np.inf, (n, m)).tolist()
+    return found
 
 
 def _hashes(ids: NDArray[np.str_]) -> NDArray[np.uint64]:

@@ -13,7 +13,7 @@ two classes. So as many close pairs as chance makes likely are taken for luck.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,8 +100,7 @@ class RowHashes:
         alike = ours[:, 0] == theirs[:, 0]
         if alike.sum() < ALIKE * len(alike) or not _in_same_order(ours[alike], theirs[alike]):
             distance = np.abs(ours - theirs).max(axis=1, initial=0)
-            close = [int((distance <= near).sum()) for near in DISTANCES]
-            there = there[distance <= self._distance_of_the_same(others, close, int(alike.sum()))]
+            there = there[distance <= self._distance_of_the_same(others, distance, int(alike.sum()))]
         return np.isin(others.ids, others.ids[there])
 
     def _close(self, others: RowHashes) -> NDArray[np.bool_]:
@@ -112,20 +111,21 @@ class RowHashes:
         distance, _ = tree.query(others.sketches, p=np.inf, distance_upper_bound=2 * DISTANCES[0])
         (classes, n), (theirs, m) = (np.unique(one.sketches[:, 0], return_counts=True) for one in (self, others))
         _, here, there = np.intersect1d(classes, theirs, return_indices=True)
-        close = _pairs(self.sketches, others.sketches)
-        return np.asarray(distance <= self._distance_of_the_same(others, close, int(n[here] @ m[there])))
+        return np.asarray(distance <= self._distance_of_the_same(others, distance, int(n[here] @ m[there])))
 
-    def _distance_of_the_same(self, others: RowHashes, close: Sequence[float], pairs: int) -> float:
-        """Return the first distance up to which more of some pairs are close than chance makes likely; −1 if none is.
+    def _distance_of_the_same(self, others: RowHashes, distance: NDArray[np.floating], pairs: int) -> float:
+        """Return the first distance up to which more rows are close than chance makes likely; −1 if there is none.
 
-        ``pairs`` is their number, of rows of one predicted class each. Chance is judged by the pairs on either side.
+        ``distance`` is that of some other rows to the closest of these, by as many ``pairs`` of rows of one predicted
+        class each. Chance is judged by the pairs within each side.
         """
+        close = [int((distance <= near).sum()) for near in DISTANCES]
         if not any(close):
             return -1
         some = [one.sketches[:: -(-len(one) // MOST_ROWS)] for one in (self, others)]
         counts = [np.unique(one[:, 0], return_counts=True)[1] for one in some]
         possible = np.array([count @ (count - 1) / 2 for count in counts])
-        within = np.array([(np.array(_pairs(one, one)) - len(one)) / 2 for one in some])
+        within = np.array([_close_pairs(one) for one in some])
         for near, across, inside in zip(DISTANCES, close, within.T, strict=True):
             of_each = inside / np.maximum(possible, 1)
             rate = max(inside.sum() / max(possible.sum(), 1), np.sqrt(of_each.prod()))
@@ -175,11 +175,12 @@ def _sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _pairs(some: NDArray[np.float32], others: NDArray[np.float32]) -> list[float]:
-    """Return how many pairs are close, up to each distance."""
-    (ours, n), (theirs, m) = (np.unique(one, axis=0, return_counts=True) for one in (some, others))
-    found: list[float] = cKDTree(ours).count_neighbors(cKDTree(theirs), DISTANCES, np.inf, (n, m)).tolist()
-    return found
+def _close_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how many pairs of these rows are close, up to each distance."""
+    distinct, copies = np.unique(sketches, axis=0, return_counts=True)
+    tree = cKDTree(distinct)
+    ordered = tree.count_neighbors(tree, DISTANCES, np.inf, (copies, copies))
+    return np.asarray((ordered - len(sketches)) / 2, dtype=np.float64)
 
 
 def _hashes(ids: NDArray[np.str_]) -> NDArray[np.uint64]:

@@ -19,6 +19,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
 from steepslope.outputs.opinions import PLACES
+from steepslope.outputs.row_hashes import BY_VALUES, have_ids
 from steepslope.scores import SCORES, Score
 
 Floats = NDArray[np.float64]
@@ -113,10 +114,11 @@ class ConfidenceSource:
 
     def require_new(self, outputs: ClassifierOutputs) -> None:
         """Raise if its oracle was fitted on some of the rows that a gate is to be calibrated on."""
-        seen = int(self.fitted_on(outputs).sum())
-        if seen:
-            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
-            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")
+        record = None if self.oracle is None else self.oracle.record_
+        if record is not None and (seen := record.shared_with(outputs)):
+            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: it promises nothing"
+            remedy = "" if record.rows.ids is not None and have_ids(outputs) else f" ({BY_VALUES})"
+            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write what it has learnt into a folder, an oracle into its subfolder; return what the card holds of it."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.data.images import Dataset
-from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.errors import FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.evidence.fitting import flattened
 from steepslope.evidence.states import State
 from steepslope.files.artifact import MADE
@@ -30,7 +30,6 @@ from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
 RECORD = "fit_set"  # its place in the card
-HASHES = "hashes"
 PERCENTILES = "trust_logit_percentiles"
 
 
@@ -38,7 +37,7 @@ PERCENTILES = "trust_logit_percentiles"
 class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
-    The rows are 64-bit hashes, by which rows that are evaluated are found among them. ``classes`` are the names of the
+    By what is kept of its rows, evaluated rows are found among them. ``classes`` are the names of the
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
@@ -61,14 +60,12 @@ class FitRecord:
         return cls(rows, outputs.classifier, classes=classes, percentiles=percentiles, shapes=shapes)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
-        """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
-        if self.rows.told_by == "ids" and outputs.ids is None:
-            return 0
-        return self.rows.shared_with(RowHashes.of(outputs, self.rows.told_by))
+        """Return how many of these outputs are rows of the fit set."""
+        return int(self.seen(outputs).sum())
 
     def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return which of these outputs are rows of the fit set, (n,), as :meth:`shared_with` counts them."""
-        return self.rows.known(outputs) if self.shared_with(outputs) else np.zeros(len(outputs), dtype=np.bool_)
+        """Return which of these outputs are rows of the fit set, (n,); see :mod:`steepslope.outputs.row_hashes`."""
+        return self.rows.known(RowHashes.of(outputs))
 
     def require_classifier(self, outputs: ClassifierOutputs) -> None:
         """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
@@ -82,7 +79,7 @@ class FitRecord:
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the hashes, and return what the card holds of the record."""
-        save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
+        save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
             "rows": len(self.rows), "told_by": self.rows.told_by, "classifier": self.classifier,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
@@ -99,11 +96,9 @@ class FitRecord:
         if RECORD not in card:
             return None
         record = field(card, RECORD, dict, path)
-        told_by, classifier = field(record, "told_by", str, path), field(record, "classifier", (str, type(None)), path)
-        require_known(f"told_by in {path}:", told_by, ("ids", "values"))
-        hashes = load_arrays(folder / FIT_ROWS).get(HASHES, np.empty(0))
-        if hashes.dtype != np.uint64 or hashes.ndim != 1:
-            raise SteepslopeError("expected the hashes of rows, found others", folder / FIT_ROWS)
+        classifier = field(record, "classifier", (str, type(None)), path)
+        with located(folder / FIT_ROWS):
+            rows = RowHashes.from_arrays(load_arrays(folder / FIT_ROWS))
         classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
         percentiles = None
         if PERCENTILES in record:
@@ -114,7 +109,7 @@ class FitRecord:
             percentiles = tuple(values.tolist())
         shapes = field(record, "shapes", dict, path)
         made = card.get(MADE) or {}
-        return cls(RowHashes(told_by, hashes), classifier, made, classes, percentiles, shapes)
+        return cls(rows, classifier, made, classes, percentiles, shapes)
 
 
 class BaseOracle(ABC):

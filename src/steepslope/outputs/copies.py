@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import told_by_in
+from steepslope.outputs.row_hashes import have_ids
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -157,7 +157,7 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     Copies have one id. Where no ids tell rows apart, and among images, which may have several names, they have equal
     features, or else equal logits of three classes or more.
     """
-    codes: list[NDArray[Any]] = [outputs.require("ids")] if told_by_in(outputs) == "ids" else []
+    codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids(outputs) else []
     if not codes or outputs.classifier is not None:
         codes.append(copies_of(_compared(outputs)))
     return together(*codes, *([] if groups is None else [groups]))

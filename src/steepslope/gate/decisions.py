@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
 NO_CLASS = "none of the classes"
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
+LACKING = "lacks_opinion"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
@@ -30,6 +31,8 @@ class Decisions:
     ``classes`` the names of all classes, if they have any.
     ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
     it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
+    ``lacking`` (m,) are the rows that go to review since they lack an opinion that nearly all calibration rows had,
+    None where the gate needs no opinion.
     """
 
     p_correct: Floats
@@ -41,6 +44,7 @@ class Decisions:
     classes: tuple[str, ...] | None = None
     handed_over: Floats | None = None
     explained: dict[str, Floats] = field(default_factory=dict)
+    lacking: NDArray[np.bool_] | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -73,7 +77,7 @@ class Decisions:
         """Return a :class:`pyarrow.Table` of a row a prediction, which pandas, polars and files take.
 
         Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``; ``label_2, probability_2`` and
-        so on for further classes; ``handed_over``; and ``explain_…``.
+        so on for further classes; ``handed_over``; ``lacks_opinion``; and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
         columns: dict[str, Any] = {"id": pa.array(ids, pa.string()), "label": self._column(self.labels)}
@@ -85,6 +89,8 @@ class Decisions:
             columns[f"probability_{place + 1}"] = pa.array(self.top_probability[:, place])
         if self.handed_over is not None:
             columns["handed_over"] = pa.array(self.handed_over)
+        if self.lacking is not None:
+            columns[LACKING] = pa.array(self.lacking)
         return pa.table(columns | {f"{EXPLAINED}{name}": pa.array(part) for name, part in self.explained.items()})
 
     def _column(self, labels: NDArray[np.int64]) -> Any:

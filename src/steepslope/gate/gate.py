@@ -25,7 +25,7 @@ from steepslope.gate.calibration import (
 )
 from steepslope.gate.certify import checked_sequence, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
-from steepslope.gate.decisions import Decisions, groups_by, likeliest, most_probable
+from steepslope.gate.decisions import REVIEW, Decisions, groups_by, likeliest, most_probable
 from steepslope.gate.promises import Promises
 from steepslope.gate.rows_to_come import Importance, TargetRows, require_mix
 from steepslope.gate.storage import read_gate, write_gate
@@ -241,7 +241,10 @@ class Gate(Promises):
             model if isinstance(model, ConfidenceSource) else ConfidenceSource.from_model(model, outputs.num_classes)
         )
         source.require_new(outputs)
-        source = source.taking(outputs)
+        source, groups = source.taking(outputs), group_names(groups, len(outputs))
+        lacking = source.lacking(outputs.arrays)
+        if lacking.any():  # they go to review, so what is accepted is of the others
+            outputs, groups = outputs.subset(np.flatnonzero(~lacking)), None if groups is None else groups[~lacking]
         groups = groups_by(by, groups, outputs, outputs.classes)
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
@@ -298,17 +301,20 @@ class Gate(Promises):
         if explain:
             source.require_explainable()
         confidence, oracle = source.confidence(outputs), source.oracle
+        lacking = source.lacking(outputs.arrays)
+        decision = self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes))
         top_labels, top_probability = most_probable(outputs, top)
         return Decisions(
             p_correct=self.p_correct(confidence),
             trust_logit=confidence,
-            decision=self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes)),
+            decision=np.where(lacking, REVIEW, decision),
             top_labels=top_labels,
             top_probability=top_probability,
             ids=outputs.ids,
             classes=outputs.classes or self.classes,
             handed_over=None if oracle is None else oracle.handed_over(outputs),
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
+            lacking=lacking if source.needed else None,
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:

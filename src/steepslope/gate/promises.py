@@ -163,6 +163,7 @@ class Promises:
             lines.append(f"Caution: {self.caution}.")
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
+            lines += self.source.sentences()
         return "\n".join([*lines, in_lines(self.assumptions)])
 
     @property

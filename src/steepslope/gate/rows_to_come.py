@@ -62,6 +62,7 @@ class TargetRows:
             source.require_new(target)
             ours, theirs = (one.changed(labels=None) for one in (outputs, target))
             require_other_rows("rows", ours, theirs, "the target is new to the labels")
+            target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
         names = np.array(outputs.label_names)
         return cls(names[outputs.predictions], names[target.predictions], confidence, asymptotic)

@@ -40,7 +40,8 @@ def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: Classif
     if not _can_be_watched(gate):
         return
     order = np.random.default_rng(0).permutation(len(confidence))  # they may be sorted
-    rows = Predicted(gate.p_correct(confidence), gate.accepts(confidence), **likeliest(outputs))
+    accepted = gate.accepts(confidence) & ~gate.require_source().lacking(outputs.arrays)
+    rows = Predicted(gate.p_correct(confidence), accepted, **likeliest(outputs))
     monitor = _after(gate, rows.subset(order))
     for line in health(monitor, alone=True) if monitor.alarms else ():
         warnings.warn(

@@ -100,6 +100,9 @@ def gate_of(
 
     ``codes`` (n,) are the numbers of their true classes, −1 for none of the classes.
     """
+    source = source.taking(outputs)
+    rows = np.flatnonzero(~source.lacking(outputs.arrays))
+    outputs, codes = outputs.subset(rows), codes[rows]
     is_correct, confidence = outputs.predictions == codes, source.confidence(outputs)
     gate = Gate.calibrate(
         confidence, is_correct, aims.max_risk, aims.delta, threshold_sequence(source.reference or ()), of_log_odds=True,
@@ -108,8 +111,8 @@ def gate_of(
     given = [one.max_risk for one in gate.certificates if one.is_given and one.max_risk is not None]
     gate = gate.at(given[0]) if given else gate
     beside = {**likeliest(outputs), "true": codes}
-    rows = CalibrationRows(gate.p_correct(confidence), is_correct, gate.accepts(confidence), **beside)
-    return replace(gate, source=source.taking(outputs), classes=outputs.classes, calibration_rows=rows)
+    remembered = CalibrationRows(gate.p_correct(confidence), is_correct, gate.accepts(confidence), **beside)
+    return replace(gate, source=source, classes=outputs.classes, calibration_rows=remembered)
 
 
 def promises_of(gate: Gate) -> list[str]:

@@ -217,7 +217,8 @@ class TrustedClassifier(AroundClassifier):
         outputs = self.reader_.outputs(X)
         ranked, labels = self._ranked(outputs), self.classes_[outputs.predictions]
         warn_of_change(self.gate_, ranked, outputs)
-        return Decision(labels, self.gate_.accepts(ranked))
+        lacking = self.gate_.require_source().lacking(outputs.arrays)
+        return Decision(labels, self.gate_.accepts(ranked) & ~lacking)
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""

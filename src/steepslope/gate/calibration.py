@@ -281,7 +281,7 @@ def _rejection(
 
     All of it lies below the ``lowest`` threshold from which on predictions are accepted.
     """
-    upside_down = np.append(-thresholds[np.isfinite(thresholds)][::-1], -np.inf)
+    upside_down = -thresholds[np.isfinite(thresholds)][::-1]
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
     found = certify(-confidence, ~is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
     return replace(found.counting(-confidence, is_unknown), threshold=-found.threshold)

@@ -74,7 +74,7 @@ def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
     limits = np.finfo(np.float64)
     values = np.sort(np.clip(numbers(confidence, "confidence"), limits.min / 4, limits.max / 4))
     if not len(values):
-        return np.array([EVERYTHING])
+        return np.array([-math.inf])
     inside = np.interp(np.linspace(len(values) - 1, 0, most), np.arange(len(values)), values)
     below = values[0] - BELOW * (values[-1] - values[0] or max(1.0, abs(values[0])))
     return np.unique(np.append(inside, below))[::-1]
@@ -179,7 +179,7 @@ def certify(
         advice = TAKEN[aim] if is_taken else advice_for(above.n, above.accepted, above.errors, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
     floor = above.floor
-    if thresholds[-1] > EVERYTHING and floor < last and above.last_passing(max_risk, delta, floor + 1) == floor:
+    if thresholds[-1] > -math.inf and floor < last and above.last_passing(max_risk, delta, floor + 1) == floor:
         last = floor
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
 
@@ -198,7 +198,7 @@ def certify_weighted(
     """
     place, weighted = last_passing(confidence, is_correct, weights, thresholds, max_risk, delta)
     n = len(confidence)
-    if place is not None and thresholds[-1] > EVERYTHING:  # the highest that accepts the same rows
+    if place is not None and thresholds[-1] > -math.inf:  # the highest that accepts the same rows
         place = int((confidence.min(where=confidence >= thresholds[place], initial=NOTHING) < thresholds).sum())
     if place is not None:
         accepted, errors = (sum(getattr(one, name) for one in weighted.strata) for name in ("accepted", "errors"))

@@ -89,7 +89,7 @@ class ConfidenceSource:
     def lacking(self, arrays: Mapping[str, Any]) -> Any:
         """Return which rows lack an opinion that is needed, (m,): of arrays by name, or of tensors."""
         logits = arrays["logits"]
-        found = logits[:, 0] != logits[:, 0]  # noqa: PLR0124  none: logits are numbers
+        found = logits[:, 0] != logits[:, 0]  # none: logits are numbers
         for name in self.needed:
             found = found | lacks_opinion(name, arrays[name], self.num_classes)
         return found

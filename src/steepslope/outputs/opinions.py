@@ -63,7 +63,7 @@ def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
     """
     if array.startswith(VOTE):
         return (values < 0) | (values >= num_classes)
-    return (values != values).any(1)  # noqa: PLR0124  NaN, in both
+    return (values != values).any(1)  # NaN
 
 
 def no_opinion(array: str, logits: NDArray[Any]) -> NDArray[Any]:

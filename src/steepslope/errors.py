@@ -72,6 +72,10 @@ class ChangedWarning(UserWarning):
     """Inputs are not drawn as the calibration rows were, so that a gate's promise cannot be relied on."""
 
 
+class CautionWarning(UserWarning):
+    """Labels or opinions look too good to be true, so that a promise or a gain may be worth nothing."""
+
+
 class NothingPromisedWarning(UserWarning):
     """A gate accepts nothing, since no promise can be made with its calibration rows."""
 

@@ -26,7 +26,7 @@ def drawn(n: int, seed: int) -> tuple[ClassifierOutputs, np.ndarray]:
     """Return outputs that are right in two of three rows, and the logits of a better classifier."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(CLASSES, size=n)
-    own, other = (rng.normal(size=(n, CLASSES)) + by * np.eye(CLASSES)[labels] for by in (1.5, 4))
+    own, other = (rng.normal(size=(n, CLASSES)) + by * np.eye(CLASSES)[labels] for by in (1.5, 3.2))
     return ClassifierOutputs(own.astype(np.float32), labels), other
 
 

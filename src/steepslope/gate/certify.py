@@ -18,17 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate.advice import advice_for
-from steepslope.gate.certificate import (
-    EVERYTHING,
-    EXACT,
-    NOTHING,
-    TRUE_CLASS,
-    Aim,
-    Certificate,
-    as_percent,
-    rows_needed,
-    tail,
-)
+from steepslope.gate.certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed, tail
 from steepslope.gate.importance import Weights, last_passing, rows_to_add
 from steepslope.gate.starts import starts
 

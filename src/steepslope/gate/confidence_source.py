@@ -14,8 +14,11 @@ from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.gate.calibration import too_few_errors
 from steepslope.gate.certificate import as_percent
+from steepslope.gate.decisions import likeliest
 from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
@@ -37,7 +40,8 @@ class ConfidenceSource:
     ``name`` is the score's in ``SCORES``, or oracle. ``reference`` are confidences of other rows than those that a gate
     is calibrated on, (m,), from which its thresholds come; None where there are none. ``shapes`` are those of a row of
     each array that it takes, by name, as far as they are known. ``lacked`` is how many of the ``rows`` that a gate was
-    calibrated on lacked each opinion that it counts, by the name of its array.
+    calibrated on lacked each opinion that it counts, by the name of its array. ``errors`` are how many rows of its fit
+    set are wrong, and how many there are, None where that is not known.
     """
 
     name: str
@@ -47,6 +51,7 @@ class ConfidenceSource:
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
     lacked: Mapping[str, int] = member(default_factory=dict)
     rows: int = 0
+    errors: tuple[int, int] | None = None
 
     @classmethod
     def from_model(
@@ -55,15 +60,17 @@ class ConfidenceSource:
         """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from."""
         if isinstance(model, BaseOracle):
             record = model.record_
-            known = (None, {}) if record is None else (record.percentiles, record.shapes)
-            return cls(ORACLE, model, num_classes, *known)
+            if record is None:
+                return cls(ORACLE, model, num_classes)
+            return cls(ORACLE, model, num_classes, record.percentiles, record.shapes, errors=record.errors)
         names = [name for name, kind in SCORES.items() if kind is type(model)]
         if not names:
             raise SteepslopeError(f"expected a score of SCORES or an oracle, found {type(model).__name__}", "model")
         if fit_set is None:
             return cls(names[0], model, num_classes)
         percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
-        return cls(names[0], model, num_classes, tuple(percentiles))
+        errors = None if fit_set.labels is None else (int((~fit_set.is_correct).sum()), len(fit_set))
+        return cls(names[0], model, num_classes, tuple(percentiles), errors=errors)
 
     @property
     def oracle(self) -> BaseOracle | None:
@@ -108,6 +115,11 @@ class ConfidenceSource:
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers, or people, whose opinions it counts."""
         return tuple(opinion_name(name) for name in self.arrays if is_opinion(name))
+
+    def cautions(self, outputs: ClassifierOutputs) -> list[str]:
+        """Say what of the labelled outputs that a gate is calibrated on looks too good to be true."""
+        _, probability = likeliest(outputs).values()
+        return [*too_few_errors(outputs.is_correct, probability, self.errors), *truths_among(outputs, self.arrays)]
 
     def sentences(self) -> list[str]:
         """Say of each opinion what becomes of rows that lack it, by how many calibration rows did."""

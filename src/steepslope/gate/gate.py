@@ -269,7 +269,8 @@ class Gate(Promises):
         )
         accepted = gate.accepts(confidence, groups)
         accepted[np.setdiff1d(np.arange(len(outputs)), importance.counted_rows(truths, len(outputs)))] = False
-        caution = neglected_class(predicted, truths, accepted, aims.max_class_risk)
+        neglected = neglected_class(predicted, truths, accepted, aims.max_class_risk)
+        caution = "\n".join([*([neglected] if neglected else []), *source.cautions(outputs)])
         named = by if by is not None or groups is None else "group"
         known = replace(origin, opinions=nets)
         return replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)

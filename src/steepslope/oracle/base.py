@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.data.images import Dataset
-from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, require_known
 from steepslope.evidence.fitting import flattened
 from steepslope.evidence.states import State
 from steepslope.files.artifact import MADE
 from steepslope.files.folders import field, write_json
 from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
+from steepslope.oracle.baselines import truths_among
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import CARD, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
@@ -32,6 +33,7 @@ FEW_ERRORS = 50
 FIT_ROWS = "fit_rows.safetensors"
 RECORD = "fit_set"  # its place in the card
 HASHES = "hashes"
+ERRORS = "errors"
 PERCENTILES = "trust_logit_percentiles"
 AGAIN = "copy the oracle's folder as a whole, or fit it again"
 
@@ -44,7 +46,8 @@ class FitRecord:
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
-    rows are seen. None where they are not known. ``shapes`` are those of a row of each array.
+    rows are seen. None where they are not known. ``shapes`` are those of a row of each array. ``errors`` are how many
+    rows of the fit set are wrong, and how many there are.
     """
 
     rows: RowHashes
@@ -53,6 +56,7 @@ class FitRecord:
     classes: tuple[str, ...] | None = None
     percentiles: tuple[float, ...] | None = None
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
+    errors: tuple[int, int] | None = None
 
     @classmethod
     def from_outputs(cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64]) -> FitRecord:
@@ -60,7 +64,8 @@ class FitRecord:
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
         rows, classes = RowHashes.of(outputs), outputs.classes
-        return cls(rows, outputs.classifier, classes=classes, percentiles=percentiles, shapes=shapes)
+        errors = int((~outputs.is_correct).sum()), len(outputs)
+        return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, errors)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
@@ -93,6 +98,8 @@ class FitRecord:
             card[CLASSES] = list(self.classes)
         if self.percentiles is not None:
             card[PERCENTILES] = list(self.percentiles)
+        if self.errors is not None:
+            card[ERRORS] = list(self.errors)
         return {RECORD: card, MADE: dict(self.made)}
 
     @classmethod
@@ -119,8 +126,9 @@ class FitRecord:
             if not numbers or (np.diff(values) < 0).any():
                 raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
-        shapes = field(record, "shapes", dict, path)
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes)
+        shapes, errors = field(record, "shapes", dict, path), record.get(ERRORS)
+        known = None if errors is None else (int(errors[0]), int(errors[1]))
+        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, known)
 
 
 class BaseOracle(ABC):
@@ -283,8 +291,10 @@ def require_errors(outputs: ClassifierOutputs) -> None:
         )
 
 
-def warn_of_few(outputs: ClassifierOutputs) -> None:
-    """Warn where the rarer of errors and correct predictions are so few that the oracle depends on luck."""
+def warn_of_fit_set(outputs: ClassifierOutputs) -> None:
+    """Warn of opinions that seem to be the truth, and of so few errors, or others, that the oracle depends on luck."""
+    for caution in truths_among(outputs, outputs.arrays):
+        warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())
     rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))
     if rare < FEW_ERRORS:

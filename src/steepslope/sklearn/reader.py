@@ -111,19 +111,21 @@ def gate_of(
     given = [one.max_risk for one in gate.certificates if one.is_given and one.max_risk is not None]
     gate = gate.at(given[0]) if given else gate
     beside = {**likeliest(outputs), "true": codes}
+    caution = "\n".join(source.cautions(outputs.changed(labels=codes)))
     remembered = CalibrationRows(gate.p_correct(confidence), is_correct, gate.accepts(confidence), **beside)
-    return replace(gate, source=source, classes=outputs.classes, calibration_rows=remembered)
+    return replace(gate, source=source, classes=outputs.classes, calibration_rows=remembered, caution=caution)
 
 
 def promises_of(gate: Gate) -> list[str]:
     """Say which of several risks is promised, and what that means."""
-    certificate, risks = gate.promises[0], ", ".join(as_percent(risk, EXACT) for risk in gate.aims.max_risk)
+    certificate, cautions = gate.promises[0], gate.cautions
+    risks = ", ".join(as_percent(risk, EXACT) for risk in gate.aims.max_risk)
     if len(gate.aims.max_risk) == 1:
-        return [certificate.sentences()]
+        return [*cautions, certificate.sentences()]
     promised = gate.certificates[0].max_risk
     assert promised is not None
     first = f"{as_percent(promised, EXACT)} is the first of {risks} that can be promised."
-    return [f"None of {risks} can be promised." if gate.advice else first, certificate.sentences()]
+    return [f"None of {risks} can be promised." if gate.advice else first, *cautions, certificate.sentences()]
 
 
 def taken_by(oracle: FusedOracle | None, opinions: Mapping[str, Opinion]) -> dict[str, Opinion]:

@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from steepslope.checks import require
-from steepslope.errors import NothingPromisedWarning, SteepslopeError
+from steepslope.errors import CautionWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.monitor.health import warn_of_change
@@ -25,7 +25,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
-from steepslope.sklearn.features import Features
+from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import checked_rows, folds_of, held_out_apart, out_of_fold, require_folds, rows_of
 from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import Reader, gate_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
@@ -376,7 +376,8 @@ class TrustedClassifier(AroundClassifier):
         self.oracle_ = oracle_of(outputs, codes, seed, bool(opinions)) if folds else None
         self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
         self.saw_ = seen_by(self.oracle_, features, opinions)
-        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)
+        known = outputs if is_frozen(self.estimator) else outputs.changed(labels=codes)  # errors that were not learnt
+        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
 
     def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
         """See the rows that the oracle learns from, which are not kept: for those who compare it with others."""
@@ -395,6 +396,8 @@ class TrustedClassifier(AroundClassifier):
         """Find the threshold on rows that nothing was fitted on."""
         outputs, codes = self.reader_.outputs(X), codes_of(labels, self.classes_)
         self.gate_ = gate_of(source, outputs, codes, self._aims(), seed)
+        for caution in self.gate_.caution.splitlines():
+            warnings.warn(caution, CautionWarning, stacklevel=3)
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
 
     def _ranked(self, outputs: ClassifierOutputs) -> Floats:

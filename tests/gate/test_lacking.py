@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from steepslope.export.exporting import export_gate
+from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
-from steepslope.oracle import FusedOracle
+from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.serve.served import served_file
+from tests.cli.predictions import predict
 from tests.export.rows import run
 from tests.oracle.conftest import short_nets  # noqa: F401
 
@@ -142,11 +146,50 @@ def test_a_gate_on_disk_and_another_mix_know_it(oracles: dict[str, FusedOracle],
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_exported_file_decides_as_python_does(oracles: dict[str, FusedOracle], kind: str) -> None:
+def test_an_exported_and_a_served_file_decide_as_python_does(
+    oracles: dict[str, FusedOracle], kind: str, tmp_path: Path
+) -> None:
     gate = Gate.of(oracles[kind], told(drawn(N, 1), kind), 0.1, reject=0.5)
     rows = told(drawn(500, 2), kind, range(200))
-    found, expected = run(export_gate(gate, "gate").model, rows.arrays), gate.decide(rows)
+    exported, expected = export_gate(gate, "gate"), gate.decide(rows)
+    found = run(exported.model, rows.arrays)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
     np.testing.assert_array_equal(found["rejected"], expected.decision == "reject")
     assert not found["accepted"][:200].any()
     assert found["accepted"][200:].any()
+    exported.save(tmp_path / "gate.onnx")
+    served = served_file(ExportedGate.open(tmp_path / "gate.onnx", threads=1), 64)
+    arrays = {one.name: rows.arrays[one.name].astype(one.dtype) for one in served.inputs}
+    (answer,) = served.run([arrays], 1)
+    np.testing.assert_array_equal(answer.decision, expected.decision)
+
+
+VOTES = {
+    "a header alone": lambda votes: ["id,vote"],
+    "half of the rows": lambda votes: ["id,vote", *votes[::2]],
+    "empty cells": lambda votes: ["id,vote", *(vote if row % 2 == 0 else f"{row}," for row, vote in enumerate(votes))],
+    "NaN": lambda votes: ["id,vote", *(vote if row % 2 == 0 else f"{row},nan" for row, vote in enumerate(votes))],
+    "unknown names": lambda votes: ["id,vote", *(one if row % 2 == 0 else f"{row},x" for row, one in enumerate(votes))],
+}
+
+
+@pytest.mark.parametrize("kind", VOTES)
+def test_predict_leaves_them_to_review(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    array, (rows, other) = "vote_second", drawn(400, 2)
+    oracle = Oracle(inputs=("logits", array), epochs=1).fit(told(drawn(800, 0), "votes"))
+    Gate.of(oracle, told(drawn(N, 1), "votes"), 0.3).save(tmp_path / "gate")
+    ids = np.arange(400).astype(str)
+    rows.changed(labels=None, ids=ids).save(tmp_path / "rows.npz")
+    lines = VOTES[kind]([f"{row},{vote}" for row, vote in enumerate(other.argmax(axis=1))])
+    (tmp_path / "votes.csv").write_text("\n".join(lines))
+    given = ["--outputs", str(tmp_path / "rows.npz"), "--opinion", f"second={tmp_path}/votes.csv"]
+    assert predict(tmp_path / "gate", tmp_path / "out.parquet", *given) in (0, 4)  # 4: so few are accepted
+    found = pq.read_table(tmp_path / "out.parquet")
+    lacking = np.ones(400, np.bool_) if kind == "a header alone" else np.arange(400) % 2 == 1
+    accepted = found["accepted"].to_numpy()
+    np.testing.assert_array_equal(found["lacks_opinion"].to_numpy(), lacking)
+    assert not accepted[lacking].any()
+    assert set(np.array(found["decision"].to_pylist())[lacking]) == {REVIEW}
+    assert accepted[~lacking].any() == (kind != "a header alone")
+    counted = f"{lacking.sum()} lack an opinion that nearly all calibration rows had"
+    assert counted in capsys.readouterr().err

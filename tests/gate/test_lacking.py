@@ -181,7 +181,7 @@ def test_predict_leaves_them_to_review(tmp_path: Path, kind: str, capsys: pytest
     ids = np.arange(400).astype(str)
     rows.changed(labels=None, ids=ids).save(tmp_path / "rows.npz")
     lines = VOTES[kind]([f"{row},{vote}" for row, vote in enumerate(other.argmax(axis=1))])
-    (tmp_path / "votes.csv").write_text("\n".join(lines))
+    (tmp_path / "votes.csv").write_text("\n".join([*lines, ""]))
     given = ["--outputs", str(tmp_path / "rows.npz"), "--opinion", f"second={tmp_path}/votes.csv"]
     assert predict(tmp_path / "gate", tmp_path / "out.parquet", *given) in (0, 4)  # 4: so few are accepted
     found = pq.read_table(tmp_path / "out.parquet")

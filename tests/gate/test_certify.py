@@ -31,7 +31,8 @@ def test_sequences_fall_from_the_highest_confidence_to_below_all(values: list[fl
     if not values:
         assert found.tolist() == [-np.inf]
         return
-    lowest, highest = np.clip([min(values), max(values)], *(np.finfo(np.float64).max / by for by in (-4, 4)))
+    most_extreme = np.finfo(np.float64).max / 4
+    lowest, highest = np.clip([min(values), max(values)], -most_extreme, most_extreme)
     assert 1 <= (found >= lowest).sum() <= most
     assert np.isfinite(found).all()
     assert found[0] == highest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_an_exported_and_a_served_file_decide_as_python_does(
     np.testing.assert_array_equal(answer.decision, expected.decision)
 
 
-VOTES = {
+VOTES: dict[str, Callable[[list[str]], list[str]]] = {
     "a header alone": lambda votes: ["id,vote"],
     "half of the rows": lambda votes: ["id,vote", *votes[::2]],
     "empty cells": lambda votes: ["id,vote", *(vote if row % 2 == 0 else f"{row}," for row, vote in enumerate(votes))],

@@ -166,8 +166,8 @@ def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, i
     them are here with a chance of at most 1e-4 even if the rate were half that of the fit set (Przyborowski & Wilenski,
     1940). Where it is not known, the chance is that of no error by the classifier's ``probability`` of each prediction.
 
-    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0][:78]
-    '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were: '
+    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
+    '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
     >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
     []
     """

@@ -71,7 +71,7 @@ class Baseline:
 def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]:
     """Say which opinions, among arrays of labelled outputs, are right nearly always where the classifier is not.
 
-    >>> outputs = ClassifierOutputs(np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
+    >>> outputs = ClassifierOutputs(9 * np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
     >>> truths_among(outputs.with_opinion("audit", outputs.labels), ["vote_audit"])
     ['the opinion audit is right in 100 of 100 rows, the classifier in 50 of them: is it the truth, or made from it?']
     """

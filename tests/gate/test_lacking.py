@@ -100,8 +100,8 @@ def test_from_5_percent_of_calibration_rows_on_they_are_judged(
     assert gate.n == (N if judged else N - count)
     assert gate.certificates[0].n == gate.n
     goes_on = "is judged without it" if judged else "goes to review"
-    ending = "." if judged else ", fewer than 5 %."
-    line = f"A row that lacks the opinion second {goes_on}: {count:,} of 2,000 calibration rows lacked it{ending}"
+    side = "at least" if judged else "fewer than"
+    line = f"A row that lacks the opinion second {goes_on}: {count:,} of 2,000 calibration rows lacked it, {side} 5 %."
     assert line in gate.sentences().splitlines()
 
 

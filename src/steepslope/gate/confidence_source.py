@@ -60,9 +60,8 @@ class ConfidenceSource:
         """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from."""
         if isinstance(model, BaseOracle):
             record = model.record_
-            if record is None:
-                return cls(ORACLE, model, num_classes)
-            return cls(ORACLE, model, num_classes, record.percentiles, record.shapes, errors=record.errors)
+            known = {} if record is None else {name: getattr(record, name) for name in ("shapes", "errors")}
+            return cls(ORACLE, model, num_classes, None if record is None else record.percentiles, **known)
         names = [name for name, kind in SCORES.items() if kind is type(model)]
         if not names:
             raise SteepslopeError(f"expected a score of SCORES or an oracle, found {type(model).__name__}", "model")
@@ -79,13 +78,9 @@ class ConfidenceSource:
 
     def taking(self, outputs: ClassifierOutputs) -> ConfidenceSource:
         """Return the same source, which knows the arrays of the outputs that a gate is calibrated on."""
-        arrays = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}
-        lacked = {
-            name: int(lacks_opinion(name, array, self.num_classes).sum())
-            for name, array in arrays.items()
-            if is_opinion(name)
-        }
+        arrays, count = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}, self.num_classes
         shapes = {name: array.shape[1:] for name, array in arrays.items()}
+        lacked = {name: int(lacks_opinion(name, arrays[name], count).sum()) for name in filter(is_opinion, arrays)}
         return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs))
 
     @property
@@ -118,19 +113,18 @@ class ConfidenceSource:
 
     def cautions(self, outputs: ClassifierOutputs) -> list[str]:
         """Say what of the labelled outputs that a gate is calibrated on looks too good to be true."""
-        _, probability = likeliest(outputs).values()
-        return [*too_few_errors(outputs.is_correct, probability, self.errors), *truths_among(outputs, self.arrays)]
+        errors = too_few_errors(outputs.is_correct, likeliest(outputs)["probability"], self.errors)
+        return [*errors, *truths_among(outputs, self.arrays)]
 
     def sentences(self) -> list[str]:
         """Say of each opinion what becomes of rows that lack it, by how many calibration rows did."""
         lines = []
         for name, count in self.lacked.items():
-            opinion, counted = opinion_name(name), f"{count:,} of {self.rows:,} calibration rows lacked"
-            lines.append(
-                f"A row that lacks the opinion {opinion} goes to review: {counted} it, fewer than {as_percent(RARE)}."
-                if name in self.needed
-                else f"A row that lacks the opinion {opinion} is judged without it: {counted} it."
+            fate, side = (
+                ("goes to review", "fewer than") if name in self.needed else ("is judged without it", "at least")
             )
+            counted = f"{count:,} of {self.rows:,} calibration rows lacked it, {side} {as_percent(RARE)}"
+            lines.append(f"A row that lacks the opinion {opinion_name(name)} {fate}: {counted}.")
         return lines
 
     def seeing(self, images: Dataset) -> ConfidenceSource:

@@ -33,7 +33,6 @@ FEW_ERRORS = 50
 FIT_ROWS = "fit_rows.safetensors"
 RECORD = "fit_set"  # its place in the card
 HASHES = "hashes"
-ERRORS = "errors"
 PERCENTILES = "trust_logit_percentiles"
 AGAIN = "copy the oracle's folder as a whole, or fit it again"
 
@@ -93,13 +92,12 @@ class FitRecord:
         card: dict[str, Any] = {
             "rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest,
             "classifier": self.classifier, "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "errors": self.errors,
         }  # fmt: skip
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
         if self.percentiles is not None:
             card[PERCENTILES] = list(self.percentiles)
-        if self.errors is not None:
-            card[ERRORS] = list(self.errors)
         return {RECORD: card, MADE: dict(self.made)}
 
     @classmethod
@@ -126,9 +124,9 @@ class FitRecord:
             if not numbers or (np.diff(values) < 0).any():
                 raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
-        shapes, errors = field(record, "shapes", dict, path), record.get(ERRORS)
-        known = None if errors is None else (int(errors[0]), int(errors[1]))
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, known)
+        shapes, errors = field(record, "shapes", dict, path), field(record, "errors", (list, type(None)), path)
+        counts = None if errors is None else tuple(map(int, errors))
+        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)  # type: ignore[arg-type]
 
 
 class BaseOracle(ABC):

@@ -110,11 +110,6 @@ class Above:
         wrong = np.concatenate([[0], np.cumsum(~is_correct[order], dtype=np.int64)])
         return cls(len(confidence), accepted, wrong[accepted])
 
-    @property
-    def floor(self) -> int:
-        """The place of the highest threshold that accepts 99 % of the rows; the number of thresholds if none does."""
-        return int(np.searchsorted(self.accepted, AT_HOME * self.n))
-
     def certificate(
         self, aim: Aim, place: int, threshold: float, delta: float, max_risk: float | None, group: str | None
     ) -> Certificate:
@@ -168,7 +163,7 @@ def certify(
         is_taken = above.last_passing(max_risk, delta) is not None
         advice = TAKEN[aim] if is_taken else advice_for(above.n, above.accepted, above.errors, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
-    floor = above.floor
+    floor = int(np.searchsorted(above.accepted, AT_HOME * above.n))
     if thresholds[-1] > -math.inf and floor < last and above.last_passing(max_risk, delta, floor + 1) == floor:
         last = floor
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)

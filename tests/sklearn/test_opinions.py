@@ -295,6 +295,8 @@ class Careful(Voter):
         return np.where(np.abs(X).max(axis=1) > 50, "zebra", super().predict(X))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::steepslope.errors.ChangedWarning")
 def test_where_another_says_what_no_row_told_nothing_is_accepted() -> None:
     model = TrustedClassifier(PLAIN, 0.15, 0.001, opinions={"careful": on(LAST, Careful())}).fit(*two_views(1_200))
     X, _ = two_views(500, seed=1)

@@ -80,6 +80,10 @@ class RepeatedRowsWarning(RowsWarning):
     """Some rows are copies of others, as oversampling, bootstrap samples and joins make them: each counts once."""
 
 
+class CautionWarning(RowsWarning):
+    """Labels or opinions look too good to be true, so that a promise or a gain may be worth nothing."""
+
+
 class NothingPromisedWarning(UserWarning):
     """A gate accepts nothing, since no promise can be made with its calibration rows."""
 

@@ -63,7 +63,7 @@ def test_a_gate_of_confidences_alone_comes_back(tmp_path: Path) -> None:
 
 def test_what_accepts_nothing_or_all_comes_back(tmp_path: Path) -> None:
     for correct, threshold in ((np.zeros(500, bool), np.inf), (np.ones(500, bool), -np.inf)):
-        Gate.calibrate(np.arange(500.0), correct).save(tmp_path)
+        Gate.calibrate(np.arange(500.0), correct, thresholds=[9.0, -np.inf]).save(tmp_path)
         assert Gate.load(tmp_path).threshold == threshold
 
 

@@ -25,7 +25,7 @@ from steepslope.gate.calibration import (
 )
 from steepslope.gate.certify import checked_sequence, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
-from steepslope.gate.decisions import Decisions, groups_by, likeliest, most_probable
+from steepslope.gate.decisions import PREDICTED, REVIEW, Decisions, groups_by, likeliest, most_probable
 from steepslope.gate.promises import Promises
 from steepslope.gate.rows_to_come import Importance, TargetRows, require_mix
 from steepslope.gate.storage import read_gate, write_gate
@@ -244,15 +244,14 @@ class Gate(Promises):
         )
         source.require_new(outputs)
         require_ids_once(outputs)
-        names = groups_by(by, groups, outputs, outputs.classes)
-        codes = rows_together(outputs)
-        once = once_each(codes, seed)
-        if len(once) < len(outputs):
-            warn_of_copies(codes)
-            outputs, names = outputs.subset(once), None if names is None else names[once]
-        source = source.taking(outputs)
+        names, codes = groups_by(by, groups, outputs, outputs.classes), rows_together(outputs)
         if by is not None and names is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
+        warn_of_copies(codes)
+        whole, of_whole = _some(outputs, names, once_each(codes, seed))
+        source = source.taking(whole)
+        # rows that lack an opinion go to review, so what is accepted is of the others
+        outputs, names = _some(whole, of_whole, np.flatnonzero(~source.lacking(whole.arrays)))
         origin.require_classifier(outputs.classifier)
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
         aims = Aims(
@@ -274,10 +273,18 @@ class Gate(Promises):
         )
         accepted = gate.accepts(confidence, names)
         accepted[np.setdiff1d(np.arange(len(outputs)), importance.counted_rows(truths, len(outputs)))] = False
-        caution = neglected_class(predicted, truths, accepted, aims.max_class_risk)
+        neglected = neglected_class(predicted, truths, accepted, aims.max_class_risk)
+        caution = "\n".join([*([neglected] if neglected else []), *source.cautions(outputs)])
         named = by if by is not None or names is None else "group"
         known = replace(origin, opinions=nets)
-        return replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
+        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
+        if len(outputs) == len(whole) or class_mix is not None or target is not None:
+            return gate
+        judged = gate.decide(whole, None if by == PREDICTED else of_whole)  # a monitor meets rows that lack one, too
+        beside = {**likeliest(whole), "true": whole.require_labels()}
+        return replace(
+            gate, calibration_rows=CalibrationRows(judged.p_correct, whole.is_correct, judged.accepted, **beside)
+        )
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -306,11 +313,13 @@ class Gate(Promises):
         if explain:
             source.require_explainable()
         confidence, oracle = source.confidence(outputs), source.oracle
+        lacking = source.lacking(outputs.arrays)
+        decision = self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes))
         top_labels, top_probability = most_probable(outputs, top)
         return Decisions(
             p_correct=self.p_correct(confidence),
             trust_logit=confidence,
-            decision=self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes)),
+            decision=np.where(lacking, REVIEW, decision),
             top_labels=top_labels,
             top_probability=top_probability,
             ids=outputs.ids,
@@ -318,6 +327,7 @@ class Gate(Promises):
             handed_over=None if oracle is None else oracle.handed_over(outputs),
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
             groups=group_names(groups, len(outputs)),
+            lacking=lacking if source.needed else None,
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:
@@ -406,3 +416,12 @@ class Gate(Promises):
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""
         return self if self.source is None else replace(self, source=self.source.seeing(images))
+
+
+def _some(
+    outputs: ClassifierOutputs, names: NDArray[np.str_] | None, rows: NDArray[np.int64]
+) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
+    """Return some rows of outputs with their groups; the same where these are all, which may be memory-mapped."""
+    if len(rows) == len(outputs):
+        return outputs, names
+    return outputs.subset(rows), None if names is None else names[rows]

@@ -61,6 +61,7 @@ class TargetRows:
         with located("target"):
             source.require_new(target)
             require_other_rows("rows", outputs, target, "the target is new to the labels")
+            target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
         names = np.array(outputs.label_names)
         return cls(names[outputs.predictions], names[target.predictions], confidence, asymptotic)

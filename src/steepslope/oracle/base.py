@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.data.images import Dataset
-from steepslope.errors import FewErrorsWarning, SteepslopeError, located, require_known
+from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.evidence.fitting import flattened
 from steepslope.evidence.states import State
 from steepslope.files.artifact import MADE
 from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
+from steepslope.oracle.baselines import truths_among
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import FIT_ROWS, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
@@ -41,7 +42,8 @@ class FitRecord:
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
-    rows are seen. None where they are not known. ``shapes`` are those of a row of each array.
+    rows are seen. None where they are not known. ``shapes`` are those of a row of each array. ``errors`` are how many
+    rows of the fit set are wrong, and how many there are.
     """
 
     rows: RowHashes
@@ -50,6 +52,7 @@ class FitRecord:
     classes: tuple[str, ...] | None = None
     percentiles: tuple[float, ...] | None = None
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
+    errors: tuple[int, int] | None = None
 
     @classmethod
     def from_outputs(cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64]) -> FitRecord:
@@ -57,7 +60,8 @@ class FitRecord:
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
         rows, classes = RowHashes.of(outputs), outputs.classes
-        return cls(rows, outputs.classifier, classes=classes, percentiles=percentiles, shapes=shapes)
+        errors = int((~outputs.is_correct).sum()), len(outputs)
+        return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, errors)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these outputs are rows of the fit set."""
@@ -82,7 +86,7 @@ class FitRecord:
         save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
             "rows": len(self.rows), "told_by": self.rows.told_by, "classifier": self.classifier,
-            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()}, "errors": self.errors,
         }  # fmt: skip
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
@@ -107,9 +111,9 @@ class FitRecord:
             if not numbers or (np.diff(values) < 0).any():
                 raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
-        shapes = field(record, "shapes", dict, path)
-        made = card.get(MADE) or {}
-        return cls(rows, classifier, made, classes, percentiles, shapes)
+        shapes, errors = field(record, "shapes", dict, path), field(record, "errors", (list, type(None)), path)
+        counts = None if errors is None else tuple(map(int, errors))
+        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)  # type: ignore[arg-type]
 
 
 class BaseOracle(ABC):
@@ -272,8 +276,10 @@ def require_errors(outputs: ClassifierOutputs) -> None:
         )
 
 
-def warn_of_few(outputs: ClassifierOutputs) -> None:
-    """Warn where the rarer of errors and correct predictions are so few that the oracle depends on luck."""
+def warn_of_fit_set(outputs: ClassifierOutputs) -> None:
+    """Warn of opinions that seem to be the truth, and of so few errors, or others, that the oracle depends on luck."""
+    for caution in truths_among(outputs, outputs.arrays):
+        warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())
     rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))
     if rare < FEW_ERRORS:

@@ -21,7 +21,7 @@ from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
-from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_few
+from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import OracleSettings
@@ -167,7 +167,7 @@ class Oracle(ConfigurableOracle):
         net = fit_net(rows, self.loss_settings.bind(outputs), self.settings)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
         self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs))
-        warn_of_few(outputs)
+        warn_of_fit_set(outputs)
         return self
 
     def _reader(

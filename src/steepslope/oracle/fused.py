@@ -19,7 +19,7 @@ from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.numerics.threads import single_thread
-from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
+from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle.fused_fit import LEVELS, FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover, Moments
 from steepslope.oracle.pooling import OWN, Pool, inputs_of
@@ -132,7 +132,7 @@ class FusedOracle(ConfigurableOracle):
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
         self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed, groups)
         self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset)
-        warn_of_few(outputs)
+        warn_of_fit_set(outputs)
         return self
 
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:

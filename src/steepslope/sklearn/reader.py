@@ -164,7 +164,7 @@ def _texts(values: Any) -> NDArray[np.str_]:
 
 def promises_of(gate: Gate) -> list[str]:
     """Say which of several risks is promised, and what that means, a line for each group."""
-    lines, risks = [one.sentences() for one in gate.promises], gate.aims.max_risk
+    lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.aims.max_risk
     if len(risks) == 1:
         return lines
     named, groups = ", ".join(as_percent(risk, EXACT) for risk in risks), " for the most groups" * gate.has_groups

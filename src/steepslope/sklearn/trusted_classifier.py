@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from steepslope.checks import require
-from steepslope.errors import NothingPromisedWarning, SteepslopeError
+from steepslope.errors import CautionWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.gate.calibration import group_names as checked_groups
 from steepslope.gate.confidence_source import ConfidenceSource
@@ -28,7 +28,7 @@ from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
-from steepslope.sklearn.features import Features
+from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import (
     checked_rows,
     copies_in,
@@ -452,7 +452,8 @@ class TrustedClassifier(AroundClassifier):
         self.oracle_ = oracle_of(outputs.changed(labels=truths), seed, bool(opinions), groups) if folds else None
         self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
         self.saw_ = seen_by(self.oracle_, features, opinions)
-        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)
+        known = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # errors that were not learnt
+        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
 
     def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
         """See the rows that the oracle learns from, which are not kept: for those who compare it with others."""
@@ -475,6 +476,8 @@ class TrustedClassifier(AroundClassifier):
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
         by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
         self.gate_ = self.calibration_.gate(source, self._aims(), **by, seed=seed)
+        for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
+            warnings.warn(caution, CautionWarning, stacklevel=3)
 
     def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
         """Return what to do with each row; warn the caller of what asks for it where all or none can be relied on."""

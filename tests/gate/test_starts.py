@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import binom
 
 from steepslope.gate.certificate import rows_needed
+from steepslope.gate.certify import certify
 from steepslope.gate.starts import Start, most_errors, start_rows, starts
 
 
@@ -22,6 +23,23 @@ def test_starts_lie_about_half_of_the_rows_and_bear_errors(n: int, risk: float, 
     assert rows[0] == half or rows[0] >= rows_needed(risk, delta / 2, 3)
     assert rows[-1] <= max(n, half)
     assert (rows[-1] > half) == (borne >= 20)
+
+
+HARD = {  # shares of the rows, and the risk in each: the most trusted ones are wrong more often than those after them
+    "a fifth wrong at first": (300, [(0.15, 0.2), (0.35, 0.14), (0.5, 0.4)]),
+    "more wrong at first than promised": (300, [(0.1, 0.3), (0.4, 0.14), (0.5, 0.4)]),
+    "400 rows": (400, [(0.08, 0.3), (0.5, 0.15), (0.42, 0.4)]),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_quarter_is_promised_although_the_most_trusted_rows_are_wrong_often(name: str) -> None:
+    n, blocks = HARD[name]
+    counts = [round(share * n) for share, _ in blocks]
+    rates = [rate for _, rate in blocks]
+    wrong = [np.diff(np.floor(rate * np.arange(count + 1) + 0.5)) for count, rate in zip(counts, rates, strict=True)]
+    found = certify(-np.arange(n) / n, np.concatenate(wrong) == 0, -np.linspace(0, 1, 401), 0.25, 0.05)
+    assert found.accepted > n / 2
 
 
 def probability_to_pass(tests: list[tuple[int, int]], risk: float) -> float:

@@ -74,12 +74,18 @@ def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
     >>> [(one.place, round(one.after_failure, 3), round(one.level, 3)) for one in found]
     [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
     """
-    rows = start_rows(n, risk, delta)
+    rows = np.array(start_rows(n, risk, delta))
+    return starts_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
+
+
+def starts_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
+    """Return the start thresholds that accept at least so many rows, (s,), of which each gets a share after a failure.
+
+    ``rows`` and ``shares`` (s,) go from the fewest rows to the most; what no threshold accepts is left out.
+    """
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
-    inside = places < len(accepted)
-    least, places = np.asarray(rows)[first][inside], places[inside]
-    shares = np.where(2 * least > n, LATE_SHARE, SHARE)
-    after_failure, levels = _levels(least, accepted[places], shares, risk, delta)
+    first, places = first[places < len(accepted)], places[places < len(accepted)]
+    after_failure, levels = _levels(rows[first], accepted[places], shares[first], risk, delta)
     return [Start(int(place), *both) for place, *both in zip(places, after_failure, levels, strict=True)]
 
 

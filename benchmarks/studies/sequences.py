@@ -36,10 +36,10 @@ SPLIT, SEVERAL = "split_fixed_sequence", "several starts"
 NONE = -1
 Way = Callable[[Draws, float, float, int], Counts]  # of draws, a risk, delta and a seed: the last that passes, (d,)
 NOTE = (
-    "Mean coverage in the population, in percent, over draws of n calibration rows; in brackets the percentage of these "
-    "draws in which the true risk of what is accepted is above the promised one. Delta is 5 %. *Hindsight* is the largest "
-    "coverage of that risk, for those who know it. *MAPIE's best* is that of its ways that accepts most in that line: "
-    "Holm, a fixed sequence, one with five starts, a split one."
+    "Mean coverage in the population, in percent, over draws of n calibration rows. In brackets: the percentage of "
+    "draws in which the true risk of what is accepted is above the promised one. Delta is 5 %. *Hindsight* is the "
+    "largest coverage of that risk, for those who know it. *MAPIE's best* is the one of its ways that accepts most "
+    "in that line: Holm, a fixed sequence, one with five starts, a split one."
 )
 
 

@@ -67,8 +67,8 @@ def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
     H, at the end of a run in which all tests passed, and later start thresholds can pass wrongly. The errors above each
     of these are at least as many as at ``risk``, and the levels are such that one or more of them pass with a
     probability of at most delta. Which start thresholds come after H depends on how many rows H and later thresholds
-    accept, not on labels above H. Where the risk also falls with coverage, no proof is known; no more promises than
-    delta broke in simulation (LOG.md).
+    accept, not on labels above H. Where the risk also falls with coverage, no proof is known: risks that were made
+    to break the promise did so with a probability of about delta at most (LOG.md).
 
     >>> found = starts(np.arange(0, 801, 100), 800, 0.05, 0.05)
     >>> [(one.place, round(one.after_failure, 3), round(one.level, 3)) for one in found]

@@ -23,6 +23,11 @@ LEVELS = (np.arange(GRID) + 0.5) / GRID  # of coverage, from the most trusted pr
 ROUNDING = 1e-9
 
 
+def steps(counts: Counts) -> Counts:
+    """Return how much each count adds to the one before it, along the last axis."""
+    return np.asarray(np.diff(counts, prepend=0), dtype=np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Draws:
     """Counts of draws of n calibration rows above each threshold: accepted (t,), wrong (d, t), highest first."""
@@ -33,9 +38,9 @@ class Draws:
 
     def part(self, share: float, seed: int) -> tuple[Draws, Draws]:
         """Split the rows of each draw at random, stratified by thresholds, into such a share and the others."""
-        between = np.diff(self.accepted, prepend=0)
-        first = np.diff(np.round(share * self.accepted).astype(np.int64), prepend=0)
-        wrong = np.diff(self.errors, axis=1, prepend=0)
+        between = steps(self.accepted)
+        first = steps(np.round(share * self.accepted).astype(np.int64))
+        wrong = steps(self.errors)
         taken = np.random.default_rng(seed).hypergeometric(wrong, between - wrong, first)
         split = [(first, taken), (between - first, wrong - taken)]
         one, other = (Draws(int(rows.sum()), np.cumsum(rows), np.cumsum(bad, axis=1)) for rows, bad in split)
@@ -66,8 +71,8 @@ class World:
     @cached_property
     def coverages(self) -> Floats:
         """The coverages of the thresholds, ascending, (t,)."""
-        steps = self.ties or THRESHOLDS
-        return np.arange(1, steps + 1) / steps
+        count = self.ties or THRESHOLDS
+        return np.arange(1, count + 1) / count
 
     @cached_property
     def risks(self) -> Floats:
@@ -77,7 +82,7 @@ class World:
     @cached_property
     def _wrong(self) -> Floats:
         edges = np.arange(len(self.rates) + 1)
-        return np.interp(self.coverages * len(self.rates), edges, np.append(0, np.cumsum(self.rates)))
+        return np.asarray(np.interp(self.coverages * len(self.rates), edges, np.append(0, np.cumsum(self.rates))))
 
     @property
     def hindsight(self) -> float:
@@ -88,7 +93,7 @@ class World:
         """Draw n rows so many times; each threshold accepts as many of them as expected."""
         accepted = np.round(self.coverages * n).astype(np.int64)
         rates = np.diff(self._wrong, prepend=0) / np.diff(self.coverages * len(self.rates), prepend=0)
-        sizes = np.diff(accepted, prepend=0)
+        sizes = steps(accepted)
         wrong = np.random.default_rng(seed).binomial(sizes, np.clip(rates, 0, 1), (draws, len(sizes)))
         return Draws(n, accepted, np.cumsum(wrong, axis=1))
 

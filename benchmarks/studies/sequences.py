@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -260,7 +261,7 @@ def _means(rows: Sequence[Row]) -> Grid:
     return Grid("Means over worlds, in brackets the most broken of any", ["set, n", "hindsight", *ways], lines)
 
 
-def _grid(title: str, rows: Sequence[Row]) -> Grid:
+def _grid(title: str, rows: Sequence[Mapping[str, Any]]) -> Grid:
     ways = [way for way in dict.fromkeys(row["way"] for row in rows) if way not in MAPIE]
     best = ["MAPIE's best"] if any(row["way"] in MAPIE for row in rows) else []
     lines = []

@@ -2,7 +2,7 @@
 
 Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): thresholds are fixed before the
 labels are seen, and tested from the highest down, as long as all before have passed, so it costs nothing to test many.
-It starts again at thresholds that accept more rows: ``starts``.
+It starts again at further start thresholds: ``starts``.
 
 For one batch, conformal selection (Jin & Candès, 2023) promises an expected fraction of errors instead.
 """
@@ -120,13 +120,13 @@ class Above:
     def last_passing(self, risk: float, delta: float, possible: int | None = None) -> int | None:
         """Return the last threshold of the sequence, or of its first ``possible`` ones, that passes its test, or None.
 
-        Tests begin at each start, and go on from there, and beyond the next start, until one fails.
+        Tests begin at each start threshold, and go on from there, and beyond the next one, until one fails.
         """
         p_values, begun = tail(self.errors, self.accepted, risk), starts(self.accepted, self.n, risk, delta)
         last, most = None, len(p_values) if possible is None else possible
         ends, goes_on = [*(start.place for start in begun), len(p_values)][1:], False
         for start, end in zip(begun, ends, strict=True):
-            begins = goes_on or p_values[start.place] <= start.anew
+            begins = goes_on or p_values[start.place] <= start.after_failure
             passes = p_values[start.place : end] <= start.level
             run = int(np.argmin(np.append(passes, False))) if begins else 0
             last = min(start.place + run, most) - 1 if run and start.place < most else last

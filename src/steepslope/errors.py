@@ -57,7 +57,7 @@ class UndefinedMetricError(SteepslopeError):
 
 
 class RowsWarning(UserWarning):
-    """Something about the rows that are given makes results worth less; commands print it."""
+    """The given rows make results less reliable; commands print why."""
 
 
 class FewErrorsWarning(RowsWarning):
@@ -77,11 +77,11 @@ class ChangedWarning(UserWarning):
 
 
 class RepeatedRowsWarning(RowsWarning):
-    """Some rows are copies of others, as oversampling, bootstrap samples and joins make them: each counts once."""
+    """Some rows are copies of others, from oversampling, a bootstrap sample or a join: each row counts once."""
 
 
 class CautionWarning(RowsWarning):
-    """Labels or opinions look too good to be true, so that a promise or a gain may be worth nothing."""
+    """Labels or opinions look too good to be true, so a promise or a gain may be worth nothing."""
 
 
 class NothingPromisedWarning(UserWarning):
@@ -124,7 +124,7 @@ def located(place: str | Path) -> Iterator[None]:
 
 def reason_of(error: BaseException, longest: int | None = None) -> str:
     """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
-    if isinstance(error, RecursionError):  # of what parsers of JSON and YAML are given
+    if isinstance(error, RecursionError):  # raised by parsers of JSON and YAML
         return "it is nested too deeply"
     return " ".join(without_secrets(str(error)).split())[:longest] or type(error).__name__
 

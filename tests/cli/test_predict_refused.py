@@ -154,7 +154,7 @@ def test_ids_that_are_empty_or_there_twice_are_refused_before_anything_is_writte
             pandas.DataFrame(table).to_parquet(rows) if ending == ".parquet" else pandas.DataFrame(table).to_csv(rows)
         for where in (str(out), "-"):
             assert predict(gates / "mcp", Path(where), "--outputs", str(rows)) == 2
-            refused(capsys, f"rows{ending}: id: expected an id in each row that no other has, or {expected}")
+            refused(capsys, f"rows{ending}: id: expected unique ids without empty ones, or {expected}")
         assert not out.parent.exists()
 
 
@@ -165,5 +165,5 @@ def test_so_are_those_of_images(
     twice = SimpleNamespace(open=lambda names: replace(cast(Any, images.open(names=names)), ids=["a"] * 999))
     monkeypatch.setattr(source, "parse_data", lambda _: SimpleNamespace(look=lambda: twice))
     assert predict(gates / "mcp", tmp_path / "found.csv", "--data", f"images:{photos}/flat") == 2
-    refused(capsys, "expected an id in each row that no other has, or none at all, found 'a' in 999 rows")
+    refused(capsys, "expected unique ids without empty ones, or none at all, found 'a' in 999 rows")
     assert not list(tmp_path.iterdir())

@@ -143,7 +143,7 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
         (["--gate", gate, "--out", out, "--public"], "public: expected --to with it, found none"),
         (["--oracle", f"{gates}/columns-oracle", "--out", out, "--for-monitor"], "expected a gate with calibration_r"),
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
-        (["--gate", str(lacking), "--to", "me/x"], "expected the file of oracle.json, found none"),
+        (["--gate", str(lacking), "--to", "me/x"], "expected the file written with oracle.json, found none"),
         (["--gate", str(gates / "outputs"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(tmp_path / "no"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--oracle", gate, "--to", "me/x"], "expected a fitted oracle, but it has no oracle.json"),
@@ -165,7 +165,7 @@ def test_a_shared_folder_that_was_changed_is_refused(
     predict = ["predict", "--gate", str(shared), "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
     for name, message in {
         "gate.json": "expected a calibrated gate, but it cannot be read",
-        "oracle/evidence.safetensors": "expected the file of oracle.json, found another",
+        "oracle/evidence.safetensors": "expected the file written with oracle.json, found another",
     }.items():
         content = (shared / name).read_bytes()
         (shared / name).write_bytes(content[:-8] + bytes(255 - byte for byte in content[-8:]))
@@ -182,7 +182,7 @@ def test_so_is_one_that_was_changed_on_the_hub(
     repos["me/digits"].commit({name: b"another"}, [name])
     hub.snapshot.cache_clear()
     predict = ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
-    refuses(predict, capsys, f"{name}: expected the file of oracle.json, found another")
+    refuses(predict, capsys, f"{name}: expected the file written with oracle.json, found another")
 
 
 def test_without_the_library_one_is_told_what_to_install(

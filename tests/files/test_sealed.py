@@ -54,7 +54,7 @@ def test_each_file_is_bound_to_all_others(tmp_path: Path) -> None:
     assert texts(tmp_path / "one") == {"1"}
     (tmp_path / "one" / "a").unlink()
     with pytest.raises(
-        SteepslopeError, match=r"one/a: expected the file of card.json, found none: copy the folder as a"
+        SteepslopeError, match=r"one/a: expected the file written with card.json, found none: copy the folder as a"
     ):
         texts(tmp_path / "one")
 
@@ -141,7 +141,9 @@ def test_a_small_file_that_unpacks_to_much_is_refused_before(
     with pytest.raises(SteepslopeError, match=r"expected a file that unpacks to 100 times its size at most"):
         ClassifierOutputs.load(path, ReadingOptions(opinion=(f"other={make(tmp_path / 'opinion')}",)))
     monkeypatch.setattr(memory, "free_memory", lambda: 1e6)
-    with pytest.raises(SteepslopeError, match=r"rows.\w+: expected what fits into the 0.0 GiB of free memory, found a"):
+    with pytest.raises(
+        SteepslopeError, match=r"rows.\w+: expected a file that fits into 0.0 GiB of free memory, found one"
+    ):
         ClassifierOutputs.load(path)
 
 

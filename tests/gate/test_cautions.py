@@ -22,7 +22,7 @@ from steepslope.scores import MCP
 from tests.gate.test_lacking import drawn
 from tests.oracle.conftest import short_nets  # noqa: F401
 
-ASKED = "are the labels made from the predictions, or the rows those that the classifier was fitted on?"
+ASKED = "are the labels made from the predictions, or was the classifier fitted on these rows?"
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_a_damaged_file_is_named(kind: str, name: str, damage: str, gates: Path,
         expected = (
             f"{gate}: expected a calibrated"
             if damage == "missing"
-            else "expected the file of gate.json, found another: "
+            else "expected the file written with gate.json, found another: "
         )
     with pytest.raises(SteepslopeError, match=re.escape(expected)):
         Gate.load(gate)
@@ -143,14 +143,18 @@ def test_what_it_makes_of_its_calibration_rows_may_be_left_out_but_not_changed(g
     shutil.copytree(gates / "free", tmp_path / "gate")
     outputs, rows = ClassifierOutputs.load(gates / "outputs" / "test"), tmp_path / "gate" / CALIBRATION_ROWS
     rows.write_bytes((gates / "mcp" / CALIBRATION_ROWS).read_bytes())
-    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the file of gate.json, found another"):
+    with pytest.raises(
+        SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the file written with gate.json, found another"
+    ):
         Gate.load(tmp_path / "gate")
     rows.unlink()
     gate = Gate.load(tmp_path / "gate")
     assert gate.calibration_rows is None
     assert gate.decide(outputs, top=2).table().equals(Gate.load(gates / "free").decide(outputs, top=2).table())
     rows.mkdir()
-    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the file of gate.json, found none"):
+    with pytest.raises(
+        SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the file written with gate.json, found none"
+    ):
         Gate.load(tmp_path / "gate")
 
 

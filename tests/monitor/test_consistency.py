@@ -93,7 +93,9 @@ def test_decisions_that_are_all_the_same_are_refused(name: str, value: bool, tmp
             require_decided(GATES[name], read(same, tmp_path / "day.csv"))
     told = changed(same, "decision", ["accept" if value else "review"] * len(table))
     for dropped in (["trust_logit"], ["decision"], []):
-        with pytest.raises(SteepslopeError, match=r"decision: expected \w+ for '.*, found \w+; so in [\d,]+ of 2,000"):
+        with pytest.raises(
+            SteepslopeError, match=r"decision: expected \w+ for '.*, found \w+; [\d,]+ of 2,000 rows contradict"
+        ):
             require_decided(GATES[name], read(told.drop_columns(dropped), tmp_path / "day.csv"))
 
 
@@ -105,7 +107,7 @@ def test_one_row_is_enough_and_it_is_named(tmp_path: Path) -> None:
     accepted[row], decision[row] = True, "accept"
     wrong = changed(changed(table, "accepted", accepted), "decision", decision)
     name = table["id"][row].as_py()
-    words = rf"decision: expected review for '{name}' .*, found accept; so in 1 of 2,000 rows"
+    words = rf"decision: expected review for '{name}' .*, found accept; 1 of 2,000 rows contradict"
     with pytest.raises(SteepslopeError, match=words):
         require_decided(gate, read(wrong, tmp_path / "day.parquet"))
 
@@ -195,7 +197,7 @@ def test_a_limit_explains_what_is_below_it_and_nothing_else(known: bool, tmp_pat
     row = int(np.flatnonzero(accepted & (p_correct > np.median(p_correct[accepted])))[0])
     held, decision = accepted.copy(), table["decision"].to_pylist()
     held[row], decision[row] = False, "review"
-    with pytest.raises(SteepslopeError, match=r"decision: expected accept for .*, found review; so in 1 of"):
+    with pytest.raises(SteepslopeError, match=r"decision: expected accept for .*, found review; 1 of"):
         require_decided(
             gate, read(changed(changed(table, "accepted", held), "decision", decision), tmp_path / "a.csv"), limit
         )
@@ -229,7 +231,7 @@ def test_marks_are_drawn_again(tmp_path: Path) -> None:
         marked = table[AUDIT].to_numpy().copy()
         row = int(np.flatnonzero((marked == value) & table["accepted"].to_numpy())[0])
         marked[row] = not value
-        expected = f"audit: expected {value} for '{table['id'][row].as_py()}'.*, found {not value}; so in 1 of"
+        expected = f"audit: expected {value} for '{table['id'][row].as_py()}'.*, found {not value}; 1 of"
         with pytest.raises(SteepslopeError, match=expected):
             require_drawn(read(changed(table, AUDIT, marked), tmp_path / "day.csv"), 0.1, "digest")
 

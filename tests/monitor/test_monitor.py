@@ -119,7 +119,7 @@ def test_predicted_classes_may_be_left_out() -> None:
         ({"accepted": [False]}, "accepted: expected as many as of p_correct, 2, found 1"),
         (
             {"accepted": [True, False]},
-            r"accepted: expected none whose p_correct is below 0\.\d+, .*, found 0\.5 in row 0",
+            r"accepted: expected p_correct of 0\.\d+ or more where the gate accepts, found 0\.5 in row 0",
         ),
         ({"probability": [0.5]}, "probability: expected as many as of p_correct, 2, found 1"),
         (

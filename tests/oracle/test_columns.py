@@ -278,11 +278,11 @@ def _sealed(**changed: NDArray[Any]) -> Callable[[Path], None]:
     [
         (
             lambda folder: (folder / FIT_ROWS).unlink(),
-            "fit_rows.safetensors: expected the file of oracle.json, found none: copy",
+            "fit_rows.safetensors: expected the file written with oracle.json, found none: copy",
         ),
         (
             _record(hashes=np.arange(400, dtype=np.uint64)),
-            "fit_rows.safetensors: expected the file of oracle.json, found another: copy",
+            "fit_rows.safetensors: expected the file written with oracle.json, found another: copy",
         ),
         (_sealed(hashes=np.arange(400.0)), "fit_rows.safetensors: expected the hashes of rows, found others"),
         (_sealed(hashes=np.arange(40, dtype=np.uint64)), "fit_rows.safetensors: expected the hashes of rows, found"),

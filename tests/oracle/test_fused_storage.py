@@ -150,7 +150,7 @@ def test_damaged_arrays_are_named(
     arrays = load_file(tmp_path / file)
     change(arrays)
     save_file(arrays, tmp_path / file)
-    with pytest.raises(SteepslopeError, match=f"{file}: expected the file of oracle.json, found another"):
+    with pytest.raises(SteepslopeError, match=f"{file}: expected the file written with oracle.json, found another"):
         Oracle.load(tmp_path)
     seal_again(ORACLE, tmp_path)
     with pytest.raises(SteepslopeError, match=message) as caught:

@@ -150,7 +150,7 @@ def test_where_no_group_can_have_a_promise_a_warning_says_so() -> None:
     ("groups", "message"),
     [
         ("sight", r"groups: unknown column of X: 'sight'.*'?site'?"),
-        (7, "groups: expected predicted, a column's name or a function, found int"),
+        (7, "groups: expected 'predicted', a column's name or a function, found int"),
         (lambda X: [1, 2], r"groups: expected one group a prediction, \(800,\), found shape \(2,\)"),
         (lambda X: X, r"groups: expected one group a prediction, \(800,\), found shape \(800, 4\)"),
     ],
@@ -202,8 +202,8 @@ def test_rows_have_the_names_that_are_given_or_those_of_a_frame() -> None:
     for ids, message in [
         (["x", "x", "y"], "ids: expected each id once, found 'x' 2 times"),
         (["1", 1, 2], "ids: expected each id once, found '1' 2 times"),
-        (["x", None, "y"], "ids: expected an id of each row, found an empty one in row 1"),
-        (["x", "y", ""], "ids: expected an id of each row, found an empty one in row 2"),
+        (["x", None, "y"], "ids: expected an id for each row, found an empty one in row 1"),
+        (["x", "y", ""], "ids: expected an id for each row, found an empty one in row 2"),
     ]:
         with pytest.raises(SteepslopeError, match=message):
             ids_of(ids, rows)

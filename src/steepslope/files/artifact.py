@@ -4,8 +4,8 @@ An artifact has a card, a JSON file with what made it: the options of its comman
 One of its files is written last, so its presence means complete. The same command finds it complete, another is
 refused unless it is to replace it, a killed one goes on, and two at a time lock each other out.
 
-The card may be a seal, too: with the digests of all files that were written with it, and one of itself. Then nothing is
-read of a folder that is not as it was written, be it damaged, edited, or put together from two.
+The card may also be a seal: it then has the digests of all files that were written with it, and one of itself. A folder
+that was damaged, edited or assembled from two is refused.
 """
 
 import json
@@ -20,7 +20,7 @@ from steepslope.files import folders
 from steepslope.files.hub import commit_of, is_hub
 
 MADE = "made"  # what a card calls what made the artifact
-FILES, DIGEST = "files", "digest"  # what a seal calls the digests of the other files, and its own
+FILES, DIGEST = "files", "digest"  # fields of a seal: the digests of the other files, and its own
 AGAIN = "copy the folder as a whole, or make it again"
 T = TypeVar("T")
 NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
@@ -55,13 +55,13 @@ class Artifact:
     lock
         File that is locked while it is made.
     version
-        Of its format, where its card is a seal; no other is read.
+        Version of its format, where its card is a seal; no other version is read.
     varying
-        Files and folders that not each has: those of an earlier one go when it is replaced.
+        Files and folders that not every such artifact has. Those of an earlier one are removed when it is replaced.
     optional
-        Sealed file that a copy may leave out.
+        Name of a sealed file that a copy may leave out.
     inside
-        Seal of another artifact in a subfolder, such as oracle/oracle.json, which answers for what is there.
+        Path of another artifact's seal in a subfolder, such as oracle/oracle.json. That seal vouches for its subfolder.
     """
 
     what: str
@@ -129,7 +129,7 @@ class Artifact:
         return folders.staged_folder(folder, (self.files or (self.card,))[-1], self.card, self.varying)
 
     def seal(self, staging: Path, card: Mapping[str, Any], made: Mapping[str, Any] | None = None) -> None:
-        """Write the card, with digests of all files of a staging folder and of itself, but for what made it."""
+        """Write the card with digests of all files of a staging folder and of itself, without what made it."""
         names = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*")) if path.is_file()]
         subfolder = self.inside.rpartition("/")[0]
         answered_for = {name for name in names if subfolder and name.startswith(f"{subfolder}/")} - {self.inside}
@@ -138,12 +138,12 @@ class Artifact:
         folders.write_json(staging / self.card, {**content, DIGEST: folders.digest_of(content), MADE: dict(made or {})})
 
     def sealed_card(self, folder: Path) -> dict[str, Any]:
-        """Return the card of a folder that is as it was sealed.
+        """Return the card of a folder; raise unless the folder is as it was sealed.
 
         Raises
         ------
         SteepslopeError
-            If a file is missing, was changed, or is another's.
+            If the card or a file is missing, was changed, or is another artifact's.
         """
         path = folder / self.card
         card = folders.read_json(path, self.what)
@@ -151,17 +151,17 @@ class Artifact:
             raise SteepslopeError(f"expected version {self.version} of the format, found {card.get('version')!r}", path)
         content = {key: value for key, value in card.items() if key not in (DIGEST, MADE)}
         if card.get(DIGEST) != folders.digest_of(content):
-            raise SteepslopeError(f"was changed after it was written: expected its digest to match: {AGAIN}", path)
+            raise SteepslopeError(f"was changed after it was written, its digest does not match: {AGAIN}", path)
         for name, digest in folders.field(card, FILES, dict, path).items():
             found = folders.fingerprint(folder / name) if (folder / name).is_file() else "none"
             is_left_out = name == self.optional and not (folder / name).exists()
             if found != digest and not is_left_out:
-                what = f"expected the file of {self.card}, found {'none' if found == 'none' else 'another'}"
+                what = f"expected the file written with {self.card}, found {'none' if found == 'none' else 'another'}"
                 raise SteepslopeError(f"{what}: {AGAIN}", folder / name)
         return card
 
     def read(self, folder: Path, load: Callable[[dict[str, Any]], T]) -> T:
-        """Return what ``load`` makes of a sealed card and its files, all of one time, even if they are replaced then.
+        """Return what ``load`` makes of a sealed card and its files, never of a mixture if they are replaced meanwhile.
 
         See :meth:`sealed_card` for errors.
         """
@@ -174,7 +174,7 @@ class Artifact:
         except Exception:
             if self._state(folder) == before and not staging.exists():
                 raise
-        if not staging.exists():  # it was replaced, maybe as a part of another, in which nothing may be locked
+        if not staging.exists():  # it was replaced, maybe with an outer folder, in which no lock may be put
             return self.read(folder, load)
         with folders.undisturbed(folder, self.card):
             return load(self.sealed_card(folder))

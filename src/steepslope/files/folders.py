@@ -24,7 +24,7 @@ from steepslope.errors import SteepslopeError, reason_of
 
 LOCK = ".lock"
 OLD = ".old"  # in a staging folder, what it replaces
-WAIT = 60.0  # seconds, in which others have written their files
+WAIT = 60.0  # seconds for another process to finish writing
 
 
 @contextmanager
@@ -32,9 +32,9 @@ def staged_folder(folder: str | Path, last: str, first: str = "", replaced: Iter
     """Give a staging folder whose files move into ``folder`` together when the block ends without an error.
 
     Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set; the one
-    named ``first`` arrives first. A folder among them replaces one of its name; what is ``replaced`` goes, even where
-    nothing of its name comes. If the block fails, nothing in ``folder`` has changed. Of processes that write the same
-    ``last``, one waits for another.
+    named ``first`` arrives first. A folder among them replaces the one of its name. Files and folders named in
+    ``replaced`` are removed, even where nothing new has their name. If the block fails, nothing in ``folder`` has
+    changed. Processes that write the same ``last`` wait for one another.
     """
     target = require_no_file(folder)
     with undisturbed(target, last):
@@ -59,7 +59,7 @@ def staging_of(folder: Path, last: str) -> Path:
 
 
 def undisturbed(folder: Path, last: str) -> AbstractContextManager[None]:
-    """Wait for a :func:`staged_folder` of that name in another process, and keep new ones waiting during the block."""
+    """Wait until no other process writes by :func:`staged_folder` under that name; keep others waiting in the block."""
     return locked(folder, staging_of(folder, last).name + LOCK, wait=WAIT, stays=False)
 
 
@@ -82,7 +82,7 @@ def _move_all(staging: Path, target: Path, first: str, last: str, replaced: Iter
     old.mkdir()
     for name in {*replaced, *(path.name for path in files if path.is_dir())}:
         with suppress(FileNotFoundError):
-            (target / name).rename(old / name)  # at once, whatever others write in there
+            (target / name).rename(old / name)  # one step, even if others write into it
     for path in files:
         path.replace(target / path.name)
 
@@ -180,8 +180,8 @@ def locked(folder: str | Path, name: str = LOCK, wait: float = 0, stays: bool = 
     """Keep other runs out of a folder, or of the file that ``.NAME.lock`` is for, for the length of the block.
 
     The folder is made if it is not there. A folder in which the block leaves nothing but the lock is as it was before;
-    otherwise the empty lock ``stays``. A folder that cannot be written to is not locked, since no run can change it.
-    ``wait`` are the seconds for which another run is waited for.
+    otherwise the empty lock stays, if ``stays`` says so. A folder that cannot be written to is not locked, since no run
+    can change it. ``wait`` is how many seconds to wait for another run.
 
     Raises
     ------

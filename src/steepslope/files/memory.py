@@ -1,4 +1,4 @@
-"""Whether what a file unpacks to fits into memory, told from its directory before any of it is unpacked."""
+"""Whether what a file unpacks to fits into memory: its directory tells that before anything is unpacked."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 
 GIBI = 1 << 30
-HARMLESS, MOST_TIMES = GIBI, 100  # below so many bytes nothing is refused; outputs are seldom packed to a tenth
+HARMLESS, MOST_TIMES = GIBI, 100  # up to so many bytes any ratio passes; outputs are seldom packed to a tenth
 
 
 def require_room(path: Path, needed: int, packed: int) -> None:
-    """Raise if the bytes that ``packed`` ones unpack to are more than are free, or more than an honest file's."""
+    """Raise if ``packed`` bytes unpack to more than is free, or to more times their number than in an honest file."""
     free = free_memory()
     if needed > free:
-        found = f"found a file that needs {needed / GIBI:,.1f} GiB"
-        raise SteepslopeError(f"expected what fits into the {free / GIBI:,.1f} GiB of free memory, {found}", path)
+        found = f"found one that needs {needed / GIBI:,.1f} GiB"
+        raise SteepslopeError(f"expected a file that fits into {free / GIBI:,.1f} GiB of free memory, {found}", path)
     if needed > max(HARMLESS, MOST_TIMES * packed):
         found = f"found one that unpacks to {needed / max(1, packed):,.0f} times its size, {needed / GIBI:,.1f} GiB"
         expected = f"expected a file that unpacks to {MOST_TIMES} times its size at most"
@@ -37,7 +37,7 @@ def free_memory() -> float:
 
 
 def arrays_in(archive: Any, names: Iterable[str], path: Path) -> dict[str, NDArray[Any]]:
-    """Return those arrays of an open .npz file that it has; raise before, if they have no room."""
+    """Return those of the named arrays that an open .npz file has; raise before reading if memory has no room."""
     entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.zip.infolist()}
     wanted = [name for name in dict.fromkeys(names) if name in archive]
     found = [entries[name] for name in wanted if name in entries]

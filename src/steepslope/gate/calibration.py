@@ -161,11 +161,12 @@ def neglected_class(
 
 
 def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
-    """Return a caution where far fewer of the rows (n,) are wrong than of the fit set; nothing where they are not.
+    """Return a caution if far fewer of the rows (n,) are wrong than of the fit set, else an empty list.
 
-    ``fit_set`` is how many of its rows are wrong, and how many there are. Given the errors of both together, so few of
-    them are here with a chance of at most 1e-4 even if the rate were half that of the fit set (Przyborowski & Wilenski,
-    1940). Where it is not known, the chance is that of no error by the classifier's ``probability`` of each prediction.
+    ``fit_set`` is how many rows of the fit set are wrong, and how many there are. Far fewer means: given the errors of
+    both sets together, so few are among these rows with a chance of at most 1e-4, even if their rate were half that of
+    the fit set (Przyborowski & Wilenski, 1940). If ``fit_set`` is None, there is a caution where none of 200 rows or
+    more is wrong, and the classifier's ``probability`` of each prediction gives that a chance of at most 1e-4.
 
     >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
     '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
@@ -179,7 +180,7 @@ def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, i
     else:
         chance = np.exp(np.log(probability).sum()) if n >= MANY and not errors else 1
         expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-    asked = "are the labels made from the predictions, or the rows those that the classifier was fitted on?"
+    asked = "are the labels made from the predictions, or was the classifier fitted on these rows?"
     unlikely = chance <= UNLIKELY
     return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {asked}"] if unlikely else []
 

@@ -27,8 +27,8 @@ Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 THRESHOLDS = 400  # more gain nothing (LOG.md)
 LEAST_SPLIT = 10
-BELOW = 4.0 ** np.arange(-5, 1)  # how far thresholds lie below all confidences, by how far these are apart
-AT_HOME = 0.99  # of the calibration rows: a gate that may accept more does not, for it would accept any others too
+BELOW = 4.0 ** np.arange(-5, 1)  # distances of thresholds below all confidences, in ranges of the confidences
+AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all would accept any rows (LOG.md)
 TAKEN = {  # why the thresholds that are possible are none of those that pass
     "rejection": "too few predictions lie below all that are accepted, or too many of those are right",
     "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
@@ -52,9 +52,9 @@ def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
     """Return thresholds at even steps of coverage on other rows than those to calibrate on, highest first, (t,).
 
     ``confidence`` (n,) are those of any rows like them, such as the oracle's fit set. At most ``most`` thresholds, a
-    whole number >= 2, lie within them; a few more lie below, the last as far as the confidences are apart. None is −∞:
-    a gate that may accept all calibration rows still tells them from rows unlike all of these. Without confidences it
-    is the only one.
+    whole number >= 2, lie within them. A few more lie below, the last by the range of the confidences. None is −∞, so a
+    gate that may accept all calibration rows still leaves rows to review that are unlike all of these. Without
+    confidences, −∞ is the only threshold.
 
     >>> threshold_sequence([0.1, 0.2, 0.3], most=3).round(4)
     array([ 0.3   ,  0.2   ,  0.1   ,  0.0998,  0.0992,  0.0969,  0.0875,
@@ -120,7 +120,7 @@ class Above:
     def last_passing(self, risk: float, delta: float, possible: int | None = None) -> int | None:
         """Return the last threshold of the sequence, or of its first ``possible`` ones, that passes its test, or None.
 
-        Tests begin at each start threshold, and go on from there, and beyond the next one, until one fails.
+        Tests begin at a start threshold, and go on beyond the next one until one fails; then they begin at the next.
         """
         p_values, begun = tail(self.errors, self.accepted, risk), starts(self.accepted, self.n, risk, delta)
         last, most = None, len(p_values) if possible is None else possible
@@ -148,9 +148,9 @@ def certify(
 
     With probability 1 − ``delta`` over the rows (n,), all thresholds that pass do so: each is tested by the exact tail
     of the binomial distribution, from the highest of the sequence down, until one fails. So it may as well be the
-    lowest of the first ``possible`` ones, whatever that depends on. Where a higher one accepts 99 % of the rows and
-    passes, it is the highest of these: rows unlike all others have a low confidence, but none is below −∞. A sequence
-    that ends in −∞ may accept everything.
+    lowest of the first ``possible`` ones, whatever that depends on. If higher ones pass and accept 99 % of the rows, it
+    is the highest of these, so that rows unlike all others, whose confidence is low, are not accepted. A sequence that
+    ends in −∞ may accept everything.
 
     >>> rows = np.arange(1000)
     >>> found = certify(-rows / 1000, rows % 10 * (rows > 500) < 9, -np.linspace(0, 1, 51), 0.02, 0.05)

@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 ORACLE, SCORE = "oracle", "score"  # the kinds
 STATE = "score.safetensors"
 LOG_ODDS = "logit"
-RARE = 0.05  # of the calibration rows: of rows that lack what only fewer lacked, their labels tell next to nothing
+RARE = 0.05  # share of the calibration rows: fewer labels tell next to nothing about rows like theirs
 SHORT = 12  # characters of a digest that are shown
 
 
@@ -40,9 +40,9 @@ class ConfidenceSource:
 
     ``name`` is the score's in ``SCORES``, or oracle. ``reference`` are confidences of other rows than those that a gate
     is calibrated on, (m,), from which its thresholds come; None where there are none. ``shapes`` are those of a row of
-    each array that it takes, by name, as far as they are known. ``lacked`` is how many of the ``rows`` that a gate was
-    calibrated on lacked each opinion that it counts, by the name of its array. ``errors`` are how many rows of its fit
-    set are wrong, and how many there are, None where that is not known.
+    each array that it takes, by name, as far as they are known. ``lacked`` counts, by the array of each opinion, the
+    calibration rows that lacked it; ``rows`` is the number of all calibration rows. ``errors`` are how many rows of the
+    fit set are wrong, and how many there are, None where that is not known.
     """
 
     name: str
@@ -86,11 +86,11 @@ class ConfidenceSource:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The arrays of the opinions that nearly all calibration rows had: a row that lacks one goes to review."""
+        """The arrays of the opinions that nearly all calibration rows had. A row that lacks one goes to review."""
         return tuple(name for name, count in self.lacked.items() if count < RARE * self.rows)
 
     def lacking(self, arrays: Mapping[str, Any]) -> Any:
-        """Return which rows lack an opinion that is needed, (m,): of arrays by name, or of tensors."""
+        """Return which rows lack an opinion that is needed, (m,), for arrays by name, or for tensors."""
         logits = arrays["logits"]
         found = logits[:, 0] != logits[:, 0]  # none: logits are numbers
         for name in self.needed:
@@ -113,12 +113,12 @@ class ConfidenceSource:
         return tuple(opinion_name(name) for name in self.arrays if is_opinion(name))
 
     def cautions(self, outputs: ClassifierOutputs) -> list[str]:
-        """Say what of the labelled outputs that a gate is calibrated on looks too good to be true."""
+        """Say what looks too good to be true about the labelled outputs that a gate is calibrated on."""
         errors = too_few_errors(outputs.is_correct, likeliest(outputs)["probability"], self.errors)
         return [*errors, *truths_among(outputs, self.arrays)]
 
     def sentences(self) -> list[str]:
-        """Say of each opinion what becomes of rows that lack it, by how many calibration rows did."""
+        """Say for each opinion what becomes of rows that lack it, and how many calibration rows lacked it."""
         lines = []
         for name, count in self.lacked.items():
             fate, side = (
@@ -158,7 +158,7 @@ class ConfidenceSource:
         """Raise if its oracle was fitted on some of the rows that a gate is to be calibrated on."""
         record = None if self.oracle is None else self.oracle.record_
         if record is not None and (seen := record.shared_with(outputs)):
-            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: it promises nothing"
+            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: they prove nothing"
             remedy = "" if record.rows.ids is not None and have_ids(outputs) else f" ({BY_VALUES})"
             raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
 

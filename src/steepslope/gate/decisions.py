@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
 NO_CLASS = "none of the classes"
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
-GROUP = "group"  # the column of groups that are others
+GROUP = "group"  # the column of groups that are not the predicted classes
 LACKING = "lacks_opinion"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
@@ -34,7 +34,7 @@ class Decisions(Brief):
     ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
     it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
     ``groups`` (m,) are those of a gate with groups other than the predicted classes, else None.
-    ``lacking`` (m,) are the rows that go to review since they lack an opinion that nearly all calibration rows had,
+    ``lacking`` (m,) says which rows go to review because they lack an opinion that nearly all calibration rows had;
     None where the gate needs no opinion.
     """
 

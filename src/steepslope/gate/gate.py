@@ -250,7 +250,7 @@ class Gate(Promises):
         warn_of_copies(codes)
         whole, of_whole = _some(outputs, names, once_each(codes, seed))
         source = source.taking(whole)
-        # rows that lack an opinion go to review, so what is accepted is of the others
+        # rows that lack an opinion go to review, so only others are accepted
         outputs, names = _some(whole, of_whole, np.flatnonzero(~source.lacking(whole.arrays)))
         origin.require_classifier(outputs.classifier)
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
@@ -280,7 +280,7 @@ class Gate(Promises):
         gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
         if len(outputs) == len(whole) or class_mix is not None or target is not None:
             return gate
-        judged = gate.decide(whole, None if by == PREDICTED else of_whole)  # a monitor meets rows that lack one, too
+        judged = gate.decide(whole, None if by == PREDICTED else of_whole)  # also of rows that lack an opinion
         beside = {**likeliest(whole), "true": whole.require_labels()}
         return replace(
             gate, calibration_rows=CalibrationRows(judged.p_correct, whole.is_correct, judged.accepted, **beside)

@@ -25,8 +25,8 @@ class Promises:
 
     ``certificates`` are of what is accepted, a risk and a group each; ``of_classes`` those of the true classes, if
     these are promised anything; ``rejection`` that of what is rejected. ``caution`` says, a line each, which true class
-    the promise leaves alone, though its rows are accepted under other labels, and what looks too good to be true; empty
-    where there is nothing of the kind.
+    is never predicted among the accepted, though its rows are accepted under other labels, and what looks too good to
+    be true. It is empty where there is nothing of the kind.
     ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
     ``n`` to calibrate on, (e,), in ascending order; under another mix of classes, among n rows that are drawn as in it.
     ``source`` is the gate's oracle or score, None where it is of confidences alone; ``by`` names what its groups are:

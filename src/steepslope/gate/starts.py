@@ -1,9 +1,9 @@
 """Which thresholds of a sequence are start thresholds, and the level of each test.
 
-A sequence with one start threshold is fragile: a few early errors end it where a later threshold would pass. So tests
-start again at thresholds that accept more rows. The levels are those of a group-sequential test: the errors above a
-later threshold include those above an earlier one, so the chances that one of these counts is low by accident overlap,
-and the levels may add up to more than delta.
+A sequence with one start threshold is fragile: a few early errors end it where a later threshold would pass. So after a
+failure, tests begin again at a threshold that accepts more rows. The levels are those of a group-sequential test: the
+errors above a later threshold include those above an earlier one, so the chances that one of these counts is low by
+accident overlap, and the levels may add up to more than delta.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from steepslope.gate.certificate import rows_needed
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
-BORNE = 3  # errors that start thresholds below half of the rows have to bear: with fewer, one unlucky row ends a run
-MANY = 20  # errors that half of the rows have to bear so that tests start beyond it, too (LOG.md)
-SHARE = 0.5  # of its nominal level, which a start threshold gets after a failure (LOG.md)
+BORNE = 3  # errors with which tests below half of the rows can pass: with fewer, one unlucky row ends a run
+MANY = 20  # errors with which a test of half of the rows can pass, where tests also start beyond it (LOG.md)
+SHARE = 0.5  # of its nominal level, for a start threshold after a failure (LOG.md)
 LATE_SHARE = 0.2  # the same, beyond half of the rows: where the risk hardly rises, little is enough (LOG.md)
 
 
@@ -43,9 +43,10 @@ class Start:
 def start_rows(n: int, risk: float, delta: float) -> list[int]:
     """Return how many of n rows each start threshold has to accept, at least, ascending. It does not depend on labels.
 
-    One accepts half of the rows: as many as it takes to bear the errors that half of the rows bear, or none where these
-    are too few. Each one before it accepts 1.25 times fewer rows, as long as these bear three errors at half of delta.
-    Where half of the rows bear many errors, each one after it accepts 1.25 times more.
+    Rows bear e errors if their test can pass with e errors. One start threshold accepts half of the rows, or rather the
+    fewest rows that bear as many errors; if half bears none, the fewest that bear no error. Each one before it accepts
+    1.25 times fewer rows, as long as these bear three errors at half of delta. If half of the rows bear many errors,
+    each one after it accepts 1.25 times more.
 
     >>> start_rows(1_000, 0.05, 0.05), start_rows(500, 0.02, 0.05), start_rows(100, 0.05, 0.05)
     ([197, 247, 308, 386, 482], [236], [59])
@@ -59,7 +60,7 @@ def start_rows(n: int, risk: float, delta: float) -> list[int]:
 
 
 def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
-    """Return the start thresholds, whatever the labels are; none where no threshold accepts enough rows.
+    """Return the start thresholds, which do not depend on labels; none where no threshold accepts enough rows.
 
     ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending.
 
@@ -79,9 +80,9 @@ def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
 
 
 def starts_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
-    """Return the start thresholds that accept at least so many rows, (s,), of which each gets a share after a failure.
+    """Return the start thresholds that accept at least ``rows``, each with its share of the level after a failure.
 
-    ``rows`` and ``shares`` (s,) go from the fewest rows to the most; what no threshold accepts is left out.
+    ``rows`` and ``shares`` (s,) go from the fewest rows to the most. Rows that no threshold accepts are left out.
     """
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
     first, places = first[places < len(accepted)], places[places < len(accepted)]

@@ -1,4 +1,4 @@
-"""Whether a file says what the gate decided, and marks what its audit drew, but for numbers that were rounded."""
+"""Whether a file agrees with the decisions of a gate and the draw of its audit, up to the rounding of its numbers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Bools = NDArray[np.bool_]
 Ranks = NDArray[np.int64]
 ORDER = (REJECT, REVIEW, ACCEPT)
 MIDDLE, HIGHEST = 1, 2  # ranks in that order
-LEAST = 1e-6  # relative rounding that may always be: of single precision, or of another machine
-DIGITS, LARGEST = 15, 1e200  # of a double, of whose products none overflows
+LEAST = 1e-6  # relative rounding that is always allowed: of single precision, or of another machine
+DIGITS, LARGEST = 15, 1e200  # digits of a double; the largest size whose products do not overflow
 
 
 def rounding_of(values: Floats) -> Floats:
-    """Return by how much each number (m,) may be rounded, by how many digits all of them have.
+    """Return by how much each number (m,) may be rounded; the number of digits of all of them tells.
 
-    These are digits after the point, or significant ones, whichever allow more.
+    Digits after the point count, or significant digits, whichever allow more.
 
     >>> rounding_of(np.array([0.123, 2.5])).round(6).tolist()
     [0.0005, 0.005002]
@@ -45,8 +45,8 @@ def _digits(values: Floats) -> int:
 def require_decided(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None:
     """Raise unless P(correct) and the decisions of a file follow from its trust logits and the gate.
 
-    ``limit`` is the one on P(correct) of a gate that follows its audit, 0 if it does not follow; None where it is not
-    known, and any may have been. Where there are no trust logits, decisions have to follow from P(correct).
+    ``limit`` is the limit on P(correct) of a gate that follows its audit, 0 if it does not follow, and None if it is
+    not known, so that any is allowed. Where there are no trust logits, decisions have to follow from P(correct).
     """
     rows, slack = batch.rows, rounding_of(batch.rows.p_correct)
     low, high = _confidence(gate, batch, slack)
@@ -63,7 +63,7 @@ def require_decided(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None
 
 
 def _confidence(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:
-    """Return between what numbers each confidence lies, (m,); by P(correct) where there is no trust logit."""
+    """Return the least and the largest possible confidences, (m,) each, from P(correct) if there is no trust logit."""
     if TRUST in batch.columns:
         trust = numbers(batch.columns[TRUST], TRUST)
         width = rounding_of(trust)
@@ -74,9 +74,10 @@ def _confidence(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats
 
 
 def _ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Ranks, Ranks]:
-    """Return between what decisions the gate's lies, (m,), which lack of an opinion leaves to review.
+    """Return the ranks of the least and the most trusting decisions that the gate may have made, (m,) each.
 
-    Where groups are not known, a row may be of any, also of one that is never accepted.
+    A row that lacks an opinion goes to review. Where groups are not known, a row may be of any group, also of one that
+    is never accepted.
     """
     groups, predicted, highest = batch.columns.get(GROUP), batch.rows.predicted, HIGHEST
     if gate.by == PREDICTED and predicted is not None:
@@ -93,7 +94,7 @@ def _rank(decision: NDArray[Any]) -> Ranks:
 
 
 def _told(batch: Batch, most: Ranks) -> Ranks:
-    """Return the decisions that stand in a file, (m,); without their column, what is not accepted may be rejected."""
+    """Return the ranks of the decisions in a file, (m,); without that column, a row not accepted may be rejected."""
     accepted, decision = batch.rows.accepted, batch.columns.get(DECISION)
     if decision is None:
         return np.where(accepted, HIGHEST, np.minimum(most, MIDDLE))
@@ -109,20 +110,20 @@ def _refuse_ranks(batch: Batch, found: Ranks, column: str, least: Ranks, most: R
 def _refuse(
     batch: Batch, wrong: Bools, column: str, expected: NDArray[Any], found: NDArray[Any], by: str = "the gate"
 ) -> None:
-    """Raise for the first of the wrong rows, (m,), with what was expected and found in a column."""
+    """Raise if any row is ``wrong`` (m,), with what is expected and found in a column of the first such row."""
     if not wrong.any():
         return
     row, known = int(wrong.argmax()), {"p_correct": batch.rows.p_correct, **batch.columns}
     facts = ", ".join(f"{name} {known[name][row]:.6g}" for name in ("p_correct", TRUST) if name in known)
     told = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (expected[row], found[row])]
     which = f"{batch.ids[row]!r} ({facts}), by {by}, found {told[1]}"
-    raise SteepslopeError(f"expected {told[0]} for {which}; so in {wrong.sum():,} of {len(wrong):,} rows", column)
+    raise SteepslopeError(f"expected {told[0]} for {which}; {wrong.sum():,} of {len(wrong):,} rows contradict", column)
 
 
 def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
     """Raise unless the accepted rows of a file have the probabilities of one audit, and are marked by their hashes.
 
-    ``gate`` is the gate's digest. How many were to be labelled is the sum of their probabilities.
+    ``gate`` is the gate's digest. The sum of the probabilities is how many rows were to be labelled.
     """
     assert batch.rows.chance is not None
     whole = batch.rows.chance

@@ -42,7 +42,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
 
-UNLIKELY = 1e-3  # so few errors that their labels are doubted
+UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
 PART = 2**16  # predictions at a time
 NONE: Texts = np.zeros(0, dtype=np.object_)
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
@@ -58,7 +58,8 @@ class FileCount:
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
     drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
     of a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
-    predictions of the last file of this run. ``caution`` says why labels may be none; empty where nothing does.
+    predictions of the last file of this run. ``caution`` says why labels may not be
+    true ones; it is empty if nothing suggests that.
     """
 
     monitor: Monitor
@@ -143,19 +144,20 @@ class FileCount:
             monitor.audit = replace(monitor.audit, stricter=stricter_of(marked, promised))
 
     def doubt_labels(self, state: State) -> None:
-        """Find a caution where the latest labels equal the predictions more often than P(correct) makes likely.
+        """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.
 
-        These are all since the last error. Each error begins such a stretch, so the level is divided among them.
+        The latest labels are those since the last error. Each error begins such a stretch, so the level is divided by
+        the number of stretches.
         """
         latest, errors = state.latest_correct()
         if math.prod(latest) * (1 + errors) < UNLIKELY:
             self.caution = (
                 f"the latest {len(latest):,} labels equal the predictions, all of them. By P(correct), the probability "
-                f"of that is below {UNLIKELY:g}: make sure that they are true labels, no copies of the predictions"
+                f"of that is below {UNLIKELY:g}: make sure that they are true labels, not copies of the predictions"
             )
 
     def _limit_of(self, path: Path) -> float | None:
-        """Return the limit with which a file was made, by its summary; None where any may have been."""
+        """Return the limit with which a file was made, by its summary; None if that is not known."""
         key = _key_of(path)
         limit = 0.0 if key is None else key.get(LIMIT)
         return None if key is None and self.monitor.follows else limit if isinstance(limit, float) else 0.0
@@ -342,7 +344,7 @@ def _require_made_by(gate: Path, digest: str, file: Path) -> None:
 
 
 def _key_of(file: Path) -> dict[str, Any] | None:
-    """Return what decided a file of predictions, as the summary beside it says; None without one."""
+    """Return what decided a file of predictions, by the summary next to it; None without one."""
     card = file.with_name(f"{file.name}.json")
     return (read_json(card, "a summary of predictions").get("key") or {}) if card.exists() else None
 

@@ -34,7 +34,7 @@ def watched(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | 
 
 
 def warn_of_change(gate: Gate, decisions: Decisions) -> None:
-    """Give a :class:`ChangedWarning` where predictions that are decided are not drawn as calibration rows were."""
+    """Give a :class:`ChangedWarning` if decided predictions are not drawn as the calibration rows were."""
     if not _can_be_watched(gate):
         return
     order = np.random.default_rng(0).permutation(len(decisions))  # they may be sorted

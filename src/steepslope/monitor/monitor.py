@@ -47,7 +47,7 @@ class Monitor(Brief):
     these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
-    ``least`` is P(correct) at the gate's lowest threshold, which each accepted prediction reaches.
+    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it.
     """
 
     gate: str | None
@@ -148,17 +148,17 @@ class Monitor(Brief):
         ------
         SteepslopeError
             If shapes differ, numbers are out of range, something is missing, or a prediction is accepted whose
-            P(correct) is below that of each threshold of the gate; the monitor is then as before.
+            P(correct) is below that of all thresholds of the gate. The monitor is then as before.
         """
         rows = Predicted.of(p_correct, accepted, probability, predicted, chance)
         below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - ROUNDING))
         if len(below):
-            expected = f"expected none whose p_correct is below {self.least:.6g}, as the gate accepts"
+            expected = f"expected p_correct of {self.least:.6g} or more where the gate accepts"
             raise SteepslopeError(f"{expected}, found {rows.p_correct[below[0]]:.6g} in row {below[0]}", "accepted")
         self.take(rows)
 
     def take(self, rows: Predicted) -> None:
-        """Take further predictions (m,) as :meth:`update` does, whose decisions are known to be the gate's."""
+        """Take further predictions (m,) as :meth:`update` does, whose decisions were checked already."""
         if rows.probability is None and "probability" in self.usual:
             raise SteepslopeError(
                 "expected the classifier's own, which the calibration rows have, found none", "probability"

@@ -120,8 +120,8 @@ Texts = NDArray[np.object_]
 class Batch:
     """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
 
-    ``columns`` are those of ``FURTHER`` that there are, (m,) each, and the true labels as ``TRUTHS``, "" where there is
-    none. Rows that an audit drew are true in the column ``AUDIT``.
+    ``columns`` are those of ``FURTHER`` that the file has, (m,) each, and the true labels as ``TRUTHS``, "" where a row
+    has none. The column ``AUDIT`` is true for rows that an audit drew.
     """
 
     ids: Texts
@@ -170,7 +170,7 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
     is_missing = compute.is_null(table.column("p_correct"))
     if _truths(table.filter(is_missing), "accepted").any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
-    judged = table.filter(compute.invert(is_missing))  # of images that could not be read, nothing is known
+    judged = table.filter(compute.invert(is_missing))  # nothing is known of images that could not be read
     probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
     chance = numbers_in(judged, CHANCE) if CHANCE in judged.schema.names else None
     labels = _texts(judged, "label")

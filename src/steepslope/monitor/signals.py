@@ -55,7 +55,7 @@ def _predicted(rows: Judged) -> Floats | None:
 
 
 def _accepted(rows: Judged) -> Floats:
-    """Return 1 for what the gate alone accepts, also where it is below the limit of its audit, else 0."""
+    """Return 1 for rows that the gate alone accepts, even if they are below the limit of its audit, else 0."""
     chance = getattr(rows, "chance", None)
     return (rows.accepted if chance is None else chance > 0).astype(np.float64)
 

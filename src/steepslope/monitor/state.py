@@ -27,8 +27,8 @@ TABLES = (
     "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
     "accepted INTEGER NOT NULL, row INTEGER NOT NULL, chance REAL, weight REAL, is_correct INTEGER) STRICT",
 )
-PRIME, SCALE = 2_147_483_647, 2**24  # so that products fit into 64 bits, and single precision into integers
-SUM = (  # which the edit of a row changes
+PRIME, SCALE = 2_147_483_647, 2**24  # products fit into 64 bits, and single precision into integers
+SUM = (  # a checksum that the edit of a row changes
     f"SELECT count(*), sum((label % {PRIME} + CAST(p_correct * {SCALE} AS INTEGER) * 3 + accepted * 5 + row * 7 + "
     f"CAST(coalesce(chance, 2) * {SCALE} AS INTEGER) * 11 + CAST(coalesce(weight, 2) * {SCALE} AS INTEGER) * 13 + "
     f"coalesce(is_correct, 2) * 17) % {PRIME} * (id % {PRIME}) % {PRIME}) FROM predictions"
@@ -107,7 +107,7 @@ class State:
         return [Marked(*row) for row in self.connection.execute(query)]
 
     def latest_correct(self) -> tuple[list[float], int]:
-        """Return P(correct) of each prediction with a label after the last that is wrong, and how many are wrong."""
+        """Return P(correct) of each labelled prediction after the last wrong one, and how many are wrong."""
         wrong = "SELECT coalesce(max(row), 0), count(*) FROM predictions WHERE is_correct = 0"
         last, errors = self.connection.execute(wrong).fetchone()
         latest = "SELECT p_correct FROM predictions WHERE is_correct = 1 AND row > ?"

@@ -5,5 +5,5 @@ arrays have to be, and what is shown of them. ``tensors``: formulas on tensors s
 ``log_space``: entropies, odds and complements that stay exact where probabilities saturate. ``neighbors``: the nearest
 rows of an index; ``bins``: the same search in a graph. ``linear``: principal components, standardised columns, L-BFGS,
 linear models and calibrations. ``opinion_pool``: logarithmic and linear opinion pools. ``small_net``: a net with one
-hidden layer, and the rates by which nets are trained. ``threads``: on how many threads all of this is computed.
+hidden layer, and the rates by which nets are trained. ``threads``: how many threads compute all of this.
 """

@@ -1,4 +1,4 @@
-"""The shapes of named arrays, as text: what they have to be, and what stands for their entries where they are shown."""
+"""The shapes of named arrays, as text: what they have to be, and what is shown in place of their entries."""
 
 from collections.abc import Mapping
 from dataclasses import fields

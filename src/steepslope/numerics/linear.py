@@ -176,7 +176,7 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
 
 
 def _newton(inputs: Floats, is_correct: NDArray[np.bool_], parameters: Floats, free: Floats) -> Floats:
-    """Return the slope and offset (2,) of least loss, by damped Newton steps in the directions ``free`` (k, 2)."""
+    """Return the slope and offset (2,) with the least loss, by damped Newton steps in directions ``free`` (k, 2)."""
     columns, ridge = np.stack([inputs, np.ones(len(inputs))]), PRIOR / len(inputs)
 
     def loss_of(parameters: Floats) -> float:
@@ -189,7 +189,7 @@ def _newton(inputs: Floats, is_correct: NDArray[np.bool_], parameters: Floats, f
         gradient = free @ (((p - is_correct) * columns).mean(axis=1) + ridge * (parameters - PRIOR_MEAN))
         curvature = np.einsum("in,jn->ij", p * (1 - p) * columns, columns) / len(p) + ridge * np.eye(2)
         step = np.linalg.solve(free @ curvature @ free.T, gradient) @ free
-        if not gradient @ free @ step > CONVERGED * before:  # nor where log-odds are not finite
+        if not gradient @ free @ step > CONVERGED * before:  # also where log-odds are not finite
             break
         while loss_of(parameters - step) > (1 + ROUNDING) * before:
             step = step / 2

@@ -1,7 +1,7 @@
-"""On how many threads arrays are computed, whatever the environment says.
+"""How many threads compute on arrays, whatever the environment says.
 
-Threads that share a small product spin while they wait for each other: on a busy machine that takes seconds for what
-one thread does in milliseconds. So all libraries compute on one thread, and large work is cut into slices of rows, for
+Threads that share a small product spin while they wait for each other. On a busy machine, that takes seconds for what
+one thread does in milliseconds. So all libraries compute on one thread, and large work is cut into slices of rows for
 threads that do not wait for each other.
 """
 
@@ -17,13 +17,13 @@ import torch
 
 from steepslope.numerics.blocks import blocks
 
-LARGE = 2e8  # multiplications from which slices pay: some 10 ms of one thread
-MOST_THREADS = 8  # each needs memory of its own, some 30 MiB
+LARGE = 2e8  # multiplications, about 10 ms of one thread: slices pay from here on
+MOST_THREADS = 8  # each needs about 30 MiB of memory
 
 
 @contextmanager
 def on_threads(count: int) -> Iterator[None]:
-    """Compute on so many of PyTorch's threads inside the block, whatever the cores: on their number sums depend."""
+    """Compute on so many of PyTorch's threads inside the block, however many cores there are: sums depend on that."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -33,7 +33,7 @@ def on_threads(count: int) -> Iterator[None]:
 
 
 class _Blas:
-    """NumPy's and SciPy's BLAS, whose threads are those of the process: one as long as any block is open."""
+    """NumPy's and SciPy's BLAS. Its number of threads is the process's: one as long as any block is open."""
 
     def __init__(self) -> None:
         self.lock, self.blocks = threading.Lock(), 0
@@ -54,14 +54,14 @@ class _Blas:
         finally:
             with self.lock:
                 self.blocks -= 1
-                if self.blocks == 0:  # what somebody else has set since stays
+                if self.blocks == 0:  # a number that other code has set since then stays
                     self._set([count if one.num_threads == 1 else one.num_threads
                                for one, count in zip(self.libraries, self.before, strict=True)])  # fmt: skip
 
     def _set(self, counts: list[int]) -> None:
         for library, count in zip(self.libraries, counts, strict=True):
             library.set_num_threads(count)
-        # only the Python thread that set OpenBLAS first may set it again, until it says that it is done
+        # OpenBLAS takes numbers only from the Python thread that set one first, until this ends its control
         getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda: None)()
 
 
@@ -70,11 +70,11 @@ _BLAS = _Blas()
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Compute on one thread of PyTorch and of BLAS inside the block, which is fastest for small arrays.
+    """Compute on one thread of PyTorch and of BLAS inside the block; that is fastest for small arrays.
 
-    Afterwards all is as it was, also after an error. PyTorch's number is each Python thread's own; that of BLAS is the
-    process's, and comes back when the last of several open blocks ends. A Python thread that first meets PyTorch while
-    another is in a block begins with one thread of it, and stays with that.
+    Afterwards both numbers are as before, also after an error. Each Python thread has its own number for PyTorch. The
+    process has one for BLAS, which comes back when the last of several open blocks ends. A Python thread that first
+    uses PyTorch while another is in a block begins with one thread, and keeps that.
 
     >>> with single_thread():
     ...     torch.get_num_threads()
@@ -85,7 +85,7 @@ def single_thread() -> Iterator[None]:
 
 
 def in_slices(work: Callable[[slice], Any], n: int, products: float) -> list[Any]:
-    """Return what ``work`` makes of slices that cut 0…n−1, in order: of one, or of several at once if work is large.
+    """Return the results of ``work`` on slices of 0…n−1, in order: one slice, or several at once if the work is large.
 
     ``products`` is the number of multiplications in all. Each slice is computed on one thread, and there are at most as
     many as PyTorch has threads outside of :func:`single_thread`.

@@ -38,7 +38,7 @@ PERCENTILES = "trust_logit_percentiles"
 class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
-    By what is kept of its rows, evaluated rows are found among them. ``classes`` are the names of the
+    ``rows`` is what is kept of the rows, by which evaluated rows are recognised. ``classes`` are the names of the
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
@@ -277,7 +277,7 @@ def require_errors(outputs: ClassifierOutputs) -> None:
 
 
 def warn_of_fit_set(outputs: ClassifierOutputs) -> None:
-    """Warn of opinions that seem to be the truth, and of so few errors, or others, that the oracle depends on luck."""
+    """Warn if opinions seem to be the truth, or if errors or correct predictions are so few that luck decides."""
     for caution in truths_among(outputs, outputs.arrays):
         warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())

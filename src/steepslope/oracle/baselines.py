@@ -21,8 +21,8 @@ from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
 CLEARLY = 0.01  # the chance at most that the classifier is as good
-NEARLY_ALWAYS = 0.995  # of the rows: an opinion that is right in as many may be the truth
-MANY = 20  # errors of the classifier, and ten times the opinion's: else both may be right nearly always
+NEARLY_ALWAYS = 0.995  # of the rows: an opinion that is right in so many may be the truth
+MANY = 20  # the least errors of the classifier, and ten times the opinion's: with fewer, both are nearly always right
 SHOWN = 5  # names of classes in a line
 IN_PLACE: dict[str, str] = {
     "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",
@@ -69,7 +69,7 @@ class Baseline:
 
 
 def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]:
-    """Say which opinions, among arrays of labelled outputs, are right nearly always where the classifier is not.
+    """Say which opinions, among arrays of labelled outputs, are nearly always right though the classifier is not.
 
     >>> outputs = ClassifierOutputs(9 * np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
     >>> truths_among(outputs.with_opinion("audit", outputs.labels), ["vote_audit"])

@@ -1,4 +1,4 @@
-"""An oracle on disk: a card in JSON, the seal, with weights and what the evidence learnt beside it.
+"""An oracle on disk: a sealed card in JSON, with the weights and what the evidence learnt.
 
 Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``). An oracle is named by
 its folder, or by ``hub:user/name``.
@@ -33,7 +33,7 @@ def names_oracle(name: str) -> bool:
 
 
 def read_card(folder: str | Path) -> dict[str, Any]:
-    """Read the card of an oracle by its name, be it as it was written or not."""
+    """Read the card of an oracle by its name, without checking its seal."""
     return read_json(as_folder(folder) / CARD, ORACLE.what)
 
 

@@ -4,10 +4,10 @@ Oversampling, bootstrap samples and joins repeat rows. A copy on the other side 
 better than it is, and a copy among calibration rows counts one draw several times. So rows that belong together stay on
 one side of each split, and count once.
 
-Rows that are drawn independently may be equal, too: coarse tables have few different rows. Equal rows are taken for
-copies where they are more frequent than chance allows. Two rows that are equal by chance are equal in any quarter
-of their columns, so the share of equal rows is at most the share of rows that are equal in a quarter; and where every
-row occurs twice, or three times, chance would have to do so for all of them.
+Independent rows may be equal, too: coarse tables have few different rows. Equal rows are taken for copies if they are
+more frequent than chance allows. Rows that are equal by chance are also equal in any quarter of their columns, so
+chance makes no more equal rows than there are rows that are equal in a quarter. Equal rows are copies as well if every
+row occurs twice, or three times, or a multiple of that: chance would have to do so for each of them.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from steepslope.outputs.row_hashes import have_ids
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
-NEAR = 1e-2  # of a column's deviation: rows that differ less in each column are copies with noise
-FLAT = 0.1  # of the usual deviation of a column: what varies less may be noise itself
-LAGS = 8  # places apart, in the order of a random projection, of rows that are compared
-LUCK = 3  # times as many rows as are equal in a quarter of the columns may be equal by chance
-PARTS, DEALS = 4, 8  # columns are dealt to so many parts, so many times: a half may tell as much as all (LOG.md)
-LEAST_DISTINCT = 20  # rows that all occur equally often, by chance with a probability below 2⁻¹⁹
-MOST_COLUMNS = 64  # more are mixed into so many
-MOST_EQUAL = 0.05  # of the rows: where more are equal to one another, there are few different rows
-FEW_EQUAL = 20  # are no sign of that
+NEAR = 1e-2  # standard deviations: rows that differ less in each column may be copies with noise
+FLAT = 0.1  # of the median deviation of all columns: a column that varies less may be noise itself
+LAGS = 8  # each row is compared with so many next ones, in the order of a random projection
+LUCK = 3  # times the share of rows that are equal in a quarter of the columns: so many may be equal by chance
+PARTS, DEALS = 4, 8  # parts that columns are dealt into, and how often; halves may tell as much as all (LOG.md)
+LEAST_DISTINCT = 20  # different rows: that all are repeated has by chance a probability below 2⁻¹⁹
+MOST_COLUMNS = 64  # more columns are mixed into so many
+MOST_EQUAL = 0.05  # of the rows: a larger group of equal rows means coarse values, no copies
+FEW_EQUAL = 20  # rows: a group of so few is never too large
 BLOCK_ROWS = 4_096
 TABLE = 2  # dimensions
 PAIR = 2  # classes, whose logits are one number
-TOLD = 0.01  # of the rows: fewer copies are not worth a warning
+TOLD = 0.01  # of the rows: fewer copies give no warning
 
 
 def mixed(columns: NDArray[np.generic] | csr_matrix, most: int = MOST_COLUMNS) -> Floats:
@@ -57,7 +57,7 @@ def mixed(columns: NDArray[np.generic] | csr_matrix, most: int = MOST_COLUMNS) -
 
 
 def copies_of(columns: Floats) -> Codes:
-    """Return a number for each row (n, d) that its copies share, (n,); each row has its own where there are none.
+    """Return a number for each row (n, d), the same one for copies, (n,).
 
     Copies are equal, or differ by very little in each column.
 
@@ -71,7 +71,9 @@ def copies_of(columns: Floats) -> Codes:
     values = np.where(finite, columns, 0.0)
     scale = values.std(axis=0) if len(values) else np.ones(values.shape[1])
     usual = float(np.median(scale[scale > 0])) if (scale > 0).any() else 1.0
-    table = np.where(finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR)  # what is missing is like nothing else
+    table = np.where(
+        finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR
+    )  # what is missing equals only what is missing
     for tolerance in (0.0, NEAR):
         codes = _alike(table, tolerance)
         if _are_copies(codes, table, tolerance):
@@ -80,12 +82,12 @@ def copies_of(columns: Floats) -> Codes:
 
 
 def equal_rows(columns: Floats) -> Codes:
-    """Return a number for each row (n, d) that all share which are equal to it, be it by chance, (n,)."""
+    """Return a number for each row (n, d), the same one for equal rows, even if they are equal by chance, (n,)."""
     return _alike(np.nan_to_num(columns, nan=1 / NEAR), 0.0)
 
 
 def _alike(table: Floats, tolerance: float) -> Codes:
-    """Return a number for each row that those share which differ by at most a tolerance in each column, in a chain."""
+    """Return a number for each row, the same one for rows that a chain of rows within the tolerance connects."""
     direction = np.random.default_rng(0).normal(size=table.shape[1])
     along = table @ direction
     order = np.argsort(along, kind="stable")
@@ -100,7 +102,7 @@ def _alike(table: Floats, tolerance: float) -> Codes:
 
 
 def _connected(n: int, pairs: NDArray[np.int64]) -> Codes:
-    """Return a number for each of n rows that all share which pairs (2, p) connect, in the order of their first."""
+    """Return a number for each of n rows, the same one for rows that pairs (2, p) connect, by order of first rows."""
     graph = csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
     _, first, codes = np.unique(connected_components(graph, directed=False)[1], return_index=True, return_inverse=True)
     ranks = np.empty(len(first), np.int64)
@@ -109,7 +111,7 @@ def _connected(n: int, pairs: NDArray[np.int64]) -> Codes:
 
 
 def _are_copies(codes: Codes, table: Floats, tolerance: float) -> bool:
-    """Return whether rows of one number are copies, rather than equal by chance."""
+    """Return whether rows of the same number are copies, not equal by chance."""
     sizes = np.bincount(codes)
     repeated = float((sizes[codes] > 1).mean()) if len(codes) else 0.0
     if repeated == 0:
@@ -123,12 +125,12 @@ def _are_copies(codes: Codes, table: Floats, tolerance: float) -> bool:
 
 
 def _all_repeated(sizes: Codes) -> bool:
-    """Return whether all rows occur twice, or thrice, or as multiples of that, which many do not by chance."""
+    """Return whether all rows occur a multiple of k times, k >= 2, and are too many for that to be chance."""
     return len(sizes) >= LEAST_DISTINCT and int(np.gcd.reduce(sizes)) > 1
 
 
 def _equal_in_a_part(distinct: Floats, tolerance: float) -> float:
-    """Return the share of different rows (n, d) that have an equal one in a quarter of the columns, at its least."""
+    """Return the share of different rows (n, d) that have an equal one in a quarter of the columns: the least found."""
     width, rng = distinct.shape[1], np.random.default_rng(0)
     least = 1.0
     for _ in range(DEALS if width > 1 else 0):
@@ -139,7 +141,7 @@ def _equal_in_a_part(distinct: Floats, tolerance: float) -> float:
 
 
 def together(*codes: NDArray[np.generic]) -> Codes:
-    """Return a number for each row that all share which share one of some numbers, or names, (n,) each, in a chain.
+    """Return a number for each row, (n,), the same one for rows that agree in any of some numbers or names, (n,) each.
 
     >>> together(np.array([0, 0, 1, 2]), np.array(["a", "b", "b", "c"]))
     array([0, 0, 0, 1])
@@ -152,10 +154,10 @@ def together(*codes: NDArray[np.generic]) -> Codes:
 
 
 def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None = None) -> Codes:
-    """Return a number for each row of some outputs that its copies share, and its group, if there are groups (n,).
+    """Return a number for each row of outputs, (n,), the same one for copies and for rows of one of ``groups`` (n,).
 
-    Copies have one id. Where no ids tell rows apart, and among images, which may have several names, they have equal
-    features, or else equal logits of three classes or more.
+    Copies have the same id. Copies of images may have several names. So for images, and where no ids tell rows apart,
+    rows with equal features are compared, or, without features, rows with equal logits of three classes or more.
     """
     codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids(outputs) else []
     if not codes or outputs.classifier is not None:
@@ -170,7 +172,7 @@ def _compared(outputs: ClassifierOutputs) -> Floats:
 
 
 def once_each(codes: Codes, seed: int = 0) -> Codes:
-    """Return a row of each number, (m,), drawn by the seed, in ascending order.
+    """Draw one row of each number by the seed; return these rows, (m,), in ascending order.
 
     >>> once_each(np.arange(3)), len(once_each(np.array([0, 1, 1, 1])))
     (array([0, 1, 2]), 2)
@@ -180,7 +182,7 @@ def once_each(codes: Codes, seed: int = 0) -> Codes:
 
 
 def predictions_once(confidence: Floats, is_correct: NDArray[np.bool_], seed: int) -> Codes:
-    """Return the rows that count, (m,), of which confidences (n,) alone are known: all, unless all are repeated.
+    """Return the rows that count, (m,), where only confidences (n,) are known: all, unless all are repeated.
 
     >>> len(predictions_once(np.repeat([0.5, 0.9], 30), np.ones(60, dtype=np.bool_), seed=0))
     60
@@ -193,7 +195,7 @@ def predictions_once(confidence: Floats, is_correct: NDArray[np.bool_], seed: in
 
 
 def warn_of_copies(codes: Codes) -> None:
-    """Warn where more than a few rows have the number of another, (n,), so that each counts once."""
+    """Warn if more than a few rows have the number (n,) of another row, and so do not count."""
     n, copies = len(codes), len(codes) - len(np.unique(codes))
     if copies > TOLD * n:
         said = f"{copies:,} of {n:,} rows are copies of others: each row counts once"
@@ -201,7 +203,7 @@ def warn_of_copies(codes: Codes) -> None:
 
 
 def require_ids_once(outputs: ClassifierOutputs) -> None:
-    """Raise if the ids of some outputs are not different ones."""
+    """Raise if an id of the outputs is repeated."""
     if outputs.ids is None:
         return
     names, counts = np.unique(outputs.ids, return_counts=True)

@@ -1,13 +1,13 @@
-"""Which rows some outputs are of: what is kept of each row, by which an oracle knows the rows that it was fitted on.
+"""What is kept of each row, by which an oracle recognises the rows that it was fitted on.
 
-Of each row a hash of its id is kept, if it has one, and a sketch: the predicted class, the margin, and three random
-projections of the logits.
+A hash of a row's id is kept, if it has one, and a sketch: the predicted class, the margin, and three random projections
+of the logits.
 
 Rows with ids are told apart by them. Since the files of two folders often have the same names, rows whose ids coincide
 are the same rows only if their margins rise in the same order, whatever they were rounded or divided by. Where these
 rows are few or not all the same, and where there are no ids, rows are told apart by their sketches. Two different rows
-may have close sketches: with a small forest that is common, and so it is among millions of pairs of any classifier of
-two classes. So as many close pairs as chance makes likely are taken for luck.
+may have close sketches. That is common with a small forest, and among millions of pairs of any classifier of two
+classes. So nothing is recognised if there are no more close pairs than chance makes likely.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks
 
-BY_VALUES = "rows without ids are told apart by their values: if these are other rows, give ids= for both"
+BY_VALUES = "rows without ids are told apart by their values: if these are different rows, give ids= for both"
 SEED = 20260  # of the weights: another would make all stored hashes and sketches void
 PROJECTIONS = 3
-DISTANCES = (1e-2, 1e-3, 1e-4, 2e-7)  # up to which sketches are close: rounded, of another machine, equal
-LUCK = 3  # up to so many times as many close pairs as those within each side make likely may be luck
-SURE = 1e-4  # less probable numbers of close pairs are no luck
-ALIKE = 0.8  # of the rows whose ids coincide have the same predicted class, at least, if all are the same rows
-NEXT = 8  # rows with which each is compared
-FEW = 100  # pairs whose order may be luck
-SAME_ORDER = 0.9  # of the pairs, at least
-MOST_ROWS = 10_000  # by whose pairs it is judged what chance makes likely
+DISTANCES = (1e-2, 1e-3, 1e-4, 2e-7)  # between close sketches: of rounded rows, of another machine, of equal rows
+LUCK = 3  # times as many close pairs as those within each side make likely may be chance
+SURE = 1e-4  # a number of close pairs is not chance if it is less probable
+ALIKE = 0.8  # the least share of equal predicted classes, if rows whose ids coincide are the same rows
+NEXT = 8  # how many next rows each is compared with
+FEW = 100  # fewer pairs may be in the same order by chance
+SAME_ORDER = 0.9  # the least share of pairs in the same order
+MOST_ROWS = 10_000  # of each side, whose pairs tell what chance makes likely
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,7 +51,7 @@ class RowHashes(Brief):
 
     @classmethod
     def of(cls, outputs: ClassifierOutputs) -> RowHashes:
-        """Return what is kept of the rows of some outputs; ids that only number them are none.
+        """Return what is kept of the rows of some outputs; ids that only number the rows do not count.
 
         >>> rows = ClassifierOutputs([[1.0, 0.0], [0.0, 1.0]], [0, 0], ids=["cat.png", "dog.png"])
         >>> RowHashes.of(rows).known(RowHashes.of(rows.subset(slice(1)))).tolist()
@@ -91,7 +91,7 @@ class RowHashes(Brief):
         return hashlib.sha256(np.sort(_hashed(whole)).astype("<u8").tobytes()).hexdigest()
 
     def known(self, others: RowHashes) -> NDArray[np.bool_]:
-        """Return which of some other rows are among these, (m,); none where that may be luck."""
+        """Return which of some other rows are among these, (m,); none if that may be chance."""
         if not (len(self) and len(others)):
             return np.zeros(len(others), np.bool_)
         if self.ids is None or others.ids is None:
@@ -105,7 +105,7 @@ class RowHashes(Brief):
         return np.isin(others.ids, others.ids[there])
 
     def _close(self, others: RowHashes) -> NDArray[np.bool_]:
-        """Return which of some other rows have sketches close to one of these, (m,); none where that may be luck."""
+        """Return which of some other rows have sketches close to one of these, (m,); none if that may be chance."""
         if np.array_equal(np.sort(_hashed(self.sketches)), np.sort(_hashed(others.sketches))):
             return np.ones(len(others), np.bool_)
         tree = cKDTree(np.unique(self.sketches, axis=0))
@@ -117,8 +117,8 @@ class RowHashes(Brief):
     def _distance_of_the_same(self, others: RowHashes, distance: NDArray[np.floating], pairs: int) -> float:
         """Return the first distance up to which more rows are close than chance makes likely; −1 if there is none.
 
-        ``distance`` is that of some other rows to the closest of these, by as many ``pairs`` of rows of one predicted
-        class each. Chance is judged by the pairs within each side.
+        ``distance`` is that of each of the other rows to the closest of these. ``pairs`` is how many pairs, one of each
+        side, have the same predicted class. Chance is judged by the pairs within each side.
         """
         close = [int((distance <= near).sum()) for near in DISTANCES]
         if not any(close):
@@ -152,7 +152,7 @@ def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
 
 
 def have_ids(*all_outputs: ClassifierOutputs) -> bool:
-    """Return whether all of these have ids that say more than the number of a row, from 0 or 1 on."""
+    """Return whether all of these have ids that do more than number their rows from 0 or 1 on."""
     for outputs in all_outputs:
         if outputs.ids is None:
             return False

@@ -157,7 +157,7 @@ class TableBlocks:
         return {"reading": asdict(self.options), "columns": list(self.further), **opinions}
 
     def require_ids(self) -> None:
-        """Raise where rows have ids, but one is empty or another row's too."""
+        """Raise if rows have ids and one is empty or repeated."""
         with naming(self.path):
             if self.path.is_file() and self.path.suffix.lower() in TABLES:
                 column = _Columns.of(self.path, self.options, self.further, labels=False).layout.texts.get("ids")
@@ -315,14 +315,14 @@ def _column_of(path: Path, column: str, options: ReadingOptions) -> Any:
 
 
 def require_own_ids(ids: Any) -> None:
-    """Raise unless each of some ids, in an array of Arrow's, is there once, and none is empty."""
+    """Raise unless the ids in an Arrow array are unique and not empty."""
     counts = compute.value_counts(ids.fill_null(""))
     wrong = counts.filter(
         compute.or_(compute.equal(counts.field("values"), ""), compute.greater(counts.field("counts"), 1))
     )
     if len(wrong):
         found = f"found {wrong[0]['values'].as_py()!r} in {wrong[0]['counts'].as_py():,} rows"
-        raise SteepslopeError(f"expected an id in each row that no other has, or none at all, {found}", "id")
+        raise SteepslopeError(f"expected unique ids without empty ones, or none at all, {found}", "id")
 
 
 def row_numbers(start: int, stop: int) -> Any:

@@ -20,7 +20,7 @@ from steepslope.gate.decisions import REVIEW
 
 Floats = NDArray[np.float64]
 AUDIT, CHANCE = "audit", "audit_probability"
-LIMIT = "limit"  # on P(correct), in the key of a file; one that was made with another limit is complete
+LIMIT = "limit"  # on P(correct), in the key of a file; a file that was made with another limit is complete
 EVEN = 0.5  # the part of the labels that is spread evenly, so that no probability is tiny where P(correct) is mistaken
 
 
@@ -97,7 +97,7 @@ def doubt(p_correct: Floats, max_risk: float) -> Floats:
 
 
 def drawn(ids: Sequence[str], chance: Floats, gate: str) -> NDArray[np.bool_]:
-    """Draw rows by their coins, each with its probability (m,): the same ones again."""
+    """Draw rows by their coins, each with its probability (m,); the same rows each time."""
     return np.asarray(coins(ids, gate) < chance)
 
 

@@ -41,7 +41,7 @@ class Summary:
 
     ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over. ``audited`` are those that are
     to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its audit; ``lacking`` lack an
-    opinion that nearly all calibration rows had.
+    opinion that nearly all calibration rows had, and go to review.
     """
 
     rows: int = 0

@@ -81,7 +81,7 @@ def write_decisions(
 ) -> None:
     """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
 
-    The file is the one that ``predict --outputs`` would write of a folder with them, and ``audit`` labels.
+    The file is the one that ``predict --outputs --audit`` would write for a folder with these outputs.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -103,7 +103,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"description": "The body cannot be used.", "model": Failure},
     503: {"description": "Too many requests are under way.", "model": Failure},
 }
-NOT_READY: dict[int | str, dict[str, Any]] = {400: {"description": "Stopping, or cannot monitor.", "model": Failure}}
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    400: {"description": "Stopping, or the monitor's state cannot be written.", "model": Failure}
+}
 
 
 def make_app(answers: Answers) -> FastAPI:
@@ -189,7 +191,7 @@ async def ready(request: Request) -> Ready:
     if _answers(request).stopping:
         raise HTTPException(400, "the server is stopping")
     if watch is not None and not watch.can_write():
-        raise HTTPException(400, "the monitor's state cannot be written: the log tells why")
+        raise HTTPException(400, "the monitor's state cannot be written: the log says why")
     return Ready(ready=True)
 
 

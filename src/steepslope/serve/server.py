@@ -61,8 +61,8 @@ def address_of(bound: socket.socket) -> str:
 class Connection(H11Protocol):
     """A connection that is closed where the headers of a request do not come in time.
 
-    Where there are too many, it is the one whose client has kept the server waiting for a whole request for longest,
-    and none after an answer as long as there are others.
+    If there are too many connections, the one is closed whose client has kept the server waiting longest for a whole
+    request. Connections that wait after an answer are closed last.
     """
 
     def __init__(self, options: ServeOptions, **given: Any) -> None:

@@ -48,7 +48,7 @@ MOST_COLUMNS = 1_000  # of numbers that are seen as they are
 OFTEN = 0.5  # of the rows: a sparse column that has as many entries is one of numbers
 COMPONENT_ROWS = 20_000  # from which directions are learnt
 ROWS_TO_TRY, SHUFFLES = 300, 3
-WORD_SUMS = 8  # numbers that tell the words of a row, each of an eighth of all words
+WORD_SUMS = 8  # numbers for the words of a row, each of an eighth of all words
 
 
 def steps_before(estimator: Any) -> list[Any]:
@@ -238,7 +238,7 @@ def _count(count: int, name: str) -> str:
 
 
 def rows_to_compare(X: Any) -> Floats:
-    """Return numbers (n, d) that are equal where rows of inputs (n, …) are; none, (n, 0), of inputs of another kind."""
+    """Return numbers (n, d) that are equal where rows of inputs (n, …) are; (n, 0) for inputs of other kinds."""
     kinds = kinds_of(X)
     if kinds == ():
         return np.zeros((_num_samples(X), 0))

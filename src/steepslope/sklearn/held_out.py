@@ -1,7 +1,7 @@
 """Which rows are held out to calibrate on, and what the classifier says of the others without having seen them.
 
-Each fold of the others is predicted by a clone that is fitted to the remaining folds. Rows that belong together, copies
-and groups, are on one side of each split. Of those that are held out, one counts.
+Each fold of the others is predicted by a clone that is fitted to the remaining folds. Copies of a row,
+and rows of a group, are on one side of each split. If they are held out, one of them counts.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def checked_rows(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
 
 
 def copies_in(X: Any) -> Rows:
-    """Return a number for each row of inputs (n, …) that its copies share, (n,).
+    """Return a number for each row of inputs (n, …), the same one for copies, (n,).
 
-    Equal rows are copies where chance does not make so many, or where the index of a frame names them alike.
+    Equal rows are copies if chance does not make so many, or if the index of a frame gives them the same name.
     """
     columns, index = rows_to_compare(X), getattr(X, "index", None)
     codes = [copies_of(columns)]
@@ -88,8 +88,8 @@ def held_out_apart(
 ) -> tuple[Rows, Rows, Rows]:
     """Return the rows to learn from, those of none of the classes to know as errors, and those held out of both kinds.
 
-    Rows of one of the ``codes`` (n,) belong together: all are held out, and then one of them counts, or none is. Of
-    rows in order of time, which a splitter ``cv`` of such tells, the last are held out.
+    Rows of one of the ``codes`` (n,) belong together: either none is held out, or all are, and one of them counts. If
+    ``cv`` is a ``TimeSeriesSplit``, rows are in order of time, and the last are held out.
 
     >>> [len(rows) for rows in held_out_apart(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
     [12, 6, 6]
@@ -121,8 +121,8 @@ def unknown_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
 def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> list[tuple[Rows, Rows]]:
     """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
 
-    It is where all classes but one have a single row: classifiers refuse to be fitted to one class. Rows of one of the
-    ``codes`` (n,) are in one fold. Of rows in order of time, the first are in none.
+    A class is too rare if all classes but one have a single row: classifiers refuse to be fitted to one class. Rows of
+    one of the ``codes`` (n,) are in one fold. If rows are in order of time, the first are in no fold.
 
     Raises
     ------
@@ -140,7 +140,9 @@ def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> l
         splitter = check_cv(cv, y, classifier=True)
     with warnings.catch_warnings():  # that a class has fewer rows than there are folds does no harm here
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)  # most splitters have no use
+        warnings.filterwarnings(
+            "ignore", "The groups parameter is ignored", UserWarning
+        )  # most splitters do not use them
         found = list(splitter.split(X, y, codes[each]))
     rows = np.sort(np.concatenate([rows for _, rows in found]))
     if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
@@ -149,7 +151,7 @@ def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> l
 
 
 def members(codes: Rows, some: Rows) -> Rows:
-    """Return all rows that belong together with one of some rows, in ascending order, by their codes (n,)."""
+    """Return all rows that belong together with any of some rows by their codes (n,), in ascending order."""
     return np.flatnonzero(np.isin(codes, codes[some]))
 
 

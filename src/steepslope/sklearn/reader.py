@@ -101,12 +101,12 @@ def oracle_of(
 
 
 def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
-    """Return the group of each input as text, (m,), by a column's name or a function; None of predicted classes.
+    """Return the group of each input as text, (m,), by a column's name or a function; None for predicted classes.
 
     Raises
     ------
     SteepslopeError
-        If ``groups`` is neither of these, X has no such column, or the groups are not one a row.
+        If ``groups`` is neither of these, X has no such column, or a row has not exactly one group.
     """
     if groups is None or (isinstance(groups, str) and groups == PREDICTED):
         return None
@@ -114,7 +114,7 @@ def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
         given = groups(X)
     elif not isinstance(groups, str):
         raise SteepslopeError(
-            f"expected predicted, a column's name or a function, found {type(groups).__name__}", "groups"
+            f"expected 'predicted', a column's name or a function, found {type(groups).__name__}", "groups"
         )
     elif not hasattr(X, "columns"):
         raise SteepslopeError(f"expected a frame with a column {groups!r}, found {type(X).__name__}", "groups")
@@ -127,14 +127,14 @@ def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
 
 
 def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
-    """Return the ids that are given as text, (m,), or else a frame's index; None where that only numbers the rows.
+    """Return the given ids, or else a frame's index, as text, (m,); None for an index that only numbers the rows.
 
-    An index that has a name twice is left out, too.
+    An index that is not unique is not used either.
 
     Raises
     ------
     SteepslopeError
-        If an id is empty, or another row's, too.
+        If an id is empty or repeated.
     """
     index = getattr(X, "index", None)
     if ids is None and not getattr(index, "is_unique", False):
@@ -144,7 +144,7 @@ def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
         return None
     distinct, first, counts = np.unique(names, return_index=True, return_counts=True)
     if "" in distinct[:1]:
-        raise SteepslopeError(f"expected an id of each row, found an empty one in row {first[0]}", place)
+        raise SteepslopeError(f"expected an id for each row, found an empty one in row {first[0]}", place)
     if (counts > 1).any():
         twice = str(distinct[counts.argmax()])
         raise SteepslopeError(f"expected each id once, found {twice!r} {counts.max():,} times", place)
@@ -163,7 +163,7 @@ def _texts(values: Any) -> NDArray[np.str_]:
 
 
 def promises_of(gate: Gate) -> list[str]:
-    """Say which of several risks is promised, and what that means, a line for each group."""
+    """Say which of several risks is promised and what that means, with a line for each group."""
     lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.aims.max_risk
     if len(risks) == 1:
         return lines

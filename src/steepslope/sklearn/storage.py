@@ -1,6 +1,6 @@
 """A trusted classifier on disk: a folder with all but the classifier itself, and nothing in it that is executed.
 
-``trusted.json``, the seal, with the settings and the classes; ``gate``, a folder as any gate's, with the oracle;
+``trusted.json``, the sealed card, with the settings and the classes; ``gate``, a folder as any gate's, with the oracle;
 ``state.safetensors`` with what the features have learnt; ``calibration``, the outputs of the calibration rows; and a
 few of these rows themselves, by which the classifier is recognised that is given when the folder is loaded.
 """
@@ -69,7 +69,7 @@ class Calibration:
     def gate(self, source: ConfidenceSource, aims: Aims, **options: Any) -> Gate:
         """Return a gate that is calibrated on these rows, with options of :meth:`Gate.of`.
 
-        Of several risks, its thresholds are for the first that can be promised, or can be for the most groups.
+        Of several risks, its thresholds are for the first that can be promised, or promised to the most groups.
         """
         options, risks = {**vars(aims), **options}, aims.max_risk
         gate = Gate.of(source, self.labelled, **options)
@@ -109,16 +109,16 @@ def first_rows(X: Any, n: int) -> Any:
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those parameters of a trusted classifier that JSON can hold as they are.
+    """Return the parameters of a trusted classifier that JSON can hold as they are.
 
     Raises
     ------
     SteepslopeError
-        If its groups are a function: it would decide otherwise without.
+        If its groups are a function, which JSON cannot hold: without it, other decisions would be made.
     """
     if callable(given["groups"]):
-        remedy = "make its groups a column of X, and name that"
-        raise SteepslopeError(f"expected a column's name, found a function, which no file holds: {remedy}", "groups")
+        remedy = "make the groups a column of X and give its name"
+        raise SteepslopeError(f"expected a column's name, found a function, which cannot be saved: {remedy}", "groups")
     unknown = given["unknown_label"]
     unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
     settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size", "groups")}

@@ -81,7 +81,7 @@ class TrustedClassifier(AroundClassifier):
     calibration_size
         Fraction of the rows that is held out, in (0, 1). Promising 5 % takes at least 59 such rows, 1 % takes 299.
     cv
-        Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold, also one by groups. A
+        Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold; it may use groups. A
         ``TimeSeriesSplit`` says that rows are in order of time: the last are then held out, after its ``gap``.
     n_jobs
         How many processes fit the clones of the classifiers; None is one, −1 as many as there are cores.
@@ -97,11 +97,11 @@ class TrustedClassifier(AroundClassifier):
         fitted as the classifier is, without its ``fit_params``; what is in a ``FrozenEstimator`` is taken as it is.
         Their probabilities count, else their decision values, else their bare predictions.
     groups
-        Groups of which each has a threshold and a promise of its own, or None: "predicted" for the predicted classes,
+        Groups that each have a threshold and a promise of their own, or None: "predicted" for the predicted classes,
         the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). They
         share ``delta``. Rows of a group that was not among the calibration rows are never accepted. Of several risks,
-        the gate is that of the first that can be promised for the most groups. The ``groups`` of :meth:`fit` are
-        something else: rows that belong together.
+        the gate has the first that can be promised for the most groups. The ``groups`` of :meth:`fit` are something
+        else: they name rows that belong together.
 
     Attributes
     ----------
@@ -175,8 +175,8 @@ class TrustedClassifier(AroundClassifier):
     def fit(self, X: Any, y: Any, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the classifier and its oracle, and calibrate the gate.
 
-        Copies of a row, as oversampling and joins make them, stay on one side of each split, and count once where they
-        are held out; a ``RepeatedRowsWarning`` says how many there are.
+        Copies of a row, such as from oversampling or a join, stay on one side of each split, and count once if they are
+        held out. A ``RepeatedRowsWarning`` says how many there are.
 
         Parameters
         ----------
@@ -188,9 +188,8 @@ class TrustedClassifier(AroundClassifier):
         groups
             Groups (n,), by name or number, of rows that belong together, such as the images of one patient, or None.
             They stay on one side of each split, and one row of each group that is held out counts: the promise is about
-            a row of a new group. Without groups, copies of a row belong together. Where equal rows were drawn
-            independently, the numbers of the rows as groups say so. Rows in order of time have no groups: for these,
-            ``cv`` is a ``TimeSeriesSplit``.
+            a row of a new group. Without groups, copies of a row belong together; ``range(n)`` says that equal
+            rows were drawn independently. For rows in order of time, give a ``TimeSeriesSplit`` as ``cv``.
         fit_params
             Further parameters of the classifier's ``fit``, such as ``sample_weight``: by metadata routing where that is
             enabled. What has a value a row is cut as the rows are.
@@ -267,17 +266,17 @@ class TrustedClassifier(AroundClassifier):
             Inputs (m, …).
         ids
             The name of each row, (m,), by which its label is found later, unique over all files that are monitored. By
-            default a frame's index, unless it only numbers the rows or has a name twice. Rows without names get one of
-            a digest of X's outputs and their number, such as ``4f3a9c21d0e7/17``.
+            default a frame's index, unless it only numbers the rows or has a name twice. Rows without names are named by
+            a digest of the outputs for X and their number, such as ``4f3a9c21d0e7/17``.
         audit
             About how many of the accepted rows to mark for labelling, at random, doubtful ones more often.
 
         Raises
         ------
         SteepslopeError
-            If an id is empty or there twice, or the path has another ending.
+            If an id is empty or repeated, or the path has another ending.
         """
-        from steepslope.predict.prediction_file import require_file  # with what runs nets
+        from steepslope.predict.prediction_file import require_file  # it imports what runs nets
         from steepslope.predict.source import write_decisions
 
         check_is_fitted(self)
@@ -336,7 +335,7 @@ class TrustedClassifier(AroundClassifier):
             else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
         )
         title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()
-        notes = notes if self.gate_.has_groups else notes[:-1]  # the report has a promise for all elsewhere
+        notes = notes if self.gate_.has_groups else notes[:-1]  # the report shows the promise for all rows elsewhere
         kept.write_report(path, self.gate_, title, notes, bootstrap)
 
     def for_mix(
@@ -379,7 +378,7 @@ class TrustedClassifier(AroundClassifier):
     def save(self, path: str | Path) -> None:
         """Write a folder with all but the classifiers, ``estimator_`` and ``opinions_``; an earlier one is replaced.
 
-        Groups by a function are refused, since no file holds it: name a column.
+        Groups by a function are refused, because a function cannot be saved: name a column.
 
         The folder holds JSON, Parquet and arrays, among them the outputs of the calibration rows and sixteen of these
         rows. Save the classifiers beside it by a way of your own, such as ``skops.io``.
@@ -471,7 +470,7 @@ class TrustedClassifier(AroundClassifier):
     def _calibrate(
         self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int, ids: NDArray[np.int64]
     ) -> None:
-        """Find the threshold on rows that nothing was fitted on, which their numbers as ``ids`` tell apart."""
+        """Find the threshold on rows that nothing was fitted on; their numbers are their ``ids``."""
         outputs, codes = self.reader_.outputs(X).changed(ids=ids), codes_of(labels, self.classes_)
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
         by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
@@ -480,7 +479,7 @@ class TrustedClassifier(AroundClassifier):
             warnings.warn(caution, CautionWarning, stacklevel=3)
 
     def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
-        """Return what to do with each row; warn the caller of what asks for it where all or none can be relied on."""
+        """Return what to do with each row; warn the caller if nothing is promised, or if inputs have changed."""
         if not any(one.is_given for one in self.gate_.promises):
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=3)
         decisions = self.gate_.decide(outputs, groups)

@@ -243,7 +243,7 @@ def test_its_parts_belong_together(fitted: TrustedClassifier, saved: Path, tmp_p
         copy, other = tmp_path / "mixed" / part, tmp_path / "other" / part
         remove(copy)
         shutil.copytree(other, copy) if other.is_dir() else shutil.copy(other, copy)
-        with pytest.raises(SteepslopeError, match="expected the file of") as caught:
+        with pytest.raises(SteepslopeError, match="expected the file written with") as caught:
             TrustedClassifier.load(tmp_path / "mixed", fitted.estimator_)
         assert "\n" not in str(caught.value)
         shutil.rmtree(tmp_path / "mixed")

@@ -58,8 +58,8 @@ class FileCount:
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
     drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
     of a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
-    predictions of the last file of this run. ``caution`` says why labels may not be
-    true ones; it is empty if nothing suggests that.
+    predictions of the last file of this run. ``caution`` says why labels may not be true ones; it is empty if nothing
+    suggests that.
     """
 
     monitor: Monitor

@@ -266,8 +266,8 @@ class TrustedClassifier(AroundClassifier):
             Inputs (m, …).
         ids
             The name of each row, (m,), by which its label is found later, unique over all files that are monitored. By
-            default a frame's index, unless it only numbers the rows or has a name twice. Rows without names are named by
-            a digest of the outputs for X and their number, such as ``4f3a9c21d0e7/17``.
+            default a frame's index, unless it only numbers the rows or is not unique. Rows without names are named by a
+            digest of the outputs for X and their number, such as ``4f3a9c21d0e7/17``.
         audit
             About how many of the accepted rows to mark for labelling, at random, doubtful ones more often.
 

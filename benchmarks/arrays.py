@@ -111,7 +111,7 @@ def fused_fit_against_a_minute(
 def fused_fit_on_all_threads(
     classes: int = 10, rows: int = 500, references: int = 1_000, width: int = 128, busy: int = 2, repeats: int = 3
 ) -> Comparison:
-    """Time a fit where the process has all threads, next to busy processes, against one where it has one thread."""
+    """Time a fit in a process with all threads against one in a process with one thread, next to busy processes."""
     centres = np.random.default_rng(0).standard_normal((classes, width), dtype=np.float32)
     fit_set, reference = _linear_outputs(rows, centres, 1), _linear_outputs(references, centres, 2)
 

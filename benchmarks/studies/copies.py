@@ -29,7 +29,7 @@ Draw = np.random.Generator
 N, COLUMNS, NEW, RISK = 600, 6, 4_000, 0.1
 RARE = 0.15  # share of the minority
 LARGEST_GROUP = 20
-TOGETHER = 20  # draws whose rows are kept together
+TOGETHER = 20  # draws whose results are written together
 HEADINGS = ["rows that are given to fit", "draws", "accepted, %", "wrong, %", "broken, %", "rows that count"]
 NOTE = (
     f"A forest of 30 trees on {COLUMNS} columns, {N} different rows, a quarter of them to calibrate on; {RISK:.0%} is "
@@ -50,7 +50,7 @@ def rows(n: int, draw: Draw, level: float = 0.0) -> Made:
 
 
 def repeated(times: int) -> Callable[[Draw], Made]:
-    """Return what draws rows that all occur so many times."""
+    """Return a function that draws rows that all occur so many times."""
 
     def make(draw: Draw) -> Made:
         X, y, _ = rows(N, draw)
@@ -60,7 +60,7 @@ def repeated(times: int) -> Callable[[Draw], Made]:
 
 
 def bootstrap(draw: Draw) -> Made:
-    """Draw a bootstrap sample of some rows."""
+    """Draw rows, and return a bootstrap sample of them."""
     X, y, _ = rows(N, draw)
     chosen = draw.integers(N, size=N)
     return X[chosen], y[chosen], None
@@ -74,7 +74,7 @@ def joined(draw: Draw) -> Made:
 
 
 def with_noise(draw: Draw) -> Made:
-    """Draw rows with copies that differ by a hundred-thousandth of a deviation."""
+    """Draw rows, each with a copy that differs by noise of 1e-5 standard deviations."""
     X, y, _ = rows(N, draw)
     return np.concatenate([X, X + 1e-5 * draw.normal(size=X.shape)]), np.tile(y, 2), None
 
@@ -105,7 +105,7 @@ def smote(draw: Draw) -> Made:
 
 
 def patients(named: bool) -> Callable[[Draw], Made]:
-    """Return what draws 1 to 20 alike rows of each patient, whose labels mostly agree."""
+    """Return a function that draws 1 to 20 similar rows of each patient, whose labels mostly agree."""
 
     def make(draw: Draw) -> Made:
         sizes = draw.integers(1, LARGEST_GROUP + 1, size=N // 2)
@@ -142,7 +142,7 @@ def copies(out: str, work: str, draws: int = 200) -> None:
     out
         Folder for the results.
     work
-        Folder for what is kept of each kind.
+        Folder for results of each kind; those that are there already are not made again.
     draws
         Draws of each kind.
     """
@@ -165,7 +165,7 @@ def _all(some: list[Callable[[], Row]]) -> list[Row]:
 def one_draw(make: Callable[[Draw], Made], seed: int, of_rare: bool) -> Row:
     """Return what one model accepts of new rows, how much of that is wrong, and whether it is more than promised.
 
-    New rows are weighed so that a rare class is as rare as where they come from.
+    New rows are weighted so that a rare class is as rare as before its rows were repeated.
     """
     draw = np.random.default_rng([seed, 48])
     X, y, groups = make(draw)

@@ -62,7 +62,7 @@ def selection_with_guaranteed_risk(draw: Draw, risk: float, delta: float) -> flo
 def first_rows(n: int, risk: float, delta: float) -> int:
     """Return how many of n rows the first threshold of a sequence with one start has to accept, at least.
 
-    As many as bear three errors, or fewer where that would be more than half of all rows.
+    As many as it takes to pass with three errors, or fewer errors if that would be more than half of all rows.
     """
     needed = [rows_needed(risk, delta, errors) for errors in (3, 2, 1, 0)]
     return next((rows for rows in needed if rows <= n / 2), needed[-1])

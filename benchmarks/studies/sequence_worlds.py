@@ -1,4 +1,4 @@
-"""Predictions of known risk at each coverage, and calibration rows drawn from them, as counts above thresholds."""
+"""Predictions whose risk at each coverage is known, and calibration rows drawn from them: counts above thresholds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Draws:
     errors: Counts
 
     def part(self, share: float, seed: int) -> tuple[Draws, Draws]:
-        """Split the rows of each draw at random, stratified by thresholds, into such a share and the others."""
+        """Split the rows of each draw at random, stratified by thresholds, into a share of them and the rest."""
         between = steps(self.accepted)
         first = steps(np.round(share * self.accepted).astype(np.int64))
         wrong = steps(self.errors)
@@ -60,7 +60,7 @@ class World:
     rates
         The probabilities, (g,), from the most trusted prediction to the least.
     ties
-        How many distinct confidences there are, alike in number; None for all distinct.
+        How many distinct confidences there are, each as frequent; None if all are distinct.
     """
 
     title: str
@@ -99,29 +99,29 @@ class World:
 
 
 def rising(error_rate: float, slope: float) -> Floats:
-    """Return probabilities that rise by a logistic function of the normal quantile of coverage."""
+    """Return error rates that rise by a logistic function of the normal quantile of coverage."""
     normal = ndtri(LEVELS)
     place = brentq(lambda start: float(expit(start + slope * normal).mean()) - error_rate, -30, 30)
     return np.asarray(expit(place + slope * normal))
 
 
 def noisy(rates: Floats, share: float) -> Floats:
-    """Return the same where so many of the labels are wrong, whatever is predicted."""
+    """Return error rates where a share of the labels is wrong, whatever is predicted."""
     return share + (1 - share) * rates
 
 
 def overconfident(rates: Floats, share: float, rate: float) -> Floats:
-    """Return the same with so many errors among a share of the most trusted."""
+    """Return error rates that are at least ``rate`` among a share of the most trusted."""
     return np.where(share > LEVELS, np.maximum(rates, rate), rates)
 
 
 def waves(rates: Floats, height: float, count: float, phase: float = 0.0) -> Floats:
-    """Return the same with waves, so that the risk rises and falls."""
+    """Return error rates with waves, so that the risk rises and falls."""
     return np.clip(rates * (1 + height * np.sin(2 * np.pi * (count * LEVELS + phase))), 0, 1)
 
 
 def step(place: float, before: float, after: float) -> Floats:
-    """Return one probability up to a coverage, and another beyond."""
+    """Return one error rate up to a coverage, and another beyond."""
     return np.where(place > LEVELS, before, after)
 
 

@@ -1,6 +1,6 @@
-"""Where to start a sequence of thresholds: how much is accepted, and how often the promise breaks, by each way to test.
+"""Where to start a sequence of thresholds: how much each way to test accepts, and how often its promise breaks.
 
-Run ``python -m benchmarks.studies.sequences --help``. MAPIE, which is no dependency, gets its columns where it can be
+Run ``python -m benchmarks.studies.sequences --help``. MAPIE is no dependency; its columns are there if it can be
 imported.
 """
 
@@ -45,12 +45,12 @@ NOTE = (
 
 
 def sequences(work: str, out: str, draws: int = 1_000) -> None:
-    """Draw calibration rows of a known risk, promise by every way to test a sequence, and write rows.json and table.md.
+    """Draw calibration rows of known risk, test a sequence in every way, and write rows.json and table.md.
 
     Parameters
     ----------
     work
-        Folder for what is counted; what is there already is not made again.
+        Folder for counts; those that are there already are not made again.
     out
         Folder for the results.
     draws
@@ -135,7 +135,7 @@ def fallback(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
 
 
 def from_places(draws: Draws, places: Counts, risk: float, delta: float) -> Counts:
-    """Test a fixed sequence from a place of its own in each draw, (d,)."""
+    """Test a fixed sequence that starts at another place in each draw, (d,)."""
     passes = tail(draws.errors, draws.accepted, risk) <= delta
     is_before = np.arange(len(draws.accepted)) < places[:, None]
     run = np.argmin(np.pad(passes | is_before, ((0, 0), (0, 1))), axis=1)
@@ -149,7 +149,7 @@ def one_start(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
 
 
 def split(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
-    """Let the labels of half of the rows choose the start, the threshold that passes best, and test on the others."""
+    """Choose the start by the labels of half of the rows, as the least p-value, and test on the other half."""
     first, second = draws.part(0.5, seed)
     return from_places(second, np.argmin(tail(first.errors, first.accepted, risk), axis=1), risk, delta)
 
@@ -163,7 +163,7 @@ def confidence_sequence(draws: Draws, risk: float, delta: float, seed: int) -> C
 
 
 def bonferroni(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
-    """Test each of twenty thresholds at its part of delta."""
+    """Test each of twenty thresholds at a twentieth of delta."""
     return last_of(coarse_p_values(draws, risk) <= delta / COARSE)
 
 
@@ -191,7 +191,7 @@ def last_of(passes: NDArray[np.bool_]) -> Counts:
 
 
 def mapie(draws: Draws, risk: float, delta: float, seed: int, way: str = "bonferroni_holm") -> Counts:
-    """Test with MAPIE's p-values and procedures at its hundred even thresholds, from those that accept a tenth on."""
+    """Test with MAPIE's p-values and procedures at those of 100 even thresholds that accept a tenth or more."""
     draws = Draws(draws.n, draws.accepted, draws.errors[:MAPIE_DRAWS])
     places = np.unique(np.linspace(0, len(draws.accepted), 101).astype(np.int64)[10:] - 1)
     places = places[draws.accepted[np.maximum(places, 0)] * (places >= 0) > 1]
@@ -213,7 +213,7 @@ def _mapie_p_values(draws: Draws, places: Counts, risk: float) -> NDArray[np.flo
 
 
 def _mapie_orders(draws: Draws, places: Counts, risk: float, way: str) -> list[Counts]:
-    """Return in which order each draw tests: from the highest down, or as ``learn_fixed_sequence_order`` learns it."""
+    """Return the order of tests in each draw: from the highest down, or as ``learn_fixed_sequence_order`` learns it."""
     if way != SPLIT:
         return [np.arange(len(places))] * len(draws.errors)
     orders = []
@@ -243,7 +243,7 @@ MAPIE: dict[str, Way] = {
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the means over the worlds of each set, and a table for each set: a line a world and n."""
+    """Return the means over the worlds of each set, and a table for each set, with a line for each world and n."""
     grids = [_means(rows), *(_grid(title, same) for title, same in grouped(rows, "set").items())]
     return "\n\n".join([NOTE, f"{rows[0]['draws']:,} draws, {MAPIE_DRAWS} for MAPIE.", *map(markdown, grids)]) + "\n"
 

@@ -230,7 +230,8 @@ def test_imports_inside_functions_are_of_what_is_optional_or_heavy() -> None:
     extras = {"cv2", "ray", "torch.utils.tensorboard"}
     heavy = {"sklearn", "sklearn.utils", "timm.data", "torchvision"}
     heavy |= {"torch", "steepslope.numerics.log_space"}  # of opinions, which few outputs hold
-    assert late <= extras | heavy | {"steepslope.gate.nets"}
+    runs_nets = {"steepslope.gate.nets", "steepslope.predict.prediction_file", "steepslope.predict.source"}
+    assert late <= extras | heavy | runs_nets
 
 
 def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> None:

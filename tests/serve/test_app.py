@@ -48,6 +48,9 @@ class Noted:
     def update(self, *decisions: NDArray[Any]) -> None:
         self.shown.append(decisions)
 
+    def can_write(self) -> bool:
+        return True
+
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:

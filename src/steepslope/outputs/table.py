@@ -163,7 +163,7 @@ class TableBlocks:
                 column = _Columns.of(self.path, self.options, self.further, labels=False).layout.texts.get("ids")
                 found = None if column is None else _column_of(self.path, column, self.options)
             else:
-                found = read_table(self.path, replace(self.options, opinion=()), self.further).ids
+                found = read_table(self.path, self.options.without_opinions, self.further).ids
             if found is not None:
                 require_own_ids(found)
 

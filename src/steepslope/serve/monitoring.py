@@ -90,7 +90,7 @@ class ServedMonitor:
             self.is_lost = False
 
     def can_write(self) -> bool:
-        """Return whether the state can be written; a lost one is tried again here, so even if no requests come."""
+        """Return whether the state can be written. A lost one is tried again here, even if no requests come."""
         if self.is_lost:
             with suppress(SteepslopeError):
                 self.write(wait=0)

@@ -78,7 +78,7 @@ following: setup
 mixes: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.mixes --work runs/mixes --out results/mixes
 
-# The table in results/copies: an hour on one core; resumes.
+# The table in results/copies: half an hour on one core; resumes.
 copies: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.copies --work runs/copies --out results/copies
 

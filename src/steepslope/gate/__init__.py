@@ -3,7 +3,7 @@
 - ``aims``: what can be promised; free of torch.
 - ``certificate``: the promise in numbers and sentences, by exact tails and bounds of a count of errors.
 - ``certify``: thresholds that are fixed beforehand, and the one of largest coverage that can be promised.
-- ``importance``: the same for another mix of classes, or weights. ``target``: for a mix that is estimated;
+- ``importance``: the same for another mix of classes. ``target``: for a mix that is estimated;
   ``exact_target``: so that it holds for any number of rows. ``rows_to_come``: which of these it is. ``new_mix``: what a
   gate for the mix of some predictions would accept.
 - ``starts``: where tests of these start, and at which levels. ``advice``: how many more rows would do.

@@ -114,21 +114,13 @@ def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float
 
 
 def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
-    """Return what a promise assumes: of rows like the calibration rows, of another mix of classes, or of weighted ones.
+    """Return what a promise assumes: of rows like the calibration rows, or of another mix of classes.
 
     >>> assumptions()[1]
     'the classifier, the confidence and the threshold stay as they are'
     """
     if weighted is None:
         return ASSUMES
-    if not weighted.mix:
-        mean = sum(one.weight * one.rows for one in weighted.strata) / sum(one.rows for one in weighted.strata)
-        largest = max(one.weight for one in weighted.strata) / mean
-        drawn = (
-            "the predictions to come are drawn independently of one another, each as many times as often as among the "
-            f"calibration rows as its weight says, and no weight is above {largest:.4g} times the mean"
-        )
-        return drawn, *ASSUMES[1:]
     shares = sorted(weighted.mix.items(), key=lambda item: -item[1])
     named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
     others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
@@ -179,7 +171,7 @@ class Certificate:
     unknown, unknown_accepted
         Calibration rows of none of the classes, which are wrong whatever is predicted; and those that are accepted.
     weighted
-        What was counted for another mix of classes, or for known weights, of which the promise is then.
+        What was counted for another mix of classes, of which the promise is then.
     """
 
     aim: Aim

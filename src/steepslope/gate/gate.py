@@ -74,7 +74,6 @@ class Gate(Promises):
         of_log_odds: bool = False,
         is_unknown: ArrayLike | None = None,
         class_mix: Mapping[str, float] | None = None,
-        weights: ArrayLike | None = None,
         seed: int = 0,
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
@@ -107,9 +106,6 @@ class Gate(Promises):
         class_mix
             The share of each true class among the predictions to come, by name, where it is another than among these
             rows, such as ``{"fraud": 0.05, "fine": 0.95}``. The promise is then about that mix (docs/gate.md).
-        weights
-            Importance weights (n,) >= 0 of at most 1,000 different values, with a mean of 1: how many times as often
-            rows like each come as they do now. The promise is then about predictions that come so.
         seed
             Seed of what is drawn.
 
@@ -130,7 +126,7 @@ class Gate(Promises):
             max_risk=max_risk,  # type: ignore[arg-type]
             delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
         )  # fmt: skip
-        rows, importance = (confidence, is_correct, is_unknown), Importance.of(aims, groups, class_mix, weights)
+        rows, importance = (confidence, is_correct, is_unknown), Importance.of(aims, groups, class_mix)
         return cls._calibrated(*rows, aims, thresholds, groups, true_classes, of_log_odds, importance, seed)
 
     @classmethod

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits following mixes copies screenshots clean
+.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits following mixes copies sequences screenshots clean
 
 setup: .venv/installed
 
@@ -57,6 +57,10 @@ paper: setup
 # The table in results/guarantees: ten minutes on two cores; resumes. With MAPIE's columns where that is installed.
 guarantees: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.guarantees --work runs/guarantees --out results/guarantees
+
+# The table in results/sequences: ten minutes on one core; resumes. With MAPIE's columns where that is installed.
+sequences: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.sequences --work runs/sequences --out results/sequences
 
 # The table in results/false-alarms, on simulated rows: a quarter of an hour on one core; resumes.
 false-alarms: setup

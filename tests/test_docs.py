@@ -100,10 +100,14 @@ def test_three_commands_lead_from_files_to_decisions(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_scikit_learn_classifier_is_trusted(tmp_path: Path) -> None:
+def test_a_scikit_learn_classifier_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = (DOCS / "scikit-learn.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    first, of_table, of_texts, with_opinion, saving = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    first, of_table, of_texts, by_group, with_opinion, saving, audit = re.findall(
+        r"```python\n(.*?)```", text, re.DOTALL
+    )
     exec(compile(first, "scikit-learn.md", "exec"), names)
     wrong, accepted = names["labels"] != names["y_new"], names["accepted"]
     assert accepted.mean() > 0.5
@@ -114,14 +118,20 @@ def test_a_scikit_learn_classifier_is_trusted(tmp_path: Path) -> None:
     exec(compile(of_texts, "scikit-learn.md", "exec"), names)
     assert names["model"].max_risk_ in (0.01, 0.05, 0.1)
     assert not names["model"].gate_.advice
+    exec(compile(by_group, "scikit-learn.md", "exec"), names)
+    assert [*names["model"].gate_.thresholds] == ["A", "B", "C"]
+    assert not names["model"].gate_.advice
     exec(compile(with_opinion, "scikit-learn.md", "exec"), names)
     assert "opinion" in names["model"].summary_
     assert set(names["model"].opinions_) == {"spelling"}
-    exec(
-        compile(saving.replace("mkdtemp()", "str(tmp_path)"), "scikit-learn.md", "exec"),
-        {**names, "tmp_path": tmp_path},
-    )
+    names["tmp_path"] = tmp_path
+    exec(compile(saving.replace("mkdtemp()", "str(tmp_path)"), "scikit-learn.md", "exec"), names)
     assert (tmp_path / "report" / "report.html").exists()
+    exec(compile(audit, "scikit-learn.md", "exec"), names)
+    (command,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(command)[1:]) == 0
+    assert re.search(rf"accepted under audit, by {len(names['labels'])} labels", capsys.readouterr().out)
 
 
 def test_the_first_example_prints_what_stands_below_it(capsys: pytest.CaptureFixture[str]) -> None:

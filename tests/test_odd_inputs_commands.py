@@ -63,7 +63,7 @@ CASES: list[tuple[str, str, int]] = [
     (EVALUATE + "fit.npz --standardise", "standardise: expected an oracle that sees an auxiliary backbone's fea", 2),
     (EVALUATE + "five.npz --scores HOME/oracle", "fitted for 4 classes, found 5", 2),
     (EVALUATE + "other.npz --scores HOME/torn", "fit_rows.safetensors: cannot be read", 2),
-    (EVALUATE + "other.npz --scores HOME/mixed", "expected the rows of the digest in oracle.json, found others", 2),
+    (EVALUATE + "other.npz --scores HOME/mixed", "expected the file of oracle.json, found another", 2),
     (EVALUATE + "one.npz", "1 predictions, 1 wrong (accuracy 0.00 %)", 0),
     (FIT + "one.npz", "no prediction is correct among the 1", 2),
     (FIT + "fit.npz --reference HOME/some.npz --inputs neighbors", "reference: expected other rows, found 20 in", 2),

@@ -48,7 +48,7 @@ ODD: list[tuple[str, str]] = [
     (f"{PLAN}", "--oracle-mean and --oracle-std: have to be given, since net:digits-net has none of its own"),
     (f"{TUNE} --cycle-momentum", "cycle_momentum: expected the optimizer sgd and the schedule one_cycle beside it"),
     (f"{TUNE} --valid some", "valid: expected none where no epoch is selected (--select)"),
-    (f"{TUNE} --init nowhere --oracle-mean 0.5 --oracle-std 0.5", "expected a trained oracle to begin with"),
+    (f"{TUNE} --init nowhere --oracle-mean 0.5 --oracle-std 0.5", "expected a fitted oracle"),
     (f"{TUNE} --stages '[{{\"epochs\": 1}}]'", "stages: expected a name of each"),
     (f"{TUNE} --stages '[{{\"name\": \"a\", \"epocs\": 1}}]'", "stage a: unknown setting 'epocs': did you mean"),
     ("finetun", "unknown command 'finetun': did you mean 'finetune'?"),

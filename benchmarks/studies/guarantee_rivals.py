@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from scipy.stats import binom
 
-from steepslope.gate.certificate import tail
+from steepslope.gate.certificate import rows_needed, tail
 from steepslope.gate.certify import Above, threshold_sequence
-from steepslope.gate.starts import first_rows
 from steepslope.study import promises
 
 Floats = NDArray[np.float64]
@@ -60,8 +59,17 @@ def selection_with_guaranteed_risk(draw: Draw, risk: float, delta: float) -> flo
     return promises.selection_with_guaranteed_risk(draw.confidence, draw.is_correct, risk, delta)
 
 
+def first_rows(n: int, risk: float, delta: float) -> int:
+    """Return how many of n rows the first threshold of a sequence with one start has to accept, at least.
+
+    As many as bear three errors, or fewer where that would be more than half of all rows.
+    """
+    needed = [rows_needed(risk, delta, errors) for errors in (3, 2, 1, 0)]
+    return next((rows for rows in needed if rows <= n / 2), needed[-1])
+
+
 def hoeffding_bentkus(draw: Draw, risk: float, delta: float) -> float:
-    """Test our sequence, from where we begin, by the bounds of Hoeffding and Bentkus in place of exact tails.
+    """Test our sequence, from one start, by the bounds of Hoeffding and Bentkus in place of exact tails.
 
     Bates et al., "Distribution-Free, Risk-Controlling Prediction Sets", 2021, Section 3.1.2.
     """
@@ -92,7 +100,7 @@ def mapie_fixed_sequence(draw: Draw, risk: float, delta: float) -> float:
 
 
 def mapie_on_our_sequence(draw: Draw, risk: float, delta: float) -> float:
-    """Control precision with MAPIE at our thresholds as a fixed sequence, from where we begin."""
+    """Control precision with MAPIE at our thresholds as a fixed sequence, from one start."""
     first = int(np.searchsorted(draw.above.accepted, first_rows(draw.above.n, risk, delta)))
     sequence = np.maximum(draw.thresholds[first:], 0.0)[::-1]
     if not len(sequence):

@@ -80,6 +80,10 @@ class RepeatedRowsWarning(RowsWarning):
     """Some rows are copies of others, as oversampling, bootstrap samples and joins make them: each counts once."""
 
 
+class CautionWarning(RowsWarning):
+    """Labels or opinions look too good to be true, so that a promise or a gain may be worth nothing."""
+
+
 class NothingPromisedWarning(UserWarning):
     """A gate accepts nothing, since no promise can be made with its calibration rows."""
 
@@ -120,6 +124,8 @@ def located(place: str | Path) -> Iterator[None]:
 
 def reason_of(error: BaseException, longest: int | None = None) -> str:
     """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
+    if isinstance(error, RecursionError):  # of what parsers of JSON and YAML are given
+        return "it is nested too deeply"
     return " ".join(without_secrets(str(error)).split())[:longest] or type(error).__name__
 
 

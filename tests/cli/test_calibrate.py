@@ -186,7 +186,7 @@ CASES: list[tuple[str, str]] = [
     ("--outputs HOME/truth.csv --label-column truth --by truth", "by: expected groups that are known when"),
     ("--outputs HOME/rows.npz --label-column truth", "expected a .csv or .parquet file to go with it"),
     ("--outputs HOME/rows.npz --out HOME/rows.npz", "rows.npz"),
-    ("--outputs HOME/rows.npz --out HOME/gate", "holds a gate already, with "),
+    ("--outputs HOME/rows.npz --out HOME/gate", "holds a calibrated gate already, with "),
 ]
 
 

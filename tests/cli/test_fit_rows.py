@@ -75,6 +75,21 @@ def test_rows_that_an_oracle_was_fitted_on_are_left_out(
         np.testing.assert_allclose(written["logit_0"].to_numpy(), mixed.logits[5:, 0], rtol=1e-5)
 
 
+def test_fit_rows_are_left_out_of_calibration_though_they_are_rounded(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit_set, other = (ClassifierOutputs.load(files / f"{name}.npz") for name in ("fit", "other"))
+    rounded = fit_set.changed(logits=fit_set.logits.astype(np.float16)).subset(slice(100))
+    names = ("logits", "labels", "features", "ids")
+    both = {name: np.concatenate([other.require(name), rounded.require(name)]) for name in names}
+    ClassifierOutputs.of(both).save(files / "both.npz")
+    words = f"--oracle {files}/plain --max-risk 0.4 --out {files}/gate"
+    assert main(f"calibrate --outputs {files}/both.npz {words}".split()) == 0
+    printed = capsys.readouterr().err
+    assert "100 rows that the oracle was fitted on are left out" in printed
+    assert "calibrated on 200 predictions" in printed
+
+
 @pytest.mark.parametrize("ids", [True, False])
 def test_nor_is_a_score_on_the_rows_of_fit(ids: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = make_outputs(200) if ids else make_outputs(200).changed(ids=None)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import pandas
 import pytest
 from safetensors.numpy import save_file
 
 from steepslope.cli.main import main
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, folder as outputs_folder
+from steepslope.predict import source
+from steepslope.shifts.specs import parse_data
 from tests.cli.predictions import BACKBONE, ROWS, of_another_classifier, predict, refused, refuses
 
 CASES: list[tuple[str, str]] = [
@@ -127,3 +132,38 @@ def test_its_own_input_is_not_replaced(gates: Path, tmp_path: Path, capsys: pyte
     assert predict(gates / "mcp", rows, "--outputs", str(rows), "--replace") == 2
     refused(capsys, "rows.parquet: expected another file than those that are read")
     assert rows.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".npz", ""])
+def test_ids_that_are_empty_or_there_twice_are_refused_before_anything_is_written(
+    ending: str, gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = ClassifierOutputs.load(gates / "outputs" / "test").subset(slice(0, 5))
+    rows, out = tmp_path / f"rows{ending}", tmp_path / "out" / "found.csv"
+    for ids, expected in (
+        (["a", "b", "c", "b", "e"], "none at all, found 'b' in 2 rows"),
+        (["a", "b", "", "d", "e"], "none at all, found '' in 1 rows"),
+    ):
+        changed: dict[str, Any] = {"logits": outputs.logits, "ids": np.array(ids)}
+        if ending == ".npz":
+            np.savez(rows, **changed)
+        elif ending == "":
+            outputs_folder.write(rows, changed)
+        else:
+            table = {f"logit_{k}": outputs.logits[:, k] for k in range(10)} | {"id": ids}
+            pandas.DataFrame(table).to_parquet(rows) if ending == ".parquet" else pandas.DataFrame(table).to_csv(rows)
+        for where in (str(out), "-"):
+            assert predict(gates / "mcp", Path(where), "--outputs", str(rows)) == 2
+            refused(capsys, f"rows{ending}: id: expected an id in each row that no other has, or {expected}")
+        assert not out.parent.exists()
+
+
+def test_so_are_those_of_images(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = parse_data(f"images:{photos}/flat").look()
+    twice = SimpleNamespace(open=lambda names: replace(cast(Any, images.open(names=names)), ids=["a"] * 999))
+    monkeypatch.setattr(source, "parse_data", lambda _: SimpleNamespace(look=lambda: twice))
+    assert predict(gates / "mcp", tmp_path / "found.csv", "--data", f"images:{photos}/flat") == 2
+    refused(capsys, "expected an id in each row that no other has, or none at all, found 'a' in 999 rows")
+    assert not list(tmp_path.iterdir())

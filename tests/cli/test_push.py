@@ -143,7 +143,7 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
         (["--gate", gate, "--out", out, "--public"], "public: expected --to with it, found none"),
         (["--oracle", f"{gates}/columns-oracle", "--out", out, "--for-monitor"], "expected a gate with calibration_r"),
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
-        (["--gate", str(lacking), "--to", "me/x"], "expected the gate's own file, found none"),
+        (["--gate", str(lacking), "--to", "me/x"], "expected the file of oracle.json, found none"),
         (["--gate", str(gates / "outputs"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(tmp_path / "no"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--oracle", gate, "--to", "me/x"], "expected a fitted oracle, but it has no oracle.json"),
@@ -163,12 +163,26 @@ def test_a_shared_folder_that_was_changed_is_refused(
     shared = tmp_path / "shared"
     assert main(["push", "--gate", str(gates / "free"), "--out", str(shared)]) == 0
     predict = ["predict", "--gate", str(shared), "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
-    for name in ("gate.json", "oracle/evidence.safetensors"):
+    for name, message in {
+        "gate.json": "expected a calibrated gate, but it cannot be read",
+        "oracle/evidence.safetensors": "expected the file of oracle.json, found another",
+    }.items():
         content = (shared / name).read_bytes()
         (shared / name).write_bytes(content[:-8] + bytes(255 - byte for byte in content[-8:]))
-        refuses(predict, capsys, f"{name}: is missing, or was changed after it was shared: get it again")
+        refuses(predict, capsys, f"{name}: {message}")
         (shared / name).write_bytes(content)
     assert main(predict) == 0
+
+
+def test_so_is_one_that_was_changed_on_the_hub(
+    gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["push", "--gate", str(gates / "free"), "--to", "me/digits"]) == 0
+    name = "oracle/fit_rows.safetensors"
+    repos["me/digits"].commit({name: b"another"}, [name])
+    hub.snapshot.cache_clear()
+    predict = ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
+    refuses(predict, capsys, f"{name}: expected the file of oracle.json, found another")
 
 
 def test_without_the_library_one_is_told_what_to_install(

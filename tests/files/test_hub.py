@@ -98,21 +98,6 @@ def test_no_other_file_is_read(name: str, folder: Path, repos: dict[str, Repo]) 
         snapshot("hub:me/evil")
 
 
-@pytest.mark.parametrize("changed", [{"gate.json": b"{ }"}, {"oracle/oracle.safetensors": b"y"}, {"gate.json": None}])
-def test_what_was_changed_is_refused(changed: dict[str, bytes | None], folder: Path, repos: dict[str, Repo]) -> None:
-    """On the Hub and in a folder on this machine."""
-    upload(folder, Repository("me/gate"), False, "A gate")
-    ((name, content),) = changed.items()
-    repo = repos["me/gate"]
-    repo.commit({} if content is None else {name: content}, [name])
-    (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
-    words = rf"{name}: is missing, or was changed|expected a repository with a gate"
-    for place in ("hub:me/gate", folder):
-        with pytest.raises(SteepslopeError, match=words) as error:
-            as_folder(place)
-        assert "\n" not in str(error.value)
-
-
 def test_other_folders_are_taken_as_they_are(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')

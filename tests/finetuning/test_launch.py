@@ -123,7 +123,7 @@ def test_a_plan_counts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--classifier", "net:digits-net"], "expected one of the two, found both"),
         (["--data", "idx:nowhere"], "no such folder"),
         (["--outputs", "OUTPUTS/test", "--data", "digits:train"], "expected an image for each output, found none"),
-        (["--init", "nowhere"], "expected a trained oracle to begin with"),
+        (["--init", "nowhere"], "expected a fitted oracle"),
         (["--oracle", "onnx:nothing.onnx"], "nothing.onnx"),
         (["--tensorboard", "true"], "needs torch.utils.tensorboard: pip install"),
     ],

@@ -31,8 +31,10 @@ from steepslope.finetuning.prepare import validation_score
 from steepslope.metrics import auroc
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.on_images import ImageOracle
+from steepslope.oracle.storage import ORACLE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import kill_once_there
+from tests.files.sealing import seal_again
 from tests.finetuning.trainings import (
     COMMAND,
     ENVIRONMENT,
@@ -209,9 +211,11 @@ def test_what_is_wrong_with_a_card_is_named(plain: Path, tmp_path: Path) -> None
         ('"head": "hyperplane"', '"head": "plane"', "unknown head 'plane'"),
     ):
         (tmp_path / "oracle.json").write_text(card.replace(old, new))
+        seal_again(ORACLE, tmp_path)
         with pytest.raises(SteepslopeError, match=re.escape(message)):
             ImageOracle.load(tmp_path)
     (tmp_path / "oracle.json").write_text(card.replace('"hidden"', '"no hidden"'))
+    seal_again(ORACLE, tmp_path)
     with pytest.raises(SteepslopeError, match=r"oracle\.json: the field 'hidden' is missing"):
         ImageOracle.load(tmp_path)
 

@@ -32,7 +32,7 @@ def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fracti
     for place, (accepted, errors) in enumerate(counts):
         p_value, start = exact_tail(errors, accepted, risk), begun.get(place)
         if start is not None:
-            level = start.level if level > 0 or p_value <= start.anew else 0.0
+            level = start.level if level > 0 or p_value <= start.after_failure else 0.0
         passes = level > 0 and p_value <= level
         found, level = (float(thresholds[place]), level) if passes else (found, 0.0)
     return found

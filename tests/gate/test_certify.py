@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
 from steepslope.gate.certificate import rows_needed, tail
 from steepslope.gate.certify import (
     Above,
@@ -24,34 +25,40 @@ from tests.gate.references import Rows, distinct_rows, rows_with_ties, slow_thre
 
 
 @given(st.lists(st.floats(allow_nan=False), max_size=50), st.integers(2, 40))
-def test_sequences_fall_from_the_highest_confidence_to_everything(values: list[float], most: int) -> None:
+def test_sequences_fall_from_the_highest_confidence_to_below_all(values: list[float], most: int) -> None:
     found = threshold_sequence(values, most)
-    assert 1 <= len(found) <= most
     assert (np.diff(found) < 0).all()
-    assert found[-1] == -np.inf
-    assert np.isfinite(found[:-1]).all()
-    if values:
-        assert found[0] == np.finfo(np.float64).min / 2 or found[0] <= np.max(values)  # −∞ counts as that
-        np.testing.assert_array_equal(checked_sequence(found), found)
+    if not values:
+        assert found.tolist() == [-np.inf]
+        return
+    most_extreme = np.finfo(np.float64).max / 4
+    lowest, highest = np.clip([min(values), max(values)], -most_extreme, most_extreme)
+    assert 1 <= (found >= lowest).sum() <= most
+    assert np.isfinite(found).all()
+    assert found[0] == highest
+    assert found[-1] <= lowest - (highest - lowest)
+    assert found[-1] < lowest
+    np.testing.assert_array_equal(checked_sequence(found), found)
 
 
 def test_steps_are_even_in_coverage_not_in_confidence() -> None:
     confidence = np.random.default_rng(0).random(10_001) ** 9
-    coverage = [(confidence >= threshold).mean() for threshold in threshold_sequence(confidence, 101)[:-1]]
-    np.testing.assert_allclose(coverage, np.linspace(0, 1, 100), atol=2e-4)
+    coverage = [(confidence >= threshold).mean() for threshold in threshold_sequence(confidence, 100)]
+    np.testing.assert_allclose(coverage[:100], np.linspace(0, 1, 100), atol=2e-4)
+    assert set(coverage[100:]) == {1}
 
 
 def test_few_distinct_confidences_are_thresholds_once() -> None:
     found = threshold_sequence(np.repeat([0.25, 0.5], [400, 400]))
-    assert {0.5, 0.25, -np.inf} <= set(found.tolist())
-    assert threshold_sequence(np.full(400, 0.5)).tolist() == [0.5, -np.inf]
+    assert {0.5, 0.25} <= set(found.tolist())
+    assert threshold_sequence(np.full(400, 0.5)).tolist() == [0.5, *(0.5 - 4.0**-steps for steps in range(5, -1, -1))]
 
 
 def test_infinite_confidences_stay_above_and_below_finite_thresholds() -> None:
-    found = threshold_sequence([-np.inf, 0.0, np.inf], most=4)
-    assert found[0] <= np.finfo(np.float64).max
-    assert found.tolist()[1:] == [0.0, found[2], -np.inf]
-    assert -np.inf < found[2] < 0
+    found = threshold_sequence([-np.inf, 0.0, np.inf], most=3)
+    assert np.isfinite(found).all()
+    assert found[1] == 0
+    assert (found[2:] < 0).all()
 
 
 def test_any_plain_sequence_is_taken_without_infinity() -> None:
@@ -97,7 +104,7 @@ EVERYTHING = np.array([-np.inf])
 @settings(max_examples=40)
 @given(rows_with_ties(), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]), st.sampled_from([Fraction(1, 10)]))
 def test_threshold_by_a_loop(rows: Rows, risk: Fraction, delta: Fraction) -> None:
-    thresholds = threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3])
+    thresholds = np.append(threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3]), -np.inf)
     found = certify(*rows, thresholds, float(risk), float(delta))
     assert found.threshold == slow_threshold(rows, thresholds, risk, delta)
 
@@ -105,7 +112,7 @@ def test_threshold_by_a_loop(rows: Rows, risk: Fraction, delta: Fraction) -> Non
 @pytest.mark.parametrize("seed", range(3))
 def test_threshold_by_a_loop_where_all_confidences_differ(seed: int) -> None:
     rows = distinct_rows(300, seed)
-    thresholds = threshold_sequence(np.random.default_rng(seed).random(50), most=60)
+    thresholds = np.append(threshold_sequence(np.random.default_rng(seed).random(50), most=60), -np.inf)
     found = certify(*rows, thresholds, 0.05, 0.1)
     assert found.threshold == slow_threshold(rows, thresholds, Fraction(1, 20), Fraction(1, 10))
     assert np.isfinite(found.threshold)  # the rows are such that the loop stops on its way
@@ -119,6 +126,62 @@ def test_threshold_by_a_loop_where_the_sequence_starts_twice(seed: int) -> None:
     thresholds = np.append(np.arange(381, 0, -20.0), -np.inf)
     found = certify(*rows, thresholds, 0.1, 0.1)
     assert found.threshold == slow_threshold(rows, thresholds, Fraction(1, 10), Fraction(1, 10))
+
+
+@settings(max_examples=15)
+@given(rows_with_ties(150), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]))
+def test_a_sequence_without_the_end_of_all_ends_where_99_percent_are_accepted(rows: Rows, risk: Fraction) -> None:
+    """Cut there, the sequence passes down to that threshold, so the promise is the same as that of the lowest."""
+    thresholds, delta = threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3]), Fraction(1, 10)
+    found, lowest = certify(*rows, thresholds, float(risk), 0.1), slow_threshold(rows, thresholds, risk, delta)
+    share = np.array([(rows[0] >= threshold).mean() for threshold in thresholds])
+    above = thresholds[share >= 0.99]
+    cut = thresholds[: len(thresholds) - len(above) + 1]
+    if len(above) and lowest < above[0] and slow_threshold(rows, cut, risk, delta) == above[0]:
+        assert found.threshold == above[0]
+    else:
+        assert found.threshold == lowest
+
+
+def test_all_rows_are_taken_where_it_takes_all_of_them() -> None:
+    """149 rows, all of them right, promise 2 %, and 148 do not."""
+    found = certify(
+        np.linspace(0, 1, 149), np.ones(149, np.bool_), threshold_sequence(np.linspace(0, 1, 149)), 0.02, 0.05
+    )
+    assert found.accepted == 149
+    assert np.isfinite(found.threshold)
+
+
+def test_a_gate_that_may_accept_all_leaves_rows_out_that_are_unlike_all() -> None:
+    rng = np.random.default_rng(0)
+    fit_set, rows = rng.normal(size=500), rng.normal(size=2_000)
+    for thresholds in (threshold_sequence(fit_set), None):
+        gate = Gate.calibrate(rows, np.ones(2_000, np.bool_), thresholds=thresholds)
+        assert 0.985 < gate.coverage <= 0.9999
+        assert not gate.accepts([rows.min() - 1]).any()
+    assert Gate.calibrate(rows, np.ones(2_000, np.bool_), thresholds=[0, -np.inf]).accepts([-1e300]).all()
+
+
+def test_the_lowest_of_few_distinct_confidences_is_accepted_as_a_whole() -> None:
+    """On the fit set they are a little higher, as those of five folds differ."""
+    rng = np.random.default_rng(0)
+    levels = np.arange(1, 11) / 10
+    gate = Gate.calibrate(
+        rng.choice(levels, 1_000), np.ones(1_000, np.bool_), thresholds=threshold_sequence(levels + 1e-3)
+    )
+    assert gate.coverage == 1
+    assert gate.accepts([0.1, 0.0]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("options", [{"class_mix": {"a": 0.3, "b": 0.7}}, {"coverage": 1.0}, {"groups": "ab"}])
+def test_every_kind_of_gate_has_a_floor(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    names = np.array(["a", "b"])[rng.integers(2, size=4_000)]
+    if "groups" in options:
+        options = {"groups": names}
+    gate = Gate.calibrate(rng.normal(size=4_000), rng.random(4_000) > 0.01, 0.1, true_classes=names, **options)
+    assert gate.coverage > 0.985
+    assert all(-6 < threshold < 0 for threshold in gate.thresholds.values())
 
 
 @given(rows_with_ties())

@@ -144,7 +144,28 @@ def test_rows_that_the_oracle_was_fitted_on_are_refused() -> None:
     for rows, seen in ((fit_set, "300 of 300"), (mixed, "5 of 205")):
         with pytest.raises(SteepslopeError, match=f"outputs: expected rows that nothing was fitted on, found {seen}"):
             Gate.of(oracle, rows)
+    for rows in (fit_set.changed(ids=None), mixed.changed(ids=None).subset(slice(5))):
+        with pytest.raises(SteepslopeError, match=r"nothing \(rows without ids are told apart .* give ids= for both\)"):
+            Gate.of(oracle, rows)
     assert Gate.of(oracle, other).n == 200
+
+
+@pytest.mark.parametrize("form", ["float16", "two decimals", "noise"])
+def test_fit_rows_are_refused_however_their_logits_were_rounded(form: str) -> None:
+    """Their labels are known to the oracle all the same."""
+    fit_set, other = make_complete(300, seed=2), make_complete(200, seed=3)
+    oracle = Oracle(epochs=1).fit(fit_set)
+    logits = np.float64(fit_set.logits[:150])
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    changed = {
+        "float16": logits.astype(np.float16),
+        "two decimals": np.log(probabilities.round(2).clip(1e-9)),
+        "noise": logits + 1e-3 * np.random.default_rng(0).normal(size=logits.shape),
+    }
+    some = {"logits": changed[form], "labels": fit_set.require_labels()[:150], "ids": fit_set.require("ids")[:150]}
+    rows = ClassifierOutputs.of({name: np.concatenate([one, other.require(name)]) for name, one in some.items()})
+    with pytest.raises(SteepslopeError, match="nothing was fitted on, found 150 of 350 rows"):
+        Gate.of(oracle, rows)
 
 
 def test_no_predictions_have_no_coverage(gate: Gate, unseen: ClassifierOutputs) -> None:

@@ -12,11 +12,12 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import digest_of
 from steepslope.gate.certify import certify, certify_weighted, split_rows, threshold_sequence
 from steepslope.gate.importance import SIZES, Weights, bets, counted_above, last_passing, log_fortune, starts
 from steepslope.gate.rows_to_come import Importance, require_mix
+from steepslope.gate.storage import GATE
 from steepslope.scores import MCP
+from tests.files.sealing import seal_again
 
 MIX = {"a": 0.2, "b": 0.3, "c": 0.5}
 SHARES = [0.6, 0.3, 0.1]  # of the calibration rows
@@ -341,8 +342,7 @@ def test_a_changed_certificate_is_refused(change: dict[str, Any], expected: str,
     Gate.of(MCP(), make_rows(3_000, SHARES, 7), max_risk=0.1, class_mix=MIX).save(tmp_path)
     card = json.loads((tmp_path / "gate.json").read_text())
     card["certificates"][0]["weighted"] |= change
-    signed = {name: value for name, value in card.items() if name not in ("digest", "made")}
-    (tmp_path / "gate.json").write_text(json.dumps(card | {"digest": digest_of(signed)}))
+    seal_again(GATE, tmp_path, certificates=card["certificates"])
     with pytest.raises(SteepslopeError, match=expected):
         Gate.load(tmp_path)
 

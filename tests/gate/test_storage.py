@@ -10,11 +10,11 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import digest_of
 from steepslope.gate import Gate
-from steepslope.gate.storage import CALIBRATION_ROWS
+from steepslope.gate.storage import CALIBRATION_ROWS, GATE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
+from tests.files.sealing import seal_again
 
 KINDS = ("mcp", "temperature", "columns", "free", "auxiliary", "predicted")
 FILES = {
@@ -63,7 +63,7 @@ def test_a_gate_of_confidences_alone_comes_back(tmp_path: Path) -> None:
 
 def test_what_accepts_nothing_or_all_comes_back(tmp_path: Path) -> None:
     for correct, threshold in ((np.zeros(500, bool), np.inf), (np.ones(500, bool), -np.inf)):
-        Gate.calibrate(np.arange(500.0), correct).save(tmp_path)
+        Gate.calibrate(np.arange(500.0), correct, thresholds=[9.0, -np.inf]).save(tmp_path)
         assert Gate.load(tmp_path).threshold == threshold
 
 
@@ -82,7 +82,11 @@ def test_a_damaged_file_is_named(kind: str, name: str, damage: str, gates: Path,
         path.write_bytes(other.read_bytes() if other.exists() else content.replace(content[-9:], b"123456789"))
     expected = f"{path}: "
     if name == "gate.json" and damage != "truncated":
-        expected = f"{gate}: expected a calibrated" if damage == "missing" else "the gate's own file, found another: "
+        expected = (
+            f"{gate}: expected a calibrated"
+            if damage == "missing"
+            else "expected the file of gate.json, found another: "
+        )
     with pytest.raises(SteepslopeError, match=re.escape(expected)):
         Gate.load(gate)
 
@@ -98,9 +102,7 @@ def test_a_damaged_gate_decides_nothing(gates: Path, tmp_path: Path, capsys: pyt
 
 def edited(gate: Path, **changes: object) -> None:
     """Change a gate's card, and its digest to match."""
-    card = {**json.loads((gate / "gate.json").read_text()), **changes}
-    card["digest"] = digest_of({name: card[name] for name in card if name not in ("digest", "made")})
-    (gate / "gate.json").write_text(json.dumps(card))
+    seal_again(GATE, gate, **changes)
 
 
 def test_a_certificate_edited_by_hand_is_refused(gates: Path, tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_certificate_edited_by_hand_is_refused(gates: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"version": 1}, "expected version 3 of the format, found 1"),
+        ({"version": 1}, "expected version 4 of the format, found 1"),
         ({"certificates": []}, "expected a certificate, found none"),
         ({"classes": "abc"}, "field 'classes'"),
         ({"rows": 0}, "field 'rows'"),
@@ -141,14 +143,14 @@ def test_what_it_makes_of_its_calibration_rows_may_be_left_out_but_not_changed(g
     shutil.copytree(gates / "free", tmp_path / "gate")
     outputs, rows = ClassifierOutputs.load(gates / "outputs" / "test"), tmp_path / "gate" / CALIBRATION_ROWS
     rows.write_bytes((gates / "mcp" / CALIBRATION_ROWS).read_bytes())
-    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the gate's own file, found another"):
+    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the file of gate.json, found another"):
         Gate.load(tmp_path / "gate")
     rows.unlink()
     gate = Gate.load(tmp_path / "gate")
     assert gate.calibration_rows is None
     assert gate.decide(outputs, top=2).table().equals(Gate.load(gates / "free").decide(outputs, top=2).table())
     rows.mkdir()
-    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the gate's own file, found none"):
+    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the file of gate.json, found none"):
         Gate.load(tmp_path / "gate")
 
 

@@ -14,16 +14,16 @@ from scipy.special import log_softmax
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.values import columns
 from steepslope.files.folders import read_json, write_json
-from steepslope.files.weights import save_arrays
+from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.numerics.blocks import read_rows
 from steepslope.oracle import Oracle
-from steepslope.oracle.base import FIT_ROWS
 from steepslope.oracle.net import Rows
-from steepslope.oracle.storage import CARD
+from steepslope.oracle.storage import CARD, FIT_ROWS, ORACLE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
+from tests.files.sealing import seal_again
 
 QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 0.03}
 
@@ -249,8 +249,8 @@ def test_rows_and_classifier_are_kept(fused: bool, tmp_path: Path) -> None:
     oracle = Oracle.load(fitted(tmp_path, outputs, fused))
     assert oracle.rows_fitted_on(outputs.subset(slice(5, 12))) == 7
     assert oracle.rows_fitted_on(others) == 0
-    assert oracle.rows_fitted_on(outputs.changed(ids=None)) == 0  # not known without ids
-    assert (tmp_path / FIT_ROWS).stat().st_size < 8 * len(outputs) + 200
+    assert oracle.rows_fitted_on(outputs.changed(ids=None)) == 400  # known by their values
+    assert (tmp_path / FIT_ROWS).stat().st_size < 28 * len(outputs) + 250
     for work in (oracle.trust_logit, oracle.confidence, oracle.trusts, oracle.explain):
         with pytest.raises(SteepslopeError, match="the oracle: expected outputs of the classifier that it was fitted"):
             work(others.of_classifier(ANOTHERS).subset(slice(9)))
@@ -258,25 +258,39 @@ def test_rows_and_classifier_are_kept(fused: bool, tmp_path: Path) -> None:
         work(others)  # whose they are is not known
 
 
-def _edited(folder: Path) -> None:
-    text = (folder / CARD).read_text()
-    (folder / CARD).write_text(text.replace('"told_by": "ids"', '"told_by": "luck"'))
+def _record(**changed: NDArray[Any]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        save_arrays({**load_arrays(folder / FIT_ROWS), **changed}, folder / FIT_ROWS)
+
+    return change
 
 
-def _hashes(values: NDArray[Any]) -> Callable[[Path], None]:
-    return lambda folder: save_arrays({"hashes": values}, folder / FIT_ROWS)
+def _sealed(**changed: NDArray[Any]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        _record(**changed)(folder)
+        seal_again(ORACLE, folder)
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / FIT_ROWS).unlink(), "fit_rows.safetensors: cannot be read"),
         (
-            _hashes(np.arange(400, dtype=np.uint64)),
-            "expected the rows of the digest in oracle.json, found others: copy",
+            lambda folder: (folder / FIT_ROWS).unlink(),
+            "fit_rows.safetensors: expected the file of oracle.json, found none: copy",
         ),
-        (_hashes(np.arange(400.0)), "fit_rows.safetensors: expected the hashes of rows, found others"),
-        (_edited, "unknown told_by in .*'luck'"),
+        (
+            _record(hashes=np.arange(400, dtype=np.uint64)),
+            "fit_rows.safetensors: expected the file of oracle.json, found another: copy",
+        ),
+        (_sealed(hashes=np.arange(400.0)), "fit_rows.safetensors: expected the hashes of rows, found others"),
+        (_sealed(hashes=np.arange(40, dtype=np.uint64)), "fit_rows.safetensors: expected the hashes of rows, found"),
+        (
+            _sealed(sketches=np.zeros((400, 2), np.float32)),
+            "fit_rows.safetensors: expected the sketches of rows, found",
+        ),
+        (_sealed(sketches=np.zeros((400, 5))), "fit_rows.safetensors: expected the sketches of rows, found others"),
     ],
 )
 def test_a_damaged_record_is_named(damage: Callable[[Path], None], message: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from safetensors.numpy import load_file, save_file
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import read_json
 from steepslope.oracle import Oracle
-from steepslope.oracle.base import FIT_ROWS
 from steepslope.oracle.fused import FusedOracle
+from steepslope.oracle.storage import FIT_ROWS, ORACLE
+from tests.files.sealing import seal_again
 from tests.oracle.conftest import UNSEEN
 
 CARD, WEIGHTS, STATES = "oracle.json", "oracle.safetensors", "evidence.safetensors"
@@ -55,6 +57,8 @@ def damage_card(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     card = read_json(folder / CARD, "an oracle")
     change(card)
     (folder / CARD).write_text(json.dumps(card), encoding="utf-8")  # which writes NaN, unlike our own
+    with suppress(ValueError):  # for NaN
+        seal_again(ORACLE, folder)
 
 
 def in_fitted(**values: Any) -> Callable[[dict[str, Any]], Any]:
@@ -68,7 +72,7 @@ def in_pool(name: str = "pool", **values: Any) -> Callable[[dict[str, Any]], Any
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card.update(version=1), "of another version"),
+        (lambda card: card.update(version=1), "expected version 5 of the format, found 1"),
         (lambda card: card.update(kind="fusd"), "did you mean 'fused'"),
         (lambda card: card.pop("fitted"), "the field 'fitted' is missing"),
         (lambda card: card.pop("settings"), "the field 'settings' is missing"),
@@ -76,7 +80,7 @@ def in_pool(name: str = "pool", **values: Any) -> Callable[[dict[str, Any]], Any
         (lambda card: card["settings"].update(seed="one"), "seed"),
         (in_fitted(budget="cheap"), "unknown budget in .*'cheap'"),
         (in_fitted(slope=-1.0), "expected a finite offset and slope > 0"),
-        (in_fitted(offset=float("nan")), "expected a finite offset and slope > 0"),
+        (in_fitted(offset=float("nan")), "was changed after it was written"),  # NaN cannot be sealed
         (in_fitted(num_classes=7), "expected what .* learnt, found nothing or something else"),
         (in_fitted(gains={"free": 3}), "'free'"),
         (in_fitted(gains={"free": {"auc": 1}}), "'aurc_ratio'"),
@@ -146,6 +150,9 @@ def test_damaged_arrays_are_named(
     arrays = load_file(tmp_path / file)
     change(arrays)
     save_file(arrays, tmp_path / file)
+    with pytest.raises(SteepslopeError, match=f"{file}: expected the file of oracle.json, found another"):
+        Oracle.load(tmp_path)
+    seal_again(ORACLE, tmp_path)
     with pytest.raises(SteepslopeError, match=message) as caught:
         Oracle.load(tmp_path)
     assert str(tmp_path / file) in str(caught.value)

@@ -51,6 +51,7 @@ def test_it_is_read_back(tmp_path: Path) -> None:
         "handed_over": None,
         "audited": 0,
         "below_limit": 0,
+        "lacking": 0,
     }
     assert Summary.read(json.loads(json.dumps(content)), tmp_path) == Summary(5, 2, 1)
     with pytest.raises(SteepslopeError, match="the field 'failed' is missing"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,14 @@ INFER = "/v2/models/gate/infer"
 def asked(images: NDArray[np.uint8]) -> dict[str, object]:
     tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape, "data": images.ravel().tolist()}
     return {"inputs": [tensor]}
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what the batches' thread does after an answer."""
+    end = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_noise_is_a_change_that_outlives_the_server(gates: Path, tmp_path: Path) -> None:
@@ -115,3 +124,36 @@ def test_a_server_that_stops_writes_the_state(gates: Path, tmp_path: Path) -> No
             assert httpx.post(f"{live.url}/predict", content=picture.getvalue()).status_code == 200
         assert live.stopped() == 0
     assert Monitor.load(tmp_path / "watch.sqlite").rows == 3
+
+
+def test_a_server_is_not_ready_while_its_monitors_state_is_lost(gates: Path, tmp_path: Path) -> None:
+    """It answers all the same; a state that comes back is found even where no requests come, as of one not ready."""
+    served, state = served_gate(gates / "free"), tmp_path / "watch.sqlite"
+    watch = ServedMonitor.open(state, served.card.gate, served.gate)
+    with client_of(served, watch) as client:
+        assert client.get("/v2/health/ready").status_code == 200
+        assert "steepslope_monitor_lost 0.0" in client.get("/metrics").text
+        state.rename(tmp_path / "elsewhere")
+        watch.written -= SECONDS
+        assert client.post(INFER, json=asked(NOISE[:7])).status_code == 200
+        until(lambda: watch.is_lost)
+        for route in ("/v2/health/ready", "/v2/models/gate/ready"):
+            answer = client.get(route)
+            assert (answer.status_code, "state cannot be written" in answer.text) == (400, True)
+        assert "steepslope_monitor_lost 1.0" in client.get("/metrics").text
+        assert client.get("/v2/health/live").status_code == 200
+        assert client.post(INFER, json=asked(NOISE[:5])).status_code == 200
+        until(lambda: watch.monitor.rows == 12)
+        (tmp_path / "elsewhere").rename(state)
+        assert client.get("/v2/health/ready").status_code == 200
+        assert "steepslope_monitor_lost 0.0" in client.get("/metrics").text
+    assert Monitor.load(state).rows == 12
+
+
+def test_a_state_that_another_process_has_written_is_not_lost(gates: Path, tmp_path: Path) -> None:
+    watch = ServedMonitor.open(tmp_path / "watch.sqlite", digest_of_gate(gates / "free"), Gate.load(gates / "free"))
+    with open_state(watch.path):
+        with pytest.raises(SteepslopeError, match="database is locked"):
+            watch.write(wait=0)
+        assert not watch.can_write()
+    assert watch.can_write()

@@ -114,7 +114,7 @@ def test_it_tells_what_is_shared_and_hides_where_it_was_made(gates: Path, home: 
     own = gate.source.oracle.fitted_.states["neighbors"]["points"]  # type: ignore[attr-defined]
     assert len(own) >= len(ClassifierOutputs.load(gates / "outputs" / "train"))
     assert f"**Features of {len(own):,} rows**, {own.shape[1]} numbers each" in text
-    assert f"**Hashes** of 64 bits of the {len(gate.source.oracle.record_.rows):,} rows" in text
+    assert f"**Sketches** of the {len(gate.source.oracle.record_.rows):,} rows" in text
     assert f"**Confidences** of the {len(gate.of_errors):,} calibration rows" in text
     assert "**Paths** of the machine" in text
 

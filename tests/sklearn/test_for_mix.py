@@ -53,7 +53,7 @@ def test_a_model_moves_to_another_mix_of_the_classes(names: Any, tmp_path: Path)
         assert_array_equal(TrustedClassifier.load(tmp_path / name, one.estimator_).decide(new)[1], accepted)
     with pytest.warns(ChangedWarning, match="the mix of predicted classes.*`for_mix"):
         labels, accepted = model.decide(new)
-    assert (labels != truth)[accepted].mean() > 0.03  # what the other mix does to the first gate
+    assert (labels != truth)[accepted].mean() > 0.02  # what the other mix does to the first gate, in spite of its floor
 
 
 def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
@@ -63,7 +63,7 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
     weighted = model.for_mix({0: 0.5, 1: 0.4, -1: 0.1}).gate_.certificates[0].weighted
     assert weighted is not None
     assert dict(weighted.mix) == pytest.approx({"0": 0.5, "1": 0.4, "unknown": 0.1})
-    with pytest.raises(SteepslopeError, match="target: rows: expected other rows, found"):
+    with pytest.raises(SteepslopeError, match="target: .*: expected (other rows|rows that nothing was fitted on), found"):
         model.for_mix(target=X)
 
 

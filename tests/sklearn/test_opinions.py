@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
+from steepslope.sklearn.storage import TRUSTED
+from tests.files.sealing import seal_again
 from tests.sklearn.problems import NoisyHalves
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
@@ -272,8 +273,7 @@ def test_other_opinions_than_were_saved_are_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(SteepslopeError, match=message):
             TrustedClassifier.load(tmp_path / "model", model.estimator_, given)
-    card = tmp_path / "model" / "trusted.json"
-    card.write_text(json.dumps({**json.loads(card.read_text()), "opinions": {"bayes": 3}}))
+    seal_again(TRUSTED, tmp_path / "model", opinions={"bayes": 3})
     with pytest.raises(SteepslopeError, match="field 'opinions': expected a card of bayes, found 3"):
         TrustedClassifier.load(tmp_path / "model", model.estimator_, model.opinions_)
 
@@ -286,3 +286,25 @@ def test_clones_of_opinions_are_fitted_by_several_processes_as_by_one() -> None:
         for n_jobs in (None, 2)
     )
     assert_array_equal(one.trust_logit(X), two.trust_logit(X))
+
+
+class Careful(Voter):
+    """Give a class of its own where a number is far from all others."""
+
+    def predict(self, X: Any) -> Any:
+        return np.where(np.abs(X).max(axis=1) > 50, "zebra", super().predict(X))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::steepslope.errors.ChangedWarning")
+def test_where_another_says_what_no_row_told_nothing_is_accepted() -> None:
+    model = TrustedClassifier(PLAIN, 0.15, 0.001, opinions={"careful": on(LAST, Careful())}).fit(*two_views(1_200))
+    X, _ = two_views(500, seed=1)
+    assert model.oracle_ is not None
+    assert "vote_careful" in model.oracle_.arrays
+    before = model.decide(X).accepted
+    X[::2, 4] = 99
+    after = model.decide(X).accepted
+    assert before[::2].any()
+    assert not after[::2].any()
+    assert_array_equal(after[1::2], before[1::2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ from sklearn.preprocessing import OneHotEncoder
 
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
+from steepslope.files.folders import remove
 from steepslope.gate import Gate
+from steepslope.sklearn.storage import TRUSTED
+from tests.files.sealing import seal_again
 from tests.sklearn.problems import table, texts
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
@@ -108,7 +112,7 @@ def test_another_classifier_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("version", 0, "expected version 1 of the format, found 0"),
+        ("version", 0, "expected version 2 of the format, found 0"),
         ("features", 3, "field 'features': found 3 of an unexpected type"),
         ("classes", None, "field 'classes'"),
     ],
@@ -116,8 +120,7 @@ def test_another_classifier_is_refused(saved: Path) -> None:
 def test_a_changed_card_is_refused(
     fitted: TrustedClassifier, saved: Path, name: str, change: Any, message: str
 ) -> None:
-    path = saved / "trusted.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), name: change}))
+    seal_again(TRUSTED, saved, **{name: change})
     with pytest.raises(SteepslopeError, match=message):
         TrustedClassifier.load(saved, fitted.estimator_)
 
@@ -229,3 +232,40 @@ def test_the_unknown_label_is_saved_where_json_can_hold_it(label: Any, tmp_path:
 def test_a_report_takes_rows_with_their_labels(fitted: TrustedClassifier, tmp_path: Path, given: Any) -> None:
     with pytest.raises(SteepslopeError, match="expected X and y together, or neither"):
         fitted.report(tmp_path / "report", **given)
+
+
+def test_its_parts_belong_together(fitted: TrustedClassifier, saved: Path, tmp_path: Path) -> None:
+    """Neither another model's part, be it of the same shape, nor a bit of any file may be another."""
+    X, y = table(N, seed=4)
+    TrustedClassifier(fitted.estimator_, max_risk=0.3, random_state=1).fit(X, y).save(tmp_path / "other")
+    for part in ("gate", "calibration", "state.safetensors", "kept_rows.npy", "trusted.json", "gate/gate.json"):
+        shutil.copytree(saved, tmp_path / "mixed")
+        copy, other = tmp_path / "mixed" / part, tmp_path / "other" / part
+        remove(copy)
+        shutil.copytree(other, copy) if other.is_dir() else shutil.copy(other, copy)
+        with pytest.raises(SteepslopeError, match="expected the file of") as caught:
+            TrustedClassifier.load(tmp_path / "mixed", fitted.estimator_)
+        assert "\n" not in str(caught.value)
+        shutil.rmtree(tmp_path / "mixed")
+    for path in sorted(path for path in saved.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        path.write_bytes(content[:-9] + bytes([content[-9] ^ 4]) + content[-8:])
+        with pytest.raises(SteepslopeError):
+            TrustedClassifier.load(saved, fitted.estimator_)
+        path.write_bytes(content)
+    card = (saved / "trusted.json").read_text()
+    (saved / "trusted.json").write_text(card.replace('"max_risk": 0.3', '"max_risk": 0.1'))
+    with pytest.raises(SteepslopeError, match=r"trusted\.json: was changed after it was written"):
+        TrustedClassifier.load(saved, fitted.estimator_)
+
+
+def test_nothing_of_an_earlier_model_stays(fitted: TrustedClassifier, saved: Path) -> None:
+    (saved / "kept_rows.parquet").touch()
+    (saved / "gate" / "oracle" / "left").touch()
+    (saved / "report.html").touch()  # which is not ours
+    before = {path.relative_to(saved).as_posix() for path in saved.rglob("*")} - {
+        "gate/oracle/left",
+        "kept_rows.parquet",
+    }
+    fitted.save(saved)
+    assert {path.relative_to(saved).as_posix() for path in saved.rglob("*")} == before

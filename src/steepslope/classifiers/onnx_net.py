@@ -21,6 +21,7 @@ from steepslope.errors import SteepslopeError, explained, reason_of
 from steepslope.files.cache import read_cache, write_cache
 from steepslope.files.extras import require_extra, versions_of
 from steepslope.files.folders import digest_of
+from steepslope.files.memory import require_room
 
 OPSET = 20  # of the files that are written
 FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -100,7 +101,10 @@ def onnx_classifier(argument: str) -> Classifier:
     path = Path(argument)
     digest = hashlib.sha256()
     with explained("expected an ONNX file, but it cannot be read", path, OSError):
-        for file in [path, *_beside(path)]:
+        files = [path, *_beside(path)]
+        size = sum(file.stat().st_size for file in files)
+        require_room(path, size, size)
+        for file in files:
             digest.update(file.read_bytes())
     net = OnnxNet(path, str(path))
     _, channels, height, width = net.fixed

@@ -141,7 +141,7 @@ def _told(error: Exception) -> str:
     reason = reason_of(error)
     if isinstance(error, MemoryError) or NO_MEMORY.search(reason):
         return f"error: not enough memory ({reason})"
-    if isinstance(error, SteepslopeError | OSError):
+    if isinstance(error, SteepslopeError | OSError | RecursionError):
         return f"error: {reason}"
     if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
         return f"error: this command needs {error.name}: pip install 'steepslope[{extra}]'"

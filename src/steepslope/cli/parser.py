@@ -191,7 +191,7 @@ def elements(words: Sequence[Any]) -> list[Any]:
         if not isinstance(word, str) or Path(word).exists():
             found.append(word)
         elif word.startswith("["):
-            with explained("expected a list in brackets", kinds=yaml.YAMLError):
+            with explained("expected a list in brackets", kinds=(yaml.YAMLError, RecursionError)):
                 found += yaml.safe_load(word)
         elif word != "none":
             found += [part.strip() for part in word.split(",") if part.strip()]

@@ -20,7 +20,7 @@ from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.copies import rows_together
-from steepslope.outputs.row_hashes import shared_rows, told_by_in
+from steepslope.outputs.row_hashes import BY_VALUES, have_ids, shared_rows
 
 BLOCK_ROWS = 4_096
 CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
@@ -88,16 +88,17 @@ def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) 
 
 
 def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = CROSSFIT) -> None:
-    """Raise if a row is in both sets, by its id or else by its values; see :mod:`steepslope.outputs.row_hashes`."""
+    """Raise if a row is in both sets, by its id or else by its values: see :mod:`steepslope.outputs.row_hashes`."""
     shared = shared_rows(outputs, others)
     if not shared:
         return
-    found = f"{shared} in both"
-    if told_by_in(outputs, others) == "ids":
+    found, remedy = f"{shared:,} in both", f" ({BY_VALUES})"
+    if have_ids(outputs, others):
         found += f", such as {str(np.intersect1d(outputs.require('ids'), others.require('ids'))[0])!r}"
+        remedy = ""
     elif shared == len(outputs) == len(others):
         found = "the same rows"
-    raise SteepslopeError(f"expected other rows, found {found}: {why}", name)
+    raise SteepslopeError(f"expected other rows, found {found}: {why}{remedy}", name)
 
 
 def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:

@@ -107,7 +107,7 @@ class GateCard:
     @classmethod
     def read(cls, text: str, path: Path) -> Self:
         """Return the card that the text of a file's metadata holds; an error names the file and the field."""
-        with explained("expected JSON in its metadata", path, ValueError, longest=160):
+        with explained("expected JSON in its metadata", path, (ValueError, RecursionError), longest=160):
             card = json.loads(text)
         if not isinstance(card, dict) or card.get("version") != VERSION:
             found = card.get("version") if isinstance(card, dict) else card

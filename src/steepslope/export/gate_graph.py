@@ -41,7 +41,8 @@ class GateGraph(nn.Module):
 
     ``shapes`` are those of a row of each array. Where an input is not finite, the trust logit is NaN, and nothing is
     accepted. Without a gate, the outputs are the trust logit and the hand-over alone. ``halved`` features pass through
-    float16, in which the oracle's fit set had them. A row of NaN lacks an opinion. ``places`` are of the classes of
+    float16, in which the oracle's fit set had them. A row of NaN lacks an opinion, and goes to review where nearly all
+    calibration rows had it. ``places`` are of the classes of
     opinions that come as other nets' logits, by the names of their arrays.
     """
 
@@ -73,7 +74,10 @@ class GateGraph(nn.Module):
             found = trust_of(self.judge, rows)
             found[TRUST] = torch.where(torch.stack(finite, dim=1).all(dim=1), found[TRUST], torch.nan)
             if self.gate is not None:
-                found = {**decided(self.gate, rows, found[TRUST]), **found}
+                has = ~self.judge.lacking(rows)
+                decisions = decided(self.gate, rows, found[TRUST])
+                decisions |= {name: decisions[name] & has for name in ("accepted", "rejected") if name in decisions}
+                found = {**decisions, **found}
         names = [*OUTPUTS, *(name for name in found if name not in OUTPUTS)]
         self.outputs = [name for name in names if name in found]
         return tuple(found[name] for name in self.outputs)

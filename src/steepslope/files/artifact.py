@@ -3,21 +3,26 @@
 An artifact has a card, a JSON file with what made it: the options of its command, and fingerprints of what they name.
 One of its files is written last, so its presence means complete. The same command finds it complete, another is
 refused unless it is to replace it, a killed one goes on, and two at a time lock each other out.
+
+The card may be a seal, too: with the digests of all files that were written with it, and one of itself. Then nothing is
+read of a folder that is not as it was written, be it damaged, edited, or put together from two.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from steepslope.errors import SteepslopeError, without_secrets
-from steepslope.files.folders import LOCK, fingerprint, locked, read_json, staged_folder, write_json
+from steepslope.files import folders
 from steepslope.files.hub import commit_of, is_hub
 
 MADE = "made"  # what a card calls what made the artifact
+FILES, DIGEST = "files", "digest"  # what a seal calls the digests of the other files, and its own
+AGAIN = "copy the folder as a whole, or make it again"
+T = TypeVar("T")
 NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
 REPLACE = "choose another folder, or give --replace"
 DELETE = "choose another folder, or delete this one"
@@ -49,6 +54,14 @@ class Artifact:
         What messages advise where there is another artifact.
     lock
         File that is locked while it is made.
+    version
+        Of its format, where its card is a seal; no other is read.
+    varying
+        Files and folders that not each has: those of an earlier one go when it is replaced.
+    optional
+        Sealed file that a copy may leave out.
+    inside
+        Seal of another artifact in a subfolder, such as oracle/oracle.json, which answers for what is there.
     """
 
     what: str
@@ -59,7 +72,11 @@ class Artifact:
     unfinished: tuple[str, ...] = ()
     mendable: tuple[str, ...] = ()
     remedy: str = REPLACE
-    lock: str = LOCK
+    lock: str = folders.LOCK
+    version: int = 1
+    varying: tuple[str, ...] = ()
+    optional: str = ""
+    inside: str = ""
 
     @contextmanager
     def making(
@@ -73,7 +90,7 @@ class Artifact:
 
         ``notice`` is told if so. See :meth:`is_complete` for errors; another run in the folder is one, too.
         """
-        with locked(folder, self.lock):
+        with folders.locked(folder, self.lock):
             complete = self.is_complete(folder, made, replace)
             if complete and notice is not None:
                 notice(f"{folder}: already complete")
@@ -109,7 +126,64 @@ class Artifact:
 
     def staged(self, folder: str | Path) -> AbstractContextManager[Path]:
         """Give a staging folder whose files arrive together: the card first, the one that means complete last."""
-        return staged_folder(folder, last=(self.files or (self.card,))[-1], first=self.card)
+        return folders.staged_folder(folder, (self.files or (self.card,))[-1], self.card, self.varying)
+
+    def seal(self, staging: Path, card: Mapping[str, Any], made: Mapping[str, Any] | None = None) -> None:
+        """Write the card, with digests of all files of a staging folder and of itself, but for what made it."""
+        names = [path.relative_to(staging).as_posix() for path in sorted(staging.rglob("*")) if path.is_file()]
+        subfolder = self.inside.rpartition("/")[0]
+        answered_for = {name for name in names if subfolder and name.startswith(f"{subfolder}/")} - {self.inside}
+        files = {name: folders.fingerprint(staging / name) for name in names if name not in answered_for | {self.card}}
+        content = {"version": self.version, **card, FILES: files}
+        folders.write_json(staging / self.card, {**content, DIGEST: folders.digest_of(content), MADE: dict(made or {})})
+
+    def sealed_card(self, folder: Path) -> dict[str, Any]:
+        """Return the card of a folder that is as it was sealed.
+
+        Raises
+        ------
+        SteepslopeError
+            If a file is missing, was changed, or is another's.
+        """
+        path = folder / self.card
+        card = folders.read_json(path, self.what)
+        if card.get("version") != self.version:
+            raise SteepslopeError(f"expected version {self.version} of the format, found {card.get('version')!r}", path)
+        content = {key: value for key, value in card.items() if key not in (DIGEST, MADE)}
+        if card.get(DIGEST) != folders.digest_of(content):
+            raise SteepslopeError(f"was changed after it was written: expected its digest to match: {AGAIN}", path)
+        for name, digest in folders.field(card, FILES, dict, path).items():
+            found = folders.fingerprint(folder / name) if (folder / name).is_file() else "none"
+            is_left_out = name == self.optional and not (folder / name).exists()
+            if found != digest and not is_left_out:
+                what = f"expected the file of {self.card}, found {'none' if found == 'none' else 'another'}"
+                raise SteepslopeError(f"{what}: {AGAIN}", folder / name)
+        return card
+
+    def read(self, folder: Path, load: Callable[[dict[str, Any]], T]) -> T:
+        """Return what ``load`` makes of a sealed card and its files, all of one time, even if they are replaced then.
+
+        See :meth:`sealed_card` for errors.
+        """
+        before = self._state(folder)
+        staging = folders.staging_of(folder, self.card)
+        try:
+            loaded = load(self.sealed_card(folder))
+            if self._state(folder) == before:
+                return loaded
+        except Exception:
+            if self._state(folder) == before and not staging.exists():
+                raise
+        if not staging.exists():  # it was replaced, maybe as a part of another, in which nothing may be locked
+            return self.read(folder, load)
+        with folders.undisturbed(folder, self.card):
+            return load(self.sealed_card(folder))
+
+    def _state(self, folder: Path) -> str | None:
+        """Return what tells a card from all that come after it; None where there is none."""
+        with suppress(SteepslopeError):
+            return folders.fingerprint(folder / self.card, contents=False)
+        return None
 
     def begin(self, folder: str | Path, made: Mapping[str, Any]) -> None:
         """Write down what is being made, so that a killed run can go on; what another unfinished run left, goes."""
@@ -117,20 +191,16 @@ class Artifact:
         if not self._is_begun(target, wanted):
             self.end(target)
         path = target / self.unfinished[0]
-        with staged_folder(path.parent, last=path.name) as staging:
-            write_json(staging / path.name, wanted)
+        with folders.staged_folder(path.parent, last=path.name) as staging:
+            folders.write_json(staging / path.name, wanted)
 
     def end(self, folder: str | Path) -> None:
         """Remove what only an unfinished run needs."""
         for name in self.unfinished:
-            path = Path(folder) / name
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            folders.remove(Path(folder) / name)
 
     def _made(self, path: Path) -> dict[str, Any]:
-        content = read_json(path, self.what) if path.exists() else {}
+        content = folders.read_json(path, self.what) if path.exists() else {}
         for name in filter(None, self.made.split(".")):
             content = content.get(name) or {}
         return content
@@ -144,7 +214,7 @@ class Artifact:
         inside = [path for folder in paths[1:] for path in (folder, *folder.glob("*"))]
         if len(paths) > 1 and not any(path.is_file() and path.suffix and path != paths[0] for path in inside):
             return None
-        return read_json(paths[0], f"{self.what}, unfinished")
+        return folders.read_json(paths[0], f"{self.what}, unfinished")
 
     def _is_begun(self, folder: Path, wanted: Mapping[str, Any]) -> bool:
         found = self._begun(folder)
@@ -204,7 +274,7 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 decisive[f"commit of {word}"] = commit_of(word)
             for path in (word, word.partition("=")[2]) if isinstance(word, str) else ():  # also of NAME=FILE
                 if not is_hub(path) and _is_there(path):
-                    decisive[f"content of {path}"] = fingerprint(Path(path))
+                    decisive[f"content of {path}"] = folders.fingerprint(Path(path))
     made: dict[str, Any] = _without_secrets(as_json(decisive))
     return made
 

@@ -12,39 +12,55 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import BaseFileLock, FileLock, Timeout
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, reason_of
+
+LOCK = ".lock"
+OLD = ".old"  # in a staging folder, what it replaces
+WAIT = 60.0  # seconds, in which others have written their files
 
 
 @contextmanager
-def staged_folder(folder: str | Path, last: str, first: str = "") -> Iterator[Path]:
+def staged_folder(folder: str | Path, last: str, first: str = "", replaced: Iterable[str] = ()) -> Iterator[Path]:
     """Give a staging folder whose files move into ``folder`` together when the block ends without an error.
 
     Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set; the one
-    named ``first`` arrives first. A folder among them replaces one of its name. If the block fails, nothing in
-    ``folder`` has changed. One process at a time may write the same ``last``.
+    named ``first`` arrives first. A folder among them replaces one of its name; what is ``replaced`` goes, even where
+    nothing of its name comes. If the block fails, nothing in ``folder`` has changed. Of processes that write the same
+    ``last``, one waits for another.
     """
     target = require_no_file(folder)
-    staging = target / f".partial-{last}"
-    try:
-        shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
-        staging.mkdir(parents=True)
-    except OSError as error:
-        raise SteepslopeError(f"cannot write here ({error.strerror})", target) from error
-    try:
-        yield staging
-        _move_all(staging, target, first, last)
-    except OSError as error:
-        raise SteepslopeError(f"writing failed ({error.strerror or error})", target) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with undisturbed(target, last):
+        staging = staging_of(target, last)
+        try:
+            shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+            staging.mkdir(parents=True)
+        except OSError as error:
+            raise SteepslopeError(f"cannot write here ({error.strerror})", target) from error
+        try:
+            yield staging
+            _move_all(staging, target, first, last, replaced)
+        except OSError as error:
+            raise SteepslopeError(f"writing failed ({error.strerror or error})", target) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def staging_of(folder: Path, last: str) -> Path:
+    """Return the staging folder of :func:`staged_folder`, which is there only while files are written."""
+    return folder / f".partial-{last}"
+
+
+def undisturbed(folder: Path, last: str) -> AbstractContextManager[None]:
+    """Wait for a :func:`staged_folder` of that name in another process, and keep new ones waiting during the block."""
+    return locked(folder, staging_of(folder, last).name + LOCK, wait=WAIT, stays=False)
 
 
 def require_no_file(folder: str | Path) -> Path:
@@ -55,17 +71,28 @@ def require_no_file(folder: str | Path) -> Path:
     return target
 
 
-def _move_all(staging: Path, target: Path, first: str, last: str) -> None:
+def _move_all(staging: Path, target: Path, first: str, last: str, replaced: Iterable[str]) -> None:
     files = sorted(staging.iterdir(), key=lambda path: (path.name == last, path.name != first))
     blocked = [path.name for path in files if path.is_file() and (target / path.name).is_dir()]
     if blocked:
         raise SteepslopeError("expected to write a file, found a folder", target / blocked[0])
     if len(files) > 1:
         (target / last).unlink(missing_ok=True)
+    old = staging / OLD
+    old.mkdir()
+    for name in {*replaced, *(path.name for path in files if path.is_dir())}:
+        with suppress(FileNotFoundError):
+            (target / name).rename(old / name)  # at once, whatever others write in there
     for path in files:
-        if path.is_dir() and (target / path.name).is_dir():
-            shutil.rmtree(target / path.name)
         path.replace(target / path.name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def share_permissions(path: Path) -> None:
@@ -85,8 +112,8 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SteepslopeError(f"expected {expected}, but it has no {path.name}", path.parent) from None
-    except (OSError, ValueError) as error:
-        raise SteepslopeError(f"expected {expected}, but it cannot be read ({error})", path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SteepslopeError(f"expected {expected}, but it cannot be read ({reason_of(error)})", path) from error
     if not isinstance(content, dict):
         raise SteepslopeError(f"expected {expected}, found a JSON {type(content).__name__}", path)
     return content
@@ -148,15 +175,13 @@ def fingerprint(path: Path, contents: bool = True) -> str:
         raise SteepslopeError(f"cannot be read ({error.strerror})", path) from error
 
 
-LOCK = ".lock"
-
-
 @contextmanager
-def locked(folder: str | Path, name: str = LOCK) -> Iterator[None]:
+def locked(folder: str | Path, name: str = LOCK, wait: float = 0, stays: bool = True) -> Iterator[None]:
     """Keep other runs out of a folder, or of the file that ``.NAME.lock`` is for, for the length of the block.
 
     The folder is made if it is not there. A folder in which the block leaves nothing but the lock is as it was before;
-    otherwise the empty lock stays. A folder that cannot be written to is not locked, since no run can change it.
+    otherwise the empty lock ``stays``. A folder that cannot be written to is not locked, since no run can change it.
+    ``wait`` are the seconds for which another run is waited for.
 
     Raises
     ------
@@ -167,7 +192,7 @@ def locked(folder: str | Path, name: str = LOCK) -> Iterator[None]:
     made = [path for path in (target, *target.parents) if not path.exists()]
     with suppress(OSError):  # whatever writes says why it cannot
         try:
-            lock = _held(target / name)
+            lock = _held(target / name, wait)
         except Timeout:
             place = target if name == LOCK else target / name.removeprefix(".").removesuffix(LOCK)
             raise SteepslopeError("another run works here: wait for it, or choose another place", place) from None
@@ -175,35 +200,36 @@ def locked(folder: str | Path, name: str = LOCK) -> Iterator[None]:
         yield
     finally:
         if lock is not None:
-            _clear(target / name, made)
+            _clear(target / name, made, stays)
             lock.release()
 
 
-def _held(path: Path) -> BaseFileLock:
+def _held(path: Path, wait: float) -> BaseFileLock:
     """Return a lock that is held on the very file that lies at the path.
 
     Whoever held it before may have removed the file after it was opened here: what is held then is no lock to others.
     """
     while True:
         lock = FileLock(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            if path.parent.exists() and not path.parent.is_dir():
-                raise
-            continue  # it was there, and another run removed it before it was looked at
-        with suppress(FileNotFoundError):  # the folder was removed, too
-            lock.acquire(timeout=0)
+        with suppress(FileNotFoundError):  # another run removed the folder meanwhile
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                if path.parent.is_file() or path.parent.is_symlink():
+                    raise
+                continue  # it was there, and was removed before it was looked at
+            lock.acquire(timeout=wait, poll_interval=0.01)
             descriptor = lock._context.lock_file_fd
             if descriptor is not None and os.path.samestat(os.fstat(descriptor), path.stat()):
                 return lock
         lock.release()
 
 
-def _clear(lock: Path, made: list[Path]) -> None:
-    """Remove a lock that is held and alone in a folder that was made for it, and that folder with its parents."""
+def _clear(lock: Path, made: list[Path], stays: bool) -> None:
+    """Remove a lock that is held, unless it stays, and the folders that were made for it and hold nothing else."""
     with suppress(OSError):
-        if made and [path.name for path in lock.parent.iterdir()] == [lock.name]:
+        is_alone = bool(made) and [path.name for path in lock.parent.iterdir()] == [lock.name]
+        if is_alone or not stays:
             lock.unlink()
-            for path in made:
-                path.rmdir()  # it fails where there is something in it
+        for path in made:
+            path.rmdir()  # it fails where there is something in it

@@ -64,7 +64,7 @@ def snapshot(name: str) -> Path:
     ------
     SteepslopeError
         If there is no such repository or revision, nothing is cached offline, or it is none of a gate or
-        an oracle, or was changed.
+        an oracle.
     """
     repository = Repository.of(name)
     with hub_errors(name, repository) as hub:
@@ -77,7 +77,6 @@ def snapshot(name: str) -> Path:
         asked["revision"] = folder.name
         for file in files:
             hub.hf_hub_download(repository.name, file, **asked)
-        require_unchanged(folder)
         if reason is not None:
             console().print(f"{name}: the Hub was not reached ({reason}): commit {folder.name} is taken from the cache")
         return folder
@@ -176,12 +175,9 @@ def as_folder(name: str | Path) -> Path:
     Raises
     ------
     SteepslopeError
-        If it was shared and changed since then, or cannot be had from the Hub.
+        If it cannot be had from the Hub.
     """
-    if is_hub(name):
-        return snapshot(str(name))
-    require_unchanged(Path(name))
-    return Path(name)
+    return snapshot(str(name)) if is_hub(name) else Path(name)
 
 
 def write_config(folder: Path, kind: str) -> None:
@@ -214,10 +210,3 @@ def shared_files(folder: Path) -> dict[str, str] | None:
         if not FILE.fullmatch(name):
             raise SteepslopeError(f"expected the files of a gate or oracle, found {name!r}", path)
     return files
-
-
-def require_unchanged(folder: Path) -> None:
-    """Raise unless a folder that was shared holds the files that were; any other folder passes."""
-    for name, digest in (shared_files(folder) or {}).items():
-        if not (folder / name).is_file() or fingerprint(folder / name) != digest:
-            raise SteepslopeError("is missing, or was changed after it was shared: get it again", folder / name)

@@ -1,6 +1,5 @@
 """From opened sources to one training: an oracle on its backbone, its examples, targets and validation."""
 
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import decoded_batches, transform_of
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.extraction.machines import together
+from steepslope.files.artifact import DIGEST
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.finetuning.examples import (
@@ -40,7 +40,7 @@ from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
 from steepslope.oracle.base import loss_of, require_errors
 from steepslope.oracle.on_images import ImageOracle, build_net
-from steepslope.oracle.storage import WEIGHTS, read_card
+from steepslope.oracle.storage import ORACLE, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -118,13 +118,13 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
 
 def take_weights(oracle: ImageOracle, folder: Path) -> str:
     """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
-    card = read_card(folder, "a trained oracle to begin with")
+    card = ORACLE.sealed_card(as_folder(folder))
     own = oracle.card()
     for name in ("kind", "backbone"):
         if card.get(name) != own[name]:
             raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
     load_weights(oracle.net, as_folder(folder) / WEIGHTS)
-    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+    return str(card[DIGEST])
 
 
 def _source(

@@ -6,7 +6,7 @@
 - ``importance``: the same for another mix of classes. ``target``: for a mix that is estimated;
   ``exact_target``: so that it holds for any number of rows. ``rows_to_come``: which of these it is. ``new_mix``: what a
   gate for the mix of some predictions would accept.
-- ``starts``: where tests of these start, and at which levels. ``advice``: how many more rows would do.
+- ``starts``: the start thresholds of these, and the levels of their tests. ``advice``: how many more rows would do.
 - ``calibration``: all certificates of a gate, P(correct), and what it remembers of its calibration rows.
 - ``confidence_source``: its oracle or score, and the classifier that it is for.
 - ``decisions``: what is decided of each prediction.

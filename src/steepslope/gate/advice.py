@@ -80,14 +80,14 @@ def possible_risk(n: int, accepted: Counts, errors: Counts, risk: float, delta: 
 def chance(n: int, accepted: Counts, errors: Counts, total: int, risk: float, delta: float) -> float:
     """Return how likely a draw of so many rows in ``total`` promises something at least, by what n rows tell.
 
-    It is that of the start that most likely passes, so it is rather too low.
+    It is that of the start threshold that most likely passes, so it is rather too low.
     """
     scaled = np.round(total / n * accepted).astype(np.int64) if n else accepted
     likely = 0.0
     for start in starts(scaled, total, risk, delta):
         rows, wrong = int(scaled[start.place]), int(errors[start.place])
         shape = wrong + PRIOR, int(accepted[start.place]) - wrong + PRIOR
-        bearable = np.arange(most_errors(rows, risk, start.anew) + 1)
+        bearable = np.arange(most_errors(rows, risk, start.after_failure) + 1)
         likely = max(likely, float(betabinom.pmf(bearable, rows, *shape).sum()))
     return likely
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
+from scipy.stats import binom
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
@@ -27,6 +28,8 @@ from steepslope.outputs.labels import UNKNOWN
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 NEGLECTED = 5  # rows of a true class that are accepted, all of them wrongly, of which a gate warns
+MANY = 200  # rows without an error, of which a gate warns
+UNLIKELY = 1e-4
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
 NUMBERS = ("slope", "offset", "centre", "scale")
 ARRAYS = {
@@ -157,6 +160,30 @@ def neglected_class(
     )
 
 
+def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
+    """Return a caution where far fewer of the rows (n,) are wrong than of the fit set; nothing where they are not.
+
+    ``fit_set`` is how many of its rows are wrong, and how many there are. Given the errors of both together, so few of
+    them are here with a chance of at most 1e-4 even if the rate were half that of the fit set (Przyborowski & Wilenski,
+    1940). Where it is not known, the chance is that of no error by the classifier's ``probability`` of each prediction.
+
+    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
+    '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
+    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
+    []
+    """
+    n, errors = len(is_correct), int((~is_correct).sum())
+    if fit_set is not None:
+        chance = binom.cdf(errors, errors + fit_set[0], n / (n + 2 * fit_set[1]))
+        expected = f"{fit_set[0]:,} of {fit_set[1]:,} rows of the fit set were"
+    else:
+        chance = np.exp(np.log(probability).sum()) if n >= MANY and not errors else 1
+        expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
+    asked = "are the labels made from the predictions, or the rows those that the classifier was fitted on?"
+    unlikely = chance <= UNLIKELY
+    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {asked}"] if unlikely else []
+
+
 def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
     """Return groups as text (n,); raise for another number of them."""
     if groups is None:
@@ -283,7 +310,7 @@ def _rejection(
 
     All of it lies below the ``lowest`` threshold from which on predictions are accepted.
     """
-    upside_down = np.append(-thresholds[np.isfinite(thresholds)][::-1], -np.inf)
+    upside_down = -thresholds[np.isfinite(thresholds)][::-1]
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
     found = certify(-confidence, ~is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
     return replace(found.counting(-confidence, is_unknown), threshold=-found.threshold)

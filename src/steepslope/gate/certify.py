@@ -2,7 +2,7 @@
 
 Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): thresholds are fixed before the
 labels are seen, and tested from the highest down, as long as all before have passed, so it costs nothing to test many.
-It starts again at thresholds that accept more rows: ``starts``.
+It starts again at further start thresholds: ``starts``.
 
 For one batch, conformal selection (Jin & Candès, 2023) promises an expected fraction of errors instead.
 """
@@ -27,6 +27,8 @@ Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 THRESHOLDS = 400  # more gain nothing (LOG.md)
 LEAST_SPLIT = 10
+BELOW = 4.0 ** np.arange(-5, 1)  # how far thresholds lie below all confidences, by how far these are apart
+AT_HOME = 0.99  # of the calibration rows: a gate that may accept more does not, for it would accept any others too
 TAKEN = {  # why the thresholds that are possible are none of those that pass
     "rejection": "too few predictions lie below all that are accepted, or too many of those are right",
     "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
@@ -49,18 +51,23 @@ def numbers(values: ArrayLike, place: str) -> Floats:
 def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
     """Return thresholds at even steps of coverage on other rows than those to calibrate on, highest first, (t,).
 
-    ``confidence`` (n,) are those of any rows like them, such as the oracle's fit set. The last threshold, −∞, accepts
-    everything. There are at most ``most``, a whole number >= 2.
+    ``confidence`` (n,) are those of any rows like them, such as the oracle's fit set. At most ``most`` thresholds, a
+    whole number >= 2, lie within them; a few more lie below, the last as far as the confidences are apart. None is −∞:
+    a gate that may accept all calibration rows still tells them from rows unlike all of these. Without confidences it
+    is the only one.
 
-    >>> threshold_sequence([0.1, 0.2, 0.3], most=4)
-    array([ 0.3,  0.2,  0.1, -inf])
+    >>> threshold_sequence([0.1, 0.2, 0.3], most=3).round(4)
+    array([ 0.3   ,  0.2   ,  0.1   ,  0.0998,  0.0992,  0.0969,  0.0875,
+            0.05  , -0.1   ])
     """
     require("most", most, whole(2))
     limits = np.finfo(np.float64)
-    values = np.sort(np.clip(numbers(confidence, "confidence"), limits.min / 2, limits.max / 2))
-    places = np.linspace(len(values) - 1, 0, most - 1) if len(values) else np.zeros(0)
-    inside = np.interp(places, np.arange(len(values)), values) if len(values) else places
-    return np.append(np.unique(inside)[::-1], -np.inf)
+    values = np.sort(np.clip(numbers(confidence, "confidence"), limits.min / 4, limits.max / 4))
+    if not len(values):
+        return np.array([-math.inf])
+    inside = np.interp(np.linspace(len(values) - 1, 0, most), np.arange(len(values)), values)
+    below = values[0] - BELOW * (values[-1] - values[0] or max(1.0, abs(values[0])))
+    return np.unique(np.append(inside, below))[::-1]
 
 
 def checked_sequence(thresholds: ArrayLike) -> Floats:
@@ -113,13 +120,13 @@ class Above:
     def last_passing(self, risk: float, delta: float, possible: int | None = None) -> int | None:
         """Return the last threshold of the sequence, or of its first ``possible`` ones, that passes its test, or None.
 
-        Tests begin at each start, and go on from there, and beyond the next start, until one fails.
+        Tests begin at each start threshold, and go on from there, and beyond the next one, until one fails.
         """
         p_values, begun = tail(self.errors, self.accepted, risk), starts(self.accepted, self.n, risk, delta)
         last, most = None, len(p_values) if possible is None else possible
         ends, goes_on = [*(start.place for start in begun), len(p_values)][1:], False
         for start, end in zip(begun, ends, strict=True):
-            begins = goes_on or p_values[start.place] <= start.anew
+            begins = goes_on or p_values[start.place] <= start.after_failure
             passes = p_values[start.place : end] <= start.level
             run = int(np.argmin(np.append(passes, False))) if begins else 0
             last = min(start.place + run, most) - 1 if run and start.place < most else last
@@ -141,7 +148,9 @@ def certify(
 
     With probability 1 − ``delta`` over the rows (n,), all thresholds that pass do so: each is tested by the exact tail
     of the binomial distribution, from the highest of the sequence down, until one fails. So it may as well be the
-    lowest of the first ``possible`` ones, whatever that depends on.
+    lowest of the first ``possible`` ones, whatever that depends on. Where a higher one accepts 99 % of the rows and
+    passes, it is the highest of these: rows unlike all others have a low confidence, but none is below −∞. A sequence
+    that ends in −∞ may accept everything.
 
     >>> rows = np.arange(1000)
     >>> found = certify(-rows / 1000, rows % 10 * (rows > 500) < 9, -np.linspace(0, 1, 51), 0.02, 0.05)
@@ -154,6 +163,9 @@ def certify(
         is_taken = above.last_passing(max_risk, delta) is not None
         advice = TAKEN[aim] if is_taken else advice_for(above.n, above.accepted, above.errors, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
+    floor = int(np.searchsorted(above.accepted, AT_HOME * above.n))
+    if thresholds[-1] > -math.inf and floor < last and above.last_passing(max_risk, delta, floor + 1) == floor:
+        last = floor
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
 
 
@@ -171,6 +183,8 @@ def certify_weighted(
     """
     place, weighted = last_passing(confidence, is_correct, weights, thresholds, max_risk, delta)
     n = len(confidence)
+    if place is not None and thresholds[-1] > -math.inf:  # the highest that accepts the same rows
+        place = int((confidence.min(where=confidence >= thresholds[place], initial=NOTHING) < thresholds).sum())
     if place is not None:
         accepted, errors = (sum(getattr(one, name) for one in weighted.strata) for name in ("accepted", "errors"))
         counts = n, accepted, errors, delta, max_risk

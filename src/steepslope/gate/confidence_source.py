@@ -14,17 +14,23 @@ from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.gate.calibration import too_few_errors
+from steepslope.gate.certificate import as_percent
+from steepslope.gate.decisions import likeliest
 from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
-from steepslope.outputs.opinions import PLACES
+from steepslope.outputs.opinions import PLACES, lacks_opinion
+from steepslope.outputs.row_hashes import BY_VALUES, have_ids
 from steepslope.scores import SCORES, Score
 
 Floats = NDArray[np.float64]
 ORACLE, SCORE = "oracle", "score"  # the kinds
 STATE = "score.safetensors"
 LOG_ODDS = "logit"
+RARE = 0.05  # of the calibration rows: of rows that lack what only fewer lacked, their labels tell next to nothing
 SHORT = 12  # characters of a digest that are shown
 
 
@@ -34,7 +40,9 @@ class ConfidenceSource:
 
     ``name`` is the score's in ``SCORES``, or oracle. ``reference`` are confidences of other rows than those that a gate
     is calibrated on, (m,), from which its thresholds come; None where there are none. ``shapes`` are those of a row of
-    each array that it takes, by name, as far as they are known.
+    each array that it takes, by name, as far as they are known. ``lacked`` is how many of the ``rows`` that a gate was
+    calibrated on lacked each opinion that it counts, by the name of its array. ``errors`` are how many rows of its fit
+    set are wrong, and how many there are, None where that is not known.
     """
 
     name: str
@@ -42,6 +50,9 @@ class ConfidenceSource:
     num_classes: int
     reference: tuple[float, ...] | None = member(default=None, repr=False)
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
+    lacked: Mapping[str, int] = member(default_factory=dict)
+    rows: int = 0
+    errors: tuple[int, int] | None = None
 
     @classmethod
     def from_model(
@@ -50,15 +61,16 @@ class ConfidenceSource:
         """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from."""
         if isinstance(model, BaseOracle):
             record = model.record_
-            known = (None, {}) if record is None else (record.percentiles, record.shapes)
-            return cls(ORACLE, model, num_classes, *known)
+            known = {} if record is None else {name: getattr(record, name) for name in ("shapes", "errors")}
+            return cls(ORACLE, model, num_classes, None if record is None else record.percentiles, **known)
         names = [name for name, kind in SCORES.items() if kind is type(model)]
         if not names:
             raise SteepslopeError(f"expected a score of SCORES or an oracle, found {type(model).__name__}", "model")
         if fit_set is None:
             return cls(names[0], model, num_classes)
         percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
-        return cls(names[0], model, num_classes, tuple(percentiles))
+        errors = None if fit_set.labels is None else (int((~fit_set.is_correct).sum()), len(fit_set))
+        return cls(names[0], model, num_classes, tuple(percentiles), errors=errors)
 
     @property
     def oracle(self) -> BaseOracle | None:
@@ -66,9 +78,24 @@ class ConfidenceSource:
         return self.model if isinstance(self.model, BaseOracle) else None
 
     def taking(self, outputs: ClassifierOutputs) -> ConfidenceSource:
-        """Return the same source, which knows the shapes of the arrays in such outputs."""
-        shapes = {name: outputs.require(name).shape[1:] for name in self.arrays if name in outputs.arrays}
-        return replace(self, shapes=shapes)
+        """Return the same source, which knows the arrays of the outputs that a gate is calibrated on."""
+        arrays, count = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}, self.num_classes
+        shapes = {name: array.shape[1:] for name, array in arrays.items()}
+        lacked = {name: int(lacks_opinion(name, arrays[name], count).sum()) for name in filter(is_opinion, arrays)}
+        return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The arrays of the opinions that nearly all calibration rows had: a row that lacks one goes to review."""
+        return tuple(name for name, count in self.lacked.items() if count < RARE * self.rows)
+
+    def lacking(self, arrays: Mapping[str, Any]) -> Any:
+        """Return which rows lack an opinion that is needed, (m,): of arrays by name, or of tensors."""
+        logits = arrays["logits"]
+        found = logits[:, 0] != logits[:, 0]  # none: logits are numbers
+        for name in self.needed:
+            found = found | lacks_opinion(name, arrays[name], self.num_classes)
+        return found
 
     @property
     def of_log_odds(self) -> bool:
@@ -84,6 +111,22 @@ class ConfidenceSource:
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers, or people, whose opinions it counts."""
         return tuple(opinion_name(name) for name in self.arrays if is_opinion(name))
+
+    def cautions(self, outputs: ClassifierOutputs) -> list[str]:
+        """Say what of the labelled outputs that a gate is calibrated on looks too good to be true."""
+        errors = too_few_errors(outputs.is_correct, likeliest(outputs)["probability"], self.errors)
+        return [*errors, *truths_among(outputs, self.arrays)]
+
+    def sentences(self) -> list[str]:
+        """Say of each opinion what becomes of rows that lack it, by how many calibration rows did."""
+        lines = []
+        for name, count in self.lacked.items():
+            fate, side = (
+                ("goes to review", "fewer than") if name in self.needed else ("is judged without it", "at least")
+            )
+            counted = f"{count:,} of {self.rows:,} calibration rows lacked it, {side} {as_percent(RARE)}"
+            lines.append(f"A row that lacks the opinion {opinion_name(name)} {fate}: {counted}.")
+        return lines
 
     def seeing(self, images: Dataset) -> ConfidenceSource:
         """Return the same source with its images, where it is an oracle on images."""
@@ -113,14 +156,16 @@ class ConfidenceSource:
 
     def require_new(self, outputs: ClassifierOutputs) -> None:
         """Raise if its oracle was fitted on some of the rows that a gate is to be calibrated on."""
-        seen = int(self.fitted_on(outputs).sum())
-        if seen:
-            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
-            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")
+        record = None if self.oracle is None else self.oracle.record_
+        if record is not None and (seen := record.shared_with(outputs)):
+            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: it promises nothing"
+            remedy = "" if record.rows.ids is not None and have_ids(outputs) else f" ({BY_VALUES})"
+            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write what it has learnt into a folder, an oracle into its subfolder; return what the card holds of it."""
-        known = {"num_classes": self.num_classes, "shapes": {name: list(shape) for name, shape in self.shapes.items()}}
+        shapes = {name: list(shape) for name, shape in self.shapes.items()}
+        known = {"num_classes": self.num_classes, "shapes": shapes, "lacked": dict(self.lacked), "rows": self.rows}
         if isinstance(self.model, BaseOracle):
             self.model.save(folder / ORACLE)
             return {"kind": ORACLE, **known}
@@ -135,14 +180,15 @@ class ConfidenceSource:
     ) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
         kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
-        shapes = field(card, "shapes", dict, path)
+        names: Any = {"shapes": dict, "lacked": dict, "rows": int}
+        known = {name: field(card, name, kind, path) for name, kind in names.items()}
         if kind == ORACLE:
-            return replace(cls.from_model(Oracle.load(folder / ORACLE, backbones), num_classes), shapes=shapes)
+            return replace(cls.from_model(Oracle.load(folder / ORACLE, backbones), num_classes), **known)
         name = field(card, "name", str, path)
         require_known(f"score in {path}:", name, SCORES)
         state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}
         with located(folder / STATE):
-            return cls(name, SCORES[name].restored(state, num_classes), num_classes, shapes=shapes)
+            return cls(name, SCORES[name].restored(state, num_classes), num_classes, **known)
 
 
 @dataclass(frozen=True)

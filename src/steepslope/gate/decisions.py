@@ -19,6 +19,7 @@ PREDICTED = "predicted"  # the groups that are the predicted classes
 NO_CLASS = "none of the classes"
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
 GROUP = "group"  # the column of groups that are others
+LACKING = "lacks_opinion"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
@@ -33,6 +34,8 @@ class Decisions(Brief):
     ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
     it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
     ``groups`` (m,) are those of a gate with groups other than the predicted classes, else None.
+    ``lacking`` (m,) are the rows that go to review since they lack an opinion that nearly all calibration rows had,
+    None where the gate needs no opinion.
     """
 
     p_correct: Floats
@@ -45,6 +48,7 @@ class Decisions(Brief):
     handed_over: Floats | None = None
     explained: dict[str, Floats] = field(default_factory=dict)
     groups: NDArray[np.str_] | None = None
+    lacking: NDArray[np.bool_] | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -77,7 +81,7 @@ class Decisions(Brief):
         """Return a :class:`pyarrow.Table` of a row a prediction, which pandas, polars and files take.
 
         Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``; ``label_2, probability_2`` and
-        so on for further classes; ``group``; ``handed_over``; and ``explain_…``.
+        so on for further classes; ``group``; ``handed_over``; ``lacks_opinion``; and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
         columns: dict[str, Any] = {"id": pa.array(ids, pa.string()), "label": self._column(self.labels)}
@@ -91,6 +95,8 @@ class Decisions(Brief):
             columns[GROUP] = pa.array(self.groups.tolist(), pa.string())
         if self.handed_over is not None:
             columns["handed_over"] = pa.array(self.handed_over)
+        if self.lacking is not None:
+            columns[LACKING] = pa.array(self.lacking)
         return pa.table(columns | {f"{EXPLAINED}{name}": pa.array(part) for name, part in self.explained.items()})
 
     def _column(self, labels: NDArray[np.int64]) -> Any:

@@ -25,7 +25,7 @@ from steepslope.gate.calibration import (
 )
 from steepslope.gate.certify import checked_sequence, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
-from steepslope.gate.decisions import Decisions, groups_by, likeliest, most_probable
+from steepslope.gate.decisions import PREDICTED, REVIEW, Decisions, groups_by, likeliest, most_probable
 from steepslope.gate.promises import Promises
 from steepslope.gate.rows_to_come import Importance, TargetRows, require_mix
 from steepslope.gate.storage import read_gate, write_gate
@@ -240,15 +240,14 @@ class Gate(Promises):
         )
         source.require_new(outputs)
         require_ids_once(outputs)
-        codes = rows_together(outputs)
-        once = once_each(codes, seed)
-        if len(once) < len(outputs):
-            warn_of_copies(codes)
-            outputs, groups = outputs.subset(once), None if groups is None else np.asarray(groups)[once]
-        source = source.taking(outputs)
-        groups = groups_by(by, groups, outputs, outputs.classes)
-        if by is not None and groups is None:
+        names, codes = groups_by(by, groups, outputs, outputs.classes), rows_together(outputs)
+        if by is not None and names is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
+        warn_of_copies(codes)
+        whole, of_whole = _some(outputs, names, once_each(codes, seed))
+        source = source.taking(whole)
+        # rows that lack an opinion go to review, so what is accepted is of the others
+        outputs, names = _some(whole, of_whole, np.flatnonzero(~source.lacking(whole.arrays)))
         origin.require_classifier(outputs.classifier)
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
         aims = Aims(
@@ -257,23 +256,31 @@ class Gate(Promises):
         )  # fmt: skip
         thresholds = None if source.reference is None else threshold_sequence(source.reference)
         confidence = source.confidence(outputs)
-        names = np.array(outputs.label_names)
-        truths, predicted = names[outputs.require_labels()], names[outputs.predictions]
+        labels = np.array(outputs.label_names)
+        truths, predicted = labels[outputs.require_labels()], labels[outputs.predictions]
         truth = outputs.is_correct, outputs.is_unknown
         if class_mix is not None:
             class_mix = require_mix(class_mix, outputs.label_names)
         rows_to_come = TargetRows.of(source, outputs, target, asymptotic)
-        importance = Importance.of(aims, groups, class_mix, target=rows_to_come)
+        importance = Importance.of(aims, names, class_mix, target=rows_to_come)
         beside = {**likeliest(outputs), "true": outputs.require_labels()}
         gate = cls._calibrated(
-            confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, importance, seed, beside
+            confidence, *truth, aims, thresholds, names, truths, source.of_log_odds, importance, seed, beside
         )
-        accepted = gate.accepts(confidence, groups)
+        accepted = gate.accepts(confidence, names)
         accepted[np.setdiff1d(np.arange(len(outputs)), importance.counted_rows(truths, len(outputs)))] = False
-        caution = neglected_class(predicted, truths, accepted, aims.max_class_risk)
-        named = by if by is not None or groups is None else "group"
+        neglected = neglected_class(predicted, truths, accepted, aims.max_class_risk)
+        caution = "\n".join([*([neglected] if neglected else []), *source.cautions(outputs)])
+        named = by if by is not None or names is None else "group"
         known = replace(origin, opinions=nets)
-        return replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
+        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
+        if len(outputs) == len(whole) or class_mix is not None or target is not None:
+            return gate
+        judged = gate.decide(whole, None if by == PREDICTED else of_whole)  # a monitor meets rows that lack one, too
+        beside = {**likeliest(whole), "true": whole.require_labels()}
+        return replace(
+            gate, calibration_rows=CalibrationRows(judged.p_correct, whole.is_correct, judged.accepted, **beside)
+        )
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -302,11 +309,13 @@ class Gate(Promises):
         if explain:
             source.require_explainable()
         confidence, oracle = source.confidence(outputs), source.oracle
+        lacking = source.lacking(outputs.arrays)
+        decision = self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes))
         top_labels, top_probability = most_probable(outputs, top)
         return Decisions(
             p_correct=self.p_correct(confidence),
             trust_logit=confidence,
-            decision=self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes)),
+            decision=np.where(lacking, REVIEW, decision),
             top_labels=top_labels,
             top_probability=top_probability,
             ids=outputs.ids,
@@ -314,6 +323,7 @@ class Gate(Promises):
             handed_over=None if oracle is None else oracle.handed_over(outputs),
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
             groups=group_names(groups, len(outputs)),
+            lacking=lacking if source.needed else None,
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:
@@ -402,3 +412,12 @@ class Gate(Promises):
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""
         return self if self.source is None else replace(self, source=self.source.seeing(images))
+
+
+def _some(
+    outputs: ClassifierOutputs, names: NDArray[np.str_] | None, rows: NDArray[np.int64]
+) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
+    """Return some rows of outputs with their groups; the same where these are all, which may be memory-mapped."""
+    if len(rows) == len(outputs):
+        return outputs, names
+    return outputs.subset(rows), None if names is None else names[rows]

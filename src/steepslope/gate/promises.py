@@ -24,8 +24,9 @@ class Promises:
     """All that a gate keeps on disk, and what of it needs confidences alone.
 
     ``certificates`` are of what is accepted, a risk and a group each; ``of_classes`` those of the true classes, if
-    these are promised anything; ``rejection`` that of what is rejected. ``caution`` names a true class that the promise
-    leaves alone, though its rows are accepted under other labels; empty where there is none.
+    these are promised anything; ``rejection`` that of what is rejected. ``caution`` says, a line each, which true class
+    the promise leaves alone, though its rows are accepted under other labels, and what looks too good to be true; empty
+    where there is nothing of the kind.
     ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
     ``n`` to calibrate on, (e,), in ascending order; under another mix of classes, among n rows that are drawn as in it.
     ``source`` is the gate's oracle or score, None where it is of confidences alone; ``by`` names what its groups are:
@@ -159,11 +160,16 @@ class Promises:
         count = sum(one.is_given for one in given)
         if count > 1:
             lines.append(f"All {count} promises hold together with a confidence of {1 - self.aims.delta:g}.")
-        if self.caution:
-            lines.append(f"Caution: {self.caution}.")
+        lines += self.cautions
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
+            lines += self.source.sentences()
         return "\n".join([*lines, in_lines(self.assumptions)])
+
+    @property
+    def cautions(self) -> list[str]:
+        """What may make the promise worth nothing, a sentence each."""
+        return [f"Caution: {one.rstrip('?')}{'?' if one.endswith('?') else '.'}" for one in self.caution.splitlines()]
 
     @property
     def assumptions(self) -> tuple[str, ...]:

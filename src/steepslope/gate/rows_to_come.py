@@ -58,8 +58,8 @@ class TargetRows:
             raise SteepslopeError("expected outputs of the same classifier as to calibrate on, found others", "target")
         with located("target"):
             source.require_new(target)
-            ours, theirs = (one.changed(labels=None) for one in (outputs, target))
-            require_other_rows("rows", ours, theirs, "the target is new to the labels")
+            require_other_rows("rows", outputs, target, "the target is new to the labels")
+            target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
         names = np.array(outputs.label_names)
         return cls(names[outputs.predictions], names[target.predictions], confidence, asymptotic)

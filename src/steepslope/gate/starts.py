@@ -1,13 +1,14 @@
-"""Where the tests of a sequence of thresholds start, and at which level each of them is made.
+"""Which thresholds of a sequence are start thresholds, and the level of each test.
 
-One start is fragile: a few early errors end the sequence where a later threshold would pass. So it starts again at
-thresholds that accept more rows. The levels of the starts are those of a group-sequential test: of errors that come
-with the same risk throughout, the count above a later threshold holds the count above an earlier one, so the chances
-that one of them is low by accident overlap, and are worth more than shares of delta that add up to it.
+A sequence with one start threshold is fragile: a few early errors end it where a later threshold would pass. So tests
+start again at thresholds that accept more rows. The levels are those of a group-sequential test: the errors above a
+later threshold include those above an earlier one, so the chances that one of these counts is low by accident overlap,
+and the levels may add up to more than delta.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,88 +20,96 @@ from steepslope.gate.certificate import rows_needed
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-BORNE = 3  # errors that the first threshold has to bear: with fewer, one unlucky row ends the sequence (LOG.md)
-EARLY = 3 / 8  # of the rows: where the first start would accept more, there is no second (LOG.md)
-FURTHER = 1.5  # a start accepts so many times the rows of the one before it (LOG.md)
-SHARE = 0.4  # of the level of runs that go on: at this, a further start begins anew (LOG.md)
+FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
+BORNE = 3  # errors that start thresholds below half of the rows have to bear: with fewer, one unlucky row ends a run
+MANY = 20  # errors that half of the rows have to bear so that tests start beyond it, too (LOG.md)
+SHARE = 0.5  # of its nominal level, which a start threshold gets after a failure (LOG.md)
+LATE_SHARE = 0.2  # the same, beyond half of the rows: where the risk hardly rises, little is enough (LOG.md)
 
 
 @dataclass(frozen=True)
 class Start:
-    """A place in the sequence where tests start anew.
+    """A start threshold, by its place in the sequence.
 
-    ``anew`` is the level of its own test where the tests before it have failed; ``level`` that of all tests from there
-    to the next start, as long as none fails.
+    ``level`` is the nominal level: that of all tests from there to the next start threshold, as long as none fails.
+    ``after_failure`` is the level of its own test where the tests before it have failed.
     """
 
     place: int
-    anew: float
+    after_failure: float
     level: float
 
 
-def first_rows(n: int, risk: float, delta: float) -> int:
-    """Return how many of n rows a single start has to accept, at least.
+def start_rows(n: int, risk: float, delta: float) -> list[int]:
+    """Return how many of n rows each start threshold has to accept, at least, ascending. It does not depend on labels.
 
-    As many as bear three errors, or fewer where that would be more than half of all rows; at least
-    as many as it takes to promise anything. It does not depend on labels.
+    One accepts half of the rows: as many as it takes to bear the errors that half of the rows bear, or none where these
+    are too few. Each one before it accepts 1.25 times fewer rows, as long as these bear three errors at half of delta.
+    Where half of the rows bear many errors, each one after it accepts 1.25 times more.
 
-    >>> first_rows(10_000, 0.02, 0.05), first_rows(500, 0.02, 0.05), first_rows(100, 0.02, 0.05)
-    (386, 236, 149)
+    >>> start_rows(1_000, 0.05, 0.05), start_rows(500, 0.02, 0.05), start_rows(100, 0.05, 0.05)
+    ([197, 247, 308, 386, 482], [236], [59])
     """
-    for errors in range(BORNE, -1, -1):
-        needed = rows_needed(risk, delta, errors)
-        if needed <= n / 2:
-            return needed
-    return rows_needed(risk, delta)
+    borne = max(0, most_errors(n // 2, risk, delta))
+    half = rows_needed(risk, delta, borne)
+    least = min(half, rows_needed(risk, delta / 2, BORNE))
+    most = n if borne >= MANY else half
+    steps = range(math.ceil(math.log(least / half, FURTHER)), math.floor(math.log(most / half, FURTHER)) + 1)
+    return [round(half * FURTHER**step) for step in steps]
 
 
 def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
-    """Return where tests start, whatever the labels are; none where no threshold accepts enough rows.
+    """Return the start thresholds, whatever the labels are; none where no threshold accepts enough rows.
 
-    ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending. Where the risk rises
-    with coverage, the promise is exact: let H be the first threshold whose risk is too high. What is wrongly passed is
-    H, in a run of tests that all passed, or a later start; all of these have at least as many errors as at ``risk``,
-    and the levels are such that together they pass with a probability of at most delta. Which starts come after H
-    depends on how many rows H and later thresholds accept, not on labels above H.
+    ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending.
+
+    Where the risk rises with coverage, the promise is exact: let H be the first threshold whose risk is too high. Only
+    H, at the end of a run in which all tests passed, and later start thresholds can pass wrongly. The errors above each
+    of these are at least as many as at ``risk``, and the levels are such that one or more of them pass with a
+    probability of at most delta. Which start thresholds come after H depends on how many rows H and later thresholds
+    accept, not on labels above H. Where the risk also falls with coverage, no proof is known: risks that were made
+    to break the promise did so with a probability of about delta at most (LOG.md).
 
     >>> found = starts(np.arange(0, 801, 100), 800, 0.05, 0.05)
-    >>> [(one.place, round(one.anew, 3), round(one.level, 3)) for one in found]
-    [(2, 0.032, 0.032), (3, 0.015, 0.037), (4, 0.017, 0.043), (6, 0.02, 0.05)]
+    >>> [(one.place, round(one.after_failure, 3), round(one.level, 3)) for one in found]
+    [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
     """
-    early = rows_needed(risk, delta / 2, BORNE)
-    rows = [first_rows(n, risk, delta)] if early > EARLY * n else _rows_of_starts(early, n)
+    rows = np.array(start_rows(n, risk, delta))
+    return starts_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
+
+
+def starts_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
+    """Return the start thresholds that accept at least so many rows, (s,), of which each gets a share after a failure.
+
+    ``rows`` and ``shares`` (s,) go from the fewest rows to the most; what no threshold accepts is left out.
+    """
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
-    inside = places < len(accepted)
-    least, places = np.asarray(rows)[first][inside], places[inside]
-    anew, levels = _levels(least, accepted[places], risk, delta)
-    return [Start(int(place), *both) for place, *both in zip(places, anew, levels, strict=True)]
+    first, places = first[places < len(accepted)], places[places < len(accepted)]
+    after_failure, levels = _levels(rows[first], accepted[places], shares[first], risk, delta)
+    return [Start(int(place), *both) for place, *both in zip(places, after_failure, levels, strict=True)]
 
 
-def _rows_of_starts(early: int, n: int) -> list[int]:
-    rows = [early]
-    while (further := int(np.ceil(FURTHER * rows[-1]))) <= n:
-        rows.append(further)
-    return rows
+def _levels(
+    least: Counts, accepted: Counts, shares: Floats, risk: float, delta: float
+) -> tuple[list[float], list[float]]:
+    """Return the levels after a failure and the nominal ones, (s,) each.
 
-
-def _levels(least: Counts, accepted: Counts, risk: float, delta: float) -> tuple[list[float], list[float]]:
-    """Return the levels anew and of the runs on, (s,) each: a run and the starts after it use up delta together.
-
-    ``least`` (s,) rows are accepted by any threshold from a start on, and ``accepted`` by the start itself. Of tests at
-    one level, that of the fewest rows overlaps the least with those of later starts, so its level holds for all.
+    A run at its nominal level and all later start thresholds use up delta together. ``least`` (s,) rows are accepted by
+    any threshold from a start threshold on, and ``accepted`` by the start threshold itself. Of tests at one level, that
+    of the fewest rows overlaps the least with later start thresholds, so its level holds for all.
     """
     if len(least) == 0:
         return [], []
-    levels, anew = [delta], [SHARE * delta]
-    most = most_errors(accepted[-1], risk, anew[0])
-    passes_later = np.ones(max(0, most) + 1) * (most >= 0)  # by how many errors there are above the start
+    levels, after_failure = [delta], [float(shares[-1]) * delta]
+    most = most_errors(accepted[-1], risk, after_failure[0])
+    passes_later = np.ones(max(0, most) + 1) * (most >= 0)  # by how many errors there are above the start threshold
     for place in range(len(least) - 2, -1, -1):
         rows, later = least[place], accepted[place + 1]
         levels.append(_level(rows, _before(passes_later, later - rows, risk), risk, delta))
-        anew.append(SHARE * levels[-1])
+        after_failure.append(float(shares[place]) * levels[-1])
         passes_later = _before(passes_later, later - accepted[place], risk)[: accepted[place] + 1]
-        passes_later[: most_errors(accepted[place], risk, anew[-1]) + 1] = 1.0
-    return [levels[-1], *anew[:-1][::-1]], levels[::-1]
+        passes_later[: most_errors(accepted[place], risk, after_failure[-1]) + 1] = 1.0
+    return [levels[-1], *after_failure[:-1][::-1]], levels[::-1]
 
 
 def most_errors(rows: int, risk: float, level: float) -> int:

@@ -1,14 +1,11 @@
 """A gate on disk: a folder with all that decisions need, but for the classifier itself.
 
-``gate.json``, written last, with the certificates, P(correct), the classes, the classifier's spec, digest and
-transform, the digests of all other files, and a digest of all of these; ``certificate.md`` with the promise in
-sentences; ``errors.safetensors`` with the confidences of the wrong calibration rows; ``calibration_rows.safetensors``
-with what the gate makes of all of them, which a copy may leave out, since it serves monitoring alone; the oracle in a
-folder of its own, or what the score has learnt.
+``gate.json``, the seal, with the certificates, P(correct), the classes, and the classifier's spec, digest and
+transform; ``certificate.md`` with the promise in sentences; ``errors.safetensors`` with the confidences
+of the wrong calibration rows; ``calibration_rows.safetensors`` with what the gate makes of all of them, which a copy
+may leave out, since it serves monitoring alone; the oracle in a folder of its own, or what the score has learnt.
 """
 
-import hashlib
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.files.artifact import MADE, Artifact
-from steepslope.files.folders import digest_of, field, positive, read_json, write_json
+from steepslope.files.artifact import DIGEST, FILES, Artifact
+from steepslope.files.folders import field, positive, read_json
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.aims import Aims
@@ -26,15 +23,15 @@ from steepslope.gate.calibration import CalibrationRows, ProbabilityMap
 from steepslope.gate.certificate import Certificate
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, Origin
 from steepslope.gate.promises import Promises
+from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs.arrays import checked_classes
 
 CARD, SENTENCES, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
-GATE = Artifact("a gate", CARD)
-VERSION = 3
-DIGEST = "digest"
-EXPECTED = "a calibrated gate"
-AGAIN = "calibrate it again, or copy the folder as a whole"
+GATE = Artifact(
+    "a calibrated gate", CARD, version=4, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
+    inside=f"{ORACLE}/{ORACLE_CARD}",
+)  # fmt: skip
 
 
 def write_gate(folder: Path, gate: Promises, made: Mapping[str, Any] | None = None) -> None:
@@ -46,39 +43,28 @@ def write_gate(folder: Path, gate: Promises, made: Mapping[str, Any] | None = No
         if gate.calibration_rows is not None:
             save_arrays(gate.calibration_rows.arrays(), staging / CALIBRATION_ROWS)
         (staging / SENTENCES).write_text(gate.sentences() + "\n", encoding="utf-8")
-        files = [path for path in sorted(staging.rglob("*")) if path.is_file()]
         card = {
-            "version": VERSION, "source": written, "by": gate.by, "aims": asdict(gate.aims),
+            "source": written, "by": gate.by, "aims": asdict(gate.aims),
             "certificates": [certificate.as_json() for certificate in gate.certificates],
             "of_classes": [certificate.as_json() for certificate in gate.of_classes], "caution": gate.caution,
             "rejection": None if gate.rejection is None else gate.rejection.as_json(),
             "probability": asdict(gate.probability), "rows": gate.n,
             "classes": None if gate.classes is None else list(gate.classes), **asdict(gate.origin),
-            "files": {path.relative_to(staging).as_posix(): _digest(path) for path in files},
         }  # fmt: skip
-        write_json(staging / CARD, {**card, DIGEST: digest_of(card), MADE: dict(made or {})})
-    if source is None or source.oracle is None:  # what an earlier gate left
-        shutil.rmtree(folder / ORACLE, ignore_errors=True)
-    for name in (STATE, CALIBRATION_ROWS):
-        if name not in card["files"]:
-            (folder / name).unlink(missing_ok=True)
+        GATE.seal(staging, card, made)
 
 
 def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, Any]:
     """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
     folder = as_folder(name)
+    return GATE.read(folder, lambda card: _read(folder, card, backbones))
+
+
+def _read(folder: Path, card: dict[str, Any], backbones: Collection[str]) -> dict[str, Any]:
     path = folder / CARD
-    card = read_json(path, EXPECTED)
-    signed = {key: value for key, value in card.items() if key not in (DIGEST, MADE)}
-    if card.get("version") != VERSION:
-        raise SteepslopeError(f"expected version {VERSION} of the format, found {card.get('version')!r}", path)
-    if card.get(DIGEST) != digest_of(signed):
-        raise SteepslopeError(f"was changed after it was written: expected the digest of its content: {AGAIN}", path)
     certificates = tuple(Certificate.from_json(one, path) for one in field(card, "certificates", list, path))
     if not certificates:
         raise SteepslopeError("expected a certificate, found none", path)
-    files = field(card, "files", dict, path)
-    _require_own_files(folder, files)
     rejection, source = (field(card, key, (dict, type(None)), path) for key in ("rejection", "source"))
     classes = field(card, "classes", (list, type(None)), path)
     with located(path):
@@ -87,7 +73,7 @@ def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, An
     if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
         raise SteepslopeError("expected rising confidences (e,), found others", folder / ERRORS)
     rows = folder / CALIBRATION_ROWS
-    remembers = CALIBRATION_ROWS in files and rows.exists()
+    remembers = CALIBRATION_ROWS in card[FILES] and rows.exists()
     return {
         "certificates": certificates, "caution": field(card, "caution", str, path),
         "of_classes": tuple(Certificate.from_json(one, path) for one in field(card, "of_classes", list, path)),
@@ -102,21 +88,6 @@ def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, An
     }  # fmt: skip
 
 
-def _require_own_files(folder: Path, digests: Mapping[str, str]) -> None:
-    for name, digest in digests.items():
-        if name == CALIBRATION_ROWS and not (folder / name).exists():
-            continue
-        if _digest(folder / name) != digest:
-            raise SteepslopeError(f"expected the gate's own file, found another: {AGAIN}", folder / name)
-
-
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        raise SteepslopeError(f"expected the gate's own file, found none: {AGAIN}", path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def digest_of_gate(folder: str | Path) -> str:
     """Return the digest of a gate's card, which tells it from others, wherever it lies."""
-    return str(read_json(as_folder(folder) / CARD, EXPECTED).get(DIGEST))
+    return str(read_json(as_folder(folder) / CARD, GATE.what).get(DIGEST))

@@ -8,15 +8,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import ChangedWarning
 from steepslope.gate import Gate
-from steepslope.gate.decisions import likeliest
+from steepslope.gate.decisions import Decisions
 from steepslope.monitor.monitor import Monitor
 from steepslope.monitor.predictions import Batch, Predicted, hashes_of, joined_rows
 from steepslope.monitor.sentences import OTHER_MIX, health
-from steepslope.outputs import ClassifierOutputs
 
 
 def watched(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | None] | None:
@@ -35,17 +33,16 @@ def watched(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | 
     return _after(gate, rows), rows
 
 
-def warn_of_change(gate: Gate, confidence: NDArray[np.float64], outputs: ClassifierOutputs) -> None:
-    """Give a :class:`ChangedWarning` where outputs with a confidence (m,) are not drawn as calibration rows were."""
+def warn_of_change(gate: Gate, decisions: Decisions) -> None:
+    """Give a :class:`ChangedWarning` where predictions that are decided are not drawn as calibration rows were."""
     if not _can_be_watched(gate):
         return
-    order = np.random.default_rng(0).permutation(len(confidence))  # they may be sorted
-    rows = Predicted(gate.p_correct(confidence), gate.accepts(confidence), **likeliest(outputs))
+    order = np.random.default_rng(0).permutation(len(decisions))  # they may be sorted
+    rows = Predicted(decisions.p_correct, decisions.accepted, decisions.probability, decisions.labels)
     monitor = _after(gate, rows.subset(order))
+    mix = "" if gate.has_groups else f" {OTHER_MIX.format('`for_mix` with a target of such rows')}"
     for line in health(monitor, alone=True) if monitor.alarms else ():
-        warnings.warn(
-            f"{line} {OTHER_MIX.format('`for_mix` with a target of such rows')}", ChangedWarning, stacklevel=3
-        )
+        warnings.warn(f"{line}{mix}", ChangedWarning, stacklevel=4)
 
 
 def _after(gate: Gate, rows: Predicted) -> Monitor:

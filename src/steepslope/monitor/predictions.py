@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certify import numbers
-from steepslope.gate.decisions import GROUP
+from steepslope.gate.decisions import GROUP, LACKING
 from steepslope.monitor.state import hash_of
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
@@ -110,7 +110,7 @@ def booleans(values: ArrayLike, place: str) -> Bools:
 TRUTH = pa.bool_()
 MOST_DIGITS = 9  # of the number of a class
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
-TRUST, DECISION, LACKING = "trust_logit", "decision", "lacks_opinion"
+TRUST, DECISION = "trust_logit", "decision"
 TRUTHS = "truths"  # whatever their column is called
 FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
 Texts = NDArray[np.object_]

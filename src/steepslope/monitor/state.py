@@ -181,5 +181,5 @@ def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()
     if damage != "ok" or len(rows) != 1 or _digest_in(connection) != rows[0][1]:
         raise SteepslopeError("was changed after it was written, or is damaged", path)
-    with explained(EXPECTED, path, (TypeError, ValueError)):
+    with explained(EXPECTED, path, (TypeError, ValueError, RecursionError)):
         return dict(json.loads(rows[0][0]))

@@ -15,36 +15,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.data.images import Dataset
-from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.evidence.fitting import flattened
 from steepslope.evidence.states import State
 from steepslope.files.artifact import MADE
-from steepslope.files.folders import field, write_json
+from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
+from steepslope.oracle.baselines import truths_among
 from steepslope.oracle.settings import LossOptions
-from steepslope.oracle.storage import CARD, ORACLE, STATES, WEIGHTS
+from steepslope.oracle.storage import FIT_ROWS, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_names
 from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
-FIT_ROWS = "fit_rows.safetensors"
 RECORD = "fit_set"  # its place in the card
-HASHES = "hashes"
 PERCENTILES = "trust_logit_percentiles"
-AGAIN = "copy the oracle's folder as a whole, or fit it again"
 
 
 @dataclass(frozen=True, eq=False)
 class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
-    The rows are 64-bit hashes, by which rows that are evaluated are found among them. ``classes`` are the names of the
+    By what is kept of its rows, evaluated rows are found among them. ``classes`` are the names of the
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
-    rows are seen. None where they are not known. ``shapes`` are those of a row of each array.
+    rows are seen. None where they are not known. ``shapes`` are those of a row of each array. ``errors`` are how many
+    rows of the fit set are wrong, and how many there are.
     """
 
     rows: RowHashes
@@ -53,6 +52,7 @@ class FitRecord:
     classes: tuple[str, ...] | None = None
     percentiles: tuple[float, ...] | None = None
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
+    errors: tuple[int, int] | None = None
 
     @classmethod
     def from_outputs(cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64]) -> FitRecord:
@@ -60,17 +60,16 @@ class FitRecord:
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
         rows, classes = RowHashes.of(outputs), outputs.classes
-        return cls(rows, outputs.classifier, classes=classes, percentiles=percentiles, shapes=shapes)
+        errors = int((~outputs.is_correct).sum()), len(outputs)
+        return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, errors)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
-        """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
-        if self.rows.told_by == "ids" and outputs.ids is None:
-            return 0
-        return self.rows.shared_with(RowHashes.of(outputs, self.rows.told_by))
+        """Return how many of these outputs are rows of the fit set."""
+        return int(self.seen(outputs).sum())
 
     def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return which of these outputs are rows of the fit set, (n,), as :meth:`shared_with` counts them."""
-        return self.rows.known(outputs) if self.shared_with(outputs) else np.zeros(len(outputs), dtype=np.bool_)
+        """Return which of these outputs are rows of the fit set, (n,); see :mod:`steepslope.outputs.row_hashes`."""
+        return self.rows.known(RowHashes.of(outputs))
 
     def require_classifier(self, outputs: ClassifierOutputs) -> None:
         """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
@@ -84,16 +83,16 @@ class FitRecord:
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the hashes, and return what the card holds of the record."""
-        save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
+        save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
-            "rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest,
-            "classifier": self.classifier, "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "rows": len(self.rows), "told_by": self.rows.told_by, "classifier": self.classifier,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()}, "errors": self.errors,
         }  # fmt: skip
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
         if self.percentiles is not None:
             card[PERCENTILES] = list(self.percentiles)
-        return {RECORD: card, MADE: dict(self.made)}
+        return {RECORD: card}
 
     @classmethod
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path) -> FitRecord | None:
@@ -101,16 +100,9 @@ class FitRecord:
         if RECORD not in card:
             return None
         record = field(card, RECORD, dict, path)
-        told_by, classifier = field(record, "told_by", str, path), field(record, "classifier", (str, type(None)), path)
-        require_known(f"told_by in {path}:", told_by, ("ids", "values"))
-        hashes = load_arrays(folder / FIT_ROWS).get(HASHES, np.empty(0))
-        if hashes.dtype != np.uint64 or hashes.ndim != 1:
-            raise SteepslopeError(f"expected the hashes of rows, found others: {AGAIN}", folder / FIT_ROWS)
-        rows = RowHashes(told_by, hashes)
-        if rows.digest != record.get("digest"):
-            raise SteepslopeError(
-                f"expected the rows of the digest in {path.name}, found others: {AGAIN}", folder / FIT_ROWS
-            )
+        classifier = field(record, "classifier", (str, type(None)), path)
+        with located(folder / FIT_ROWS):
+            rows = RowHashes.from_arrays(load_arrays(folder / FIT_ROWS))
         classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
         percentiles = None
         if PERCENTILES in record:
@@ -119,8 +111,9 @@ class FitRecord:
             if not numbers or (np.diff(values) < 0).any():
                 raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
             percentiles = tuple(values.tolist())
-        shapes = field(record, "shapes", dict, path)
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes)
+        shapes, errors = field(record, "shapes", dict, path), field(record, "errors", (list, type(None)), path)
+        counts = None if errors is None else tuple(map(int, errors))
+        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes, counts)  # type: ignore[arg-type]
 
 
 class BaseOracle(ABC):
@@ -217,7 +210,7 @@ class BaseOracle(ABC):
             if states is not None:
                 save_arrays(flattened(states), staging / STATES)
             record = {} if self.record_ is None else self.record_.write(staging)
-            write_json(staging / CARD, {**card, **record})
+            ORACLE.seal(staging, {**card, **record}, None if self.record_ is None else self.record_.made)
 
 
 class ConfigurableOracle(BaseOracle):
@@ -283,8 +276,10 @@ def require_errors(outputs: ClassifierOutputs) -> None:
         )
 
 
-def warn_of_few(outputs: ClassifierOutputs) -> None:
-    """Warn where the rarer of errors and correct predictions are so few that the oracle depends on luck."""
+def warn_of_fit_set(outputs: ClassifierOutputs) -> None:
+    """Warn of opinions that seem to be the truth, and of so few errors, or others, that the oracle depends on luck."""
+    for caution in truths_among(outputs, outputs.arrays):
+        warnings.warn(caution, CautionWarning, stacklevel=3)
     correct = int(outputs.is_correct.sum())
     rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))
     if rare < FEW_ERRORS:

@@ -3,7 +3,7 @@
 An oracle that only makes up for a classifier's stale last layer, or for classes that never occur, is the wrong remedy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,11 +15,14 @@ from steepslope.evidence.registry import arrays_of_stack, is_stack
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion, opinion_name
+from steepslope.outputs.arrays import VOTE, is_opinion, opinion_name
+from steepslope.outputs.opinions import has_opinion
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
 CLEARLY = 0.01  # the chance at most that the classifier is as good
+NEARLY_ALWAYS = 0.995  # of the rows: an opinion that is right in as many may be the truth
+MANY = 20  # errors of the classifier, and ten times the opinion's: else both may be right nearly always
 SHOWN = 5  # names of classes in a line
 IN_PLACE: dict[str, str] = {
     "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",
@@ -63,6 +66,27 @@ class Baseline:
         clearly = only > alone and binomtest(only, only + alone).pvalue < CLEARLY
         gained = float(right.mean() - outputs.is_correct.mean())
         return cls(what, len(right), float(right.mean()), gained, clearly, auroc(odds, right), aurc(odds, right))
+
+
+def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]:
+    """Say which opinions, among arrays of labelled outputs, are right nearly always where the classifier is not.
+
+    >>> outputs = ClassifierOutputs(9 * np.eye(2)[np.arange(100) % 2], np.arange(100) % 4 // 2)
+    >>> truths_among(outputs.with_opinion("audit", outputs.labels), ["vote_audit"])
+    ['the opinion audit is right in 100 of 100 rows, the classifier in 50 of them: is it the truth, or made from it?']
+    """
+    found, labels = [], outputs.require_labels()
+    for array in filter(is_opinion, arrays):
+        values = outputs.require(array)
+        rows = np.flatnonzero(has_opinion(array, values))
+        said = values[rows] if array.startswith(VOTE) else values[rows].argmax(axis=1)
+        right, ours = int((said == labels[rows]).sum()), int(outputs.is_correct[rows].sum())
+        if right >= NEARLY_ALWAYS * len(rows) and len(rows) - ours >= max(MANY, 10 * (len(rows) - right)):
+            found.append(
+                f"the opinion {opinion_name(array)} is right in {right:,} of {len(rows):,} rows, the classifier in "
+                f"{ours:,} of them: is it the truth, or made from it?"
+            )
+    return found
 
 
 def in_place(name: str) -> str | None:

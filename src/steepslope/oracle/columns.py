@@ -21,11 +21,11 @@ from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
-from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_few
+from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, read_card
+from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, ORACLE, STATES, WEIGHTS, kind_of_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -167,7 +167,7 @@ class Oracle(ConfigurableOracle):
         net = fit_net(rows, self.loss_settings.bind(outputs), self.settings)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
         self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs))
-        warn_of_few(outputs)
+        warn_of_fit_set(outputs)
         return self
 
     def _reader(
@@ -224,11 +224,14 @@ class Oracle(ConfigurableOracle):
         must be one of ``backbones``.
         """
         local = as_folder(folder)
-        card = read_card(local)
-        kind = kind_of_card(card, local)
-        require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)
-        oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(local, card, backbones)
-        return oracle
+
+        def loaded(card: dict[str, Any]) -> BaseOracle:
+            kind = kind_of_card(card, local)
+            require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)
+            oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(local, card, backbones)
+            return oracle
+
+        return ORACLE.read(local, loaded)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:

@@ -19,7 +19,7 @@ from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.numerics.threads import single_thread
-from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
+from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle.fused_fit import LEVELS, FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover, Moments
 from steepslope.oracle.pooling import OWN, Pool, inputs_of
@@ -28,7 +28,6 @@ from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
 
-VERSION = 4  # of the card
 HANDOVER, MOMENTS = "handover", "moments"
 POOL = ("inputs", "widths", "is_linear", "slope", "offset")  # of a pool, in the card
 Floats = NDArray[np.float64]
@@ -133,7 +132,7 @@ class FusedOracle(ConfigurableOracle):
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
         self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed, groups)
         self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset)
-        warn_of_few(outputs)
+        warn_of_fit_set(outputs)
         return self
 
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
@@ -241,15 +240,13 @@ class FusedOracle(ConfigurableOracle):
         states = dict(fitted.states)
         if fitted.handover is not None and fitted.moments is not None:
             states |= {HANDOVER: vars(fitted.handover), MOMENTS: vars(fitted.moments)}
-        about = {"kind": FUSED, "version": VERSION, "settings": self.settings.as_json(), "fitted": card}
+        about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
         self._write(folder, about, weights, states)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
         path = folder / CARD
-        if card.get("version") != VERSION:
-            raise SteepslopeError("a fused oracle of another version, whose rules are others: fit it again", path)
         fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
         with explained("expected the settings of an oracle", path, (ValueError, TypeError)):
             oracle = cls(**json_field(card, "settings", dict, path))

@@ -27,7 +27,7 @@ from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, parameters_of
 from steepslope.oracle.base import BaseOracle, FitRecord
 from steepslope.oracle.net import OracleNet
-from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, read_card, require_allowed
+from steepslope.oracle.storage import CARD, IMAGES, ORACLE, WEIGHTS, is_image_oracle, require_allowed
 from steepslope.outputs import ClassifierOutputs
 
 BATCH = 64
@@ -151,11 +151,10 @@ class ImageOracle(BaseOracle):
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; see :meth:`steepslope.oracle.Oracle.load`."""
+        if not is_image_oracle(folder):
+            raise SteepslopeError("expected an oracle on images, found one on outputs", as_folder(folder) / CARD)
         own = as_folder(folder)
-        card = read_card(own)
-        if kind_of_card(card, own) != IMAGES:
-            raise SteepslopeError("expected an oracle on images, found one on outputs", own / CARD)
-        return cls.from_card(own, card, backbones)
+        return ORACLE.read(own, lambda card: cls.from_card(own, card, backbones))
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], backbones: Collection[str]) -> ImageOracle:

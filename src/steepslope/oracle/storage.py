@@ -1,4 +1,4 @@
-"""An oracle on disk: a card in JSON, written last, with weights and what the evidence learnt beside it.
+"""An oracle on disk: a card in JSON, the seal, with weights and what the evidence learnt beside it.
 
 Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``). An oracle is named by
 its folder, or by ``hub:user/name``.
@@ -16,7 +16,8 @@ from steepslope.files.hub import as_folder, is_hub
 CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
-ORACLE = Artifact("a fitted oracle", CARD)
+FIT_ROWS = "fit_rows.safetensors"
+ORACLE = Artifact("a fitted oracle", CARD, version=5, varying=(STATES, FIT_ROWS))
 COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 LOADERS: dict[str, str] = {
     COLUMNS: "steepslope.oracle.columns:Oracle",
@@ -31,9 +32,9 @@ def names_oracle(name: str) -> bool:
     return is_hub(name) or (as_folder(name) / CARD).exists()
 
 
-def read_card(folder: str | Path, expected: str = "a fitted oracle") -> dict[str, Any]:
-    """Read the card of an oracle by its name."""
-    return read_json(as_folder(folder) / CARD, expected)
+def read_card(folder: str | Path) -> dict[str, Any]:
+    """Read the card of an oracle by its name, be it as it was written or not."""
+    return read_json(as_folder(folder) / CARD, ORACLE.what)
 
 
 def kind_of_card(card: dict[str, Any], folder: str | Path) -> str:

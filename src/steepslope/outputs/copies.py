@@ -13,6 +13,7 @@ row occurs twice, or three times, chance would have to do so for all of them.
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import told_by_in
+from steepslope.outputs.row_hashes import have_ids
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -153,11 +154,12 @@ def together(*codes: NDArray[np.generic]) -> Codes:
 def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None = None) -> Codes:
     """Return a number for each row of some outputs that its copies share, and its group, if there are groups (n,).
 
-    Copies have one id, or else equal features, or else equal logits of three classes or more.
+    Copies have one id. Where no ids tell rows apart, and among images, which may have several names, they have equal
+    features, or else equal logits of three classes or more.
     """
-    codes = [copies_of(_compared(outputs))]
-    if told_by_in(outputs) == "ids":
-        codes.append(outputs.require("ids"))
+    codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids(outputs) else []
+    if not codes or outputs.classifier is not None:
+        codes.append(copies_of(_compared(outputs)))
     return together(*codes, *([] if groups is None else [groups]))
 
 

@@ -19,6 +19,7 @@ import pyarrow.compute as compute
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
+from steepslope.files.memory import arrays_in
 from steepslope.outputs import folder, table_files
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
 from steepslope.outputs.columns import class_columns
@@ -103,7 +104,7 @@ def _of_archive(path: Path) -> Opinion:
     unreadable = explained("cannot be read as an opinion", path, (ValueError, EOFError, BadZipFile), longest=160)
     with unreadable, np.load(path, allow_pickle=False) as archive:
         names = list(archive.files)
-        arrays = {name: archive[name] for name in (*ARRAYS, "ids", CLASSES) if name in names}
+        arrays = arrays_in(archive, (*ARRAYS, "ids", CLASSES), path)
     name = next((name for name in ARRAYS if name in arrays), None)
     beside = set(names) - {"ids", "labels", CLASSES}
     if name is None or (name == "labels" and beside):  # which are the true classes in files of outputs
@@ -137,6 +138,7 @@ def _of_table(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped
 
 
 def _read(path: Path, wanted: dict[str, Any], options: ReadingOptions) -> Any:
+    table_files.require_room_for(path, wanted)
     some = [*table_files.batches(path, wanted, options.delimiter)]
     return pa.Table.from_batches(some, None if some else pa.schema(wanted))  # of a header alone
 

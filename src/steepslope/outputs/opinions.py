@@ -56,6 +56,16 @@ def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(values >= 0 if array.startswith(VOTE) else ~np.isnan(values).any(axis=1))
 
 
+def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
+    """Return which rows say nothing of the classes, (n,): they lack the opinion, or vote for another class.
+
+    ``values`` are an array, or a tensor.
+    """
+    if array.startswith(VOTE):
+        return (values < 0) | (values >= num_classes)
+    return (values != values).any(1)  # NaN
+
+
 def no_opinion(array: str, logits: NDArray[Any]) -> NDArray[Any]:
     """Return the array of an opinion that all rows lack, by its name."""
     if array.startswith(VOTE):

@@ -1,141 +1,198 @@
-"""Which rows some outputs are of: a 64-bit hash of each, by which an oracle knows the rows that it was fitted on.
+"""Which rows some outputs are of: what is kept of each row, by which an oracle knows the rows that it was fitted on.
 
-A row is told by its id and, since the files of two folders often have the same names, by three digits each of its
-largest two logits and of their mean, which are the same on all machines. Where there are no ids, or they only number
-the rows of a file, it is told by its values: its logits, as float32, and its label, or without one the prediction. Two
-inputs may have the same values. With a small forest that is common. With any classifier of two classes it happens now
-and then among millions of pairs. So as many equal rows as chance makes likely are taken for luck.
+Of each row a hash of its id is kept, if it has one, and a sketch: the predicted class, the margin, and three random
+projections of the logits.
+
+Rows with ids are told apart by them. Since the files of two folders often have the same names, rows whose ids coincide
+are the same rows only if their margins rise in the same order, whatever they were rounded or divided by. Where these
+rows are few or not all the same, and where there are no ids, rows are told apart by their sketches. Two different rows
+may have close sketches: with a small forest that is common, and so it is among millions of pairs of any classifier of
+two classes. So as many close pairs as chance makes likely are taken for luck.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.stats import binom
 
+from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks
 
-Told = Literal["ids", "values"]
-SEED = 20260  # of the weights: another would make all stored hashes void
-LUCK = 3  # up to so many times as many pairs of equal rows as those within each side make likely may be luck
-VALUES = 2**24  # different ones that a logit of a classifier of two classes has, as float32, or more
+BY_VALUES = "rows without ids are told apart by their values: if these are other rows, give ids= for both"
+SEED = 20260  # of the weights: another would make all stored hashes and sketches void
+PROJECTIONS = 3
+DISTANCES = (1e-2, 1e-3, 1e-4, 2e-7)  # up to which sketches are close: rounded, of another machine, equal
+LUCK = 3  # up to so many times as many close pairs as those within each side make likely may be luck
+SURE = 1e-4  # less probable numbers of close pairs are no luck
+ALIKE = 0.8  # of the rows whose ids coincide have the same predicted class, at least, if all are the same rows
+NEXT = 8  # rows with which each is compared
+FEW = 100  # pairs whose order may be luck
+SAME_ORDER = 0.9  # of the pairs, at least
+MOST_ROWS = 10_000  # by whose pairs it is judged what chance makes likely
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RowHashes(Brief):
-    """The hashes of some rows, (n,) uint64 in ascending order, and what of a row they are of.
+    """What is kept of some rows: sketches (n, 5) float32, and hashes of their ids (n,) uint64, None without ids."""
 
-    ``two_classes``: whether they are known to be of a classifier of two, which has but one free number a row.
-    """
-
-    told_by: Told
-    hashes: NDArray[np.uint64]
-    two_classes: bool = False
+    sketches: NDArray[np.float32]
+    ids: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
-        return len(self.hashes)
+        return len(self.sketches)
 
     @classmethod
-    def of(cls, outputs: ClassifierOutputs, told_by: Told | None = None) -> RowHashes:
-        """Return the hashes of the rows of some outputs, by default by what tells them best.
+    def of(cls, outputs: ClassifierOutputs) -> RowHashes:
+        """Return what is kept of the rows of some outputs; ids that only number them are none.
 
         >>> rows = ClassifierOutputs([[1.0, 0.0], [0.0, 1.0]], [0, 0], ids=["cat.png", "dog.png"])
-        >>> RowHashes.of(rows).told_by, RowHashes.of(rows).shared_with(RowHashes.of(rows.subset(slice(1))))
-        ('ids', 1)
+        >>> RowHashes.of(rows).known(RowHashes.of(rows.subset(slice(1)))).tolist()
+        [True]
         """
-        if (told_by or told_by_in(outputs)) == "ids":
-            return cls("ids", np.sort(_of_ids(outputs)))
-        return cls("values", np.sort(_of_values(outputs)), outputs.num_classes == 2)
+        return cls(_sketches(outputs), _hashes(outputs.require("ids")) if have_ids(outputs) else None)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RowHashes:
+        """Return what :attr:`arrays` gave; raise for anything else."""
+        sketches, ids = arrays.get("sketches", np.empty(0)), arrays.get("hashes")
+        if sketches.dtype != np.float32 or sketches.shape[1:] != (PROJECTIONS + 2,):
+            raise SteepslopeError("expected the sketches of rows, found others")
+        if ids is not None and (ids.dtype != np.uint64 or ids.shape != (len(sketches),)):
+            raise SteepslopeError("expected the hashes of rows, found others")
+        return cls(sketches, ids)
 
     @classmethod
     def unknown(cls) -> RowHashes:
         """Return the hashes of no rows, where it is not known which they were."""
-        return cls("values", np.empty(0, np.uint64))
+        return cls(np.empty((0, PROJECTIONS + 2), np.float32))
+
+    @property
+    def told_by(self) -> str:
+        """What tells its rows apart: ids or values."""
+        return "values" if self.ids is None else "ids"
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is written."""
+        return {"sketches": self.sketches, **({} if self.ids is None else {"hashes": self.ids})}
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all hashes, in hex: that of the rows as a set, whatever their order."""
-        return hashlib.sha256(self.hashes.astype("<u8").tobytes()).hexdigest()
+        """The SHA-256 of all arrays, in hex: that of the rows as a set, whatever their order."""
+        whole = np.hstack([array.view(np.uint32).reshape(len(self), -1) for array in self.arrays.values()])
+        return hashlib.sha256(np.sort(_hashed(whole)).astype("<u8").tobytes()).hexdigest()
 
-    def shared_with(self, others: RowHashes) -> int:
-        """Return how many of the others are among these; 0 where that may be luck, or where they are told otherwise."""
-        if self.told_by != others.told_by:
-            return 0
-        shared = int(np.isin(others.hashes, self.hashes).sum())
-        return 0 if self.told_by == "values" and self._is_luck(others) else shared
+    def known(self, others: RowHashes) -> NDArray[np.bool_]:
+        """Return which of some other rows are among these, (m,); none where that may be luck."""
+        if not (len(self) and len(others)):
+            return np.zeros(len(others), np.bool_)
+        if self.ids is None or others.ids is None:
+            return self._close(others)
+        _, here, there = np.intersect1d(self.ids, others.ids, return_indices=True)  # by hash: in random order
+        ours, theirs = self.sketches[here], others.sketches[there]
+        alike = ours[:, 0] == theirs[:, 0]
+        if alike.sum() < ALIKE * len(alike) or not _in_same_order(ours[alike], theirs[alike]):
+            distance = np.abs(ours - theirs).max(axis=1, initial=0)
+            there = there[distance <= self._distance_of_the_same(others, distance, int(alike.sum()))]
+        return np.isin(others.ids, others.ids[there])
 
-    def known(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return which rows of some outputs are among these, (n,)."""
-        return np.isin(_of_ids(outputs) if self.told_by == "ids" else _of_values(outputs), self.hashes)
+    def _close(self, others: RowHashes) -> NDArray[np.bool_]:
+        """Return which of some other rows have sketches close to one of these, (m,); none where that may be luck."""
+        if np.array_equal(np.sort(_hashed(self.sketches)), np.sort(_hashed(others.sketches))):
+            return np.ones(len(others), np.bool_)
+        tree = cKDTree(np.unique(self.sketches, axis=0))
+        distance, _ = tree.query(others.sketches, p=np.inf, distance_upper_bound=2 * DISTANCES[0])
+        (classes, n), (theirs, m) = (np.unique(one.sketches[:, 0], return_counts=True) for one in (self, others))
+        _, here, there = np.intersect1d(classes, theirs, return_indices=True)
+        return np.asarray(distance <= self._distance_of_the_same(others, distance, int(n[here] @ m[there])))
 
-    def _is_luck(self, others: RowHashes) -> bool:
-        """Return whether so many pairs of equal rows are expected of different rows, by the pairs on either side."""
-        if self.digest == others.digest:
-            return False
-        (mine, counts), (theirs, their_counts) = (np.unique(one.hashes, return_counts=True) for one in (self, others))
-        _, here, there = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-        across = float(counts[here] @ their_counts[there])
-        within = float(counts @ (counts - 1) + their_counts @ (their_counts - 1))
-        n, m = len(self), len(others)
-        by_chance = n * m / VALUES if others.two_classes else 0.0
-        return across <= max(LUCK * within * n * m / (n * n + m * m), by_chance + LUCK * math.sqrt(by_chance))
+    def _distance_of_the_same(self, others: RowHashes, distance: NDArray[np.floating], pairs: int) -> float:
+        """Return the first distance up to which more rows are close than chance makes likely; −1 if there is none.
+
+        ``distance`` is that of some other rows to the closest of these, by as many ``pairs`` of rows of one predicted
+        class each. Chance is judged by the pairs within each side.
+        """
+        close = [int((distance <= near).sum()) for near in DISTANCES]
+        if not any(close):
+            return -1
+        some = [one.sketches[:: -(-len(one) // MOST_ROWS)] for one in (self, others)]
+        counts = [np.unique(one[:, 0], return_counts=True)[1] for one in some]
+        possible = np.array([count @ (count - 1) / 2 for count in counts])
+        within = np.array([_close_pairs(one) for one in some])
+        for near, across, inside in zip(DISTANCES, close, within.T, strict=True):
+            of_each = inside / np.maximum(possible, 1)
+            rate = max(inside.sum() / max(possible.sum(), 1), np.sqrt(of_each.prod()))
+            share = pairs / (pairs + possible.sum())
+            if across > LUCK * pairs * rate and binom.sf(across - 1, across + inside.sum(), share) <= SURE:
+                return near
+        return -1
+
+
+def _in_same_order(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
+    """Return whether the margins in two sketches of many rows, in random order of classes, rise in the same order."""
+    order = np.argsort(ours[:, 0], kind="stable")
+    mine, other = ours[order, 1], theirs[order, 1]
+    steps = range(1, min(NEXT, len(order) - 1) + 1)
+    signs = [np.sign(mine[k:] - mine[:-k]) * np.sign(other[k:] - other[:-k]) for k in steps]
+    agree, differ = (sum(int((one == sign).sum()) for one in signs) for sign in (1, -1))
+    return agree >= SAME_ORDER * max(agree + differ, FEW)
 
 
 def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
     """Return how many rows of the outputs are among the others; 0 where that may be luck."""
-    told_by = told_by_in(outputs, others)
-    return RowHashes.of(others, told_by).shared_with(RowHashes.of(outputs, told_by))
+    return int(RowHashes.of(others).known(RowHashes.of(outputs)).sum())
 
 
-def told_by_in(*all_outputs: ClassifierOutputs) -> Told:
-    """Return what tells rows in all of these: ids, unless some have none or theirs only number the rows."""
+def have_ids(*all_outputs: ClassifierOutputs) -> bool:
+    """Return whether all of these have ids that say more than the number of a row, from 0 or 1 on."""
     for outputs in all_outputs:
         if outputs.ids is None:
-            return "values"
+            return False
         first = str(outputs.ids[0])
         if first in ("0", "1") and (outputs.ids == (np.arange(len(outputs)) + int(first)).astype(np.str_)).all():
-            return "values"
-    return "ids"
+            return False
+    return True
 
 
-def _of_ids(outputs: ClassifierOutputs) -> NDArray[np.uint64]:
-    ids = np.ascontiguousarray(outputs.require("ids"))
-    points = ids.view(np.uint32).reshape(len(ids), -1)  # of Unicode; 0 where they end
-    parts = [_hashed(np.hstack([_digits(outputs, rows), points[rows]])) for rows in logit_blocks(outputs)]
-    return np.concatenate(parts)
-
-
-def _digits(outputs: ClassifierOutputs, rows: slice) -> NDArray[np.uint32]:
-    """Return the largest two logits and the mean of all, to a thousandth of themselves, as words (m, 3)."""
-    logits = np.asarray(outputs.logits[rows], dtype=np.float64)
-    highest = np.partition(logits, -2, axis=1)[:, -2:]
-    mantissa, exponent = np.frexp(np.column_stack([highest, logits.mean(axis=1)]))
-    with np.errstate(over="ignore"):
-        rounded = np.ldexp(np.round(mantissa * 2**10) / 2**10, exponent) + 0.0  # −0 is 0
-        words: NDArray[np.uint32] = rounded.astype("<f4").view("<u4")
-    return words
-
-
-def _of_values(outputs: ClassifierOutputs) -> NDArray[np.uint64]:
-    labels = outputs.predictions if outputs.labels is None else outputs.labels  # which most labels are
+def _sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
+    """Return the predicted class, the margin and projections of all logits, the same on all machines but for 1e-7."""
+    weights = (_weights(PROJECTIONS * outputs.num_classes) >> np.uint64(40)) / 2.0**24 - 0.5
+    weights = weights.reshape(-1, PROJECTIONS) / np.sqrt(outputs.num_classes)
     parts = []
     for rows in logit_blocks(outputs):
-        with np.errstate(over="ignore"):
-            values = np.asarray(outputs.logits[rows]).astype(">f4") + np.array(0, ">f4")  # −0 is 0
-        words = values.astype(">f4").view("<u4")  # what differs in few bits of a float differs in the low ones here
-        own = _hashed(words)
-        parts.append(own * _weights(1)[0] + labels[rows].astype(np.uint64))
-    return np.concatenate(parts)
+        limited = np.asarray(outputs.logits[rows], dtype=np.float64).clip(-1e38, 1e38)
+        logits = limited.astype(np.float32).astype(np.float64)  # the same in every type of float
+        highest = np.partition(logits, -2, axis=1)[:, -2:]
+        values = np.column_stack([highest[:, 1] - highest[:, 0], (logits - highest[:, 1:]) @ weights])
+        parts.append(np.column_stack([outputs.predictions[rows], np.arcsinh(values)]))  # relative where they are large
+    return np.concatenate(parts).astype(np.float32)
 
 
-def _hashed(words: NDArray[np.uint32]) -> NDArray[np.uint64]:
+def _close_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how many pairs of these rows are close, up to each distance."""
+    distinct, copies = np.unique(sketches, axis=0, return_counts=True)
+    tree = cKDTree(distinct)
+    ordered = tree.count_neighbors(tree, DISTANCES, np.inf, (copies, copies))
+    return np.asarray((ordered - len(sketches)) / 2, dtype=np.float64)
+
+
+def _hashes(ids: NDArray[np.str_]) -> NDArray[np.uint64]:
+    points = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1)  # of Unicode; 0 where they end
+    return _hashed(points)
+
+
+def _hashed(words: NDArray[np.generic]) -> NDArray[np.uint64]:
     """Return a weighted sum, modulo 2⁶⁴, of each row of words (m, w): a universal hash, blind to zeros at the end."""
-    return words.astype(np.uint64) @ _weights(words.shape[1])
+    whole = words.view(np.uint32).astype(np.uint64)
+    return whole @ _weights(whole.shape[1])
 
 
 def _weights(count: int) -> NDArray[np.uint64]:

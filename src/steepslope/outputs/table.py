@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as compute
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.files.folders import fingerprint, staged_folder
+from steepslope.files.memory import arrays_in
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, array_of, in_order
@@ -154,6 +156,17 @@ class TableBlocks:
         opinions = {word: fingerprint(Path(word.partition("=")[2])) for word in named}
         return {"reading": asdict(self.options), "columns": list(self.further), **opinions}
 
+    def require_ids(self) -> None:
+        """Raise where rows have ids, but one is empty or another row's too."""
+        with naming(self.path):
+            if self.path.is_file() and self.path.suffix.lower() in TABLES:
+                column = _Columns.of(self.path, self.options, self.further, labels=False).layout.texts.get("ids")
+                found = None if column is None else _column_of(self.path, column, self.options)
+            else:
+                found = read_table(self.path, replace(self.options, opinion=()), self.further).ids
+            if found is not None:
+                require_own_ids(found)
+
     @property
     def digest(self) -> str:
         """The SHA-256 of the file, or of a folder's logits, in hex: rows without ids are told from others' by it."""
@@ -200,6 +213,7 @@ def _of_file(path: Path, options: ReadingOptions, further: Iterable[str | None])
         table = _of_archive(path, options)
     elif suffix in TABLES:
         columns = _Columns.of(path, options, further)
+        table_files.require_room_for(path, columns.types)
         table = columns.table(columns.batches())
     else:
         raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
@@ -261,11 +275,13 @@ def naming(path: Path) -> Iterator[None]:
 def _of_archive(path: Path, options: ReadingOptions) -> Table:
     """Return the arrays of a .npz file; its labels may be names of classes, and its logits ``probabilities``."""
     with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in (*in_order(archive), CONFIDENCE, CORRECT) if name in archive}
-        if "logits" not in arrays and PROBABILITIES in archive:
-            arrays["logits"] = archive[PROBABILITIES]
-            options = replace(options, probabilities=True, as_logits=False)
-        classes = tuple(archive[CLASSES].astype(np.str_).tolist()) if CLASSES in archive else None
+        wanted = [*in_order(archive), CONFIDENCE, CORRECT, CLASSES]
+        arrays = arrays_in(archive, wanted if "logits" in archive else [*wanted, PROBABILITIES], path)
+    if PROBABILITIES in arrays:
+        arrays["logits"] = arrays.pop(PROBABILITIES)
+        options = replace(options, probabilities=True, as_logits=False)
+    names = arrays.pop(CLASSES, None)
+    classes = None if names is None else tuple(names.astype(np.str_).tolist())
     if options.classes is not None:
         classes = _agreed(options.classes, classes)
     if "labels" in arrays and arrays["labels"].dtype.kind in "US":
@@ -291,6 +307,22 @@ def _with_logits(table: Table) -> Table:
     elif logits is not None and not table.options.as_logits:
         require_no_probabilities(logits)
     return table
+
+
+def _column_of(path: Path, column: str, options: ReadingOptions) -> Any:
+    columns = [one.column(column).cast(TEXT) for one in batches(path, {column: TEXT}, options.delimiter)]
+    return pa.chunked_array(columns, TEXT)
+
+
+def require_own_ids(ids: Any) -> None:
+    """Raise unless each of some ids, in an array of Arrow's, is there once, and none is empty."""
+    counts = compute.value_counts(ids.fill_null(""))
+    wrong = counts.filter(
+        compute.or_(compute.equal(counts.field("values"), ""), compute.greater(counts.field("counts"), 1))
+    )
+    if len(wrong):
+        found = f"found {wrong[0]['values'].as_py()!r} in {wrong[0]['counts'].as_py():,} rows"
+        raise SteepslopeError(f"expected an id in each row that no other has, or none at all, {found}", "id")
 
 
 def row_numbers(start: int, stop: int) -> Any:
@@ -328,11 +360,15 @@ class _Columns:
         layout = replace(layout, texts=texts, classes=layout.classes or saved)
         return cls(path, options, names, layout, wanted, by_number)
 
+    @property
+    def types(self) -> dict[str, Any]:
+        """The columns that are read, with the type that each is read as."""
+        types = {column: NUMBER for columns in self.layout.numbers.values() for column in columns}
+        return types | dict.fromkeys([*self.layout.texts.values(), *self.further], TEXT)
+
     def batches(self) -> Iterator[Any]:
         """Yield the columns, batch by batch; raise if there is no row."""
-        types = {column: NUMBER for columns in self.layout.numbers.values() for column in columns}
-        types |= dict.fromkeys([*self.layout.texts.values(), *self.further], TEXT)
-        rows = 0
+        rows, types = 0, self.types
         for batch in batches(self.path, types, self.options.delimiter, table_files.rows_at_once(len(types))):
             rows += batch.num_rows
             yield batch

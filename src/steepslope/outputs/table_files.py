@@ -5,7 +5,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
+from steepslope.files.memory import require_room
 from steepslope.outputs.arrays import CLASSES, Arrays, array_of
 from steepslope.outputs.columns import has_no_usual, own_columns
 from steepslope.outputs.options import ReadingOptions
@@ -26,6 +27,7 @@ from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
 
 NUMBER, TEXT = pa.float64(), pa.string()
 FIRST, MOST_RIGHT = 1_000, 0.9  # rows by which columns are told, and the part of them that is right in most files
+BYTES = {"FLOAT": 4, "DOUBLE": 8, "INT32": 8, "INT64": 8, "BYTE_ARRAY": 4}  # of a value in memory, at least
 BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # of a .parquet file: rows at most, and rows times columns where many do harm
 
 
@@ -47,7 +49,26 @@ def batches(path: Path, types: Mapping[str, Any], delimiter: str = ",", rows: in
         converting = pc.ConvertOptions(include_columns=list(types), column_types=dict(types), null_values=[""])
         return _csv_batches(path, converting, delimiter)
     with explained("cannot be read as a Parquet file", path, pa.ArrowInvalid):
+        for needed, packed in _sizes(path, types):  # a group of rows is unpacked as a whole
+            require_room(path, needed, packed)
         return iter(pq.ParquetFile(path).iter_batches(rows, columns=list(types)))
+
+
+def require_room_for(path: Path, columns: Collection[str]) -> None:
+    """Raise if some columns of a table are too much for memory; of a CSV file, that is not known before."""
+    sizes = [] if path.suffix.lower() == ".csv" else [*_sizes(path, columns)]
+    require_room(path, sum(needed for needed, _ in sizes), sum(packed for _, packed in sizes))
+
+
+def _sizes(path: Path, columns: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Yield of each group of rows of a Parquet file how many bytes some columns take in memory at least, and there."""
+    about = pq.ParquetFile(path).metadata
+    for number in range(about.num_row_groups):
+        group = about.row_group(number)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        some = [one for one in chunks if {one.path_in_schema, one.path_in_schema.partition(".")[0]} & set(columns)]
+        needed = (max(one.total_uncompressed_size, BYTES.get(one.physical_type, 0) * one.num_values) for one in some)
+        yield sum(needed), sum(one.total_compressed_size for one in some)
 
 
 def batches_as_they_are(path: Path, delimiter: str = ",") -> Iterator[Any]:

@@ -205,7 +205,7 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
         left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
         content = _with_trainings(left_out | read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
-            with explained("cannot be read", place, yaml.YAMLError):
+            with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
                 set_at(content, place, yaml.safe_load(text))
             content = _with_trainings(content)
         nets = {net: built(Net, one, f"nets.{net}") for net, one in content["nets"].items()}

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, reason_of, require_known
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SteepslopeError("expected a YAML file, found none", path) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SteepslopeError(f"cannot be read ({' '.join(str(error).split())[:160]})", path) from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise SteepslopeError(f"cannot be read ({reason_of(error, 160)})", path) from error
     if not isinstance(content, dict):
         raise SteepslopeError(f"expected names and values, found {type(content).__name__}", path)
     return content

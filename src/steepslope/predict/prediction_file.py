@@ -23,7 +23,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
-from steepslope.gate.decisions import ACCEPT, REJECT
+from steepslope.gate.decisions import ACCEPT, LACKING, REJECT
 from steepslope.outputs.folder import IDS
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
@@ -40,7 +40,8 @@ class Summary:
     """How many predictions there are, are accepted, rejected, and could not be made; and what was handed over.
 
     ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over. ``audited`` are those that are
-    to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its audit.
+    to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its audit; ``lacking`` lack an
+    opinion that nearly all calibration rows had.
     """
 
     rows: int = 0
@@ -50,6 +51,7 @@ class Summary:
     handed_over: float | None = None
     audited: int = 0
     below_limit: int = 0
+    lacking: int = 0
 
     def plus(self, table: Any) -> Summary:
         """Return the summary with further rows counted."""
@@ -66,6 +68,7 @@ class Summary:
         return Summary(
             n, self.accepted + int((decision == ACCEPT).sum()), self.rejected + int((decision == REJECT).sum()),
             self.failed + failed, mean, self.audited + audited, self.below_limit + below_limit,
+            self.lacking + (compute.sum(table[LACKING]).as_py() or 0 if LACKING in table.column_names else 0),
         )  # fmt: skip
 
     @classmethod

@@ -1,21 +1,25 @@
 """What a gate decides on, images or outputs, by what a command names; and the decisions written where it says."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
+
 from steepslope.data.class_names import ClassNames
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import digest_of
 from steepslope.files.progress import console
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
+from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.outputs.predictions import groups_by_id
-from steepslope.outputs.table import TableBlocks
+from steepslope.outputs.table import TableBlocks, require_own_ids
 from steepslope.predict.chunks import FromImages, FromOutputs, Source
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
@@ -52,16 +56,41 @@ def source_of(
         if not rows.path.exists():
             raise SteepslopeError("no such file or folder", rows.path)
         read = rows if column is None else replace(rows, further=(column,))
+        read.require_ids()
         source = FromOutputs(gate, read, options, by_id, column)
     else:
         spec = parse_data(data).look()
         live = gate.load_nets(classifier, auxiliary, opinions)
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
+        with located(str(spec)):
+            require_own_ids(pa.array([str(name) for name in images.ids], pa.string()))
         source = FromImages(gate, live, images, str(spec), options, by_id)
-    chosen = {name: value for name, value in asdict(options).items() if name not in ("workers", "verify")}
-    key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(by_id)}
-    return source, dict(json.loads(json.dumps(key)))
+    return source, _key_of(source, folder)
+
+
+def _key_of(source: Source, folder: Path) -> dict[str, Any]:
+    """Return all that decides the decisions of the gate in a folder, as JSON holds it."""
+    chosen = {name: value for name, value in asdict(source.options).items() if name not in ("workers", "verify")}
+    key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(source.groups)}
+    return dict(json.loads(json.dumps(key)))
+
+
+def write_decisions(
+    gate: Gate, outputs: ClassifierOutputs, groups: Iterable[str] | None, out: Path, audit: int | None
+) -> None:
+    """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
+
+    The file is the one that ``predict --outputs`` would write of a folder with them, and ``audit`` labels.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        gate.save(folder / "gate")
+        outputs.save(folder / "outputs")
+        ids = range(len(outputs)) if outputs.ids is None else outputs.ids
+        by_id = None if groups is None else dict(zip(map(str, ids), groups, strict=True))
+        source = FromOutputs(gate, TableBlocks(folder / "outputs"), PredictOptions(audit=audit), by_id)
+        predict_to_file(source, out, _key_of(source, folder / "gate"), replace=True)
 
 
 def require_for_cluster(cluster: ClusterOptions, outputs: str | None, out: str) -> None:

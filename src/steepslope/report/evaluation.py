@@ -106,8 +106,11 @@ class Gated(NamedTuple):
     weighted: bool = False
 
     @classmethod
-    def of(cls, gate: Gate, confidence: Floats, is_correct: Bools) -> Gated:
+    def of(cls, gate: Gate, confidence: Floats, is_correct: Bools, predictions: Predictions) -> Gated:
         """Return it for the confidences of some rows (n,), and which of these are correct."""
+        if isinstance(predictions, ClassifierOutputs) and gate.source is not None:
+            has = ~gate.source.lacking(predictions.arrays)
+            confidence, is_correct = confidence[has], is_correct[has]
         accepted, promise, held = gate.accepts(confidence), gate.promises[0], gate.calibration_rows
         weighted = promise.weighted is not None  # then it holds some of its rows alone
         own = held is not None and (weighted or len(held) == len(confidence))
@@ -256,7 +259,7 @@ def table_rows(
             cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
             unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,
-            gated=tuple(Gated.of(gate, *arrays) for gate in one.gates if not gate.has_groups),
+            gated=tuple(Gated.of(gate, *arrays, predictions) for gate in one.gates if not gate.has_groups),
         )
         rows.append(row)
     return _with_best_single(rows)

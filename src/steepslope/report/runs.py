@@ -136,7 +136,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         If there is none, or it is no list of rows.
     """
     path = folder / METRICS_FILE
-    with explained("expected a report's metrics, but they cannot be read", path, (OSError, ValueError)):
+    with explained("expected a report's metrics, but they cannot be read", path, (OSError, ValueError, RecursionError)):
         rows = json.loads(path.read_text(encoding="utf-8"))
     if not (isinstance(rows, list) and rows and all(isinstance(row, dict) and "score" in row for row in rows)):
         raise SteepslopeError("expected a report's metrics, a list with a row for each score", path)
@@ -158,7 +158,8 @@ def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
         found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
         raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
     rows, path = read_metrics(folder), folder / ROWS
-    with explained("cannot be read as the rows of a report", path, (OSError, ValueError, KeyError, pa.ArrowException)):
+    wrong = (OSError, ValueError, KeyError, RecursionError, pa.ArrowException)
+    with explained("cannot be read as the rows of a report", path, wrong):
         table = pq.read_table(path)
         about = json.loads((table.schema.metadata or {})[ABOUT])["scores"]
         if [one["score"] for one in about] != [row["score"] for row in rows]:

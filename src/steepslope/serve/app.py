@@ -102,7 +102,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"description": "The body cannot be used.", "model": Failure},
     503: {"description": "Too many requests are under way.", "model": Failure},
 }
-NOT_READY: dict[int | str, dict[str, Any]] = {400: {"description": "The server is stopping.", "model": Failure}}
+NOT_READY: dict[int | str, dict[str, Any]] = {400: {"description": "Stopping, or cannot monitor.", "model": Failure}}
 
 
 def make_app(answers: Answers) -> FastAPI:
@@ -183,9 +183,12 @@ async def live() -> Live:
 
 
 async def ready(request: Request) -> Ready:
-    """Tell whether the server takes requests; it does not while it stops."""
+    """Tell whether the server takes requests: not while it stops, or while its monitor cannot write its state."""
+    watch = _answers(request).metrics.watch
     if _answers(request).stopping:
         raise HTTPException(400, "the server is stopping")
+    if watch is not None and not watch.can_write():
+        raise HTTPException(400, "the monitor's state cannot be written: the log tells why")
     return Ready(ready=True)
 
 

@@ -43,6 +43,10 @@ class Metrics:
         if watch is not None:
             health = Gauge("steepslope_health", "By the monitor: 0 healthy, 4 changed, 3 harmful", registry=one)
             health.set_function(partial(_health, watch))
+            lost = Gauge(
+                "steepslope_monitor_lost", "1 while the monitor's state cannot be written, else 0", registry=one
+            )
+            lost.set_function(lambda: float(not watch.can_write()))
 
     def of_batch(self, found: Sequence[Rows], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""

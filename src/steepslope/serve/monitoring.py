@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -31,6 +33,8 @@ class ServedMonitor:
     monitor: Monitor = field(init=False)
     unwritten: list[Decisions] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
+    is_lost: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
     def open(cls, state: str | Path, digest: str, gate: Gate | None = None) -> Self:
@@ -60,22 +64,34 @@ class ServedMonitor:
 
     def update(self, *decisions: *Decisions) -> None:
         """Take the decisions on the next m predictions, as :meth:`Monitor.update` does, (m,) each."""
-        self.monitor.update(*decisions)
-        self.unwritten.append(decisions)
+        with self.lock:
+            self.monitor.update(*decisions)
+            self.unwritten.append(decisions)
         if time.monotonic() - self.written >= SECONDS:
             self.write(wait=0)  # answers do not wait for another process
 
     def write(self, wait: float = WAIT) -> None:
         """Add what came since the last time to the file; what cannot be written now is tried again later."""
-        self.written = time.monotonic()
-        with open_state(self.path, wait=wait) as state:
-            monitor = Monitor.read(state.content, self.path)
-            if monitor.follows:
-                expected = "expected a state without --follow, since a server cannot follow an audit"
-                raise SteepslopeError(f"{expected}, found one with it", self.path)
-            if monitor.gate != self.digest:
-                raise SteepslopeError("expected the state of the gate that is served, found another gate's", self.path)
-            for decisions in self.unwritten:
-                monitor.update(*decisions)
-            state.write(monitor.as_json())
-        self.monitor, self.unwritten = monitor, []
+        with self.lock:
+            self.written = time.monotonic()
+            self.is_lost = True  # unless what follows succeeds
+            with open_state(self.path, wait=wait) as state:
+                monitor = Monitor.read(state.content, self.path)
+                if monitor.follows:
+                    expected = "expected a state without --follow, since a server cannot follow an audit"
+                    raise SteepslopeError(f"{expected}, found one with it", self.path)
+                if monitor.gate != self.digest:
+                    expected = "expected the state of the gate that is served"
+                    raise SteepslopeError(f"{expected}, found another gate's", self.path)
+                for decisions in self.unwritten:
+                    monitor.update(*decisions)
+                state.write(monitor.as_json())
+            self.monitor, self.unwritten = monitor, []
+            self.is_lost = False
+
+    def can_write(self) -> bool:
+        """Return whether the state can be written; one that is lost is tried again, even where no requests come."""
+        if self.is_lost:
+            with suppress(SteepslopeError):
+                self.write(wait=0)
+        return not self.is_lost

@@ -60,7 +60,7 @@ class ServeOptions:
         Most memory, in MiB, for the bodies and decoded images of all requests together; further ones are answered with
         503. The model takes more: as much as for one image of the largest size, or for a batch.
     max_connections
-        Most connections at once; further ones are closed.
+        Most connections at once; for a further one, that is closed which has sent no whole request for longest.
     body_seconds
         Seconds within which a request's headers, and then its body, have to arrive.
     drain_seconds

@@ -59,19 +59,31 @@ def address_of(bound: socket.socket) -> str:
 
 
 class Connection(H11Protocol):
-    """A connection that is closed where there are too many, or where the headers of a request do not come in time."""
+    """A connection that is closed where the headers of a request do not come in time.
+
+    Where there are too many, it is the one whose client has kept the server waiting for a whole request for longest,
+    and none after an answer as long as there are others.
+    """
 
     def __init__(self, options: ServeOptions, **given: Any) -> None:
         super().__init__(**given)
         self.options = options
         self.headers_due: asyncio.TimerHandle | None = None
+        self.waits_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for headers."""
         super().connection_made(transport)
-        if len(self.connections) > self.options.max_connections:
-            transport.close()
         self._expect_headers()
+        open_ones = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
+        if len(open_ones) > self.options.max_connections:
+            waiting = [one for one in open_ones if one.conn.their_state in (h11.IDLE, h11.SEND_BODY)]
+            min(waiting, key=lambda one: (one.is_kept_alive, one.waits_since), default=self).transport.close()
+
+    @property
+    def is_kept_alive(self) -> bool:
+        """Whether it waits for another request after one that was answered."""
+        return self.cycle is not None and self.conn.their_state is h11.IDLE
 
     def data_received(self, data: bytes) -> None:
         """Go on waiting for headers until they are complete."""
@@ -87,6 +99,7 @@ class Connection(H11Protocol):
         if self.conn.their_state is not h11.IDLE:
             self._wait_no_more()
         elif self.headers_due is None and not self.transport.is_closing():
+            self.waits_since = self.loop.time()
             self.headers_due = self.loop.call_later(self.options.body_seconds, self.timeout_keep_alive_handler)
 
     def _wait_no_more(self) -> None:

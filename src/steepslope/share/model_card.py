@@ -39,7 +39,7 @@ TAGS = (LIBRARY, TASK, "failure-prediction", "uncertainty-estimation")
 UNNAMED = "not named"
 TABLE = table_metrics()
 PLACE = re.compile(r"(?<=^checkpoint:).*|(?<=^onnx:).*|(?<=[?&]weights=)[^&]*[/.][^&]*")  # on somebody's machine
-BY_ROW = {"hashes": "fit_rows:hashes", "errors": "errors:", "calibration": "calibration_rows:"}  # how arrays begin
+BY_ROW = {"hashes": "fit_rows:", "errors": "errors:", "calibration": "calibration_rows:"}  # how arrays begin
 POINTS, SQUARES = "points", "squares"  # arrays of an index of neighbours, which have a row for each reference
 Shapes = Mapping[str, tuple[int, ...]]
 

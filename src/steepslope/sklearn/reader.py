@@ -1,30 +1,28 @@
-"""How inputs become the outputs that an oracle sees, the oracle and the gate of these, and what is said of both."""
+"""How inputs become the outputs that an oracle sees, with groups and ids; the oracle of these, and what is said."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _num_samples
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError
+from steepslope.errors import FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.evidence.fit_set import joined
 from steepslope.evidence.folds import FOLDS
-from steepslope.gate import Gate, threshold_sequence
-from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import CalibrationRows
+from steepslope.gate import Gate
+from steepslope.gate.calibration import group_names
 from steepslope.gate.certificate import EXACT, as_percent
-from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import likeliest
+from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.labels import UNKNOWN
+from steepslope.outputs.labels import EMPTY, UNKNOWN
 from steepslope.outputs.opinions import of_opinion
-from steepslope.sklearn.features import Features
+from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
 from steepslope.sklearn.responses import Responses, codes_of
 
@@ -59,6 +57,11 @@ class Reader:
             said = opinion.responses(X, self.classes) if of_others is None else of_others[name]
             outputs = opinion.added(outputs, name, said)
         return outputs
+
+    def named_outputs(self, X: Any, ids: Any) -> ClassifierOutputs:
+        """Return the same with ids, as :func:`ids_of` finds them."""
+        names = ids_of(ids, X)
+        return self.outputs(X).changed(ids=names)
 
     def with_unknown(
         self, outputs: ClassifierOutputs, labels: NDArray[Any], unknown: Any
@@ -97,34 +100,76 @@ def oracle_of(
         )
 
 
-def gate_of(
-    source: ConfidenceSource, outputs: ClassifierOutputs, codes: NDArray[np.int64], aims: Aims, seed: int
-) -> Gate:
-    """Return the gate of rows that nothing was fitted on, for the first of several risks that can be promised.
+def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
+    """Return the group of each input as text, (m,), by a column's name or a function; None of predicted classes.
 
-    ``codes`` (n,) are the numbers of their true classes, −1 for none of the classes.
+    Raises
+    ------
+    SteepslopeError
+        If ``groups`` is neither of these, X has no such column, or the groups are not one a row.
     """
-    is_correct, confidence = outputs.predictions == codes, source.confidence(outputs)
-    gate = Gate.calibrate(
-        confidence, is_correct, aims.max_risk, aims.delta, threshold_sequence(source.reference or ()), of_log_odds=True,
-        is_unknown=codes == UNKNOWN, seed=seed,
-    )  # fmt: skip
-    given = [one.max_risk for one in gate.certificates if one.is_given and one.max_risk is not None]
-    gate = gate.at(given[0]) if given else gate
-    beside = {**likeliest(outputs), "true": codes}
-    rows = CalibrationRows(gate.p_correct(confidence), is_correct, gate.accepts(confidence), **beside)
-    return replace(gate, source=source.taking(outputs), classes=outputs.classes, calibration_rows=rows)
+    if groups is None or (isinstance(groups, str) and groups == PREDICTED):
+        return None
+    if callable(groups):
+        given = groups(X)
+    elif not isinstance(groups, str):
+        raise SteepslopeError(
+            f"expected predicted, a column's name or a function, found {type(groups).__name__}", "groups"
+        )
+    elif not hasattr(X, "columns"):
+        raise SteepslopeError(f"expected a frame with a column {groups!r}, found {type(X).__name__}", "groups")
+    else:
+        with located("groups"):
+            require_known("column of X:", groups, [name for name in X.columns if isinstance(name, str)])
+        given = X[groups]
+    texts = _texts(given)
+    return group_names(np.where(texts == "", EMPTY, texts), _num_samples(X))
+
+
+def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
+    """Return the ids that are given as text, (m,), or else a frame's index; None where that only numbers the rows.
+
+    An index that has a name twice is left out, too.
+
+    Raises
+    ------
+    SteepslopeError
+        If an id is empty, or another row's, too.
+    """
+    index = getattr(X, "index", None)
+    if ids is None and not getattr(index, "is_unique", False):
+        return None
+    names, place = _texts(index if ids is None else ids), "ids"
+    if ids is None and np.array_equal(names, np.arange(len(names)).astype(np.str_)):
+        return None
+    distinct, first, counts = np.unique(names, return_index=True, return_counts=True)
+    if "" in distinct[:1]:
+        raise SteepslopeError(f"expected an id of each row, found an empty one in row {first[0]}", place)
+    if (counts > 1).any():
+        twice = str(distinct[counts.argmax()])
+        raise SteepslopeError(f"expected each id once, found {twice!r} {counts.max():,} times", place)
+    return names
+
+
+def _texts(values: Any) -> NDArray[np.str_]:
+    """Return values as text, (m,): whole floats as whole numbers, and "" for what is missing."""
+    array = np.asarray(values, dtype=object)
+    texts = [
+        "" if str(value) in MISSING and not isinstance(value, str)
+        else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        for value in array.flat
+    ]  # fmt: skip
+    return np.array(texts, np.str_).reshape(array.shape)
 
 
 def promises_of(gate: Gate) -> list[str]:
-    """Say which of several risks is promised, and what that means."""
-    certificate, risks = gate.promises[0], ", ".join(as_percent(risk, EXACT) for risk in gate.aims.max_risk)
-    if len(gate.aims.max_risk) == 1:
-        return [certificate.sentences()]
-    promised = gate.certificates[0].max_risk
-    assert promised is not None
-    first = f"{as_percent(promised, EXACT)} is the first of {risks} that can be promised."
-    return [f"None of {risks} can be promised." if gate.advice else first, certificate.sentences()]
+    """Say which of several risks is promised, and what that means, a line for each group."""
+    lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.aims.max_risk
+    if len(risks) == 1:
+        return lines
+    named, groups = ", ".join(as_percent(risk, EXACT) for risk in risks), " for the most groups" * gate.has_groups
+    first = f"{as_percent(gate.promised_risk, EXACT)} is the first of {named} that can be promised{groups}."
+    return [first if any(one.is_given for one in gate.promises) else f"None of {named} can be promised.", *lines]
 
 
 def taken_by(oracle: FusedOracle | None, opinions: Mapping[str, Opinion]) -> dict[str, Opinion]:

@@ -1,6 +1,6 @@
 """A trusted classifier on disk: a folder with all but the classifier itself, and nothing in it that is executed.
 
-``trusted.json``, written last, with the settings and the classes; ``gate``, a folder as any gate's, with the oracle;
+``trusted.json``, the seal, with the settings and the classes; ``gate``, a folder as any gate's, with the oracle;
 ``state.safetensors`` with what the features have learnt; ``calibration``, the outputs of the calibration rows; and a
 few of these rows themselves, by which the classifier is recognised that is given when the folder is loaded.
 """
@@ -24,11 +24,12 @@ from sklearn.utils import _safe_indexing
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.artifact import Artifact
-from steepslope.files.folders import field, positive, read_json, write_json
+from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.gate.aims import Aims
 from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.storage import CARD as GATE_CARD
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
@@ -39,13 +40,15 @@ from steepslope.report.page import write_report
 from steepslope.sklearn.features import Features
 
 CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
-TRUSTED = Artifact("a trusted classifier", CARD)
-VERSION = 1
 SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
 KEPT_ROWS = 16
 KEPT = "kept_rows"  # their file's name; a report in the same folder has others
 TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
 FRAMES = ("pandas", "polars")
+TRUSTED = Artifact(
+    "a trusted classifier", CARD, version=2, inside=f"{GATE}/{GATE_CARD}",
+    varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
+)  # fmt: skip
 SPARSE, ARRAY, OBJECTS, LIST = "sparse", "array", "objects", "list"
 Kept = tuple[str, Any]  # a kind, and the rows themselves
 
@@ -63,14 +66,14 @@ class Calibration:
         """The outputs with their labels."""
         return self.outputs.changed(labels=self.codes)
 
-    def gate(self, source: ConfidenceSource, aims: Aims, **mix: Any) -> Gate:
-        """Return a gate that is calibrated on these rows for another mix of the classes, as :meth:`Gate.of` takes it.
+    def gate(self, source: ConfidenceSource, aims: Aims, **options: Any) -> Gate:
+        """Return a gate that is calibrated on these rows, with options of :meth:`Gate.of`.
 
-        Of several risks, its threshold is for the first that can be promised.
+        Of several risks, its thresholds are for the first that can be promised, or can be for the most groups.
         """
-        options, risks = {**vars(aims), **mix}, aims.max_risk
+        options, risks = {**vars(aims), **options}, aims.max_risk
         gate = Gate.of(source, self.labelled, **options)
-        first = next((one.max_risk for one in gate.certificates if one.is_given), risks[0])
+        first = max(risks, key=lambda risk: sum(one.is_given for one in gate.certificates if one.max_risk == risk))
         if first == risks[0]:
             return gate
         options["max_risk"] = sorted(risks, key=lambda one: one != first)
@@ -93,7 +96,7 @@ class Calibration:
             return
         with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
             found = read(self.rows)
-        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).arrays.items():
+        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None).arrays.items():
             other = found.arrays.get(name, np.zeros(0))
             if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
                 place = "opinions" if is_opinion(name) else "estimator"
@@ -106,10 +109,19 @@ def first_rows(X: Any, n: int) -> Any:
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those parameters of a trusted classifier that JSON can hold as they are."""
+    """Return those parameters of a trusted classifier that JSON can hold as they are.
+
+    Raises
+    ------
+    SteepslopeError
+        If its groups are a function: it would decide otherwise without.
+    """
+    if callable(given["groups"]):
+        remedy = "make its groups a column of X, and name that"
+        raise SteepslopeError(f"expected a column's name, found a function, which no file holds: {remedy}", "groups")
     unknown = given["unknown_label"]
     unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
-    settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size")}
+    settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size", "groups")}
     settings |= {name: given[name] for name in ("cv", "n_jobs", "random_state") if isinstance(given[name], int)}
     return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
 
@@ -138,19 +150,20 @@ class Saved:
             learnt = {} if self.features is None else self.features.arrays
             save_arrays({"codes": self.calibration.codes, **_prefixed(learnt)}, staging / STATE)
             card = {
-                "version": VERSION, "settings": self.settings, "classes": list(self.classes), "saw": self.saw,
+                "settings": self.settings, "classes": list(self.classes), "saw": self.saw,
                 "log_floor": self.log_floor, "features": None if self.features is None else self.features.card,
                 "opinions": self.opinions, "rows": _write_rows(self.calibration.rows, staging),
             }  # fmt: skip
-            write_json(staging / CARD, card)
+            TRUSTED.seal(staging, card)
 
     @classmethod
     def read(cls, folder: Path) -> Saved:
         """Read what :meth:`write` wrote; an error names the file and the field."""
+        return TRUSTED.read(folder, lambda card: cls._of_card(folder, card))
+
+    @classmethod
+    def _of_card(cls, folder: Path, card: dict[str, Any]) -> Saved:
         path = folder / CARD
-        card = read_json(path, TRUSTED.what)
-        if card.get("version") != VERSION:
-            raise SteepslopeError(f"expected version {VERSION} of the format, found {card.get('version')!r}", path)
         arrays = load_arrays(folder / STATE)
         features = field(card, "features", (dict, type(None)), path)
         kind = field(card, "rows", (str, type(None)), path)
@@ -219,7 +232,7 @@ def _write_rows(X: Any, folder: Path) -> str | None:
 
 
 def _read_rows(kind: str, folder: Path) -> Any:
-    with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError)):
+    with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError, RecursionError)):
         if kind in FRAMES:
             table = pq.read_table(folder / f"{KEPT}.parquet")
             return table.to_pandas() if kind == "pandas" else import_module(kind).from_arrow(table)

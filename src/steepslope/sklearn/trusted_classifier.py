@@ -17,17 +17,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from steepslope.checks import require
-from steepslope.errors import NothingPromisedWarning, SteepslopeError
+from steepslope.errors import CautionWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.gate.calibration import group_names as checked_groups
 from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.decisions import Decisions
 from steepslope.monitor.health import warn_of_change
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
-from steepslope.sklearn.features import Features
+from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import (
     checked_rows,
     copies_in,
@@ -39,7 +40,7 @@ from steepslope.sklearn.held_out import (
     rows_of,
 )
 from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
-from steepslope.sklearn.reader import Reader, gate_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
+from steepslope.sklearn.reader import Reader, groups_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
 from steepslope.sklearn.responses import Responses, codes_of, told_codes
 from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
 
@@ -60,7 +61,7 @@ class TrustedClassifier(AroundClassifier):
 
     ``fit`` holds out a part of the rows. It fits the classifier on the others, and an oracle
     (:meth:`steepslope.Oracle.fused`) on the errors that clones of the classifier make on folds that they have not seen.
-    A gate (:meth:`steepslope.Gate.calibrate`) finds the threshold on the rows held out. A classifier in
+    A gate (:meth:`steepslope.Gate.of`) finds the threshold on the rows held out. A classifier in
     ``sklearn.frozen.FrozenEstimator`` is not fitted again; then all rows have to be new to it.
 
     With probability 1 − ``delta`` over the rows that are given to ``fit``, at most ``max_risk`` of the accepted
@@ -95,6 +96,12 @@ class TrustedClassifier(AroundClassifier):
         Other classifiers by name, or None: the oracle sees what they think of the same inputs, if that helps. They are
         fitted as the classifier is, without its ``fit_params``; what is in a ``FrozenEstimator`` is taken as it is.
         Their probabilities count, else their decision values, else their bare predictions.
+    groups
+        Groups of which each has a threshold and a promise of its own, or None: "predicted" for the predicted classes,
+        the name of a column of X (frames), or a function that takes X and returns the group of each row, (m,). They
+        share ``delta``. Rows of a group that was not among the calibration rows are never accepted. Of several risks,
+        the gate is that of the first that can be promised for the most groups. The ``groups`` of :meth:`fit` are
+        something else: rows that belong together.
 
     Attributes
     ----------
@@ -152,6 +159,7 @@ class TrustedClassifier(AroundClassifier):
         random_state: Any = 0,
         unknown_label: Any = None,
         opinions: Mapping[str, Any] | None = None,
+        groups: Any = None,
     ) -> None:
         self.estimator = estimator
         self.max_risk = max_risk
@@ -162,6 +170,7 @@ class TrustedClassifier(AroundClassifier):
         self.random_state = random_state
         self.unknown_label = unknown_label
         self.opinions = opinions
+        self.groups = groups
 
     def fit(self, X: Any, y: Any, groups: Any = None, **fit_params: Any) -> Self:
         """Fit the classifier and its oracle, and calibrate the gate.
@@ -197,6 +206,7 @@ class TrustedClassifier(AroundClassifier):
         require("calibration_size", self.calibration_size, INSIDE)
         require_folds(self.cv)
         checked_opinions(self.opinions, self.estimator)
+        groups_of(self.groups, X)  # raises before anything is fitted
         require_one_order({"X": X, "y": y})
         X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
@@ -211,7 +221,7 @@ class TrustedClassifier(AroundClassifier):
         of_learnt = codes[np.concatenate([learnt, errors])]
         unknown = _safe_indexing(X, errors)
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
-        self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed)
+        self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed, calibration)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -238,12 +248,43 @@ class TrustedClassifier(AroundClassifier):
         says that X is not drawn as the calibration rows were, so the promise cannot be relied on.
         """
         check_is_fitted(self)
-        if self.gate_.advice:
-            warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=2)
-        outputs = self.reader_.outputs(X)
-        ranked, labels = self._ranked(outputs), self.classes_[outputs.predictions]
-        warn_of_change(self.gate_, ranked, outputs)
-        return Decision(labels, self.gate_.accepts(ranked))
+        groups = groups_of(self.groups, X)
+        decisions = self._decided(self.reader_.outputs(X), groups)
+        return Decision(self.classes_[decisions.labels], decisions.accepted)
+
+    def write_predictions(self, path: str | Path, X: Any, ids: Any = None, audit: int | None = None) -> None:
+        """Write the decisions to a file as ``steepslope predict`` does, for ``steepslope monitor``.
+
+        Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``, and with an audit ``audit,
+        audit_probability``. A summary in JSON is written beside it, which names the gate. The warnings are those of
+        :meth:`decide`.
+
+        Parameters
+        ----------
+        path
+            File that ends in .csv or .parquet; an earlier one is replaced.
+        X
+            Inputs (m, …).
+        ids
+            The name of each row, (m,), by which its label is found later, unique over all files that are monitored. By
+            default a frame's index, unless it only numbers the rows or has a name twice. Rows without names get one of
+            a digest of X's outputs and their number, such as ``4f3a9c21d0e7/17``.
+        audit
+            About how many of the accepted rows to mark for labelling, at random, doubtful ones more often.
+
+        Raises
+        ------
+        SteepslopeError
+            If an id is empty or there twice, or the path has another ending.
+        """
+        from steepslope.predict.prediction_file import require_file  # with what runs nets
+        from steepslope.predict.source import write_decisions
+
+        check_is_fitted(self)
+        require_file(str(Path(path).absolute()))
+        groups, outputs = groups_of(self.groups, X), self.reader_.named_outputs(X, ids)
+        self._decided(outputs, groups)  # for its warnings
+        write_decisions(self.gate_, outputs, groups, Path(path), audit)
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
@@ -294,7 +335,8 @@ class TrustedClassifier(AroundClassifier):
             if X is None
             else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
         )
-        title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()[:-1]
+        title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()
+        notes = notes if self.gate_.has_groups else notes[:-1]  # the report has a promise for all elsewhere
         kept.write_report(path, self.gate_, title, notes, bootstrap)
 
     def for_mix(
@@ -317,12 +359,14 @@ class TrustedClassifier(AroundClassifier):
         ------
         SteepslopeError
             If both or neither of ``class_mix`` and ``target`` are given, a class is unknown or has too few rows that
-            were held out, or no mix explains what is predicted for the target.
+            were held out, no mix explains what is predicted for the target, or each group has a promise.
         """
         check_is_fitted(self)
         if (class_mix is None) == (target is None):
             place, found = ("class_mix", "neither") if target is None else ("target", "both")
             raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
+        if self.gate_.has_groups:
+            raise SteepslopeError("expected one promise for all rows, found one for each group", "groups")
         moved, coming = copy(self), None if target is None else self.reader_.outputs(target)
         if isinstance(class_mix, Mapping):
             unknown = self.calibration_.outputs.label_names[-1]
@@ -334,6 +378,8 @@ class TrustedClassifier(AroundClassifier):
 
     def save(self, path: str | Path) -> None:
         """Write a folder with all but the classifiers, ``estimator_`` and ``opinions_``; an earlier one is replaced.
+
+        Groups by a function are refused, since no file holds it: name a column.
 
         The folder holds JSON, Parquet and arrays, among them the outputs of the calibration rows and sixteen of these
         rows. Save the classifiers beside it by a way of your own, such as ``skops.io``.
@@ -406,7 +452,8 @@ class TrustedClassifier(AroundClassifier):
         self.oracle_ = oracle_of(outputs.changed(labels=truths), seed, bool(opinions), groups) if folds else None
         self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
         self.saw_ = seen_by(self.oracle_, features, opinions)
-        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)
+        known = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # errors that were not learnt
+        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
 
     def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
         """See the rows that the oracle learns from, which are not kept: for those who compare it with others."""
@@ -421,11 +468,24 @@ class TrustedClassifier(AroundClassifier):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
 
-    def _calibrate(self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int) -> None:
-        """Find the threshold on rows that nothing was fitted on."""
-        outputs, codes = self.reader_.outputs(X), codes_of(labels, self.classes_)
-        self.gate_ = gate_of(source, outputs, codes, self._aims(), seed)
+    def _calibrate(
+        self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int, ids: NDArray[np.int64]
+    ) -> None:
+        """Find the threshold on rows that nothing was fitted on, which their numbers as ``ids`` tell apart."""
+        outputs, codes = self.reader_.outputs(X).changed(ids=ids), codes_of(labels, self.classes_)
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
+        by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
+        self.gate_ = self.calibration_.gate(source, self._aims(), **by, seed=seed)
+        for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
+            warnings.warn(caution, CautionWarning, stacklevel=3)
+
+    def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
+        """Return what to do with each row; warn the caller of what asks for it where all or none can be relied on."""
+        if not any(one.is_given for one in self.gate_.promises):
+            warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=3)
+        decisions = self.gate_.decide(outputs, groups)
+        warn_of_change(self.gate_, decisions)
+        return decisions
 
     def _ranked(self, outputs: ClassifierOutputs) -> Floats:
         return self.gate_.require_source().confidence(outputs)

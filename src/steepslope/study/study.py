@@ -155,7 +155,7 @@ def read_study(name: str, changes: Mapping[str, str] | None = None, seeds: tuple
     with located(name if is_file else f"preset {name}"):
         content = read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml")
         for place, text in (changes or {}).items():
-            with explained("cannot be read", place, yaml.YAMLError):
+            with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
                 set_at(content, place, yaml.safe_load(text))
         given = {} if seeds is None else {"seeds": seeds}
         return built(Study, {**content, **given, "name": Path(name).stem}, "a preset of evidence")

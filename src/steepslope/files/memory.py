@@ -1,0 +1,45 @@
+"""Whether what a file unpacks to fits into memory, told from its directory before any of it is unpacked."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+
+GIBI = 1 << 30
+HARMLESS, MOST_TIMES = GIBI, 100  # below so many bytes nothing is refused; outputs are seldom packed to a tenth
+
+
+def require_room(path: Path, needed: int, packed: int) -> None:
+    """Raise if the bytes that ``packed`` ones unpack to are more than are free, or more than an honest file's."""
+    free = free_memory()
+    if needed > free:
+        found = f"found a file that needs {needed / GIBI:,.1f} GiB"
+        raise SteepslopeError(f"expected what fits into the {free / GIBI:,.1f} GiB of free memory, {found}", path)
+    if needed > max(HARMLESS, MOST_TIMES * packed):
+        found = f"found one that unpacks to {needed / max(1, packed):,.0f} times its size, {needed / GIBI:,.1f} GiB"
+        expected = f"expected a file that unpacks to {MOST_TIMES} times its size at most"
+        raise SteepslopeError(f"{expected}, {found}: if that is meant, save it as a folder", path)
+
+
+def free_memory() -> float:
+    """Return the bytes of memory that are free, as far as the system tells; infinity where it does not."""
+    found = [float("inf")]
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found.append(1024.0 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        found.append(float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return min(found)
+
+
+def arrays_in(archive: Any, names: Iterable[str], path: Path) -> dict[str, NDArray[Any]]:
+    """Return those arrays of an open .npz file that it has; raise before, if they have no room."""
+    entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.zip.infolist()}
+    wanted = [name for name in dict.fromkeys(names) if name in archive]
+    found = [entries[name] for name in wanted if name in entries]
+    require_room(path, sum(entry.file_size for entry in found), sum(entry.compress_size for entry in found))
+    return {name: archive[name] for name in wanted}

@@ -1,0 +1,209 @@
+"""A trusted classifier promises something of each group: what is counted for each, and what is no group."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.naive_bayes import GaussianNB
+
+from steepslope import TrustedClassifier
+from steepslope.errors import NothingPromisedWarning, SteepslopeError
+from steepslope.gate import Gate, threshold_sequence
+from steepslope.sklearn.reader import groups_of, ids_of
+from tests.conftest import _hurry
+from tests.sklearn.problems import table
+
+pytestmark = pytest.mark.usefixtures("quick_nets")
+N = 800
+
+
+def frame(n: int = N, seed: int = 0) -> tuple[pd.DataFrame, Any]:
+    """Return rows of two sites, at the second of which a fifth of the labels is turned round, and of a tiny third."""
+    X, y = table(n, seed)
+    rng = np.random.default_rng(seed + 1)
+    site = np.where(np.arange(n) % 40 == 0, 3.0, rng.integers(1, 3, n).astype(float))
+    y = np.where((site == 2) & (rng.random(n) < 0.2), 1 - y, y)
+    return pd.DataFrame(X, columns=["a", "b", "c"]).assign(site=site), y
+
+
+def site(X: pd.DataFrame) -> Any:
+    return X["site"].astype(int)
+
+
+@pytest.fixture(scope="module")
+def model() -> TrustedClassifier:
+    with pytest.MonkeyPatch.context() as patch:
+        _hurry(patch)
+        return TrustedClassifier(GaussianNB(), 0.15, groups="site").fit(*frame())
+
+
+def test_each_group_has_the_threshold_that_is_counted_on_its_rows(model: TrustedClassifier) -> None:
+    """Whole floats are named as whole numbers, delta is shared, and groups that are not known are not accepted."""
+    assert [one.group for one in model.gate_.promises] == ["1", "2", "3"]
+    assert {one.delta for one in model.gate_.promises} == {0.05 / 3}
+    assert model.gate_.by == "site"
+    labelled, source = model.calibration_.labelled, model.gate_.require_source()
+    confidence, groups = source.confidence(labelled), np.asarray(labelled.features)[:, 3]
+    assert len(np.unique(groups)) == 3  # the column is one of those that the oracle sees
+    sequence = threshold_sequence(source.reference or ())
+    expected = Gate.calibrate(
+        confidence, labelled.is_correct, 0.15, thresholds=sequence, groups=np.unique(groups, return_inverse=True)[1]
+    )
+    assert [*model.gate_.thresholds.values()] == [*expected.thresholds.values()]
+    assert model.gate_.thresholds["1"] < model.gate_.thresholds["2"]
+    assert model.gate_.thresholds["3"] == np.inf
+    X = frame(200, seed=5)[0].replace({"site": {3.0: 9.0}})
+    accepted = model.decide(X).accepted
+    lowest = X.site.map({1.0: model.gate_.thresholds["1"], 2.0: model.gate_.thresholds["2"], 9.0: np.inf})
+    assert_array_equal(accepted, model.trust_logit(X) >= lowest)
+    assert accepted[X.site == 1].any()
+
+
+@pytest.mark.slow
+def test_it_says_what_is_promised_of_each_group(model: TrustedClassifier, tmp_path: Path) -> None:
+    lines = model.summary_.splitlines()[-3:]
+    assert [line.partition(":")[0] for line in lines] == ["1", "2", "3"]
+    assert "3: nothing can be promised" in lines[2]
+    assert model.max_risk_ == 0.15
+    model.report(tmp_path / "report", bootstrap=0)
+    text = (tmp_path / "report" / "table.md").read_text()
+    assert all(line.partition(".")[0] in text for line in lines)
+
+
+@pytest.mark.slow
+def test_a_function_and_other_frames_give_the_same_groups(model: TrustedClassifier, tmp_path: Path) -> None:
+    X, y = frame()
+    new = frame(100, seed=5)[0]
+    by_function = TrustedClassifier(GaussianNB(), 0.15, groups=site).fit(X, y)
+    assert by_function.gate_.thresholds == model.gate_.thresholds
+    assert_array_equal(by_function.decide(new).accepted, model.decide(new).accepted)
+    assert_array_equal(pickle.loads(pickle.dumps(by_function)).decide(new).accepted, model.decide(new).accepted)
+    assert_array_equal(groups_of("site", pl.DataFrame(X)), groups_of("site", X))
+    assert clone(by_function).get_params()["groups"] is site
+    (tmp_path / "model").mkdir()
+    with pytest.raises(SteepslopeError, match=r"groups: expected a column's name, found a function, .* a column of X"):
+        by_function.save(tmp_path / "model")
+    assert not [*(tmp_path / "model").iterdir()]
+
+
+def test_groups_are_saved_by_their_column(model: TrustedClassifier, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
+    new = frame(100, seed=5)[0]
+    assert (again.groups, again.summary_) == ("site", model.summary_)
+    assert_array_equal(again.decide(new).accepted, model.decide(new).accepted)
+    with pytest.raises(SteepslopeError, match="groups: expected one promise for all rows, found one for each group"):
+        again.for_mix({0: 0.5, 1: 0.5})
+    with pytest.raises(SteepslopeError, match="groups: expected a frame with a column 'site', found ndarray"):
+        again.decide(new.to_numpy())
+    assert not clone(model).set_params(groups=None).groups
+
+
+def test_predicted_classes_are_groups(tmp_path: Path) -> None:
+    X, y = table(400)
+    names = np.array(["no", "yes"])
+    model = TrustedClassifier(GaussianNB(), 0.2, groups="predicted").fit(X, names[y])
+    assert [*model.gate_.thresholds] == ["no", "yes"]
+    model.save(tmp_path / "model")
+    again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
+    labels, accepted = again.decide(X)
+    thresholds = np.array([model.gate_.thresholds[name] for name in labels])
+    assert_array_equal(accepted, model.trust_logit(X) >= thresholds)
+    assert accepted.any()
+
+
+@pytest.mark.slow
+def test_of_several_risks_it_is_the_first_that_most_groups_can_have() -> None:
+    """The turned site can have neither 1 nor 5 %, the other one the latter; nothing helps the tiny one."""
+    X, y = frame(1_200)
+    X[["a", "b", "c"]] += 5 * np.eye(2, 3)[(y != frame(1_200)[1]).astype(int)]
+    model = TrustedClassifier(GaussianNB(), (0.001, 0.15, 0.4), groups="site").fit(X, y)
+    given = {
+        risk: sum(one.is_given for one in model.gate_.certificates if one.max_risk == risk)
+        for risk in (0.001, 0.15, 0.4)
+    }
+    assert given[0.001] < max(given.values())
+    assert model.max_risk_ == max(given, key=lambda risk: given[risk])
+    assert "can be promised for the most groups." in model.summary_
+    assert model.gate_.aims.max_risk == (0.001, 0.15, 0.4)
+    rows = model.gate_.calibration_rows
+    assert rows is not None
+    assert rows.accepted.sum() == sum(one.accepted for one in model.gate_.promises)
+
+
+def test_where_no_group_can_have_a_promise_a_warning_says_so() -> None:
+    X, y = frame(200)
+    model = TrustedClassifier(GaussianNB(), 0.01, groups="site").fit(X, y)
+    with pytest.warns(NothingPromisedWarning, match="nothing is accepted: 1: .* rows are too few for 1 %"):
+        assert not model.decide(X).accepted.any()
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ("sight", r"groups: unknown column of X: 'sight'.*'?site'?"),
+        (7, "groups: expected predicted, a column's name or a function, found int"),
+        (lambda X: [1, 2], r"groups: expected one group a prediction, \(800,\), found shape \(2,\)"),
+        (lambda X: X, r"groups: expected one group a prediction, \(800,\), found shape \(800, 4\)"),
+    ],
+    ids=["name", "number", "few", "table"],
+)
+def test_what_is_no_group_of_each_row_is_refused_before_anything_is_fitted(groups: Any, message: str) -> None:
+    model = TrustedClassifier(GaussianNB(), groups=groups)
+    with pytest.raises(SteepslopeError, match=message):
+        model.fit(*frame())
+    assert not hasattr(model, "estimator_")
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pd.Series([1, 2], dtype="int64"), ["1", "2"]),
+        (pd.Series([1.0, np.nan]), ["1", "(empty)"]),
+        (pd.Series([1, None], dtype="Int64"), ["1", "(empty)"]),
+        (pd.Series(["1", None]), ["1", "(empty)"]),
+        (pd.Series(["NA", ""], dtype="category"), ["NA", "(empty)"]),
+        (pd.Series(["A", 1.5], dtype=object), ["A", "1.5"]),
+        (pd.Series([True, False]), ["True", "False"]),
+    ],
+    ids=lambda value: str(value.dtype) if isinstance(value, pd.Series) else "",
+)
+def test_groups_have_the_same_names_whatever_their_type(values: Any, texts: list[str]) -> None:
+    """So a column of whole numbers is known again where another batch lacks some of them."""
+    found = groups_of("group", pd.DataFrame({"group": values}))
+    assert found is not None
+    assert found.tolist() == texts
+
+
+def test_rows_have_the_names_that_are_given_or_those_of_a_frame() -> None:
+    rows = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+    assert ids_of(None, rows) is None
+    assert ids_of(None, np.zeros((3, 1))) is None
+    assert ids_of(None, [["a"], ["b"]]) is None
+    assert ids_of(None, rows.set_axis([0, 0, 1])) is None
+    days = pd.date_range("2026-11-30", periods=3)
+    pairs = pd.MultiIndex.from_tuples([("x", 1), ("x", 2), ("y", 1)])
+    for index, expected in [
+        ([7, 8, 9], ["7", "8", "9"]),
+        (["x", "y", "z"], ["x", "y", "z"]),
+        (days, [str(day) for day in days]),
+        (pairs, ["('x', 1)", "('x', 2)", "('y', 1)"]),
+    ]:
+        assert_array_equal(ids_of(None, rows.set_axis(index)), expected)
+    assert_array_equal(ids_of([1, 2, 0], rows), ["1", "2", "0"])
+    for ids, message in [
+        (["x", "x", "y"], "ids: expected each id once, found 'x' 2 times"),
+        (["1", 1, 2], "ids: expected each id once, found '1' 2 times"),
+        (["x", None, "y"], "ids: expected an id of each row, found an empty one in row 1"),
+        (["x", "y", ""], "ids: expected an id of each row, found an empty one in row 2"),
+    ]:
+        with pytest.raises(SteepslopeError, match=message):
+            ids_of(ids, rows)

@@ -1,0 +1,145 @@
+"""The file of decisions that a trusted classifier writes is that of `predict`, and `monitor` audits it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.naive_bayes import GaussianNB
+
+from steepslope import TrustedClassifier
+from steepslope.cli.main import main
+from steepslope.errors import ChangedWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from steepslope.predict.audit import AUDIT, CHANCE
+from tests.conftest import _hurry
+from tests.sklearn.problems import table
+
+NAMES = np.array(["no", "yes"])
+
+
+def frame(n: int, seed: int) -> tuple[pd.DataFrame, Any]:
+    X, y = table(n, seed)
+    site = np.where(X[:, 2] > 0, "north", "south")
+    rows = pd.DataFrame(X, columns=["a", "b", "c"], index=[f"{seed}/{row}" for row in range(n)])
+    return rows.assign(is_north=site == "north"), NAMES[y]
+
+
+@pytest.fixture(scope="module", params=[None, "is_north"], ids=str)
+def model(request: pytest.FixtureRequest) -> TrustedClassifier:
+    with pytest.MonkeyPatch.context() as patch:
+        _hurry(patch)
+        return TrustedClassifier(GaussianNB(), 0.2, groups=request.param).fit(*frame(600, 0))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_month_of_it_is_audited(
+    model: TrustedClassifier, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels are found by the frame's index; the exit code says that the gate is healthy, or else harmful."""
+    X, y = frame(400, 1)
+    file = tmp_path / f"day.{ending}"
+    model.write_predictions(file, X, audit=60)
+    model.save(tmp_path / "model")
+    rows = pd.read_csv(file) if ending == "csv" else pd.read_parquet(file)
+    decided = model.decide(X)
+    assert rows["id"].tolist() == X.index.tolist()
+    assert_array_equal(rows["label"], decided.labels)
+    assert_array_equal(rows["accepted"], decided.accepted)
+    assert_array_equal(rows["accepted"], rows["decision"] == "accept")
+    np.testing.assert_allclose(rows["trust_logit"], model.trust_logit(X), rtol=1e-6)
+    np.testing.assert_allclose(rows["p_correct"], model.p_correct(X), rtol=1e-6)
+    assert rows[CHANCE].sum() == pytest.approx(60)
+    assert (rows[CHANCE] > 0).equals(rows["accepted"])
+    marked = rows[rows[AUDIT]]
+    assert 30 < len(marked) < 90
+    truths = pd.Series(y, X.index)[marked["id"]]
+    for health, code, labels in [("HEALTHY", 0, truths), ("HARMFUL", 3, truths.map({"no": "yes", "yes": "no"}))]:
+        labels.rename("label").rename_axis("id").to_csv(tmp_path / "labels.csv")
+        given = {"gate": tmp_path / "model" / "gate", "predictions": file, "labels": tmp_path / "labels.csv"}
+        words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        assert main(["monitor", *words, "--state", str(tmp_path / f"{health}.sqlite")]) == code
+        said = capsys.readouterr().out
+        assert re.search(health, said, re.IGNORECASE)
+        assert f"{decided.accepted.sum():,} accepted under audit, by {len(marked)} labels" in said
+
+
+@pytest.mark.parametrize("given", [{}, {"audit": 25}])
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_it_is_the_file_that_predict_writes(
+    model: TrustedClassifier, given: dict[str, Any], has_ids: bool, tmp_path: Path
+) -> None:
+    X, _ = frame(150, 1)
+    X = X if has_ids else X.reset_index(drop=True)
+    model.save(tmp_path / "model")
+    model.write_predictions(tmp_path / "ours.parquet", X, **given)
+    outputs = model.reader_.outputs(X)
+    ids = X.index.astype(str) if has_ids else None
+    ClassifierOutputs.of({**outputs.arrays, "ids": ids}, outputs.classes).save(tmp_path / "outputs")
+    words = {"gate": tmp_path / "model" / "gate", "outputs": tmp_path / "outputs", "out": tmp_path / "theirs.parquet"}
+    if model.groups is not None:
+        groups = pd.DataFrame({"id": X.index.astype(str), "group": X["is_north"].astype(str)})
+        groups.to_csv(tmp_path / "groups.csv", index=False)
+        words["groups"] = tmp_path / "groups.csv"
+    options = [word for name, value in {**words, **given}.items() for word in (f"--{name}", str(value))]
+    assert main(["predict", *options]) == 0
+    ours, theirs = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("ours", "theirs"))
+    assert ours.equals(theirs)
+    cards = [json.loads((tmp_path / f"{name}.parquet.json").read_text()) for name in ("ours", "theirs")]
+    assert cards[1]["key"].pop("follows") is False
+    assert cards[0] == cards[1]
+
+
+def test_rows_without_names_have_others_in_another_batch(model: TrustedClassifier, tmp_path: Path) -> None:
+    """So that a monitor does not take the rows of two days for each other; those of one batch have the same again."""
+    ids = []
+    for seed in (1, 2, 1):
+        model.write_predictions(tmp_path / "day.csv", frame(50, seed)[0].reset_index(drop=True))
+        ids.append(pd.read_csv(tmp_path / "day.csv")["id"].tolist())
+    assert ids[0] == ids[2]
+    assert not set(ids[0]) & set(ids[1])
+    assert [name.partition("/")[2] for name in ids[1]] == [*map(str, range(50))]
+    model.write_predictions(tmp_path / "day.csv", frame(3, 1)[0], ids=[7, 8, 9])
+    assert pd.read_csv(tmp_path / "day.csv")["id"].tolist() == [7, 8, 9]
+    assert {path.name for path in tmp_path.iterdir() if path.name[0] != "."} == {"day.csv", "day.csv.json"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("day.csv", {"ids": ["x"] * 50}, "ids: expected each id once, found 'x' 50 times"),
+        ("day.csv", {"ids": ["", *range(49)]}, "ids: expected an id of each row, found an empty one in row 0"),
+        ("day.csv", {"ids": range(49)}, "ids: expected 50 rows like the logits, found 49"),
+        ("day.csv", {"audit": 0}, "audit: expected a whole number >= 1"),
+        ("day.txt", {}, r"out: expected a file that ends in \.csv or \.parquet"),
+    ],
+    ids=str,
+)
+def test_what_could_not_be_audited_is_refused_and_an_earlier_file_stays(
+    model: TrustedClassifier, name: str, given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("earlier")
+    with pytest.raises(SteepslopeError, match=message):
+        model.write_predictions(tmp_path / name, frame(50, 1)[0], **given)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "earlier")]
+
+
+@pytest.mark.usefixtures("quick_nets")
+def test_it_warns_as_decide_does(model: TrustedClassifier, tmp_path: Path) -> None:
+    X, _ = frame(300, 1)
+    with pytest.warns(ChangedWarning) as told:
+        model.write_predictions(tmp_path / "day.csv", X.assign(a=0.0, b=0.0))
+    assert told[0].filename == __file__
+    assert ("for_mix" in str(told[0].message)) == (model.groups is None)
+    few = TrustedClassifier(GaussianNB(), 0.01).fit(*frame(80, 0))
+    with pytest.warns(NothingPromisedWarning, match="nothing is accepted: 20 rows are too few for 1 %") as told:
+        few.write_predictions(tmp_path / "day.csv", X, audit=5)
+    assert told[0].filename == __file__
+    assert not pd.read_csv(tmp_path / "day.csv")["accepted"].any()

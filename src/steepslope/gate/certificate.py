@@ -134,8 +134,7 @@ def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
         "the predictions to come of each class are drawn as the calibration rows of that class were, independently of "
         f"one another, and the classes come {mix}"
     )
-    normal = "there are enough rows for a normal approximation to hold: the promise is asymptotic, not exact"
-    return drawn, *([normal] if weighted.asymptotic else []), *ASSUMES[1:]
+    return drawn, *ASSUMES[1:]
 
 
 def in_lines(assumed: Sequence[str]) -> str:
@@ -273,7 +272,6 @@ class Certificate:
         upper = as_percent(self.risk_bound, 2, math.ceil)
         bound = upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
         sure = as_percent(1 - self.delta, 2, math.floor)
-        about = "about " if self.weighted is not None and self.weighted.asymptotic else ""
         which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
         covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
         counted = f"Of {self.n:,} calibration rows, {self.accepted:,} are {verb}"
@@ -286,7 +284,7 @@ class Certificate:
                 f"what is {verb} is {wrong} (at most {upper})"
             )
         return (
-            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {about}{sure}. "
+            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {sure}. "
             f"{counted}.{self._of_unknown(verb)}{self._of_shifts()}"
         )
 

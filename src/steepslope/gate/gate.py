@@ -187,7 +187,6 @@ class Gate(Promises):
         max_class_risk: float | None = None,
         class_mix: Mapping[str, float] | None = None,
         target: ClassifierOutputs | None = None,
-        asymptotic: bool = False,
         origin: Origin = UNKNOWN,
         seed: int = 0,
     ) -> Self:
@@ -214,8 +213,6 @@ class Gate(Promises):
         target
             Outputs without labels, of rows that are drawn as those to come. The promise is about the mix of the classes
             among these, which is estimated.
-        asymptotic
-            With ``target``: whether that promise rests on a normal approximation, and accepts more (docs/gate.md).
         origin
             The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed
@@ -261,7 +258,7 @@ class Gate(Promises):
         truth = outputs.is_correct, outputs.is_unknown
         if class_mix is not None:
             class_mix = require_mix(class_mix, outputs.label_names)
-        rows_to_come = TargetRows.of(source, outputs, target, asymptotic)
+        rows_to_come = TargetRows.of(source, outputs, target)
         importance = Importance.of(aims, names, class_mix, target=rows_to_come)
         beside = {**likeliest(outputs), "true": outputs.require_labels()}
         gate = cls._calibrated(

@@ -29,7 +29,7 @@ from scipy.optimize import brentq
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.folders import field
 from steepslope.gate.exact_target import last_of_runs, last_passing_exact
-from steepslope.gate.target import Target, last_passing_asymptotic
+from steepslope.gate.target import Target
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -60,9 +60,8 @@ class Stratum:
 class Weighted:
     """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
 
-    ``mix`` has the shares of the classes. If it was estimated, ``target`` is the number of rows without labels,
-    ``bound`` the bound of the risk, and ``asymptotic`` whether that is approximate; otherwise they are 0, None and
-    false.
+    ``mix`` has the shares of the classes. If it was estimated, ``target`` is the number of rows without labels, and
+    ``bound`` the bound of the risk; otherwise they are 0 and None.
     """
 
     strata: tuple[Stratum, ...]
@@ -70,7 +69,6 @@ class Weighted:
     mix: Mapping[str, float]
     target: int = 0
     bound: float | None = None
-    asymptotic: bool = False
 
     def _column(self, name: str) -> Floats:
         return np.array([getattr(one, name) for one in self.strata], dtype=np.float64)
@@ -102,8 +100,7 @@ class Weighted:
     def as_json(self) -> dict[str, Any]:
         """Return what JSON holds of it: columns of the strata."""
         columns = {name: [getattr(one, name) for one in self.strata] for name in Stratum.__dataclass_fields__}
-        named = {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound}
-        return {**named, "asymptotic": self.asymptotic, **columns}
+        return {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound, **columns}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> Self:
@@ -119,8 +116,9 @@ class Weighted:
         fits = strata and mix and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
         if not (fits and bet > 0 and bet * max(one.weight for one in strata) <= 1):
             raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
-        asymptotic = field({"asymptotic": target > 0, **content}, "asymptotic", bool, path)  # as all were at first
-        return cls(strata, bet, mix, target, bound, asymptotic)
+        if content.get("asymptotic"):  # of an earlier version: it may break more often than its certificate says
+            raise SteepslopeError("expected an exact promise, found an asymptotic one: calibrate again", path)
+        return cls(strata, bet, mix, target, bound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,16 +259,12 @@ def last_passing(
     bet, bound, target = EDGE, None, weights.target
     if target is None:
         passed, bet = passing(accepted, errors, weights, risk, delta)
-    elif target.asymptotic:
-        begun = starts(bets(weights, len(thresholds), risk, delta)[1])
-        first = begun[-1] if begun else len(thresholds)
-        passed, bound = last_passing_asymptotic(confidence, is_correct, target, thresholds, first, risk, delta)
     else:
         passed, bound = last_passing_exact(confidence, is_correct, target, thresholds, risk, delta)
     rows = np.bincount(weights.index, minlength=len(weights.names))
     above = [np.zeros_like(rows)] * 2 if passed is None else [accepted[passed], errors[passed]]
     strata = zip(weights.names, weights.values.tolist(), *(one.tolist() for one in (rows, *above)), strict=True)
-    estimated = (0, None) if target is None else (len(target.coming), bound, target.asymptotic)
+    estimated = (0, None) if target is None else (len(target.coming), bound)
     return passed, Weighted(tuple(Stratum(*one) for one in strata), bet, weights.mix, *estimated)
 
 

@@ -34,18 +34,13 @@ class TargetRows:
     calibration_predicted: NDArray[np.str_]
     predicted: NDArray[np.str_]
     confidence: Floats
-    asymptotic: bool = False
 
     @classmethod
-    def of(
-        cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs | None, asymptotic: bool
-    ) -> Self | None:
+    def of(cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs | None) -> Self | None:
         """Return those of a target, and of outputs to calibrate on; None without a target.
 
         Raise for anything but outputs of the same classifier, of other rows than these and the oracle's fit set.
         """
-        if target is None and asymptotic:
-            raise SteepslopeError("expected a target beside it, found none", "asymptotic")
         if target is None:
             return None
         if not isinstance(target, ClassifierOutputs):
@@ -62,7 +57,7 @@ class TargetRows:
             target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
         names = np.array(outputs.label_names)
-        return cls(names[outputs.predictions], names[target.predictions], confidence, asymptotic)
+        return cls(names[outputs.predictions], names[target.predictions], confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +119,7 @@ class Importance:
             assert self.mix is not None
             return Weights.of_mix(true_classes[rows], self.mix)
         coming = self.target
-        target = Target.of(true_classes[rows], coming.calibration_predicted[rows], coming.predicted, coming.asymptotic)
+        target = Target.of(true_classes[rows], coming.calibration_predicted[rows], coming.predicted)
         target.require_explained(confidence[rows], coming.confidence)
         return replace(Weights.of_mix(true_classes[rows], target.mix), target=target)
 

@@ -7,7 +7,8 @@ columns of other people's files are named (``ReadingOptions``). ``columns``: fro
 ``table_files``: CSV and Parquet files. ``folder``: folders with their manifest, and whether two come from one
 classifier. ``labels``: labels by name, and columns of text. ``probabilities``: those in place of logits.
 ``opinions``: what others think of the same rows, brought to the rows and classes of outputs; ``opinion_files``: read
-from files. ``row_hashes``: rows are known again.
+from files. ``copies``: which rows are copies of others, or belong together. ``row_hashes``: which rows an
+oracle was fitted on.
 """
 
 import lazy_loader

@@ -26,6 +26,8 @@ from steepslope.monitor.health import warn_of_change
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
+from steepslope.predict.prediction_file import require_file
+from steepslope.predict.source import write_decisions
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features, is_frozen
@@ -210,7 +212,8 @@ class TrustedClassifier(AroundClassifier):
         require_one_order({"X": X, "y": y})
         X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        codes = copies_in(X) if groups is None else together(checked_groups(groups, len(labels)))
+        names = checked_groups(groups, len(labels))
+        codes = copies_in(X) if names is None else together(names)
         learnt, errors, calibration = held_out_apart(
             labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
         )
@@ -277,9 +280,6 @@ class TrustedClassifier(AroundClassifier):
         SteepslopeError
             If an id is empty or there twice, or the path has another ending.
         """
-        from steepslope.predict.prediction_file import require_file  # with what runs nets
-        from steepslope.predict.source import write_decisions
-
         check_is_fitted(self)
         require_file(str(Path(path).absolute()))
         groups, outputs = groups_of(self.groups, X), self.reader_.named_outputs(X, ids)

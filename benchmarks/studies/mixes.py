@@ -31,18 +31,18 @@ SIZES = 500, 2_000, 10_000
 RISK = 0.05
 EACH, STEPS = 10_000, 4_000  # rows of each class that are the population, and thresholds on it
 LEAST, MOST = 2.4, 4.4  # how far logits of the true class are above the others, in their deviations
-PLAIN, NAMED, EXACT, ASYMPTOTIC = "plain", "named", "exact", "asymptotic"
+PLAIN, NAMED, ESTIMATED = "plain", "named", "estimated"
 HEADINGS = [
-    "classes", "mix to come", "rows", "best possible", "no mix named", "mix named", "estimated, exact",
-    "estimated, asymptotic", "not made, %",
+    "classes", "mix to come", "rows", "best possible", "no mix named", "mix named", "mix estimated",
+    "not made, %",
 ]  # fmt: skip
 NOTE = (
     f"Coverage in percent under the mix to come, and in which part of draws more than {RISK:.0%} of what is accepted "
     f"is wrong, where δ = {DELTA:.0%}. MCP; each of {{draws:,}} draws has calibration rows, as many target rows "
     "without labels, and a mix of its own. *A little*: shares go up or down by up to 30 %. *One class twentyfold*: the "
     "odds of one class are 20 times as high. *Best possible*: the threshold chosen with all labels. *Not made*: an "
-    "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the two columns before "
-    "it are of the other draws."
+    "estimated mix was refused, nearly always since a class has fewer than 30 calibration rows; the column before "
+    "it is of the other draws."
 )
 
 
@@ -183,7 +183,7 @@ def refusals(world: World, n: int, draws: int) -> list[Row]:
 
 def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int, draws: int) -> list[Row]:
     """Return the row of one number of classes and of rows, and kind of mix."""
-    found: dict[str, list[tuple[float, float]]] = {PLAIN: [], NAMED: [], EXACT: [], ASYMPTOTIC: []}
+    found: dict[str, list[tuple[float, float]]] = {PLAIN: [], NAMED: [], ESTIMATED: []}
     best = []
     for seed in range(draws):
         rng = np.random.default_rng([seed, n, world.classes])
@@ -191,7 +191,7 @@ def cell(world: World, mix: Callable[[int, np.random.Generator], Floats], n: int
         best.append(world.best(shares))
         for name, threshold in thresholds(world, shares, n, rng).items():
             found[name].append(world.truth(threshold, shares))
-    row: Row = {"best": float(np.mean(best)), "made": len(found[EXACT]) / draws}
+    row: Row = {"best": float(np.mean(best)), "made": len(found[ESTIMATED]) / draws}
     for name, some in found.items():
         if some:
             coverage, risks = np.array(some).T
@@ -207,11 +207,7 @@ def thresholds(world: World, shares: Floats, n: int, rng: np.random.Generator) -
     target = ClassifierOutputs(world.rows(rng.choice(world.classes, n, p=shares), rng))
     named = {str(label): share for label, share in enumerate(shares)}
     make = partial(Gate.of, MCP(), calibration, RISK, DELTA)
-    ways = {
-        NAMED: partial(make, class_mix=named),
-        EXACT: partial(make, target=target),
-        ASYMPTOTIC: partial(make, target=target, asymptotic=True),
-    }
+    ways = {NAMED: partial(make, class_mix=named), ESTIMATED: partial(make, target=target)}
     found = {PLAIN: make().threshold}
     for name, way in ways.items():
         with suppress(SteepslopeError):  # such as of few rows of a class
@@ -223,7 +219,7 @@ def _line(row: Row) -> list[Cell]:
     def shown(name: str) -> str:
         return f"{100 * row[name]:.1f}, {100 * row[f'{name}_broken']:.1f} %" if name in row else "–"
 
-    ways = [shown(name) for name in (PLAIN, NAMED, EXACT, ASYMPTOTIC)]
+    ways = [shown(name) for name in (PLAIN, NAMED, ESTIMATED)]
     numbers = [str(row["classes"]), row["mix"], f"{row['n']:,}", f"{100 * row['best']:.1f}"]
     return [*map(Cell, [*numbers, *ways, f"{100 * (1 - row['made']):.1f}"])]
 

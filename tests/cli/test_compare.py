@@ -65,7 +65,6 @@ def test_reports_side_by_side(reports: list[Path], tmp_path: Path, capsys: pytes
         assert {**one, "run": ""} == {**other, "run": ""}
     accuracy = [model(seed).is_correct.mean() for seed in (1, 2)]
     assert by_run[0][0]["accuracy"]["value"] == pytest.approx(accuracy[1] - accuracy[0])
-    assert (tmp_path / "out" / "compare.html").exists()
     lines = [line for line in (tmp_path / "out" / "compare.md").read_text().splitlines() if "| 300 |" in line]
     assert [(line.split(" | ")[1], line.endswith("| – |")) for line in lines] == [("mcp", True), ("margin", False)] * 3
 
@@ -78,22 +77,22 @@ def test_what_is_shown(reports: list[Path], tmp_path: Path, capsys: pytest.Captu
     assert shown.startswith("Beside old, by each run's best score: new is ")
     assert "new and old have the same 300 rows: differences are paired." in shown
     assert " old mcp " in shown
-    assert shown.endswith(f"page: {tmp_path}/out/compare.html\n")
+    assert shown.endswith(f"comparison: {tmp_path}/out/compare.md\n")
 
 
 def test_where_the_reports_lie_is_not_told(
     reports: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A path is told as it was given; of an absolute one, what tells it apart. The page has the runs' names alone."""
+    """A path is told as it was given; of an absolute one, what tells it apart. Markdown has the runs' names alone."""
     monkeypatch.chdir(tmp_path)
     names = "--names first,second,third,fourth"
     found = compared(f"may/report {reports[1]} {reports[2]} {tmp_path}/june/../june/report {names} --out out", capsys)
     folders = [run["folder"] for run in found["runs"]]  # type: ignore[attr-defined]
     assert folders == ["may/report", "june/report", "shuffled", "june/report"]
     written = {path.name: path.read_text() for path in (tmp_path / "out").glob("compare.*")}
-    assert len(written) == 3
+    assert len(written) == 2
     assert [name for name, content in written.items() if str(tmp_path) in content] == []
-    assert not any("june/report" in written[name] for name in ("compare.md", "compare.html"))
+    assert "june/report" not in written["compare.md"]
 
 
 def test_names_of_scores_are_not_absolute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +130,7 @@ def test_fitted_rows_and_the_usual_folder(
     assert main(["compare", "may/report", "june/report", "--bootstrap", "5"]) == 0
     shown = capsys.readouterr().out
     assert "WARNING: oracle of june/report was fitted on 300 of these 300 rows" in shown
-    assert shown.endswith("page: runs/compare/compare.html\n")
+    assert shown.endswith("comparison: runs/compare/compare.md\n")
     stored = json.loads((tmp_path / "runs" / "compare" / "compare.json").read_text())
     assert [run["best"] for run in stored["runs"]] == ["mcp", "mcp"]
     mcp, oracle = stored["rows"][:2]
@@ -187,7 +186,7 @@ def test_odd_ids_and_names_of_classes(tmp_path: Path, capsys: pytest.CaptureFixt
         evaluated(outputs.changed(ids=known).named(names), tmp_path / path, tmp_path / "report" / name)
     compared(f"{tmp_path}/report/a {tmp_path}/report/b --out {tmp_path}/out", capsys)
     assert json.loads((tmp_path / "out" / "compare.json").read_text())["runs"][1]["paired"] is True
-    assert "<script>alert" not in (tmp_path / "out" / "compare.html").read_text()
+    assert "<script>alert" not in (tmp_path / "out" / "compare.md").read_text()
 
 
 BAD = {
@@ -213,7 +212,7 @@ def test_bad_input_is_one_line_and_nothing_else(
     before = {path: path.stat().st_mtime_ns for report in reports for path in report.iterdir()}
     for words, message in BAD.values():
         refuses(f"compare --json --out {tmp_path}/out {words.replace('HOME', str(tmp_path))}", capsys, message)
-    assert not (tmp_path / "out" / "compare.html").exists()
+    assert not (tmp_path / "out" / "compare.json").exists()
     assert {path: path.stat().st_mtime_ns for report in reports for path in report.iterdir()} == before
 
 

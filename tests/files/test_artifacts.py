@@ -216,7 +216,7 @@ def test_the_same_is_complete_and_another_is_refused_or_replaced(
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("report", "report.html"), ("comparison", "compare.html"), ("predictions of outputs", "p.csv")]
+    ("name", "file"), [("report", "report.html"), ("comparison", "compare.md"), ("predictions of outputs", "p.csv")]
 )
 def test_files_of_unknown_making_are_kept(
     name: str, file: str, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,8 +1,7 @@
-"""Promises about another mix of classes, or weighted rows: fair bets, counts as by hand, and what is refused."""
+"""Promises about another mix of classes: fair bets, counts as by hand, and what is refused."""
 
 import json
 import math
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ def test_a_bet_bears_more_errors_than_others_and_more_at_a_higher_coverage() -> 
     assert (np.diff(sizes) <= 0).all()
     assert (np.diff(borne) > 0).all()
     assert (sizes * weights.values.max() < 1).all()
-    values, fractions = weights.outlook.weights, weights.outlook.fractions
+    values, fractions = weights.values, weights.outlook.fractions
     for bet in (sizes[2] * 0.8, sizes[2] * 1.2):
         gain, loss = np.log1p(bet * values * 0.05) @ fractions, -np.log1p(-bet * values * 0.95) @ fractions
         assert (1_000 * gain + math.log(0.05)) / (gain + loss) <= borne[2] + 1e-9
@@ -228,11 +227,10 @@ def test_without_another_mix_it_promises_little_less_than_the_exact_test() -> No
     confidence, sequence = MCP().confidence(rows), threshold_sequence(MCP().confidence(make_rows(2_000, SHARES, 6)))
     shares = {name: float((names == name).mean()) for name in MIX}
     exact = certify(confidence, rows.is_correct, sequence, 0.05, 0.05)
-    for weights in (Weights.of_mix(names, shares), Weights.of_values(np.ones(5_000))):
-        found = certify_weighted(confidence, rows.is_correct, weights, sequence, 0.05, 0.05)
-        assert exact.coverage - 0.03 < found.coverage <= exact.coverage
-        assert found.accepted == round(found.coverage * 5_000)
-        assert found.risk_bound <= 0.05
+    found = certify_weighted(confidence, rows.is_correct, Weights.of_mix(names, shares), sequence, 0.05, 0.05)
+    assert exact.coverage - 0.03 < found.coverage <= exact.coverage
+    assert found.accepted == round(found.coverage * 5_000)
+    assert found.risk_bound <= 0.05
 
 
 def test_a_gate_for_another_mix(tmp_path: Path) -> None:
@@ -257,17 +255,17 @@ def test_a_gate_for_another_mix(tmp_path: Path) -> None:
     assert again.certificates == gate.certificates
 
 
-def test_known_weights_by_month() -> None:
-    """Rows of a harder month that will come four times as often."""
+def test_a_mix_may_be_of_months() -> None:
+    """A fifth of the rows is of a harder month, of which half of the predictions to come will be."""
     draw = np.random.default_rng(3)
     is_hard = draw.random(4_000) < 0.2
     confidence = draw.normal(size=4_000) - is_hard
     is_correct = draw.random(4_000) < 1 / (1 + np.exp(-2 - 1.5 * confidence))
-    weights = np.where(is_hard, 4.0, 1.0) / 1.6  # their mean, since a fifth of the rows is of that month
-    gates = [Gate.calibrate(confidence, is_correct, 0.1, weights=one) for one in (None, weights)]
-    assert gates[1].threshold > gates[0].threshold - 0.1
-    assert gates[1].coverage < gates[0].coverage
-    assert re.search(r"no weight is above 2\.\d+ times the mean", gates[1].sentences())
+    months, shares = np.where(is_hard, "june", "may"), {"june": 0.5, "may": 0.5}
+    plain = Gate.calibrate(confidence, is_correct, 0.1)
+    moved = Gate.calibrate(confidence, is_correct, 0.1, true_classes=months, class_mix=shares)
+    assert 0.2 < moved.coverage < plain.coverage
+    assert moved.threshold > plain.threshold - 0.1
 
 
 def test_where_nothing_can_be_promised_it_says_which_class_counts_most() -> None:
@@ -313,27 +311,16 @@ def test_classes_by_number() -> None:
     ("options", "expected"),
     [
         ({"class_mix": [0.5, 0.5]}, "class_mix: expected shares by class, found list"),
-        ({"weights": [1.0]}, "weights: expected finite numbers >= 0 of 50 rows"),
-        ({"weights": np.full(50, -1.0)}, "weights: expected finite numbers >= 0"),
-        ({"weights": np.zeros(50)}, "weights: expected a mean of about 1, found 0"),
-        ({"weights": np.full(50, 4.0)}, "weights: expected a mean of about 1, found 4"),
-        ({"weights": ["x"] * 50}, "weights: expected numbers (n,)"),
         ({"class_mix": MIX}, "true_classes: expected the true class of each row, found none"),
-        ({"class_mix": MIX, "weights": np.ones(50)}, "class_mix: expected a promised risk alone, found weights"),
-        ({"weights": np.ones(50), "groups": ["a"] * 50}, "weights: expected a promised risk alone, found groups"),
-        ({"weights": np.ones(50), "coverage": 0.5}, "weights: expected a promised risk alone, found coverage"),
-        ({"weights": np.ones(50), "reject": 0.5}, "weights: expected a promised risk alone, found reject"),
+        ({"class_mix": MIX, "groups": ["a"] * 50}, "class_mix: expected a promised risk alone, found groups"),
+        ({"class_mix": MIX, "coverage": 0.5}, "class_mix: expected a promised risk alone, found coverage"),
+        ({"class_mix": MIX, "reject": 0.5}, "class_mix: expected a promised risk alone, found reject"),
     ],
 )
-def test_what_cannot_be_weighted_is_refused(options: dict[str, Any], expected: str) -> None:
+def test_what_cannot_be_promised_of_a_mix_is_refused(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(SteepslopeError) as error:
         Gate.calibrate(np.linspace(0, 1, 50), np.ones(50, dtype=np.bool_), **options)
     assert expected in str(error.value)
-
-
-def test_more_weights_than_can_be_kept_are_refused() -> None:
-    with pytest.raises(SteepslopeError, match="at most 1,000 different values, found 1,001: round them"):
-        Weights.of_values(np.arange(1_001.0))
 
 
 def test_no_shares_are_no_weights() -> None:
@@ -346,6 +333,7 @@ def test_no_shares_are_no_weights() -> None:
     [
         ({"errors": [0, 0, 0]}, "a certificate whose bound follows from its counts"),
         ({"bet": 5.0}, "strata of the calibration rows, found impossible numbers"),
+        ({"mix": {}}, "strata of the calibration rows, found impossible numbers"),
         ({"accepted": [1]}, "strata of the calibration rows, found something else"),
         ({"rows": ["x", 1, 1]}, "strata of the calibration rows, found something else"),
     ],

@@ -1,4 +1,4 @@
-"""What a gate for the mix of predictions would accept, beside the gate that `calibrate --target` makes."""
+"""The mix of predictions that have no labels, and where none explains them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def gate() -> Gate:
     return Gate.of(MCP(), CALIBRATION, max_risk=0.05)
 
 
-def test_it_is_about_what_a_gate_for_these_rows_accepts(gate: Gate) -> None:
+def test_the_mix_of_predictions_is_estimated(gate: Gate) -> None:
     coming = outputs_of([0.5, 0.3, 0.2], 2_000, 1)
     judged = gate.decide(coming)
     found = new_mix_of(gate, judged.p_correct, coming.predictions)
@@ -43,9 +43,6 @@ def test_it_is_about_what_a_gate_for_these_rows_accepts(gate: Gate) -> None:
     np.testing.assert_allclose([found.shares[name] for name in CLASSES], [0.5, 0.3, 0.2], atol=0.05)
     usual = [(CALIBRATION.require_labels() == label).mean() for label in range(3)]
     assert [found.usual[name] for name in CLASSES] == pytest.approx(usual)
-    made = Gate.of(MCP(), CALIBRATION, max_risk=0.05, target=coming, asymptotic=True)
-    assert found.coverage == pytest.approx(made.accepts(MCP().confidence(coming)).mean(), abs=0.03)
-    assert found.coverage < judged.accepted.mean() - 0.1
 
 
 def test_what_no_mix_explains_is_said(gate: Gate) -> None:

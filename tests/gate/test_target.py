@@ -1,16 +1,17 @@
 """A mix of classes that is estimated on rows without labels: how well, what is promised of it, and what is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
-from steepslope.gate.certify import threshold_sequence
-from steepslope.gate.target import Moments, Target, last_passing_asymptotic
+from steepslope.gate.storage import GATE
+from steepslope.gate.target import Target
 from steepslope.scores import MCP
+from tests.files.sealing import seal_again
 from tests.gate.test_importance import MIX, SHARES, make_rows
 
 
@@ -34,38 +35,9 @@ def test_the_mix_is_estimated_within_its_errors() -> None:
     assert np.std(distances) == pytest.approx(1, abs=0.2)
 
 
-def test_the_bound_of_a_ratio_is_where_the_test_turns() -> None:
-    found = Moments(np.array([0.02, 0.6]), np.array([[4e-6, 1e-6], [1e-6, 9e-5]]))
-    bound = found.bound(0.1)
-    test = np.array([1.0, -bound])
-    assert test @ found.means + norm.ppf(0.9) * np.sqrt(test @ found.covariance @ test) == pytest.approx(0, abs=1e-12)
-    assert bound > 0.02 / 0.6
-    assert Moments(np.array([0.0, 0.0]), np.eye(2)).bound(0.1) == 1
-
-
-@pytest.mark.slow
-def test_of_many_gates_about_delta_break_their_promise() -> None:
-    coming = make_rows(200_000, [*MIX.values()], 99)
-    confidence = MCP().confidence(coming)
-    sequence, broken, coverage = threshold_sequence(confidence[:2_000]), 0, []
-    for seed in range(150):
-        rows = make_rows(2_000, SHARES, seed)
-        target = target_of(rows, coming.subset(slice(1_000 * seed, 1_000 * (seed + 1))))
-        given = MCP().confidence(rows), rows.is_correct, target, sequence
-        place, bound = last_passing_asymptotic(*given, first=100, risk=0.1, delta=0.2)
-        assert place is not None
-        assert bound <= 0.1
-        accepted = confidence >= sequence[place]
-        broken += (~coming.is_correct[accepted]).mean() > 0.1
-        coverage.append(accepted.mean())
-    assert 10 < broken < 50  # 30 are expected
-    assert np.mean(coverage) > 0.5
-
-
-@pytest.mark.parametrize("asymptotic", [False, True])
-def test_a_gate_for_rows_without_labels(tmp_path: Path, asymptotic: bool) -> None:
+def test_a_gate_for_rows_without_labels(tmp_path: Path) -> None:
     rows, coming = make_rows(4_000, SHARES, 7), make_rows(3_000, [*MIX.values()], 8)
-    gate = Gate.of(MCP(), rows, max_risk=0.1, target=coming.changed(labels=None), asymptotic=asymptotic)
+    gate = Gate.of(MCP(), rows, max_risk=0.1, target=coming.changed(labels=None))
     estimated = gate.promises[0].weighted
     assert estimated is not None
     assert estimated.mix == pytest.approx(MIX, abs=0.05)
@@ -73,20 +45,25 @@ def test_a_gate_for_rows_without_labels(tmp_path: Path, asymptotic: bool) -> Non
         "in the same mix as 3,000 target rows without labels, which are drawn as the predictions to come ("
         in gate.sentences()
     )
-    assert ("the promise is asymptotic" in gate.sentences()) == asymptotic
     decisions = gate.decide(coming)
     assert decisions.coverage == pytest.approx(gate.coverage, abs=0.05)
     assert (~coming.is_correct[decisions.accepted]).mean() <= 0.12
     assert gate.risk_bound <= 0.1
     gate.save(tmp_path)
     assert Gate.load(tmp_path).sentences() == gate.sentences()
+    card = json.loads((tmp_path / "gate.json").read_text())
+    card["certificates"][0]["weighted"]["asymptotic"] = True
+    (tmp_path / "gate.json").write_text(json.dumps(card))
+    seal_again(GATE, tmp_path)
+    with pytest.raises(SteepslopeError, match="expected an exact promise, found an asymptotic one: calibrate again"):
+        Gate.load(tmp_path)
 
 
 def test_where_too_much_is_wrong_nothing_is_promised() -> None:
     gate = Gate.of(MCP(), make_rows(1_000, SHARES, 7), max_risk=0.001, target=make_rows(500, [*MIX.values()], 8))
     assert gate.threshold == np.inf
     assert "too many are wrong, or rows are too few" in gate.advice
-    assert "with --asymptotic (asymptotic=True) fewer rows would do" in gate.advice
+    assert "takes some hundreds of rows of each class, a named one (class_mix) fewer" in gate.advice
 
 
 def changed_rows(kind: str) -> ClassifierOutputs:
@@ -139,7 +116,5 @@ def test_few_rows_and_like_classes_are_refused() -> None:
         Gate.of(MCP(), rows, target=[1, 2])  # type: ignore[arg-type]
     with pytest.raises(SteepslopeError, match="target: expected 3 classes, as of the calibration rows, found 2"):
         Gate.of(MCP(), rows, target=ClassifierOutputs(np.zeros((300, 2))))
-    with pytest.raises(SteepslopeError, match="asymptotic: expected a target beside it, found none"):
-        Gate.of(MCP(), rows, asymptotic=True)
     with pytest.raises(SteepslopeError, match="class_mix: expected a promised risk alone, found target beside it"):
         Gate.of(MCP(), rows, class_mix=MIX, target=coming)

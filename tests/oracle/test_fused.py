@@ -208,8 +208,10 @@ def test_constant_features_are_no_obstacle() -> None:
 
 
 def test_float16_features_do_as_well(free: FusedOracle) -> None:
-    halved = [one.changed(features=one.require_features().astype(np.float16)) for one in (FIT_SET, REFERENCE, UNSEEN)]
-    z = Oracle.fused(budget="free").fit(*halved[:2]).trust_logit(halved[2])
+    fit_set, reference, unseen = (
+        one.changed(features=one.require_features().astype(np.float16)) for one in (FIT_SET, REFERENCE, UNSEEN)
+    )
+    z = Oracle.fused(budget="free").fit(fit_set, reference).trust_logit(unseen)
     assert spearmanr(z, free.trust_logit(UNSEEN)).statistic > 0.99
 
 
@@ -219,7 +221,7 @@ def test_memory_mapped_outputs_give_the_same(with_auxiliary: FusedOracle, tmp_pa
         outputs.save(tmp_path / name)
     mapped = [ClassifierOutputs.load(tmp_path / name) for name in ("fit", "reference", "new")]
     assert isinstance(mapped[0].require("auxiliary").base, np.memmap) or isinstance(mapped[0].auxiliary, np.memmap)
-    z = Oracle.fused(budget="auxiliary").fit(*mapped[:2]).trust_logit(mapped[2])
+    z = Oracle.fused(budget="auxiliary").fit(mapped[0], mapped[1]).trust_logit(mapped[2])
     np.testing.assert_array_equal(z, with_auxiliary.trust_logit(UNSEEN))
 
 

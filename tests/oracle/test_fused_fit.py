@@ -236,8 +236,12 @@ def test_no_second_backbone_is_one_clear_error() -> None:
 
 
 def test_a_probe_on_a_second_backbone_needs_no_features_of_the_classifier() -> None:
-    bare = (without(outputs, "features") for outputs in (FIT_SET, REFERENCE))
-    assert fit_of(Oracle.fused(budget="auxiliary").fit(*bare)).inputs == ("logits", "second_opinion", "stack(logits)")
+    fit_set, reference = (without(outputs, "features") for outputs in (FIT_SET, REFERENCE))
+    assert fit_of(Oracle.fused(budget="auxiliary").fit(fit_set, reference)).inputs == (
+        "logits",
+        "second_opinion",
+        "stack(logits)",
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A client of the protocol from PyPI gets the model's numbers, as JSON and as binary data, and so do plain requests."""
+"""A client of the protocol from PyPI gets the model's numbers as JSON, and is told that there are no binary tensors."""
 
 from __future__ import annotations
 
@@ -33,10 +33,14 @@ def client(live: Live) -> Iterator[Any]:
         yield found
 
 
-def _input(images: np.ndarray[Any, Any], binary: bool) -> Any:
+def _input(images: np.ndarray[Any, Any], binary: bool = False) -> Any:
     given = triton.InferInput("images", list(images.shape), "UINT8")
     given.set_data_from_numpy(images, binary_data=binary)
     return given
+
+
+def _wanted(*names: str) -> Any:
+    return [triton.InferRequestedOutput(name, binary_data=False) for name in names]
 
 
 def test_the_server_and_its_model_are_described(client: Any) -> None:
@@ -45,7 +49,7 @@ def test_the_server_and_its_model_are_described(client: Any) -> None:
     assert client.is_model_ready("gate")
     assert client.is_model_ready("gate", "1")
     assert not client.is_model_ready("other")
-    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    assert client.get_server_metadata()["extensions"] == []
     found = client.get_model_metadata("gate")
     assert found["inputs"] == [{"name": "images", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}]
     assert [one["name"] for one in found["outputs"]][:2] == ["label", "probability"]
@@ -53,13 +57,10 @@ def test_the_server_and_its_model_are_described(client: Any) -> None:
     assert found["parameters"]["certificates"][0]["max_risk"] == 0.05
 
 
-@pytest.mark.parametrize("as_binary", [True, False])
-@pytest.mark.parametrize("wants_binary", [True, False])
-def test_it_gets_the_models_numbers(as_binary: bool, wants_binary: bool, client: Any) -> None:
+def test_it_gets_the_models_numbers(client: Any) -> None:
     images = drawn(7, 6, 5)
     names = [*of_images(images), "handed_over"]
-    wanted = [triton.InferRequestedOutput(name, binary_data=wants_binary) for name in names]
-    found = client.infer("gate", [_input(images, as_binary)], "1", wanted, request_id="seven")
+    found = client.infer("gate", [_input(images)], "1", _wanted(*names), request_id="seven")
     assert found.get_response()["id"] == "seven"
     for name, expected in of_images(images).items():
         given = found.as_numpy(name)
@@ -68,25 +69,32 @@ def test_it_gets_the_models_numbers(as_binary: bool, wants_binary: bool, client:
     np.testing.assert_allclose(found.as_numpy("handed_over"), found.as_numpy("probability") / 2)
 
 
-def test_by_default_it_gets_all_outputs_as_binary_data(client: Any) -> None:
-    images = drawn(1, 3, 3)
-    found = client.infer("gate", [_input(images, True)])
-    assert all("binary_data_size" in one["parameters"] for one in found.get_response()["outputs"])
-    np.testing.assert_allclose(found.as_numpy("p_correct"), of_images(images)["p_correct"], rtol=1e-6)
+@pytest.mark.parametrize(
+    ("as_binary", "outputs", "found"),
+    [
+        (True, _wanted("label"), "Inference-Header-Content-Length: .* found binary data"),
+        (False, None, "parameters: .* found binary_data_output"),
+        (False, [triton.InferRequestedOutput("label")], "label: .* found binary_data"),
+    ],
+)
+def test_binary_tensors_are_refused(as_binary: bool, outputs: Any, found: str, client: Any) -> None:
+    expected = r"expected tensors as JSON \(binary_data=False in tritonclient\),"
+    with pytest.raises(InferenceServerException, match=found.replace(".*", expected)):
+        client.infer("gate", [_input(drawn(1, 3, 3), as_binary)], outputs=outputs)
 
 
 def test_requests_that_come_together_get_their_own_answers(client: Any) -> None:
     several = [drawn(count, 4 + count % 2, 4, seed=count) for count in range(1, 9)]
-    sent = [client.async_infer("gate", [_input(images, True)]) for images in several]
+    sent = [client.async_infer("gate", [_input(images)], outputs=_wanted("p_correct")) for images in several]
     for images, one in zip(several, sent, strict=True):
         np.testing.assert_allclose(one.get_result().as_numpy("p_correct"), of_images(images)["p_correct"], rtol=1e-6)
 
 
 def test_it_is_told_what_is_wrong(client: Any) -> None:
     given = triton.InferInput("images", [1, 2, 2, 3], "FP32")
-    given.set_data_from_numpy(np.zeros((1, 2, 2, 3), np.float32))
+    given.set_data_from_numpy(np.zeros((1, 2, 2, 3), np.float32), binary_data=False)
     with pytest.raises(InferenceServerException, match="expected datatype UINT8, found 'FP32'"):
-        client.infer("gate", [given])
+        client.infer("gate", [given], outputs=_wanted("label"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")

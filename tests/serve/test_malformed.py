@@ -15,20 +15,7 @@ from hypothesis import given, strategies as st
 
 from steepslope.serve.app import LONGEST
 from tests.serve.live import Live, running
-from tests.serve.malformed import (
-    INFER,
-    LIMITS,
-    OPTIONS,
-    PREDICT,
-    RAW,
-    WRONG,
-    asked,
-    binary,
-    form,
-    of_json,
-    picture,
-    tensor,
-)
+from tests.serve.malformed import INFER, LIMITS, OPTIONS, PREDICT, RAW, WRONG, asked, form, of_json, picture, tensor
 from tests.serve.models import client_of, drawn, encoded, file_served, image_gate
 from tests.serve.odd_images import ODD
 
@@ -68,7 +55,6 @@ def test_a_wrong_request_is_refused_with_the_reason(case: str, client: TestClien
 VALID = {
     **{name: picture(200, data) for name, data in ODD.items()},
     "JSON": of_json(200, tensor(), id="a", outputs=[{"name": "label"}]),
-    "binary": binary(200, bytes(12), 12),
     "form": form(200, ("file", ODD["TIFF"])),
 }
 

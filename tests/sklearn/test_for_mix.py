@@ -31,19 +31,15 @@ def test_a_model_moves_to_another_mix_of_the_classes(names: Any, tmp_path: Path)
     model = TrustedClassifier(LogisticRegression(), max_risk=(0.001, 0.03)).fit(X, y)
     coverage, (new, truth) = model.gate_.coverage, rows(4_000, 0.45)
     mix = {names[0]: 0.55, names[1]: 0.45}
-    moved = {
-        "named": model.for_mix(mix), "exact": model.for_mix(target=new),
-        "asymptotic": model.for_mix(target=new, asymptotic=True),
-    }  # fmt: skip
+    moved = {"named": model.for_mix(mix), "estimated": model.for_mix(target=new)}
     assert model.gate_.coverage == coverage
     for name, one in moved.items():
         weighted = one.gate_.certificates[0].weighted
         assert weighted is not None
         assert weighted.mix[str(names[1])] == pytest.approx(0.45, abs=0.0 if name == "named" else 0.03)
         assert one.gate_.certificates[0].delta == 0.025
-        assert ("confidence of about 97.5 %" in one.summary_) == (name == "asymptotic")
         assert one.gate_.calibration_rows is not None  # so that a change is seen
-        assert (weighted.target, weighted.asymptotic) == (0 if name == "named" else 4_000, name == "asymptotic")
+        assert weighted.target == (0 if name == "named" else 4_000)
         assert one.max_risk_ == 0.03
         assert "3 % is the first of 0.1 %, 3 % that can be promised." in one.summary_
         labels, accepted = one.decide(new)
@@ -75,7 +71,6 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
         ({}, "class_mix: expected either class_mix or target, found neither"),
         ({"class_mix": {0: 0.5, 1: 0.5}, "target": np.zeros((300, 3))}, "target: expected either class_mix or"),
         ({"class_mix": {0: 0.5, 2: 0.5}}, "unknown class in class_mix: '2'"),
-        ({"class_mix": {0: 0.5, 1: 0.5}, "asymptotic": True}, "asymptotic: expected a target beside it, found none"),
         ({"class_mix": [0.5, 0.5]}, "class_mix: expected shares by class, found list"),
         ({"target": np.zeros((50, 3))}, "target: expected at least 200 rows, found 50"),
     ],

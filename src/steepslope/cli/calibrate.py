@@ -34,7 +34,6 @@ def calibrate(
     by: str | None = None,
     class_mix: str | None = None,
     target: str | None = None,
-    asymptotic: bool = False,
     backbones: tuple[str, ...] = (),
     seed: int = 0,
     replace: bool = False,
@@ -74,9 +73,6 @@ def calibrate(
         than among the calibration rows. The promise holds for the mix of these rows, which is estimated. This
         needs at least 200 of these rows and 30 calibration rows of each class. To accept much, it needs some hundreds
         of calibration rows of each class. If no mix explains what is predicted for these rows, no gate is made.
-    asymptotic
-        With target: make a promise that rests on a normal approximation, and may fail somewhat more often than delta.
-        The gate then accepts more, above all where rows are few.
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     seed
@@ -106,7 +102,6 @@ def calibrate(
             judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=origin, seed=seed,
             coverage=aims.coverage, costs=aims.costs, reject=aims.reject, max_class_risk=aims.max_class_risk,
             class_mix=None if class_mix is None else read_shares(Path(class_mix)), target=coming,
-            asymptotic=asymptotic,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())

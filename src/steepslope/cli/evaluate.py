@@ -229,7 +229,7 @@ def compare(
     replace: bool = False,
     json: bool = False,
 ) -> None:
-    """Set reports side by side, of models, losses or months, and write compare.json, compare.md and compare.html.
+    """Set reports side by side, of models, losses or months, and write compare.json and compare.md.
 
     Where two reports are of the same rows, in any order, their differences are paired: both are resampled alike. Where
     they are not, the differences are unpaired, and their intervals are wider. The result says which kind each is, and
@@ -257,9 +257,8 @@ def compare(
     """
     made = made_by("compare", {**locals(), "dir": ()})
     from steepslope.report.comparison import compare_runs, names_of_runs, require_comparable, shown_folders
-    from steepslope.report.comparison_page import COMPARISON
+    from steepslope.report.comparison_files import COMPARISON
     from steepslope.report.runs import read_run
-    from steepslope.report.web.shell import library
 
     called, shown = names_of_runs(dir, names), shown_folders(dir)
     require_comparable(called, baseline)
@@ -271,7 +270,6 @@ def compare(
             if json:
                 print_comparison(Path(out))
             return
-        library()  # is ready when the page is
         publish_comparison(compare_runs(runs, baseline, bootstrap=bootstrap, seed=seed), Path(out), made, json)
 
 
@@ -308,7 +306,7 @@ def print_report(out: Path) -> None:
 def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any], as_json: bool = False) -> None:
     """Write the comparison, and print the table with what it means in words, or all of it as JSON."""
     from steepslope.report.comparison import headline, sentences
-    from steepslope.report.comparison_page import headings, terminal_grid, write_comparison
+    from steepslope.report.comparison_files import headings, terminal_grid, write_comparison
     from steepslope.report.screen import screen_of, show_grid, show_legend, show_lines
     from steepslope.report.tables import terminal_titles
 
@@ -321,7 +319,7 @@ def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any
     show_grid(terminal_grid(comparison), terminal_titles(), screen)
     show_legend(f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen)
     show_lines(sentences(comparison), screen)
-    screen.print(f"page: {out / 'compare.html'}", soft_wrap=True)
+    screen.print(f"comparison: {out / 'compare.md'}", soft_wrap=True)
 
 
 def print_comparison(out: Path) -> None:

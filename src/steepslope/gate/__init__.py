@@ -3,9 +3,9 @@
 - ``aims``: what can be promised; free of torch.
 - ``certificate``: the promise in numbers and sentences, by exact tails and bounds of a count of errors.
 - ``certify``: thresholds that are fixed beforehand, and the one of largest coverage that can be promised.
-- ``importance``: the same for another mix of classes, or weights. ``target``: for a mix that is estimated;
-  ``exact_target``: so that it holds for any number of rows. ``rows_to_come``: which of these it is. ``new_mix``: what a
-  gate for the mix of some predictions would accept.
+- ``importance``: the same for another mix of classes. ``target``: a mix that is estimated;
+  ``exact_target``: a promise for it, for any number of rows. ``rows_to_come``: which of these it is. ``new_mix``: the
+  mix of some predictions.
 - ``starts``: the start thresholds of these, and the levels of their tests. ``advice``: how many more rows would do.
 - ``calibration``: all certificates of a gate, P(correct), and what it remembers of its calibration rows.
 - ``confidence_source``: its oracle or score, and the classifier that it is for.

@@ -114,21 +114,13 @@ def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float
 
 
 def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
-    """Return what a promise assumes: of rows like the calibration rows, of another mix of classes, or of weighted ones.
+    """Return what a promise assumes: of rows like the calibration rows, or of another mix of classes.
 
     >>> assumptions()[1]
     'the classifier, the confidence and the threshold stay as they are'
     """
     if weighted is None:
         return ASSUMES
-    if not weighted.mix:
-        mean = sum(one.weight * one.rows for one in weighted.strata) / sum(one.rows for one in weighted.strata)
-        largest = max(one.weight for one in weighted.strata) / mean
-        drawn = (
-            "the predictions to come are drawn independently of one another, each as many times as often as among the "
-            f"calibration rows as its weight says, and no weight is above {largest:.4g} times the mean"
-        )
-        return drawn, *ASSUMES[1:]
     shares = sorted(weighted.mix.items(), key=lambda item: -item[1])
     named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
     others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
@@ -142,8 +134,7 @@ def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
         "the predictions to come of each class are drawn as the calibration rows of that class were, independently of "
         f"one another, and the classes come {mix}"
     )
-    normal = "there are enough rows for a normal approximation to hold: the promise is asymptotic, not exact"
-    return drawn, *([normal] if weighted.asymptotic else []), *ASSUMES[1:]
+    return drawn, *ASSUMES[1:]
 
 
 def in_lines(assumed: Sequence[str]) -> str:
@@ -179,7 +170,7 @@ class Certificate:
     unknown, unknown_accepted
         Calibration rows of none of the classes, which are wrong whatever is predicted; and those that are accepted.
     weighted
-        What was counted for another mix of classes, or for known weights, of which the promise is then.
+        What was counted for another mix of classes, of which the promise is then.
     """
 
     aim: Aim
@@ -281,7 +272,6 @@ class Certificate:
         upper = as_percent(self.risk_bound, 2, math.ceil)
         bound = upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
         sure = as_percent(1 - self.delta, 2, math.floor)
-        about = "about " if self.weighted is not None and self.weighted.asymptotic else ""
         which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
         covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
         counted = f"Of {self.n:,} calibration rows, {self.accepted:,} are {verb}"
@@ -294,7 +284,7 @@ class Certificate:
                 f"what is {verb} is {wrong} (at most {upper})"
             )
         return (
-            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {about}{sure}. "
+            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {sure}. "
             f"{counted}.{self._of_unknown(verb)}{self._of_shifts()}"
         )
 

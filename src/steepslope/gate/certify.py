@@ -194,15 +194,14 @@ def certify_weighted(
     reason = f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}"
     heaviest = f"each of the {largest.rows:,} rows of {largest.name} counts {largest.weight:.3g} times"
     parts = [reason, heaviest]
-    more = None if weights.target else rows_to_add(confidence, is_correct, weights, thresholds, max_risk, delta)
-    if more is not None:
+    if weights.target is not None:
+        parts.append("an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer")
+    elif more := rows_to_add(confidence, is_correct, weights, thresholds, max_risk, delta):
         parts.append(
             f"about {more:,} more rows like these would do if as many of them are wrong, fewer if more are of that kind"
         )
-    elif not weights.target:
+    else:
         parts.append("these rows do not tell how many more would do")
-    elif not weights.target.asymptotic:
-        parts.append("with --asymptotic (asymptotic=True) fewer rows would do, but the promise is only approximate")
     advice = "; ".join(parts)
     return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, advice, weighted=weighted)
 

@@ -74,7 +74,6 @@ class Gate(Promises):
         of_log_odds: bool = False,
         is_unknown: ArrayLike | None = None,
         class_mix: Mapping[str, float] | None = None,
-        weights: ArrayLike | None = None,
         seed: int = 0,
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
@@ -107,9 +106,6 @@ class Gate(Promises):
         class_mix
             The share of each true class among the predictions to come, by name, where it is another than among these
             rows, such as ``{"fraud": 0.05, "fine": 0.95}``. The promise is then about that mix (docs/gate.md).
-        weights
-            Importance weights (n,) >= 0 of at most 1,000 different values, with a mean of 1: how many times as often
-            rows like each come as they do now. The promise is then about predictions that come so.
         seed
             Seed of what is drawn.
 
@@ -130,7 +126,7 @@ class Gate(Promises):
             max_risk=max_risk,  # type: ignore[arg-type]
             delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
         )  # fmt: skip
-        rows, importance = (confidence, is_correct, is_unknown), Importance.of(aims, groups, class_mix, weights)
+        rows, importance = (confidence, is_correct, is_unknown), Importance.of(aims, groups, class_mix)
         return cls._calibrated(*rows, aims, thresholds, groups, true_classes, of_log_odds, importance, seed)
 
     @classmethod
@@ -191,7 +187,6 @@ class Gate(Promises):
         max_class_risk: float | None = None,
         class_mix: Mapping[str, float] | None = None,
         target: ClassifierOutputs | None = None,
-        asymptotic: bool = False,
         origin: Origin = UNKNOWN,
         seed: int = 0,
     ) -> Self:
@@ -218,8 +213,6 @@ class Gate(Promises):
         target
             Outputs without labels, of rows that are drawn as those to come. The promise is about the mix of the classes
             among these, which is estimated.
-        asymptotic
-            With ``target``: whether that promise rests on a normal approximation, and accepts more (docs/gate.md).
         origin
             The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed
@@ -244,7 +237,8 @@ class Gate(Promises):
         )
         source.require_new(outputs)
         require_ids_once(outputs)
-        names, codes = groups_by(by, groups, outputs, outputs.classes), rows_together(outputs)
+        names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
+        codes = rows_together(outputs)
         if by is not None and names is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         warn_of_copies(codes)
@@ -265,7 +259,7 @@ class Gate(Promises):
         truth = outputs.is_correct, outputs.is_unknown
         if class_mix is not None:
             class_mix = require_mix(class_mix, outputs.label_names)
-        rows_to_come = TargetRows.of(source, outputs, target, asymptotic)
+        rows_to_come = TargetRows.of(source, outputs, target)
         importance = Importance.of(aims, names, class_mix, target=rows_to_come)
         beside = {**likeliest(outputs), "true": outputs.require_labels()}
         gate = cls._calibrated(

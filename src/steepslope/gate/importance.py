@@ -1,4 +1,4 @@
-"""A promise about rows that come in another mix of classes than the calibration rows, or with known weights.
+"""A promise about rows that come in another mix of classes than the calibration rows.
 
 A weight W tells how many times as often a row comes as it does among the calibration rows. Let A be whether a row is
 accepted, and L whether its prediction is wrong. At most r of the accepted rows are wrong exactly if Z = W·A·(L − r) has
@@ -29,7 +29,7 @@ from scipy.optimize import brentq
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.folders import field
 from steepslope.gate.exact_target import last_of_runs, last_passing_exact
-from steepslope.gate.target import Target, last_passing_asymptotic
+from steepslope.gate.target import Target
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -39,7 +39,6 @@ BORNE = 6  # errors that the first threshold has to bear (LOG.md)
 EARLY = 0.5  # of the rows: a first threshold that accepts more bears fewer errors, if it has to
 FURTHER = 2.0  # a start accepts so many times the rows of the one before it (LOG.md)
 MOST_STARTS = 3
-MOST_STRATA = 1000
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, among which the least is found that would do
 EDGE = 1e-12
 LATEST = 30.0  # power of the coverage; a class that is accepted later is taken to be accepted so late
@@ -48,7 +47,7 @@ ASSUMED = 4.0  # average rows that each class gets beside its own that are set a
 
 @dataclass(frozen=True)
 class Stratum:
-    """Rows of one weight: how many there are, are accepted, and are accepted although they are wrong."""
+    """Rows of one class: how many there are, are accepted, and are accepted although they are wrong."""
 
     name: str
     weight: float
@@ -61,9 +60,8 @@ class Stratum:
 class Weighted:
     """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
 
-    ``mix`` has the shares of the classes, empty where only weights are known. If it was estimated, ``target`` is the
-    number of rows without labels, ``bound`` the bound of the risk, and ``asymptotic`` whether that is approximate;
-    otherwise they are 0, None and false.
+    ``mix`` has the shares of the classes. If it was estimated, ``target`` is the number of rows without labels, and
+    ``bound`` the bound of the risk; otherwise they are 0 and None.
     """
 
     strata: tuple[Stratum, ...]
@@ -71,7 +69,6 @@ class Weighted:
     mix: Mapping[str, float]
     target: int = 0
     bound: float | None = None
-    asymptotic: bool = False
 
     def _column(self, name: str) -> Floats:
         return np.array([getattr(one, name) for one in self.strata], dtype=np.float64)
@@ -103,8 +100,7 @@ class Weighted:
     def as_json(self) -> dict[str, Any]:
         """Return what JSON holds of it: columns of the strata."""
         columns = {name: [getattr(one, name) for one in self.strata] for name in Stratum.__dataclass_fields__}
-        named = {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound}
-        return {**named, "asymptotic": self.asymptotic, **columns}
+        return {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound, **columns}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> Self:
@@ -117,31 +113,31 @@ class Weighted:
                 Stratum(str(name), float(weight), *map(int, counts))
                 for name, weight, *counts in zip(*columns, strict=True)
             )
-        fits = strata and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
+        fits = strata and mix and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
         if not (fits and bet > 0 and bet * max(one.weight for one in strata) <= 1):
             raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
-        asymptotic = field({"asymptotic": target > 0, **content}, "asymptotic", bool, path)  # as all were at first
-        return cls(strata, bet, mix, target, bound, asymptotic)
+        if content.get("asymptotic"):  # of an earlier version: it may break more often than its certificate says
+            raise SteepslopeError("expected an exact promise, found an asymptotic one: calibrate again", path)
+        return cls(strata, bet, mix, target, bound)
 
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
     """What bets assume about the rows of each weight, (s,) each. The promise holds even if that is wrong.
 
-    ``fractions`` tell which part of all rows has each of the ``weights``. A threshold that accepts a part c of all rows
-    is assumed to accept c ** ``late`` of the rows of a weight. ``rates`` tell how often those accepted are wrong, up to
-    a common factor.
+    ``fractions`` tell which part of all rows has each weight. A threshold that accepts a part c of all rows is assumed
+    to accept c ** ``late`` of the rows of a weight. ``rates`` tell how often those accepted are wrong, up to a common
+    factor.
     """
 
-    weights: Floats
     fractions: Floats
     late: Floats
     rates: Floats
 
     @classmethod
-    def alike(cls, weights: Floats, fractions: Floats) -> Self:
+    def alike(cls, fractions: Floats) -> Self:
         """Return the one in which rows of all weights are accepted, and wrong, equally often."""
-        return cls(weights, fractions, np.ones_like(weights), np.ones_like(weights))
+        return cls(fractions, np.ones_like(fractions), np.ones_like(fractions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,23 +170,7 @@ class Weights:
             expected = f"expected calibration rows of each class that has a share, found none of {lacking[0]}"
             raise SteepslopeError(expected, "class_mix")
         values = shares * len(index) / counts
-        return cls(tuple(names.tolist()), values, index, dict(mix), Outlook.alike(values, counts / len(index)))
-
-    @classmethod
-    def of_values(cls, weights: Floats) -> Self:
-        """Return known weights (n,), of at most 1,000 different values.
-
-        How many rows have which must not influence the bets. So these assume the worst that a mean of 1 allows: each
-        row has the largest weight or the weight 0.
-        """
-        values, index = np.unique(weights, return_inverse=True)
-        if len(values) > MOST_STRATA:
-            found = f"found {len(values):,}: round them"
-            raise SteepslopeError(f"expected at most {MOST_STRATA:,} different values, {found}", "weights")
-        most = float(values.max())
-        share = min(1.0, 1 / most)
-        outlook = Outlook.alike(np.array([most, 0.0]), np.array([share, 1 - share]))
-        return cls(tuple(f"{value:g}" for value in values), values, index, {}, outlook)
+        return cls(tuple(names.tolist()), values, index, dict(mix), Outlook.alike(counts / len(index)))
 
     def learning(
         self, true_classes: NDArray[np.str_], confidence: Floats, is_correct: Bools, thresholds: Floats
@@ -244,12 +224,12 @@ def bets(weights: Weights, count: int, risk: float, level: float, times: float =
     The thresholds are at even steps of coverage, up to all rows. It is of so many ``times`` the rows.
     """
     outlook = weights.outlook
-    sizes, coverage = SIZES / outlook.weights.max(), (np.arange(count) + 1) / count
+    sizes, coverage = SIZES / weights.values.max(), (np.arange(count) + 1) / count
     accepted = outlook.fractions * coverage[:, None] ** outlook.late
     wrong = accepted * outlook.rates
     wrong /= wrong.sum(axis=1, keepdims=True)
-    gain = np.log1p(np.outer(outlook.weights, sizes) * risk)
-    loss = gain - np.log1p(-np.outer(outlook.weights, sizes) * (1 - risk))
+    gain = np.log1p(np.outer(weights.values, sizes) * risk)
+    loss = gain - np.log1p(-np.outer(weights.values, sizes) * (1 - risk))
     borne = (times * len(weights.index) * accepted @ gain + math.log(level)) / (wrong @ loss)
     best = borne.argmax(axis=1)
     return sizes[best], borne.max(axis=1)
@@ -279,16 +259,12 @@ def last_passing(
     bet, bound, target = EDGE, None, weights.target
     if target is None:
         passed, bet = passing(accepted, errors, weights, risk, delta)
-    elif target.asymptotic:
-        begun = starts(bets(weights, len(thresholds), risk, delta)[1])
-        first = begun[-1] if begun else len(thresholds)
-        passed, bound = last_passing_asymptotic(confidence, is_correct, target, thresholds, first, risk, delta)
     else:
         passed, bound = last_passing_exact(confidence, is_correct, target, thresholds, risk, delta)
     rows = np.bincount(weights.index, minlength=len(weights.names))
     above = [np.zeros_like(rows)] * 2 if passed is None else [accepted[passed], errors[passed]]
     strata = zip(weights.names, weights.values.tolist(), *(one.tolist() for one in (rows, *above)), strict=True)
-    estimated = (0, None) if target is None else (len(target.coming), bound, target.asymptotic)
+    estimated = (0, None) if target is None else (len(target.coming), bound)
     return passed, Weighted(tuple(Stratum(*one) for one in strata), bet, weights.mix, *estimated)
 
 

@@ -1,4 +1,4 @@
-"""What a gate for another mix of the classes would accept: the mix of predictions that have no labels."""
+"""The mix of the classes among predictions that have no labels, as a gate estimates it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import NoMixError, SteepslopeError
-from steepslope.gate.certify import certify_weighted, threshold_sequence
 from steepslope.gate.decisions import class_names
 from steepslope.gate.promises import Promises
 from steepslope.gate.rows_to_come import Importance, TargetRows
@@ -20,16 +19,14 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class NewMix:
-    """The estimated shares of the classes among some predictions, by name, and what a gate for them would accept.
+    """The estimated shares of the classes among some predictions, by name.
 
-    ``usual`` are the shares among the calibration rows, and ``coverage`` the fraction of the predictions that a
-    gate with an asymptotic promise for this mix would accept, in [0, 1]; 0 if it could promise nothing. Where no mix of
-    the classes explains the predictions, ``why`` says so, and ``shares`` is empty.
+    ``usual`` are the shares among the calibration rows. Where no mix of the classes explains the predictions, ``why``
+    says so, and ``shares`` is empty.
     """
 
     shares: Mapping[str, float]
     usual: Mapping[str, float]
-    coverage: float = 0.0
     why: str = ""
 
 
@@ -46,7 +43,7 @@ def new_mix_of(gate: Promises, p_correct: Floats, predicted: Counts | None) -> N
     names, counts = np.unique(truths, return_counts=True)
     usual = dict(zip(names.tolist(), (counts / len(truths)).tolist(), strict=True))
     ours, theirs = (class_names(one, gate.classes) for one in (rows.predicted, predicted))
-    target = TargetRows(ours, theirs, p_correct, asymptotic=True)
+    target = TargetRows(ours, theirs, p_correct)
     try:
         groups = np.array([*gate.thresholds]) if gate.has_groups else None
         importance = Importance.of(gate.aims, groups, target=target)
@@ -56,8 +53,4 @@ def new_mix_of(gate: Promises, p_correct: Floats, predicted: Counts | None) -> N
     except SteepslopeError:
         return None
     assert weights is not None
-    delta = gate.aims.delta / len(gate.aims.max_risk)
-    certificate = certify_weighted(
-        rows.p_correct, rows.is_correct, weights, threshold_sequence(p_correct), gate.promised_risk, delta
-    )
-    return NewMix(weights.mix, usual, float((p_correct >= certificate.threshold).mean()))
+    return NewMix(weights.mix, usual)

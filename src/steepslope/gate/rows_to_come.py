@@ -1,11 +1,10 @@
-"""Which rows a promise is about, if not rows like the calibration rows: another mix of classes, weights, or a target.
+"""Which rows a promise is about, if not rows like the calibration rows: another mix of classes, or that of a target.
 
 :mod:`steepslope.gate.importance` has what is promised of them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -26,7 +25,6 @@ from steepslope.outputs.arrays import require_same_names
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 SUM_OF_SHARES = 0.01  # by which shares may miss 1, as rounded ones do
-OFF, FAR = 0.05, 5.0  # by which a mean of weights may miss 1: in all, and in standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +34,13 @@ class TargetRows:
     calibration_predicted: NDArray[np.str_]
     predicted: NDArray[np.str_]
     confidence: Floats
-    asymptotic: bool = False
 
     @classmethod
-    def of(
-        cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs | None, asymptotic: bool
-    ) -> Self | None:
+    def of(cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs | None) -> Self | None:
         """Return those of a target, and of outputs to calibrate on; None without a target.
 
         Raise for anything but outputs of the same classifier, of other rows than these and the oracle's fit set.
         """
-        if target is None and asymptotic:
-            raise SteepslopeError("expected a target beside it, found none", "asymptotic")
         if target is None:
             return None
         if not isinstance(target, ClassifierOutputs):
@@ -64,18 +57,14 @@ class TargetRows:
             target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
         names = np.array(outputs.label_names)
-        return cls(names[outputs.predictions], names[target.predictions], confidence, asymptotic)
+        return cls(names[outputs.predictions], names[target.predictions], confidence)
 
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """In which other shares than the calibration rows those to come are, if in any: a mix of classes, or weights.
-
-    A mix is given, or estimated on rows to come.
-    """
+    """The mix of classes that a promise is about, if not that of the calibration rows: named, or that of a target."""
 
     mix: Mapping[str, float] | None = None
-    of_rows: ArrayLike | None = None
     target: TargetRows | None = None
 
     @classmethod
@@ -84,23 +73,20 @@ class Importance:
         aims: Aims,
         groups: ArrayLike | None,
         mix: Mapping[str, float] | None = None,
-        of_rows: ArrayLike | None = None,
         target: TargetRows | None = None,
     ) -> Self:
         """Return the shares; raise where there is something beside them that cannot be promised of another mix."""
-        given = {"class_mix": mix, "weights": of_rows, "target": target}
+        given = {"class_mix": mix, "target": target}
         names = [name for name, value in given.items() if value is not None]
         beside = {one: getattr(aims, one) for one in ("coverage", "costs", "reject", "max_class_risk")}
         beside |= {"groups": groups, **{name: given[name] for name in names[1:]}}
         for other, value in beside.items() if names else ():
             if value is not None:
                 raise SteepslopeError(f"expected a promised risk alone, found {other} beside it", names[0])
-        return cls(None if mix is None else require_mix(mix), of_rows, target)
+        return cls(None if mix is None else require_mix(mix), target)
 
     def counted_rows(self, true_classes: NDArray[np.str_] | None, n: int) -> Counts:
-        """Return the rows of n that count: all but those without weight, and those of classes without a share."""
-        if self.of_rows is not None:
-            return np.flatnonzero(checked_weights(self.of_rows, n))
+        """Return the rows of n that count: all but those of classes without a share."""
         if self.mix is not None and true_classes is not None:
             return np.flatnonzero(np.isin(true_classes, [name for name, share in self.mix.items() if share > 0]))
         return np.arange(n)
@@ -125,8 +111,6 @@ class Importance:
 
         Those of a mix depend on how many rows of each class there are. Raise where no mix explains the target.
         """
-        if self.of_rows is not None:
-            return Weights.of_values(checked_weights(self.of_rows, len(confidence))[rows])
         if self.mix is None and self.target is None:
             return None
         if true_classes is None:
@@ -135,25 +119,9 @@ class Importance:
             assert self.mix is not None
             return Weights.of_mix(true_classes[rows], self.mix)
         coming = self.target
-        target = Target.of(true_classes[rows], coming.calibration_predicted[rows], coming.predicted, coming.asymptotic)
+        target = Target.of(true_classes[rows], coming.calibration_predicted[rows], coming.predicted)
         target.require_explained(confidence[rows], coming.confidence)
         return replace(Weights.of_mix(true_classes[rows], target.mix), target=target)
-
-
-def checked_weights(weights: ArrayLike, n: int) -> Floats:
-    """Return importance weights as float64 (n,), whose mean is 1 but for chance; raise for anything else.
-
-    >>> checked_weights([0.5, 1.5], 2)
-    array([0.5, 1.5])
-    """
-    with explained("expected numbers (n,)", "weights", (TypeError, ValueError)):
-        found = np.asarray(weights, dtype=np.float64)
-    if found.shape != (n,) or not np.isfinite(found).all() or (found < 0).any():
-        raise SteepslopeError(f"expected finite numbers >= 0 of {n:,} rows", "weights")
-    if abs(found.mean() - 1) > OFF + FAR * found.std() / math.sqrt(n):
-        why = "how many times as often rows like each come; divide them by what their mean is among all such rows"
-        raise SteepslopeError(f"expected a mean of about 1, found {found.mean():.4g}: a weight tells {why}", "weights")
-    return found
 
 
 def require_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None = None) -> dict[str, float]:

@@ -5,11 +5,8 @@ If each class still looks as it did, only its share is another, then any functio
 C[y, ŷ] be how often a row of class y is predicted as ŷ. A function h of the predicted class with C h = v has that same
 mean, and it needs no label: it is counted on the rows to come, the target (black-box shift estimation: Lipton et al.,
 arXiv 1802.03916). What is left to chance is the mean of h on m target rows, and C and v on n calibration rows, where
-each row adds W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal:
-:func:`last_passing_asymptotic` relies on that. :mod:`steepslope.gate.exact_target` does not, and its promise holds for
-any number of rows.
-
-With Z = A·(L − r), whether a row is accepted times its error less r, a mean of at most 0 is the promise of a risk r.
+each row adds W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal. The tests of whether a mix
+explains the target rely on that; the promise (:mod:`steepslope.gate.exact_target`) does not.
 """
 
 from __future__ import annotations
@@ -19,7 +16,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from scipy.stats import f
 
 from steepslope.errors import NoMixError, SteepslopeError
@@ -44,16 +40,6 @@ class Moments:
     means: Floats
     covariance: Floats
 
-    def bound(self, delta: float) -> float:
-        """Return the upper bound of the ratio of the first mean to the second, by Fieller (1954); 1 where none is."""
-        (top, below), ((a, b), (_, c)) = self.means.clip(0), self.covariance
-        z = float(ndtri(1 - delta)) ** 2
-        quadratic = below**2 - z * c, 2 * (z * b - top * below), top**2 - z * a
-        if quadratic[0] <= 0:
-            return 1.0
-        root = max(0.0, quadratic[1] ** 2 - 4 * quadratic[0] * quadratic[2])
-        return float(min(1.0, (-quadratic[1] + np.sqrt(root)) / (2 * quadratic[0])))
-
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -61,7 +47,6 @@ class Target:
 
     Those are places among ``names``, of the true classes, and among the classes that are predicted anywhere.
     ``inverse`` is the inverse of how often each true class is predicted as what, and ``shares`` are estimated.
-    ``asymptotic``: whether a promise about them rests on a normal approximation. Else it holds for any number of rows.
     """
 
     names: tuple[str, ...]
@@ -70,16 +55,9 @@ class Target:
     coming: Counts
     inverse: Floats
     shares: Floats
-    asymptotic: bool = False
 
     @classmethod
-    def of(
-        cls,
-        true_classes: NDArray[np.str_],
-        predicted: NDArray[np.str_],
-        coming: NDArray[np.str_],
-        asymptotic: bool = False,
-    ) -> Self:
+    def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], coming: NDArray[np.str_]) -> Self:
         """Estimate the mix of the classes, by names; raise where rows are too few, or predictions do not tell it."""
         if len(coming) < LEAST_TARGET:
             raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(coming)}", "target")
@@ -107,7 +85,7 @@ class Target:
         inverse = np.asarray(np.linalg.pinv(confusion), dtype=np.float64)
         shares = np.bincount(theirs, minlength=len(said)) / len(theirs) @ inverse
         estimated = np.asarray(shares, dtype=np.float64)
-        return cls(tuple(names.tolist()), true, ours, theirs, inverse, estimated, asymptotic)
+        return cls(tuple(names.tolist()), true, ours, theirs, inverse, estimated)
 
     @property
     def mix(self) -> dict[str, float]:
@@ -165,24 +143,3 @@ def _mean_and_covariance(values: Floats, counts: Floats) -> tuple[Floats, Floats
     total = counts.sum()
     mean = counts @ values / total
     return mean, (values.T * counts) @ values / total - np.outer(mean, mean)
-
-
-def last_passing_asymptotic(
-    confidence: Floats, is_correct: Bools, target: Target, thresholds: Floats, first: int, risk: float, delta: float
-) -> tuple[int | None, float]:
-    """Return the last threshold whose risk among the rows to come is at most ``risk``, and its bound; None if none is.
-
-    Tests begin at the place ``first``, and go on until one fails; each is at the level delta, for large n and m. With
-    few errors the estimated variance is too small, so one error more is counted than there is.
-    """
-    passed, bound = None, 1.0
-    weights = target.weights[target.true]
-    for place in range(first, len(thresholds)):
-        accepted = confidence >= thresholds[place]
-        moments = target.moments(np.column_stack([accepted & ~is_correct, accepted]).astype(np.float64))
-        one_more = np.array([weights[accepted].sum() / max(1, accepted.sum()) / len(confidence), 0.0])
-        found = Moments(moments.means + one_more, moments.covariance + np.diag(one_more**2)).bound(delta)
-        if found > risk:
-            break
-        passed, bound = place, found
-    return passed, bound

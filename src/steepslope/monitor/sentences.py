@@ -49,7 +49,7 @@ def health(monitor: Monitor, alone: bool = False) -> list[str]:
 
 
 def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | None) -> list[str]:
-    """Return what a gate for the mix of the latest predictions would accept, in a line, where there was a change."""
+    """Return the mix of the latest predictions, and which gate is for it, in a line, where there was a change."""
     if not monitor.alarms.keys() - {LABELS}:
         return []
     found = None if gate is None or latest is None else new_mix_of(gate, latest.p_correct, latest.predicted)
@@ -57,24 +57,16 @@ def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | No
         return [f"More than the mix of the classes has changed: {found.why}."]
     if found is None:
         return [OTHER_MIX.format("`calibrate --target` with outputs of such rows")]
-    assert latest is not None
     moves = sorted(found.usual, key=lambda name: abs(found.shares.get(name, 0) - found.usual[name]), reverse=True)
     shares = (
         f"{name} {as_percent(found.shares.get(name, 0))} ({as_percent(found.usual[name])} of the calibration rows)"
         for name in moves
     )
     more = ", …" if len(moves) > MOST_MOVED else ""
-    accepts = (
-        f"With `--asymptotic` that gate would accept about {as_percent(found.coverage)} of the latest {len(latest):,} "
-        "predictions; without this option it usually accepts less."
-        if found.coverage
-        else "Even with `--asymptotic` that gate could promise nothing."
-    )
     return [
         f"If only the mix of the classes has changed, the estimated shares are: "
         f"{', '.join(islice(shares, MOST_MOVED))}{more}. `calibrate --target` with outputs of such rows makes a gate "
-        f"for this mix; these need no labels. {accepts} The present "
-        f"gate accepts {as_percent(float(latest.accepted.mean()))}."
+        "for this mix; these need no labels."
     ]
 
 

@@ -7,7 +7,7 @@ confidences), ``evaluation.py`` (confidences to a row for each score), ``sentenc
 ``grid.py`` is a table of cells, and renders it in Markdown or for a terminal; ``screen.py`` prints the main table with
 colours, and sentences. ``row_table.py`` writes a line for each prediction. ``sources.py`` finds images and training
 rows for the page's gallery. ``runs.py`` reads again what a report's folder holds, ``comparison.py`` compares several of
-these, and ``comparison_page.py`` writes what comes of it.
+these, and ``comparison_files.py`` writes what comes of it.
 
 ``style.py`` has the colours, lines and sizes of figures, and writes them as PNG and SVG.
 """

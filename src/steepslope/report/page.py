@@ -79,7 +79,7 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
         "definitions": "Definitions",
     }  # fmt: skip
     return web_page(
-        "page.html", title=evaluation.title or "Which predictions to trust", headline=headline(rows), data=data,
+        title=evaluation.title or "Which predictions to trust", headline=headline(rows), data=data,
         remarks=[*remarks(rows), *map(Remark, evaluation.notes), *(Remark(one, True) for one in evaluation.cautions)],
         scripts=SCRIPTS,
         contents=contents, definitions=definitions([summary, *groups, *grids]), summary=summary, names=names,

@@ -13,18 +13,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from steepslope.errors import SteepslopeError
 from steepslope.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve.batching import Batcher
 from steepslope.serve.bodies import Capacity, Claim, file_of, pixels_of, read_body
 from steepslope.serve.metrics import Metrics
 from steepslope.serve.options import MEBI, ServeOptions
 from steepslope.serve.protocol import (
+    JSON_ALONE,
     ImageDecision,
     LikelyClass,
     arrays_of,
     parse_request,
     response_of,
-    split_body,
     wanted_outputs,
 )
 from steepslope.serve.served import Rows, Served, channels_of, count_of, require_usable
@@ -58,24 +59,22 @@ class Answers:
         self.readers.shutdown()
 
     async def infer(self, request: Request) -> Response:
-        """Decide on arrays, by the Open Inference Protocol V2, as JSON or with binary data behind it."""
+        """Decide on arrays, by the Open Inference Protocol V2, as JSON."""
         _require_media(request, (JSON, BYTES))
+        if HEADER_LENGTH in request.headers:  # of JSON with binary tensors behind it
+            raise SteepslopeError(f"expected {JSON_ALONE}, found binary data", HEADER_LENGTH)
         with self.capacity.claim() as claim:
             body = await read_body(request, claim, self.options)
             claim.admit()
-            text, binary = split_body(body, request.headers.get(HEADER_LENGTH))
-            if len(text) > self.options.json_bytes:
-                raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes: use binary data")
-            claim.take(PARSED * len(text))
+            if len(body) > self.options.json_bytes:
+                raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes, found more")
+            claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
-            read = await self._beside(self._question, text, binary) if is_large else self._question(text, binary)
+            read = await self._beside(self._question, body) if is_large else self._question(body)
             name, arrays, wanted = read
             rows = await self._run(arrays, 1, claim)
         head = {"model_name": self.options.name, "model_version": VERSION, **({} if name is None else {"id": name})}
-        answer, length = response_of(head, rows.outputs, wanted)
-        if length is None:
-            return Response(answer, media_type=JSON)
-        return Response(answer, headers={HEADER_LENGTH: str(length)}, media_type=BYTES)
+        return Response(response_of(head, rows.outputs, wanted), media_type=JSON)
 
     async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
         """Decide on an image, which is the body, or the part named file of a form."""
@@ -94,10 +93,10 @@ class Answers:
         claim.arrived()  # before it is queued: a batch never waits for a request that is in it
         return await asyncio.wrap_future(self.batcher.submit(arrays, top))
 
-    def _question(self, text: bytes, binary: bytes) -> tuple[str | None, Arrays, list[tuple[ArraySpec, bool]]]:
+    def _question(self, text: bytes) -> tuple[str | None, Arrays, list[ArraySpec]]:
         """Return the id of a request that was read, its arrays, and the outputs that it wants."""
         request = parse_request(text)
-        arrays = arrays_of(request, binary, self.served.inputs)
+        arrays = arrays_of(request, self.served.inputs)
         rows = count_of(arrays)
         if rows > self.options.max_rows:
             raise HTTPException(413, f"expected at most {self.options.max_rows:,} rows, found {rows:,}")

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steepslope import __version__
 from steepslope.errors import SteepslopeError
-from steepslope.serve.answers import BYTES, FORM, HEADER_LENGTH, JSON, VERSION, Answers
+from steepslope.serve.answers import FORM, JSON, VERSION, Answers
 from steepslope.serve.bodies import FIELD
 from steepslope.serve.protocol import (
     About,
@@ -92,7 +92,6 @@ def _refusal(headers: Headers, method: str) -> Response | None:
 
 
 NAME = "steepslope"
-EXTENSIONS = ["binary_tensor_data"]
 LONGEST = 300  # characters of an error, which may repeat what the client sent
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The request is not as it has to be.", "model": Failure},
@@ -145,7 +144,7 @@ def _routes(answers: Answers) -> APIRouter:
         router.add_api_route(
             f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response,
             openapi_extra=_infer_body(answers),
-            responses={**REFUSALS, 200: {"model": InferResponse, "content": {BYTES: {}}}},
+            responses={**REFUSALS, 200: {"model": InferResponse}},
         )  # fmt: skip
     if takes_images(answers.served):
         router.add_api_route(
@@ -177,7 +176,7 @@ async def metrics(request: Request) -> Response:
 
 async def server_metadata() -> ServerMetadata:
     """Tell the server's name, version and extensions."""
-    return ServerMetadata(name=NAME, version=__version__, extensions=EXTENSIONS)
+    return ServerMetadata(name=NAME, version=__version__, extensions=[])
 
 
 async def live() -> Live:
@@ -226,9 +225,8 @@ PREDICT_BODY: dict[str, Any] = {
 
 
 def _infer_body(answers: Answers) -> dict[str, Any]:
-    length = {"name": HEADER_LENGTH, "in": "header", "required": False, "schema": {"type": "integer", "minimum": 0}}
     schema = infer_schema([described(one) for one in answers.served.inputs])
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}, "parameters": [length]}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 def _failure(status: int, message: object, headers: Any = None) -> JSONResponse:

@@ -51,7 +51,7 @@ class ServeOptions:
     max_body
         Largest body of a request, in MiB.
     max_json
-        Largest JSON in a body, in MiB; reading it holds up all other requests, so larger tensors are to be binary data.
+        Largest JSON in a body, in MiB; reading it holds up all other requests.
     max_megapixels
         Largest image, in millions of pixels; larger ones are refused before they are decoded.
     max_waiting

@@ -1,6 +1,6 @@
 """The protocol's JSON bodies: what they have to be, checked and documented from one description each.
 
-Bodies of the Open Inference Protocol V2, JSON with or without binary data behind it, to arrays and back.
+Bodies of the Open Inference Protocol V2, as JSON, to arrays and back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Body(BaseModel):
 
 
 class InputTensor(Body):
-    """A tensor of a request; ``data`` is flat or nested, and absent where the tensor is binary."""
+    """A tensor of a request; ``data`` is flat or nested."""
 
     name: Name
     shape: list[Size] = Field(min_length=1, max_length=8)
@@ -81,7 +81,6 @@ class OutputTensor(Body):
     name: str
     datatype: str
     shape: list[int]
-    parameters: Parameters | None = None
     data: Data = None
 
 
@@ -184,7 +183,8 @@ DATATYPES: dict[type[np.generic], str] = {
     np.bool_: "BOOL", np.uint8: "UINT8", np.uint16: "UINT16", np.int32: "INT32", np.int64: "INT64",
     np.float16: "FP16", np.float32: "FP32", np.float64: "FP64",
 }  # fmt: skip
-BINARY_SIZE, BINARY, ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
+BINARY = ("binary_data_size", "binary_data", "binary_data_output")  # parameters of the extension for binary tensors
+JSON_ALONE = "tensors as JSON (binary_data=False in tritonclient)"
 KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}  # of numbers in JSON that each kind of array takes
 REFUSED = ("classification", "shared_memory_region")  # parameters that would change the answer, and that are not known
 
@@ -199,38 +199,30 @@ def described(spec: ArraySpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": shape}
 
 
-def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
-    """Return a body's JSON and the binary data behind it; ``header_length`` is that of the JSON, as a header tells it.
-
-    >>> split_body(b"{}abc", "2")
-    (b'{}', b'abc')
-    """
-    if header_length is None:
-        return body, b""
-    if not (header_length.isascii() and header_length.isdigit() and len(header_length) < 12):
-        found = f"found {header_length[:20]!r}"
-        raise SteepslopeError(f"expected a whole number >= 0, {found}", "Inference-Header-Content-Length")
-    length = int(header_length)
-    if length > len(body):
-        expected = f"expected at most {len(body)}, the length of the body"
-        raise SteepslopeError(f"{expected}, found {length}", "Inference-Header-Content-Length")
-    return body[:length], body[length:]
-
-
 def parse_request(text: bytes) -> InferRequest:
     """Return the request that some JSON holds; an error names what is wrong, and where."""
     try:
-        return InferRequest.model_validate_json(text)
+        request = InferRequest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise SteepslopeError(str(first["msg"]), ".".join(map(str, first["loc"])) or "body") from None
+    _require_json(request.parameters, "parameters")
+    for tensor in (*request.inputs, *(request.outputs or ())):
+        _require_json(tensor.parameters, tensor.name)
+    return request
 
 
-def arrays_of(request: InferRequest, binary: bytes, specs: Sequence[ArraySpec]) -> Arrays:
+def _require_json(parameters: Mapping[str, object], place: str) -> None:
+    """Raise where parameters tell of a binary tensor, or ask for one."""
+    for name in BINARY:
+        if parameters.get(name, False) is not False:
+            raise SteepslopeError(f"expected {JSON_ALONE}, found {name}", place)
+
+
+def arrays_of(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays:
     """Return the inputs of a request as arrays that fit the specs, of one number of rows >= 1."""
     known = {one.name: one for one in specs}
     arrays: dict[str, NDArray[Any]] = {}
-    view, start = memoryview(binary), 0
     for tensor in request.inputs:
         require_known("input", tensor.name, known)
         if tensor.name in arrays:
@@ -240,33 +232,11 @@ def arrays_of(request: InferRequest, binary: bytes, specs: Sequence[ArraySpec]) 
         if tensor.datatype != expected:
             raise SteepslopeError(f"expected datatype {expected}, found {tensor.datatype!r}", tensor.name)
         _require_known_parameters(tensor.parameters, tensor.name)
-        size = tensor.parameters.get(BINARY_SIZE)
-        if size is None:
-            arrays[tensor.name] = _of_json(tensor, spec)
-        else:
-            arrays[tensor.name] = _of_bytes(tensor, spec, size, view[start:])
-            start += arrays[tensor.name].nbytes
-    if start != len(binary):
-        raise SteepslopeError(f"expected {start} bytes of binary data, found {len(binary)}", "body")
+        arrays[tensor.name] = _of_json(tensor, spec)
     require_fitting(arrays, tuple(specs))
     if len(next(iter(arrays.values()))) == 0 or any(array.size == 0 for array in arrays.values()):
         raise SteepslopeError("expected at least one row of at least one number, found none", "inputs")
     return arrays
-
-
-def _of_bytes(tensor: InputTensor, spec: ArraySpec, size: object, binary: memoryview) -> NDArray[Any]:
-    if tensor.data is not None:
-        raise SteepslopeError("expected data, or binary data, found both", tensor.name)
-    dtype = np.dtype(spec.dtype).newbyteorder("<")
-    expected = math.prod(tensor.shape) * dtype.itemsize
-    if size != expected or isinstance(size, bool):
-        found = f"found {BINARY_SIZE} {size!r}"
-        raise SteepslopeError(f"expected {expected} bytes, as its shape and datatype tell, {found}", tensor.name)
-    if expected > len(binary):
-        raise SteepslopeError(f"expected {expected} bytes of binary data, found {len(binary)}", tensor.name)
-    if spec.dtype is np.bool_ and expected and max(binary[:expected]) > 1:
-        raise SteepslopeError("expected bytes 0 and 1, found others", tensor.name)
-    return np.frombuffer(binary, dtype, math.prod(tensor.shape)).reshape(tensor.shape).astype(spec.dtype, copy=False)
 
 
 def _of_json(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
@@ -317,9 +287,8 @@ def _require_known_parameters(parameters: Mapping[str, object], place: str) -> N
             raise SteepslopeError(f"the parameter {name} is not supported", place)
 
 
-def wanted_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[tuple[ArraySpec, bool]]:
-    """Return the outputs that a request wants, in its order, and whether each is wanted as binary data."""
-    every = _flag(request.parameters, ALL_BINARY, "parameters", False)
+def wanted_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[ArraySpec]:
+    """Return the outputs that a request wants, in its order."""
     known = {one.name: one for one in specs}
     wanted = request.outputs or [WantedTensor(name=name) for name in known]
     for tensor in wanted:
@@ -327,31 +296,14 @@ def wanted_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[tu
         _require_known_parameters(tensor.parameters, tensor.name)
     if len({one.name for one in wanted}) < len(wanted):
         raise SteepslopeError("expected each output once, found one twice", "outputs")
-    return [(known[one.name], _flag(one.parameters, BINARY, one.name, every)) for one in wanted]
+    return [known[one.name] for one in wanted]
 
 
-def _flag(parameters: Mapping[str, object], name: str, place: str, default: bool) -> bool:
-    value = parameters.get(name, default)
-    if not isinstance(value, bool):
-        raise SteepslopeError(f"expected {name} to be true or false, found {value!r}", place)
-    return value
-
-
-def response_of(
-    head: Mapping[str, Any], outputs: Arrays, wanted: Sequence[tuple[ArraySpec, bool]]
-) -> tuple[bytes, int | None]:
-    """Return the body of an answer, and the length of its JSON where binary data stand behind that.
-
-    ``head`` is what stands before the outputs, such as the model's name.
-    """
-    tensors, binary = [], []
-    for spec, is_binary in wanted:
-        array = np.ascontiguousarray(outputs[spec.name], dtype=np.dtype(spec.dtype).newbyteorder("<"))
+def response_of(head: Mapping[str, Any], outputs: Arrays, wanted: Sequence[ArraySpec]) -> bytes:
+    """Return the body of an answer; ``head`` is what stands before the outputs, such as the model's name."""
+    tensors = []
+    for spec in wanted:
+        array = np.asarray(outputs[spec.name], spec.dtype)
         tensor = {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": list(array.shape)}
-        if is_binary:
-            binary.append(array.tobytes())
-            tensors.append({**tensor, "parameters": {BINARY_SIZE: len(binary[-1])}})
-        else:
-            tensors.append({**tensor, "data": array.ravel().tolist()})
-    text = json.dumps({**head, "outputs": tensors}, allow_nan=False).encode()
-    return b"".join([text, *binary]), len(text) if binary else None
+        tensors.append({**tensor, "data": array.ravel().tolist()})
+    return json.dumps({**head, "outputs": tensors}, allow_nan=False).encode()

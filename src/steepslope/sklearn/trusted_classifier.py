@@ -209,7 +209,8 @@ class TrustedClassifier(AroundClassifier):
         require_one_order({"X": X, "y": y})
         X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        codes = copies_in(X) if groups is None else together(checked_groups(groups, len(labels)))
+        names = checked_groups(groups, len(labels))
+        codes = copies_in(X) if names is None else together(names)
         learnt, errors, calibration = held_out_apart(
             labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
         )
@@ -338,9 +339,7 @@ class TrustedClassifier(AroundClassifier):
         notes = notes if self.gate_.has_groups else notes[:-1]  # the report shows the promise for all rows elsewhere
         kept.write_report(path, self.gate_, title, notes, bootstrap)
 
-    def for_mix(
-        self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None, asymptotic: bool = False
-    ) -> Self:
+    def for_mix(self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None) -> Self:
         """Return the same classifier with a gate for another mix of the classes, calibrated on the rows held out.
 
         Parameters
@@ -351,8 +350,6 @@ class TrustedClassifier(AroundClassifier):
         target
             In place of shares: at least 200 inputs (m, …) without labels that are drawn as those to come. The mix is
             estimated on them.
-        asymptotic
-            Only with ``target``: whether the promise may rest on a normal approximation. The gate then accepts more.
 
         Raises
         ------
@@ -371,8 +368,8 @@ class TrustedClassifier(AroundClassifier):
             unknown = self.calibration_.outputs.label_names[-1]
             shares = {unknown if name == self.unknown_label else name: one for name, one in class_mix.items()}
             class_mix = shares
-        options: dict[str, Any] = {"class_mix": class_mix, "target": coming, "asymptotic": asymptotic}
-        moved.gate_ = self.calibration_.gate(self.gate_.require_source(), self.gate_.aims, **options)
+        source, aims = self.gate_.require_source(), self.gate_.aims
+        moved.gate_ = self.calibration_.gate(source, aims, class_mix=class_mix, target=coming)
         return moved
 
     def save(self, path: str | Path) -> None:

@@ -1,9 +1,8 @@
 """The charts of a page, as Vega-Lite specifications: plain data, which the page's script fills and the reader moves.
 
 A chart names the data that the page gives it: ``curves``, a row for each score and operating point; ``bands``, the
-intervals of the risk; ``now``, the operating point that the reader has chosen; ``certified``, certified thresholds;
-``dots``, a metric of each run and score. Colours are the page's own, by name, so that a chart is light or dark as the
-page is.
+intervals of the risk; ``now``, the operating point that the reader has chosen; ``certified``, certified thresholds.
+Colours are the page's own, by name, so that a chart is light or dark as the page is.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ BINS = 40
 FIRST_SHOWN = 0.1  # of coverage, before which risks jump
 LEAST_AXIS, ROOM_ABOVE = 0.01, 1.15  # of the axis of risks
 PERCENT = {"format": ".0%"}
-BEST = "the best of each run"  # in place of a score's name
-LINE, LEAST_HEIGHT = 16, 120  # pixels
-RISK_TITLE, RISK_AXES = "Selective risk at each coverage", ("coverage", "selective risk")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +74,8 @@ def risk_coverage(names: Sequence[str], highest: float) -> Spec:
     )
     rule = layer("rule", {"x": x, "tooltip": {"field": "label"}}, "certified", strokeDash=[3, 3], color="var(--text)")
     uses = ("curves", "now", "bands", "certified")
-    return line_chart(names, RISK_TITLE, "coverage", "risk", RISK_AXES, highest, [band, rule], uses)
-
-
-def run_curves(runs: Sequence[str], curves: Sequence[Mapping[str, Any]]) -> Spec:
-    """Return selective risk against coverage, a line a run, of the score that is chosen in the page."""
-    highest = highest_risk((one["coverage"], one["risk"]) for one in curves)
-    return line_chart(runs, RISK_TITLE, "coverage", "risk", RISK_AXES, highest)
+    title, titles = "Selective risk at each coverage", ("coverage", "selective risk")
+    return line_chart(names, title, "coverage", "risk", titles, highest, [band, rule], uses)
 
 
 def highest_risk(curves: Iterable[tuple[ArrayLike, ArrayLike]]) -> float:
@@ -210,26 +201,6 @@ def _sweeps(searches: Mapping[str, Search]) -> Iterator[tuple[str, Spec]]:
                 title,
                 chart(title, [{**lines, "transform": [{"fold": names, "as": ["metric", "value"]}]}], height=200),
             )
-
-
-def dots(runs: Sequence[str], scores: Sequence[str]) -> Spec:
-    """Return a dot and an interval for each run and score, of the metric that is chosen in the page.
-
-    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, ``low``, ``high``, and ``interval`` in words.
-    """
-    places = {
-        "y": {"field": "run", "type": "nominal", "sort": list(runs), "title": None,
-              "axis": {"labelLimit": 240, "grid": True, "tickBand": "extent"}},
-        "yOffset": {"field": "score", "type": "nominal", "sort": list(scores)},
-        "color": by_score(scores)["color"],
-    }  # fmt: skip
-    tips = [{"field": name, "type": "nominal"} for name in ("run", "score", "interval")]
-    tips.insert(2, {"field": "value", "type": "quantitative", "format": ".2f"})
-    low, value = (quantity(name, "", {"zero": False, "nice": True}, {}) for name in ("low", "value"))
-    interval = layer("rule", {"x": low, "x2": {"field": "high"}, **places}, "dots", strokeWidth=1.5)
-    dot = layer("point", {"x": value, **places, "tooltip": tips}, "dots", filled=True, size=50, opacity=1)
-    height = max(LEAST_HEIGHT, LINE * len(runs) * (len(scores) + 1))
-    return chart("A metric of every run and score", [interval, dot], uses=("dots",), height=height)
 
 
 def layer(mark: str, encoding: Spec, data: str | Sequence[Mapping[str, Any]], **look: Any) -> Spec:

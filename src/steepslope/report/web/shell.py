@@ -1,6 +1,6 @@
 """One page that needs no network and no other file: style, script, data and the charts' library stand in it.
 
-A template in ``assets/`` extends ``layout.html``; a script there, made of the named parts, reads ``report``, the page's
+``page.html`` in ``assets/`` is the template; a script there, made of the named parts, reads ``report``, the page's
 data. The charts are drawn by Vega, which the package vl-convert carries.
 """
 
@@ -29,15 +29,13 @@ NO_CHARTS = """function vegaEmbed() { throw new Error("made without pip install 
 READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("data").textContent);\n'
 
 
-def web_page(
-    template: str, *, data: Mapping[str, Any], scripts: Sequence[str], definitions: Mapping[str, str], **further: Any
-) -> str:
+def web_page(*, data: Mapping[str, Any], scripts: Sequence[str], definitions: Mapping[str, str], **further: Any) -> str:
     """Return a page as text.
 
     ``data`` is what the scripts read as ``report``, with no NaN in it; ``scripts`` are files in ``assets/``, in their
     order, the last of which starts all. ``definitions`` are texts by the headings of the tables' columns that they
     explain; headings of the same text share an entry. The template gets all of ``further``, and as ``numbered`` the
-    number of each heading's definition. All need a ``title``, a ``headline``, ``remarks``, each with a ``text`` and
+    number of each heading's definition. It needs a ``title``, a ``headline``, ``remarks``, each with a ``text`` and
     whether it ``warns``, and ``contents``, titles of sections by their ids. Names and texts of others stay text: none
     is read as HTML or script.
     """
@@ -47,7 +45,7 @@ def web_page(
         entries.setdefault(text, heading)
     numbers = {text: number for number, text in enumerate(entries, 1)}
     environment.globals["numbered"] = {heading: numbers[text] for heading, text in definitions.items()}
-    return environment.get_template(template).render(
+    return environment.get_template("page.html").render(
         definitions={heading: text for text, heading in entries.items()},
         style=_asset("page.css"),
         script=Markup(READ_DATA) + Markup("\n").join(map(_asset, scripts)),

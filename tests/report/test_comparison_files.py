@@ -1,18 +1,15 @@
-"""The page of runs side by side: one file, in which nothing of the user's is read as HTML or script."""
+"""Runs side by side as tables, Markdown and JSON: complete, without NaN, and with what makes them doubtful."""
 
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
-import pyarrow.csv as pc
 import pytest
-from pyarrow import BufferReader
 
 from steepslope.metrics import METRICS, Metric, Ranking, auroc
 from steepslope.report.comparison import AURC_COUNTS, Comparison, compare_runs
-from steepslope.report.comparison_page import as_json, difference_grid, page, run_grid, terminal_grid, text
+from steepslope.report.comparison_files import as_json, difference_grid, run_grid, terminal_grid, text
 from steepslope.report.tables import terminal_titles
 from tests.report.runs import drawn, fitted_on, run_of
 
@@ -25,26 +22,12 @@ def comparison() -> Comparison:
     return compare_runs(runs, bootstrap=100)
 
 
-@pytest.fixture(scope="module")
-def html(comparison: Comparison) -> str:
-    return page(comparison)
-
-
-def test_the_page_needs_nothing_from_outside(html: str) -> None:
-    body = re.sub(r"<script\b.*?</script>", "", html, flags=re.DOTALL)
-    assert not re.search(r'(src|href)="(?!#|data:)', body)
-    assert NAME not in html
-    assert html.count("<table data-sortable") == 2
-    assert "Beside a, by each run&#39;s best score: b|&lt;/script&gt;&lt;b&gt; is clearly worse" in body
-    assert "AURC counts the errors too, so fewer errors lower it." in body
-
-
-def test_what_makes_it_doubtful_stands_at_its_head() -> None:
+def test_what_makes_it_doubtful_is_told() -> None:
     runs = [drawn("may", ids=False), drawn("june", model=2, ids=False), drawn("july", n=90, model=3, seed=4)]
     runs[1] = fitted_on(runs[1], **dict.fromkeys(runs[1].scores, 30))
     comparison = compare_runs(runs, bootstrap=0)
-    html = page(comparison)
-    warned = re.findall(r'<li class="warns"><strong>Caution:</strong> (.*?)</li>', html)
+    found = as_json(comparison)
+    warned = found["cautions"]
     fitted = "of june was fitted on 30 of these 300 rows, so its numbers are better than they will be on others"
     assert warned[:3] == [f"{score} {fitted}" for score in runs[1].scores]
     assert warned[3:] == [
@@ -53,35 +36,10 @@ def test_what_makes_it_doubtful_stands_at_its_head() -> None:
         "same order; differences are paired",
         "july and may are not known to have the same rows (only july has ids): differences are unpaired",
     ]
-    assert html.count("<small>◄ FITTED ON 30 OF THESE ROWS</small>") >= 3
+    assert text(comparison).count("◄ FITTED ON 30 OF THESE ROWS") >= 3
     assert {str(row[3]) for row in difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
-    found = as_json(comparison)
     assert [run.get("paired_by_ids") for run in found["runs"]] == [None, False, None]
-    assert found["cautions"] == warned
     assert all(f"WARNING: {line}" in text(comparison) for line in (warned[0], warned[4]))
-
-
-def test_its_data_are_those_of_the_tables(comparison: Comparison, html: str) -> None:
-    found = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
-    data = json.loads(found[0])
-    assert list(data["values"]) == list(data["metrics"]) == list(METRICS)
-    assert {name: len(rows) for name, rows in data["values"].items()} == dict.fromkeys(METRICS, 9)
-    assert all(row["value"] <= 100 for row in data["values"]["auc"])
-    assert [one["best"] for one in data["curves"]].count(True) == 3
-    assert all(one["coverage"][-1] == 1 and len(one["coverage"]) <= 201 for one in data["curves"])
-    contrasts = sum(len(rival.contrasts) for rival in comparison.rivals)
-    for name, lines in (("metrics", 9), ("differences", contrasts)):
-        table = pc.read_csv(BufferReader(data["files"][name].encode()))
-        assert table.num_rows == lines * len(METRICS)
-        assert {"run", "score", "metric", "value", "low", "high"} | (
-            {"fit_rows"} if name == "metrics" else set()
-        ) <= set(table.column_names)
-
-
-def test_every_heading_that_is_not_plain_is_defined(html: str) -> None:
-    headings = re.findall(r'<button type="button"( data-definition[^>]*)?>([^<]*)</button></th>', html)
-    assert len(headings) > 2 * len(METRICS)
-    assert [name for defined, name in headings if not defined] == []
 
 
 def test_tables_are_square_and_complete(comparison: Comparison) -> None:

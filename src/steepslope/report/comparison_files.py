@@ -1,32 +1,18 @@
-"""Several reports side by side, as what `compare` leaves: ``compare.json``, ``compare.md`` and ``compare.html``."""
+"""Several reports side by side, as what `compare` leaves: ``compare.json`` and ``compare.md``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
-from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS, table_metrics
-from steepslope.metrics.selective import RiskCoverage
 from steepslope.report.comparison import AURC_COUNTS, HEADLINED, Comparison, Rival, cautions, headline, sentences
 from steepslope.report.evaluation import nan_to_none
-from steepslope.report.grid import Cell, Grid, estimate_cell, markdown, plain, shortest_tails
-from steepslope.report.row_table import as_csv
+from steepslope.report.grid import Cell, Grid, markdown, plain, shortest_tails
 from steepslope.report.runs import Run
-from steepslope.report.sentences import Remark, counts
-from steepslope.report.tables import (
-    DELTA,
-    LOOKS,
-    definitions,
-    difference_cell,
-    metric_cells,
-    score_cell,
-    terminal_titles,
-    with_p,
-)
-from steepslope.report.web import charts
-from steepslope.report.web.shell import web_page
+from steepslope.report.sentences import counts
+from steepslope.report.tables import DELTA, LOOKS, difference_cell, metric_cells, score_cell, terminal_titles, with_p
 
 TITLE = "Runs side by side"
 HOW = (
@@ -34,25 +20,14 @@ HOW = (
     "resamples of the same rows. Unpaired: each on resamples of its own. The best scores were chosen on these rows. "
     f"{AURC_COUNTS}"
 )
-COMPARISON = Artifact("a comparison", "compare.json", files=("compare.json", "compare.md", "compare.html"))
-SCRIPTS = ("tables.js", "charts.js", "downloads.js", "compare.js")
-CONTENTS = {"runs": "Runs and scores", "metrics": "A metric, run by run", "curves": "Risk and coverage",
-            "differences": "Differences"}  # fmt: skip
-CURVE_POINTS = 200
-DEFINITIONS = {
-    "run": "A report, by the name of its folder or by the name that was given to it.",
-    "less": "The score of the baseline that is compared with it.",
-    "how": "Paired: both runs on the same resamples of the same rows. Unpaired: each run on resamples of its own rows.",
-    DELTA: "The paired difference of the AUC to MCP's within the run, in percent. Higher is better.",
-}
+COMPARISON = Artifact("a comparison", "compare.json", files=("compare.json", "compare.md"))
 
 
 def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
-    """Write all files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
+    """Write both files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
     with COMPARISON.staged(out) as staging:
         write_json(staging / COMPARISON.card, {**as_json(comparison), MADE: dict(made or {})})
         (staging / "compare.md").write_text(text(comparison), encoding="utf-8")
-        (staging / "compare.html").write_text(page(comparison), encoding="utf-8")
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -149,66 +124,3 @@ def difference_grid(comparison: Comparison) -> Grid:
         for rival in comparison.rivals for one in rival.contrasts
     ]  # fmt: skip
     return Grid(f"Differences to {first.name}", columns, rows, HOW)
-
-
-def page(comparison: Comparison) -> str:
-    """Return the comparison as one HTML page without outside parts."""
-    runs = [run.name for run in comparison.runs]
-    scores = list(dict.fromkeys(score for run in comparison.runs for score in run.scores))
-    grids = run_grid(comparison), difference_grid(comparison)
-    curves = [curve for run in comparison.runs for curve in _curves(run)]
-    data = {
-        "metrics": {name: one.heading for name, one in METRICS.items()},
-        "values": {name: list(_values(comparison, name)) for name in METRICS},
-        "curves": curves,
-        "charts": {"dots": charts.dots(runs, scores), "curves": charts.run_curves(runs, curves)},
-        "files": {"metrics": as_csv(_metrics(comparison)), "differences": as_csv(_differences(comparison))},
-    }
-    return web_page(
-        "compare.html", title=TITLE, headline=headline(comparison), data=data, scripts=SCRIPTS, contents=CONTENTS,
-        remarks=[*map(Remark, [*headings(comparison), AURC_COUNTS]),
-                 *(Remark(line, warns=True) for line in cautions(comparison))],
-        definitions={**definitions(grids), **DEFINITIONS}, runs=grids[0], differences=grids[1],
-        choices=[charts.BEST, *scores], metrics=data["metrics"], of_scores=charts.looks(scores),
-        of_runs=charts.looks(runs), sentences=sentences(comparison),
-    )  # fmt: skip
-
-
-def _values(comparison: Comparison, metric: str) -> Iterator[dict[str, Any]]:
-    """Yield a metric of each run and score, in the units of its tables, where it is defined.
-
-    Without resamples the interval is the value alone, and is not shown.
-    """
-    scale = METRICS[metric].scale
-    for run in comparison.runs:
-        for score in run.scores.values():
-            value, low, high = (score.metrics[metric][bound] for bound in BOUNDS)
-            if value == value:
-                ends = (value, value) if low != low else (low, high)
-                numbers: dict[str, float] = dict(zip(BOUNDS, (scale * end for end in (value, *ends)), strict=True))
-                interval = estimate_cell(score.metrics[metric], scale).aside
-                yield {"run": run.name, "score": score.name, **numbers, "interval": interval}
-
-
-def _curves(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield the risk at each coverage of every score, with few points."""
-    for score in run.scores:
-        curve = RiskCoverage.of(run.ranked(score).ranking()).thinned(CURVE_POINTS)
-        numbers = {"coverage": curve.coverage.round(5).tolist(), "risk": curve.risk.round(5).tolist()}
-        yield {"run": run.name, "score": score, "best": score == run.best, **numbers}
-
-
-def _metrics(comparison: Comparison) -> list[dict[str, Any]]:
-    return [
-        {"run": run.name, "score": score.name, "fit_rows": score.fit_rows, "metric": name,
-         **nan_to_none(estimate)}
-        for run in comparison.runs for score in run.scores.values() for name, estimate in score.metrics.items()
-    ]  # fmt: skip
-
-
-def _differences(comparison: Comparison) -> list[dict[str, Any]]:
-    names = ("run", "score", "baseline", "baseline_score", "paired")
-    return [
-        {**{name: line[name] for name in names}, "metric": metric, **line[metric]}
-        for line in as_json(comparison)["differences"] for metric in METRICS
-    ]  # fmt: skip

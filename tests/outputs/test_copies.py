@@ -73,6 +73,14 @@ def test_copies_with_noise_are_found() -> None:
     np.testing.assert_array_equal(copies_of(noisy), np.arange(1000) // 2)
 
 
+def test_copies_with_noise_are_found_among_many_rows() -> None:
+    """Other rows lie between them in any one direction."""
+    draw = np.random.default_rng(0)
+    table = draw.normal(size=(20_000, 12))
+    table[:4_000] = table[4_000:8_000] + draw.uniform(-2e-3, 2e-3, size=(4_000, 12))
+    np.testing.assert_array_equal(copies_of(table)[4_000:8_000], np.arange(4_000))
+
+
 @pytest.mark.parametrize(
     ("columns", "levels", "n"), [(1, 10, 500), (2, 10, 1000), (3, 4, 2000), (5, 4, 3000), (20, 2, 1000)]
 )

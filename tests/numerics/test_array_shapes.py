@@ -56,4 +56,4 @@ def test_nothing_that_is_shown_grows_with_the_rows(outputs: ClassifierOutputs) -
         assert repr(shown).startswith(f"{type(shown).__name__}(")
         assert len(repr(shown)) < 1_000
     assert f"p_correct ({N},)" in repr(decisions)
-    assert repr(RowHashes.of(outputs)) == f"RowHashes(told_by='values', hashes ({N},), two_classes=False)"
+    assert repr(RowHashes.of(outputs)) == f"RowHashes(sketches ({N}, 5))"

@@ -75,7 +75,7 @@ def test_groups_in_another_order_than_the_rows_are_refused() -> None:
     X, y = rows(100)
     frame = pd.DataFrame(X)
     groups = pd.Series(np.arange(100) // 4)[::-1]
-    with pytest.raises(SteepslopeError, match="^groups: expected the index of the X, found it in another order"):
+    with pytest.raises(SteepslopeError, match=r"^groups: expected the index of the X, found it in another order"):
         TrustedClassifier(LogisticRegression()).fit(frame, y, groups=groups)
 
 

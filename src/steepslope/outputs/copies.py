@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from steepslope.errors import RepeatedRowsWarning, SteepslopeError
+from steepslope.errors import RepeatedRowsWarning
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.row_hashes import have_ids
@@ -217,15 +217,3 @@ def warn_of_copies(codes: Codes) -> None:
     if copies > TOLD * n:
         said = f"{copies:,} of {n:,} rows are copies of others: each row counts once"
         warnings.warn(said, RepeatedRowsWarning, stacklevel=4)
-
-
-def require_ids_once(outputs: ClassifierOutputs) -> None:
-    """Raise if the ids of some outputs are not different ones."""
-    if outputs.ids is None:
-        return
-    names, counts = np.unique(outputs.ids, return_counts=True)
-    repeated = counts > 1
-    if repeated.any():
-        copies, example = int((counts - 1).sum()), str(names[repeated.argmax()])
-        found = f"found {example!r} {counts[repeated.argmax()]} times, {copies:,} of {len(outputs):,} rows in all"
-        raise SteepslopeError(f"expected each id once, {found}: a row that is drawn once counts once", "outputs")

@@ -107,6 +107,12 @@ def test_copies_of_texts_and_frames_are_found() -> None:
         assert len(np.unique(copies_in(pd.concat([frame, frame], ignore_index=True)))) == 200
 
 
+def test_copies_of_images_are_found() -> None:
+    images = np.random.default_rng(0).integers(256, size=(60, 6, 6, 3), dtype=np.uint8)
+    with pytest.warns(RepeatedRowsWarning, match="60 of 120"):
+        np.testing.assert_array_equal(copies_in(np.repeat(images, 2, axis=0)), np.arange(120) // 2)
+
+
 def test_the_index_of_a_frame_tells_copies_of_coarse_rows() -> None:
     draw = np.random.default_rng(0)
     frame = pd.DataFrame({"a": draw.integers(3, size=200), "b": draw.integers(3, size=200)})

@@ -59,6 +59,26 @@ def test_the_last_rows_of_a_series_are_held_out_after_a_gap() -> None:
     assert model.oracle_ is not None
 
 
+def test_folds_of_a_series_in_which_a_class_comes_late_are_those_that_can_be_learnt() -> None:
+    labels = np.where(np.arange(120) < 50, 0, np.arange(120) % 2)
+    found = folds_of(np.zeros((120, 1)), labels, TimeSeriesSplit(5), 0, np.arange(120))
+    assert [len(others) for others, _ in found] == [60, 80, 100]  # of 20 and 40 all are of one class
+    assert folds_of(np.zeros((120, 1)), np.arange(120) // 110, TimeSeriesSplit(5), 0, np.arange(120)) == []
+
+
+def test_groups_whose_first_rows_are_of_one_class_are_dealt_to_folds() -> None:
+    codes, labels = np.arange(400) // 10, np.where(np.arange(400) % 10 == 0, "healthy", "ill")
+    assert sum(len(fold) for _, fold in folds_of(np.zeros((400, 1)), labels, 5, 1, codes)) == 400
+
+
+def test_groups_in_another_order_than_the_rows_are_refused() -> None:
+    X, y = rows(100)
+    frame = pd.DataFrame(X)
+    groups = pd.Series(np.arange(100) // 4)[::-1]
+    with pytest.raises(SteepslopeError, match=r"^groups: expected the index of the X, found it in another order"):
+        TrustedClassifier(LogisticRegression()).fit(frame, y, groups=groups)
+
+
 def repeated(X: Any, y: Any, times: int) -> tuple[Any, Any]:
     order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(y)), times))
     return X[order], y[order]
@@ -85,6 +105,12 @@ def test_copies_of_texts_and_frames_are_found() -> None:
     frame["name"] = [f"name {number}" for number in range(200)]
     with pytest.warns(RepeatedRowsWarning, match="200 of 400"):
         assert len(np.unique(copies_in(pd.concat([frame, frame], ignore_index=True)))) == 200
+
+
+def test_copies_of_images_are_found() -> None:
+    images = np.random.default_rng(0).integers(256, size=(60, 6, 6, 3), dtype=np.uint8)
+    with pytest.warns(RepeatedRowsWarning, match="60 of 120"):
+        np.testing.assert_array_equal(copies_in(np.repeat(images, 2, axis=0)), np.arange(120) // 2)
 
 
 def test_the_index_of_a_frame_tells_copies_of_coarse_rows() -> None:

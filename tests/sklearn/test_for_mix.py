@@ -59,9 +59,8 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
     weighted = model.for_mix({0: 0.5, 1: 0.4, -1: 0.1}).gate_.certificates[0].weighted
     assert weighted is not None
     assert dict(weighted.mix) == pytest.approx({"0": 0.5, "1": 0.4, "unknown": 0.1})
-    with pytest.raises(
-        SteepslopeError, match=r"target: .*: expected (other rows|rows that nothing was fitted on), found"
-    ):
+    refused = r"target: .*: expected (other rows|rows that nothing was fitted on), found"
+    with pytest.raises(SteepslopeError, match=refused):
         model.for_mix(target=X)
 
 

@@ -142,7 +142,7 @@ def digest_of(content: object) -> str:
 
 
 READ = ("manifest.json", "oracle.json", "gate.json", "metrics.json", "*.npy", "*.parquet", "*.safetensors")
-INSIDE = ("", "auxiliary", "foreign", "augmented", "augmented/auxiliary", "opinions/*", "augmented/opinions/*")
+INSIDE = ("", "auxiliary", "augmented", "augmented/auxiliary", "opinions/*", "augmented/opinions/*")
 # where in a folder these files are read
 
 

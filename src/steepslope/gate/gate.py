@@ -33,7 +33,8 @@ from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
-from steepslope.outputs.copies import once_each, predictions_once, require_ids_once, rows_together, warn_of_copies
+from steepslope.outputs.copies import once_each, predictions_once, rows_together, warn_of_copies
+from steepslope.outputs.table import require_ids_once
 from steepslope.scores import Score
 
 if TYPE_CHECKING:
@@ -236,7 +237,8 @@ class Gate(Promises):
             model if isinstance(model, ConfidenceSource) else ConfidenceSource.from_model(model, outputs.num_classes)
         )
         source.require_new(outputs)
-        require_ids_once(outputs)
+        if outputs.ids is not None:
+            require_ids_once(outputs.ids, "outputs")
         names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
         codes = rows_together(outputs)
         if by is not None and names is None:

@@ -85,7 +85,7 @@ class FitRecord:
         """Write the hashes, and return what the card holds of the record."""
         save_arrays(self.rows.arrays, folder / FIT_ROWS)
         card: dict[str, Any] = {
-            "rows": len(self.rows), "told_by": self.rows.told_by, "classifier": self.classifier,
+            "rows": len(self.rows), "classifier": self.classifier,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()}, "errors": self.errors,
         }  # fmt: skip
         if self.classes is not None:

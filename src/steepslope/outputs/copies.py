@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
-from steepslope.errors import RepeatedRowsWarning, SteepslopeError
+from steepslope.errors import RepeatedRowsWarning
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.row_hashes import have_ids
@@ -29,7 +30,7 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 NEAR = 1e-2  # standard deviations: rows that differ less in each column may be copies with noise
 FLAT = 0.1  # of the median deviation of all columns: a column that varies less may be noise itself
-LAGS = 8  # each row is compared with so many next ones, in the order of a random projection
+LAGS = 8  # each row is compared with so many: the next ones in a random projection, or the nearest ones
 LUCK = 3  # times the share of rows that are equal in a quarter of the columns: so many may be equal by chance
 PARTS, DEALS = 4, 8  # parts that columns are dealt into, and how often; halves may tell as much as all (LOG.md)
 LEAST_DISTINCT = 20  # different rows: that all are repeated has by chance a probability below 2⁻¹⁹
@@ -67,13 +68,7 @@ def copies_of(columns: Floats) -> Codes:
     >>> len(np.unique(copies_of(np.round(rows)))), len(np.unique(np.round(rows), axis=0))
     (50, 30)
     """
-    finite = np.isfinite(columns)
-    values = np.where(finite, columns, 0.0)
-    scale = values.std(axis=0) if len(values) else np.ones(values.shape[1])
-    usual = float(np.median(scale[scale > 0])) if (scale > 0).any() else 1.0
-    table = np.where(
-        finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR
-    )  # what is missing equals only what is missing
+    table = _scaled(columns)
     for tolerance in (0.0, NEAR):
         codes = _alike(table, tolerance)
         if _are_copies(codes, table, tolerance):
@@ -83,22 +78,44 @@ def copies_of(columns: Floats) -> Codes:
 
 def equal_rows(columns: Floats) -> Codes:
     """Return a number for each row (n, d), the same one for equal rows, even if they are equal by chance, (n,)."""
-    return _alike(np.nan_to_num(columns, nan=1 / NEAR), 0.0)
+    return _alike(_scaled(columns), 0.0)
 
 
-def _alike(table: Floats, tolerance: float) -> Codes:
-    """Return a number for each row, the same one for rows that a chain of rows within the tolerance connects."""
-    direction = np.random.default_rng(0).normal(size=table.shape[1])
-    along = table @ direction
+def _scaled(columns: Floats) -> Floats:
+    """Return columns (n, d) in units of their deviations; what is missing equals only what is missing."""
+    finite = np.isfinite(columns)
+    values = np.where(finite, columns, 0.0)
+    scale = values.std(axis=0) if len(values) else np.ones(values.shape[1])
+    usual = float(np.median(scale[scale > 0])) if (scale > 0).any() else 1.0
+    return np.where(finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR)
+
+
+def _equal(table: Floats) -> Codes:
+    """Return a number for each row (n, d), the same one for equal rows, which a random projection puts side by side."""
+    along = table @ np.random.default_rng(0).normal(size=table.shape[1])
     order = np.argsort(along, kind="stable")
-    reach = tolerance * np.abs(direction).sum() + 1e-9 * (np.abs(along).max(initial=0) + 1)
+    reach = 1e-9 * (np.abs(along).max(initial=0) + 1)
     pairs = [np.zeros((2, 0), np.int64)]
     for lag in range(1, LAGS + 1):
         near = np.flatnonzero(along[order[lag:]] - along[order[:-lag]] <= reach)
         first, second = order[near], order[near + lag]
-        equal = (np.abs(table[first] - table[second]) <= tolerance).all(axis=1)
+        equal = (table[first] == table[second]).all(axis=1)
         pairs.append(np.stack([first[equal], second[equal]]))
     return _connected(len(table), np.concatenate(pairs, axis=1))
+
+
+def _alike(table: Floats, tolerance: float, neighbours: int = LAGS) -> Codes:
+    """Return a number for each row that those share which differ by less than a tolerance in each column, in a chain.
+
+    Each row is compared with its nearest ``neighbours``. With a tolerance of 0, rows are equal.
+    """
+    codes = _equal(table)
+    if tolerance == 0 or not table.size:
+        return codes
+    distinct = table[np.unique(codes, return_index=True)[1]]
+    _, near = cKDTree(distinct).query(distinct, neighbours + 1, p=np.inf, distance_upper_bound=tolerance)
+    row, place = np.nonzero(near < len(distinct))
+    return _connected(len(distinct), np.stack([row, near[row, place]]))[codes]
 
 
 def _connected(n: int, pairs: NDArray[np.int64]) -> Codes:
@@ -135,7 +152,7 @@ def _equal_in_a_part(distinct: Floats, tolerance: float) -> float:
     least = 1.0
     for _ in range(DEALS if width > 1 else 0):
         for part in np.array_split(rng.permutation(width), min(width, PARTS)):
-            codes = _alike(distinct[:, part], tolerance)
+            codes = _alike(distinct[:, part], tolerance, 1)
             least = min(least, float((np.bincount(codes)[codes] > 1).mean()))
     return least
 
@@ -200,15 +217,3 @@ def warn_of_copies(codes: Codes) -> None:
     if copies > TOLD * n:
         said = f"{copies:,} of {n:,} rows are copies of others: each row counts once"
         warnings.warn(said, RepeatedRowsWarning, stacklevel=4)
-
-
-def require_ids_once(outputs: ClassifierOutputs) -> None:
-    """Raise if an id of the outputs is repeated."""
-    if outputs.ids is None:
-        return
-    names, counts = np.unique(outputs.ids, return_counts=True)
-    repeated = counts > 1
-    if repeated.any():
-        copies, example = int((counts - 1).sum()), str(names[repeated.argmax()])
-        found = f"found {example!r} {counts[repeated.argmax()]} times, {copies:,} of {len(outputs):,} rows in all"
-        raise SteepslopeError(f"expected each id once, {found}: a row that is drawn once counts once", "outputs")

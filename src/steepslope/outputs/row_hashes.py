@@ -12,7 +12,6 @@ classes. So nothing is recognised if there are no more close pairs than chance m
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,20 +75,9 @@ class RowHashes(Brief):
         return cls(np.empty((0, PROJECTIONS + 2), np.float32))
 
     @property
-    def told_by(self) -> str:
-        """What tells its rows apart: ids or values."""
-        return "values" if self.ids is None else "ids"
-
-    @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is written."""
         return {"sketches": self.sketches, **({} if self.ids is None else {"hashes": self.ids})}
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of all arrays, in hex: that of the rows as a set, whatever their order."""
-        whole = np.hstack([array.view(np.uint32).reshape(len(self), -1) for array in self.arrays.values()])
-        return hashlib.sha256(np.sort(_hashed(whole)).astype("<u8").tobytes()).hexdigest()
 
     def known(self, others: RowHashes) -> NDArray[np.bool_]:
         """Return which of some other rows are among these, (m,); none if that may be chance."""

@@ -165,7 +165,7 @@ class TableBlocks:
             else:
                 found = read_table(self.path, self.options.without_opinions, self.further).ids
             if found is not None:
-                require_own_ids(found)
+                require_ids_once(found)
 
     @property
     def digest(self) -> str:
@@ -314,15 +314,15 @@ def _column_of(path: Path, column: str, options: ReadingOptions) -> Any:
     return pa.chunked_array(columns, TEXT)
 
 
-def require_own_ids(ids: Any) -> None:
-    """Raise unless the ids in an Arrow array are unique and not empty."""
-    counts = compute.value_counts(ids.fill_null(""))
-    wrong = counts.filter(
-        compute.or_(compute.equal(counts.field("values"), ""), compute.greater(counts.field("counts"), 1))
-    )
+def require_ids_once(ids: Any, place: str = "id") -> None:
+    """Raise at a place unless each of some ids (n,), in NumPy's or Arrow's array, is there once, and none is empty."""
+    counts = compute.value_counts(ids)
+    names, times = counts.field("values"), counts.field("counts")
+    wrong = counts.filter(compute.or_(compute.equal(compute.fill_null(names, ""), ""), compute.greater(times, 1)))
     if len(wrong):
-        found = f"found {wrong[0]['values'].as_py()!r} in {wrong[0]['counts'].as_py():,} rows"
-        raise SteepslopeError(f"expected unique ids without empty ones, or none at all, {found}", "id")
+        found = f"{wrong[0]['values'].as_py() or ''!r} in {wrong[0]['counts'].as_py():,} rows, {len(wrong):,} such ids"
+        expected = "an id in each row that no other has, or none at all"
+        raise SteepslopeError(f"expected {expected}, found {found} in all", place)
 
 
 def row_numbers(start: int, stop: int) -> Any:

@@ -19,7 +19,7 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.outputs.predictions import groups_by_id
-from steepslope.outputs.table import TableBlocks, require_own_ids
+from steepslope.outputs.table import TableBlocks, require_ids_once
 from steepslope.predict.chunks import FromImages, FromOutputs, Source
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
@@ -64,7 +64,7 @@ def source_of(
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
         with located(str(spec)):
-            require_own_ids(pa.array([str(name) for name in images.ids], pa.string()))
+            require_ids_once(pa.array([str(name) for name in images.ids], pa.string()))
         source = FromImages(gate, live, images, str(spec), options, by_id)
     return source, _key_of(source, folder)
 

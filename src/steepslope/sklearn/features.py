@@ -239,6 +239,8 @@ def _count(count: int, name: str) -> str:
 
 def rows_to_compare(X: Any) -> Floats:
     """Return numbers (n, d) that are equal where rows of inputs (n, …) are; (n, 0) for inputs of other kinds."""
+    if getattr(X, "ndim", 0) > TABLE:  # images, or windows of several series
+        X = X.reshape(len(X), -1)
     kinds = kinds_of(X)
     if kinds == ():
         return np.zeros((_num_samples(X), 0))

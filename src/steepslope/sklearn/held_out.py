@@ -123,14 +123,15 @@ def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> l
     """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
 
     A class is too rare if all classes but one have a single row: classifiers refuse to be fitted to one class. Rows of
-    one of the ``codes`` (n,) are in one fold. If rows are in order of time, the first are in no fold.
+    one of the ``codes`` (n,) are in one fold. If rows are in order of time, the first are in no fold, nor are rows before
+    which all are of one class.
 
     Raises
     ------
     SteepslopeError
         If a splitter does not put each row into one fold.
     """
-    _, each = np.unique(codes, return_index=True)
+    each = once_each(codes, seed)  # the first of all could be of one class
     X, y = _safe_indexing(X, each), labels[each]
     counts = np.sort(np.unique(y, return_counts=True)[1])
     if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
@@ -148,7 +149,8 @@ def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> l
     rows = np.sort(np.concatenate([rows for _, rows in found]))
     if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
         raise SteepslopeError("expected folds that hold each row once, found others", "cv")
-    return [(members(codes, each[others]), members(codes, each[rows])) for others, rows in found]
+    folds = [(members(codes, each[others]), members(codes, each[rows])) for others, rows in found]
+    return [fold for fold in folds if len(np.unique(labels[fold[0]])) >= LEAST_CLASSES]
 
 
 def members(codes: Rows, some: Rows) -> Rows:

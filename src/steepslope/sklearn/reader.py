@@ -22,6 +22,7 @@ from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY, UNKNOWN
 from steepslope.outputs.opinions import of_opinion
+from steepslope.outputs.table import require_ids_once
 from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
 from steepslope.sklearn.responses import Responses, codes_of
@@ -139,15 +140,10 @@ def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
     index = getattr(X, "index", None)
     if ids is None and not getattr(index, "is_unique", False):
         return None
-    names, place = _texts(index if ids is None else ids), "ids"
+    names = _texts(index if ids is None else ids)
     if ids is None and np.array_equal(names, np.arange(len(names)).astype(np.str_)):
         return None
-    distinct, first, counts = np.unique(names, return_index=True, return_counts=True)
-    if "" in distinct[:1]:
-        raise SteepslopeError(f"expected an id for each row, found an empty one in row {first[0]}", place)
-    if (counts > 1).any():
-        twice = str(distinct[counts.argmax()])
-        raise SteepslopeError(f"expected each id once, found {twice!r} {counts.max():,} times", place)
+    require_ids_once(names.ravel(), "ids")
     return names
 
 

@@ -50,7 +50,6 @@ TRUSTED = Artifact(
     varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
 )  # fmt: skip
 SPARSE, ARRAY, OBJECTS, LIST = "sparse", "array", "objects", "list"
-Kept = tuple[str, Any]  # a kind, and the rows themselves
 
 
 @dataclass(frozen=True, eq=False)

@@ -206,7 +206,7 @@ class TrustedClassifier(AroundClassifier):
         require_folds(self.cv)
         checked_opinions(self.opinions, self.estimator)
         groups_of(self.groups, X)  # raises before anything is fitted
-        require_one_order({"X": X, "y": y})
+        require_one_order({"X": X, "y": y, "groups": groups})
         X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         names = checked_groups(groups, len(labels))

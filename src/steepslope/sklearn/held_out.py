@@ -123,8 +123,8 @@ def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> l
     """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
 
     A class is too rare if all classes but one have a single row: classifiers refuse to be fitted to one class. Rows of
-    one of the ``codes`` (n,) are in one fold. If rows are in order of time, the first are in no fold, nor are rows before
-    which all are of one class.
+    one of the ``codes`` (n,) are in one fold. If rows are in order of time, the first are in no fold, nor are rows
+    before which all are of one class.
 
     Raises
     ------

@@ -144,6 +144,8 @@ def test_rows_of_outputs_are_told_by_ids_features_or_logits() -> None:
         np.testing.assert_array_equal(rows_together(rows), np.arange(80) // 2)
     np.testing.assert_array_equal(rows_together(outputs), np.arange(40))
     assert rows_together(outputs, np.repeat(["a", "b"], 20)).tolist() == [0] * 20 + [1] * 20
+    with pytest.raises(SteepslopeError, match=r"groups: expected one group a row, \(40,\), found shape \(41,\)"):
+        rows_together(outputs, np.arange(41))
 
 
 def test_a_gate_refuses_ids_that_occur_twice() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def copies(out: str, work: str, draws: int = 200) -> None:
         write_results(out, done, markdown(Grid("Repeated rows", HEADINGS, [*map(_line, done)], NOTE)))
 
 
-def _all(some: list[Callable[[], Row]]) -> list[Row]:
+def _all(some: Sequence[Callable[[], Row]]) -> list[Row]:
     return [one() for one in some]
 
 

@@ -246,7 +246,8 @@ class Gate(Promises):
         source.require_new(outputs)
         if outputs.ids is not None:
             require_ids_once(outputs.ids, "outputs")
-        names, codes = groups_by(by, groups, outputs, outputs.classes), rows_together(outputs)
+        names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
+        codes = rows_together(outputs)
         if by is not None and names is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         warn_of_copies(codes)

@@ -50,7 +50,8 @@ def copies_in(X: Any) -> Rows:
 
     Equal rows are copies where chance does not make so many, or where the index of a frame names them alike.
     """
-    columns, index = rows_to_compare(X), getattr(X, "index", None)
+    columns = rows_to_compare(X)
+    index: Any = getattr(X, "index", None)
     codes = [copies_of(columns)]
     if hasattr(index, "factorize") and index.has_duplicates:
         codes.append(equal_rows(np.column_stack([columns, index.factorize()[0]])))

@@ -210,7 +210,8 @@ class TrustedClassifier(AroundClassifier):
         require_one_order({"X": X, "y": y, "groups": groups})
         X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        codes = copies_in(X) if groups is None else together(checked_groups(groups, len(labels)))
+        names = checked_groups(groups, len(labels))
+        codes = copies_in(X) if names is None else together(names)
         learnt, errors, calibration = held_out_apart(
             labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
         )

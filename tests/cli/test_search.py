@@ -89,7 +89,7 @@ def test_a_fifth_is_held_back_where_no_rows_are_given(files: Path) -> None:
     assert main(command(files, *fits, "--seed", "1", "--replace")) == 0
     second = Oracle.load(files / "out" / "oracle").record_
     assert second is not None
-    assert second.rows.digest != first.rows.digest
+    assert not np.array_equal(second.rows.sketches, first.rows.sketches)
 
 
 def test_the_lowest_aurc_is_chosen(files: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_digits
@@ -144,6 +146,22 @@ def test_rows_of_outputs_are_told_by_ids_features_or_logits() -> None:
         np.testing.assert_array_equal(rows_together(rows), np.arange(80) // 2)
     np.testing.assert_array_equal(rows_together(outputs), np.arange(40))
     assert rows_together(outputs, np.repeat(["a", "b"], 20)).tolist() == [0] * 20 + [1] * 20
+    with pytest.raises(SteepslopeError, match=r"groups: expected one group a row, \(40,\), found shape \(41,\)"):
+        rows_together(outputs, np.arange(41))
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda groups: pd.Series(groups, index=range(400)[::-1])])
+def test_groups_of_copies_go_by_their_places(kind: Callable[[list[str]], Any]) -> None:
+    """Whatever they come in: a series has an index of its own."""
+    outputs = make_outputs(300).changed(ids=None)
+    repeated = outputs.subset(np.append(np.arange(300), np.arange(100)))
+    groups = np.where(repeated.is_correct, "right", "wrong").tolist()
+    with pytest.warns(RepeatedRowsWarning, match="100 of 400"):
+        gate = Gate.of(MCP(), repeated, max_risk=0.5, groups=kind(groups))
+    of_group = {one.group: one for one in gate.promises}
+    assert of_group["right"].is_given
+    assert of_group["right"].errors == 0
+    assert not of_group["wrong"].is_given
 
 
 def test_a_gate_refuses_ids_that_occur_twice() -> None:

@@ -42,8 +42,8 @@ class GateGraph(nn.Module):
     ``shapes`` are those of a row of each array. Where an input is not finite, the trust logit is NaN, and nothing is
     accepted. Without a gate, the outputs are the trust logit and the hand-over alone. ``halved`` features pass through
     float16, in which the oracle's fit set had them. A row of NaN lacks an opinion, and goes to review where nearly all
-    calibration rows had it. ``places`` are of the classes of
-    opinions that come as other nets' logits, by the names of their arrays.
+    calibration rows had it. ``places`` are of the classes of opinions that come as other nets' logits, by the names of
+    their arrays.
     """
 
     def __init__(

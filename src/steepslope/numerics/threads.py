@@ -55,8 +55,8 @@ class _Blas:
             with self.lock:
                 self.blocks -= 1
                 if self.blocks == 0:  # a number that other code has set since then stays
-                    self._set([count if one.num_threads == 1 else one.num_threads
-                               for one, count in zip(self.libraries, self.before, strict=True)])  # fmt: skip
+                    now = [one.num_threads for one in self.libraries]
+                    self._set([usual if count == 1 else count for count, usual in zip(now, self.before, strict=True)])
 
     def _set(self, counts: list[int]) -> None:
         for library, count in zip(self.libraries, counts, strict=True):

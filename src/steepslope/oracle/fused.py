@@ -114,6 +114,7 @@ class FusedOracle(ConfigurableOracle):
         self,
         outputs: ClassifierOutputs,
         reference: ClassifierOutputs | None = None,
+        *,
         groups: NDArray[np.generic] | None = None,
     ) -> Self:
         """Fit on the outputs in which errors are seen; ``reference`` are the classifier's training outputs.

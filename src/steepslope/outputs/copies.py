@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from steepslope.errors import RepeatedRowsWarning
+from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.row_hashes import have_ids
@@ -175,7 +175,14 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
 
     Copies have the same id. Copies of images may have several names. So for images, and where no ids tell rows apart,
     rows with equal features are compared, or, without features, rows with equal logits of three classes or more.
+
+    Raises
+    ------
+    SteepslopeError
+        If there is not one group a row.
     """
+    if groups is not None and np.shape(groups) != (len(outputs),):
+        raise SteepslopeError(f"expected one group a row, ({len(outputs)},), found shape {np.shape(groups)}", "groups")
     codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids(outputs) else []
     if not codes or outputs.classifier is not None:
         codes.append(copies_of(_compared(outputs)))

@@ -57,7 +57,7 @@ class RowHashes(Brief):
         >>> int(RowHashes.of(rows).known(RowHashes.of(rows.subset(slice(90, 190)))).sum())
         100
         """
-        return cls(_sketches(outputs), _hashes(outputs.require("ids")) if have_ids(outputs) else None)
+        return cls(_sketches(outputs), _hashed(outputs.require("ids")) if have_ids(outputs) else None)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RowHashes:
@@ -173,14 +173,12 @@ def _close_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray((ordered - len(sketches)) / 2, dtype=np.float64)
 
 
-def _hashes(ids: NDArray[np.str_]) -> NDArray[np.uint64]:
-    points = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1)  # of Unicode; 0 where they end
-    return _hashed(points)
+def _hashed(rows: NDArray[np.generic]) -> NDArray[np.uint64]:
+    """Return a weighted sum, modulo 2⁶⁴, of the words of 32 bits in each row (m, …): a universal hash.
 
-
-def _hashed(words: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Return a weighted sum, modulo 2⁶⁴, of each row of words (m, w): a universal hash, blind to zeros at the end."""
-    whole = words.view(np.uint32).astype(np.uint64)
+    It is blind to zeros at the end, with which shorter texts are filled.
+    """
+    whole = np.ascontiguousarray(rows).view(np.uint32).reshape(len(rows), -1).astype(np.uint64)
     return whole @ _weights(whole.shape[1])
 
 

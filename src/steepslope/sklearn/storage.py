@@ -147,7 +147,8 @@ class Saved:
             self.gate.save(staging / GATE)
             self.calibration.outputs.save(staging / CALIBRATION)
             learnt = {} if self.features is None else self.features.arrays
-            save_arrays({"codes": self.calibration.codes, **_prefixed(learnt)}, staging / STATE)
+            arrays = {f"features.{name}": array for name, array in learnt.items()}
+            save_arrays({"codes": self.calibration.codes, **arrays}, staging / STATE)
             card = {
                 "settings": self.settings, "classes": list(self.classes), "saw": self.saw,
                 "log_floor": self.log_floor, "features": None if self.features is None else self.features.card,
@@ -180,10 +181,6 @@ class Saved:
             gate=Gate.load(folder / GATE),
             calibration=Calibration(outputs, codes, None if kind is None else _read_rows(kind, folder)),
         )
-
-
-def _prefixed(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {f"features.{name}": array for name, array in arrays.items()}
 
 
 def _features(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:

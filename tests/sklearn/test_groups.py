@@ -200,10 +200,10 @@ def test_rows_have_the_names_that_are_given_or_those_of_a_frame() -> None:
         assert_array_equal(ids_of(None, rows.set_axis(index)), expected)
     assert_array_equal(ids_of([1, 2, 0], rows), ["1", "2", "0"])
     for ids, message in [
-        (["x", "x", "y"], "ids: expected an id in each row that no other has, .* found 'x' in 2 rows"),
-        (["1", 1, 2], "ids: expected an id in each row .* found '1' in 2 rows"),
-        (["x", None, "y"], "ids: expected an id in each row .* found '' in 1 rows"),
-        (["x", "y", ""], "ids: expected an id in each row .* found '' in 1 rows"),
+        (["x", "x", "y"], "ids: expected unique ids .* found 'x' in 2 rows"),
+        (["1", 1, 2], "ids: expected unique ids .* found '1' in 2 rows"),
+        (["x", None, "y"], "ids: expected unique ids .* found '' in 1 rows"),
+        (["x", "y", ""], "ids: expected unique ids .* found '' in 1 rows"),
     ]:
         with pytest.raises(SteepslopeError, match=message):
             ids_of(ids, rows)

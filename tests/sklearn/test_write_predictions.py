@@ -114,8 +114,8 @@ def test_rows_without_names_have_others_in_another_batch(model: TrustedClassifie
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("day.csv", {"ids": ["x"] * 50}, "ids: expected an id in each row that no other has, .* found 'x' in 50 rows"),
-        ("day.csv", {"ids": ["", *range(49)]}, "ids: expected an id in each row .* found '' in 1 rows"),
+        ("day.csv", {"ids": ["x"] * 50}, "ids: expected unique ids .* found 'x' in 50 rows"),
+        ("day.csv", {"ids": ["", *range(49)]}, "ids: expected unique ids .* found '' in 1 rows"),
         ("day.csv", {"ids": range(49)}, "ids: expected 50 rows like the logits, found 49"),
         ("day.csv", {"audit": 0}, "audit: expected a whole number >= 1"),
         ("day.txt", {}, r"out: expected a file that ends in \.csv or \.parquet"),

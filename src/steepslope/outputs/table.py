@@ -315,13 +315,13 @@ def _column_of(path: Path, column: str, options: ReadingOptions) -> Any:
 
 
 def require_ids_once(ids: Any, place: str = "id") -> None:
-    """Raise at a place unless each of some ids (n,), in NumPy's or Arrow's array, is there once, and none is empty."""
+    """Raise at a place unless ids (n,), in an array of NumPy's or Arrow's, are unique and none is empty."""
     counts = compute.value_counts(ids)
     names, times = counts.field("values"), counts.field("counts")
     wrong = counts.filter(compute.or_(compute.equal(compute.fill_null(names, ""), ""), compute.greater(times, 1)))
     if len(wrong):
         found = f"{wrong[0]['values'].as_py() or ''!r} in {wrong[0]['counts'].as_py():,} rows, {len(wrong):,} such ids"
-        expected = "an id in each row that no other has, or none at all"
+        expected = "unique ids without empty ones, or none at all"
         raise SteepslopeError(f"expected {expected}, found {found} in all", place)
 
 

@@ -91,7 +91,8 @@ class RowHashes(Brief):
         if alike.sum() < ALIKE * len(alike) or not _in_same_order(ours[alike], theirs[alike]):
             distance = np.abs(ours - theirs).max(axis=1, initial=0)
             there = there[distance <= self._distance_of_the_same(others, distance, int(alike.sum()))]
-        return np.isin(others.ids, others.ids[there])
+        known = np.isin(others.ids, others.ids[there])
+        return known if known.any() else self._close(others)  # the same rows may have other names in another file
 
     def _close(self, others: RowHashes) -> NDArray[np.bool_]:
         """Return which of some other rows have sketches close to one of these, (m,); none if that may be chance."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import threading
 import time
 from contextlib import suppress
@@ -33,6 +35,7 @@ class ServedMonitor:
     monitor: Monitor = field(init=False)
     unwritten: list[Decisions] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
+    failing_since: float = math.inf
     is_lost: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -74,20 +77,31 @@ class ServedMonitor:
         """Add what came since the last time to the file; what cannot be written now is tried again later."""
         with self.lock:
             self.written = time.monotonic()
-            self.is_lost = True  # unless what follows succeeds
-            with open_state(self.path, wait=wait) as state:
-                monitor = Monitor.read(state.content, self.path)
-                if monitor.follows:
-                    expected = "expected a state without --follow, since a server cannot follow an audit"
-                    raise SteepslopeError(f"{expected}, found one with it", self.path)
-                if monitor.gate != self.digest:
-                    expected = "expected the state of the gate that is served"
-                    raise SteepslopeError(f"{expected}, found another gate's", self.path)
-                for decisions in self.unwritten:
-                    monitor.update(*decisions)
-                state.write(monitor.as_json())
-            self.monitor, self.unwritten = monitor, []
+            try:
+                self.monitor = self._added(wait)
+            except Exception as error:
+                self.failing_since = min(self.failing_since, self.written)
+                is_busy = getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+                self.is_lost = not is_busy or self.written - self.failing_since > WAIT  # others may write for a while
+                raise
+            self.unwritten = []
             self.is_lost = False
+            self.failing_since = math.inf
+
+    def _added(self, wait: float) -> Monitor:
+        """Return the monitor in the file, to which what is unwritten was added there."""
+        with open_state(self.path, wait=wait) as state:
+            monitor = Monitor.read(state.content, self.path)
+            if monitor.follows:
+                expected = "expected a state without --follow, since a server cannot follow an audit"
+                raise SteepslopeError(f"{expected}, found one with it", self.path)
+            if monitor.gate != self.digest:
+                expected = "expected the state of the gate that is served"
+                raise SteepslopeError(f"{expected}, found another gate's", self.path)
+            for decisions in self.unwritten:
+                monitor.update(*decisions)
+            state.write(monitor.as_json())
+        return monitor
 
     def can_write(self) -> bool:
         """Return whether the state can be written. A lost one is tried again here, even if no requests come."""

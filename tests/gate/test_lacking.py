@@ -15,12 +15,12 @@ from steepslope.export.exporting import export_gate
 from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
+from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.serve.served import served_file
 from tests.cli.predictions import predict
 from tests.export.rows import run
-from tests.oracle.conftest import short_nets  # noqa: F401
 
 CLASSES, N = 4, 2_000
 pytestmark = pytest.mark.filterwarnings("ignore:opinion second")
@@ -48,7 +48,10 @@ def told(rows: tuple[ClassifierOutputs, np.ndarray], kind: str, lacking: Any = (
 
 @pytest.fixture(scope="module")
 def oracles() -> dict[str, FusedOracle]:
-    return {kind: FusedOracle(budget="opinions").fit(told(drawn(800, 0), kind)) for kind in KINDS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_net, "LEAST_STEPS", 30)
+        patch.setattr(small_net, "EPOCHS", 1)
+        return {kind: FusedOracle(budget="opinions").fit(told(drawn(800, 0), kind)) for kind in KINDS}
 
 
 def gate_of(oracle: FusedOracle, kind: str, lacking: Any = ()) -> Gate:

@@ -15,19 +15,21 @@ from steepslope import TrustedClassifier
 from steepslope.errors import CautionWarning
 from steepslope.gate import Gate
 from steepslope.gate.calibration import too_few_errors
+from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.gate.test_lacking import drawn
-from tests.oracle.conftest import short_nets  # noqa: F401
 
 ASKED = "are the labels made from the predictions, or was the classifier fitted on these rows?"
 
 
 @pytest.fixture(scope="module")
 def oracle() -> FusedOracle:
-    return FusedOracle(budget="free").fit(drawn(800, 0)[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_net, "LEAST_STEPS", 30)
+        return FusedOracle(budget="free").fit(drawn(800, 0)[0])
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.4])

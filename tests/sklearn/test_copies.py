@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
 from steepslope import TrustedClassifier
-from steepslope.errors import RepeatedRowsWarning, SteepslopeError
+from steepslope.errors import ChangedWarning, NothingPromisedWarning, RepeatedRowsWarning, SteepslopeError
 from steepslope.sklearn.held_out import copies_in, folds_of, held_out_apart
 from tests.sklearn.problems import NoisyHalves, texts
 
@@ -139,17 +140,20 @@ def test_row_numbers_as_groups_say_that_equal_rows_are_independent() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.usefixtures("quick_nets")
+@pytest.mark.parametrize("times", [2, 5])
 def test_the_promise_holds_where_rows_are_copied(times: int) -> None:
     """A forest knows the labels of the rows that it was fitted on by heart, noise included."""
-    from sklearn.tree import DecisionTreeClassifier
-
-    broken, grid = 0, PROBLEM.grid(40)
-    for seed in range(40):
+    broken, promised, grid = 0, 0, PROBLEM.grid(40)
+    for seed in range(20):
         X, y = repeated(*rows(400, seed), times)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RepeatedRowsWarning)
-            model = TrustedClassifier(DecisionTreeClassifier(), max_risk=0.25, cv=3).fit(X, y)
-        labels, accepted = model.decide(grid)
-        broken += PROBLEM.risk(grid, labels, accepted) > 0.25
-    assert broken <= 5  # 2 are expected at most; 6 or more in 1.4 % of draws
+            warnings.simplefilter("ignore", NothingPromisedWarning)
+            warnings.simplefilter("ignore", ChangedWarning)  # a grid is no draw of the rows
+            model = TrustedClassifier(RandomForestClassifier(20, random_state=seed), max_risk=0.2, cv=3).fit(X, y)
+            labels, accepted = model.decide(grid)
+        broken += PROBLEM.risk(grid, labels, accepted) > 0.2
+        promised += bool(accepted.any())
+    assert broken <= 3  # 1 is expected at most; 4 or more in 1.6 % of draws
+    assert promised >= 5

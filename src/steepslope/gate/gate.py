@@ -276,11 +276,14 @@ class Gate(Promises):
         gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
         if len(outputs) == len(whole) or class_mix is not None or target is not None:
             return gate
-        judged = gate.decide(whole, None if by == PREDICTED else of_whole)  # also of rows that lack an opinion
-        beside = {**likeliest(whole), "true": whole.require_labels()}
-        return replace(
-            gate, calibration_rows=CalibrationRows(judged.p_correct, whole.is_correct, judged.accepted, **beside)
-        )
+        return gate._remembering(whole, None if by == PREDICTED else of_whole)
+
+    def _remembering(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Self:
+        """Return the same gate, which remembers all of these rows: a monitor also meets those that lack an opinion."""
+        judged = self.decide(outputs, groups)
+        beside = {**likeliest(outputs), "true": outputs.require_labels()}
+        rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, **beside)
+        return replace(self, calibration_rows=rows)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False

@@ -63,10 +63,10 @@ class Days:
         return audit.followed.limit.p_correct
 
 
-def doubtful(table: Any) -> np.ndarray:
-    """Return which predictions are more doubtful than two thirds of the accepted, (m,)."""
+def doubtful(table: Any, share: float = 2 / 3) -> np.ndarray:
+    """Return which predictions are more doubtful than a share of the accepted, two thirds unless told, (m,)."""
     p_correct, accepted = (table[name].to_numpy() for name in ("p_correct", "accepted"))
-    return np.asarray(p_correct < np.quantile(p_correct[accepted], 1 / 3))
+    return np.asarray(p_correct < np.quantile(p_correct[accepted], 1 - share))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_nothing_is_accepted_where_no_limit_helps(days: Days, capsys: pytest.Cap
 @pytest.mark.slow
 def test_harm_of_all_so_far_does_not_stay_for_ever(days: Days) -> None:
     first = days.predict(1)
-    assert days.label(1, first, doubtful(first)) == 3
+    assert days.label(1, first, doubtful(first, share=1 / 2)) == 3  # harm that one good day does not outweigh
     codes = []
     for day in range(2, 12):
         table = days.predict(day)

@@ -15,19 +15,19 @@ import torch
 from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, median_seconds, medians_in_turn
 from steepslope import ClassifierOutputs, Oracle
-from steepslope.evidence.registry import EVIDENCE
-from steepslope.export.exporting import export_gate
-from steepslope.export.file import IMAGES
-from steepslope.export.graphs import joined
-from steepslope.export.nets import LOGITS, net_piece, prepared
-from steepslope.extraction.engine import Engine, on_backend
-from steepslope.extraction.machines import launched
-from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.nets import GateNets
+from steepslope.nets.export.exporting import export_gate
+from steepslope.nets.export.file import IMAGES
+from steepslope.nets.export.graphs import joined
+from steepslope.nets.export.nets import LOGITS, net_piece, prepared
+from steepslope.nets.extraction.engine import Engine, on_backend
+from steepslope.nets.extraction.machines import launched
+from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.predict.gate_nets import GateNets
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle
+from steepslope.oracle.evidence.registry import EVIDENCE
 from steepslope.oracle.fused_fit import FusedFit
 from steepslope.oracle.pooling import Pool
 

@@ -21,14 +21,15 @@ from PIL import Image
 
 from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, medians_in_turn
-from steepslope.classifiers.classifier import Classifier
-from steepslope.data.specs import parse_dataset
-from steepslope.extraction.extraction import extract_to_folder
-from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate, Origin
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.extraction.extraction import extract_to_folder
+from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.predict.from_images import FromImages
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.chunks import FromImages, Made
+from steepslope.predict.chunks import Made
 from steepslope.predict.options import ClusterOptions, PredictOptions
 from steepslope.predict.prediction_file import predict_to_file
 from steepslope.predict.source import on_engine

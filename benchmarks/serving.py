@@ -25,11 +25,11 @@ from PIL import Image
 
 from benchmarks.nets import LITE0, load, spec_of
 from benchmarks.timing import Comparison
-from steepslope.classifiers.classifier import Classifier
-from steepslope.export.exporting import export_gate
-from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate, Origin
 from steepslope.gate.confidence_source import NetRecord
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.export.exporting import export_gate
+from steepslope.nets.export.file import ExportedGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 

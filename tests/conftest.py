@@ -19,19 +19,19 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.files.seeding import seeded
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
+from steepslope.lab.shifts.stylizer import Stylizer, planned_decoder
+from steepslope.lab.shifts.stylizer_encoder import encoder_of
+from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.numerics import linear, small_net
 from steepslope.outputs import ClassifierOutputs
-from steepslope.shifts.stylizer import Stylizer, planned_decoder
-from steepslope.shifts.stylizer_encoder import encoder_of
 from tests.images import folder_of
 
 if TYPE_CHECKING:
-    from steepslope.export.exporting import Exported
+    from steepslope.nets.export.exporting import Exported
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")
@@ -149,7 +149,7 @@ def kill_once_there(command: list[str], state: Path) -> None:
 def made_gates(home: Path, out: Path) -> None:
     """Write fit sets with a second backbone's features, an oracle of each kind, and a gate of each and of scores."""
     shutil.copytree(home / "outputs", out / "outputs")
-    backbone = "--classifier module:tests.nets:ten_classes --image-size 12 --mean 0.5 --std 0.5 --auxiliary"
+    backbone = "--classifier module:tests.tiny_nets:ten_classes --image-size 12 --mean 0.5 --std 0.5 --auxiliary"
     fit_set = f"--outputs {out}/outputs/holdout"
     commands = [
         f"extract {backbone} --data digits --out {out}/outputs",
@@ -206,7 +206,7 @@ def opinions(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("opinions")
     shutil.copytree(home / "outputs", out / "outputs")
     (out / "twelve.txt").write_text("\n".join([f"{k}={k}" for k in range(9)] + ["10=0", "11="]), encoding="utf-8")
-    own_code = "--opinion twelve=module:tests.nets:twelve_classes --image-size 12 --mean 0.5 --std 0.5"
+    own_code = "--opinion twelve=module:tests.tiny_nets:twelve_classes --image-size 12 --mean 0.5 --std 0.5"
     train = f"train-classifier --net digits-net --data digits --epochs 9 --seed 3 --out {out}/second"
     adding = [f"--opinion second=checkpoint:{out}/second", f"{own_code} --opinion-classes twelve={out}/twelve.txt"]
     for words in [train, *(f"extract --data digits --out {out}/outputs {words}" for words in adding)]:
@@ -240,11 +240,11 @@ def write_opinions(out: Path) -> None:
 @pytest.fixture(scope="session")
 def exported(gates: Path) -> Callable[[str], Exported]:
     """Return what makes a gate's whole file, from images to decisions, once for each name of a gate."""
-    from steepslope.export.exporting import export_gate  # with onnxscript, which few tests need
+    from steepslope.nets.export.exporting import export_gate  # with onnxscript, which few tests need
 
     @cache
     def whole(kind: str) -> Exported:
-        auxiliary = "module:tests.nets:ten_classes" if kind == "auxiliary" else None
+        auxiliary = "module:tests.tiny_nets:ten_classes" if kind == "auxiliary" else None
         return export_gate(Gate.load(gates / kind).on(auxiliary=auxiliary), digest=digest_of_gate(gates / kind))
 
     return whole

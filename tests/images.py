@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.cli.main import main
-from steepslope.data.class_names import ClassNames
-from steepslope.data.images import Dataset
-from steepslope.data.specs import parse_dataset
+from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data.images import Dataset
+from steepslope.nets.data.specs import parse_dataset
 from steepslope.outputs import ClassifierOutputs
 
 EFFICIENTNET = (
@@ -22,7 +22,7 @@ EFFICIENTNET = (
 )
 PIXELS = np.random.default_rng(0).integers(256, size=(6, 32, 32, 3), dtype=np.uint8)  # six small images in colour
 NO_NAMES = ClassNames()
-TINY = "module:tests.nets:tiny_convolutions"
+TINY = "module:tests.tiny_nets:tiny_convolutions"
 
 
 def opened(spec: str, names: ClassNames = NO_NAMES) -> Dataset:
@@ -48,7 +48,7 @@ def table_of(folder: Path, file: Path) -> Path:
 
 
 def extract_folder(data: Path, out: Path, *options: str) -> int:
-    words = ["extract", "--classifier", "module:tests.nets:tiny", "--data", f"imagefolder:{data}"]
+    words = ["extract", "--classifier", "module:tests.tiny_nets:tiny", "--data", f"imagefolder:{data}"]
     return main([*words, "--out", str(out), *options])
 
 
@@ -64,7 +64,7 @@ def extracted(classifier: str, data: Path, out: Path, *options: str) -> Classifi
 
 def auxiliary(data: str, out: Path, *options: str) -> int:
     """Extract a second backbone's features beside outputs."""
-    net = "extract --classifier module:tests.nets:ten_classes --image-size 12 --mean 0.5 --std 0.5 --auxiliary"
+    net = "extract --classifier module:tests.tiny_nets:ten_classes --image-size 12 --mean 0.5 --std 0.5 --auxiliary"
     return main([*net.split(), "--data", data, "--out", str(out), *options])
 
 

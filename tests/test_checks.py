@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from steepslope.nets.training.request import FinetuneRequest
 
 from steepslope.checks import number, plain, require, whole
-from steepslope.classifiers.specs import load_classifier
-from steepslope.classifiers.training import recipe_for, train_classifier
-from steepslope.data.augmentation import Augmented
-from steepslope.data.specs import holdout_split, parse_dataset
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.options import ExtractionOptions
-from steepslope.finetuning.request import FinetuneRequest
 from steepslope.losses import LossSettings
 from steepslope.metrics import evaluate
+from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.classifiers.training import recipe_for, train_classifier
+from steepslope.nets.data.augmentation import Augmented
+from steepslope.nets.data.specs import holdout_split, parse_dataset
+from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.scores import KNNDistance
 from tests.conftest import make_outputs

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.extract import train_classifier
 from steepslope.cli.main import COMMANDS, main
 from steepslope.cli.parser import options_of
 from steepslope.losses import LOSSES
+from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.cli.main import main
-from steepslope.data.specs import parse_dataset
 from steepslope.errors import FewErrorsWarning
 from steepslope.metrics import auroc
+from steepslope.nets.data.specs import parse_dataset
 from steepslope.outputs import ClassifierOutputs
 
 ROOT = Path(__file__).parents[1]
@@ -230,12 +230,12 @@ def test_imports_inside_functions_are_of_what_is_optional_or_heavy() -> None:
     extras = {"cv2", "ray", "torch.utils.tensorboard"}
     heavy = {"sklearn", "sklearn.utils", "timm.data", "torchvision"}
     heavy |= {"torch", "steepslope.numerics.log_space"}  # of opinions, which few outputs hold
-    runs_nets = {"steepslope.gate.nets", "steepslope.predict.prediction_file", "steepslope.predict.source"}
+    runs_nets = {"steepslope.nets.predict.gate_nets", "steepslope.predict.prediction_file", "steepslope.predict.source"}
     assert late <= extras | heavy | runs_nets
 
 
 def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> None:
-    from steepslope.paper.preset import preset_names
+    from steepslope.lab.paper.preset import preset_names
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     parts = re.split(r"^(?=\*\*\d+\. |#)", text, flags=re.MULTILINE)  # a claim may have a table
@@ -282,7 +282,7 @@ def test_folders_of_results_and_targets_of_make_are_there(page: str) -> None:
 
 
 def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
-    from steepslope.paper.tables import published
+    from steepslope.lab.paper.tables import published
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+?) \|", text))
@@ -297,9 +297,9 @@ def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
 
 
 def test_every_shift_corruption_and_distortion_is_documented() -> None:
-    from steepslope.shifts.corruptions import CORRUPTIONS
-    from steepslope.shifts.distortions import KINDS
-    from steepslope.shifts.specs import SHIFTS
+    from steepslope.lab.shifts.corruptions import CORRUPTIONS
+    from steepslope.lab.shifts.distortions import KINDS
+    from steepslope.lab.shifts.specs import SHIFTS
 
     text = (DOCS / "shifts.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in SHIFTS)
@@ -309,7 +309,7 @@ def test_every_shift_corruption_and_distortion_is_documented() -> None:
 
 
 def test_every_score_and_evidence_is_documented() -> None:
-    from steepslope.evidence import EVIDENCE
+    from steepslope.oracle.evidence import EVIDENCE
     from steepslope.scores import SCORES
 
     text = (DOCS / "oracles.md").read_text(encoding="utf-8")

@@ -18,10 +18,10 @@ from steepslope.cli.main import main
 from tests.conftest import write_idx
 from tests.images import folder_of, write_shard
 
-TINY = "--classifier module:tests.nets:tiny"  # 3 classes, colour, 8 x 8, all of its input known
-OPEN = "--classifier module:tests.nets:tiny_convolutions"  # 3 classes, colour, nothing of its input known
-GREY = "--classifier module:tests.nets:grey --image-size 8 --mean 0.5 --std 0.25"
-SIX = "--classifier module:tests.nets:six_channels --image-size 8 --mean 0.5 --std 0.25"
+TINY = "--classifier module:tests.tiny_nets:tiny"  # 3 classes, colour, 8 x 8, all of its input known
+OPEN = "--classifier module:tests.tiny_nets:tiny_convolutions"  # 3 classes, colour, nothing of its input known
+GREY = "--classifier module:tests.tiny_nets:grey --image-size 8 --mean 0.5 --std 0.25"
+SIX = "--classifier module:tests.tiny_nets:six_channels --image-size 8 --mean 0.5 --std 0.25"
 GIVEN = "--data imagefolder:{}/good"
 TRANSFORM = {"size": [8, 8], "mean": [0.5] * 3, "std": [0.5] * 3}
 
@@ -46,13 +46,17 @@ CASES: list[tuple[str, str, int]] = [
         2,
     ),
     (f"{TINY} --data imagefolder:{{}}/hollow", r"hollow/bee: expected images \(", 2),
-    ("--classifier module:tests.nets:Named --data imagefolder:{}/two", "2 predictions, accuracy", 0),
+    ("--classifier module:tests.tiny_nets:Named --data imagefolder:{}/two", "2 predictions, accuracy", 0),
     # names of classes
     (f"{TINY} {GIVEN} --classes {{}}/none.txt", "none.txt: expected a text file with one class a line", 2),
     (f"{TINY} {GIVEN} --classes {{}}/twice.txt", "twice.txt: .*each once, found 'ant' in line 2", 2),
     (f"{TINY} {GIVEN} --classes {{}}/four.txt", "expected 3 classes, as many as .*, found 4", 2),
     (f"{TINY} {GIVEN} --classes {{}}/empty", "empty: expected a text file, outputs or a classifier", 2),
-    (f"--classifier module:tests.nets:Named {GIVEN} --classes {{}}/good.txt", "classes: expected class 1 .* 'ant'", 2),
+    (
+        f"--classifier module:tests.tiny_nets:Named {GIVEN} --classes {{}}/good.txt",
+        "classes: expected class 1 .* 'ant'",
+        2,
+    ),
     (f"{TINY} --data digits --classes {{}}/good.txt", "classes: expected none for digits", 2),
     (f"{TINY} --data digits:test", "digits:test: expected labels in 0…2, the classifier's classes", 2),
     # files of other kinds, and what lies in shards
@@ -69,7 +73,7 @@ CASES: list[tuple[str, str, int]] = [
     (f"{GREY} --data images:{{}}/modes", "6 predictions, without labels", 0),
     (f"{GREY} {GIVEN} --channels 3", "cannot run on images of shape 2 × 3 × 8 × 8: --channels", 2),
     (f"{TINY} {GIVEN} --channels 0", "--channels: expected a whole number >= 1, found 0", 2),
-    (f"{TINY} {GIVEN} --channels 1", "--mean and --std: have to be given, since module:tests.nets:tiny", 2),
+    (f"{TINY} {GIVEN} --channels 1", "--mean and --std: have to be given, since module:tests.tiny_nets:tiny", 2),
     (f"{SIX} --data images:{{}}/arrays", "2 predictions, without labels", 0),
     (f"{SIX} --data images:{{}}/flat", r"a.png: expected an image of 6 channels, found \(12, 10, 3\): .*\.npy", 2),
     (f"{TINY} --data images:{{}}/arrays", r"0.npy: expected an image of 3 channels, found \(9, 9, 6\)", 2),
@@ -77,8 +81,12 @@ CASES: list[tuple[str, str, int]] = [
     (f"{SIX} --data images:{{}}/rows", r"r.npy: .*expected numbers of shape \(H, W, C\), found float64", 2),
     # size, mean, std and channels
     (f"{OPEN} {GIVEN}", "--image-size, --mean and --std: have to be given", 2),
-    ("--classifier module:tests.nets:flat_grey {G}", r"size, --mean, --std and --channels \(unless 3\): have", 2),
-    ("--classifier module:tests.nets:flat_grey {G} --image-size 8 --mean 0.5 --std 1 --channels 1", "3 predictions", 0),
+    ("--classifier module:tests.tiny_nets:flat_grey {G}", r"size, --mean, --std and --channels \(unless 3\): have", 2),
+    (
+        "--classifier module:tests.tiny_nets:flat_grey {G} --image-size 8 --mean 0.5 --std 1 --channels 1",
+        "3 predictions",
+        0,
+    ),
     (f"{OPEN} {GIVEN} --image-size 8 --mean 0.5 --std 0", "--std: expected numbers > 0", 2),
     (f"{OPEN} {GIVEN} --image-size 8 --mean 0.5,0.5 --std 0.5", "--mean: expected 1 or 3 numbers, found 2", 2),
     # one preprocessing file

@@ -1,6 +1,6 @@
 """A new loss, score or kind of evidence is an entry: each is added at run time, and runs to the end.
 
-New data sources and metrics: ``tests/data`` and ``tests/evaluation``.
+New data sources and metrics: ``tests/nets/data`` and ``tests/evaluation``.
 """
 
 import json
@@ -21,15 +21,15 @@ import steepslope
 from steepslope.checks import number
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.evidence import EVIDENCE
-from steepslope.evidence.states import Evidence, State
-from steepslope.export.agreement import require_agreement
-from steepslope.export.exporting import export_gate
-from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.losses import LOSSES, cross_entropy
 from steepslope.metrics import auroc
+from steepslope.nets.export.agreement import require_agreement
+from steepslope.nets.export.exporting import export_gate
+from steepslope.nets.export.file import ExportedGate
 from steepslope.oracle import BaseOracle, FusedOracle, Oracle
+from steepslope.oracle.evidence import EVIDENCE
+from steepslope.oracle.evidence.states import Evidence, State
 from steepslope.outputs import ARRAYS, ClassifierOutputs
 from steepslope.outputs.arrays import INTEGERS, Array
 from steepslope.scores import SCORES, Score

@@ -14,8 +14,8 @@ from sklearn.metrics import roc_auc_score
 from steepslope import Gate, Oracle
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.registry import EVIDENCE
 from steepslope.losses import LOSSES
+from steepslope.oracle.evidence.registry import EVIDENCE
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.comparison import why_unpaired
 from steepslope.report.evaluation import UnknownRows, evaluate_predictions

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from scipy.stats import binom
 
-from steepslope.gate.certificate import rows_needed, tail
-from steepslope.gate.certify import Above, threshold_sequence
-from steepslope.study import promises
+from steepslope.lab.benchmark import promises
+from steepslope.promise.certificate import rows_needed, tail
+from steepslope.promise.certify import Above, threshold_sequence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

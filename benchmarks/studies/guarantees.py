@@ -23,7 +23,7 @@ from benchmarks.studies.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.studies.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
 from steepslope.cli.main import run
-from steepslope.paper.tables import grouped
+from steepslope.lab.paper.tables import grouped
 from steepslope.report.grid import Cell, Grid, markdown
 
 SIZES, RISKS, DELTAS = (200, 1_000, 10_000), (0.01, 0.02, 0.05, 0.1), (0.05, 0.1)

@@ -20,15 +20,15 @@ from benchmarks.studies.kept_rows import Row, kept_rows, write_results
 from steepslope.cli.main import run
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
-from steepslope.gate.calibration import CalibrationRows
-from steepslope.gate.certificate import interval
 from steepslope.gate.decisions import likeliest
+from steepslope.lab.benchmark.study import Study, read_study
+from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
+from steepslope.lab.paper.tables import grouped
 from steepslope.monitor import ESTIMATORS, Monitor
 from steepslope.monitor.monitor import LABELS
-from steepslope.paper.tables import grouped
+from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise.certificate import interval
 from steepslope.report.grid import Cell, Grid, markdown
-from steepslope.study.study import Study, read_study
-from steepslope.study.trial import FREE, TEST, JudgedRows, trial_of
 
 CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",

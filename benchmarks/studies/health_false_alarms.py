@@ -18,9 +18,9 @@ from scipy.special import expit
 from benchmarks.studies.kept_rows import Row, kept_rows, write_results
 from steepslope.cli.main import run
 from steepslope.gate import Gate
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor import Monitor
 from steepslope.monitor.monitor import LABELS
+from steepslope.promise.calibration import CalibrationRows
 from steepslope.report.grid import Cell, Grid, markdown
 
 POPULATION = 1_000_000

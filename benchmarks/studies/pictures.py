@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from steepslope.cli.main import run
-from steepslope.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_dataset
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",
               "immunohistochemistry", "colorwheel")  # fmt: skip

@@ -24,10 +24,10 @@ from benchmarks.studies.kept_rows import Row, kept_rows, write_results
 from benchmarks.studies.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
 from steepslope.checks import require, whole
 from steepslope.cli.main import run
-from steepslope.gate.certificate import rows_needed, tail
-from steepslope.gate.certify import Above
-from steepslope.gate.starts import Start, start_rows, starts, starts_at
-from steepslope.paper.tables import grouped
+from steepslope.lab.paper.tables import grouped
+from steepslope.promise.certificate import rows_needed, tail
+from steepslope.promise.certify import Above
+from steepslope.promise.start_thresholds import Start, start_rows, starts, starts_at
 from steepslope.report.grid import Cell, Grid, markdown
 
 SIZES, DELTA = (100, 300, 1_000, 5_000), 0.05

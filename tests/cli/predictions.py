@@ -14,7 +14,7 @@ import pytest
 from steepslope.cli.main import main
 
 ROWS = 40  # images as files
-BACKBONE = "module:tests.nets:ten_classes"
+BACKBONE = "module:tests.tiny_nets:ten_classes"
 
 
 def predict(gate: Path, out: object, *options: str) -> int:

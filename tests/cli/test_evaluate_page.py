@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import vl_convert
 from PIL import Image
+from steepslope.nets.training.images import ImageFinder
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.finetuning.images import ImageFinder
 from steepslope.gate import Gate
+from steepslope.lab.shifts.specs import parse_data
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report import evaluation
@@ -24,7 +25,6 @@ from steepslope.report.page import page
 from steepslope.report.sources import report_sources, searches
 from steepslope.report.web.gallery import Sources
 from steepslope.scores import SCORES
-from steepslope.shifts.specs import parse_data
 from tests.cli.predictions import refuses
 from tests.conftest import make_outputs
 from tests.images import folder_of

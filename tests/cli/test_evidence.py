@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from steepslope.cli.main import main
-from steepslope.study import promises
-from steepslope.study.study import read_study, study_names
+from steepslope.lab.benchmark import promises
+from steepslope.lab.benchmark.study import read_study, study_names
 from tests.cli.predictions import refuses
 from tests.conftest import files_below
-from tests.study.tables import noisy_table
+from tests.lab.benchmark.tables import noisy_table
 
 OWN: dict[str, Any] = {
     "title": "Made rows",

@@ -15,7 +15,7 @@ from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import predicted, refuses
 from tests.conftest import contents
 
-TWELVE = "twelve=module:tests.nets:twelve_classes"
+TWELVE = "twelve=module:tests.tiny_nets:twelve_classes"
 
 
 def files_of(opinions: Path) -> list[str]:
@@ -106,14 +106,16 @@ def test_a_gate_that_counts_votes_judges_no_images(
 def test_what_predict_refuses(opinions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = f"predict --gate {opinions}/nets --data digits:test --out {tmp_path}/any.csv"
     outputs = f"predict --gate {opinions}/all --outputs {opinions}/outputs/test --out {tmp_path}/any.csv"
-    refuses(images, capsys, "opinion twelve: module:tests.nets:twelve_classes is code of your own")
+    refuses(images, capsys, "opinion twelve: module:tests.tiny_nets:twelve_classes is code of your own")
     refuses(
         f"{images} --opinion {TWELVE} wasp=timm:resnet18",
         capsys,
         "opinion wasp: expected one of those that the gate counts (second, twelve)",
     )
     refuses(
-        f"{images} --opinion twelve=module:tests.nets:ten_classes", capsys, "opinion twelve: expected the net that the"
+        f"{images} --opinion twelve=module:tests.tiny_nets:ten_classes",
+        capsys,
+        "opinion twelve: expected the net that the",
     )
     refuses(f"{images} --opinion {TWELVE} --opinion-classes twelve={opinions}/twelve.txt", capsys, "opinion-classes: ")
     refuses(outputs, capsys, "the outputs hold no vote_people: give outputs that do (--opinion people=FILE; they")
@@ -199,6 +201,6 @@ def test_report_certificate_and_card_name_them(
     assert f"Counts the opinion second on each prediction: of `checkpoint:second`, digest `{digest}`" in cards["nets"]
     assert f"--opinion second=checkpoint:OPINION_SECOND --opinion {TWELVE} --data images:FOLDER" in cards["nets"]
     assert (
-        'opinions={"second": "checkpoint:OPINION_SECOND", "twelve": "module:tests.nets:twelve_classes"}'
+        'opinions={"second": "checkpoint:OPINION_SECOND", "twelve": "module:tests.tiny_nets:twelve_classes"}'
         in cards["nets"]
     )

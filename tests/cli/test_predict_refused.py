@@ -14,9 +14,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from steepslope.cli.main import main
+from steepslope.lab.shifts.specs import parse_data
 from steepslope.outputs import ClassifierOutputs, folder as outputs_folder
 from steepslope.predict import source
-from steepslope.shifts.specs import parse_data
 from tests.cli.predictions import BACKBONE, ROWS, of_another_classifier, predict, refused, refuses
 
 CASES: list[tuple[str, str]] = [
@@ -39,7 +39,7 @@ CASES: list[tuple[str, str]] = [
     ("--gate GATES/mcp --out OUT.csv --outputs ALONE.csv", "ALONE.csv: expected logits, found only confidence"),
     ("--gate GATES/mcp --out OUT.csv --outputs P.csv", "P.csv: "),
     ("--gate GATES/free --out OUT.csv --outputs LOGITS.csv", "oracle: neighbors: the outputs hold no features"),
-    ("--gate GATES/free --out OUT.csv --data digits:test --classifier module:tests.nets:flat_grey", "classifier: expe"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --classifier module:tests.tiny_nets:flat_grey", "classifier"),
     ("--gate GATES/free --out OUT.csv --data digits:test --classifier checkpoint:EMPTY", "empty"),
     ("--gate GATES/free --out OUT.csv --data digits:test --auxiliary net:digits-net", "auxiliary: expected none"),
     ("--gate GATES/auxiliary --out OUT.csv --data digits:test", "is code of your own, which no file gets to run"),

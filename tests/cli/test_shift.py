@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from steepslope.cli.main import main
+from steepslope.lab.shifts.stylizer import Stylizer
+from steepslope.lab.shifts.stylizer_encoder import vgg_layers
 from steepslope.outputs import ClassifierOutputs
-from steepslope.shifts.stylizer import Stylizer
-from steepslope.shifts.stylizer_encoder import vgg_layers
 from tests.cli.predictions import refuses
 from tests.images import folder_of, opened
 
@@ -45,7 +45,7 @@ def test_a_stylizer_is_trained_and_stylises(styles: Path, tmp_path: Path, capsys
 
 
 def test_published_weights_become_a_stylizer(tmp_path: Path) -> None:
-    from steepslope.shifts.stylizer import DecoderPlan, decoder_layers
+    from steepslope.lab.shifts.stylizer import DecoderPlan, decoder_layers
 
     torch.save(vgg_layers().state_dict(), tmp_path / "encoder.pth")
     torch.save(decoder_layers(512, DecoderPlan((256, 128, 64), (4, 2, 2))).state_dict(), tmp_path / "decoder.pth")

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from steepslope.nets.training.loop import HISTORY
 
 from steepslope.cli.main import main
 from steepslope.files.folders import LOCK, locked
-from steepslope.finetuning.loop import HISTORY
 from steepslope.numerics import small_net
 from tests.conftest import contents as all_contents, make_outputs, write_idx
 
@@ -88,7 +88,7 @@ class Kind:
 
 PHOTOS = (_swapped_folders, _other_pixels)
 OF_HOME = (partial(_other_arrays, outputs="home/outputs/train"),)
-PREDICT, TINY = "predict --gate {i}/gate --out {o}/p.csv", "module:tests.nets:tiny"
+PREDICT, TINY = "predict --gate {i}/gate --out {o}/p.csv", "module:tests.tiny_nets:tiny"
 KINDS: dict[str, Kind] = {
     "oracle": Kind("oracle.json", "--seed 1", "fit --outputs {i}/outputs --epochs 1 --out {o}"),
     "fused": Kind("oracle.json", "--seed 1", "fit --fused --budget free --outputs {i}/outputs --out {o}"),

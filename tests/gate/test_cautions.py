@@ -14,11 +14,11 @@ from sklearn.frozen import FrozenEstimator
 from steepslope import TrustedClassifier
 from steepslope.errors import CautionWarning
 from steepslope.gate import Gate
-from steepslope.gate.calibration import too_few_errors
 from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
+from steepslope.promise.calibration import too_few_errors
 from steepslope.scores import MCP
 from tests.gate.test_lacking import drawn
 

@@ -98,7 +98,7 @@ def test_a_folder_tells_both_nets(gates: Path) -> None:
     assert found.auxiliary is not None
     assert (found.classifier.spec, found.classifier.digest) == (manifest["classifier"], manifest["digest"])
     assert found.classifier.transform == manifest["transform"]
-    assert found.auxiliary.spec == "module:tests.nets:ten_classes"
+    assert found.auxiliary.spec == "module:tests.tiny_nets:ten_classes"
     assert Origin.from_json(json.loads(json.dumps(asdict(found))), Path("gate.json")) == found
 
 

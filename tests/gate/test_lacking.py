@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.export.exporting import export_gate
-from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
+from steepslope.nets.export.exporting import export_gate
+from steepslope.nets.export.file import ExportedGate
 from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.serve.served import served_file
 from tests.cli.predictions import predict
-from tests.export.rows import run
+from tests.nets.export.rows import run
 
 CLASSES, N = 4, 2_000
 pytestmark = pytest.mark.filterwarnings("ignore:opinion second")

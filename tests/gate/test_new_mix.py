@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from steepslope.gate import Gate
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.new_mix import new_mix_of
 from steepslope.outputs import ClassifierOutputs
+from steepslope.promise.calibration import CalibrationRows
 from steepslope.scores import MCP
 
 LEVELS = np.array([1.2, 2.0, 4.0])  # the first class is often wrong

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.gate.advice import rows_to_add
-from steepslope.gate.certify import Above, certify_true_classes
+from steepslope.promise.certify import Above, certify_true_classes
+from steepslope.promise.sample_size import rows_to_add
 
 Floats = NDArray[np.float64]
 GRID = 20_000

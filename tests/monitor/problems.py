@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from steepslope.gate import Gate
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor import Monitor
+from steepslope.promise.calibration import CalibrationRows
 
 
 @dataclass(frozen=True, eq=False)

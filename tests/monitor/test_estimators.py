@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.estimators import ESTIMATORS, DifferenceOfConfidences, learnt_estimators
+from steepslope.promise.calibration import CalibrationRows
 
 
 def rows_of(n: int, seed: int = 0) -> CalibrationRows:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.gate.certificate import as_percent
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.sentences import class_mix_advice, health, sentences
+from steepslope.promise.certificate import as_percent
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()

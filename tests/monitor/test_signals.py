@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.signals import SIGNALS
+from steepslope.promise.calibration import CalibrationRows
 
 TRUE = np.ones(3, np.bool_)
 USED = np.array([True, False, True])

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.classifiers.onnx_net import exported_model
+from steepslope.nets.classifiers.onnx_net import exported_model
 from steepslope.numerics.bins import Bins, blocks_of, second_least, two_least, width_of_bins
 from steepslope.numerics.neighbors import Index
 from steepslope.scores.neighbors import RANK

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.evidence.values import columns
 from steepslope.files.folders import read_json, write_json
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.numerics.blocks import read_rows
 from steepslope.oracle import Oracle
+from steepslope.oracle.evidence.values import columns
 from steepslope.oracle.net import Rows
 from steepslope.oracle.storage import CARD, FIT_ROWS, ORACLE
 from steepslope.outputs import ClassifierOutputs

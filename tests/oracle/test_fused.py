@@ -11,10 +11,10 @@ from scipy.special import expit, logsumexp
 from scipy.stats import spearmanr
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.values import opinions_of
 from steepslope.metrics import aurc, auroc
 from steepslope.oracle import Oracle
+from steepslope.oracle.evidence.fitting import all_parts
+from steepslope.oracle.evidence.values import opinions_of
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.fused_fit import FusedFit
 from steepslope.outputs import ClassifierOutputs

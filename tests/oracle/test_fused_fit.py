@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence import EVIDENCE
-from steepslope.evidence.fit_set import FitSet
-from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.values import opinions_of
 from steepslope.metrics import auroc
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
+from steepslope.oracle.evidence import EVIDENCE
+from steepslope.oracle.evidence.fit_set import FitSet
+from steepslope.oracle.evidence.fitting import all_parts
+from steepslope.oracle.evidence.values import opinions_of
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.fused_fit import LEVELS, Gain, cheapest, gain_of, inputs_at
 from steepslope.oracle.pooling import (

@@ -7,10 +7,10 @@ import pytest
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.values import FAR, columns, fit_states
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.evidence.values import FAR, columns, fit_states
 from steepslope.oracle.pooling import Pool
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES

@@ -9,8 +9,8 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.fit_set import joined
 from steepslope.oracle import Oracle
+from steepslope.oracle.evidence.fit_set import joined
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.predictions import predictions_of
 from steepslope.outputs.table import read_table

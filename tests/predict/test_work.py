@@ -13,8 +13,8 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.predict.chunks import FromImages
-from steepslope.predict.cluster import Actor, Answer, Notices, tasks
+from steepslope.nets.predict.cluster import Actor, Answer, Notices, tasks
+from steepslope.nets.predict.from_images import FromImages
 from steepslope.predict.options import PredictOptions
 from steepslope.predict.source import source_of
 from tests.cli.predictions import BACKBONE
@@ -82,7 +82,7 @@ def test_a_second_backbone_and_shifted_images(gates: Path, photos: Path) -> None
 
 
 def test_opinions_of_other_nets(opinions: Path, photos: Path) -> None:
-    named = {"twelve": "module:tests.nets:twelve_classes"}
+    named = {"twelve": "module:tests.tiny_nets:twelve_classes"}
     require_same(images_of(opinions / "nets", f"images:{photos}", opinions=named))
 
 
@@ -103,7 +103,7 @@ def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
 
 
 def test_passes_with_dropout_are_drawn_by_the_row_in_the_whole(photos: Path, tmp_path: Path) -> None:
-    net = "module:tests.nets:tiny_convolutions"
+    net = "module:tests.tiny_nets:tiny_convolutions"
     transform = "--image-size 8 --mean 0.5 --std 0.5 --evidence dropout --passes 3 --batch-size 4"
     (tmp_path / "classes.txt").write_text("0\n1\n2\n")
     words = f"extract --classifier {net} --data imagefolder:{photos} --classes {tmp_path}/classes.txt {transform}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto as T, helper
 from PIL import Image
 
-from steepslope.export.file import ExportedGate, signed
+from steepslope.nets.export.file import ExportedGate, signed
 from steepslope.serve.answers import Answers
 from steepslope.serve.app import make_app
 from steepslope.serve.options import ServeOptions

@@ -17,7 +17,7 @@ from PIL import ImageFile
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.exceptions import HTTPException
 
-from steepslope.export.file import Arrays
+from steepslope.nets.export.file import Arrays
 from steepslope.serve.bodies import Capacity
 from steepslope.serve.served import Rows
 from tests.serve.malformed import INFER, PREDICT, asked, tensor

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import Arrays
+from steepslope.nets.export.file import Arrays
 from steepslope.serve.batching import Batcher
 from steepslope.serve.served import Rows
 

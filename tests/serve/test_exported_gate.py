@@ -12,15 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.export.exporting import Exported, export_gate
-from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
+from steepslope.nets.export.exporting import Exported, export_gate
+from steepslope.nets.export.file import ExportedGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from steepslope.serve.gate_folder import served_gate
 from steepslope.serve.served import served_file
-from tests.export.rows import rows_of
 from tests.images import opened
+from tests.nets.export.rows import rows_of
 from tests.serve.models import client_of, encoded
 
 COUNT = 40

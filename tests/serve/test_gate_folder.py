@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
-from steepslope.data.images import as_grey
-from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate, Origin
+from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.data.images import as_grey
+from steepslope.nets.data.transforms import Transform
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from steepslope.serve.gate_folder import served_gate
@@ -29,7 +29,7 @@ from tests.serve.models import client_of, encoded
 from tests.serve.odd_images import ODD
 
 COUNT = 6
-BACKBONE = "module:tests.nets:ten_classes"
+BACKBONE = "module:tests.tiny_nets:ten_classes"
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDA
 
 
 def test_the_nets_of_opinions_see_the_images_too(opinions: Path, pixels: NDArray[np.uint8]) -> None:
-    named = {"twelve": "module:tests.nets:twelve_classes"}
+    named = {"twelve": "module:tests.tiny_nets:twelve_classes"}
     with client_of(served_gate(opinions / "nets", opinions=named)) as client:
         assert client.get("/v2/models/gate").json()["inputs"][0]["shape"] == [-1, -1, -1, 3]
         expected = Gate.load(opinions / "nets", opinions=named).predict(pixels)
@@ -146,7 +146,7 @@ def test_a_gate_that_counts_votes_is_refused_at_once(opinions: Path) -> None:
 
 def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
     transform = Transform((8, 8), (0.5,) * 6, (0.5,) * 6)
-    classifier = replace(load_classifier("module:tests.nets:six_channels"), transform=transform)
+    classifier = replace(load_classifier("module:tests.tiny_nets:six_channels"), transform=transform)
     Gate.of(MCP(), make_outputs(num_classes=3), 0.9).save(tmp_path / "gate")
     images = np.random.default_rng(0).random((3, 8, 8, 6), dtype=np.float32)
     values = images.ravel().tolist()

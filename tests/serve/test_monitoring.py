@@ -14,12 +14,12 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.export.exporting import Exported
-from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
 from steepslope.monitor.state import WAIT, open_state
+from steepslope.nets.export.exporting import Exported
+from steepslope.nets.export.file import ExportedGate
 from steepslope.serve.gate_folder import served_gate
 from steepslope.serve.monitoring import SECONDS, ServedMonitor
 from steepslope.serve.served import served_file

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import ArraySpec, ExportedGate
+from steepslope.nets.export.file import ArraySpec, ExportedGate
 from steepslope.serve import served as serving
 from steepslope.serve.metrics import Metrics
 from steepslope.serve.served import served_file, takes_images

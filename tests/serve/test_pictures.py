@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from steepslope.data.images import known_formats
+from steepslope.nets.data.images import known_formats
 from steepslope.serve.bodies import pixels_of
 from tests.serve.malformed import png
 from tests.serve.models import encoded

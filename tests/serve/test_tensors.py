@@ -14,7 +14,7 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import np_to_triton_dtype
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import TYPES as TYPES_OF_FILES, ArraySpec
+from steepslope.nets.export.file import TYPES as TYPES_OF_FILES, ArraySpec
 from steepslope.serve.protocol import DATATYPES, arrays_of, described, parse_request, response_of, wanted_outputs
 
 TYPES = [*DATATYPES]

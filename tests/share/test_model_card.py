@@ -18,11 +18,11 @@ from huggingface_hub import ModelCard
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import write_json
 from steepslope.gate import Gate
-from steepslope.gate.certificate import ASSUMES
 from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.options import CardOptions
+from steepslope.promise.certificate import ASSUMES
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.scores import SCORES
 from steepslope.share.model_card import model_card

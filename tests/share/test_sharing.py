@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.classifiers.specs import load_classifier
-from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import write_json
 from steepslope.gate import Gate
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
-from steepslope.oracle import FusedOracle, ImageOracle, Oracle
-from steepslope.oracle.on_images import build_net
+from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.data.transforms import Transform
+from steepslope.nets.training.on_images import ImageOracle, build_net
+from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.storage import LOADERS, names_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, write_shared
@@ -120,7 +120,7 @@ def test_what_was_shared_can_be_shared_again(gates: Path, tmp_path: Path) -> Non
 
 def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
     """An oracle whose backbone is code of one's own is not even shared unless the code is named."""
-    backbone = load_classifier("module:tests.nets:tiny_convolutions")
+    backbone = load_classifier("module:tests.tiny_nets:tiny_convolutions")
     transform = Transform((16, 16), (0.5,) * 3, (0.25,) * 3)
     net = build_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
     ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")

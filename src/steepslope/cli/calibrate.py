@@ -12,8 +12,8 @@ from steepslope.cli.fit import further_outputs
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
-from steepslope.gate.aims import Aims
 from steepslope.outputs.options import ReadingOptions
+from steepslope.promise.aims import Aims
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,9 +117,9 @@ def judge_for(
     backbones: Sequence[str],
 ) -> ConfidenceSource:
     """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
-    from steepslope.evidence.fitting import require_other_rows
-    from steepslope.finetuning.images import open_images
     from steepslope.gate.confidence_source import ConfidenceSource
+    from steepslope.nets.training.images import open_images
+    from steepslope.oracle.evidence.fitting import require_other_rows
     from steepslope.report.confidences import Resources, fit_set_of, named_oracle
     from steepslope.scores import SCORES
 

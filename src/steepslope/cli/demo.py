@@ -43,13 +43,13 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False, json: boo
 
 
 def _run(folder: Path, seed: int, as_json: bool) -> None:
-    from steepslope.classifiers.training import recipe_for, train_classifier
     from steepslope.cli.evaluate import publish
     from steepslope.cli.fit import show_fused
-    from steepslope.data.specs import parse_dataset
-    from steepslope.extraction.extraction import extract_to_folder
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
+    from steepslope.nets.classifiers.training import recipe_for, train_classifier
+    from steepslope.nets.data.specs import parse_dataset
+    from steepslope.nets.extraction.extraction import extract_to_folder
     from steepslope.oracle import Oracle
     from steepslope.outputs.table import read_table
     from steepslope.report.confidences import Resources

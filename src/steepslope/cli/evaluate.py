@@ -200,8 +200,8 @@ def _resources(
     allow_fit_rows: bool,
 ) -> Resources:
     """Return what scores and oracles need beside the predictions."""
-    from steepslope.finetuning.images import open_images
     from steepslope.gate import Gate
+    from steepslope.nets.training.images import open_images
     from steepslope.report.confidences import Resources
 
     loaded = {folder: Gate.load(folder, backbones=backbones) for folder in gates}

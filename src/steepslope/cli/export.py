@@ -57,8 +57,8 @@ def export(
     """
     for library in LIBRARIES:
         require_extra(library, "onnx", "export")
-    from steepslope.export.agreement import require_agreement
-    from steepslope.export.exporting import exported_from
+    from steepslope.nets.export.agreement import require_agreement
+    from steepslope.nets.export.exporting import exported_from
 
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.options import ExtractionOptions, InputOptions
 from steepslope.files.progress import console
+from steepslope.nets.extraction.options import ExtractionOptions, InputOptions
 from steepslope.outputs.options import by_name
 
 
@@ -56,12 +56,12 @@ def extract(
         What the classes of an opinion are called in the outputs, NAME=FILE: lines other=this, or a .csv file of two
         columns; by default, classes go by their names where both have names.
     """
-    from steepslope.classifiers.specs import load_classifier
-    from steepslope.data.class_names import read_classes
-    from steepslope.extraction.beside import extract_auxiliary, extract_opinion
-    from steepslope.extraction.extraction import extract_to_folder
+    from steepslope.lab.shifts.specs import parse_data
+    from steepslope.nets.classifiers.specs import load_classifier
+    from steepslope.nets.data.class_names import read_classes
+    from steepslope.nets.extraction.beside import extract_auxiliary, extract_opinion
+    from steepslope.nets.extraction.extraction import extract_to_folder
     from steepslope.outputs.opinion_files import read_mapping
-    from steepslope.shifts.specs import parse_data
 
     opinions = by_name("opinion", opinion)
     named = {
@@ -99,7 +99,7 @@ def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool, c
 
 def input_changes(inputs: InputOptions) -> dict[str, Any]:
     """Return what changes a classifier's input, as its method ``with_transform`` takes it."""
-    from steepslope.data.transforms import read_transform
+    from steepslope.nets.data.transforms import read_transform
 
     changes = asdict(inputs)
     if inputs.preprocessing is not None:
@@ -162,8 +162,8 @@ def train_classifier(
     replace
         Replace a classifier that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.classifiers.training import recipe_for, train_classifier as train
-    from steepslope.shifts.specs import parse_data
+    from steepslope.lab.shifts.specs import parse_data
+    from steepslope.nets.classifiers.training import recipe_for, train_classifier as train
 
     if parse_data(data).shifts:
         raise SteepslopeError(f"expected images that are not shifted, found {data}", "data")

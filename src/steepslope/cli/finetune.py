@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from steepslope.files.progress import console
-from steepslope.finetuning.request import FinetuneRequest
+from steepslope.nets.training.request import FinetuneRequest
 
 
 def finetune(out: str, request: FinetuneRequest, replace: bool = False) -> None:
@@ -18,7 +18,7 @@ def finetune(out: str, request: FinetuneRequest, replace: bool = False) -> None:
     replace
         Replace an oracle that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.finetuning.launch import train_stages
+    from steepslope.nets.training.launch import train_stages
 
     train_stages(request, Path(out), console().print, replace)
 
@@ -40,8 +40,8 @@ def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2, pr
     preset
         Name of the preset that the request came from.
     """
-    from steepslope.finetuning.launch import plan_stages
-    from steepslope.paper.preset import training_images
+    from steepslope.lab.paper.preset import training_images
+    from steepslope.nets.training.launch import plan_stages
 
     if images is None and request.data is None and preset is not None:
         images = training_images(preset)

@@ -20,8 +20,8 @@ from steepslope.oracle.settings import Budget, ColumnSettings, FusedSettings, Or
 from steepslope.outputs.options import ReadingOptions, require_files
 
 if TYPE_CHECKING:
+    from steepslope.lab.search import Search
     from steepslope.oracle import Oracle
-    from steepslope.oracle.search import Search
     from steepslope.outputs import ClassifierOutputs
 
 
@@ -223,8 +223,8 @@ def search(
         Replace a search that the folder holds already, done with other settings or on other outputs.
     """
     made = made_by("search", locals())
+    from steepslope.lab.search import SEARCH, search as search_slopes
     from steepslope.oracle import Oracle
-    from steepslope.oracle.search import SEARCH, search as search_slopes
     from steepslope.outputs import ClassifierOutputs
 
     build = partial(Oracle, "steep_slope", **asdict(settings))
@@ -257,7 +257,7 @@ def _parts(
     rows: ClassifierOutputs, held_out: ClassifierOutputs | None, seed: int
 ) -> tuple[ClassifierOutputs, ClassifierOutputs]:
     """Return the rows to fit on and the held-out ones: by default a fifth of all, of errors and others."""
-    from steepslope.evidence.folds import fold_of
+    from steepslope.oracle.evidence.folds import fold_of
     from steepslope.outputs.copies import rows_together
 
     if held_out is not None:
@@ -278,8 +278,8 @@ def _require_new(held_out: ClassifierOutputs, valid: str, others: dict[str, Clas
 
 def _publish(out: Path, found: Search, oracle: Oracle, held_out: ClassifierOutputs, made: dict[str, Any]) -> None:
     """Write the search, its table and the chosen oracle together, and print the table and what was chosen."""
-    from steepslope.oracle.search import CARD, ORACLE, TABLE
-    from steepslope.paper.tables import search_grid
+    from steepslope.lab.paper.tables import search_grid
+    from steepslope.lab.search import CARD, ORACLE, TABLE
     from steepslope.report.grid import markdown
     from steepslope.report.screen import screen_of, show_grid
 

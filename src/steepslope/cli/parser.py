@@ -24,8 +24,8 @@ from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_orig
 import yaml
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.paper.preset import training_file, trainings_of
-from steepslope.paper.yaml_files import read_yaml
+from steepslope.files.yaml_files import read_yaml
+from steepslope.lab.paper.preset import training_file, trainings_of
 
 Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss

@@ -11,8 +11,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 
 if TYPE_CHECKING:
-    from steepslope.paper.experiment import Experiment
-    from steepslope.paper.workspace import Workspace
+    from steepslope.lab.paper.experiment import Experiment
+    from steepslope.lab.paper.workspace import Workspace
 
 EVIDENCE, LIST = "evidence", "list"
 
@@ -92,11 +92,11 @@ def reproduce(
         )
         measure(preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_of(set))
         return
-    from steepslope.paper.experiment import ALL, experiment_names, read_experiment, steps_of
-    from steepslope.paper.preset import read_preset
-    from steepslope.paper.steps import devices_at_hand, plan_lines, run
-    from steepslope.paper.views import require_possible
-    from steepslope.paper.workspace import Workspace
+    from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of
+    from steepslope.lab.paper.preset import read_preset
+    from steepslope.lab.paper.steps import devices_at_hand, plan_lines, run
+    from steepslope.lab.paper.views import require_possible
+    from steepslope.lab.paper.workspace import Workspace
 
     chosen = read_preset(preset, changes_of(set)).changed(
         data=data, test_data=test_data, seeds=seeds, styles=styles, trained_stylizer=stylizer
@@ -122,7 +122,7 @@ def reproduce(
 
 def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
-    from steepslope.paper.views import Findings, write
+    from steepslope.lab.paper.views import Findings, write
     from steepslope.report.screen import screen_of, show_grid
 
     screen = screen_of()
@@ -150,10 +150,10 @@ def measure(
 ) -> None:
     """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets."""
     from steepslope.files.folders import locked
+    from steepslope.lab.benchmark.run import run_study
+    from steepslope.lab.benchmark.study import read_study, study_names
+    from steepslope.lab.benchmark.summary import write_summary
     from steepslope.report.screen import screen_of, show_grid
-    from steepslope.study.run import run_study
-    from steepslope.study.study import read_study, study_names
-    from steepslope.study.summary import write_summary
 
     if preset == LIST:
         print("\n".join(f"{name}: {read_study(name).source}" for name in study_names()))

@@ -73,7 +73,7 @@ def serve(
 def _served(gate: Path, options: ServeOptions, nets: NetSpecs, opinions: Mapping[str, str]) -> Served:
     """Return the model in a folder, or in a file; neither brings the other's libraries."""
     if gate.is_file():
-        from steepslope.export.file import ExportedGate
+        from steepslope.nets.export.file import ExportedGate
         from steepslope.serve.served import served_file
 
         for name, spec in {**asdict(nets), "opinion": opinions}.items():

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from steepslope.cli.extract import input_changes
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.options import InputOptions
 from steepslope.files.progress import console
-from steepslope.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
+from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
+from steepslope.nets.extraction.options import InputOptions
 
 if TYPE_CHECKING:
-    from steepslope.data.shifted import Shifted
+    from steepslope.nets.data.shifted import Shifted
 
 
 def corrupt(
@@ -51,10 +51,10 @@ def corrupt(
         Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
         cut out. ImageNet-C has 224; by default images keep their size.
     """
-    from steepslope.data.shifted import Shifted
-    from steepslope.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
-    from steepslope.shifts.specs import parse_data
-    from steepslope.shifts.writing import file_names, write_sheet_of_all
+    from steepslope.lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
+    from steepslope.lab.shifts.specs import parse_data
+    from steepslope.lab.shifts.writing import file_names, write_sheet_of_all
+    from steepslope.nets.data.shifted import Shifted
 
     named = {"paper": PAPER_CORRUPTIONS, "all": CORRUPTIONS}
     kinds = dict.fromkeys(one for name in kind for one in named.get(name, (name,)))
@@ -83,8 +83,8 @@ def written(
     shifted: "Shifted", source: str, out: Path, options: WritingOptions, names: Sequence[str] | None = None
 ) -> None:
     """Write a data set's shifted images, and say how they are read."""
-    from steepslope.data.images import SHEET
-    from steepslope.shifts.writing import write_shifted
+    from steepslope.lab.shifts.writing import write_shifted
+    from steepslope.nets.data.images import SHEET
 
     write_shifted(shifted, source, out, options, console().print, names)
     scheme = "images" if shifted.labels is None else "imagefolder"
@@ -133,9 +133,9 @@ def stylize(
     seed
         Seed of the styles and of where they are cut, beside each image's id.
     """
-    from steepslope.data.shifted import Shifted
-    from steepslope.shifts.specs import parse_data
-    from steepslope.shifts.stylization import StylizeSpec, style_data
+    from steepslope.lab.shifts.specs import parse_data
+    from steepslope.lab.shifts.stylization import StylizeSpec, style_data
+    from steepslope.nets.data.shifted import Shifted
 
     shift = StylizeSpec(stylizer, styles, alpha, side, crop, style_crop, seed).look()
     spec = parse_data(data).look()
@@ -172,10 +172,10 @@ def train_stylizer(
     std
         Standard deviation of the backbone's input, in place of its own.
     """
-    from steepslope.classifiers.specs import load_classifier
-    from steepslope.shifts.specs import parse_data
-    from steepslope.shifts.stylization import style_data
-    from steepslope.shifts.stylizer_training import train_stylizer as train
+    from steepslope.lab.shifts.specs import parse_data
+    from steepslope.lab.shifts.stylization import style_data
+    from steepslope.lab.shifts.stylizer_training import train_stylizer as train
+    from steepslope.nets.classifiers.specs import load_classifier
 
     photos, paintings = parse_data(content).look(), parse_data(style_data(styles)).look()
     for argument in (photos.argument, paintings.argument):
@@ -198,7 +198,7 @@ def import_stylizer(encoder: str, decoder: str, out: str) -> None:
         Folder for the stylizer.
     """
     from steepslope.files.folders import locked
-    from steepslope.shifts.stylizer import import_vgg_stylizer
+    from steepslope.lab.shifts.stylizer import import_vgg_stylizer
 
     with locked(out):
         import_vgg_stylizer(encoder, decoder, out)
@@ -240,10 +240,10 @@ def recolor(
     classes
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
     """
-    from steepslope.data.class_names import ClassNames, read_classes
-    from steepslope.data.shifted import Shifted
-    from steepslope.shifts.recolor import RecolorSpec
-    from steepslope.shifts.specs import parse_data
+    from steepslope.lab.shifts.recolor import RecolorSpec
+    from steepslope.lab.shifts.specs import parse_data
+    from steepslope.nets.data.class_names import ClassNames, read_classes
+    from steepslope.nets.data.shifted import Shifted
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     require_elsewhere(out, spec.argument)

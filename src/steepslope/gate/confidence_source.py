@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
-from steepslope.gate.calibration import too_few_errors
-from steepslope.gate.certificate import as_percent
 from steepslope.gate.decisions import likeliest
+from steepslope.nets.data.images import Dataset
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
@@ -24,6 +22,8 @@ from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
 from steepslope.outputs.opinions import PLACES, lacks_opinion
 from steepslope.outputs.row_hashes import BY_VALUES, have_ids
+from steepslope.promise.calibration import too_few_errors
+from steepslope.promise.certificate import as_percent
 from steepslope.scores import SCORES, Score
 
 Floats = NDArray[np.float64]

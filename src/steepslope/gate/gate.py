@@ -12,10 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from steepslope.checks import SEED, require, whole
-from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
-from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import (
+from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
+from steepslope.gate.decisions import PREDICTED, REVIEW, Decisions, groups_by, likeliest, most_probable
+from steepslope.gate.promises import Promises
+from steepslope.gate.storage import read_gate, write_gate
+from steepslope.gate.target_rows import Importance, TargetRows, require_mix
+from steepslope.metrics.curves import checked
+from steepslope.nets.data.images import Dataset
+from steepslope.oracle import BaseOracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.copies import once_each, predictions_once, rows_together, warn_of_copies
+from steepslope.outputs.table import require_ids_once
+from steepslope.promise.aims import Aims
+from steepslope.promise.calibration import (
     CalibrationRows,
     ProbabilityMap,
     all_certificates,
@@ -23,22 +34,11 @@ from steepslope.gate.calibration import (
     group_names,
     neglected_class,
 )
-from steepslope.gate.certify import checked_sequence, threshold_sequence
-from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
-from steepslope.gate.decisions import PREDICTED, REVIEW, Decisions, groups_by, likeliest, most_probable
-from steepslope.gate.promises import Promises
-from steepslope.gate.rows_to_come import Importance, TargetRows, require_mix
-from steepslope.gate.storage import read_gate, write_gate
-from steepslope.metrics.curves import checked
-from steepslope.oracle import BaseOracle
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
-from steepslope.outputs.copies import once_each, predictions_once, rows_together, warn_of_copies
-from steepslope.outputs.table import require_ids_once
+from steepslope.promise.certify import checked_sequence, threshold_sequence
 from steepslope.scores import Score
 
 if TYPE_CHECKING:
-    from steepslope.gate.nets import GateNets, Given
+    from steepslope.nets.predict.gate_nets import GateNets, Given
 
 FEW = 50  # rows as those to come, of which a monitor makes nothing
 Floats = NDArray[np.float64]
@@ -389,10 +389,9 @@ class Gate(Promises):
         ``hub:user/name`` or ``hub:user/name@revision``.
 
         The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
-        :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So are the ``auxiliary``
-        backbone, and the nets of ``opinions``, by name. Each has to have the recorded digest. Code of one's own,
-        ``module:…``, is never run because a file names it: it has to be given, or to be one of the ``backbones`` where
-        it is an oracle's on images.
+        ``Classifier``, or a net from images to logits. So are the ``auxiliary`` backbone, and the
+        nets of ``opinions``, by name. Each has to have the recorded digest. Code of one's own, ``module:…``, is never
+        run because a file names it: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
         """
         gate = cls(**read_gate(folder, backbones))
         named = classifier is not None or auxiliary is not None or bool(opinions)
@@ -408,7 +407,9 @@ class Gate(Promises):
         self, classifier: Given = None, auxiliary: Given = None, opinions: Mapping[str, Given] | None = None
     ) -> GateNets:
         """Return its classifier, and the nets that it needs beside it, as :meth:`load` loads them."""
-        from steepslope.gate.nets import GateNets  # with timm, which what decides on outputs can do without
+        from steepslope.nets.predict.gate_nets import (
+            GateNets,  # with timm, which what decides on outputs can do without
+        )
 
         return GateNets.load(self.origin, self.require_source().arrays, self.classes, classifier, auxiliary, opinions)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.gate.decisions import class_names
 from steepslope.gate.promises import Promises
-from steepslope.gate.rows_to_come import Importance, TargetRows
+from steepslope.gate.target_rows import Importance, TargetRows
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, group_names
-from steepslope.gate.certificate import Certificate, assumptions, in_lines
-from steepslope.gate.certify import conformal_p_values, numbers, selected
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
+from steepslope.promise.aims import Aims
+from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, group_names
+from steepslope.promise.certificate import Certificate, assumptions, in_lines
+from steepslope.promise.certify import conformal_p_values, numbers, selected
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

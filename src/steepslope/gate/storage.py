@@ -18,13 +18,13 @@ from steepslope.files.artifact import DIGEST, FILES, Artifact
 from steepslope.files.folders import field, positive, read_json
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_arrays, save_arrays
-from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import CalibrationRows, ProbabilityMap
-from steepslope.gate.certificate import Certificate
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, Origin
 from steepslope.gate.promises import Promises
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs.arrays import checked_classes
+from steepslope.promise.aims import Aims
+from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
+from steepslope.promise.certificate import Certificate
 
 CARD, SENTENCES, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor.audit import Audited, harm_after, interval_of, risk_of
 from steepslope.monitor.consistency import require_decided, require_drawn
@@ -41,6 +40,7 @@ from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
+from steepslope.promise.calibration import CalibrationRows
 
 UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
 PART = 2**16  # predictions at a time

@@ -12,8 +12,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.predictions import Judged
+from steepslope.promise.calibration import CalibrationRows
 
 Floats = NDArray[np.float64]
 NONE_REACHES = 2.0  # a threshold of probabilities

@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike
 from steepslope.checks import require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
-from steepslope.gate.aims import INSIDE
-from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.audit import Audited
 from steepslope.monitor.bounds import Bets, NoBets, mean_interval
 from steepslope.monitor.change import ChangeBets
@@ -24,6 +22,8 @@ from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
+from steepslope.promise.aims import INSIDE
+from steepslope.promise.calibration import CalibrationRows
 
 DELTA = 0.05
 ROUNDING = 1e-3  # of P(correct) in Python, at most

@@ -18,13 +18,13 @@ import pyarrow.compute as compute
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.gate.calibration import CalibrationRows
-from steepslope.gate.certify import numbers
 from steepslope.gate.decisions import GROUP, LACKING
 from steepslope.monitor.state import hash_of
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
 from steepslope.predict.audit import AUDIT, CHANCE
+from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise.certify import numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from steepslope.gate import Gate
-from steepslope.gate.certificate import as_percent
 from steepslope.gate.new_mix import new_mix_of
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
@@ -16,6 +15,7 @@ from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABE
 from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
+from steepslope.promise.certificate import as_percent
 
 PARTS = 1_000_000  # in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name

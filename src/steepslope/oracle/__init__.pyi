@@ -1,4 +1,3 @@
 from .base import BaseOracle as BaseOracle
 from .columns import Oracle as Oracle
 from .fused import FusedOracle as FusedOracle
-from .on_images import ImageOracle as ImageOracle

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.data.images import Dataset
 from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
-from steepslope.evidence.fitting import flattened
-from steepslope.evidence.states import State
 from steepslope.files.artifact import MADE
 from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
+from steepslope.nets.data.images import Dataset
 from steepslope.oracle.baselines import truths_among
+from steepslope.oracle.evidence.fitting import flattened
+from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import FIT_ROWS, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes

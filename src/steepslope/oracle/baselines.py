@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from steepslope.evidence.registry import arrays_of_stack, is_stack
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
+from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE, is_opinion, opinion_name
 from steepslope.outputs.opinions import has_opinion

@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, load_states
-from steepslope.evidence.folds import Errors
-from steepslope.evidence.registry import is_stack, kind_of
-from steepslope.evidence.states import State
-from steepslope.evidence.values import columns, parts_of
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
+from steepslope.oracle.evidence.fitting import BLOCK_ROWS, evidence_of, load_states
+from steepslope.oracle.evidence.folds import Errors
+from steepslope.oracle.evidence.registry import is_stack, kind_of
+from steepslope.oracle.evidence.states import State
+from steepslope.oracle.evidence.values import columns, parts_of
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import OracleSettings

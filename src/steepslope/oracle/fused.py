@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.evidence.fitting import flattened, grouped, load_states
-from steepslope.evidence.registry import EVIDENCE, is_stack, kind_of
-from steepslope.evidence.states import State
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
+from steepslope.oracle.evidence.fitting import flattened, grouped, load_states
+from steepslope.oracle.evidence.registry import EVIDENCE, is_stack, kind_of
+from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import LEVELS, FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover, Moments
 from steepslope.oracle.pooling import OWN, Pool, inputs_of

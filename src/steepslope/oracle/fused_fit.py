@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.fit_set import FitSet, origin_of_copies
-from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.registry import EVIDENCE, kind_of, stack_name
-from steepslope.evidence.stack import MOST_WEIGHTS, stacked_arrays
-from steepslope.evidence.states import State
-from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.baselines import without_an_oracle
+from steepslope.oracle.evidence.fit_set import FitSet, origin_of_copies
+from steepslope.oracle.evidence.fitting import all_parts
+from steepslope.oracle.evidence.registry import EVIDENCE, kind_of, stack_name
+from steepslope.oracle.evidence.stack import MOST_WEIGHTS, stacked_arrays
+from steepslope.oracle.evidence.states import State
+from steepslope.oracle.evidence.values import opinions_of
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
 from steepslope.oracle.pooling import OWN, Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
 from steepslope.outputs import ClassifierOutputs

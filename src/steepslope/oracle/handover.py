@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.evidence.states import State, references
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.linear import fit_standardised_softmax, principal_components, scale_of
 from steepslope.numerics.neighbors import Index, require_width
 from steepslope.numerics.tensors import tensor
+from steepslope.oracle.evidence.states import State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, rows_of
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from steepslope.checks import SEED, Check, choice, each, listed, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.folds import ERRORS, Errors
+from steepslope.oracle.evidence.folds import ERRORS, Errors
 
 AUTO = "auto"
 Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]

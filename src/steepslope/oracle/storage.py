@@ -22,7 +22,7 @@ COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 LOADERS: dict[str, str] = {
     COLUMNS: "steepslope.oracle.columns:Oracle",
     FUSED: "steepslope.oracle.fused:FusedOracle",
-    IMAGES: "steepslope.oracle.on_images:ImageOracle",
+    IMAGES: "steepslope.nets.training.on_images:ImageOracle",
 }  # the classes whose ``from_card`` reads the rest, by name: to import that for images is to import all of timm
 CODE = "module:"  # what specs of one's own code begin with
 

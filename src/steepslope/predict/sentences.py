@@ -1,8 +1,8 @@
 """What a run of predictions comes to, in sentences: how many may be used."""
 
 from steepslope.gate import Gate
-from steepslope.gate.certificate import as_percent
 from steepslope.predict.prediction_file import Summary
+from steepslope.promise.certificate import as_percent
 
 
 def sentences(gate: Gate, summary: Summary) -> list[str]:

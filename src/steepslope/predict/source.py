@@ -9,23 +9,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from steepslope.data.class_names import ClassNames
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import digest_of
 from steepslope.files.progress import console
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
+from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.predict.cluster import FromCluster
+from steepslope.nets.predict.from_images import FromImages
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.outputs.predictions import groups_by_id
 from steepslope.outputs.table import TableBlocks, require_ids_once
-from steepslope.predict.chunks import FromImages, FromOutputs, Source
-from steepslope.predict.cluster import FromCluster
+from steepslope.predict.chunks import FromOutputs, Source
 from steepslope.predict.options import ClusterOptions, PredictOptions
 from steepslope.predict.prediction_file import STDOUT, See, Summary, predict_to_file, predict_to_stdout, unseen
 from steepslope.predict.sentences import sentences
-from steepslope.shifts.specs import parse_data
 
 
 def source_of(

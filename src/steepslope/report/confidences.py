@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.evidence.fitting import require_other_rows
 from steepslope.gate import Gate
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
 from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle.evidence.fitting import require_other_rows
 from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.outputs.arrays import is_opinion, opinion_name, require_same_names
@@ -24,7 +24,7 @@ from steepslope.scores import SCORES
 
 BASELINE = "mcp"
 Predictions = ClassifierOutputs | Confidences
-OpenImages = Callable[[ClassifierOutputs], Any]  # a steepslope.data.images.Dataset
+OpenImages = Callable[[ClassifierOutputs], Any]  # a steepslope.nets.data.images.Dataset
 
 
 @dataclass(frozen=True, eq=False)

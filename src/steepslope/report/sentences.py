@@ -5,11 +5,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, PERCENT, Metric
 from steepslope.metrics.selective import holm
 from steepslope.oracle.base import FEW_ERRORS
+from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.report.confidences import BASELINE
 from steepslope.report.evaluation import KNOWN_COVERAGE, Gated, Row
 

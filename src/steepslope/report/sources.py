@@ -9,8 +9,8 @@ import numpy as np
 
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.folders import read_json
-from steepslope.finetuning.images import ImageFinder, data_of
-from steepslope.oracle.search import CARD, Search, best_of
+from steepslope.lab.search import CARD, Search, best_of
+from steepslope.nets.training.images import ImageFinder, data_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Predictions
 from steepslope.report.evaluation import Ids, row_numbers

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import IMAGES, Arrays, ArraySpec
+from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve.batching import Batcher
 from steepslope.serve.bodies import Capacity, Claim, file_of, pixels_of, read_body
 from steepslope.serve.metrics import Metrics

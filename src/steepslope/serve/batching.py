@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import Arrays
+from steepslope.nets.export.file import Arrays
 from steepslope.serve.served import Rows, Served, count_of, finite
 
 Seen = Callable[[Sequence[Rows], float], None]  # is told the requests' rows of a batch, and the seconds that it took

@@ -23,9 +23,9 @@ from python_multipart.multipart import Field, File, parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from steepslope.data.images import as_colour, as_grey, known_formats, open_image
 from steepslope.errors import SteepslopeError, reason_of
-from steepslope.export.file import COLOUR, GREY
+from steepslope.nets.data.images import as_colour, as_grey, known_formats, open_image
+from steepslope.nets.export.file import COLOUR, GREY
 from steepslope.serve.options import ServeOptions
 
 FIELD = "file"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED, REJECT
-from steepslope.gate.nets import GateNets
 from steepslope.gate.storage import digest_of_gate
+from steepslope.nets.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
+from steepslope.nets.predict.gate_nets import GateNets
 from steepslope.serve.served import HANDED_OVER, REJECTED, Rows, Served, split_rows
 
 PROBE = 32  # pixels a side, where a net takes any

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.export.file import Arrays, ArraySpec, require_fitting
+from steepslope.nets.export.file import Arrays, ArraySpec, require_fitting
 
 EXAMPLE = 8  # pixels a side, where any will do
 Parameter = bool | int | float | str

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
+from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.arrays import is_opinion
 

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError, located, require_known
-from steepslope.evidence.fit_set import joined
-from steepslope.evidence.folds import FOLDS
 from steepslope.gate import Gate
-from steepslope.gate.calibration import group_names
-from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
+from steepslope.oracle.evidence.fit_set import joined
+from steepslope.oracle.evidence.folds import FOLDS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY, UNKNOWN
 from steepslope.outputs.opinions import of_opinion
 from steepslope.outputs.table import require_ids_once
+from steepslope.promise.calibration import group_names
+from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
 from steepslope.sklearn.responses import Responses, codes_of

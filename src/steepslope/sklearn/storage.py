@@ -27,13 +27,13 @@ from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
-from steepslope.gate.aims import Aims
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CARD as GATE_CARD
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
 from steepslope.outputs.predictions import LABEL
+from steepslope.promise.aims import Aims
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report

@@ -18,14 +18,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from steepslope.checks import require
 from steepslope.errors import CautionWarning, NothingPromisedWarning, SteepslopeError
-from steepslope.gate.aims import INSIDE, Aims
-from steepslope.gate.calibration import group_names as checked_groups
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
 from steepslope.monitor.health import warn_of_change
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
+from steepslope.promise.aims import INSIDE, Aims
+from steepslope.promise.calibration import group_names as checked_groups
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features, is_frozen

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.data.images import Images
+from steepslope.nets.data.images import Images
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import Scored
 from steepslope.report.web import gallery as module

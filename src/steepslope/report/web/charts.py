@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from steepslope.lab.search import Search
 from steepslope.metrics.curves import Bools, Floats
-from steepslope.oracle.search import Search
 from steepslope.report.evaluation import Evaluation, nan_to_none
 from steepslope.report.web.page_scores import ESTIMATES, UNITS, estimates, reliability
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.images import Dataset, in_pil
 from steepslope.gate.decisions import most_probable
+from steepslope.lab.search import Search
 from steepslope.metrics.curves import Bools, Floats
+from steepslope.nets.data.images import Dataset, in_pil
 from steepslope.numerics.neighbors import nearest_rows
-from steepslope.oracle.search import Search
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Predictions, Scored
 from steepslope.report.evaluation import Evaluation

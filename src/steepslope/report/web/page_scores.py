@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.gate.calibration import ProbabilityMap
-from steepslope.gate.certificate import as_percent, interval
 from steepslope.metrics.curves import Bools, Floats, Ranking, rank_rows
 from steepslope.numerics.binomial import clopper_pearson
+from steepslope.promise.calibration import ProbabilityMap
+from steepslope.promise.certificate import as_percent, interval
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation
 

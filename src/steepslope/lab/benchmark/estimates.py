@@ -1,0 +1,70 @@
+"""How far estimates of a classifier's accuracy without labels are off on shifted rows."""
+
+import importlib
+import os
+import warnings
+from importlib.util import find_spec
+
+import numpy as np
+from scipy.special import softmax
+
+from steepslope.gate.decisions import likeliest
+from steepslope.lab.benchmark.lines import DIGITS
+from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
+from steepslope.monitor.estimators import learnt_estimators
+from steepslope.numerics.tensors import tensor
+from steepslope.outputs import ClassifierOutputs
+from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
+
+NANNYML = "NannyML's CBPE"
+MOST_CLASSES = 300  # for NannyML: on 6,000 rows of 1,000 classes it takes more than 23 GB
+
+
+def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
+    """Return estimate less accuracy of each estimator, all learnt on the judged rows that are not shifted.
+
+    P(correct) is of the fused oracle without opinions, calibrated on those rows. NannyML's estimate is among them where
+    it is installed; it is not among our dependencies.
+    """
+    usual, other = trial.judged[TEST], trial.judged[name]
+    right = usual.outputs.is_correct
+    scale = ProbabilityMap.from_rows(usual.fused[FREE], right, of_log_odds=True)
+
+    def calibration_rows(rows: JudgedRows) -> CalibrationRows:
+        p_correct = scale(tensor(rows.fused[FREE])).numpy()
+        beside = likeliest(rows.outputs)
+        return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), **beside)
+
+    seen = calibration_rows(other)
+    accuracy = float(seen.is_correct.mean())
+    found = {
+        kind: estimator.estimate(float(estimator.statistic(seen).mean()))
+        for kind, estimator in learnt_estimators(calibration_rows(usual)).items()
+    }
+    if find_spec("nannyml") and usual.outputs.num_classes <= MOST_CLASSES:
+        found[NANNYML] = by_nannyml(usual.outputs, other.outputs)
+    return {kind: round(one - accuracy, DIGITS) for kind, one in found.items()}
+
+
+def by_nannyml(usual: ClassifierOutputs, other: ClassifierOutputs) -> float:
+    """Return the accuracy that NannyML expects of other rows, by probabilities that it calibrates on usual ones.
+
+    All rows are one chunk, and all else is NannyML's default.
+    """
+    os.environ.setdefault("NML_DISABLE_USAGE_LOGGING", "1")  # else it reports each call to its makers
+    pandas, nannyml = (importlib.import_module(name) for name in ("pandas", "nannyml"))
+    classes = {code: f"p{code}" for code in range(usual.num_classes)}
+    frames = []
+    for outputs in (usual, other):
+        shares = softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1)
+        told = {"said": outputs.predictions, "true": outputs.require_labels()}
+        frames.append(pandas.DataFrame({**dict(zip(classes.values(), shares.T, strict=True)), **told}))
+    binary = usual.num_classes == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas, about its own code
+        estimator = nannyml.CBPE(
+            metrics=["accuracy"], y_true="true", y_pred="said", y_pred_proba="p1" if binary else classes,
+            problem_type="classification_binary" if binary else "classification_multiclass", chunk_number=1,
+        )  # fmt: skip
+        found = estimator.fit(frames[0]).estimate(frames[1]).filter(period="analysis").to_df()
+    return float(found[("accuracy", "value")].iloc[0])

@@ -1,0 +1,127 @@
+"""What gates promise on a trial's rows: how much they accept, and how often their promise breaks.
+
+Calibration rows are drawn from the judged rows with replacement, so that the risk on all of these is the exact truth.
+Ours and those that others published, on the same draws; a new way is a function and an entry in ``WAYS``.
+"""
+
+import importlib
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.lab.benchmark.lines import DIGITS, MCP, Ranked
+from steepslope.promise.certificate import tail
+from steepslope.promise.certify import Above, split_rows, threshold_sequence
+
+RISKS, DELTA, DRAWS = (0.02, 0.05), 0.05, 100
+MOST_CALIBRATED = 2_000
+EVEN = np.linspace(0, 0.99, 100)  # MAPIE's own thresholds
+DOWN = np.linspace(0.9, 0, 91)  # the first accepts a tenth of the rows: of fewer, hardly anything can be promised
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Way = Callable[[Floats, Bools, float, float, int], float]  # of rows, a risk, delta and a seed: a threshold, ∞ for none
+
+
+def ours(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int) -> float:
+    """Let 2√n of the rows fix a sequence of thresholds, and test it on the others from the highest down."""
+    fixing, counted = split_rows(len(confidence), seed)
+    sequence = threshold_sequence(confidence[fixing])
+    last = Above.from_rows(confidence[counted], is_correct[counted], sequence).last_passing(risk, delta)
+    return math.inf if last is None else float(sequence[last])
+
+
+def selection_with_guaranteed_risk(
+    confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0
+) -> float:
+    """Search the sorted confidences by halving, each step's bound at delta / ⌈log₂ n⌉.
+
+    Algorithm 1 of Geifman & El-Yaniv, "Selective Classification for Deep Neural Networks", 2017. Of its steps, whose
+    bounds hold together, the one of largest coverage whose bound is within the risk is taken.
+    """
+    sequence = -np.sort(-confidence)
+    above = Above.from_rows(confidence, is_correct, sequence)
+    n = len(sequence)
+    steps = max(1, math.ceil(math.log2(n)))
+    low, high, found = 1, n, math.inf  # places from the least confident, 1…n, as in the paper
+    for _ in range(steps):
+        place = n - math.ceil((low + high) / 2)
+        if tail(above.errors[place], above.accepted[place], risk) <= delta / steps:
+            high, found = n - place, min(found, float(sequence[place]))
+        else:
+            low = n - place
+    return found
+
+
+def mapie(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0, **options: Any) -> float:
+    """Control precision with MAPIE, for which being correct is the positive class: at 100 even thresholds, by default.
+
+    Of these, those that accept nothing are left out: their p-values are NaN, which ends Holm's test. ``options`` are
+    others of MAPIE's controller, such as ``fwer_method``, or ``list_predict_params`` for other thresholds.
+    """
+    reached = EVEN[: np.searchsorted(EVEN, confidence.max(), side="right")]
+    controller = importlib.import_module("mapie.risk_control").BinaryClassificationController(
+        lambda values: np.stack([1 - values, values], axis=1),
+        "precision",
+        1 - risk,
+        1 - delta,
+        **{"list_predict_params": reached, **options},
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where nothing can be promised, and where a threshold accepts nothing
+        controller.calibrate(confidence, is_correct)
+    return math.inf if controller.best_predict_param is None else float(controller.best_predict_param)
+
+
+def mapie_in_sequence(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0) -> float:
+    """Let MAPIE test even ranks from the highest down, as we do, in place of all of them by Holm's rule."""
+    options = {"fwer_method": "fixed_sequence", "list_predict_params": DOWN}
+    return mapie(confidence, is_correct, risk, delta, seed, **options)
+
+
+OURS, MAPIE, MAPIE_SEQUENCE = "ours", "MAPIE", "MAPIE, in sequence"
+WAYS: dict[str, Way] = {OURS: ours, "SGR": selection_with_guaranteed_risk}
+if find_spec("mapie"):  # which is not among our dependencies
+    WAYS |= {MAPIE: mapie, MAPIE_SEQUENCE: mapie_in_sequence}
+
+
+def promised(lines: Mapping[str, Ranked], others_of: str, seed: int) -> dict[str, Any]:
+    """Return by line, way and risk the mean coverage, and the part of draws whose promise breaks.
+
+    All lines are gated by our way; MCP and the line ``others_of`` by all ways. MAPIE sees ranks in [0, 1), since its
+    thresholds are even steps there.
+    """
+    found: dict[str, Any] = {}
+    for line, ranked in lines.items():
+        for way in WAYS if line in (MCP, others_of) else (OURS,):
+            rows = as_ranks(ranked) if way in (MAPIE, MAPIE_SEQUENCE) else ranked
+            found.setdefault(line, {})[way] = {f"{risk:g}": outcome(rows, WAYS[way], risk, seed) for risk in RISKS}
+    return found
+
+
+def as_ranks(ranked: Ranked) -> Ranked:
+    """Return the same order in [0, 1); equal confidences stay equal.
+
+    >>> as_ranks(Ranked(np.array([7.0, -2.0, 7.0, 9.0]), np.ones(4, np.bool_))).confidence
+    array([0.25, 0.  , 0.25, 0.75])
+    """
+    order = np.searchsorted(np.sort(ranked.confidence), ranked.confidence, side="left")
+    return Ranked(order / len(order), ranked.is_correct)
+
+
+def outcome(ranked: Ranked, threshold_by: Way, risk: float, seed: int) -> dict[str, float]:
+    """Return the mean coverage over draws of calibration rows, and in which part of them the promise breaks."""
+    rng, n = np.random.default_rng(seed), len(ranked.confidence)
+    count = min(MOST_CALIBRATED, n // 2)
+    coverage, broken = [], 0
+    for draw in range(DRAWS):
+        rows = rng.integers(n, size=count)
+        threshold = threshold_by(ranked.confidence[rows], ranked.is_correct[rows], risk, DELTA, draw)
+        accepted = (ranked.confidence >= threshold) & (threshold < math.inf)
+        coverage.append(float(accepted.mean()))
+        broken += bool(accepted.any() and (~ranked.is_correct[accepted]).mean() > risk)
+    return {"coverage": round(float(np.mean(coverage)), DIGITS), "broken": broken / DRAWS}

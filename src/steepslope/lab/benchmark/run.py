@@ -1,0 +1,127 @@
+"""A study from files to rows on disk: one JSON file a data set, one row a seed; what is there is kept."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import digest_of, field, fingerprint, locked, read_json, staged_folder
+from steepslope.files.progress import Notice, silent
+from steepslope.lab.benchmark.estimates import estimate_errors
+from steepslope.lab.benchmark.lines import (
+    AVERAGE,
+    BEST,
+    DIGITS,
+    MCP,
+    Choice,
+    Ranked,
+    briefly,
+    choose,
+    in_its_place,
+    line_with_opinions,
+    measured,
+    opinions_measured,
+    ranked_lines,
+)
+from steepslope.lab.benchmark.promises import promised
+from steepslope.lab.benchmark.study import Study
+from steepslope.lab.benchmark.trial import FREE, TEST, Trial, judged_part, trial_of
+from steepslope.metrics import aurc
+
+EXPECTED = "rows of evidence"
+VERSION = 3  # to be raised when rows come to mean something else
+
+
+def run_study(study: Study, folder: Path, out: Path, work: Path, notice: Notice = silent) -> list[dict[str, Any]]:
+    """Measure all seeds that the file NAME.json in ``out`` lacks, adding a row after each, and return all rows.
+
+    Raises
+    ------
+    SteepslopeError
+        If files of the data set are missing, or the file is broken, or has rows of other settings or data.
+    """
+    path, key = out / f"{study.name}.json", digest_of({"version": VERSION, **study.as_json()})
+    about = {"title": study.title, "kind": study.kind, "source": study.source, "note": study.note, "key": key}
+    about["data"] = digest_of_data(study, folder)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(work):
+        for seed in study.seeds:
+            if any(row["seed"] == seed for row in _rows_of(path, about)):
+                notice(f"{study.name}: seed {seed} is complete")
+                continue
+            row = row_of(study, trial_of(study, folder, work, seed, notice), seed)
+            others = [one for one in _rows_of(path, about) if one["seed"] != seed]  # another run may have added some
+            rows = [*others, row]
+            with staged_folder(out, last=path.name) as staging:
+                text = json.dumps({**about, "rows": rows}, ensure_ascii=False, allow_nan=False)
+                (staging / path.name).write_text(text.replace('{"seed"', '\n{"seed"') + "\n", encoding="utf-8")
+            notice(f"{study.name}: seed {seed} is done")
+    return _rows_of(path, about)
+
+
+def digest_of_data(study: Study, folder: Path) -> str:
+    """Return a digest of the files of rows; empty for images, of which ``work`` knows, and where a file is missing."""
+    names = [one.get("files", ()) for one in (study.read, *study.shifted.values())]
+    found = [folder / str(name) for some in names for name in (some if isinstance(some, list | tuple) else [some])]
+    if not found or not all(path.exists() for path in found):
+        return ""
+    files = [file for path in found for file in [path, *sorted(path.rglob("*"))] if file.is_file()]
+    return digest_of([fingerprint(file) for file in files])
+
+
+def _rows_of(path: Path, about: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the rows of earlier runs; raise if they are of other settings, or of other files."""
+    if not path.exists():
+        return []
+    content = read_json(path, EXPECTED)
+    rows = list(field(content, "rows", list, path))
+    is_other_data = about["data"] and content.get("data") and content["data"] != about["data"]
+    other = "settings" if content.get("key") != about["key"] else "data" if is_other_data else None
+    if other:
+        raise SteepslopeError(f"has rows of other {other}: remove it, or name another folder with --out", path)
+    return rows
+
+
+def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:
+    """Return all that is measured in one trial."""
+    test = trial.judged[TEST]
+    choice = choose(trial, seed)
+    lines = ranked_lines(trial, test, choice)
+    others = in_its_place(trial, test.outputs)
+    right = test.outputs.is_correct
+    with_opinions = line_with_opinions(lines)
+    gated = {name: Ranked(lines[name], right) for name in (MCP, BEST, AVERAGE, FREE, with_opinions) if name in lines}
+    return {
+        "seed": seed,
+        "n": len(right),
+        "classes": test.outputs.num_classes,
+        "errors": int((~right).sum()),
+        "known": len(trial.known),
+        "part": judged_part(study),
+        "accuracy": _rate(right),
+        "best": choice.score,
+        "lines": measured(lines, test.outputs, seed, study.resamples),
+        "in its place": {
+            name: {"accuracy": _rate(one.is_correct), "aurc": round(aurc(*one), DIGITS)} for name, one in others.items()
+        },
+        "gates": promised({**gated, **others}, FREE, seed),
+        "opinions": opinions_measured(test.outputs),
+        "seconds": dict(trial.seconds),
+        "shifted": {name: shifted_row(trial, name, choice) for name in trial.judged if name != TEST},
+    }
+
+
+def shifted_row(trial: Trial, name: str, choice: Choice) -> dict[str, Any]:
+    """Return what is measured on shifted rows: how lines rank, and how far estimates of the accuracy are off."""
+    rows = trial.judged[name]
+    lines, right = ranked_lines(trial, rows, choice), rows.outputs.is_correct
+    estimates = estimate_errors(trial, name)
+    return {"n": len(right), "accuracy": _rate(right), "lines": briefly(lines, right), "estimates": estimates}
+
+
+def _rate(is_correct: NDArray[np.bool_]) -> float:
+    return round(float(is_correct.mean()), DIGITS)

@@ -1,0 +1,410 @@
+"""What all studies of a folder come to: tables, a figure, and how many of them are clearly ahead or behind."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import mean, variance
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import t as students_t
+
+from steepslope.files.folders import read_json
+from steepslope.lab.benchmark.lines import (
+    AVERAGE,
+    BEST,
+    BOOSTED,
+    ENSEMBLE,
+    MCP,
+    PROBE,
+    STACK,
+    STACKED,
+    line_with_opinions,
+)
+from steepslope.lab.benchmark.promises import MAPIE, MAPIE_SEQUENCE, OURS
+from steepslope.lab.benchmark.run import EXPECTED
+from steepslope.lab.benchmark.study import KINDS, TABLES
+from steepslope.lab.benchmark.trial import FREE, fused_name
+from steepslope.lab.paper.results import Drawing, write_results
+from steepslope.report.grid import UNDEFINED, Cell, Grid
+from steepslope.report.style import BLACK, BLUE, GREY, LINE_HEIGHT, ORANGE, PAGE_WIDTH, VERMILION, legend_below, styled
+
+SUBJECT = "data and classifier"
+ABOUT = {"title": "What oracles gain, on data of many kinds", "source": ""}
+PERCENT, THOUSAND = 100, 1000
+HALF_OF_95 = float(students_t.ppf(0.975, math.inf))  # of a normal value, in standard deviations
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds of values, and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> int:
+        """1 if it is clearly above 0, −1 if clearly below, else 0."""
+        return (self.low > 0) - (self.high < 0)
+
+
+class MeasuredStudy(NamedTuple):
+    """What was measured on one data set and classifier, one row a seed."""
+
+    name: str
+    about: Mapping[str, Any]
+    rows: Rows
+
+    @property
+    def title(self) -> str:
+        """What tables call the data set and classifier."""
+        return str(self.about["title"])
+
+    @property
+    def with_opinions(self) -> str | None:
+        """The line of the fused oracle with all opinions; None where there is no opinion."""
+        return line_with_opinions(self.rows[0]["lines"])
+
+    @property
+    def with_all(self) -> str:
+        """The line of the fused oracle that sees most."""
+        return self.with_opinions or FREE
+
+    @property
+    def accuracy(self) -> Cell:
+        """How often the classifier is right."""
+        return percent_cell(row["accuracy"] for row in self.rows)
+
+    def number(self, line: str | None, metric: str = "auc", scale: float = PERCENT) -> Cell:
+        """Return a metric of a line."""
+        return number_cell(estimate(self.rows, line, metric), scale)
+
+    def difference(self, heading: str, metric: str) -> Estimate | None:
+        """Return a metric of a comparison's line less that of its rival; None where either is missing."""
+        line, rival = COMPARISONS[heading]
+        return estimate(self.rows, line(self), f"minus {rival}", metric)
+
+    def gain(self, heading: str) -> Cell:
+        """Return the difference of a comparison in AUC, as a cell."""
+        return difference_cell(self.difference(heading, "auc"))
+
+    def risk_gain(self, heading: str) -> Cell:
+        """Return the difference of a comparison in AURC, where lower is better, as a cell."""
+        return difference_cell(self.difference(heading, "aurc"), THOUSAND, lower_is_better=True)
+
+
+LineOf = Callable[[MeasuredStudy], str | None]
+COMPARISONS: dict[str, tuple[LineOf, str]] = {  # a line, and the rival that it should beat
+    "fused − MCP": (lambda study: FREE, MCP),
+    "fused − best single": (lambda study: FREE, BEST),
+    "with opinions − MCP": (lambda study: study.with_opinions, MCP),
+    "with opinions − average": (lambda study: study.with_opinions, AVERAGE),
+    "all − stacking": (lambda study: study.with_all, STACKED),
+    "all − boosting": (lambda study: study.with_all, BOOSTED),
+}
+
+Columns = Mapping[str, Callable[[MeasuredStudy], Cell]]  # the cell of a study, by the heading
+
+
+def studies_in(folder: Path) -> list[MeasuredStudy]:
+    """Return all studies whose rows lie in a folder, by kind and title."""
+    contents = {path.stem: read_json(path, EXPECTED) for path in sorted(folder.glob("*.json")) if path.stem != TABLES}
+    studies = [
+        MeasuredStudy(name, content, content["rows"])
+        for name, content in contents.items()
+        if {"key", "title", "kind", "rows"} <= {*content}  # all else is not ours
+    ]
+    return sorted(studies, key=lambda study: (KINDS.index(study.about["kind"]), study.title))
+
+
+def estimate(rows: Rows, line: str | None, *place: str) -> Estimate | None:
+    """Return the mean over seeds of what rows have of a line, with its interval; None where they lack it."""
+    values = []
+    for row in rows:
+        value: Any = row["lines"].get(line)
+        for key in place:
+            value = None if value is None else value.get(key)
+        if value is None:
+            return None
+        values.append(value)
+    found, low, high = (mean(column) for column in zip(*values, strict=True))
+    as_wide = width_of_mean([value for value, _, _ in values], high - low, rows[0]["part"])
+    return Estimate(found, found + as_wide * (low - found), found + as_wide * (high - found))
+
+
+def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
+    """Return the width of the interval of a mean over n splits, in widths of the 95 % interval of one split.
+
+    Two splits share the ``part`` of their judged rows, so this part of the rows' variance stays in the mean. The rest
+    is divided by n: the variance between splits, or what drawing rows explains of it if that is more. Where the values
+    tell it, they are few: the interval is Student's, with the degrees of freedom of Welch and Satterthwaite.
+
+    >>> round(width_of_mean([0.1, 0.1, 0.1], 0.2, 0.4) ** 2, 3), round(width_of_mean([0.1, 0.5, 0.3], 0.2, 0.4), 1)
+    (0.6, 4.5)
+    """
+    if len(values) == 1 or not width:
+        return 1.0
+    n, found, of_rows = len(values), variance(values), (width / 2 / HALF_OF_95) ** 2
+    of_mean = part * of_rows + max(found, (1 - part) * of_rows) / n
+    freedom = (n - 1) * (n * of_mean / found) ** 2 if found > (1 - part) * of_rows else math.inf
+    return float(students_t.ppf(0.975, freedom)) / HALF_OF_95 * math.sqrt(of_mean / of_rows)
+
+
+def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
+    """Return a difference with its interval; whether it is clear stands beside it as an arrow."""
+    if difference is None:
+        return UNDEFINED
+    value, low, high = (scale * number for number in difference)
+    better = -difference.verdict if lower_is_better else difference.verdict
+    sign, look = {1: (" ↑", "better"), -1: (" ↓", "worse"), 0: ("", "")}[better]
+    return Cell(f"{value:+.1f}{sign}", f"({low:+.1f} to {high:+.1f})", look)
+
+
+def number_cell(number: Estimate | None, scale: float = PERCENT) -> Cell:
+    """Return the value alone."""
+    return UNDEFINED if number is None else Cell(f"{scale * number.value:.1f}")
+
+
+def percent_cell(values: Iterable[float | None], sign: str = "") -> Cell:
+    """Return the mean of values in percent, with a sign if that is ``+``; undefined where one is lacking."""
+    known = [*values]
+    if None in known:
+        return UNDEFINED
+    return Cell(f"{PERCENT * mean(value for value in known if value is not None):{sign}.1f}")
+
+
+def table(title: str, studies: Sequence[MeasuredStudy], columns: Columns, note: str) -> Grid:
+    """Return a table of a line a study."""
+    rows = [[Cell(study.title), *(cell(study) for cell in columns.values())] for study in studies]
+    return Grid(title, [SUBJECT, *columns], rows, note)
+
+
+def gains(studies: Sequence[MeasuredStudy]) -> Grid:
+    """Return the main table: what fused oracles gain in AUC, a line a data set."""
+    columns: Columns = {
+        "classes": lambda study: Cell(f"{study.rows[0]['classes']:,}"),
+        "right": lambda study: study.accuracy,
+        "MCP": lambda study: study.number(MCP),
+        "best single": lambda study: study.number(BEST),
+        **{heading: partial(MeasuredStudy.gain, heading=heading) for heading in COMPARISONS},
+    }
+    note = (
+        "AUC in percentage points, mean over seeds with its paired 95 % interval; ↑ clearly better, ↓ clearly worse. "
+        "Best single: the score of least AURC on held-out rows. Average: the mean of all softmaxes. "
+        "All: the fused oracle with all opinions, or free where there are none. Stacking: a logistic regression on all "
+        "softmaxes and features. Boosting: gradient boosting on the same, which tells correct predictions "
+        "from wrong ones. Both learn from the oracle's rows. "
+    )
+    note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(studies).items()) + "."
+    return table("What fused oracles gain", studies, columns, note)
+
+
+def risks(studies: Sequence[MeasuredStudy]) -> Grid:
+    """Return the same in AURC."""
+    columns: Columns = {
+        "MCP": lambda study: study.number(MCP, "aurc", THOUSAND),
+        "best single": lambda study: study.number(BEST, "aurc", THOUSAND),
+        "average": lambda study: study.number(AVERAGE, "aurc", THOUSAND),
+        **{heading: partial(MeasuredStudy.risk_gain, heading=heading) for heading in COMPARISONS},
+        "a probe in its place": lambda study: _cell_in_its_place(study, PROBE),
+        "the average in its place": lambda study: _cell_in_its_place(study, ENSEMBLE),
+        "stacking in its place": lambda study: _cell_in_its_place(study, STACK),
+    }
+    note = (
+        "Area under the curve of risk against coverage, in thousandths: lower is better. In its place: another "
+        "classifier's own predictions, ranked by its own MCP, with how often these are right. ↑ clearly better (lower)."
+    )
+    return table("Selective risk", studies, columns, note)
+
+
+def _cell_in_its_place(study: MeasuredStudy, other: str) -> Cell:
+    known = [row["in its place"][other] for row in study.rows if other in row["in its place"]]
+    if len(known) < len(study.rows):
+        return UNDEFINED
+    right = mean(one["accuracy"] for one in known)
+    return Cell(f"{THOUSAND * mean(one['aurc'] for one in known):.1f}", f"({PERCENT * right:.1f} right)")
+
+
+def rivals(studies: Sequence[MeasuredStudy]) -> Grid:
+    """Return the AUC of all lines that rank the same predictions."""
+    lines = dict.fromkeys(
+        line for study in studies for line in study.rows[0]["lines"] if line == FREE or not line.startswith("fused, ")
+    )
+    columns: dict[str, Callable[[MeasuredStudy], Cell]] = {
+        line: partial(MeasuredStudy.number, line=line) for line in lines
+    }
+    columns["fused, with opinions"] = lambda study: study.number(study.with_opinions)
+    note = "In percent, mean over seeds; –: the outputs lack what the score needs."
+    return table("AUC of all that ranks the same predictions", studies, columns, note)
+
+
+GATED: dict[str, tuple[str | None, str]] = {  # by the heading: a line, None for that with opinions, and the way
+    "MCP": (MCP, OURS),
+    "best single": (BEST, OURS),
+    "average": (AVERAGE, OURS),
+    "fused": (FREE, OURS),
+    "with opinions": (None, OURS),
+    "stacking in its place": (STACK, OURS),
+    "MCP, SGR": (MCP, "SGR"),
+    "MCP, MAPIE": (MCP, MAPIE),
+    "MCP, MAPIE in sequence": (MCP, MAPIE_SEQUENCE),
+    "fused, SGR": (FREE, "SGR"),
+    "fused, MAPIE": (FREE, MAPIE),
+    "fused, MAPIE in sequence": (FREE, MAPIE_SEQUENCE),
+}
+
+
+def promises(studies: Sequence[MeasuredStudy], risk: str) -> Grid:
+    """Return how much gates accept at a promise, and how often it breaks."""
+    columns: Columns = {heading: partial(promise_cell, heading=heading, risk=risk) for heading in GATED}
+    note = (
+        "Percent of rows that are accepted; in brackets, in how many of 100 draws of calibration rows the promise "
+        "breaks: more than so many of the accepted are wrong, at a delta of 5 %. Mean over seeds."
+    )
+    return table(f"What gates accept at a promise of {PERCENT * float(risk):g} %", studies, columns, note)
+
+
+def promise_cell(study: MeasuredStudy, heading: str, risk: str) -> Cell:
+    """Return what a gate accepts, in percent, and in brackets in how many of 100 draws its promise breaks."""
+    line, way = GATED[heading]
+    gates = [row["gates"].get(line or study.with_opinions, {}).get(way, {}).get(risk) for row in study.rows]
+    known = [gate for gate in gates if gate is not None]
+    if len(known) < len(study.rows):
+        return UNDEFINED
+    coverage, broken = (PERCENT * mean(gate[name] for gate in known) for name in ("coverage", "broken"))
+    return Cell(f"{coverage:.1f}", f"({broken:.0f})")
+
+
+def opinions(studies: Sequence[MeasuredStudy]) -> Grid:
+    """Return which second opinions are worth what: their accuracy, how errors go together, gains, and the time."""
+    columns = ["opinion", "right", "it is right", "errors correlate", "gain on fused", "fused with it", "fit, CPU s"]
+    rows = [_opinion_cells(study, name) for study in studies for name in study.rows[0]["opinions"]]
+    note = (
+        "AUC in percent points over the fused oracle without opinions. Errors correlate: of “it is wrong” over rows. "
+        "The time is that of all fits, of a classifier of scikit-learn with its clones."
+    )
+    return Grid("Second opinions", [SUBJECT, *columns], rows, note)
+
+
+def _opinion_cells(study: MeasuredStudy, name: str) -> list[Cell]:
+    line, of_opinion = fused_name([name]), [row["opinions"][name] for row in study.rows]
+    return [
+        Cell(study.title),
+        Cell(name),
+        study.accuracy,
+        percent_cell(one["accuracy"] for one in of_opinion),
+        Cell(f"{mean(one['correlation'] for one in of_opinion):.2f}"),
+        difference_cell(estimate(study.rows, line, f"minus {FREE}", "auc")),
+        study.number(line),
+        Cell(f"{mean(row['seconds'][line] for row in study.rows):.0f}"),
+    ]
+
+
+def shifts(studies: Sequence[MeasuredStudy]) -> Grid:
+    """Return what is left on shifted rows, and how far estimates of the accuracy are off there."""
+    estimators = dict.fromkeys(
+        name for study in studies for shifted in study.rows[0]["shifted"].values() for name in shifted["estimates"]
+    )
+    columns = ["shift", "right before", "right", "MCP", "best single", "fused", "with opinions"]
+    rows = [_shift_cells(study, name, estimators) for study in studies for name in study.rows[0]["shifted"]]
+    note = "AUC in percent; estimates of the accuracy less the truth, in points."
+    headings = [SUBJECT, *columns, *(f"{name}, off by" for name in estimators)]
+    return Grid("On shifted rows", headings, rows, note)
+
+
+def _shift_cells(study: MeasuredStudy, name: str, estimators: Iterable[str]) -> list[Cell]:
+    shifted = [row["shifted"][name] for row in study.rows]
+    return [
+        Cell(study.title),
+        Cell(name),
+        study.accuracy,
+        percent_cell(one["accuracy"] for one in shifted),
+        *(
+            percent_cell(one["lines"].get(line, {}).get("auc") for one in shifted)
+            for line in (MCP, BEST, FREE, study.with_opinions)
+        ),
+        *(percent_cell((one["estimates"].get(estimator) for one in shifted), "+") for estimator in estimators),
+    ]
+
+
+@styled()
+def figure(studies: Sequence[MeasuredStudy]) -> Figure:
+    """Draw the gains with their intervals, and the coverage at a promise of 2 and 5 %, a line a data set."""
+    height = 1.3 + 2.1 * LINE_HEIGHT * len(studies)
+    drawn = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
+    left, middle, *promised = drawn.subplots(1, 4, sharey=True, width_ratios=(3, 3, 2, 2))
+    handles: dict[str, Any] = {}
+    for axes, rival in ((left, MCP), (middle, BEST)):
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.set_xlabel(f"AUC points above\n{rival}")
+        _draw_gains(axes, studies, rival, handles)
+    for axes, risk in zip(promised, ("0.02", "0.05"), strict=True):
+        _draw_coverage(axes, studies, risk, handles)
+    left.set_yticks(range(len(studies)), [study.title for study in reversed(studies)])
+    legend_below(drawn, handles)
+    return drawn
+
+
+def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handles: dict[str, Any]) -> None:
+    """Draw a point and its interval, which need not hold the point, for each study without and with opinions."""
+    for place, study in enumerate(reversed(studies)):
+        for line, color, up in ((FREE, BLUE, 0.15), (study.with_opinions, VERMILION, -0.15)):
+            difference = estimate(study.rows, line, f"minus {rival}", "auc") if line else None
+            if difference is not None:
+                value, low, high = (PERCENT * number for number in difference)
+                axes.plot([low, high], [place + up] * 2, color=color, solid_capstyle="butt")
+                points = axes.plot(value, place + up, marker="o", color=color, linestyle="none")
+                handles["fused" if line == FREE else "fused, with opinions"] = points[0]
+
+
+def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], risk: str, handles: dict[str, Any]) -> None:
+    axes.set_xlabel(f"% accepted at a\npromise of {PERCENT * float(risk):g} %")
+    axes.set_xlim(-3, PERCENT + 3)
+    marks = {
+        "MCP": (BLACK, "|", 0), "best single": (ORANGE, "D", 0),
+        "fused": (BLUE, "o", 0.15), "with opinions": (VERMILION, "o", -0.15),
+    }  # fmt: skip
+    for place, study in enumerate(reversed(studies)):
+        for heading, (color, marker, up) in marks.items():
+            cell = promise_cell(study, heading, risk)
+            if cell is not UNDEFINED:
+                size, order = (10, 3) if marker == "|" else (None, None)  # seen behind the others
+                points = axes.plot(
+                    float(cell.text), place + up, marker=marker, markersize=size, zorder=order, color=color,
+                    linestyle="none",
+                )  # fmt: skip
+                if heading in ("MCP", "best single"):
+                    handles[heading] = points[0]
+
+
+def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
+    """Say in how many studies fused oracles are clearly ahead, or behind, of what they are to beat."""
+    found = {}
+    for heading in COMPARISONS:
+        for metric, better in (("auc", 1), ("aurc", -1)):
+            known = [one.difference(heading, metric) for one in studies]
+            verdicts = [better * one.verdict for one in known if one is not None]
+            counts = f"{verdicts.count(1)} of {len(verdicts)} clearly better, {verdicts.count(-1)} clearly worse"
+            found[f"{heading}, {metric.upper()}"] = counts
+    return found
+
+
+def write_summary(out: Path) -> list[Grid]:
+    """Write the tables and the figure of all studies in a folder beside their rows, and return the tables."""
+    studies = studies_in(out)
+    grids = {
+        "gains": gains(studies),
+        "risks": risks(studies),
+        "rivals": rivals(studies),
+        "promises-2": promises(studies, "0.02"),
+        "promises-5": promises(studies, "0.05"),
+        "opinions": opinions(studies),
+        "shifts": shifts(studies),
+    }
+    named = {f"{TABLES}-{name}": grid for name, grid in grids.items() if grid.rows}
+    shown: dict[str, Grid | Drawing] = {**named, TABLES: Drawing(figure(studies))}
+    write_results(out, TABLES, {**ABOUT, **standing(studies)}, shown, [])
+    return [*named.values()]

@@ -1,0 +1,143 @@
+"""A table or figure as data, a YAML file in ``catalogue/``: which lines, on which images, in which columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.files.yaml_files import built, read_yaml
+from steepslope.lab.paper.methods import KINDS, Method, Wanted, method_of, score_step
+from steepslope.lab.paper.oracle_steps import sweep_step
+from steepslope.lab.paper.steps import Step, in_order
+from steepslope.lab.paper.tables import MCP
+from steepslope.lab.paper.workspace import ADVERSARIAL, STYLIZED, TEST, Case, Workspace
+from steepslope.lab.shifts.corruptions import PAPER_CORRUPTIONS
+from steepslope.lab.shifts.distortions import DISTORTIONS
+from steepslope.lab.shifts.specs import parse_data
+
+FOLDER = Path(__file__).parent / "catalogue"
+ALL = "all"
+ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
+ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
+LISTS = ("paper", "beside", "where", "views", "columns")  # fields of an experiment's file
+KNOWN_IMAGES = (TEST, STYLIZED, ADVERSARIAL)
+Lines = dict[str, Method]  # the name of a line -> where its confidences come from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One table or figure, or several that go together.
+
+    ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
+    test, stylized, adversarial, or a shift such as corrupt:fog:5, in which * stands for all. The lines of
+    ``paper`` are those of the paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``;
+    ``published`` names the paper's own numbers, and ``settings`` are a view's own.
+    """
+
+    name: str
+    title: str
+    source: str = ""
+    views: tuple[str, ...] = ("table",)
+    pairs: str = ALL
+    where: tuple[str, ...] = ("test",)
+    paper: Lines = field(default_factory=dict)
+    beside: Lines = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    published: str | None = None
+    note: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> Lines:
+        """All lines, MCP's first."""
+        both = {**self.paper, **self.beside}
+        return {name: both[name] for name in sorted(both, key=lambda name: name != MCP)}
+
+
+def experiment_names() -> list[str]:
+    """Return the names of all experiments of the catalogue: the paper's tables, its figures, its appendices, others."""
+    found = [path.stem for path in FOLDER.glob("*.yaml")]
+    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+
+def read_experiment(name: str) -> Experiment:
+    """Read an experiment of the catalogue by its name, or from a YAML file of one's own.
+
+    >>> read_experiment("table1").source
+    'Table 1'
+
+    Raises
+    ------
+    SteepslopeError
+        If there is none of that name, or a field or line is unknown; the message has the closest name.
+    """
+    is_file = name.endswith((".yaml", ".yml"))
+    if not is_file:
+        require_known("experiment", name, [*experiment_names(), ALL])
+    path = Path(name) if is_file else FOLDER / f"{name}.yaml"
+    with located(name if is_file else path.name):
+        content = read_yaml(path)
+        for key in LISTS:
+            if not isinstance(content.get(key, []), list):
+                raise SteepslopeError(f"expected a list, found {content[key]!r}", key)
+        images = [one for where in content.get("where", ["test"]) for one in expanded(where)]
+        for one in images:
+            if one.split(":")[0] in ALL_OF:
+                parse_data(f"{one}/digits")  # the data play no part
+            else:
+                require_known("set of images", one, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))
+        lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
+        return built(Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment")
+
+
+def expanded(where: str) -> list[str]:
+    """Return the sets of images that a name with * stands for: the paper's corruptions, or our distortions.
+
+    >>> expanded("test"), len(expanded("corrupt:*:5")), len(expanded("corrupt:*:*")), expanded("distort:blur:*")
+    (['test'], 15, 75, ['distort:blur:0', 'distort:blur:1'])
+    """
+    if "*" not in where:
+        return [where]
+    if where.count(":") != 2:
+        raise SteepslopeError(f"expected SHIFT:KIND:SEVERITY, such as corrupt:*:5, found {where}", "where")
+    shift, kind, level = where.split(":")
+    require_known(f"shift of {where}:", shift, ALL_OF)
+    kinds, levels = ALL_OF[shift]
+    return [f"{shift}:{one}:{of}" for one in (kinds if kind == "*" else [kind])
+            for of in (levels if level == "*" else [level])]  # fmt: skip
+
+
+def _lines(entries: list[Any]) -> Lines:
+    """Return lines by name: an entry is a name in ``METHODS``, or one name with its settings."""
+    named = [entry if isinstance(entry, dict) else {str(entry): None} for entry in entries]
+    return {str(name): method_of(str(name), settings) for entry in named for name, settings in entry.items()}
+
+
+def wanted_of(experiment: Experiment, work: Workspace) -> list[Wanted]:
+    """Return the lines of an experiment, for each pair and set of images, of each seed.
+
+    Lines that a classifier cannot have are left out, and where all seeds share a score, it is there once.
+    """
+    preset, found = work.preset, []
+    pairs = preset.group(experiment.pairs) if experiment.lines else ()
+    for pair, where, (name, method) in product(pairs, experiment.where, experiment.lines.items()):
+        net, kind = preset.nets[pair.classifier], KINDS[method["kind"]]
+        seeds = preset.seeds if kind.learns or net.is_seeded else preset.seeds[:1]
+        cases = [Case(pair.oracle, pair.classifier, where, seed) for seed in seeds]
+        found += [Wanted(name, method, pair, case) for case in cases if not kind.lacks(method, net)]
+    return found
+
+
+def steps_of(experiments: Sequence[Experiment], work: Workspace, whole: bool = False) -> list[Step]:
+    """Return the steps to some experiments, each after those that it needs; see :func:`in_order`."""
+    scores = [score_step(work, wanted) for one in experiments for wanted in wanted_of(one, work)]
+    return in_order([*scores, *(step for one in experiments for step in sweeps_of(one, work))], whole)
+
+
+def sweeps_of(experiment: Experiment, work: Workspace) -> list[Step]:
+    """Return the sweeps of an experiment that shows one."""
+    seeds = work.preset.seeds[: work.preset.sweep.get("seeds", len(work.preset.seeds))]
+    pairs = work.preset.group(experiment.pairs) if "sweep" in experiment.views else ()
+    return [sweep_step(work, pair, seed) for pair in pairs for seed in seeds]

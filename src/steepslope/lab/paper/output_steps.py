@@ -1,0 +1,216 @@
+"""The steps to a classifier's outputs: nets are trained, images shifted, outputs extracted, probes fitted."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import sklearn.datasets
+from PIL import Image
+
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.files.folders import staged_folder
+from steepslope.files.weights import save_arrays
+from steepslope.lab.paper.steps import Cost, Step, told
+from steepslope.lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
+from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining
+from steepslope.lab.shifts.recolor import Recoloring
+from steepslope.lab.shifts.specs import parse_data
+from steepslope.lab.shifts.stylization import StylizeSpec, style_data
+from steepslope.lab.shifts.stylizer import CARD as STYLIZER_CARD
+from steepslope.lab.shifts.stylizer_training import train_stylizer
+from steepslope.lab.shifts.writing import write_shifted
+from steepslope.nets.classifiers.nets import CARD
+from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for, train_classifier
+from steepslope.nets.data.image_files import CARD as SHIFT_CARD
+from steepslope.nets.data.images import Divisible
+from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
+from steepslope.nets.data.specs import SPLIT_SEED, parse_dataset
+from steepslope.nets.extraction.beside import Unlabelled, summary_of_features
+from steepslope.nets.extraction.extraction import extract, summary
+from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.numerics.linear import fit_standardised_softmax
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import MANIFEST
+from steepslope.outputs.labels import UNKNOWN
+
+
+def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
+    """Return the steps before a net can be run as a backbone: none where its weights are there."""
+    settings = work.preset.nets[name].train
+    if not settings:
+        return []
+    known = {"net", "holdout", "split_seed", *(one.name for one in fields(ClassifierTraining) if one.name != "seed")}
+    with located(f"nets.{name}.train"):
+        for one in settings:
+            require_known("setting", one, known)
+        epochs = recipe_for(settings.get("net", ""), epochs=settings.get("epochs")).epochs
+    cost = Cost(name, TRAIN, epochs, trained=epochs)
+    about = f"train classifier {name}: {told(settings)}"
+    return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]
+
+
+def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
+    """Train it."""
+    settings = dict(work.preset.nets[name].train)
+    net, split = settings.pop("net", ""), (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
+    recipe = recipe_for(net, **settings, seed=seed)
+    _, accuracy = train_classifier(net, work.preset.data, out, recipe, *split, replace=False)
+    work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
+
+
+CONTENT = 2_000  # training images that a stylizer is trained on
+PHOTOGRAPHS = ("china", "flower")  # those that come with scikit-learn
+
+
+def shift_steps(work: Workspace, case: Case) -> list[Step]:
+    """Return the step that makes the images of a case; none for splits and their copies."""
+    where, preset = case.where, work.preset
+    if where.removesuffix(COPIES) in SPLITS:
+        return []
+    attacks = where == ADVERSARIAL
+    if attacks and preset.nets[case.classifier].probe:
+        raise SteepslopeError(f"expected a net to attack, found {case.classifier}, a probe", ADVERSARIAL)
+    name, seed = (case.classifier, case.seed) if attacks else (preset.pairs[0].classifier, preset.seeds[0])
+    settings = preset.recolor if attacks else {"alpha": 1.0} if where == STYLIZED else {}
+    rows = f"{preset.rows:,} of the" if preset.rows else "all"
+    about = f"shift {rows} test images: {where}{f' against {name}' if attacks else ''} {told(settings)}".rstrip()
+    if not attacks and where != STYLIZED:
+        _in_words(work, where).look()  # whether what it needs is installed
+    needs = [*net_steps(work, name, seed), *([stylizer_step(work)] if where == STYLIZED else [])]
+    steps = int(settings.get("steps", RecolorOptions().steps))
+    costs = (Cost(name, where, steps, trained=steps),) if attacks else ()
+    run = partial(write_shift, where=where, name=name, seed=seed)
+    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs), costs)]
+
+
+def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) -> None:
+    """Shift test images, against a classifier where they are attacked."""
+    test, preset = work.sets(name, seed)[TEST], work.preset
+    assert isinstance(test, Divisible)
+    if where == ADVERSARIAL:
+        shift: Shift = Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
+    elif where == STYLIZED:
+        stylizer = str(stylizer_step(work).folder)
+        shift = StylizeSpec(stylizer, styles_of(work), side=preset.side, crop=preset.crop).look().load()
+    else:
+        shift = _in_words(work, where).load()
+    some = test.subset(work.drawn(len(test), preset.rows))
+    write_shifted(Shifted(some, shift), f"{work.data}:{TEST}", out, notice=work.notice)
+
+
+def _in_words(work: Workspace, where: str) -> ShiftSpec:
+    """Return a shift that is named by its spec, such as corrupt:fog:5."""
+    crop = f"?crop={work.preset.crop}" if work.preset.crop else ""
+    return parse_data(f"{where}{crop}/digits").shifts[0]  # the data play no part
+
+
+def stylizer_step(work: Workspace) -> Step:
+    """Return the step that trains a stylizer, or the one that has made what is given."""
+    preset = work.preset
+    folder = Path(preset.trained_stylizer or work.root / "stylizer")
+    if preset.trained_stylizer and not (folder / STYLIZER_CARD).exists():
+        raise SteepslopeError(f"expected the folder of a stylizer with {STYLIZER_CARD}, found none", folder)
+    if preset.styles:
+        parse_dataset(style_data(preset.styles)).look()
+    about = f"train a stylizer, styles {preset.styles or 'two photographs'}: {told(preset.stylizer)}"
+    require_known("net of the stylizer:", preset.stylizer.get("net"), preset.nets)
+    names = dict.fromkeys([preset.pairs[0].classifier, preset.stylizer["net"]])
+    needs = [step for name in names for step in net_steps(work, name, preset.seeds[0])]
+    return Step(folder, STYLIZER_CARD, about, train, tuple(needs))
+
+
+def train(work: Workspace, out: Path) -> None:
+    """Train a stylizer on training images, in the styles of a folder, or of scikit-learn's two photographs."""
+    settings, preset = dict(work.preset.stylizer), work.preset
+    backbone = work.net(settings.pop("net"), preset.seeds[0])
+    images = work.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
+    assert isinstance(images, Divisible)
+    content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
+    styles = parse_dataset(style_data(styles_of(work))).open()
+    train_stylizer(backbone, content, styles, out, StylizerTraining(**settings), work.notice)
+
+
+def styles_of(work: Workspace) -> str:
+    """Return the folder of styles, after writing the photographs to one where none is given."""
+    folder, last = work.root / "styles", f"{PHOTOGRAPHS[-1]}.png"
+    if work.preset.styles is None and not (folder / last).exists():
+        with staged_folder(folder, last=last) as staging:
+            for name in PHOTOGRAPHS:
+                Image.fromarray(sklearn.datasets.load_sample_image(f"{name}.jpg")).save(staging / f"{name}.png")
+    return work.preset.styles or str(folder)
+
+
+PROBED = 0.8  # of the training rows
+PENALTY = 1e-3
+
+
+def output_steps(work: Workspace, case: Case, wheres: Sequence[str], auxiliary: bool = False) -> list[Step]:
+    """Return the steps to a classifier's outputs on some sets of images, with those of its auxiliary net if wanted."""
+    net = work.preset.nets[case.classifier]
+    names = [case.classifier, *([net.auxiliary] if auxiliary and net.auxiliary else [])]
+    steps = [extract_step(work, name, replace(case, where=where)) for where in wheres for name in names]
+    return [*([probe_step(work, case.classifier, case.seed)] if net.probe else []), *steps]
+
+
+def extract_step(work: Workspace, name: str, case: Case) -> Step:
+    """Return the step that runs a net over the images of a case; seeds share what does not depend on them."""
+    net, preset, where = work.preset.nets[name], work.preset, case.where
+    seed = case.seed if net.train else preset.seeds[0]
+    images = case if where == ADVERSARIAL else Case(None, "", where, seed)
+    learns = where == TRAIN or where.endswith(COPIES)  # passes with dropout are of images that are judged
+    passes = 0 if learns else net.passes
+    about = f"extract {name} on {where}{f', {passes} passes with dropout' if passes else ''}: "
+    place = work.place(images)
+    run = partial(extract_images, name=name, seed=seed, place=place, passes=passes)
+    needs = *net_steps(work, name, seed), *shift_steps(work, images)
+    costs = (Cost(name, where, 1 + passes),)
+    return Step(work.extracted(name, seed, place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
+                needs, costs)  # fmt: skip
+
+
+def extract_images(work: Workspace, out: Path, name: str, seed: int, place: str, passes: int) -> None:
+    """Run a net over a set of images, and keep its outputs."""
+    net, images = work.preset.nets[name], work.images(name, seed, place)
+    evidence = ("features", "noise", *(["dropout"] if passes else []))
+    options = ExtractionOptions(
+        evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features, workers=work.workers
+    )
+    is_backbone = work.preset.is_backbone(name)
+    data = Unlabelled(images, np.arange(len(images))) if is_backbone else images
+    describe = summary_of_features if is_backbone else summary
+    extract(work.net(name, seed), {out: (place, data)}, options, describe, work.notice)
+
+
+def probe_step(work: Workspace, name: str, seed: int) -> Step:
+    """Return the step that fits a linear classifier on the features of a frozen net."""
+    about = f"fit a linear probe on {name}: {PROBED:.0%} of the training rows, L2 penalty {PENALTY:g}"
+    needs = (extract_step(work, name, Case(None, "", TRAIN, seed)),)
+    return Step(work.folder("nets", name, seed), PROBE, about, partial(fit_probe, name=name, seed=seed), needs)
+
+
+def fit_probe(work: Workspace, out: Path, name: str, seed: int) -> None:
+    """Fit a linear classifier to the first rows of a permutation that the seed draws."""
+    outputs, images = (ClassifierOutputs.load(work.extracted(name, seed, TRAIN)), work.images(name, seed, TRAIN))
+    rows, labels = work.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
+    rows = rows[labels[rows] != UNKNOWN]
+    features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
+    count = len(images.classes or ()) or int(labels.max()) + 1
+    weights, bias = fit_standardised_softmax(features, labels[rows], count, PENALTY)
+    with staged_folder(out, last=PROBE) as staging:
+        save_arrays({"weights": weights, "bias": bias.astype(np.float32)}, staging / PROBE)
+
+
+def rows_step(work: Workspace, classifier: str, count: int | None, seed: int) -> Step:
+    """Return the step that writes the outputs of the rows that a pair's oracles are trained on."""
+    about = f"draw {'all' if count is None else f'{count:,}'} of the training rows of {classifier}"
+    needs = output_steps(work, Case(None, classifier, TRAIN, seed), [TRAIN])
+    folder = work.folder("fit-rows", classifier, seed) / str(count or "all")
+    return Step(folder, MANIFEST, about, partial(write_rows, name=classifier, count=count, seed=seed), tuple(needs))
+
+
+def write_rows(work: Workspace, out: Path, name: str, count: int | None, seed: int) -> None:
+    """Write the outputs of some training rows, without features, which oracles on images do not see."""
+    some = work.own_outputs(name, seed, TRAIN).subset(work.fit_rows(name, seed, count))
+    some.changed(features=None).save(out)

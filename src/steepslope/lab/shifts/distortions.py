@@ -1,0 +1,315 @@
+"""Distortions at two severities each, most of kinds that neither ImageNet-C nor the augmentations have.
+
+Nothing was ever chosen on those of the tables, ``DISTORTIONS``; ``CHOSEN_ON`` are the ones that choices were made on.
+Each function maps images (n, C, H, W) in [0, 1], and a severity, to changed ones, which may leave that range. It draws
+from torch's generator. Severities in pixels are those of images of 28 pixels a side, and grow with larger ones.
+"""
+
+import io
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, avg_pool2d, conv2d, grid_sample, interpolate, max_pool2d, pad
+
+from steepslope.checks import whole
+from steepslope.errors import SteepslopeError
+from steepslope.files.extras import optional_library
+from steepslope.files.seeding import seeded
+from steepslope.lab.shifts.corruptions import Bytes, ShiftByKind
+from steepslope.lab.shifts.pixels import as_bytes, as_picture
+from steepslope.nets.data.images import in_pil, open_image
+from steepslope.numerics.threads import single_thread
+
+tv = optional_library("torchvision.transforms.v2.functional", "images")
+BILINEAR = "bilinear"
+
+Change = Callable[[Tensor, float], Tensor]
+SIDE = 28  # of the images for which severities in pixels were set
+LIBRARIES = ("numpy", "pillow", "torch", "torchvision")
+
+
+def _scale(images: Tensor) -> float:
+    """Return how many pixels one of a small image is here, by the shorter side: >= 1."""
+    return max(1.0, min(images.shape[-2:]) / SIDE)
+
+
+def _odd(size: float) -> int:
+    """Return the nearest odd number."""
+    return 2 * math.floor(size / 2) + 1
+
+
+def _erase(images: Tensor, area: float) -> Tensor:
+    """Blacken a square of that fraction of the area, somewhere else in each image."""
+    n, _, height, width = images.shape
+    side = min(round((area * height * width) ** 0.5), height, width)
+    tops, lefts = (torch.randint(size - side + 1, (n,)) for size in (height, width))
+    erased = images.clone()
+    for row, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
+        erased[row, :, top : top + side, left : left + side] = 0
+    return erased
+
+
+def _gaussian_blur(images: Tensor, sigma: float) -> Tensor:
+    width = sigma * _scale(images)
+    half = min(int(4 * width), min(images.shape[-2:]) - 1)  # the mirror image beyond a border is no wider than that
+    blurred: Tensor = tv.gaussian_blur(images, [2 * half + 1] * 2, [width] * 2)
+    return blurred
+
+
+def _filtered(images: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve each channel with a kernel (k, k), k odd, that is scaled to sum to 1."""
+    channels, half = images.shape[1], kernel.shape[0] // 2
+    weights = (kernel / kernel.sum()).repeat(channels, 1, 1, 1)
+    return conv2d(pad(images, (half,) * 4, mode="replicate"), weights, groups=channels)
+
+
+def _motion(images: Tensor, length: float) -> Tensor:
+    return _filtered(images, torch.eye(_odd(length * _scale(images))))
+
+
+def _defocus(images: Tensor, radius: float) -> Tensor:
+    most = radius * _scale(images)
+    half = math.ceil(most)
+    line = torch.arange(-half, half + 1).float()
+    return _filtered(images, ((line[:, None] ** 2 + line**2) <= most**2).float())
+
+
+def _zoom_blur(images: Tensor, most: float) -> Tensor:
+    factors = torch.linspace(1, most, 6).tolist()
+    return torch.stack([tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR) for factor in factors]).mean(0)
+
+
+def _small(images: Tensor, side: float) -> list[int]:
+    """Return height and width, where the shorter one is that of a side of 28 pixels."""
+    shorter = min(images.shape[-2:])
+    return [max(1, round(side * _scale(images) * size / shorter)) for size in images.shape[-2:]]
+
+
+def _coarse(images: Tensor, side: float) -> Tensor:
+    return interpolate(interpolate(images, _small(images, side), mode="area"), images.shape[-2:], mode="nearest")
+
+
+def _half(images: Tensor, side: float) -> Tensor:
+    small = interpolate(images, _small(images, side), mode="bilinear", antialias=True)
+    return interpolate(small, images.shape[-2:], mode="bilinear")
+
+
+def _fog(images: Tensor, strength: float) -> Tensor:
+    """Mix with bright clouds, different in each image: noise of three coarse scales."""
+    clouds = [torch.rand(len(images), 1, side, side) for side in (3, 5, 9)]
+    fog = sum(interpolate(one, images.shape[-2:], mode="bicubic") for one in clouds)
+    return (1 - strength) * images + strength * (0.4 + 0.2 * fog)
+
+
+def _shot(images: Tensor, photons: float) -> Tensor:
+    return torch.poisson(images * photons) / photons
+
+
+def _salt(images: Tensor, fraction: float) -> Tensor:
+    dice = torch.rand_like(images)
+    return torch.where(dice < fraction / 2, 0.0, torch.where(dice > 1 - fraction / 2, 1.0, images))
+
+
+def _grid(images: Tensor) -> Tensor:
+    """Return where the pixels lie, (n, H, W, 2), each x and y from −1 to 1."""
+    return affine_grid(torch.eye(2, 3).repeat(len(images), 1, 1), list(images.shape), align_corners=False)
+
+
+def _moved(images: Tensor, offsets: Tensor) -> Tensor:
+    """Sample images at places shifted by offsets (n, H, W, 2), in halves of the image."""
+    return grid_sample(images, _grid(images) + offsets, padding_mode="border", align_corners=False)
+
+
+def _glass(images: Tensor, pixels: float) -> Tensor:
+    height, width = images.shape[-2:]
+    pixel = torch.tensor([2 / width, 2 / height])
+    return _moved(images, (2 * torch.rand(len(images), height, width, 2) - 1) * pixels * _scale(images) * pixel)
+
+
+def _elastic(images: Tensor, strength: float) -> Tensor:
+    coarse = torch.randn(len(images), 2, 5, 5)
+    return _moved(images, strength * interpolate(coarse, images.shape[-2:], mode="bicubic").permute(0, 2, 3, 1))
+
+
+def _swirl(images: Tensor, turns: float) -> Tensor:
+    grid = _grid(images)
+    angle = turns * 2 * math.pi * (1 - grid.norm(dim=3)).clamp_min(0)
+    x, y = grid.unbind(3)
+    turned = torch.stack([x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()], dim=3)
+    return _moved(images, turned - grid)
+
+
+def _perspective(images: Tensor, strength: float) -> Tensor:
+    height, width = (size - 1 for size in images.shape[-2:])
+    if not (height and width):  # a line has no corners to move
+        return images
+    inset = round(strength * width)
+    corners = [[0, 0], [width, 0], [width, height], [0, height]]
+    moved: Tensor = tv.perspective(images, corners, [[inset, 0], [width - inset, 0], *corners[2:]], BILINEAR)
+    return moved
+
+
+def _jpeg(images: Tensor, quality: float) -> Tensor:
+    read = []
+    for one in images:
+        file = io.BytesIO()
+        in_pil(as_picture(_bytes_of(one))).save(file, "JPEG", quality=round(quality))
+        read.append(_tensor_of(as_bytes(open_image(file))))
+    return torch.stack(read)
+
+
+def _bytes_of(image: Tensor) -> Bytes:
+    """Return an image (C, H, W) in [0, 1] as bytes (H, W, C)."""
+    pixels: Bytes = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return pixels
+
+
+def _tensor_of(pixels: Bytes) -> Tensor:
+    """Return bytes (H, W, C) as an image (C, H, W) in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+def _shift(images: Tensor, pixels: float) -> Tensor:
+    """Move to the right; what leaves the image comes in again from the left."""
+    return images.roll(round(pixels * _scale(images)), -1)
+
+
+def _light(images: Tensor, strength: float) -> Tensor:
+    """Let light fall off from left to right."""
+    return images * torch.linspace(1, 1 - strength, images.shape[-1])
+
+
+def _vignette(images: Tensor, strength: float) -> Tensor:
+    down, across = (torch.linspace(-1, 1, size) for size in images.shape[-2:])
+    return images * (1 - strength * (down[:, None] ** 2 + across**2) / 2).clamp(0, 1)
+
+
+def _ghost(images: Tensor, strength: float) -> Tensor:
+    """Mix with the image itself, turned upside down, as a lens reflects it."""
+    return (1 - strength) * images + strength * images.flip(-2, -1)
+
+
+def _stripes(images: Tensor, strength: float) -> Tensor:
+    rows = torch.arange(images.shape[-2]) / _scale(images) % 4 < 2
+    return images * (1 - strength * rows.float())[:, None]
+
+
+def _disc(images: Tensor, radius: float) -> Tensor:
+    """Cover with a grey disc of that radius, in shorter sides, somewhere else in each image."""
+    sizes = torch.tensor(images.shape[-2:]) / min(images.shape[-2:])
+    centre = (0.25 + 0.5 * torch.rand(len(images), 2)) * sizes
+    down, across = (torch.arange(size) / min(images.shape[-2:]) for size in images.shape[-2:])
+    distances = (down - centre[:, :1])[:, :, None] ** 2 + (across - centre[:, 1:])[:, None] ** 2
+    return torch.where(distances[:, None] < radius**2, 0.5, images)
+
+
+def _thicken(images: Tensor, side: float) -> Tensor:
+    size = round(side * _scale(images))
+    return max_pool2d(pad(images, (0, size - 1, 0, size - 1), mode="replicate"), size, 1)
+
+
+def _thin(images: Tensor, side: float) -> Tensor:
+    return -_thicken(-images, side)
+
+
+def _stretch(images: Tensor, factor: float) -> Tensor:
+    height, width = images.shape[-2:]
+    stretched: Tensor = tv.center_crop(tv.resize(images, [height, round(factor * width)]), [height, width])
+    return stretched
+
+
+def _box(images: Tensor, side: float) -> Tensor:
+    size = _odd(side * _scale(images))
+    return avg_pool2d(pad(images, (size // 2,) * 4, mode="replicate"), size, 1)
+
+
+def _partly_flipped(images: Tensor, edge: float) -> Tensor:
+    """Mirror what is right of an edge, given in sides."""
+    column = round(edge * images.shape[-1])
+    return torch.cat([images[..., :column], images[..., column:].flip(-1)], dim=-1)
+
+
+DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
+    "noise": (lambda images, deviation: images + deviation * torch.randn_like(images), (0.1, 0.25)),
+    "blur": (_gaussian_blur, (0.8, 1.2)),
+    "contrast": (lambda images, factor: tv.adjust_contrast(images, factor), (0.6, 0.4)),
+    "rotate": (lambda images, angle: tv.rotate(images, angle, BILINEAR), (10, 20)),
+    "erase": (_erase, (0.15, 0.25)),
+    "scale": (lambda images, factor: tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR), (0.75, 1.25)),
+    "invert": (lambda images, strength: (1 - strength) * images + strength * (1 - images), (0.75, 1.0)),
+    "motion": (_motion, (3, 5)),
+    "defocus": (_defocus, (1.0, 2.0)),
+    "zoom_blur": (_zoom_blur, (1.2, 1.4)),
+    "coarse": (_coarse, (14, 9)),
+    "fog": (_fog, (0.3, 0.5)),
+    "shot": (_shot, (30, 8)),
+    "glass": (_glass, (1.0, 2.0)),
+    "swirl": (_swirl, (0.06, 0.12)),
+    "perspective": (_perspective, (0.12, 0.22)),
+    "shift": (_shift, (2, 4)),
+    "solarise": (lambda images, cut: torch.where(images >= cut, 1 - images, images), (0.8, 0.6)),
+    "gamma": (lambda images, power: images.clamp_min(0) ** power, (0.5, 2.5)),
+    "light": (_light, (0.5, 0.8)),
+    "ghost": (_ghost, (0.2, 0.35)),
+    "thicken": (_thicken, (2, 3)),
+    "thin": (_thin, (2, 3)),
+    "jpeg": (_jpeg, (30, 10)),
+}
+CHOSEN_ON: dict[str, tuple[Change, tuple[float, float]]] = {
+    "salt": (_salt, (0.03, 0.1)),
+    "speckle": (lambda images, deviation: images * (1 + deviation * torch.randn_like(images)), (0.25, 0.6)),
+    "elastic": (_elastic, (0.06, 0.12)),
+    "posterise": (lambda images, levels: (images * (levels - 1)).round() / (levels - 1), (4, 3)),
+    "brighter": (lambda images, amount: images + amount, (0.15, 0.3)),
+    "vignette": (_vignette, (0.6, 1.0)),
+    "stripes": (_stripes, (0.4, 0.8)),
+    "disc": (_disc, (0.15, 0.22)),
+    "stretch": (_stretch, (1.3, 0.75)),
+    "box": (_box, (3, 5)),
+    "half": (_half, (18, 12)),
+    "partly_flipped": (_partly_flipped, (0.75, 0.5)),
+}
+KINDS = {**DISTORTIONS, **CHOSEN_ON}
+
+
+def distorted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
+    """Return a distorted image, uint8 (H, W, C).
+
+    Parameters
+    ----------
+    pixels
+        The image, uint8 (H, W, C); C = 1 is grey, 3 is colour.
+    kind
+        One of :data:`DISTORTIONS` or :data:`CHOSEN_ON`.
+    severity
+        0 for the milder one, 1 for the stronger one.
+    seed
+        Seed of all draws, in 0…2³¹−1.
+
+    Raises
+    ------
+    SteepslopeError
+        If the image is neither grey nor in colour.
+
+    >>> import numpy as np
+    >>> distorted(np.array([[[0], [55]]], dtype=np.uint8), "invert", 1, 0).tolist()
+    [[[255], [200]]]
+    """
+    if pixels.shape[2] not in (1, 3):
+        raise SteepslopeError(f"expected a grey or colour image to distort, found {pixels.shape[2]} channels")
+    function, severities = KINDS[kind]
+    with seeded(seed), single_thread():
+        return _bytes_of(function(_tensor_of(pixels)[None], severities[severity])[0])
+
+
+class Distortion(ShiftByKind):
+    """One of :data:`DISTORTIONS` or :data:`CHOSEN_ON`, as a shift: at severity 0, or the stronger 1."""
+
+    method, noun, kinds = "distort", "distortion", KINDS
+    severities, libraries = whole(0, 1), LIBRARIES
+
+    def changed(self, pixels: Bytes, seed: int) -> Bytes:
+        """Return a distorted image, uint8 (H, W, C)."""
+        return distorted(pixels, self.kind, self.severity, seed)

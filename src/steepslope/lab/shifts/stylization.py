@@ -1,0 +1,256 @@
+"""Images in the style of others, and stylisation as a shift: each image's style is drawn by its id."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from steepslope.checks import SEED, Check, number, optional, require_all, whole
+from steepslope.errors import SteepslopeError, located
+from steepslope.files.extras import versions_of
+from steepslope.files.seeding import seed_of
+from steepslope.lab.shifts.pixels import Reader, as_floats, cropped, cut, device_at_hand, style_reader
+from steepslope.lab.shifts.stylizer import CARD, Stylizer, adain
+from steepslope.lab.shifts.stylizer_encoder import RGB
+from steepslope.nets.data.images import Dataset, Labels, Picture
+from steepslope.nets.data.shifted import Size
+from steepslope.nets.data.specs import DATASETS, parse_dataset
+from steepslope.nets.data.transforms import LUMA
+
+MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
+LONGEST = 8  # times the side: a line of pixels would fill the memory
+STYLIZATION_CHECKS: dict[str, Check] = {
+    "alpha": number(0, 1),
+    "seed": SEED,
+    "side": optional(whole(1)),
+    "crop": optional(whole(1)),
+    "style_crop": whole(16),
+}
+
+
+def style_data(styles: str) -> str:
+    """Return the data spec of styles: itself, or that of a folder.
+
+    >>> style_data("paintings"), style_data("imagefolder:paintings")
+    ('images:paintings', 'imagefolder:paintings')
+    """
+    return styles if styles.partition(":")[0] in DATASETS else f"images:{styles}"
+
+
+@dataclass(frozen=True)
+class StylizeSpec:
+    """Stylisation that is named but not loaded.
+
+    Parameters
+    ----------
+    stylizer
+        Folder of a trained stylizer.
+    styles
+        Folder, or data spec, of the images whose styles are taken.
+    alpha
+        Strength, from 0, which is the stylizer's reconstruction, to 1.
+    side
+        Length to which the shorter side is brought while an image is stylised, in pixels; None keeps it.
+    crop
+        Side to which images are brought first, in pixels, as ImageNet-C was; None keeps their size.
+    style_crop
+        Side of the square that is cut out of a style, in pixels.
+    seed
+        Seed of the styles and of where they are cut, beside each image's id.
+
+    Raises
+    ------
+    SteepslopeError
+        If a setting is not as described.
+    """
+
+    stylizer: str
+    styles: str
+    alpha: float = 1.0
+    side: int | None = None
+    crop: int | None = None
+    style_crop: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_all(self, STYLIZATION_CHECKS)
+
+    def look(self) -> Self:
+        """Raise unless there are a stylizer and styles."""
+        if not (Path(self.stylizer) / CARD).is_file():
+            found = f"it has no {CARD}" if Path(self.stylizer).is_dir() else "no such folder"
+            raise SteepslopeError(f"expected the folder of a stylizer (shift train-stylizer), {found}", self.stylizer)
+        with located("styles"):
+            parse_dataset(style_data(self.styles)).look()
+        return self
+
+    def load(self) -> "Stylization":
+        """Load the stylizer and list the styles."""
+        styles = parse_dataset(style_data(self.styles)).open()
+        if not len(styles):
+            raise SteepslopeError("expected images to take styles from, found none", self.styles)
+        return Stylization(self, Stylizer.load(self.stylizer), styles, style_reader(styles, self.style_crop))
+
+    def __str__(self) -> str:
+        default = {one.name: one.default for one in fields(self)}
+        given = {name: value for name, value in vars(self).items() if value != default[name] and name != "stylizer"}
+        return f"stylize:{self.stylizer}?" + "&".join(f"{name}={value}" for name, value in given.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Stylization:
+    """Adaptive instance normalisation (Huang & Belongie, 2017) as a shift, with the settings of a spec.
+
+    Grey images stay grey. ``block`` are the images that are shifted together, where they have one size.
+    """
+
+    settings: StylizeSpec
+    stylizer: Stylizer
+    styles: Dataset
+    read_style: Reader
+    block: int = 16
+
+    @property
+    def title(self) -> str:
+        """The shift and its strength."""
+        return f"stylized, alpha {self.settings.alpha:g}"
+
+    @property
+    def size(self) -> Size | None:
+        """Height and width of all images; None where they keep theirs."""
+        crop = self.settings.crop
+        return None if crop is None else (crop, crop)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What decides the stylised images, as JSON holds it."""
+        settings = {name: value for name, value in vars(self.settings).items() if name not in ("stylizer", "styles")}
+        nets = {"stylizer": self.stylizer.digest, "styles": self.styles.fingerprint()}
+        return {"method": "stylize", **nets, **settings, "block": self.block, "versions": versions_of(["torch"])}
+
+    def __call__(
+        self,
+        images: Sequence[Picture],
+        ids: Sequence[str],
+        labels: Labels | None = None,
+        brought_to: Size | None = None,
+    ) -> list[Picture]:
+        """Return the stylised images, float32 (H, W, C) in [0, 1]; those of the size already are not cropped again."""
+        self.stylizer.to(device_at_hand())
+        crop = None if brought_to == self.size else self.settings.crop
+        pixels = [as_floats(cropped(image, crop)) for image in images]
+        for one, name in zip(pixels, ids, strict=True):
+            if one.shape[2] not in (1, 3):
+                raise SteepslopeError(f"expected an image in grey or in colour, found {one.shape[2]} channels", name)
+        shifted: dict[int, Picture] = {}
+        for shape in {one.shape for one in pixels}:
+            places = [place for place, one in enumerate(pixels) if one.shape == shape]
+            content = torch.from_numpy(np.stack([pixels[place] for place in places])).permute(0, 3, 1, 2)
+            changed = self._stylized(content, [ids[place] for place in places])
+            shifted |= dict(zip(places, changed.permute(0, 2, 3, 1).cpu().numpy(), strict=True))
+        return [shifted[place] for place in range(len(images))]
+
+    def _stylized(self, content: Tensor, ids: Sequence[str]) -> Tensor:
+        """Stylise images (n, C, H, W) of one size."""
+        device, (height, width) = device_at_hand(), content.shape[2:]
+        styles = torch.stack([self.style(name) for name in ids]).to(device)
+        side = self.settings.side
+        factor = 1.0 if side is None else min(side / min(height, width), LONGEST * side / max(height, width))
+        inside = as_rgb(_resized(content.to(device), max(1, round(factor * height)), max(1, round(factor * width))))
+        changed = _resized(stylized(self.stylizer, inside, styles, self.settings.alpha), height, width)
+        return as_grey(changed) if content.shape[1] == 1 else changed
+
+    def style(self, name: str) -> Tensor:
+        """Return the part of a style that is drawn for an image with that id, float32 (3, s, s) in [0, 1]."""
+        draw = np.random.default_rng(seed_of(self.settings.seed, name))
+        return cut(self.read_style(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
+
+
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    if images.shape[2:] == (height, width):
+        return images
+    return interpolate(images, (height, width), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return content in the style of other images, each in that of its own.
+
+    The maps that are decoded are (1 − alpha) · content + alpha · AdaIN (Eq. 14 of the paper). With 0, and in its own
+    style, an image is reconstructed. Images are continued by reflection, by two places of the deepest maps and to
+    multiples of the reduction, and cropped again at the end. All is computed on the device of the stylizer.
+
+    Parameters
+    ----------
+    stylizer
+        The encoder and the decoder.
+    content
+        RGB images in [0, 1], floats (n, 3, H, W), of any size; see :func:`as_rgb` for grey ones.
+    styles
+        RGB images in [0, 1], floats (n or 1, 3, h, w), of any size; one serves all.
+    alpha
+        Strength in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        RGB images in [0, 1], float32 (n, 3, H, W), on the device of the content.
+    """
+    device = stylizer.encoder.mean.device
+    with torch.no_grad():
+        around = partial(continued, multiple=stylizer.reduction, margin=MARGIN * stylizer.reduction)
+        larger, (top, left) = around(content.to(device, torch.float32))
+        maps = stylizer.encode(larger)[-1]
+        if alpha > 0:
+            of_style = stylizer.encode(around(styles.to(device, torch.float32))[0])[-1]
+            maps = (1 - alpha) * maps + alpha * adain(maps, of_style)
+        height, width = content.shape[2:]
+        images = stylizer.decode(maps)[:, :, top : top + height, left : left + width]
+    return images.clamp(0, 1).to(content.device)
+
+
+def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple[int, int]]:
+    """Continue images by reflection on all sides, as often as it takes, to sides that are multiples of a number.
+
+    Parameters
+    ----------
+    images
+        Floats (n, C, H, W).
+    multiple
+        What the sides become multiples of, >= 1.
+    margin
+        Least number of pixels that are added on each side, >= 0.
+
+    Returns
+    -------
+    tuple
+        The images (n, C, H', W'), and the row and column at which the original begins.
+    """
+    starts = []
+    for axis in (2, 3):
+        side = images.shape[axis]
+        longer = -(-(side + 2 * margin) // multiple) * multiple
+        starts.append((longer - side) // 2)
+        places = np.pad(np.arange(side), (starts[-1], longer - side - starts[-1]), mode="reflect")
+        images = images.index_select(axis, torch.from_numpy(places).to(images.device))
+    return images, (starts[0], starts[1])
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Return grey images (n, 1, H, W) as RGB (n, 3, H, W); RGB images are returned as they are."""
+    return images.expand(-1, RGB, -1, -1) if images.shape[1] == 1 else images
+
+
+def as_grey(images: Tensor) -> Tensor:
+    """Return RGB images (n, 3, H, W) as grey (n, 1, H, W), weighted as Pillow weights them.
+
+    >>> as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
+    0.29899999499320984
+    """
+    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, RGB, 1, 1)
+    return (images * weights).sum(1, keepdim=True)

@@ -1,0 +1,207 @@
+"""Train a stylizer's decoder on a frozen encoder; killed at any moment, it resumes to the same weights.
+
+The losses are those of Huang & Belongie (2017), Eqs. 11 to 13. Their VGG-19 is scaled so that activations are about one
+on average; other nets are not, so each squared error is taken relative to the mean square of the maps at its depth.
+A reconstruction term is added: AdaIN alone never shows the decoder the content's own maps, which alpha = 0 decodes.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.artifact import MADE
+from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.seeding import seeded
+from steepslope.files.weights import load_state, restore_optimizer, save_state
+from steepslope.lab.shifts.options import FREE, StylizerTraining
+from steepslope.lab.shifts.pixels import content_reader, cut, style_reader
+from steepslope.lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, moments, planned_decoder
+from steepslope.lab.shifts.stylizer_encoder import encoder_of
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.data.images import Dataset
+from steepslope.numerics.small_net import warm_cosine
+
+MEMORY = 0.99  # of the moving average of the losses
+
+
+def train_stylizer(
+    backbone: Classifier,
+    content: Dataset,
+    styles: Dataset,
+    out: str | Path,
+    options: StylizerTraining,
+    notice: Notice = silent,
+) -> Stylizer:
+    """Train a decoder on the first layers of a backbone, and save both in a folder as a stylizer.
+
+    Parameters
+    ----------
+    backbone
+        A convolutional net of timm or torchvision; see :func:`steepslope.lab.shifts.stylizer_encoder.encoder_of`.
+    content, styles
+        Images of any size; styles at least as large as the crop.
+    out
+        The folder. A stylizer that was trained in the same way is found complete there, of which ``notice`` is told.
+    options
+        How to train.
+
+    Returns
+    -------
+    Stylizer
+        On the CPU. The same options, images and machine give the same weights, also after an interruption.
+
+    Raises
+    ------
+    SteepslopeError
+        If the backbone has no maps of the reduction, an image cannot be read, a style is too small, the loss becomes
+        NaN, or the folder holds another stylizer.
+    """
+    folder = Path(out)
+    for name, data in (("content", content), ("styles", styles)):
+        if not len(data):
+            raise SteepslopeError("expected images, found none", name)
+    chosen = {name: value for name, value in asdict(options).items() if name not in FREE}
+    images = {"content": content.fingerprint(), "styles": styles.fingerprint()}
+    made = {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **chosen}
+    with STYLIZER.making(folder, made, notice=notice) as complete:
+        return Stylizer.load(folder) if complete else _trained(backbone, content, styles, folder, options, made)
+
+
+def _trained(
+    backbone: Classifier,
+    content: Dataset,
+    styles: Dataset,
+    folder: Path,
+    options: StylizerTraining,
+    made: dict[str, Any],
+) -> Stylizer:
+    """Train, or go on with a killed training, and save the stylizer."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise SteepslopeError("expected a GPU for cuda, found none", "device")
+    device = torch.device("cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu")
+    encoder = encoder_of(backbone, options.reduction)
+    with seeded(options.seed):
+        stylizer = Stylizer(encoder, planned_decoder(options.reduction, options.width))
+    pairs = _pairs(content, styles, options)
+    # convolutions are faster with the channels last, on CPUs and on GPUs
+    stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = _Run(stylizer, options)
+    STYLIZER.begin(folder, made)  # after all that may be refused at once
+    run.resume(folder / STATE)
+    run.train(pairs, folder / STATE)
+    stylizer.training_facts = {MADE: made, "losses": run.losses}
+    stylizer.eval().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    stylizer.save(folder)
+    STYLIZER.end(folder)
+    return stylizer
+
+
+def stylizer_losses(stylizer: Stylizer, content: Tensor, styles: Tensor) -> dict[str, Tensor]:
+    """Return the content, style and reconstruction losses of a batch of pairs, without their weights.
+
+    Parameters
+    ----------
+    stylizer
+        The encoder and the decoder.
+    content, styles
+        RGB images in [0, 1], floats (n, 3, H, W), whose sides are multiples of the reduction.
+
+    Returns
+    -------
+    dict of Tensor
+        ``content``: the output's deepest maps against the AdaIN target (Eq. 12 of the paper); ``style``: means and
+        deviations at all depths against those of the style (Eq. 13), both relative to the mean square of the style's
+        maps; ``reconstruction``: the squared error of pixels in [0, 1] where the content's own maps are decoded.
+    """
+    with torch.no_grad():
+        of_content, of_styles = stylizer.encode(content)[-1], stylizer.encode(styles)
+        target = adain(of_content, of_styles[-1])
+    output, rebuilt = stylizer.decode(torch.cat([target, of_content])).chunk(2)
+    of_output = stylizer.encode(output)
+    scales = [maps.square().mean() + 1e-12 for maps in of_styles]
+    differences = [
+        sum(mse_loss(found, wanted) for found, wanted in zip(moments(one), moments(other), strict=True)) / scale
+        for one, other, scale in zip(of_output, of_styles, scales, strict=True)
+    ]
+    return {
+        "content": mse_loss(of_output[-1], target) / scales[-1],
+        "style": torch.stack(differences).sum(),
+        "reconstruction": mse_loss(rebuilt, content),
+    }
+
+
+@dataclass
+class _Run:
+    """A training under way: the stylizer, the optimizer, the steps that are done and the losses' moving averages."""
+
+    stylizer: Stylizer
+    options: StylizerTraining
+    done: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.optimizer = torch.optim.Adam(self.stylizer.decoder.parameters(), self.options.learning_rate)
+
+    def train(self, pairs: Callable[[int], list[Tensor]], state: Path) -> None:
+        steps, device = self.options.steps, self.stylizer.encoder.mean.device
+        with bar() as progress:
+            task = progress.add_task("training", total=steps, completed=self.done)
+            while self.done < steps:
+                batches = (one.to(device, memory_format=torch.channels_last) for one in pairs(self.done))
+                self._step(*batches)
+                self.done += 1
+                shown = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
+                progress.update(task, advance=1, description=f"training, losses: {shown}")
+                if self.done % self.options.save_every == 0 or self.done == steps:
+                    self._save(state)
+
+    def _step(self, content: Tensor, styles: Tensor) -> None:
+        options = self.options
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.learning_rate * warm_cosine((self.done + 0.5) / options.steps)
+        losses = stylizer_losses(self.stylizer, content, styles)
+        weighted = options.style_weight * losses["style"] + options.reconstruction_weight * losses["reconstruction"]
+        self.optimizer.zero_grad()
+        (losses["content"] + weighted).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        for name, loss in losses.items():
+            value = float(loss.detach())
+            self.losses[name] = MEMORY * self.losses.get(name, value) + (1 - MEMORY) * value
+
+    def _save(self, state: Path) -> None:
+        if not all(bool(weight.isfinite().all()) for weight in self.stylizer.decoder.parameters()):
+            raise SteepslopeError("the loss became NaN: a lower learning rate may help")
+        about = {"steps": self.done, "losses": self.losses}
+        save_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
+
+    def resume(self, path: Path) -> None:
+        """Take up an unfinished training; without one that can be read, start anew."""
+        with suppress(SteepslopeError):
+            if (state := load_state(path)) is not None:
+                weights, moments_of_adam, about = state
+                self.done, self.losses = about["steps"], about["losses"]
+                self.stylizer.decoder.load_state_dict(weights)
+                restore_optimizer(self.optimizer, moments_of_adam)
+
+
+def _pairs(content: Dataset, styles: Dataset, options: StylizerTraining) -> Callable[[int], list[Tensor]]:
+    """Return what draws content and styles of a step, (n, 3, crop, crop) in [0, 1] each, by the seed and the step."""
+    readers = (content_reader(content, options.crop), len(content)), (style_reader(styles, options.crop), len(styles))
+
+    def drawn(step: int) -> list[Tensor]:
+        draw = np.random.default_rng([options.seed, step])
+        batches = []
+        for read, count in readers:
+            rows = draw.integers(count, size=options.batch_size)
+            batches.append(torch.stack([cut(read(int(row)), options.crop, draw) for row in rows]))
+        return batches
+
+    return drawn

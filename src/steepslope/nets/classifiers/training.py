@@ -1,0 +1,229 @@
+"""Train a small classifier on images in memory; killed at any moment, it resumes to the same weights.
+
+A net has its own number of threads, on which sums depend, so a seed gives the same weights on one core and on many.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steepslope.checks import SEED, Check, choice, number, require_all, whole
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.extras import require_extra
+from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.seeding import seeded
+from steepslope.files.weights import load_state, restore_optimizer, save_state
+from steepslope.nets.classifiers.classifier import Classifier, ClassifierCard
+from steepslope.nets.classifiers.nets import (
+    CHECKPOINT,
+    NETS,
+    STATE,
+    Net,
+    checkpoint_classifier,
+    load_checkpoint,
+    save_checkpoint,
+)
+from steepslope.nets.data.images import Images
+from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_dataset
+from steepslope.nets.data.transforms import decoded_batches
+from steepslope.numerics.small_net import cosine
+from steepslope.numerics.threads import on_threads
+
+CHECKS: dict[str, Check] = {
+    "epochs": whole(1),
+    "batch_size": whole(1),
+    "learning_rate": number(1e-12),
+    "rotate": number(0, 180),
+    "optimizer": choice("adam", "sgd"),
+    "momentum": number(0, 0.9999),
+    "weight_decay": number(0, 1e3),
+    "schedule": choice("cosine", "constant"),
+    "seed": SEED,
+}
+
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """A recipe: Adam or SGD, its rate constant or along a cosine; images mirrored, and turned by some degrees.
+
+    ``momentum`` is that of SGD.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    flip: bool = False
+    rotate: float = 0.0
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_all(self, CHECKS)
+
+
+def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
+    """Return the recipe that suits a net, with the given changes; None changes nothing."""
+    require_known("net", net, NETS)
+    kind = NETS[net]
+    default = {"epochs": kind.epochs, "batch_size": kind.batch_size}
+    return ClassifierTraining(**default | {name: value for name, value in changes.items() if value is not None})
+
+
+def train_classifier(
+    net: str,
+    data: str,
+    out: Path,
+    recipe: ClassifierTraining,
+    holdout: int | None = None,
+    split_seed: int = SPLIT_SEED,
+    replace: bool = True,
+    notice: Notice = silent,
+) -> tuple[Classifier, float]:
+    """Train on the training split of ``data`` less its held-out rows; save a checkpoint to ``out``.
+
+    The split depends on ``split_seed`` alone, so it is the same for classifiers of different seeds. Returns the
+    classifier and its accuracy on the held-out rows. Unless it is to be replaced, a classifier that was trained so is
+    found complete, of which ``notice`` is told, and another is an error.
+    """
+    require_extra("torchvision", "images", "training a classifier")
+    spec = parse_dataset(data)
+    if spec.split not in (None, TRAIN):
+        raise SteepslopeError(
+            f"a classifier trains on the training split, not on the {spec.split} split", f"data {data!r}"
+        )
+    images = spec.load_into_memory(TRAIN)
+    require_image_shape(net, images, spec.name)
+    if spec.is_named:
+        notice(f"{spec.name}: trained on its split {TRAIN}, {len(images):,} images, less those held out")
+    fitted, held_out = holdout_split(len(images), holdout, split_seed)
+    pixels = images.pixels[fitted] / 255
+    if pixels.std() == 0:
+        raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
+    card = ClassifierCard(
+        net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
+        mean=float(pixels.mean()), std=float(pixels.std()),
+        data=spec.name, fingerprint=spec.load(TRAIN).fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
+        training=asdict(recipe), classes=images.classes,
+    )  # fmt: skip
+    with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:
+        classifier = load_checkpoint(str(out)) if complete else _trained(card, recipe, images.subset(fitted), out)
+    return classifier, accuracy(classifier, images.subset(held_out))
+
+
+def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
+    """Train, or go on with a killed training, and save the checkpoint."""
+    CHECKPOINT.begin(out, asdict(card))
+    run = _Run(card, recipe)
+    run.resume(out / STATE)
+    with on_threads(NETS[card.net].threads):
+        run.train(images, out / STATE)
+    save_checkpoint(run.net, card, out)
+    CHECKPOINT.end(out)
+    return checkpoint_classifier(run.net, card, f"checkpoint:{out}")
+
+
+def accuracy(classifier: Classifier, images: Images) -> float:
+    """Return the fraction of images whose label is predicted, in [0, 1]."""
+    batches = decoded_batches(images, np.arange(len(images)), classifier.transform, size=1000)
+    predicted = np.concatenate([classifier(batch)[1].argmax(axis=1) for batch in batches])
+    return float((predicted == images.labels).mean())
+
+
+class _Run:
+    """A net, its optimizer and the epochs done: all that a resumed run needs."""
+
+    def __init__(self, card: ClassifierCard, recipe: ClassifierTraining) -> None:
+        self.card, self.recipe, self.epochs_done = card, recipe, 0
+        with seeded(recipe.seed):
+            self.net: Net = NETS[card.net].build(card.num_classes)
+        decay = recipe.weight_decay
+        self.optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "adam":
+            self.optimizer = torch.optim.Adam(self.net.parameters(), weight_decay=decay)
+        else:
+            self.optimizer = torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
+
+    def train(self, images: Images, state: Path) -> None:
+        inputs = normalized(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
+        labels = torch.from_numpy(images.labels)
+        steps = math.ceil(len(labels) / self.recipe.batch_size)
+        with bar() as progress:
+            task = progress.add_task("training", total=steps * self.recipe.epochs)
+            progress.update(task, completed=steps * self.epochs_done)
+            while self.epochs_done < self.recipe.epochs:
+                # Order, mirroring and dropout of an epoch depend on its number alone, so it can be resumed.
+                with seeded(1_000_003 * self.recipe.seed + self.epochs_done):
+                    order = torch.split(torch.randperm(len(labels)), self.recipe.batch_size)
+                    for step, rows in enumerate(order):
+                        done = (self.epochs_done + step / steps) / self.recipe.epochs
+                        fraction = cosine(done) if self.recipe.schedule == "cosine" else 1.0
+                        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * fraction
+                        loss = self._step(self._augmented(inputs[rows]), labels[rows])
+                        progress.update(task, advance=1, description=f"training, loss {loss:.3f}")
+                if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
+                    raise SteepslopeError("the loss became NaN: a lower learning rate may help")
+                self.epochs_done += 1
+                save_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
+
+    def _augmented(self, inputs: Tensor) -> Tensor:
+        mirror = mirrored(inputs) if self.recipe.flip else inputs
+        return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
+
+    def _step(self, inputs: Tensor, labels: Tensor) -> float:
+        self.net.train()
+        loss = torch.nn.functional.cross_entropy(self.net(inputs), labels)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def resume(self, path: Path) -> None:
+        """Take up an unfinished run; without one that can be read, start anew."""
+        try:
+            state = load_state(path)
+        except SteepslopeError:
+            return
+        if state is None:
+            return
+        weights, moments, about = state
+        self.epochs_done = about["epochs"]
+        self.net.load_state_dict(weights)
+        restore_optimizer(self.optimizer, moments)
+
+
+def normalized(pixels: Tensor, mean: float, std: float) -> Tensor:
+    """Turn uint8 images (n, H, W) or (n, H, W, C) into standardised floats (n, 1, H, W) or (n, C, H, W)."""
+    standardised = (pixels.float() / 255 - mean) / std
+    return standardised.unsqueeze(1) if pixels.ndim == 3 else standardised.permute(0, 3, 1, 2).contiguous()
+
+
+def require_image_shape(net: str, images: Images, source: str) -> None:
+    """Raise unless the images have the shape that the net is built for."""
+    kind = NETS[net]
+    side, colour = kind.image_size, kind.channels == 3
+    if images.pixels.shape[1:] != (side, side, *([3] if colour else [])):
+        found = "×".join(str(size) for size in images.pixels.shape[1:])
+        what = "colour" if colour else "grey"
+        raise SteepslopeError(f"{net} expects {what} images of {side}×{side} pixels, found {found}", source)
+
+
+def mirrored(inputs: Tensor) -> Tensor:
+    """Flip each image (n, C, H, W) left to right with probability one half."""
+    return torch.where(torch.rand(len(inputs), 1, 1, 1) < 0.5, inputs.flip(-1), inputs)
+
+
+def turned(inputs: Tensor, degrees: float, outside: float) -> Tensor:
+    """Turn each image (n, C, H, W) by up to so many degrees either way; what comes in from outside has that value."""
+    angle = torch.deg2rad((2 * torch.rand(len(inputs)) - 1) * degrees)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros(len(inputs))
+    maps = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+    grid = torch.nn.functional.affine_grid(maps, list(inputs.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(inputs - outside, grid, align_corners=False) + outside

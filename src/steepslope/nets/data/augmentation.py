@@ -1,0 +1,219 @@
+"""Augmented copies of images: what a fit set might look like in other domains, so that an oracle has seen some.
+
+Every kind maps an image, float32 (C, H, W) in [0, 1], to another of the same shape, at a strength that it draws. Blur
+grows with the image's side, so that it looks alike in all sizes. A new kind is a function and its entry in
+``AUGMENTATIONS``. All is NumPy and SciPy on one thread: a copy is the same to the bit however many cores there are.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+from steepslope.checks import SEED, require_all, whole
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.seeding import seed_of
+from steepslope.nets.data.images import ALL, Dataset, as_colour, in_pil
+from steepslope.outputs.folder import copy_ids
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.float64]  # rows and columns of pixels
+Draw = np.random.Generator
+Range = tuple[float, float]
+Kind = Callable[[Floats, Draw], Floats]
+SMALL_SIDE = 28  # pixels, at which strengths are as written
+
+
+def _blur(image: Floats, draw: Draw) -> Floats:
+    sigma = draw.uniform(0.5, 1.6) * _zoom(image)
+    blurred: Floats = ndimage.gaussian_filter(image, (0, sigma, sigma), mode="nearest", truncate=2.5)
+    return blurred
+
+
+def _noise(image: Floats, draw: Draw) -> Floats:
+    deviation = np.float32(draw.uniform(0.03, 0.25))
+    return image + deviation * draw.standard_normal(image.shape, dtype=np.float32)
+
+
+def _contrast(image: Floats, draw: Draw) -> Floats:
+    mean = np.float32(image.mean(dtype=np.float64))
+    return mean + np.float32(draw.uniform(0.3, 0.8)) * (image - mean)
+
+
+def _rectangle(image: Floats, draw: Draw) -> Floats:
+    """Fill a rectangle of 4 to 30 % of the area with one grey value, or black."""
+    height, width = image.shape[-2:]
+    area, aspect = draw.uniform(0.04, 0.3) * height * width, math.exp(draw.uniform(-0.7, 0.7))
+    tall, wide = _within(math.sqrt(area * aspect), height), _within(math.sqrt(area / aspect), width)
+    top, left = draw.integers(height - tall + 1), draw.integers(width - wide + 1)
+    filled = image.copy()
+    filled[:, top : top + tall, left : left + wide] = draw.uniform() if draw.uniform() < 0.5 else 0.0
+    return filled
+
+
+def _grating(image: Floats, draw: Draw) -> Floats:
+    """Add a wave in any direction: .1 to .4 high, and 2.5 to 12 pixels long."""
+    length, angle, phase = draw.uniform(2.5, 12) * _zoom(image), draw.uniform(0, math.pi), draw.uniform(0, 2 * math.pi)
+    rows, columns = np.ogrid[: image.shape[-2], : image.shape[-1]]
+    along = rows * math.sin(angle) + columns * math.cos(angle)
+    wave = draw.uniform(0.1, 0.4) * np.sin(2 * math.pi * along / length + phase)
+    return image + wave.astype(np.float32)
+
+
+def _affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 0), shear: float = 0) -> Floats:
+    """Turn by up to so many degrees, scale or shear about the centre."""
+    turn, scale = math.radians(draw.uniform(-angle, angle)), math.exp(draw.uniform(*log_scale))
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    # from new to old (row, column)
+    matrix = rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
+    centre = (np.array(image.shape[-2:]) - 1) / 2
+    offset, outside = centre - matrix @ centre, _outside(draw)
+    moved = [ndimage.affine_transform(channel, matrix, offset, order=1, mode=outside) for channel in image]
+    return np.stack(moved)
+
+
+def _perspective(image: Floats, draw: Draw) -> Floats:
+    """Move each corner by up to 15 % of the sides, in or out."""
+    height, width = image.shape[-2:]
+    corners = np.array([[0, 0], [0, width - 1], [height - 1, 0], [height - 1, width - 1]], dtype=np.float64)
+    moved = corners + draw.uniform(-0.15, 0.15, size=(4, 2)) * [height, width]
+    places = _homography(moved, corners, np.indices((height, width), dtype=np.float64).reshape(2, -1))
+    outside = _outside(draw)
+    channels = [ndimage.map_coordinates(channel, places, order=1, mode=outside) for channel in image]
+    return np.stack(channels).reshape(image.shape)
+
+
+def _homography(sources: Places, targets: Places, places: Places) -> Places:
+    """Map places (2, n) by the projection that takes four sources (4, 2) to four targets (4, 2)."""
+    rows, columns = np.zeros((4, 8)), np.zeros((4, 8))
+    rows[:, :2], rows[:, 2] = sources, 1
+    columns[:, 3:5], columns[:, 5] = sources, 1
+    rows[:, 6:], columns[:, 6:] = -targets[:, :1] * sources, -targets[:, 1:] * sources
+    system, wanted = np.concatenate([rows, columns]), targets.T.ravel()
+    matrix = np.append(np.linalg.lstsq(system, wanted)[0], 1).reshape(3, 3)  # a side of one pixel leaves it open
+    row, column, depth = matrix @ np.vstack([places, np.ones(places.shape[1])])
+    return np.stack([row / depth, column / depth])
+
+
+def _outside(draw: Draw) -> str:
+    """Return what comes in from outside: the border again, or black, in half of the copies each."""
+    return "nearest" if draw.uniform() < 0.5 else "grid-constant"
+
+
+def _within(length: float, longest: int) -> int:
+    return max(1, min(longest, round(length)))
+
+
+def _zoom(image: Floats) -> float:
+    """Return by how much strengths in pixels grow: with the root of the side, since large images show finer things."""
+    return math.sqrt(max(1.0, min(image.shape[-2:]) / SMALL_SIDE))
+
+
+AUGMENTATIONS: dict[str, Kind] = {
+    "blur": _blur,
+    "noise": _noise,
+    "contrast": _contrast,
+    "rectangle": _rectangle,
+    "grating": _grating,
+    "rotate": partial(_affine, angle=25),
+    "scale": partial(_affine, log_scale=(math.log(0.7), math.log(1.35))),
+    "shear": partial(_affine, shear=0.3),
+    "perspective": _perspective,
+}
+
+
+def augmented(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
+    """Return one image changed by a kind of :data:`AUGMENTATIONS`, in the same size; grey stays grey, else RGB.
+
+    >>> augmented(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
+    'L'
+    """
+    plain = image if image.mode == "L" and "transparency" not in image.info else as_colour(image)
+    pixels = np.moveaxis(np.atleast_3d(np.asarray(plain, dtype=np.float32) / np.float32(255)), 2, 0)
+    changed = (AUGMENTATIONS[kind](pixels, draw).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(changed[0] if plain.mode == "L" else np.moveaxis(changed, 0, 2).copy())
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """Augmented copies of a data set's images: row r is a copy of its row ``r // copies``, with the same label.
+
+    A copy depends on the image, its id, the copy's number, the kinds and the seed, and on nothing else.
+
+    Parameters
+    ----------
+    data
+        The images to copy.
+    copies
+        Copies of each image, >= 1.
+    kinds
+        Names in :data:`AUGMENTATIONS`; each copy is changed by one of them, drawn evenly.
+    seed
+        What all draws begin with, in 0…2³¹−1.
+
+    Raises
+    ------
+    SteepslopeError
+        If a setting is not as described.
+    """
+
+    data: Dataset
+    copies: int
+    kinds: tuple[str, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        require_all(self, {"copies": whole(1), "seed": SEED})
+        if not self.kinds:
+            raise SteepslopeError("expected at least one, found none", "kinds")
+        for kind in self.kinds:
+            require_known("kind of augmentation", kind, AUGMENTATIONS)
+
+    def __len__(self) -> int:
+        return len(self.data) * self.copies
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The classes of the originals, each as often as there are copies, (n × copies,); None where not known."""
+        return None if self.data.labels is None else np.repeat(self.data.labels, self.copies)
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes."""
+        return self.data.classes
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the copies: those of the originals, with ``#1``, ``#2``… at the end."""
+        return copy_ids(self._names, self.copies)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What makes the copies from the data, as JSON holds it."""
+        return {"copies": self.copies, "kinds": list(self.kinds), "seed": self.seed}
+
+    def image(self, row: int) -> Image.Image:
+        """Decode an image and change it; an unreadable one raises as in the data set."""
+        original, copy = divmod(row, self.copies)
+        draw = np.random.default_rng(seed_of(self.seed, self._names[original], copy + 1))
+        kind = self.kinds[draw.integers(len(self.kinds))]
+        return augmented(ImageOps.exif_transpose(in_pil(self.data.image(original))), kind, draw)
+
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return the SHA-256 of the originals' hash and ids, the recipe, and which of the first's copies these are."""
+        start, stop, _ = rows.indices(len(self))
+        first, last = start // self.copies, -(-stop // self.copies)
+        of_originals = [self.data.fingerprint(slice(first, last), verify), *self._names[first:last]]
+        of_copies = [self.recipe, start - first * self.copies, stop - start]
+        return hashlib.sha256(repr((of_originals, of_copies)).encode()).hexdigest()
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [str(name) for name in self.data.ids]  # once: some data sets make them anew each time

@@ -1,0 +1,146 @@
+"""scikit-learn's digits: the embedded data set, which needs no download.
+
+The IDX files of the MNIST family.
+
+torchvision's data sets: small ones downloaded into memory, ImageNet read file by file.
+"""
+
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.files.extras import optional_library
+from steepslope.nets.data.class_names import NO_NAMES, ClassNames, wordnet_labels
+from steepslope.nets.data.image_files import ImageFiles, existing_folder, open_image_folder
+from steepslope.nets.data.images import Images, row_ids
+
+datasets = optional_library("torchvision.datasets", "images")  # takes seconds, and specs are parsed that none opens
+
+
+def load_digits(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
+    """Load the 1,797 digits of 8×8 pixels: 1,000 to train, 797 to test, drawn once."""
+    look_at_digits(argument)
+    bunch = import_module("sklearn.datasets").load_digits()  # takes a second, and specs are parsed that none opens
+    order = np.random.default_rng(0).permutation(len(bunch.target))
+    rows = order[:1000] if split == "train" else order[1000:]
+    pixels = (bunch.images * (255 / 16)).round().astype(np.uint8)
+    classes = tuple(map(str, bunch.target_names))
+    return Images(pixels[rows], bunch.target[rows].astype(np.int64), row_ids("digits", rows), classes)
+
+
+def look_at_digits(argument: str, split: str = "") -> None:
+    """Raise unless nothing but a split follows the scheme."""
+    if argument:
+        raise SteepslopeError(f"expected digits, digits:train or digits:test, found digits:{argument}", "data")
+
+
+STEMS = {"train": "train", "test": "t10k"}
+
+
+def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
+    """Load the four files of the MNIST family from a folder, plain or gzipped."""
+    folder = existing_folder("idx", argument)
+    images, classes = _idx_files(folder, split)
+    pixels, labels = read_idx(images, dimensions=3), read_idx(classes, dimensions=1)
+    if len(pixels) != len(labels):
+        raise SteepslopeError(f"expected {len(pixels)} labels, one for each {split} image, found {len(labels)}", folder)
+    if len(pixels) == 0:
+        raise SteepslopeError(f"expected {split} images, found none", folder)
+    return Images(pixels, labels.astype(np.int64), row_ids(split, np.arange(len(labels))))
+
+
+def look_at_idx(argument: str, split: str) -> None:
+    """Raise unless there is a folder with the files of one split, or without one, of both."""
+    folder = existing_folder("idx", argument)
+    for name in [split] if split else STEMS:
+        _idx_files(folder, name)
+
+
+def _idx_files(folder: Path, split: str) -> tuple[Path, Path]:
+    stem = STEMS[split]
+    return _idx_file(folder, f"{stem}-images-idx3-ubyte"), _idx_file(folder, f"{stem}-labels-idx1-ubyte")
+
+
+def _idx_file(folder: Path, name: str) -> Path:
+    found = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+    if not found:
+        raise SteepslopeError(f"expected a file {name} or {name}.gz, found neither", folder)
+    return found[0]
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Read a file of unsigned bytes in the IDX format: magic, sizes as big-endian int32, then the bytes.
+
+    Raises
+    ------
+    SteepslopeError
+        If the file is damaged, or holds another type or number of dimensions.
+    """
+    opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+    with explained("cannot be read", path, (OSError, EOFError, zlib.error)), opener(path, "rb") as file:
+        content = file.read()
+    header = 4 + 4 * dimensions
+    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < header:
+        expected, found = f"unsigned bytes in {dimensions} dimensions", content[:4].hex(" ") or "(none)"
+        raise SteepslopeError(f"expected an IDX file of {expected}, found the first bytes {found}", path)
+    shape = tuple(int(size) for size in np.frombuffer(content, dtype=">i4", count=dimensions, offset=4))
+    if len(content) - header != math.prod(shape):
+        raise SteepslopeError(f"expected {math.prod(shape)} bytes of data, found {len(content) - header}", path)
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+
+
+Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes
+
+
+def data_root() -> Path:
+    """Return the folder of torchvision's data sets: $STEEPSLOPE_DATA, by default ~/.cache/steepslope."""
+    return Path(os.environ.get("STEEPSLOPE_DATA", Path.home() / ".cache" / "steepslope"))
+
+
+def _by_train_flag(name: str, split: str) -> Loaded:
+    data = getattr(datasets, name)(str(data_root()), train=split == "train", download=True)
+    return np.asarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
+
+
+def _svhn(split: str) -> Loaded:
+    data = datasets.SVHN(str(data_root()), split=split, download=True)
+    return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64), tuple("0123456789")
+
+
+IN_MEMORY: dict[str, Callable[[str], Loaded]] = {
+    **{name: partial(_by_train_flag, name) for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")},
+    "SVHN": _svhn,
+}
+TORCHVISION = (*IN_MEMORY, "ImageNet")
+
+
+def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images | ImageFiles:
+    """Load one split from $STEEPSLOPE_DATA, where the small data sets are downloaded once.
+
+    ImageNet's test split is its 50,000 validation images. Its archives, or what torchvision makes of them, must lie in
+    the folder ``imagenet`` there.
+    """
+    look_at_torchvision(argument)
+    missing = f"torchvision:{argument}: neither found in {data_root()} nor downloaded"
+    with explained(missing, kinds=(OSError, RuntimeError), longest=200):
+        if argument == "ImageNet":
+            part = "train" if split == "train" else "val"
+            folder = datasets.ImageNet(str(data_root() / "imagenet"), split=part).split_folder
+            return open_image_folder(str(folder), "", ClassNames(own=wordnet_labels()))
+        pixels, labels, classes = IN_MEMORY[argument](split)
+    return Images(pixels, labels, row_ids(split, np.arange(len(labels))), classes)
+
+
+def look_at_torchvision(argument: str, split: str = "") -> None:
+    """Raise unless it is the name of a data set."""
+    require_known("torchvision data set", argument, TORCHVISION)

@@ -1,0 +1,158 @@
+"""A data set whose images were changed as another domain would change them: the same rows, labels and ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.files.folders import digest_of
+from steepslope.nets.data.images import ALL, Dataset, Divisible, Labels, Picture, labels_at
+
+Size = tuple[int, int]  # height and width
+
+
+class Shift(Protocol):
+    """What changes images. What becomes of an image depends on it, its id, its label and the recipe, and no more."""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What decides the shifted images: method, settings, digests of nets, versions of libraries; as JSON has it."""
+
+    @property
+    def title(self) -> str:
+        """What was done, in a few words, for pictures and tables."""
+
+    @property
+    def block(self) -> int:
+        """Number of images that are best shifted together, >= 1."""
+
+    @property
+    def size(self) -> Size | None:
+        """Height and width to which all images are brought before they are shifted; None where they keep theirs."""
+
+    def __call__(
+        self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None, brought_to: Size | None
+    ) -> list[Picture]:
+        """Return the shifted images, one for each: 8-bit ones of PIL, or float32 arrays (H, W, C) in [0, 1].
+
+        ``brought_to`` is the size that an earlier shift has brought all images to; None where there was none.
+        """
+
+
+class ShiftSpec(Protocol):
+    """A shift that is named but not loaded yet; as text it is what stands before the ``/`` of a data spec."""
+
+    def look(self) -> object:
+        """Raise where it names nothing; it takes no time, so it comes before all loading."""
+
+    def load(self) -> Shift:
+        """Load the nets that the shift needs, if any."""
+
+
+@dataclass(eq=False)
+class Shifted:
+    """A data set's images, shifted. Neighbouring rows are shifted in blocks, of which the last one is kept."""
+
+    data: Dataset
+    shift: Shift
+    _kept: tuple[int, list[Picture | Exception]] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def labels(self) -> Labels | None:
+        """The true classes, (n,); None where they are not known."""
+        return self.data.labels
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, by label."""
+        return self.data.classes
+
+    @cached_property
+    def ids(self) -> Sequence[str] | NDArray[np.str_]:
+        """Names of the images, (n,): those of the originals, asked for once, since some data sets make them anew."""
+        return self.data.ids
+
+    @property
+    def brought_to(self) -> Size | None:
+        """Height and width that all images have been brought to; None where they have sizes of their own."""
+        return self.shift.size or brought_to(self.data)
+
+    def image(self, row: int) -> Picture:
+        """Return one shifted image; an unreadable original raises as in the data set.
+
+        Whoever reads on from the first row of a block gets the whole block shifted at once; others that row alone.
+        """
+        number, place = divmod(row, self.shift.block)
+        if self._kept is None or self._kept[0] != number:
+            if place:
+                return _or_raise(self._shifted(np.array([row]))[0])
+            self._kept = number, self.shifted_block(number)
+        return _or_raise(self._kept[1][place])
+
+    def shifted_block(self, number: int) -> list[Picture | Exception]:
+        """Return the images of a block; in place of one that cannot be read, why not."""
+        start = number * self.shift.block
+        return self._shifted(np.arange(start, min(start + self.shift.block, len(self))))
+
+    def _shifted(self, rows: NDArray[np.int64]) -> list[Picture | Exception]:
+        found = [_read(self.data, int(row)) for row in rows]
+        good = [place for place, one in enumerate(found) if not isinstance(one, Exception)]
+        for place, picture in zip(good, self._from_shift(rows[good], [found[place] for place in good]), strict=True):
+            found[place] = picture
+        return found
+
+    def _from_shift(self, rows: NDArray[np.int64], images: list[Any]) -> list[Picture | Exception]:
+        """Shift images together; where that fails, one by one, so that one of them does not spoil the others."""
+        if not images:
+            return []
+        names, labels = [str(self.ids[row]) for row in rows], labels_at(self.data.labels, rows)
+        try:
+            return [*self.shift(images, names, labels, brought_to(self.data))]
+        except Exception as error:
+            if len(images) == 1:
+                return [error]
+            alone = (self._from_shift(rows[place : place + 1], images[place : place + 1]) for place in range(len(rows)))
+            return [one for (one,) in alone]
+
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return the SHA-256 of the originals' hash, their ids and the recipe."""
+        names = [str(name) for name in self.ids[rows]]
+        return digest_of([self.data.fingerprint(rows, verify), names, self.shift.recipe])
+
+    def subset(self, rows: NDArray[np.int64]) -> "Shifted":
+        """Return the given rows, in the given order."""
+        assert isinstance(self.data, Divisible)
+        return Shifted(self.data.subset(rows), self.shift)
+
+
+def _read(data: Dataset, row: int) -> Picture | Exception:
+    try:
+        return data.image(row)
+    except Exception as error:  # decoders have many kinds for damaged files
+        return error
+
+
+def _or_raise(found: Picture | Exception) -> Picture:
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def brought_to(data: Any) -> Size | None:
+    """Return the size that all images of a data set, or of one that it holds, have been brought to; else None."""
+    size: Size | None = getattr(data, "brought_to", None)
+    inner = getattr(data, "data", None)
+    return brought_to(inner) if size is None and hasattr(inner, "image") else size
+
+
+def recipes_of(data: Any) -> list[dict[str, Any]]:
+    """Return the recipes of all shifts of a data set, also inside of what holds it, the last one first."""
+    own = [data.shift.recipe] if isinstance(data, Shifted) else []
+    inner = getattr(data, "data", None)
+    return own + (recipes_of(inner) if hasattr(inner, "image") else [])

@@ -1,0 +1,208 @@
+"""A gate, with all nets that it needs or without, as one ONNX file that runs without this package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import staged_folder
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.storage import digest_of_gate
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.classifiers.onnx_net import exported_model
+from steepslope.nets.export.file import IMAGES, KEY, GateCard, Part, signed
+from steepslope.nets.export.gate_graph import FEATURES, GROUP, OWN_NET, GateGraph, groups_of, shapes_of
+from steepslope.nets.export.graphs import Piece, joined, with_folded_constants
+from steepslope.nets.export.nets import net_piece, noise_piece, oracle_net, prepared
+from steepslope.nets.export.preprocessing import source_channels
+from steepslope.nets.predict.gate_nets import GateNets
+from steepslope.nets.training.on_images import ImageOracle
+from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.handover import NOISE
+from steepslope.outputs.arrays import VOTE
+from steepslope.outputs.folder import AUXILIARY
+from steepslope.predict.options import NetSpecs
+from steepslope.scores.score import LOGITS
+
+EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A model as ONNX has it, with what it was made from: a gate, or a judge alone, and its nets, if it has them."""
+
+    model: Any
+    judge: ConfidenceSource
+    gate: Gate | None
+    live: GateNets | None
+
+    def summary(self) -> list[str]:
+        """Return what it takes and gives, a line each, and the promise."""
+        graph = self.model.graph
+        lines = [
+            f"{name}: {', '.join(map(_typed, some))}"
+            for name, some in (("inputs", graph.input), ("outputs", graph.output))
+        ]
+        return [*lines, *([] if self.gate is None else [self.gate.sentences()])]
+
+    def save(self, path: Path) -> None:
+        """Write the file, with its SHA-256 in it, or nothing."""
+        with staged_folder(path.parent, last=path.name) as staging:
+            (staging / path.name).write_bytes(signed(self.model.SerializeToString()))
+
+
+def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, digest: str | None = None) -> Exported:
+    """Return a gate as an ONNX model.
+
+    Parameters
+    ----------
+    gate
+        A gate with an oracle or a score of its own.
+    part
+        ``all``: from decoded images, uint8 (N, H, W, C), to decisions, with the classifier and the nets that the oracle
+        needs beside it. ``gate``: from the arrays that outputs hold, such as logits float32 (N, K) and
+        features float32 (N, d), to decisions. ``oracle``: from these to trust logits.
+    live
+        The gate's nets; loaded by their recorded specs if none are given.
+    digest
+        What tells the gate from others, for the file's metadata.
+
+    Raises
+    ------
+    SteepslopeError
+        If the gate is one of confidences alone, or needs what a graph cannot hold; the reason is given.
+    """
+    judge = gate.source
+    if judge is None:
+        found = "found one of confidences alone: what it decides is confidence >= its threshold"
+        raise SteepslopeError(f"expected a gate with an oracle or a score, {found}", "gate")
+    inside = None if part == "oracle" else gate
+    if part != "all":
+        if OWN_NET in shapes_of(judge):
+            raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
+        return Exported(_finished(_alone(judge, inside), judge, inside, part, digest), judge, inside, None)
+    nets = live or gate.nets or gate.load_nets()
+    return Exported(_finished(_whole(judge, gate, nets), judge, gate, part, digest), judge, gate, nets)
+
+
+def export_oracle(judge: ConfidenceSource) -> Exported:
+    """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
+    model = _alone(judge, None)
+    return Exported(_finished(model, judge, None, "oracle", None), judge, None, None)
+
+
+def _alone(judge: ConfidenceSource, gate: Gate | None) -> Any:
+    names, part = _gate_piece(judge, gate)
+    return joined([part], list(part.takes), names)
+
+
+def _gate_piece(
+    judge: ConfidenceSource,
+    gate: Gate | None,
+    halved: bool = False,
+    places: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[list[str], Piece]:
+    """Return the names of the outputs, and the piece that takes all arrays by their names."""
+    module = GateGraph(judge, gate, halved, places).eval()
+    draw = torch.Generator().manual_seed(0)
+    examples = {name: torch.randn(EXAMPLE_ROWS, *shape, generator=draw) for name, shape in module.shapes.items()}
+    whole = [name for name in module.inputs if name == GROUP or name.startswith(VOTE)]
+    examples |= {name: torch.zeros(EXAMPLE_ROWS, dtype=torch.int64) for name in whole}
+    with torch.no_grad():
+        module(examples)
+    names = list(module.outputs)
+    model = onnx.load_from_string(exported_model(module, examples, module.inputs, names, "oracle", optimize=False))
+    model = with_folded_constants(model)
+    return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
+
+
+def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
+    """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
+    if gate.origin.precision != "32":
+        expected = "expected a gate whose calibration outputs were extracted in precision 32"
+        raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
+    shapes = shapes_of(judge)
+    _require_made_of_images(shapes, live)
+    nets: dict[str, Classifier] = {
+        "classifier": live.classifier,
+        **{name: one.net for name, one in live.beside.items()},
+    }
+    places = {name: one.places for name, one in live.beside.items() if one.places is not None}
+    oracle = judge.oracle
+    transforms = [one.transform for one in nets.values()]
+    if isinstance(oracle, ImageOracle):
+        transforms.append(oracle.transform)
+    channels = source_channels(transforms)
+    parts = [prepared(name, one.transform, channels) for name, one in nets.items()]
+    kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in shapes else {})}
+    gives = {"classifier": kept, AUXILIARY: {FEATURES: AUXILIARY}, **{name: {LOGITS: name} for name in places}}
+    parts += [net_piece(name, one, gives[name]) for name, one in nets.items()]
+    if NOISE in shapes:
+        parts.append(noise_piece("classifier", live.classifier.transform))
+    if isinstance(oracle, ImageOracle):
+        parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
+    names, decides = _gate_piece(judge, gate, live.options.features == "float16", places)
+    inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
+    return joined([*parts, decides], inputs, names)
+
+
+def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], live: GateNets) -> None:
+    """Raise unless a graph makes all arrays from images, with as many features as the oracle takes."""
+    for name in shapes:
+        if name not in (LOGITS, FEATURES, NOISE, OWN_NET, *live.beside):
+            raise SteepslopeError("no graph makes it from images: export the gate alone (--part gate)", name)
+    others = {name: one.net for name, one in live.beside.items() if one.places is None}
+    for name, net in {FEATURES: live.classifier, **others}.items():
+        if name in shapes:
+            features, _ = net(net.noise(2))
+            found, (expected,) = None if features is None else features.shape[1], shapes[name]
+            if found != expected:
+                raise SteepslopeError(f"expected {expected} {name}, as the oracle takes, found {found}", net.spec)
+
+
+def _finished(model: Any, judge: ConfidenceSource, gate: Gate | None, part: Part, digest: str | None) -> Any:
+    """Put into the model's metadata what somebody needs to know who has the file alone."""
+    card = GateCard(part, digest or "") if gate is None else GateCard.of(gate, digest or "", part)
+    about = {**card.as_json(), "judge": judge.name}
+    if gate is not None:
+        about |= {"by": gate.by, "groups": groups_of(gate) if gate.has_groups else []}
+        about["rejection"] = None if gate.rejection is None else gate.rejection.as_json()
+    onnx.helper.set_model_props(model, {KEY: json.dumps(about, allow_nan=False)})
+    model.producer_name = "steepslope"
+    model.doc_string = card.words
+    return model
+
+
+def _typed(value: Any) -> str:
+    """Return a value's name, type and shape, such as ``images uint8 (N, H, W, 3)``."""
+    kind = value.type.tensor_type
+    sizes = ", ".join(one.dim_param or str(one.dim_value) for one in kind.shape.dim)
+    return f"{value.name} {onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)} ({sizes})"
+
+
+def exported_from(
+    gate: str | None, oracle: str | None, part: Part, nets: NetSpecs, opinions: Mapping[str, str] | None = None
+) -> Exported:
+    """Return the model of the gate, or of the oracle, in a folder; ``opinions`` are specs of nets by name."""
+    if part != "all" or gate is None:
+        for name, spec in {"classifier": nets.classifier, "auxiliary": nets.auxiliary, "opinion": opinions}.items():
+            if spec:
+                raise SteepslopeError("expected none, since this file holds no nets", name)
+    if gate is not None:
+        loaded = Gate.load(gate, backbones=nets.backbones)
+        live = loaded.load_nets(nets.classifier, nets.auxiliary, opinions) if part == "all" and loaded.source else None
+        return export_gate(loaded, part, live, digest_of_gate(gate))
+    assert oracle is not None
+    judge = Oracle.load(oracle, nets.backbones)
+    if not isinstance(judge, Oracle | FusedOracle):
+        raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", "oracle")
+    assert judge.fitted_ is not None
+    return export_oracle(ConfidenceSource.from_model(judge, judge.fitted_.num_classes))

@@ -1,0 +1,174 @@
+"""A gate as a module that is traced: from logits, features and what else its oracle takes to decisions.
+
+All formulas are those that Python computes with: of scores, evidence, pools, hand-over and P(correct).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.decisions import PREDICTED, class_names
+from steepslope.numerics.log_space import in_classes_of
+from steepslope.numerics.tensors import ExactNumbers, highest_places
+from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.evidence.states import NO_STATE
+from steepslope.oracle.evidence.values import CANDIDATES, columns_in, opinions_in
+from steepslope.oracle.handover import mixed
+from steepslope.oracle.pooling import Pool
+from steepslope.outputs.arrays import is_opinion
+from steepslope.scores import Score
+from steepslope.scores.score import LOGITS, PREDICTIONS, Rows
+
+FEATURES, GROUP = "features", "group"
+TRUST, HANDED_OVER = "trust_logit", "handed_over"
+OWN_NET = "oracle_net"  # what the net of an oracle on images gives
+OUTPUTS = ("label", "probability", "p_correct", TRUST, "accepted")
+REFUSED: dict[str, str] = {
+    "views": "it looks at the image again in other positions",
+    "dropout": "it runs the classifier again with units dropped at random",
+}  # arrays that a graph does not make
+
+
+class GateGraph(nn.Module):
+    """Arrays by the names of ``shapes``, and groups, to what ``outputs`` names once it has run.
+
+    ``shapes`` are those of a row of each array. Where an input is not finite, the trust logit is NaN, and nothing is
+    accepted. Without a gate, the outputs are the trust logit and the hand-over alone. ``halved`` features pass through
+    float16, in which the oracle's fit set had them. A row of NaN lacks an opinion, and goes to review where nearly all
+    calibration rows had it. ``places`` are of the classes of opinions that come as other nets' logits, by the names of
+    their arrays.
+    """
+
+    def __init__(
+        self,
+        judge: ConfidenceSource,
+        gate: Gate | None,
+        halved: bool = False,
+        places: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.judge, self.gate, self.halved, self.places = judge, gate, halved, places or {}
+        self.shapes = {**shapes_of(judge), **{name: (len(some),) for name, some in self.places.items()}}
+        self.inputs = [*self.shapes, *([GROUP] if takes_groups(gate) else [])]
+        self.outputs: list[str] = []
+
+    def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Return the outputs, (m,) each."""
+        rows = dict(given)
+        needed = [array for name, array in given.items() if array.is_floating_point() and not is_opinion(name)]
+        finite = [array[:, None].flatten(1).isfinite().all(dim=1) for array in needed]
+        rows[LOGITS] = rows[LOGITS].double()
+        for name, places in self.places.items():
+            rows[name] = in_classes_of(rows[LOGITS], rows[name].double(), places).float()
+        rows[PREDICTIONS] = rows[LOGITS].argmax(dim=1)
+        if self.halved and FEATURES in rows:
+            rows[FEATURES] = rows[FEATURES].half().float()
+        with ExactNumbers():
+            found = trust_of(self.judge, rows)
+            found[TRUST] = torch.where(torch.stack(finite, dim=1).all(dim=1), found[TRUST], torch.nan)
+            if self.gate is not None:
+                has = ~self.judge.lacking(rows)
+                decisions = decided(self.gate, rows, found[TRUST])
+                decisions |= {name: decisions[name] & has for name in ("accepted", "rejected") if name in decisions}
+                found = {**decisions, **found}
+        names = [*OUTPUTS, *(name for name in found if name not in OUTPUTS)]
+        self.outputs = [name for name in names if name in found]
+        return tuple(found[name] for name in self.outputs)
+
+
+def shapes_of(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a row of each array that a graph takes; raise for arrays that no graph makes."""
+    shapes: dict[str, tuple[int, ...]] = {LOGITS: (judge.num_classes,)}
+    if judge.oracle is not None and judge.oracle.is_image_oracle:
+        return {**shapes, OWN_NET: ()}
+    for name in judge.arrays:
+        if name in REFUSED:
+            remedy = "fit an oracle without it (fit --fused --budget free, or other --inputs)"
+            raise SteepslopeError(f"cannot be exported, since {REFUSED[name]}: {remedy}", name)
+        if name != LOGITS and name not in judge.shapes:
+            raise SteepslopeError(f"expected to know how many numbers a row of {name} has, found none", "export")
+        shapes[name] = shapes.get(name) or tuple(judge.shapes[name])
+    return shapes
+
+
+def trust_of(judge: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
+    """Return the trust logits of an oracle or a score, float64 (m,), and how far rows are handed over."""
+    model = judge.model
+    if isinstance(model, Score):
+        return {TRUST: model.formula(rows)}
+    if isinstance(model, FusedOracle):
+        return _pooled(model, rows)
+    if isinstance(model, Oracle):
+        fitted = model.fitted_
+        assert fitted is not None
+        parts = [columns_in(rows, name, fitted.states.get(name, NO_STATE)) for name in model.settings.inputs]
+        return {TRUST: fitted.net(torch.cat([part.double() for part in parts], dim=1))}
+    return {TRUST: rows[OWN_NET].double()}
+
+
+def _pooled(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:
+    fitted = oracle.fitted_
+    assert fitted is not None
+    classes = highest_places(rows[LOGITS], CANDIDATES)
+    opinions = {
+        name: opinions_in(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)
+        for name in fitted.inputs
+    }
+
+    def log_odds(pool: Pool) -> Tensor:
+        found: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))
+        return pool.slope * found + pool.offset
+
+    odds, handed_over = log_odds(fitted.pool), {}
+    if fitted.handover is not None and fitted.fallback is not None:
+        handed_over = {HANDED_OVER: fitted.handover.weight_of(rows)}
+        odds = mixed(odds, log_odds(fitted.fallback), handed_over[HANDED_OVER])
+    return {TRUST: fitted.slope * odds + (fitted.offset - oracle.offset), **handed_over}
+
+
+def takes_groups(gate: Gate | None) -> bool:
+    """Return whether thresholds are by groups that are not the predicted classes, and have to be given."""
+    return gate is not None and gate.has_groups and gate.by != PREDICTED
+
+
+def groups_of(gate: Gate) -> list[str]:
+    """Return the names of the groups in the order of their numbers: of predicted classes, that of the classes."""
+    if gate.by == PREDICTED:
+        assert gate.source is not None
+        return [str(name) for name in class_names(np.arange(gate.source.num_classes), gate.classes)]
+    return [str(name) for name in gate.thresholds]
+
+
+def decided(gate: Gate, rows: Mapping[str, Tensor], confidence: Tensor) -> dict[str, Tensor]:
+    """Return what a gate decides of confidences, float64 (m,)."""
+    labels = rows[PREDICTIONS]
+    accepted = confidence >= _threshold(gate, rows.get(GROUP, labels))
+    found = {
+        "label": labels,
+        "probability": rows[LOGITS].softmax(dim=1).amax(dim=1),
+        "p_correct": gate.probability(confidence),
+        "accepted": accepted,
+    }
+    if gate.rejection is not None:
+        found["rejected"] = (confidence <= -_reachable(-gate.rejection.threshold)) & ~accepted
+    return found
+
+
+def _threshold(gate: Gate, groups: Tensor) -> Tensor | float:
+    """Return the threshold of each row; NaN, which nothing reaches, where nothing is promised."""
+    if not gate.has_groups:
+        return _reachable(gate.threshold)
+    known = [_reachable(gate.thresholds.get(name, np.inf)) for name in groups_of(gate)]
+    inside = (groups >= 0) & (groups < len(known))
+    return torch.where(inside, torch.tensor(known, dtype=torch.float64)[torch.where(inside, groups, 0)], torch.nan)
+
+
+def _reachable(threshold: float) -> float:
+    return threshold if threshold < np.inf else np.nan

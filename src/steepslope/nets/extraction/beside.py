@@ -1,0 +1,177 @@
+"""What another net makes of images, kept beside a classifier's outputs of the same images.
+
+A second backbone's features, or another classifier's logits, its opinion.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.files.folders import field
+from steepslope.files.progress import Notice, silent
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.data.augmentation import Augmented
+from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data.images import ALL, Dataset, Picture, rows_by_id
+from steepslope.nets.data.shifted import recipes_of
+from steepslope.nets.data.specs import DatasetSpec
+from steepslope.nets.extraction.extraction import Sources, extract
+from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, OPINIONS, extraction_of, ids_of_folder
+from steepslope.outputs.opinions import PLACES, Opinion, places_of
+from steepslope.outputs.options import require_name
+
+SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """Rows of a data set in a given order, without labels, since another net may have other classes."""
+
+    data: Dataset
+    rows: NDArray[np.int64]
+    labels: None = None
+    classes: None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the images, (n,)."""
+        ids = self.data.ids
+        return [str(ids[row]) for row in self.rows]
+
+    def image(self, row: int) -> Picture:
+        """Decode one image."""
+        return self.data.image(int(self.rows[row]))
+
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return the SHA-256 of the hashes of all runs of neighbouring rows."""
+        chosen = self.rows[rows]
+        runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
+        digests = [self.data.fingerprint(slice(int(run[0]), int(run[-1]) + 1), verify) for run in runs if len(run)]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def extract_auxiliary(
+    backbone: Classifier, spec: DatasetSpec, out: Path, options: ExtractionOptions, notice: Notice = silent
+) -> dict[Path, ClassifierOutputs]:
+    """Write the backbone's features of the images whose outputs ``out``, or its subfolders, hold.
+
+    They go to the subfolder ``auxiliary`` of each, and are read with it from then on. Where there are outputs of
+    augmented copies, the features of the same copies go to the ``auxiliary`` of theirs. Noise is not kept again.
+
+    Raises
+    ------
+    SteepslopeError
+        If there are no complete outputs, the data set lacks one of their images, or the options want views, dropout
+        passes or copies of their own.
+    """
+    if set(options.evidence) - {"noise"} != {"features"}:
+        raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
+    sources = _sources(spec, out, Path(AUXILIARY), options)
+    return extract(backbone, sources, options.keeping("features"), summary_of_features, notice)
+
+
+def extract_opinion(
+    name: str,
+    net: Classifier,
+    spec: DatasetSpec,
+    out: Path,
+    options: ExtractionOptions,
+    classes: Mapping[str, str | None] | None = None,
+    notice: Notice = silent,
+) -> dict[Path, ClassifierOutputs]:
+    """Write another classifier's logits of the images whose outputs ``out``, or its subfolders, hold.
+
+    They go to the subfolder ``opinions/NAME`` of each, also of augmented copies, and are read with it from then on, as
+    the array ``opinion_NAME``. Its classes go by their names where both nets have names, or as the mapping ``classes``
+    says; else they have to be the same in the same order. Images that it cannot read lack the opinion.
+
+    Raises
+    ------
+    SteepslopeError
+        As of :func:`extract_auxiliary`, or if the classes cannot be told.
+    """
+    if set(options.evidence) - {"noise", "features"}:
+        raise SteepslopeError(f"of an opinion, expected logits alone, found {options.evidence}", "evidence")
+    sources = _sources(spec, out, Path(OPINIONS, require_name(name)), options)
+    net = net if net.num_classes else net.with_transform()
+    other = Opinion(np.empty((0, net.num_classes or 0)), classes=net.names)
+    first = next(iter(sources)).parents[1]
+    with located(f"opinion {name}"):
+        places = places_of(Opinion.of(ClassifierOutputs.load(first)), other, classes)
+    return extract(net, sources, options.keeping(), summary_of_logits, notice, {PLACES: list(places)})
+
+
+def _sources(spec: DatasetSpec, out: Path, subfolder: Path, options: ExtractionOptions) -> Sources:
+    """Return the images whose outputs lie in ``out``, and their copies, by where another net's outputs of them go."""
+    if options.augment:
+        raise SteepslopeError("expected none with another net, which sees the copies of the outputs", "augment")
+    images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
+    sources: dict[Path, tuple[str, Dataset]] = {
+        folder / subfolder: (str(spec), rows) for folder, rows in images.items()
+    }
+    for folder, rows in images.items():
+        if (folder / AUGMENTED / MANIFEST).exists():
+            copies = _copies_of(folder / AUGMENTED, rows)
+            sources[folder / AUGMENTED / subfolder] = f"{spec}, augmented", copies
+    return sources
+
+
+def summary_of_features(outputs: ClassifierOutputs) -> str:
+    """Return the number of features and images, in words; a backbone's classes may be others than the labels'."""
+    return f"{outputs.require_features().shape[1]:,} auxiliary features of {len(outputs):,} images"
+
+
+def summary_of_logits(outputs: ClassifierOutputs) -> str:
+    """Return of how many images, and in how many classes, there is an opinion, in words."""
+    return f"an opinion on {len(outputs):,} images, of {outputs.num_classes:,} classes"
+
+
+def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
+    """Return the folders of complete outputs, and of each the data set with its images."""
+    if (out / MANIFEST).exists():
+        # the names of its classes: an attack leads away from an image's class, whatever the backbone
+        return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
+    splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
+    if not splits:
+        raise SteepslopeError("expected complete outputs, to keep those of another net beside, found none", out)
+    first = ClassifierOutputs.load(next(iter(splits)))
+    names = ClassNames.by_label(first.classes if spec.is_named else None)
+    opened = {split: spec.load(split, names) for split in dict.fromkeys(splits.values())}
+    return {folder: opened[split] for folder, split in splits.items()}
+
+
+def _images_of(folder: Path, data: Dataset) -> Unlabelled:
+    with located(folder):
+        found, shifts = extraction_of(folder).get("shifts", []), recipes_of(data)
+        if found != shifts:
+            expected = f"expected images shifted as those of the outputs ({_told(found)})"
+            raise SteepslopeError(f"{expected}, not {_told(shifts)}")
+        return Unlabelled(data, rows_by_id(data, ids_of_folder(folder)))
+
+
+def _told(recipes: Sequence[Mapping[str, Any]]) -> str:
+    """Return the shifts of recipes in a few words."""
+    shown = ("method", "kind", "severity", "seed", "crop", "classifier", "bound", "stylizer", "alpha")
+    told = [", ".join(f"{name} {recipe[name]}" for name in shown if name in recipe) for recipe in recipes]
+    return " after ".join(told) or "as they are"
+
+
+def _copies_of(folder: Path, originals: Unlabelled) -> Augmented:
+    """Return the augmented copies whose outputs a folder holds, made again as its manifest records."""
+    path = folder / MANIFEST
+    recipe = field(extraction_of(folder), AUGMENTED, dict, path)
+    kinds: dict[str, type] = {"copies": int, "kinds": list, "seed": int}
+    copies, names, seed = (field(recipe, name, kind, path) for name, kind in kinds.items())
+    with located(path):
+        return Augmented(originals, copies, tuple(map(str, names)), seed)

@@ -1,0 +1,310 @@
+"""A gate's nets, loaded by their recorded spec or given by the caller, and run on images in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from steepslope.errors import SteepslopeError, explained, located
+from steepslope.gate.confidence_source import NetRecord, Origin
+from steepslope.nets.classifiers.backbones import live_classifier, module_source_digest
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.data.images import ALL, Picture
+from steepslope.nets.data.transforms import Transform, decoded, unreadable
+from steepslope.nets.extraction.engine import Engine
+from steepslope.nets.extraction.machines import single_device
+from steepslope.nets.extraction.options import EVIDENCE_ARRAYS, NONE, ExtractionOptions
+from steepslope.numerics.blocks import blocks
+from steepslope.oracle.storage import CODE
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import OPINION, VOTE, is_opinion, opinion_name
+from steepslope.outputs.folder import AUXILIARY
+from steepslope.outputs.opinions import Opinion, aligned, places_of
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+BATCH = 64
+FEATURES = "features"
+COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
+Given = str | Classifier | nn.Module | None  # a spec, a classifier, a net from images to logits, or what is recorded
+
+
+def load_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
+    """Return the net that is given, or else that of the recorded spec; raise unless it is the recorded one.
+
+    What is code of one's own has to be given, since no file gets to name code to run. ``place`` names the net in
+    errors. Where nothing is recorded, only a classifier with its transform will do.
+    """
+    if record is None:
+        if isinstance(given, Classifier):
+            return given
+        expected = "expected calibration outputs that extract made, which record the net"
+        raise SteepslopeError(f"{expected}, found others: give a Classifier, with its transform", place)
+    transform = Transform.of(record.transform, Path(f"the transform of {record.spec}"))
+    if isinstance(given, nn.Module):
+        return _callers_net(record, given, transform, place)
+    if given is None and record.spec.startswith(CODE):
+        raise SteepslopeError(f"{record.spec} is code of your own, which no file gets to run: name it yourself", place)
+    net = given if isinstance(given, Classifier) else _by_spec(record, given, place)
+    if net.digest != record.digest:
+        raise record.other(net.digest, place)
+    return net.with_transform(preprocessing=transform)
+
+
+def _by_spec(record: NetRecord, given: str | None, place: str) -> Classifier:
+    try:
+        return load_classifier(given or record.spec)
+    except SteepslopeError as error:
+        if given is not None:
+            raise
+        raise SteepslopeError(f"{error} (where the same net lies elsewhere, give its spec as {place})") from error
+
+
+def _callers_net(record: NetRecord, net: nn.Module, transform: Transform, place: str) -> Classifier:
+    """Return a net of the caller's as the classifier; one of a module's is told with the module's source, too."""
+    found = live_classifier(record.spec, net, transform)
+    digests = [found.digest]
+    if record.spec.startswith(CODE):
+        digests.append(module_source_digest(found.digest, record.spec.removeprefix(CODE).partition(":")[0]))
+    if record.digest not in digests:
+        raise record.other(digests[-1], place)
+    known = replace(found, digest=record.digest)  # else its own outputs would be taken for another's
+    return known.with_transform(preprocessing=transform)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images in memory as a data set without labels, named by their numbers."""
+
+    pictures: Sequence[Picture]
+    labels: None = None
+    classes: None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """Their numbers as text, (n,)."""
+        return np.arange(len(self)).astype(np.str_)
+
+    def image(self, row: int) -> Picture:
+        """Return one image."""
+        return self.pictures[row]
+
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return nothing: what is in memory is not looked for again."""
+        return ""
+
+
+def pictures_of(images: Any, channels: int = 3) -> list[Picture]:
+    """Return one image or several, PIL's or arrays, as a list; a last axis of as many channels is that of one image.
+
+    >>> [len(pictures_of(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
+    [1, 1, 5, 5]
+    """
+    if isinstance(images, Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (*COLOURS, channels))
+        if images.ndim not in (2, 3, 4):
+            raise SteepslopeError(f"expected (H, W), (H, W, C) or (m, H, W, C), found shape {images.shape}", "images")
+        return [_picture(images)] if one else [_picture(one) for one in images]
+    if not isinstance(images, Iterable) or isinstance(images, str):
+        raise SteepslopeError(f"expected images, arrays or tensors, found {type(images).__name__}", "images")
+    pictures = [*images]
+    for other in pictures:
+        if not isinstance(other, Image.Image | np.ndarray):
+            raise SteepslopeError(f"expected PIL images or arrays, found {type(other).__name__} among them", "images")
+    return [_picture(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
+
+
+def _picture(array: NDArray[Any]) -> Picture:
+    """Return whole numbers from 0 to 255 as the image that a file of them would be; others stay an array."""
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise SteepslopeError(f"expected an image (H, W) or (H, W, C), found shape {array.shape}", "images")
+    channels = {1} if array.ndim == 2 else {array.shape[0], array.shape[-1]}
+    if channels & {*COLOURS}:
+        _require_brightness(array)
+    flat = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+    seen = flat.dtype == np.uint8 and (flat.ndim == 2 or flat.shape[-1] in COLOURS)
+    return Image.fromarray(flat) if seen else array
+
+
+def _require_brightness(array: NDArray[Any]) -> None:
+    """Refuse what would silently be another image: wide whole numbers, scaled by their type's largest, and such."""
+    kind, expected = array.dtype, "expected uint8, uint16 or floats in [0, 1]"
+    if kind.kind != "f" and kind not in (np.uint8, np.uint16):
+        raise SteepslopeError(f"{expected}, found {kind}", "images")
+    if kind.kind == "f" and not (array.min() >= 0 and array.max() <= 1):
+        raise SteepslopeError(f"{expected}, found floats from {array.min():g} to {array.max():g}", "images")
+
+
+@dataclass(frozen=True, eq=False)
+class NetBeside:
+    """Another net that sees the images: a second backbone, whose features count, or a classifier with an opinion.
+
+    ``places`` are those of its classes among the classifier's; None for a backbone.
+    """
+
+    net: Classifier
+    places: tuple[int, ...] | None = None
+
+    def options(self, precision: Literal["32", "bf16", "fp16"]) -> ExtractionOptions:
+        """Return what is kept of an image."""
+        kept = (FEATURES if self.places is None else NONE,)
+        return ExtractionOptions(evidence=kept, precision=precision, batch_size=BATCH)
+
+    def array(self, own: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return its array in outputs, beside the classifier's own logits, of what the net gives."""
+        if self.places is None:
+            return arrays[FEATURES]
+        return aligned(own, arrays["logits"], np.arange(len(own)), self.places)
+
+
+@dataclass(frozen=True, eq=False)
+class GateNets:
+    """The classifier and the nets ``beside`` it, by the names of their arrays, with what is kept of each image."""
+
+    classifier: Classifier
+    beside: Mapping[str, NetBeside]
+    options: ExtractionOptions
+    classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def load(
+        cls,
+        origin: Origin,
+        arrays: Collection[str],
+        classes: tuple[str, ...] | None = None,
+        classifier: Given = None,
+        auxiliary: Given = None,
+        opinions: Mapping[str, Given] | None = None,
+    ) -> GateNets:
+        """Load the nets of an origin, or take those that are given, which have to be the recorded ones.
+
+        ``arrays`` are those that the gate's confidence source needs of outputs.
+        """
+        evidence = tuple(name for name in EVIDENCE_ARRAYS if name in arrays)
+        recorded: dict[str, Any] = {
+            "views": origin.views, "passes": origin.passes, "precision": origin.precision, "features": origin.features
+        }  # fmt: skip
+        known = {name: value for name, value in recorded.items() if value is not None}
+        options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
+        others = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
+        _require_nets(origin, arrays, others)
+        net = load_net(origin.classifier, classifier, "classifier")
+        beside = {name: _opinion(name, origin, others.get(name), net, classes) for name in arrays if is_opinion(name)}
+        if AUXILIARY in arrays:
+            beside[AUXILIARY] = NetBeside(load_net(origin.auxiliary, auxiliary, AUXILIARY))
+        elif auxiliary is not None:
+            raise SteepslopeError("expected none, since this gate needs no second backbone", AUXILIARY)
+        return cls(net, beside, options, classes)
+
+    def in_memory(self, images: Any) -> Pictures | Tensor:
+        """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set."""
+        several = [*images] if isinstance(images, list | tuple) else []
+        if several and all(isinstance(image, Tensor) for image in several):
+            with explained("expected tensors (C, H, W) of one shape", "images", (RuntimeError, TypeError)):
+                return torch.stack(several)
+        if isinstance(images, Tensor):
+            return images
+        pictures = Pictures(pictures_of(images, self.classifier.transform.channels))
+        if len(pictures) == 0:
+            raise SteepslopeError("expected at least one, found none", "images")
+        return pictures
+
+    def outputs_of(self, images: Pictures | Tensor) -> ClassifierOutputs:
+        """Return the outputs of images in memory, without labels; see :meth:`steepslope.gate.Gate.predict`."""
+        fabric = single_device(self.options.precision)
+        if isinstance(images, Tensor):
+            batch = self._normalised(images)
+            return self.as_outputs(
+                _run(Engine.on(self.classifier, self.options, fabric), len(batch), lambda rows: batch[rows].float())
+            )
+        arrays = _run_on_pictures(self.classifier, self.options, fabric, images)
+        for name, one in self.beside.items():
+            found = _run_on_pictures(one.net, one.options(self.options.precision), fabric, images)
+            arrays[name] = one.array(arrays["logits"], found)
+        return self.as_outputs({**arrays, "ids": images.ids})
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Return tensors as one batch; raise unless they are as the classifier takes them."""
+        batch = images if images.ndim == 4 else images[None]
+        transform = self.classifier.transform
+        expected = (transform.channels, *transform.size)
+        if tuple(batch.shape[1:]) != expected or len(batch) == 0:
+            shape = f"(m, {', '.join(map(str, expected))}), as the classifier takes them"
+            raise SteepslopeError(f"expected tensors {shape}, found {tuple(images.shape)}", "images")
+        if self.beside:
+            raise SteepslopeError("expected PIL images or arrays, which both nets can see, found a tensor", "images")
+        if not images.is_floating_point():
+            normalised = "expected floats, normalised as the classifier takes them"
+            raise SteepslopeError(f"{normalised}, found {images.dtype}: give an array", "images")
+        return batch
+
+    def as_outputs(self, arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
+        """Return arrays by name as outputs of this classifier."""
+        return ClassifierOutputs.of(arrays, self.classes).of_classifier(self.classifier.digest)
+
+
+def _told(array: str) -> str:
+    """Return how an opinion is named in errors: ``opinion_big`` is the opinion big."""
+    return f"opinion {opinion_name(array)}"
+
+
+def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
+    """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
+    needed = [name for name in arrays if is_opinion(name)]
+    for array in given:
+        name = opinion_name(array)
+        if f"{VOTE}{name}" in needed:
+            raise SteepslopeError(f"{name} is a vote: no net gives it", "opinion")
+        if array not in needed:
+            counted = ", ".join(opinion_name(name) for name in needed) or "none"
+            raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _told(array))
+    for array in needed:
+        name = opinion_name(array)
+        recorded = array.startswith(OPINION) and name in origin.opinions
+        if not recorded and not isinstance(given.get(array), Classifier):
+            remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
+            raise SteepslopeError(f"no net of it is recorded, so images cannot be judged: {remedy}", _told(array))
+
+
+def _opinion(array: str, origin: Origin, given: Given, own: Classifier, classes: tuple[str, ...] | None) -> NetBeside:
+    """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
+    record = origin.opinions.get(opinion_name(array))
+    net = load_net(record, given, _told(array))
+    if record is not None and record.places is not None:
+        return NetBeside(net, record.places)
+    mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (own, net))
+    with located(_told(array)):
+        return NetBeside(net, places_of(Opinion(mine, classes=classes), Opinion(theirs, classes=net.names)))
+
+
+def _run_on_pictures(
+    classifier: Classifier, options: ExtractionOptions, fabric: Fabric, pictures: Pictures
+) -> dict[str, NDArray[Any]]:
+    def read(rows: slice) -> Tensor:
+        images = [decoded(pictures, row, classifier.transform) for row in range(rows.start, rows.stop)]
+        for row, image in enumerate(images, rows.start):
+            if isinstance(image, str):
+                raise unreadable(pictures, row, image).within("images")
+        return torch.stack(images)  # type: ignore[arg-type]
+
+    return _run(Engine.on(classifier, options, fabric), len(pictures), read)
+
+
+def _run(engine: Engine, n: int, read: Callable[[slice], Tensor]) -> dict[str, NDArray[Any]]:
+    parts = [engine(read(rows), rows.start) for rows in blocks(n, BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,109 @@
+"""The images of outputs, found by their ids. Nothing here needs torch: a report shows images without running a net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data.images import Dataset, rows_by_id
+from steepslope.nets.data.specs import DatasetSpec
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import extraction_of
+
+HOLDOUT = "holdout"
+
+
+def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
+    """Find the images of outputs by their ids: the data set, or that of its splits that has them, and their rows."""
+    with located(where):
+        return ImageFinder(spec, outputs.classes)(outputs.ids)
+
+
+class ImageFinder:
+    """Finds images by their ids in a data set, or in that of its splits that has them all; each is opened once.
+
+    ``classes`` are the names of the classes, by label, where they have names.
+    """
+
+    def __init__(self, spec: DatasetSpec, classes: tuple[str, ...] | None = None) -> None:
+        self.spec = spec
+        self.names = ClassNames.by_label(classes)
+        self.splits: Sequence[str | None] = [spec.split] if spec.split else spec.splits or [None]
+        self.open = cache(lambda split: spec.open(split, self.names))
+
+    def __call__(self, ids: Iterable[str] | None) -> tuple[Dataset, NDArray[np.int64]]:
+        """Return a data set and the rows of the images, (len(ids),); raise if it lacks one, or two splits have all.
+
+        In two folders, files may have the same names; in all other data, ids tell the split.
+        """
+        failures, found = [], []
+        wanted = None if ids is None else list(ids)
+        for split in self.splits:
+            data = self.open(split)
+            try:
+                found.append((data, rows_by_id(data, wanted)))
+            except SteepslopeError as error:
+                failures.append(error)
+            if found and not self.spec.is_named:
+                break
+        if not found:
+            raise SteepslopeError(f"in {self.spec}: {failures[0]}")
+        if len(found) > 1:
+            several = "expected one split that has images of these ids, found several"
+            raise SteepslopeError(f"in {self.spec}: {several}: name it, as in {self.spec}:{self.splits[-1]}")
+        return found[0]
+
+    def places(self, ids: Sequence[str]) -> list[tuple[Dataset, int] | None]:
+        """Return where each image is; None where none has its id, or several have it.
+
+        All are looked for in one split, that with the most of them.
+
+        Raises
+        ------
+        SteepslopeError
+            If no split can be opened.
+        """
+        failures, found = [], []
+        for split in self.splits:
+            try:
+                data = self.open(split)
+            except SteepslopeError as error:
+                failures.append(error)
+                continue
+            found.append([None if row is None else (data, row) for row in _row_of_each(data, ids)])
+            if None not in found[-1]:
+                break
+        if not found:
+            raise failures[0]
+        return min(found, key=lambda places: places.count(None))
+
+
+def _row_of_each(data: Dataset, ids: Sequence[str]) -> list[int | None]:
+    """Return the rows of the images with some ids; None where none has the id, or several have it."""
+    wanted, rows = set(ids), dict[str, int | None]()
+    for row, name in enumerate(map(str, data.ids)):
+        if name in wanted:
+            rows[name] = None if name in rows else row
+    return [rows.get(name) for name in ids]
+
+
+def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:
+    """Open the images of outputs: those of the data spec, or else of the one in the outputs' manifest."""
+    return images_of(outputs, data_of(path, data), str(path))[0]
+
+
+def data_of(path: Path, data: str | None = None) -> DatasetSpec:
+    """Return the data spec that is given, or else the one in the manifest of outputs."""
+    if data is None:
+        where = extraction_of(path).get("data")
+        if where is None:
+            raise SteepslopeError("does not say where its images are: give --data", path)
+        data = str(where).removesuffix(f":{HOLDOUT}")
+    return parse_data(data)

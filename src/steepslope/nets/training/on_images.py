@@ -1,0 +1,181 @@
+"""The paper's oracle: a backbone that sees the image, and a head that gives the trust logit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.folders import field, positive
+from steepslope.files.hub import as_folder
+from steepslope.files.seeding import seeded
+from steepslope.files.weights import load_weights
+from steepslope.heads import HEADS
+from steepslope.losses import LossSettings, parameters_of
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.data.images import Dataset, rows_by_id
+from steepslope.nets.data.transforms import Transform, decoded_batches
+from steepslope.oracle.base import BaseOracle, FitRecord
+from steepslope.oracle.net import OracleNet
+from steepslope.oracle.storage import CARD, IMAGES, ORACLE, WEIGHTS, is_image_oracle, require_allowed
+from steepslope.outputs import ClassifierOutputs
+
+BATCH = 64
+
+
+class ImageOracleNet(nn.Module):
+    """Images (n, C, H, W) -> the backbone's features (n, d) -> ReLU layers and head -> trust logits (n,).
+
+    Images of another size than ``size``, the backbone's, are resized by nearest neighbour.
+    """
+
+    def __init__(self, backbone: nn.Module, size: tuple[int, int], top: OracleNet) -> None:
+        super().__init__()
+        self.backbone, self.size, self.top = backbone, size, top
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the trust logits, float32."""
+        features = self.features(images).float()
+        with torch.autocast(features.device.type, enabled=False):  # half precision would tie trust logits
+            z: Tensor = self.top(features)
+        return z
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the backbone's features, (n, d)."""
+        return self.features_and_logits(images)[0]
+
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the backbone's features, (n, d), and what it predicts itself, (n, K)."""
+        features, logits = self.backbone(self.resized(images))
+        return features, logits
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Return the images at the backbone's size."""
+        return images if images.shape[-2:] == self.size else interpolate(images, self.size, mode="nearest")
+
+
+def build_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:
+    """Put new layers and a head on a backbone; what does not lead to its features, such as its last layer, is frozen.
+
+    ``seed`` fixes the new weights.
+    """
+    require_known("head", head, HEADS)
+    transform = backbone.transform
+    images = torch.zeros((2, transform.channels, *transform.size))
+    features = backbone.net.requires_grad_(True)(images)[0]
+    if features is None or not features.requires_grad:
+        raise SteepslopeError(f"oracle {backbone.spec}: expected a net that can be trained up to its features")
+    features.float().sum().backward()
+    for parameter in backbone.net.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
+    with seeded(seed):
+        top = OracleNet(features.shape[1], tuple(hidden), head)
+    return ImageOracleNet(backbone.net, transform.size, top)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageOracle(BaseOracle):
+    """A trained oracle on images.
+
+    ``backbone`` is its spec, ``transform`` makes its input, or the classifier's where the recipe is that of the
+    authors' code. ``recipe`` are the settings of its training, as JSON holds them. :meth:`on` gives
+    it the images; those of some outputs are found by id, and decoded by ``workers`` processes, or in this one.
+    """
+
+    net: ImageOracleNet
+    backbone: str
+    transform: Transform
+    num_classes: int
+    recipe: Mapping[str, Any]
+    images: Dataset | None = None
+    workers: int = 0
+    record_: FitRecord | None = None
+
+    explains = False
+    is_image_oracle = True
+
+    @cached_property
+    def loss_settings(self) -> LossSettings:  # type: ignore[override]
+        """The loss that it was trained with, and its parameters."""
+        known = parameters_of(self.recipe["loss"])
+        return LossSettings(self.recipe["loss"], {name: self.recipe[name] for name in known if name in self.recipe})
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The logits; what it judges by are the images."""
+        return ("logits",)
+
+    def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
+        """Return the same oracle with its images; its net is moved to the device, if one is given."""
+        if device is not None:
+            self.net.to(device)
+        return replace(self, images=images, workers=workers)
+
+    def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        """Return z of each prediction, (n,), from the images of the outputs' ids."""
+        self._require_fitted_for(outputs, self.num_classes)
+        if self.images is None:
+            raise SteepslopeError("this oracle needs the images: name their data set (--data)")
+        rows = rows_by_id(self.images, outputs.ids)
+        device = next(self.net.parameters()).device
+        batches = decoded_batches(self.images, rows, self.transform, BATCH, self.workers)
+        with torch.inference_mode():
+            return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
+
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+        """Raise: what a net sees in an image cannot be split by evidence."""
+        raise SteepslopeError("explain: an oracle on images has one kind of evidence, the image")
+
+    def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> None:
+        """Write weights as safetensors, and as JSON a card with what decided its training; replace an earlier one."""
+        self._write(folder, {**self.card(), "training": training or {}}, self.net.state_dict())
+
+    def card(self) -> dict[str, Any]:
+        """Return what the JSON file holds."""
+        return {
+            "kind": IMAGES, "backbone": self.backbone, "transform": asdict(self.transform),
+            "size": list(self.net.size), "num_classes": self.num_classes, "recipe": dict(self.recipe),
+        }  # fmt: skip
+
+    @classmethod
+    def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
+        """Read what :meth:`save` wrote; see :meth:`steepslope.oracle.Oracle.load`."""
+        if not is_image_oracle(folder):
+            raise SteepslopeError("expected an oracle on images, found one on outputs", as_folder(folder) / CARD)
+        own = as_folder(folder)
+        return ORACLE.read(own, lambda card: cls.from_card(own, card, backbones))
+
+    @classmethod
+    def from_card(cls, folder: Path, card: dict[str, Any], backbones: Collection[str]) -> ImageOracle:
+        """Return the oracle of a card; its backbone's architecture comes from the spec, the weights from a file."""
+        path = folder / CARD
+        require_allowed(folder, backbones)
+        spec, described = field(card, "backbone", str, path), field(card, "transform", dict, path)
+        recipe, size = field(card, "recipe", dict, path), tuple(field(card, "size", list, path))
+        for name, kind in {"hidden": list, "head": str, "seed": int, "loss": str}.items():
+            field(recipe, name, kind, path)
+        try:
+            lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
+            transform = Transform(**{**described, **lists})
+            frame = load_classifier(spec)
+            frame = replace(frame, transform=transform.changed(size=size))  # it has as many channels as the net
+            net = build_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])
+            record = FitRecord.read(folder, card, path)
+            oracle = cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe, record_=record)
+            _ = oracle.loss_settings
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            named = error if isinstance(error, SteepslopeError) else SteepslopeError(str(error))
+            raise named.within(path) from error
+        load_weights(net, folder / WEIGHTS)
+        return oracle

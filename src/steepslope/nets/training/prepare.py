@@ -1,0 +1,214 @@
+"""From opened sources to one training: an oracle on its backbone, its examples, targets and validation."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.files.artifact import DIGEST
+from steepslope.files.hub import as_folder
+from steepslope.files.weights import load_weights
+from steepslope.losses import LossSettings
+from steepslope.metrics import aupr_error
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.classifiers.nets import TwoParts
+from steepslope.nets.classifiers.specs import architecture
+from steepslope.nets.data.images import Dataset, rows_by_id
+from steepslope.nets.data.transforms import decoded_batches, transform_of
+from steepslope.nets.extraction.machines import together
+from steepslope.nets.training.examples import (
+    CachedTargets,
+    DroppedFeatures,
+    Examples,
+    Features,
+    LiveTargets,
+    SamePassTargets,
+    Source,
+    Targets,
+)
+from steepslope.nets.training.learner import features_stay, learns_of_dropped
+from steepslope.nets.training.on_images import ImageOracle, build_net
+from steepslope.nets.training.request import Finetuning
+from steepslope.nets.training.sources import BATCH, FitSet, Sources, digest_of
+from steepslope.oracle.base import loss_of, require_errors
+from steepslope.oracle.storage import ORACLE, WEIGHTS
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
+
+MOST_BYTES = 2**32  # of what is kept in memory of a fit set
+
+
+def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
+    """Return the AUPR-Error, −inf where no prediction is wrong or none correct."""
+    try:
+        return float(aupr_error(trust_logit, is_correct))
+    except UndefinedMetricError:
+        return -math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """An oracle, how it is trained and on what.
+
+    ``source`` gives the examples, ``targets`` what to teach of them; ``key`` holds all that decides the result, as JSON
+    does. Where the source gives features, only the net's top is run.
+    """
+
+    oracle: ImageOracle
+    recipe: Finetuning
+    source: Source
+    targets: Targets
+    loss: Callable[[Tensor, Tensor], Tensor]
+    validation: Callable[[Fabric], float] | None
+    key: dict[str, Any]
+    workers: int = 0
+    tensorboard: bool = False
+
+
+def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
+    """Put an oracle on a fresh backbone, with all that its training works on.
+
+    ``init`` is the folder of a trained oracle whose weights it takes.
+    """
+    fit_set, workers = sources.fit_set, sources.workers
+    validation = None if recipe.select == "last" else sources.validation
+    backbone, loss = sources.backbone.load(), loss_of(recipe)
+    oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
+    oracle = replace(oracle, record_=fit_set.record())
+    key = {"oracle": [sources.backbone.spec, backbone.digest], **fit_set.identity(), **oracle.card()}
+    key |= {"valid": None if validation is None else digest_of(validation[1]), "processes": fabric.world_size}
+    key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
+    key["init"] = None if init is None else take_weights(oracle, init)
+    fabric.to_device(oracle.net)
+    is_live = fit_set.classifier is not None and not features_stay(oracle.net, recipe)
+    outputs = None if is_live else fit_set.known_outputs(workers)
+    if outputs is not None:
+        require_errors(outputs)
+    # a live classifier is run once over the images as they are, only to count its errors
+    counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
+    source = _source(oracle, recipe, fit_set, backbone.names, workers)
+    targets = _targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
+    score = None if validation is None else _validation(oracle, recipe, *validation, workers)
+    key = json.loads(json.dumps(key))
+    return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers, sources.tensorboard)
+
+
+def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:
+    """Put a new head on a backbone; it sees its own input, or the live classifier's where the recipe has it so."""
+    transform = backbone.transform
+    if recipe.oracle_sees == "nearest":
+        if live is None:
+            raise SteepslopeError("oracle-sees nearest: expected a live classifier, whose input the oracle is to see")
+        transform = live.transform
+        if transform.channels != backbone.transform.channels:
+            expected = f"expected {backbone.transform.channels} channels, as the oracle takes"
+            raise SteepslopeError(f"oracle-sees nearest: {expected}, found the classifier's {transform.channels}")
+    net = build_net(backbone, recipe.hidden, recipe.head, recipe.seed)
+    return ImageOracle(net, architecture(backbone), transform, num_classes, recipe.as_json())
+
+
+def take_weights(oracle: ImageOracle, folder: Path) -> str:
+    """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
+    card = ORACLE.sealed_card(as_folder(folder))
+    own = oracle.card()
+    for name in ("kind", "backbone"):
+        if card.get(name) != own[name]:
+            raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
+    load_weights(oracle.net, as_folder(folder) / WEIGHTS)
+    return str(card[DIGEST])
+
+
+def _source(
+    oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
+) -> Source:
+    """Return the source of examples; ``names`` are those of the backbone's own classes."""
+    if learns_of_dropped(oracle.net, recipe):
+        return _dropped(oracle, recipe, fit_set, names, workers)
+    if features_stay(oracle.net, recipe):
+        return Features(_run_once(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
+    own = oracle.transform if recipe.oracle_sees == "image" else None
+    live = None if fit_set.classifier is None else fit_set.classifier.transform
+    transforms = (None if one is None else transform_of(fit_set.data, one) for one in (own, live))
+    return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
+
+
+def _dropped(
+    oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
+) -> DroppedFeatures:
+    """Return the source that drops units. Without augmentation, a net of ours runs once up to there, if that fits."""
+    device, backbone = next(oracle.net.parameters()).device, oracle.net.backbone
+    image = torch.zeros((1, oracle.transform.channels, *oracle.net.size), device=device)
+    classes = oracle.net.features_and_logits(image)[1].shape[1]
+    if classes != fit_set.num_classes:
+        expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
+        raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
+    require_same_names("frozen_dropout", fit_set.classes, names)
+    own = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
+    if own and 4 * own.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
+
+        def run(images: Tensor) -> Tensor:
+            return own.before_dropout(oracle.net.resized(images))
+
+        dropout_inputs = _run_once(run, oracle, fit_set.data, fit_set.rows, workers)
+        return DroppedFeatures(Features(dropout_inputs), own.from_dropout, device)
+    images = Examples(fit_set.data, fit_set.rows, recipe, transform_of(fit_set.data, oracle.transform), None)
+    return DroppedFeatures(images, oracle.net.features_and_logits, device)
+
+
+def _run_once(
+    run: Callable[[Tensor], Tensor], oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int
+) -> Tensor:
+    """Return what a part of an oracle's net makes of images, (n, ...), on its device."""
+    device = next(oracle.net.parameters()).device
+    batches = decoded_batches(data, rows, oracle.transform, BATCH, workers)
+    with torch.no_grad():
+        return torch.cat([run(images.to(device)).float() for images in batches])
+
+
+def _targets(
+    known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric, same_pass: bool
+) -> Targets:
+    if same_pass:
+        return SamePassTargets(torch.from_numpy(fit_set.labels).to(fabric.device), loss)
+    if known is not None:
+        arrays = known.is_correct, loss.target(known)
+        return CachedTargets(*(torch.from_numpy(array.copy()).to(fabric.device) for array in arrays))
+    assert fit_set.classifier is not None
+    labels = torch.from_numpy(fit_set.labels).to(fabric.device)
+    return LiveTargets(fit_set.classifier.net.requires_grad_(False), labels, loss, fabric)
+
+
+def _validation(
+    oracle: ImageOracle, recipe: Finetuning, images: Dataset, outputs: ClassifierOutputs, workers: int
+) -> Callable[[Fabric], float]:
+    """Return what scores the oracle as it is then; each process takes some of the rows.
+
+    The oracle is run on the images each time, or its top on their features where the backbone is frozen.
+    """
+    on_images, features = oracle.on(images, workers), None
+    if recipe.trainable == "head":
+        rows = rows_by_id(images, outputs.ids)
+        features = _run_once(oracle.net.features, oracle, images, rows, workers)
+
+    def score(fabric: Fabric) -> float:
+        z = torch.zeros(len(outputs), dtype=torch.float64)
+        mine = torch.arange(fabric.global_rank, len(z), fabric.world_size)
+        with together(fabric), torch.no_grad():
+            if features is None:
+                z[mine] = torch.from_numpy(on_images.trust_logit(outputs.subset(mine.numpy())))
+            else:
+                z[mine] = oracle.net.top(features[mine.to(features.device)]).double().cpu()
+        total = fabric.all_reduce(z.to(fabric.device), reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return validation_score(total.cpu().numpy(), outputs.is_correct)
+
+    return score

@@ -1,0 +1,197 @@
+"""What an oracle is trained on, opened once: nets, images, and the classifier or its outputs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.classifiers.specs import load_classifier, without_weights
+from steepslope.nets.data.class_names import read_classes
+from steepslope.nets.data.images import Dataset, labels_at, require_labels
+from steepslope.nets.data.transforms import decoded_batches, read_transform
+from steepslope.nets.extraction.extraction import named_data
+from steepslope.nets.training.images import HOLDOUT, images_of
+from steepslope.nets.training.request import FinetuneRequest
+from steepslope.oracle.base import FitRecord
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.folder import require_one_classifier
+from steepslope.outputs.row_hashes import RowHashes
+
+BATCH = 64
+TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class NetSource:
+    """A net that is loaded when it is needed: its spec, what to change of its input, and its role, as options begin."""
+
+    spec: str
+    changes: tuple[Any, ...]
+    role: str
+
+    def load(self) -> Classifier:
+        """Load the net anew; an error names the options of its role."""
+        size, mean, std, resize, channels, path = self.changes
+        with located(self.role):
+            preprocessing = None if path is None else read_transform(Path(path))
+            net = load_classifier(self.spec)
+            return net.with_transform(size, mean, std, resize, channels, preprocessing, self.role)
+
+    def without_weights(self) -> NetSource:
+        """Return the same architecture with random weights, where a spec can name those.
+
+        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", (None,) * 6, "oracle")
+        >>> net.without_weights().spec
+        'timm:resnet50?weights=random'
+        """
+        return replace(self, spec=without_weights(self.spec))
+
+
+def net_source(request: FinetuneRequest, role: str) -> NetSource:
+    """Return the oracle's backbone, or the live classifier."""
+    return NetSource(getattr(request, role), request.inputs(role), role)
+
+
+@dataclass(frozen=True, eq=False)
+class FitSet:
+    """Rows of a data set with ``predictor``, the classifier that predicts them or its outputs.
+
+    ``spare`` are images that the classifier was not fitted to, where it is known which.
+    """
+
+    data: Dataset
+    rows: NDArray[np.int64]
+    num_classes: int
+    predictor: Classifier | ClassifierOutputs
+    spare: Dataset | None = None
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The classifier; None where its outputs are known."""
+        return self.predictor if isinstance(self.predictor, Classifier) else None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The true classes, (n,)."""
+        return require_labels(self.data, "the fit set")[self.rows]
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, by label; None where they have none."""
+        if isinstance(self.predictor, Classifier):
+            return self.predictor.agreed_classes(self.data.classes, "the fit set")
+        return self.predictor.classes
+
+    def known_outputs(self, workers: int) -> ClassifierOutputs:
+        """Return the outputs; a live classifier is run once over the images as they are."""
+        if isinstance(self.predictor, Classifier):
+            return predicted(self.predictor, self.data, self.rows, workers)
+        return self.predictor
+
+    def record(self) -> FitRecord:
+        """Return what an oracle remembers of the fit set; of a live classifier's, not which rows they were."""
+        if isinstance(self.predictor, Classifier):
+            return FitRecord(RowHashes.unknown(), self.predictor.digest, classes=self.classes)
+        return FitRecord(RowHashes.of(self.predictor), self.predictor.classifier, classes=self.classes)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this fit set from others, as JSON holds it."""
+        if isinstance(self.predictor, Classifier):
+            who = {"classifier": self.predictor.digest, "classifier input": str(self.predictor.transform)}
+        else:
+            who = {"outputs": digest_of(self.predictor)}
+        return {**who, "images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What all stages of a training work on.
+
+    ``backbone`` is loaded anew for each stage, since training changes it. ``validation`` are the images and outputs on
+    which epochs are compared, where any stage does so.
+    """
+
+    backbone: NetSource
+    fit_set: FitSet
+    validation: tuple[Dataset, ClassifierOutputs] | None = None
+    workers: int = 0
+    tensorboard: bool = False
+
+
+def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
+    """Open all that a request names, images before weights, and bring the live classifier to the device."""
+    if request.valid_data is not None:
+        parse_data(request.valid_data).look()
+    fit_set = open_fit_set(request)
+    if fit_set.classifier is not None:
+        fabric.to_device(fit_set.classifier.net)
+    selects = any(recipe.select != "last" for recipe in request.recipes.values())
+    validation = _open_validation(request, fit_set) if selects else None
+    return Sources(net_source(request, "oracle"), fit_set, validation, request.workers, request.tensorboard)
+
+
+def open_fit_set(request: FinetuneRequest) -> FitSet:
+    """Open the images with a live classifier, or those of a folder of outputs."""
+    if request.data is None:
+        raise SteepslopeError("data: expected the data spec of the images, found none")
+    spec = parse_data(request.data).look()
+    if request.outputs is not None:
+        outputs = ClassifierOutputs.load(request.outputs)
+        data, rows = images_of(outputs, spec, request.outputs)
+        return FitSet(data, rows, outputs.num_classes, outputs)
+    classifier = net_source(request, "classifier").load()
+    if not classifier.trainable:
+        raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
+    names = None if request.classes is None else read_classes(Path(request.classes))
+    named = named_data(classifier, spec, names)
+    data, classifier = named.get(TRAIN) or named[""], classifier.named(names)
+    classifier.agreed_classes(data.classes, str(spec))
+    if len(data) == 0:
+        raise SteepslopeError(f"{spec}: expected images, found none")
+    classifier.check_labels(require_labels(data, str(spec)), str(spec))
+    assert classifier.num_classes is not None
+    return FitSet(data, np.arange(len(data)), classifier.num_classes, classifier, spare=named.get(HOLDOUT))
+
+
+def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset, ClassifierOutputs]:
+    """Return the images and outputs on which epochs are compared."""
+    if request.valid is not None:
+        require_one_classifier(request.outputs, request.valid)
+        outputs = ClassifierOutputs.load(request.valid)
+        if outputs.num_classes != fit_set.num_classes:
+            expected = f"expected {fit_set.num_classes} classes, as the fit set has"
+            raise SteepslopeError(f"{expected}, found {outputs.num_classes}", request.valid)
+        require_same_names(request.valid, fit_set.classes, outputs.classes)
+        spec = parse_data(request.valid_data or request.data or "")
+        return images_of(outputs, spec, request.valid)[0], outputs
+    spare = fit_set.spare
+    if spare is None or fit_set.classifier is None:
+        raise SteepslopeError("select: expected outputs to compare epochs on (--valid), found none")
+    return spare, predicted(fit_set.classifier, spare, np.arange(len(spare)), request.workers)
+
+
+def digest_of(outputs: ClassifierOutputs) -> str:
+    """Return the SHA-256 of logits and labels, in hex."""
+    logits, labels = (np.ascontiguousarray(array).tobytes() for array in (outputs.logits, outputs.labels))
+    return hashlib.sha256(logits + labels).hexdigest()
+
+
+def predicted(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:
+    """Return a classifier's outputs on some images, as they are."""
+    device = next(classifier.net.parameters()).device
+    batches = decoded_batches(data, rows, classifier.transform, BATCH, workers)
+    with torch.inference_mode():
+        parts = [classifier.net(images.to(device))[1].float().cpu().numpy() for images in batches]
+    ids = np.array([str(data.ids[row]) for row in rows])
+    return ClassifierOutputs(np.concatenate(parts), labels_at(data.labels, rows), ids=ids)

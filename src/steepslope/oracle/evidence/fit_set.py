@@ -1,0 +1,239 @@
+"""The rows that a fused oracle is fitted to, and what each kind of evidence thinks of them without their own labels.
+
+Rows are the fit set's, and then their augmented copies. References are the classifier's training rows with their
+copies, and those rows of the fit set that lie in other folds, with theirs: no label is wasted, and none is seen by its
+own row, nor by a copy of it.
+
+Copies are those that were extracted, or else are made of the features. These need logits that are linear in the
+features: nearly all classifiers end in a linear layer, which can be read off their outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.oracle.evidence.fitting import all_parts, require_reference
+from steepslope.oracle.evidence.folds import FOLDS, fold_of
+from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.row_augmentation import augmented_rows
+from steepslope.oracle.evidence.states import Evidence, State, references
+from steepslope.oracle.evidence.values import opinions_of
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.copies import rows_together
+from steepslope.scores import MCP
+
+LINEAR = 1e-2  # the largest residual, of the logits' deviation, with which logits are linear in the features
+HEAD_ROWS = 5_000
+VECTORS = ("features", "auxiliary")
+EXTRACTED, OF_FEATURES, NO_COPIES = "extracted", "features", "none"  # where copies come from
+
+
+def with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
+    """Return the outputs and, below them, their copies; and of which row each is (m,)."""
+    numbers = np.arange(len(outputs))
+    copies = outputs.augmented() or _of_features(outputs, seed)
+    if copies is None:
+        return outputs, numbers
+    return joined([outputs, copies]), np.concatenate([numbers, np.repeat(numbers, len(copies) // len(outputs))])
+
+
+def origin_of_copies(outputs: ClassifierOutputs, count: int) -> str:
+    """Return where the copies come from, ``count`` many, that :func:`with_copies` put below some outputs."""
+    return EXTRACTED if "augmented_logits" in outputs.arrays else OF_FEATURES if count else NO_COPIES
+
+
+def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = None) -> ClassifierOutputs:
+    """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep.
+
+    Rows of parts that do not hold an opinion of the first, such as copies, lack it.
+    """
+    first = parts[0]
+    parts = [part.lacking_opinions_of(first) for part in parts]
+    common = [name for name in first.arrays if all(name in part.arrays for part in parts) and name != "ids"]
+    kept = [name for name in common if names is None or name in (*names, "logits", "labels")]
+    stacked = {name: _stacked(name, [part.arrays[name] for part in parts]) for name in kept}
+    return ClassifierOutputs.of(stacked, parts[0].classes)
+
+
+def _stacked(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    shapes = dict.fromkeys(array.shape[1:] for array in arrays)
+    if len(shapes) > 1:
+        found = " and ".join(" × ".join(str(size) for size in shape) for shape in shapes)
+        raise SteepslopeError(f"expected the same columns in all rows and references, found {found}", name)
+    return np.concatenate(arrays)
+
+
+def _of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutputs | None:
+    """Return a copy of each row with changed features, also those of an auxiliary backbone; None without a head."""
+    head = None if outputs.features is None else linear_head(outputs)
+    if head is None:
+        return None
+    held = [name for name in VECTORS if name in outputs.arrays]
+    parts = [np.asarray(outputs.arrays[name], dtype=np.float32) for name in held]
+    changed = augmented_rows(np.concatenate(parts, axis=1), 1, seed)[:, 0]
+    vectors = dict(zip(held, np.split(changed, np.cumsum([part.shape[1] for part in parts])[:-1], axis=1), strict=True))
+    weights, bias = head
+    arrays = {"logits": vectors["features"] @ weights + bias, "labels": outputs.labels, **vectors}
+    return ClassifierOutputs.of(arrays, outputs.classes)
+
+
+def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return weights (d, K) and bias (K,) of the last layer, by least squares; None where that is not linear."""
+    rows = np.unique(np.linspace(0, len(outputs) - 1, HEAD_ROWS).astype(np.int64))
+    features = np.asarray(outputs.require_features()[rows], dtype=np.float64)
+    logits = np.asarray(outputs.logits[rows], dtype=np.float64)
+    columns = np.column_stack([features, np.ones(len(rows))])
+    if len(rows) <= columns.shape[1]:
+        return None
+    both, *_ = np.linalg.lstsq(columns, logits, rcond=None)
+    if np.abs(columns @ both - logits).max() > LINEAR * logits.std():
+        return None
+    return both[:-1].astype(np.float32), both[-1].astype(np.float32)
+
+
+Floats = NDArray[np.float64]
+COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
+MOST_REFERENCES = 50_000  # of the classifier's training rows, and as many copies
+COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
+LARGE = 4  # times as many references as rows: what learns slowly then learns from the references alone
+
+
+@dataclass(frozen=True, eq=False)
+class FitSet:
+    """The fit set's ``outputs``, and ``rows``: these and then their copies; the ``fold`` of each of the rows.
+
+    ``reference`` are the references that are no rows of the fit set, if there are any: ``known`` many and their copies.
+    """
+
+    rows: ClassifierOutputs
+    outputs: ClassifierOutputs
+    fold: NDArray[np.int64]
+    reference: ClassifierOutputs | None
+    known: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        outputs: ClassifierOutputs,
+        reference: ClassifierOutputs | None,
+        seed: int,
+        groups: NDArray[np.generic] | None = None,
+    ) -> FitSet:
+        """Take a fit set and a reference, each with the copies that it holds or can make.
+
+        Rows of one of the ``groups`` (n,), and rows that occur several times, are in one fold.
+
+        Raises
+        ------
+        SteepslopeError
+            If a row is in both, or they have different numbers of classes.
+        """
+        if reference is not None:
+            require_reference(outputs, reference)
+            with located("reference"):
+                reference.require_labels()
+                reference = reference if outputs.is_unknown.any() else reference.of_known_classes()
+        rows, origin = with_copies(outputs, seed)
+        fold = fold_of(outputs.is_correct, seed, rows_together(outputs, groups))[origin]
+        if reference is None:
+            return cls(rows, outputs, fold, None, 0, seed)
+        known = references(reference, MOST_REFERENCES)
+        return cls(rows, outputs, fold, with_copies(known, seed)[0], len(known), seed)
+
+    @property
+    def clean(self) -> int:
+        """How many of the rows are no copies; they come first."""
+        return len(self.outputs)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether some rows are of none of the classes."""
+        return bool(self.outputs.is_unknown.any())
+
+    @property
+    def weights(self) -> Floats:
+        """How much each row counts in a pool: a copy, of which there are many, a tenth in all of what a row does."""
+        copies = len(self.rows) - self.clean
+        return np.concatenate([np.ones(self.clean), np.full(copies, COPIES_WEIGHT * self.clean / max(copies, 1))])
+
+    def lacking(self, kind: Evidence) -> str | None:
+        """Return why a kind of evidence cannot be had, None if it can."""
+        if self.rows.num_classes < kind.least_classes:
+            return f"for {kind.least_classes} classes and more"
+        if lacking := kind.lacking(self.outputs):
+            return f"no {lacking} in the outputs"
+        if kind.learning is None:
+            return None
+        reference = self.reference if kind.needs_reference else None
+        places = {"the copies of the outputs": self.rows, "the reference or in its copies": reference}
+        for place, some in places.items():
+            if some is not None and (lacking := kind.lacking(some)):
+                return f"no {lacking} in {place}"
+        enough = self.clean * (FOLDS - 1) // FOLDS + (0 if self.reference is None else len(self.reference))
+        return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
+
+    def opinions(self, name: str) -> tuple[Floats, State | None]:
+        """Return a kind's opinions (n, V, C), each as seen without the row's own label, and its final state.
+
+        They are of all rows, or of the clean ones alone where copies lack what the evidence needs.
+        """
+        learning = kind_of(name).learning
+        if learning is None:
+            held = kind_of(name).lacking(self.rows) is None
+            return self._seen(name, self.rows if held else self.outputs, None), None
+        if learning.slow and self.reference is not None and len(self.reference) >= LARGE * len(self.rows):
+            state = learning.fit(self.known_rows()[0] if learning.familiar else self.reference)
+            return self._seen(name, self.rows, state), state
+        whole: Floats | None = None
+        for number in range(FOLDS):
+            inside = np.flatnonzero(self.fold == number)
+            part = self._seen(name, self.rows.subset(inside), learning.fit(self._references(name, number)))
+            whole = np.empty((len(self.rows), *part.shape[1:])) if whole is None else whole
+            whole[inside] = part
+        assert whole is not None
+        return whole, learning.fit(self._references(name, None))
+
+    def known_rows(self) -> tuple[ClassifierOutputs, ClassifierOutputs | None]:
+        """Return references, those of the fit set where there are no others, and their copies, if there are any."""
+        rows, count = (self.rows, self.clean) if self.reference is None else (self.reference, self.known)
+        return rows.subset(slice(count)), rows.subset(slice(count, None)) if len(rows) > count else None
+
+    def _references(self, name: str, without: int | None) -> ClassifierOutputs:
+        """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
+        others = np.flatnonzero(self.fold != (FOLDS if without is None else without))
+        parts, copies = [self.rows.subset(others)], others >= self.clean
+        kind = kind_of(name)
+        if self.reference is not None and kind.needs_reference:
+            parts.insert(0, self.reference)
+            copies = np.concatenate([np.arange(len(self.reference)) >= self.known, copies])
+        found = joined(parts, kind.arrays)
+        if kind.learning is not None and kind.learning.familiar:
+            return found.subset(np.flatnonzero(~copies))
+        most = None if kind.learning is None else kind.learning.most
+        return found if most is None or len(found) <= most else found.subset(_least_sure(found, copies, most))
+
+    def classes(self) -> NDArray[np.int64]:
+        """Return the candidate classes of all rows, (n, C)."""
+        (found,) = all_parts(self.rows, (), {}, partial(opinions_of, unknown=self.unknown))
+        return found
+
+    def _seen(self, name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
+        states, read = {} if state is None else {name: state}, partial(opinions_of, unknown=self.unknown)
+        part, _ = all_parts(outputs, (name,), states, read)
+        return part
+
+
+def _least_sure(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+    """Return the rows, (most,), about which the classifier is least sure: a part of them copies, in their order."""
+    order = np.argsort(MCP().confidence(outputs), kind="stable")
+    wanted = min(round(COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
+    of_copies, of_rows = order[copies[order]][:wanted], order[~copies[order]][: most - wanted]
+    return np.sort(np.concatenate([of_rows, of_copies]))

@@ -1,0 +1,126 @@
+"""Evidence of a fit set: what its references are, so that no row sees its own label.
+
+What evidence learnt, as a file beside an oracle's weights.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.files.weights import load_arrays
+from steepslope.numerics.blocks import blocks
+from steepslope.oracle.evidence.folds import ERRORS, FOLDS, Errors, fold_of
+from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.states import NO_STATE, State
+from steepslope.oracle.evidence.values import fit_states, parts_of
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.copies import rows_together
+from steepslope.outputs.row_hashes import BY_VALUES, have_ids, shared_rows
+
+BLOCK_ROWS = 4_096
+CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
+BLOCK_ENTRIES = 500_000  # rows times classes
+Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
+
+
+def evidence_of(
+    outputs: ClassifierOutputs, inputs: Sequence[str], reference: ClassifierOutputs | None, errors: Errors, seed: int
+) -> tuple[list[NDArray[Any]], dict[str, State]]:
+    """Return each input's columns of a fit set, (n, d), and states for other outputs.
+
+    ``holdout``: the references are other rows than the fit set. ``crossfit``: the fit set is its own reference, in
+    five parts, each seen from the four others, so that no row sees its own label. ``train``: the same, of a fit set
+    that the classifier was trained on.
+    """
+    require_known("errors", errors, ERRORS)
+    if errors != "holdout":
+        if reference is not None:
+            expected = f"expected none with errors={errors!r}: the fit set is its own reference"
+            raise SteepslopeError(expected, "reference")
+        return _crossfitted(outputs, inputs, seed)
+    if reference is not None:
+        require_reference(outputs, reference)
+    states = fit_states(inputs, outputs, reference)
+    return all_parts(outputs, inputs, states), states
+
+
+def all_parts(
+    outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: Read = parts_of
+) -> list[NDArray[Any]]:
+    """Return what ``read`` gives of all rows, block by block."""
+    size = max(64, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes))
+    parts = [read(outputs, inputs, rows, states) for rows in blocks(len(outputs), size)]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _crossfitted(
+    outputs: ClassifierOutputs, inputs: Sequence[str], seed: int
+) -> tuple[list[NDArray[Any]], dict[str, State]]:
+    """Return each fifth's parts as seen from the others, and states from all rows."""
+    final = fit_states(inputs, outputs, outputs)
+    looked_up = [name for name in inputs if kind_of(name).needs_reference]
+    if not looked_up:
+        return all_parts(outputs, inputs, final), final
+    fold = fold_of(outputs.require_labels(), seed, rows_together(outputs))
+    whole: list[NDArray[Any]] = []
+    for number in range(FOLDS):
+        inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))
+        states = {**final, **fit_states(looked_up, outputs, others)}
+        parts = all_parts(outputs.subset(inside), inputs, states)
+        whole = whole or [np.empty((len(outputs), *part.shape[1:]), dtype=part.dtype) for part in parts]
+        for array, part in zip(whole, parts, strict=True):
+            array[inside] = part
+    return whole, final
+
+
+def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) -> None:
+    """Raise unless a reference holds other rows than a fit set, of the same classes."""
+    require_other_rows("reference", outputs, reference)
+    if reference.num_classes != outputs.num_classes:
+        found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
+        raise SteepslopeError(found, "reference")
+    require_same_names("reference", outputs.classes, reference.classes)
+
+
+def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = CROSSFIT) -> None:
+    """Raise if a row is in both sets, by its id or else by its values: see :mod:`steepslope.outputs.row_hashes`."""
+    shared = shared_rows(outputs, others)
+    if not shared:
+        return
+    found, remedy = f"{shared:,} in both", f" ({BY_VALUES})"
+    if have_ids(outputs, others):
+        found += f", such as {str(np.intersect1d(outputs.require('ids'), others.require('ids'))[0])!r}"
+        remedy = ""
+    elif shared == len(outputs) == len(others):
+        found = "the same rows"
+    raise SteepslopeError(f"expected other rows, found {found}: {why}{remedy}", name)
+
+
+def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
+    """Name each array by its evidence: ``neighbors/points``."""
+    return {f"{name}/{key}": array for name, state in states.items() for key, array in state.items()}
+
+
+def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
+    """Read what the inputs learnt; anything else than they could have is an error that names the file."""
+    states = grouped(load_arrays(path))
+    learning = {name: one for name in inputs if (one := kind_of(name).learning) is not None}
+    for name, one in learning.items():
+        with explained(f"expected what {name} learnt, found nothing or something else", path, SteepslopeError):
+            one.check(states.get(name, NO_STATE), num_classes)
+    return {name: states[name] for name in learning}
+
+
+def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
+    """Undo :func:`flattened`; arrays of other names are left out."""
+    states: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        evidence, _, key = name.partition("/")
+        if key:
+            states.setdefault(evidence, {})[key] = array
+    return dict(states)

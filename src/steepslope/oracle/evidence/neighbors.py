@@ -1,0 +1,94 @@
+"""What the nearest training images are: in the classifier's features, or in those of an auxiliary backbone.
+
+They are sought in the 64 principal components, which know as much and cost less than all of many features (LOG.md).
+All columns are ratios and fractions. Absolute distances would tell more on familiar data, and mislead elsewhere: they
+grow with every change of the domain.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.linear import principal_components
+from steepslope.numerics.log_space import is_class
+from steepslope.numerics.neighbors import Index, require_width
+from steepslope.numerics.tensors import on_arrays, tensor
+from steepslope.oracle.evidence.states import State, numbered, references, with_unknown
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.neighbors import EPSILON, RANK, log_distance_ratio
+from steepslope.scores.score import Rows
+
+COUNTS = (10, 50)
+RATIO_LIMIT = 10.0  # a class without references is infinitely far
+PRIOR = 3.0  # neighbours, spread over all classes
+STEEPNESS = 10.0
+COMPONENTS = 64
+COMPONENT_ROWS = 20_000  # from which the components are taken
+PROJECTION = "mean", "directions"  # in the state, where there are more features than components
+
+
+def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
+    """Keep the references, at most 150,000 of them, evenly spread over their order, in principal components."""
+    known = references(reference)
+    rows, projection = known.require(array), {}
+    if rows.shape[1] > COMPONENTS:
+        mean, directions, _ = principal_components(references(known, COMPONENT_ROWS).require(array), COMPONENTS)
+        projection = {"mean": mean.astype(np.float32), "directions": directions.astype(np.float32)}
+    index = Index.build(_projected(rows, projection), *numbered(known))
+    return {**index.arrays, **projection}
+
+
+def check_neighbors(state: State, num_classes: int) -> None:
+    """Raise unless a state is an index of references of as many classes or one more, and a projection if it has one."""
+    num_classes = with_unknown(num_classes, len(state.get("starts", ())) - 1)
+    index = Index.of({name: array for name, array in state.items() if name not in PROJECTION}, num_classes)
+    projection = {name: array for name, array in state.items() if name in PROJECTION}
+    if projection:
+        require_arrays(projection, {"mean": "float32 w", "directions": f"float32 w {len(index.centre)}"})
+
+
+def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Tensor:
+    """Return TrustScore's log-ratio of distances, and the fraction of the nearest with the predicted label.
+
+    Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
+    """
+    predictions = rows["predictions"]
+    distances, counted = _nearest(rows[array], state)
+    columns = [log_distance_ratio(distances, predictions).clamp(-RATIO_LIMIT, RATIO_LIMIT)]
+    own = is_class(predictions, distances.shape[1])
+    for number, count in enumerate(COUNTS):
+        same = torch.where(own, counted[:, number], 0.0).sum(dim=1)
+        columns += [same / count, ((same + 0.5) / (count - same + 0.5)).log()]
+    return torch.stack(columns, dim=1)
+
+
+def neighbor_opinions(rows: Rows, state: State) -> Tensor:
+    """Return the log of each class's fraction of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
+
+    A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
+    """
+    distances, counted = _nearest(rows["features"], state)
+    counts = torch.tensor(COUNTS, dtype=torch.float64)[:, None]
+    fractions = ((counted + PRIOR / distances.shape[1]) / (counts + PRIOR)).log()
+    nearest = distances.amin(dim=1, keepdim=True).clamp_min(EPSILON)
+    relative = (distances.clamp_min(EPSILON) / nearest).log().clamp(0, RATIO_LIMIT)
+    relative = torch.where(nearest < torch.inf, relative, 0.0)  # where no class at all has two references
+    return torch.cat([fractions, (-STEEPNESS * relative).log_softmax(dim=1)[:, None]], dim=1)
+
+
+def _nearest(queries: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    """Return distances to the classes, (m, K), and how many of the nearest are of each, (m, 2, K)."""
+    index = Index(**{name: array for name, array in state.items() if name not in PROJECTION})
+    found: tuple[Tensor, Tensor] = index.search(_projected(queries, state), RANK, COUNTS, quick=True)
+    return found
+
+
+@on_arrays
+def _projected(rows: Tensor, state: State) -> Tensor:
+    """Return rows in the principal components that a state has, or as they are."""
+    if "directions" not in state:
+        return rows
+    mean, directions = (tensor(state[name]) for name in PROJECTION)
+    require_width(rows, len(mean))
+    return (rows - mean).float() @ directions

@@ -1,0 +1,90 @@
+"""What probes and small nets think that are fitted to features, of one net or of both.
+
+``feature_opinion`` is a small net on the classifier's own features, and needs no further forward pass. On clean
+training rows it knows hardly more than the classifier; on their augmented copies it learns what the features look like
+where the classifier begins to err. ``second_opinion`` is a linear probe on an auxiliary backbone, ``joint_opinion`` a
+probe and a net on the features of both nets side by side.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.errors import SteepslopeError
+from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.linear import fit_standardised_softmax, standardised
+from steepslope.numerics.log_space import log_odds_of, top_log_odds
+from steepslope.numerics.neighbors import require_width
+from steepslope.numerics.small_net import NAMES, fit_small_net, small_net_logits
+from steepslope.numerics.tensors import tensor
+from steepslope.oracle.evidence.states import State, numbered, references, with_unknown
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.score import Rows
+
+COMPONENTS = 256  # of an auxiliary backbone's features, or of both nets' (LOG.md)
+
+
+def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: float | None, width: int | None) -> State:
+    """Fit a multinomial logistic regression with a ridge, a small net of a width, or both, to a reference's labels.
+
+    Where features of an auxiliary backbone are among the columns, these are in their principal components: weights are
+    found in a fraction of the time, and are then of all columns.
+    """
+    known = references(reference)
+    parts = [known.require(name) for name in arrays]
+    columns: Any = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    if "auxiliary" in arrays:
+        columns = standardised(columns, COMPONENTS)
+    labels, num_classes = numbered(known)
+    state: dict[str, NDArray[Any]] = {}
+    if penalty is not None:
+        state["weights"], state["bias"] = fit_standardised_softmax(columns, labels, num_classes, penalty)
+    return state if width is None else {**state, **fit_small_net(columns, labels, num_classes, width)}
+
+
+def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
+    """Raise unless a state is a linear probe, a net, or both, on as many classes, or on none of them as one more."""
+    num_classes = with_unknown(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
+    expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
+    if net:
+        shapes = "float32 w h", "float32|float64 h", f"float32 h {num_classes}", f"float32 {num_classes}"
+        expected |= dict(zip(NAMES, shapes, strict=True))
+    require_arrays(state, expected)
+
+
+def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
+    """Return what each probe or net on some arrays thinks: three columns, (m, 3) or (m, 6).
+
+    They are its log-odds of the predicted class, whether it agrees, and its own class's log-odds.
+    """
+    predictions, parts = rows["predictions"], []
+    for logits in _logits(rows, state, arrays):
+        agrees = (logits.argmax(dim=1) == predictions).double()
+        parts += [log_odds_of(logits, predictions), agrees, top_log_odds(logits)]
+    return torch.stack(parts, dim=1)
+
+
+def probe_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
+    """Return the log-probabilities of each probe or net on some arrays, (m, 1, K) or (m, 2, K)."""
+    return torch.stack([logits.log_softmax(dim=1) for logits in _logits(rows, state, arrays)], dim=1)
+
+
+def _logits(rows: Rows, state: State, arrays: Sequence[str]) -> list[Tensor]:
+    """Return the logits, (m, K) each, of the probe and of the net that a state has."""
+    parts = [rows[name].double() for name in arrays]
+    columns, width = torch.cat(parts, dim=1), len(state["weights" if "weights" in state else "inner"])
+    if len(parts) == 1:
+        require_width(columns, width, arrays[0])
+    elif columns.shape[1] != width:
+        sizes = " + ".join(str(part.shape[1]) for part in parts)
+        raise SteepslopeError(f"{' and '.join(arrays)}: expected {width} columns in all, found {sizes}")
+    logits = []
+    if "weights" in state:
+        logits.append(columns @ tensor(state["weights"]).double() + tensor(state["bias"]))
+    if "inner" in state:
+        logits.append(small_net_logits(columns, state))
+    return logits

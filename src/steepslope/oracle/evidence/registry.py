@@ -1,0 +1,117 @@
+"""Every kind of evidence by name: a new one is its functions, and an entry here. Every score is one, too."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from torch import Tensor
+
+from steepslope.errors import require_known
+from steepslope.oracle.evidence import classifier, neighbors, opinions, probes, stack
+from steepslope.oracle.evidence.states import Evidence, Learning, State, references
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import VOTE, is_opinion
+from steepslope.scores import SCORES, Score
+from steepslope.scores.score import Rows
+
+MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
+PROBE_PENALTY = 1e-3  # the ridge of a probe on the auxiliary features, on columns of deviation 1
+FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)
+JOINT_WIDTH = 512
+# More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
+JOINT_PENALTY = 1e-2
+
+
+def _probes(*arrays: str, penalty: float | None = None, width: int | None = None, familiar: bool = False) -> Evidence:
+    fit = partial(probes.fit_probes, arrays=arrays, penalty=penalty, width=width)
+    check = partial(probes.check_probes, linear=penalty is not None, net=width is not None)
+    columns, opinions = (partial(form, arrays=arrays) for form in (probes.probe_columns, probes.probe_opinions))
+    return Evidence(columns, arrays, Learning(fit, check, slow=True, familiar=familiar), opinions)
+
+
+_NEIGHBORS = Learning(
+    neighbors.fit_neighbors, neighbors.check_neighbors, at_least=max(neighbors.COUNTS), most=MOST_NEIGHBORS
+)
+EVIDENCE: dict[str, Evidence] = {
+    "features": Evidence(classifier.feature_columns, ("features",), raw=True),
+    "logits": Evidence(classifier.logit_columns, opinions=classifier.logit_opinions),
+    "neighbors": Evidence(neighbors.neighbor_columns, ("features",), _NEIGHBORS, neighbors.neighbor_opinions),
+    "feature_opinion": _probes("features", width=FEATURE_WIDTH),
+    "views": Evidence(classifier.view_columns, ("views",), opinions=classifier.view_opinions),
+    "dropout": Evidence(classifier.dropout_columns, ("dropout",), opinions=classifier.dropout_opinions),
+    "auxiliary_neighbors": Evidence(
+        partial(neighbors.neighbor_columns, array="auxiliary"),
+        ("auxiliary",),
+        replace(_NEIGHBORS, fit=partial(neighbors.fit_neighbors, array="auxiliary")),
+    ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
+    "second_opinion": _probes("auxiliary", penalty=PROBE_PENALTY),
+    "joint_opinion": _probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH),
+    "familiar_opinion": _probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH, familiar=True),
+}
+
+
+def of_opinion(array: str) -> Evidence:
+    """Return the opinion of another classifier as a kind of evidence, by the name of its array."""
+    if not array.startswith(VOTE):
+        columns = partial(opinions.opinion_columns, array=array)
+        return Evidence(columns, (array,), opinions=partial(opinions.net_opinions, array=array), lacks=True)
+    learning = Learning(partial(opinions.fit_votes, array=array), opinions.check_votes, of="errors")
+    columns, votes = (partial(form, array=array) for form in (opinions.vote_columns, opinions.vote_opinions))
+    return Evidence(columns, (array,), learning, votes, lacks=True)
+
+
+def stack_name(arrays: Sequence[str]) -> str:
+    """Return the name of a stacker of these arrays.
+
+    >>> stack_name(["logits", "opinion_forest"])
+    'stack(logits+opinion_forest)'
+    """
+    return f"stack({'+'.join(arrays)})"
+
+
+def arrays_of_stack(name: str) -> tuple[str, ...]:
+    """Return the arrays that the stacker of a name sees."""
+    return tuple(name.partition("(")[2].removesuffix(")").split("+"))
+
+
+def is_stack(name: str) -> bool:
+    """Return whether a name is that of a stacker, of arrays that a stacker can see."""
+    arrays = arrays_of_stack(name)
+    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
+
+
+def of_stack(name: str) -> Evidence:
+    """Return a stacker as a kind of evidence, by the name that :func:`stack_name` gives it."""
+    arrays = arrays_of_stack(name)
+    learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
+    of_classes = partial(stack.stack_opinions, arrays=arrays)
+    return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
+
+
+def evidence_of(score: type[Score]) -> Evidence:
+    """Return a score as a kind of evidence: one column, by what the score declares of its needs and its state."""
+
+    def fit(outputs: ClassifierOutputs) -> State:
+        return score().fit(references(outputs) if score.fits_on == "reference" else outputs).state()
+
+    def column(rows: Rows, state: State) -> Tensor:
+        return score.restored(state, rows["logits"].shape[1]).formula(rows)[:, None]
+
+    learning = None if score.fits_on == "nothing" else Learning(fit, score.restored, score.fits_on, score.at_least)
+    return Evidence(column, score.arrays, learning, least_classes=score.least_classes)
+
+
+def kinds() -> dict[str, Evidence]:
+    """Return every kind of evidence by name: those of :data:`EVIDENCE`, and every score as a column."""
+    return {**EVIDENCE, **{name: evidence_of(score) for name, score in SCORES.items()}}
+
+
+def kind_of(name: str) -> Evidence:
+    """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
+    if is_opinion(name):
+        return of_opinion(name)
+    if is_stack(name):
+        return of_stack(name)
+    known = kinds()
+    require_known("input", name, known)
+    return known[name]

@@ -1,0 +1,131 @@
+"""A stacker: a logistic regression that predicts the class from all classifiers' log-probabilities and the features.
+
+It learns from the labels of the fit set. Unlike a pool, it has separate weights for each class, so it learns which
+classifier to believe about which class, and which classes are predicted too often. It overfits more easily, and a pool
+weighs it as one opinion among others (Wolpert, "Stacked Generalization", 1992).
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.errors import SteepslopeError
+from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.linear import fit_softmax, fit_standardised_softmax, standardised
+from steepslope.numerics.neighbors import require_width
+from steepslope.numerics.tensors import tensor
+from steepslope.oracle.evidence.folds import fold_of
+from steepslope.oracle.evidence.states import MOST_REFERENCES, State, numbered, references, with_unknown
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import VOTE
+from steepslope.scores.score import Rows, require_finite_rows, rows_of
+
+PENALTIES = (1e-3, 1e-2, 1e-1)  # strengths of the ridge, from which one is chosen
+FLOOR = math.log(1e-4)  # the least log-probability that it sees: forests and votes give −∞
+MOST_WEIGHTS = 100_000  # columns × classes
+MOST_VALUES = 10**8  # rows × columns that it learns from
+LEAST_ROWS = 10  # that have all opinions: from fewer, nothing is learnt
+
+
+def stacked_arrays(outputs: ClassifierOutputs, opinions: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the arrays that a stacker with these opinions sees; None if it would need too many weights.
+
+    Features are left out if only with them it would need too many.
+    """
+    classes, arrays = outputs.num_classes, ("logits", *opinions)
+    width = len(arrays) * classes
+    if outputs.features is not None and (width + outputs.features.shape[1]) * classes <= MOST_WEIGHTS:
+        return (*arrays, "features")
+    return arrays if width * classes <= MOST_WEIGHTS else None
+
+
+def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
+    """Learn from the rows that have all opinions; the ridge is the one with the least loss on a held-out fifth.
+
+    With too few such rows, all classes get the same probability.
+
+    Raises
+    ------
+    SteepslopeError
+        If a feature is NaN or infinite.
+    """
+    width = sum(math.prod(outputs.require(name).shape[1:]) for name in arrays)
+    outputs = references(outputs, min(MOST_REFERENCES, MOST_VALUES // width))
+    rows = rows_of(outputs, arrays, slice(None))
+    complete = np.flatnonzero(~_lacking(rows, arrays).numpy())
+    labels, classes = numbered(outputs)
+    columns, labels = stacked_columns(rows, arrays).float()[complete], labels[complete]
+    if len(labels) < LEAST_ROWS:
+        return {"weights": np.zeros((columns.shape[1], classes), np.float32), "bias": np.zeros(classes)}
+    require_finite_rows("features", columns, 0)
+    inputs = standardised(columns.numpy())
+    penalty = _penalty(inputs.columns, labels, classes)
+    weights, bias = fit_standardised_softmax(inputs, labels, classes, penalty)
+    return {"weights": weights, "bias": bias}
+
+
+def _penalty(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> float:
+    """Return the penalty with the least loss on a held-out fifth of the rows, stratified by class."""
+    is_tried = fold_of(labels, 0) == 0
+    target, tried = torch.from_numpy(labels[is_tried]), torch.from_numpy(columns[is_tried])
+    losses = {}
+    for penalty in PENALTIES:
+        weights, bias = map(tensor, fit_softmax(columns[~is_tried], labels[~is_tried], classes, penalty))
+        losses[penalty] = float(torch.nn.functional.cross_entropy(tried @ weights + bias, target))
+    return min(PENALTIES, key=lambda penalty: losses[penalty])
+
+
+def check_stack(state: State, num_classes: int) -> None:
+    """Raise unless a state has weights for so many classes, or for one more that stands for rows of none of them."""
+    count = with_unknown(num_classes, len(state.get("bias", ())))
+    require_arrays(state, {"weights": f"float32 w {count}", "bias": f"float32|float64 {count}"})
+
+
+def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
+    """Return the stacker's log-probabilities, (m, 1, K).
+
+    A row that lacks an opinion gets NaN, which a pool ignores. Any other row whose features are NaN or infinite gets
+    infinity, which the caller refuses.
+    """
+    columns = stacked_columns(rows, arrays)
+    require_width(columns, len(state["weights"]), "what is stacked")
+    logits = columns @ tensor(state["weights"]).double() + tensor(state["bias"]).double()
+    logs = logits.log_softmax(dim=1)
+    logs = torch.where(logs.isnan(), torch.inf, logs)
+    return torch.where(_lacking(rows, arrays)[:, None], torch.nan, logs)[:, None]
+
+
+def no_columns(rows: Rows, state: State) -> Tensor:
+    """Raise: the evidence has none, since a stacker learns from labels that columns of the same rows must not know."""
+    raise SteepslopeError("expected evidence with columns, found one that only has opinions on the classes")
+
+
+def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Tensor:
+    """Return the arrays side by side, float64 (m, w), as a stacker sees them: an opinion that a row lacks is NaN."""
+    classes = rows["logits"].shape[1]
+    return torch.cat([_of_array(rows[name], name, classes) for name in arrays], dim=1)
+
+
+def _of_array(values: Tensor, name: str, classes: int) -> Tensor:
+    if name == "features":
+        return values.double()
+    if name.startswith(VOTE):  # K if the classifier lacks the class, -1 if there is no vote
+        votes = torch.arange(classes) == values[:, None]
+        logs = torch.where(votes, 0.0, FLOOR).double()
+        return torch.where((values < 0)[:, None], torch.nan, logs)
+    return values.double().log_softmax(dim=1).clamp_min(FLOOR)
+
+
+def _lacking(rows: Rows, arrays: Sequence[str]) -> Tensor:
+    """Return which rows lack an opinion, (m,)."""
+    lacking = torch.zeros_like(rows["logits"][:, 0], dtype=torch.bool)
+    for name in arrays:
+        if name.startswith(VOTE):
+            lacking = lacking | (rows[name] < 0)
+        elif name not in ("logits", "features"):
+            lacking = lacking | rows[name].isnan().any(dim=1)
+    return lacking

@@ -1,0 +1,142 @@
+"""What evidence says of a slice of rows: the columns that an oracle sees, and opinions on the classes in question."""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.numerics.tensors import highest_places
+from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.states import NO_STATE, State
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.score import Rows, require_finite_rows, rows_of
+
+
+def fit_states(
+    inputs: Sequence[str], outputs: ClassifierOutputs, reference: ClassifierOutputs | None
+) -> dict[str, State]:
+    """Return what the inputs learn from the fit set or from the reference; those that learn nothing are left out.
+
+    Rows of none of the classes are errors of a fit set, and left out of a reference.
+
+    Raises
+    ------
+    SteepslopeError
+        If an input learns from a reference and there is none, or it is too small or lacks an array.
+    """
+    states = {}
+    for name in inputs:
+        learning = kind_of(name).learning
+        if learning is None:
+            continue
+        of_reference = learning.of == "reference"
+        source = reference if of_reference else outputs
+        if source is None:
+            expected = "a reference, the classifier's training outputs (or errors='crossfit')"
+            raise SteepslopeError(f"expected {expected}, found none", name)
+        source = source.of_known_classes() if of_reference else source
+        if len(source) < learning.at_least:
+            raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
+        with located("reference") if of_reference else nullcontext(), located(name):
+            states[name] = learning.fit(source)
+    return states
+
+
+def columns(
+    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State] | None = None
+) -> NDArray[np.floating[Any]]:
+    """Return the columns of all named inputs, side by side, for a slice of the rows: (m, d).
+
+    They are float32, or float64 where raw ones are.
+
+    Raises
+    ------
+    SteepslopeError
+        If an input is unknown, the outputs lack it, or a value is not finite.
+    """
+    parts = parts_of(outputs, inputs, rows, states or {})
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def parts_of(
+    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
+) -> list[NDArray[np.floating[Any]]]:
+    """Return the columns of each input, (m, d) each; see :func:`columns`."""
+    given = _rows_for(outputs, inputs, rows)
+    parts = []
+    for name in inputs:
+        with located(name):
+            part = columns_in(given, name, states.get(name, NO_STATE))
+        require_finite_rows(name, part, rows.start)
+        parts.append(part.numpy())
+    return parts
+
+
+def columns_in(rows: Rows, name: str, state: State) -> Tensor:
+    """Return an input's columns of some rows, (m, d): float32, or float64 where raw ones are."""
+    kind = kind_of(name)
+    found = kind.columns(rows, state)
+    return found if kind.raw else found.float()
+
+
+def _rows_for(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, Tensor]:
+    found = rows_of(outputs, ["logits"], rows)
+    for name in inputs:
+        lacking = [array for array in kind_of(name).arrays if array not in found]
+        with located(name):
+            found |= rows_of(outputs, lacking, rows) if lacking else {}
+    return found
+
+
+CANDIDATES = 10
+FAR = -50.0  # log-probabilities below this are drawn together, so that no opinion rules a class out
+
+
+def opinions_of(
+    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State], unknown: bool = False
+) -> list[NDArray[Any]]:
+    """Return log-probabilities float64 (m, V, C) for each input, and last the candidate classes, int64 (m, C).
+
+    Candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or
+    where rows may be of none (``unknown``), one more candidate, numbered K, stands for all others together.
+    """
+    given = _rows_for(outputs, inputs, rows)
+    classes = highest_places(given["logits"], CANDIDATES)
+    parts = []
+    for name in inputs:
+        with located(name):
+            part = opinions_in(given, name, states.get(name, NO_STATE), classes, unknown)
+        require_finite_rows(name, part, rows.start)
+        parts.append(part.numpy())
+    if outputs.num_classes > CANDIDATES or unknown:
+        classes = torch.nn.functional.pad(classes, (0, 1), value=outputs.num_classes)
+    return [*parts, classes.numpy()]
+
+
+def opinions_in(rows: Rows, name: str, state: State, classes: Tensor, unknown: bool = False) -> Tensor:
+    """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C).
+
+    They are 0, which counts for nothing, where a row lacks them. Where there are no others but what is ``unknown``,
+    evidence that has not learnt what that looks like takes it for as probable as a class that it knows nothing of.
+    """
+    kind = kind_of(name)
+    if kind.opinions is None:
+        raise SteepslopeError("expected evidence with opinions on classes, found none", name)
+    of_all = kind.opinions(rows, state)
+    listed = classes[:, None].expand(-1, of_all.shape[1], -1)
+    found = of_all.gather(2, listed)
+    if of_all.shape[2] > classes.shape[1]:
+        others = of_all.scatter(2, listed, -torch.inf).logsumexp(dim=2, keepdim=True)
+        found = torch.cat([found, others], dim=2)
+    elif unknown:
+        others = torch.full_like(found[:, :, :1], -math.log(1 + classes.shape[1]))
+        found = torch.cat([found, torch.where(found[:, :, :1].isnan(), torch.nan, others)], dim=2)
+    if kind.lacks:
+        found = torch.where(found.isnan(), 0.0, found)
+    return torch.where(found < FAR, FAR - torch.log(1 + (FAR - found).clamp_min(0)), found)

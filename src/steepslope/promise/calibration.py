@@ -1,0 +1,317 @@
+"""What a gate learns from its calibration rows: its certificates, P(correct), and what it remembers of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+from scipy.stats import binom
+from torch import Tensor
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import field
+from steepslope.numerics.array_shapes import Brief
+from steepslope.numerics.linear import fit_calibration
+from steepslope.numerics.tensors import on_arrays
+from steepslope.outputs.labels import UNKNOWN
+from steepslope.promise.aims import Aims
+from steepslope.promise.certificate import Certificate
+from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes, certify_weighted
+from steepslope.promise.importance import Weights
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+NEGLECTED = 5  # rows of a true class that are accepted, all of them wrongly, of which a gate warns
+MANY = 200  # rows without an error, of which a gate warns
+UNLIKELY = 1e-4
+TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
+NUMBERS = ("slope", "offset", "centre", "scale")
+ARRAYS = {
+    "p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64,
+    "predicted": np.int64, "true": np.int64,
+}  # fmt: skip
+OPTIONAL = ("probability", "predicted", "true")
+
+
+@dataclass(frozen=True)
+class ProbabilityMap:
+    """P(correct) = sigmoid(slope · (x − centre) / scale + offset) of a confidence x, of its log-odds if ``is_unit``."""
+
+    slope: float
+    offset: float
+    centre: float = 0.0
+    scale: float = 1.0
+    is_unit: bool = False
+
+    @classmethod
+    def from_rows(cls, confidence: Floats, is_correct: Bools, of_log_odds: bool = False) -> ProbabilityMap:
+        """Learn the map (Platt, 1999) on rows (n,).
+
+        Log-odds are changed little where rows are few; confidences in [0, 1] are turned into log-odds; any others are
+        standardised.
+
+        >>> found = ProbabilityMap.from_rows(np.repeat([0.2, 0.9], 500), np.arange(1000) % 10 < np.repeat([3, 8], 500))
+        >>> found(np.array([0.2, 0.9])).round(2)
+        array([0.3, 0.8])
+        """
+        is_unit = not of_log_odds and bool(((confidence >= 0) & (confidence <= 1)).all())
+        inputs = cls(1.0, 0.0, is_unit=is_unit)._inputs(confidence)
+        centre, scale = (0.0, 1.0) if of_log_odds or is_unit else (float(inputs.mean()), float(inputs.std()) or 1.0)
+        slope, offset = fit_calibration((inputs - centre) / scale, is_correct)
+        return cls(slope, offset, centre, scale, is_unit)
+
+    @on_arrays
+    def __call__(self, confidence: Tensor) -> Tensor:
+        """Return the probability that each prediction is correct, (n,), in [0, 1]."""
+        inputs: Tensor = self._inputs(confidence)
+        return (self.slope * (inputs - self.centre) / self.scale + self.offset).sigmoid()
+
+    def inverse(self, probability: Any) -> Any:
+        """Return the confidence that stands for a probability in (0, 1), or for each of several, (m,)."""
+        inputs = (logit(probability) - self.offset) / self.slope * self.scale + self.centre
+        return expit(inputs) if self.is_unit else inputs
+
+    @on_arrays
+    def _inputs(self, confidence: Tensor) -> Tensor:
+        if self.is_unit:
+            inside = confidence.double().clamp_min(TINY).clamp_max(1 - TINY)
+            return inside.log() - (1 - inside).log()
+        limits = torch.finfo(torch.float32)
+        return confidence.double().clamp(limits.min, limits.max)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:
+        """Return the map that JSON holds."""
+        numbers = {name: float(field(content, name, (int, float), path)) for name in NUMBERS}
+        if not (np.isfinite([*numbers.values()]).all() and numbers["slope"] > 0 and numbers["scale"] > 0):
+            raise SteepslopeError(f"expected a slope and scale > 0, found {numbers}", path)
+        return cls(**numbers, is_unit=field(content, "is_unit", bool, path))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CalibrationRows(Brief):
+    """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
+
+    Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and
+    ``probability`` (n,) the classifier's own of each; ``true`` (n,) those of the true classes, −1 for none of them.
+    They are None where a gate knows confidences alone.
+    """
+
+    p_correct: Floats
+    is_correct: Bools
+    accepted: Bools
+    probability: Floats | None = None
+    predicted: NDArray[np.int64] | None = None
+    true: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.p_correct)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name, without those that are not known."""
+        return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
+        """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
+        expected = {name: kind for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
+        fits = {name: array.dtype for name, array in arrays.items()} == expected and all(
+            array.shape == (len(arrays["p_correct"]),)
+            and ((array >= (UNKNOWN if name == "true" else 0)) & ((array <= 1) | (ARRAYS[name] == np.int64))).all()
+            for name, array in arrays.items()
+        )
+        if not fits:
+            found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
+            raise SteepslopeError(f"expected {', '.join(expected)} of calibration rows (n,), found {found}", path)
+        return cls(**arrays)
+
+
+def neglected_class(
+    predicted: NDArray[np.str_], true_classes: NDArray[np.str_], accepted: Bools, promised: float | None = None
+) -> str:
+    """Return a caution about the true class that is accepted under other labels alone, the one with most such rows.
+
+    All are of rows (n,). It is empty where there is no such class, or each true class is ``promised`` something.
+
+    >>> neglected_class(np.repeat("good", 90), np.repeat(["good", "bad"], [80, 10]), np.ones(90, dtype=np.bool_))[:60]
+    'of 10 rows of class bad, 10 are accepted, all of them under '
+    """
+    names, index = np.unique(true_classes, return_inverse=True)
+    is_right = predicted == true_classes
+    wrong, right = (np.bincount(index[accepted & one], minlength=len(names)) for one in (~is_right, is_right))
+    neglected = np.where(right == 0, wrong, 0)
+    if promised is not None or neglected.max(initial=0) < NEGLECTED:
+        return ""
+    worst, labels = int(neglected.argmax()), np.unique(predicted[accepted])
+    rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
+    others = (neglected >= NEGLECTED).sum() - 1
+    parts = [f"{rows}, all of them under another label"]
+    parts += [f"{others:,} other classes likewise"] if others else []
+    parts += [f"all that is accepted is called {labels[0]}"] if len(labels) == 1 else []
+    advice = "a promise for each true class (max_class_risk) would not accept so many of them"
+    return "; ".join(
+        [*parts, f"the promise for all predictions can hold and still be worthless for such a class: {advice}"]
+    )
+
+
+def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
+    """Return a caution if far fewer of the rows (n,) are wrong than of the fit set, else an empty list.
+
+    ``fit_set`` is how many rows of the fit set are wrong, and how many there are. Far fewer means: given the errors of
+    both sets together, so few are among these rows with a chance of at most 1e-4, even if their rate were half that of
+    the fit set (Przyborowski & Wilenski, 1940). If ``fit_set`` is None, there is a caution where none of 200 rows or
+    more is wrong, and the classifier's ``probability`` of each prediction gives that a chance of at most 1e-4.
+
+    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
+    '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
+    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
+    []
+    """
+    n, errors = len(is_correct), int((~is_correct).sum())
+    if fit_set is not None:
+        chance = binom.cdf(errors, errors + fit_set[0], n / (n + 2 * fit_set[1]))
+        expected = f"{fit_set[0]:,} of {fit_set[1]:,} rows of the fit set were"
+    else:
+        chance = np.exp(np.log(probability).sum()) if n >= MANY and not errors else 1
+        expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
+    asked = "are the labels made from the predictions, or was the classifier fitted on these rows?"
+    unlikely = chance <= UNLIKELY
+    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {asked}"] if unlikely else []
+
+
+def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
+    """Return groups as text (n,); raise for another number of them."""
+    if groups is None:
+        return None
+    names = np.asarray(groups)
+    if names.shape != (n,):
+        raise SteepslopeError(f"expected one group a prediction, ({n},), found shape {names.shape}", place)
+    return names.astype(np.str_)
+
+
+def checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
+    """Return which rows are of none of the classes, (n,); none where it is not known. Raise if one of them is right."""
+    found = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
+    if found.dtype != np.bool_ or found.shape != is_correct.shape:
+        expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
+        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "is_unknown")
+    right = np.flatnonzero(found & is_correct)
+    if len(right):
+        raise SteepslopeError(f"expected wrong predictions, found a correct one in row {right[0]}", "is_unknown")
+    return found
+
+
+def all_certificates(
+    confidence: Floats,
+    is_correct: Bools,
+    groups: NDArray[np.str_] | None,
+    thresholds: Floats,
+    aims: Aims,
+    seed: int,
+    of_log_odds: bool = False,
+    is_unknown: Bools | None = None,
+    true_classes: NDArray[np.str_] | None = None,
+    weights: Weights | None = None,
+) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...], Certificate | None]:
+    """Return the certificates of what is accepted, risk by risk and group by group; of true classes; and of rejection.
+
+    They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta. Those of
+    the true classes (n,), if they are promised anything, hold together, and take one share. Which rows are of none of
+    the classes, ``is_unknown`` (n,), changes no promise: all of them are wrong. Of rows with ``weights`` (n,), risks
+    alone are promised.
+    """
+    is_unknown = np.zeros(len(confidence), dtype=np.bool_) if is_unknown is None else is_unknown
+    if weights is not None:
+        delta = aims.delta / len(aims.max_risk)
+        certificates = (
+            certify_weighted(confidence, is_correct, weights, thresholds, risk, delta) for risk in aims.max_risk
+        )
+        return tuple(one.counting(confidence, is_unknown) for one in certificates), (), None
+    members: dict[str | None, Bools] = {None: np.ones(len(confidence), dtype=np.bool_)}
+    if groups is not None:
+        members = {str(name): groups == name for name in np.unique(groups)}
+    shares = len(aims.risks) * len(members) + (aims.reject is not None) + (aims.max_class_risk is not None)
+    delta = aims.delta / shares
+    of_classes: tuple[Certificate, ...] = ()
+    if aims.max_class_risk is not None:
+        if true_classes is None:
+            raise SteepslopeError("expected the true class of each row, found none", "true_classes")
+        of_classes = certify_true_classes(confidence, is_correct, true_classes, thresholds, aims.max_class_risk, delta)
+    tested = [one for one in of_classes if one.advice == UNFIT or one.is_given]  # all but those of too few rows
+    allowed = min((one.threshold for one in tested), default=-np.inf)  # the same of all that are promised anything
+    possible = int((thresholds >= allowed).sum())
+    if aims.costs is not None:
+        rows = confidence, is_correct, is_unknown
+        accepted = tuple(_by_costs(*rows, members, aims.least_probability, delta, seed, of_log_odds))
+    else:
+        accepted = tuple(
+            (
+                _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
+                if aims.coverage is not None
+                else certify(confidence[rows], is_correct[rows], thresholds, risk, delta, name, possible=possible)
+            ).counting(confidence[rows], is_unknown[rows])
+            for risk in aims.max_risk[: len(aims.risks)]
+            for name, rows in members.items()
+        )
+    if aims.reject is None:
+        return accepted, of_classes, None
+    lowest = min(certificate.threshold for certificate in accepted)
+    rejected = _rejection(confidence, is_correct, is_unknown, thresholds, lowest, 1 - aims.reject, delta)
+    return accepted, of_classes, rejected
+
+
+def _by_coverage(
+    confidence: Floats, is_correct: Bools, thresholds: Floats, coverage: float, delta: float, name: str | None
+) -> Certificate:
+    """Return the certificate of the threshold whose coverage is the nearest, whatever the labels are."""
+    above = Above.from_rows(confidence, is_correct, thresholds)
+    place = int(np.abs(above.accepted - coverage * above.n).argmin())
+    return above.certificate("coverage", place, float(thresholds[place]), delta, None, name)
+
+
+def _by_costs(
+    confidence: Floats,
+    is_correct: Bools,
+    is_unknown: Bools,
+    members: Mapping[str | None, Bools],
+    least_probability: float,
+    delta: float,
+    seed: int,
+    of_log_odds: bool,
+) -> Iterator[Certificate]:
+    """Yield certificates of the confidence from which accepting costs less: learnt on a half, counted on the other."""
+    order = np.random.default_rng(seed).permutation(len(confidence))
+    half = (len(confidence) + 1) // 2
+    learnt, counted = order[:half], order[half:]
+    probability_map = ProbabilityMap.from_rows(confidence[learnt], is_correct[learnt], of_log_odds)
+    threshold = float(probability_map.inverse(least_probability))
+    for name, rows in members.items():
+        group = counted[rows[counted]]
+        above = Above.from_rows(confidence[group], is_correct[group], np.array([threshold]))
+        found = above.certificate("costs", 0, threshold, delta, None, name)
+        yield found.counting(confidence[group], is_unknown[group])
+
+
+def _rejection(
+    confidence: Floats,
+    is_correct: Bools,
+    is_unknown: Bools,
+    thresholds: Floats,
+    lowest: float,
+    most_right: float,
+    delta: float,
+) -> Certificate:
+    """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
+
+    All of it lies below the ``lowest`` threshold from which on predictions are accepted.
+    """
+    upside_down = -thresholds[np.isfinite(thresholds)][::-1]
+    possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
+    found = certify(-confidence, ~is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
+    return replace(found.counting(-confidence, is_unknown), threshold=-found.threshold)

@@ -1,0 +1,375 @@
+"""What is promised of the predictions that a gate accepts, in numbers, in sentences, and as JSON.
+
+Tails and bounds are exact: those of the binomial distribution of a count of errors. Those under another mix of classes
+are in :mod:`steepslope.promise.importance`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom
+
+from steepslope.checks import Check, number, require, whole
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.folders import field
+from steepslope.numerics.binomial import clopper_pearson
+from steepslope.promise.importance import Weighted
+
+MOST_ROWS = 10**9
+MOST_DIGITS = 9  # of a percentage
+PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and starts divide delta
+Aim = Literal["risk", "coverage", "costs", "rejection", "true class"]
+ASSUMES = (
+    "the predictions to come are drawn as the calibration rows were, independently of one another: "
+    "the same source, the same mix of classes",
+    "the classifier, the confidence and the threshold stay as they are",
+    "nothing was fitted, chosen or looked at on the calibration rows",
+)
+MOST_SHARES = 8  # classes of a mix that are named with their shares
+EVERYTHING, NOTHING = -math.inf, math.inf
+TRUE_CLASS: Aim = "true class"
+EXACT = 6  # digits of the percentage that is promised
+ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
+
+
+def tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
+    """Return the probability of so few errors, or fewer, among so many rows if each is wrong with ``risk``.
+
+    It is the p-value of the claim that the risk is at most that; 1 of no rows.
+
+    >>> tail([0, 1], [59, 59], 0.05).round(3)
+    array([0.048, 0.199])
+    """
+    return np.asarray(binom.cdf(errors, accepted, risk))
+
+
+def risk_bound(errors: int, accepted: int, delta: float) -> float:
+    """Return the least risk that so few errors exclude with confidence 1 − delta (Clopper & Pearson, 1934); 1 of none.
+
+    >>> round(risk_bound(0, 59, 0.05), 4), risk_bound(0, 0, 0.05)
+    (0.0495, 1.0)
+    """
+    return float(clopper_pearson(errors, accepted, delta)[1])
+
+
+def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a fraction by Clopper & Pearson (1934).
+
+    >>> interval(0, 0), tuple(round(bound, 3) for bound in interval(8, 10))
+    ((0.0, 1.0), (0.444, 0.975))
+    """
+    low, high = clopper_pearson(successes, n, (1 - level) / 2)
+    return float(low), float(high)
+
+
+@cache
+def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
+    """Return how many accepted rows it takes to promise a risk, although so many of them are wrong.
+
+    Without errors it is m₀ = ⌈ln delta / ln(1 − risk)⌉: with fewer rows nothing can be promised.
+
+    >>> [rows_needed(risk, delta=0.05) for risk in (0.05, 0.02, 0.01)], rows_needed(0.05, 0.05, errors=3)
+    ([59, 149, 299], 153)
+    """
+    require("max_risk", risk, PROBABILITY)
+    require("delta", delta, PROBABILITY)
+    require("errors", errors, whole(0, MOST_ROWS))
+    low, high = errors, max(1, 2 * errors)
+    while high < MOST_ROWS and tail(errors, high, risk) > delta:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if tail(errors, middle, risk) > delta else (low, middle)
+    return high
+
+
+def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:
+    """Write a fraction in percent, without zeros at its end, and with as many digits as tell it from 0 and from 1.
+
+    ``side`` is where it is rounded to: ``math.ceil`` keeps an upper bound one.
+
+    >>> as_percent(0.02), as_percent(0.0154), as_percent(0.000412), as_percent(0.99999)
+    ('2 %', '1.5 %', '0.04 %', '99.999 %')
+    >>> from math import ceil, floor
+    >>> as_percent(0.0154, side=ceil), as_percent(0.07, side=ceil), as_percent(0.9858, side=floor)
+    ('1.6 %', '7 %', '98.5 %')
+    """
+    while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded(100 * fraction, digits, side) in (0, 100):
+        digits += 1
+    text = f"{_rounded(100 * fraction, digits, side):.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float:
+    """Return a number with so many digits, up or down, but for what floats themselves are off by."""
+    return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits
+
+
+def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
+    """Return what a promise assumes: of rows like the calibration rows, or of another mix of classes.
+
+    >>> assumptions()[1]
+    'the classifier, the confidence and the threshold stay as they are'
+    """
+    if weighted is None:
+        return ASSUMES
+    shares = sorted(weighted.mix.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name} {as_percent(share, 2)}" for name, share in shares[:MOST_SHARES])
+    others = f" and {len(shares) - MOST_SHARES:,} others" if len(shares) > MOST_SHARES else ""
+    mix = f"in this mix: {named}{others}"
+    if weighted.target:
+        mix = (
+            f"in the same mix as {weighted.target:,} target rows without labels, which are drawn as the predictions to "
+            f"come (estimated: {named}{others})"
+        )
+    drawn = (
+        "the predictions to come of each class are drawn as the calibration rows of that class were, independently of "
+        f"one another, and the classes come {mix}"
+    )
+    return drawn, *ASSUMES[1:]
+
+
+def in_lines(assumed: Sequence[str]) -> str:
+    """Return assumptions as a list."""
+    return "\n".join(["This assumes that", *(f"- {one};" for one in assumed[:-1]), f"- {assumed[-1]}."])
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A threshold, what was counted above it on n calibration rows, and what follows for predictions to come.
+
+    With probability 1 − ``delta`` over the draw of the calibration rows, at most ``risk_bound`` of the predictions with
+    a confidence of at least ``threshold`` are wrong.
+
+    Parameters
+    ----------
+    aim
+        How the threshold was found: for a ``risk``, for a ``coverage``, by ``costs``; for a ``rejection``, of
+        predictions with a confidence of at most the threshold: ``errors`` are then those that are right; or for a
+        ``true class``, of whose rows, the ``n``, a fraction is wrong with a confidence of at least the threshold.
+    threshold
+        Predictions are accepted from this confidence on (>=); ∞, where nothing can be promised, accepts none.
+    n, accepted, errors
+        Calibration rows; those that are accepted; and those of them that are wrong.
+    delta
+        The probability, over the draw of the calibration rows, that the promise does not hold.
+    max_risk
+        The risk that is promised; None where the aim is another.
+    group
+        The name of the group of predictions that it is for; None for all.
+    advice
+        Why nothing can be promised, and what to do about it; empty where something is.
+    unknown, unknown_accepted
+        Calibration rows of none of the classes, which are wrong whatever is predicted; and those that are accepted.
+    weighted
+        What was counted for another mix of classes, of which the promise is then.
+    """
+
+    aim: Aim
+    threshold: float
+    n: int
+    accepted: int
+    errors: int
+    delta: float
+    max_risk: float | None = None
+    group: str | None = None
+    advice: str = ""
+    unknown: int = 0
+    unknown_accepted: int = 0
+    weighted: Weighted | None = None
+
+    def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
+        """Return the same with the counts of those of its calibration rows (n,) that are of none of the classes."""
+        accepted = is_unknown & (confidence >= self.threshold) & self.is_given
+        return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything is promised."""
+        return not self.advice
+
+    @property
+    def coverage(self) -> float:
+        """The fraction of calibration rows that are accepted, in [0, 1]; of weighted rows where these have weights."""
+        if self.weighted is not None:
+            return self.weighted.coverage
+        return self.accepted / self.n if self.n else 0.0
+
+    @property
+    def coverage_interval(self) -> tuple[float, float]:
+        """The 95 % interval of the coverage (Clopper & Pearson, 1934).
+
+        Those of the strata of a mix are put together by their distances from the estimates (Zou & Donner, 2008).
+        """
+        if self.weighted is None:
+            return interval(self.accepted, self.n)
+        strata = [one for one in self.weighted.strata if one.rows and one.weight]
+        total = sum(one.weight * one.rows for one in strata)
+        off = [
+            one.weight / total * (np.array(interval(one.accepted, one.rows)) * one.rows - one.accepted)
+            for one in strata
+        ]
+        below, above = np.linalg.norm(off, axis=0)
+        return max(0.0, self.coverage - float(below)), min(1.0, self.coverage + float(above))
+
+    @property
+    def risk_bound(self) -> float:
+        """The upper bound of the risk, in [0, 1]; 1 where nothing is accepted."""
+        if self.weighted is not None:
+            return self.weighted.risk_bound(self.delta)
+        return risk_bound(self.errors, self.n if self.aim == TRUE_CLASS else self.accepted, self.delta)
+
+    @property
+    def survived_shift(self) -> float:
+        """The largest total variation at which the promise holds, between what calibration rows are of and what comes.
+
+        A shift of ε turns at most as many accepted predictions into wrong ones, so the risk is at most R + ε/c, for a
+        risk of R and a coverage of c: ε = c · (max_risk − R). R is the bound of this threshold alone, and c the lower
+        end of its interval. In [0, 1]; 0 where no risk is promised. For a group or a true class it is between its rows
+        alone; of a true class, c is 1. For another mix of classes it is between that mix and what comes.
+
+        >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_shift, 4)
+        0.0107
+        """
+        if self.max_risk is None or not self.is_given:
+            return 0.0
+        share = 1.0 if self.aim == TRUE_CLASS else self.coverage_interval[0]
+        return max(0.0, share * (self.max_risk - self.risk_bound))
+
+    @property
+    def survived_odds(self) -> float:
+        """How many times as high the odds of an error among the accepted may be while the promise holds, at least 1.
+
+        >>> round(Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05).survived_odds, 2)
+        1.4
+        """
+        if self.max_risk is None or not self.is_given:
+            return 1.0
+        odds, bound = (risk / (1 - risk) for risk in (self.max_risk, self.risk_bound))
+        return max(1.0, odds / bound)
+
+    def sentences(self) -> str:
+        """Return the promise, what it was measured on, or why there is none, in sentences."""
+        rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
+        if not self.is_given:
+            of_class = f"Of all whose true class is {self.group}, nothing"
+            group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
+            nothing = "Nothing" if self.group is None else group
+            return f"{nothing} can be promised: {self.advice}.{self._of_unknown()}"
+        verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
+        if self.aim == TRUE_CLASS:
+            return self._of_true_class()
+        low, high = (as_percent(bound) for bound in self.coverage_interval)
+        measured = as_percent(self.errors / self.accepted, 2) if self.accepted else "–"
+        upper = as_percent(self.risk_bound, 2, math.ceil)
+        bound = upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
+        sure = as_percent(1 - self.delta, 2, math.floor)
+        which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
+        covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
+        counted = f"Of {self.n:,} calibration rows, {self.accepted:,} are {verb}"
+        if self.weighted is None:
+            counted = f"{counted} ({covered}) and {self.errors:,} of these {wrong} ({measured}, at most {upper})"
+        else:
+            risk = as_percent(self.weighted.risk, 2)
+            counted = (
+                f"{counted} and {self.errors:,} of these {wrong}; weighted, the coverage is {covered}, and {risk} of "
+                f"what is {verb} is {wrong} (at most {upper})"
+            )
+        return (
+            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {sure}. "
+            f"{counted}.{self._of_unknown(verb)}{self._of_shifts()}"
+        )
+
+    def _of_shifts(self) -> str:
+        """Return the sentence on what the promise survives, after a blank; nothing where no risk is promised."""
+        if self.aim != "risk" or self.max_risk is None:
+            return ""
+        return (
+            f" The promise also holds after any shift of at most {as_percent(self.survived_shift, 2, math.floor)} in "
+            f"total variation, or if the odds of an error are at most {self._rise()} times as high."
+        )
+
+    def _rise(self) -> str:
+        return f"{math.floor(1_000 * self.survived_odds) / 1_000:,.3f}".rstrip("0").rstrip(".")
+
+    def _of_unknown(self, verb: str = "") -> str:
+        """Return the sentence on rows of none of the classes, after a blank; nothing where there are none."""
+        if not self.unknown:
+            return ""
+        share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"
+        return f" {self.unknown:,} of these {self.n:,} rows are of none of the classes{share if verb else ''}."
+
+    def _of_true_class(self) -> str:
+        assert self.max_risk is not None
+        bound, sure = as_percent(self.max_risk, EXACT), as_percent(1 - self.delta, 2, math.floor)
+        measured, upper = as_percent(self.errors / self.n, 2), as_percent(self.risk_bound, 2, math.ceil)
+        return (
+            f"Of all whose true class is {self.group}, at most {bound} are accepted under another label, with a "
+            f"confidence of {sure}. Of {self.n:,} calibration rows of that class, {self.errors:,} are ({measured}, at "
+            f"most {upper})."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all numbers, as JSON holds them: a threshold that is not finite as null."""
+        return {
+            "aim": self.aim, "group": self.group, "max_risk": self.max_risk, "delta": self.delta,
+            "threshold": self.threshold if math.isfinite(self.threshold) else None,
+            "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else EVERYTHING),
+            "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
+            "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
+            "unknown": self.unknown, "unknown_accepted": self.unknown_accepted,
+            "weighted": None if self.weighted is None else self.weighted.as_json(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: Path) -> Certificate:
+        """Return the certificate that JSON holds; raise unless its numbers follow from its counts."""
+        aim = field(content, "aim", str, path)
+        require_known(f"aim in {path}:", aim, get_args(Aim))
+        n, accepted, errors, unknown, unknown_accepted = (
+            field(content, name, int, path) for name in ("n", "accepted", "errors", "unknown", "unknown_accepted")
+        )
+        delta, advice = float(field(content, "delta", (int, float), path)), field(content, "advice", str, path)
+        threshold, max_risk = (
+            field(content, name, (int, float, type(None)), path) for name in ("threshold", "max_risk")
+        )
+        group = field(content, "group", (str, type(None)), path)
+        if threshold is None:
+            everything = NOTHING if aim == "rejection" else EVERYTHING
+            threshold = everything if field(content, "accepts_all", bool, path) else -everything
+        mixed = field(content, "weighted", (dict, type(None)), path)
+        weighted = None if mixed is None else Weighted.from_json(mixed, path)
+        counts = n, accepted, errors, delta, max_risk, group, advice
+        certificate = cls(aim, float(threshold), *counts, unknown, unknown_accepted, weighted)
+        certificate._require_consistent(content, path)
+        return certificate
+
+    def _require_consistent(self, content: Mapping[str, Any], path: Path) -> None:
+        counts = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1 and not math.isnan(self.threshold)
+        wrong = self.accepted - self.errors if self.aim == "rejection" else self.errors
+        counts = counts and 0 <= self.unknown_accepted <= min(self.unknown, wrong) and self.unknown <= self.n
+        if self.weighted is not None:
+            totals = {"n": "rows", "accepted": "accepted", "errors": "errors"}
+            counts = counts and all(
+                sum(getattr(one, column) for one in self.weighted.strata) == getattr(self, name)
+                for name, column in totals.items()
+            )
+        same = counts and all(
+            abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
+            for name in ("coverage", "risk_bound")
+        )
+        holds = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk + ROUNDING
+        if not (same and holds):
+            raise SteepslopeError(
+                f"expected a certificate whose bound follows from its counts, found {self.errors} errors of "
+                f"{self.accepted} accepted of {self.n} rows, bound {content.get('risk_bound')}: calibrate again",
+                path,
+            )

@@ -1,0 +1,299 @@
+"""A promise about an estimated mix of classes that holds for any number of rows.
+
+Let A be 1 for an accepted row and else 0, L 1 for a wrong prediction and else 0, and r the promised risk. At most r of
+the accepted are wrong exactly if Z = A·(L − r) has a mean of at most 0. Let q[y] be the unknown share of class y among
+the rows to come, ŷ the predicted class, h any function of it, and t the mean of h(ŷ) among the rows to come. Then the
+mean of Z there is the sum over y of q[y] times the mean of Z − h(ŷ) + t in class y. If that is 0 or more, each of two
+products, called fortunes, has a mean of at most 1:
+
+- on m target rows, with a bet λ, the product of 1 − λ·(h(ŷ) − t);
+- on n calibration rows, n[y] of them of class y, with a bet ν, the product of 1 − ν·W·(Z − h(ŷ) + t), where
+  W = q[y]·n / n[y], as under a known mix (:mod:`steepslope.promise.importance`).
+
+Neither q nor t is known. Intervals contain both, except with a probability that is a small part of delta: for t it is
+an empirical Bernstein bound (Maurer & Pontil, arXiv 0907.3740). Those of q follow from Clopper–Pearson intervals of how
+often each class is predicted as which, and of how often each is predicted on the target (as in Si et al., arXiv
+2310.12964, for prediction sets). The test passes if, for all q and t within these intervals, the product of both
+fortunes is at least 1 over the rest of delta. The logarithm of this product is concave in t, and a sum of concave
+functions of each q[y]. So its minimum over t lies at an end of the interval, and over q chords bound it from below.
+
+Choose h so that Z − h(ŷ) has a mean near 0 in each class, and λ·m = ν·n. Then first-order changes of q and t cancel,
+and the product depends little on either. The function h, the bet ν and the first threshold may be chosen freely on rows
+that are not bet on: a third of the calibration rows of each class, and a quarter of the target rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise, takewhile
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import NoMixError
+from steepslope.numerics.binomial import clopper_pearson
+from steepslope.promise.target import INSTEAD, NO_MIX, Target
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+CHOOSING = 3, 4  # one in so many calibration rows of each class, and target rows, is not bet on (LOG.md)
+OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that an interval of the shares, or of the mean of h, misses
+SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # of bets, as parts of the largest that cannot lose everything
+SURE = 1.5  # testing begins where the expected log fortune is this many times the one needed (LOG.md)
+MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
+RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
+INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
+ROUNDS = 8  # of narrowing the intervals of the shares
+EXPECTED = 6.0  # standard errors: half the width of the intervals that are assumed while bets are chosen
+STEP = 8  # bets are chosen at every eighth threshold, and used for these eight
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """The lower and the upper end of the share of each class, (K,) each."""
+
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, confusion: Floats, coming: Floats, delta: float) -> Self:
+        """Return intervals that hold all shares at once with probability 1 − delta.
+
+        ``confusion`` (K, S) counts the calibration rows of each true class by predicted class, and ``coming`` (S,) the
+        target rows by predicted class. The shares and the confusion imply how often each class is predicted on the
+        target. That has to meet what was counted there, which narrows each share, given the ends of the others, for
+        some rounds. Raise if no shares agree with the counts.
+        """
+        level = delta / 2 / (confusion.size + coming.size)
+        (least, most), (fewest, many) = (
+            clopper_pearson(counts, counts.sum(axis=-1, keepdims=True), level) for counts in (confusion, coming)
+        )
+        largest, second = np.sort(np.vstack([most, np.zeros(most.shape[1])]), axis=0)[:-3:-1]
+        of_others = np.where(most == largest, second, largest)
+        low, high = np.zeros(len(most)), np.ones(len(most))
+        for _ in range(ROUNDS):
+            room = np.divide(many - low @ least, least, out=np.full_like(least, np.inf), where=least > 0)
+            high = np.minimum(high, (low[:, None] + room).min(axis=1))
+            lacking = (fewest - (high @ most - high[:, None] * most)) / most
+            above = np.divide(fewest - of_others, most - of_others, out=np.zeros_like(most), where=most > of_others)
+            low = np.maximum(low, np.maximum(lacking, above).max(axis=1))
+            high, low = np.minimum(high, 1 - (low.sum() - low)), np.maximum(low, 1 - (high.sum() - high))
+        if (low > high).any():
+            raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
+        return cls(low, high)
+
+    def least_sum(self, at_low: Floats, at_high: Floats) -> float:
+        """Return a lower bound of a sum of concave functions of the shares, whose values at both ends are (K,) each.
+
+        It is the minimum with each function replaced by its chord.
+        """
+        width = self.high - self.low
+        slope = np.divide(at_high - at_low, width, out=np.zeros_like(width), where=width > 0)
+        order = slope.argsort()
+        filled = np.cumsum(width[order]).clip(max=max(0.0, 1 - self.low.sum()))
+        return float(at_low.sum() + slope[order] @ np.diff(filled, prepend=0.0))
+
+
+@dataclass(frozen=True)
+class Bet:
+    """The function h by predicted class, (S,), and the bet ν."""
+
+    h: Floats
+    size: float
+
+
+@dataclass(frozen=True, eq=False)
+class RowSet:
+    """Some calibration rows (n,), with their true and predicted classes, and the predicted classes of target rows (m,).
+
+    ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` are the numbers of calibration and of
+    target rows that will be bet on: the fortune is that of so many rows.
+    """
+
+    true: Counts
+    predicted: Counts
+    coming: Counts
+    shape: tuple[int, int]
+    counts: tuple[int, int]
+
+    @cached_property
+    def confusion(self) -> Floats:
+        """How many rows of each true class are predicted as each, (K, S)."""
+        cells = np.bincount(self.true * self.shape[1] + self.predicted, minlength=self.shape[0] * self.shape[1])
+        return cells.reshape(self.shape).astype(np.float64)
+
+    @cached_property
+    def of_class(self) -> Floats:
+        """How many rows of each true class there are, (K,)."""
+        return np.asarray(self.confusion.sum(axis=1))
+
+    @cached_property
+    def inverse(self) -> Floats:
+        """The inverse of how often each true class is predicted as which, (S, K)."""
+        return np.asarray(np.linalg.pinv(self.confusion / self.of_class[:, None], rcond=INVERTIBLE))
+
+    @cached_property
+    def target(self) -> Floats:
+        """For how many target rows each class is predicted, (S,)."""
+        return np.bincount(self.coming, minlength=self.shape[1]).astype(np.float64)
+
+    @cached_property
+    def kinds(self) -> tuple[Counts, Counts, Counts]:
+        """The true and the predicted class of each kind of row that there is, (c,) each, and the kind of each row."""
+        kinds, index = np.unique(self.true * self.shape[1] + self.predicted, return_inverse=True)
+        true, predicted = np.divmod(kinds, self.shape[1])
+        return true, predicted, index
+
+    def expected_shares(self, of_class: Floats, m: int) -> Shares:
+        """Return estimated shares and, around them, standard errors with ``of_class`` (K,) and m rows.
+
+        A function of the predicted class that has a mean of 1 in a class, and 0 in others, estimates the share of that
+        class: its mean squares among the rows bound the variances.
+        """
+        squares, predicted = self.inverse**2, (self.target + 1) / (self.target + 1).sum()
+        estimate = (predicted @ self.inverse).clip(0, 1)
+        of_rows = estimate**2 / of_class @ (self.confusion / self.of_class[:, None] @ squares)
+        off = EXPECTED * np.sqrt(predicted @ squares / m + of_rows)
+        return Shares((estimate - off).clip(0), (estimate + off).clip(max=1))
+
+    def outcomes(self, accepted: Bools, is_correct: Bools) -> Counts:
+        """Return how many rows of each kind are not accepted, accepted rightly, and accepted wrongly, (c, 3)."""
+        outcome = np.where(accepted, np.where(is_correct, 1, 2), 0)
+        return np.bincount(3 * self.kinds[2] + outcome, minlength=3 * len(self.kinds[0])).reshape(-1, 3)
+
+    def means_of_h(self, h: Floats, delta: float) -> Floats:
+        """Return the interval (2,) of the mean of h among the rows to come; it misses with probability delta."""
+        m, width = len(self.coming), float(np.ptp(h))
+        mean = self.target @ h / m
+        variance, level = self.target @ (h - mean) ** 2 / (m - 1), math.log(4 / delta)
+        off = math.sqrt(2 * variance * level / m) + 7 * width * level / (3 * (m - 1))
+        return np.asarray(np.clip([mean - off, mean + off], h.min(), h.max()))
+
+    def log_fortune(self, outcomes: Counts, risk: float, bet: Bet, shares: Shares, means: Floats) -> float:
+        """Return a lower bound of the logarithm of the product of both fortunes.
+
+        It holds for all ``shares``, and all means of h between the ``means``. It is −∞ where a bet could lose more than
+        everything.
+        """
+        true, predicted, _ = self.kinds
+        n, m = self.counts
+        weights = [one * len(self.true) / self.of_class for one in (shares.low, shares.high)]
+        size = bet.size * n / m
+        most = max(
+            bet.size * weights[1].max() * (1 - risk - bet.h.min() + means.max()), size * (bet.h.max() - means.min())
+        )
+        if most >= 1:
+            return -math.inf
+        values = np.array([0, -risk, 1 - risk]) - bet.h[predicted, None]
+        least = math.inf
+        for mean in means:
+            gains = (outcomes * np.log1p(-bet.size * some[true, None] * (values + mean)) for some in weights)
+            ends = (np.bincount(true, one.sum(axis=1), len(self.of_class)).astype(np.float64) for one in gains)
+            of_target = self.target @ np.log1p(-size * (bet.h - mean))
+            least = min(least, m / len(self.coming) * of_target + n / len(self.true) * shares.least_sum(*ends))
+        return least
+
+    def best_bet(self, outcomes: Counts, risk: float, shares: Shares) -> tuple[Bet, float]:
+        """Return the bet with the largest log fortune on these rows, and that log fortune."""
+        means = np.bincount(self.kinds[0], outcomes @ np.array([0, -risk, 1 - risk]), self.shape[0]) / self.of_class
+        h = np.clip(self.inverse @ means, -MOST_H * risk, 1.0)
+        mean = self.target @ h / len(self.coming)
+        largest = (shares.high / self.of_class).max() * len(self.true) * (1 - risk - h.min() + mean)
+        bets = [Bet(h, part / largest) for part in SIZES]
+        fortunes = [self.log_fortune(outcomes, risk, bet, shares, np.array([mean])) for bet in bets]
+        best = int(np.argmax(fortunes))
+        return bets[best], fortunes[best]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """The rows that choose bets, those that are bet on, and the shares of the classes.
+
+    ``chooses`` (n,) tells which calibration rows choose. The shares ``expected`` are known from rows that choose.
+    """
+
+    chooses: Bools
+    choosing: RowSet
+    tested: RowSet
+    shares: Shares
+    expected: Shares
+
+    @classmethod
+    def of(cls, target: Target, delta: float) -> Self:
+        """Return them; the same rows choose each time."""
+        draw, shape = np.random.default_rng(0), (len(target.names), len(target.inverse))
+        order = draw.permutation(len(target.true))
+        order = order[target.true[order].argsort(kind="stable")]
+        begins = np.searchsorted(target.true[order], target.true[order])
+        ours = np.zeros(len(order), dtype=np.bool_)
+        ours[order] = (np.arange(len(order)) - begins) % CHOOSING[0] == 0
+        m = len(target.coming)
+        theirs = draw.permutation(m) % CHOOSING[1] == 0
+        counts = int((~ours).sum()), int((~theirs).sum())
+        choosing, tested, both = (
+            RowSet(target.true[rows], target.predicted[rows], target.coming[coming], shape, counts)
+            for rows, coming in ((ours, theirs), (~ours, ~theirs), (slice(None), slice(None)))
+        )
+        shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
+        return cls(ours, choosing, tested, shares, choosing.expected_shares(both.of_class, m))
+
+    def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
+        """Return the bet for a threshold that accepts some calibration rows (n,), and the log fortune to expect."""
+        outcomes = self.choosing.outcomes(accepted[self.chooses], is_correct[self.chooses])
+        return self.choosing.best_bet(outcomes, risk, self.expected)
+
+    def passes(self, accepted: Bools, is_correct: Bools, risk: float, bet: Bet, level: float) -> bool:
+        """Return whether the test passes at a level: at most ``risk`` of the accepted to come are wrong."""
+        outcomes = self.tested.outcomes(accepted[~self.chooses], is_correct[~self.chooses])
+        means = self.tested.means_of_h(bet.h, OF_MEAN * level)
+        return self.tested.log_fortune(outcomes, risk, bet, self.shares, means) >= needed(level)
+
+
+def needed(level: float) -> float:
+    """Return the log fortune that passes at a level."""
+    return -math.log(level * (1 - OF_SHARES - OF_MEAN))
+
+
+def last_of_runs(
+    begun: list[int], count: int, delta: float, passes: Callable[[int, float], bool]
+) -> tuple[int | None, float]:
+    """Return the last of ``count`` hypotheses in a sequence that passes, and its level; None and delta if none does.
+
+    A run of tests starts at each place in ``begun`` with an equal share of delta, and stops at the first failure. A run
+    that reaches the next start adds its level to that one's (the fallback procedure: Wiens, 2003).
+    """
+    passed, at, level = None, delta, 0.0
+    for start, end in pairwise([*begun, count]):
+        level += delta / len(begun)
+        place = next((place for place in range(start, end) if not passes(place, level)), end)
+        passed, at = (place - 1, level) if place > start else (passed, at)
+        level = level if place == end else 0.0
+    return passed, at
+
+
+def last_passing_exact(
+    confidence: Floats, is_correct: Bools, target: Target, thresholds: Floats, risk: float, delta: float
+) -> tuple[int | None, float]:
+    """Return the last threshold whose risk among the rows to come is at most ``risk``, and its bound; None if none is.
+
+    The bound is that of this threshold alone. The thresholds were fixed without a look at labels. One run of tests
+    starts at the first threshold that is likely to pass, a second at the one most likely to pass.
+    """
+    rows, some = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
+    bets, fortunes = zip(*(rows.bet(confidence >= thresholds[at], is_correct, risk) for at in some), strict=True)
+    surest = int(np.argmax(fortunes))
+    first = int(np.argmax(np.append(fortunes[:surest], np.inf) >= SURE * needed(delta / 2)))
+
+    def passes(place: int, level: float, at_most: float = risk) -> bool:
+        return rows.passes(confidence >= thresholds[place], is_correct, at_most, bets[place // STEP], level)
+
+    passed, level = last_of_runs(sorted({some[first], some[surest]}), len(thresholds), delta, passes)
+    if passed is None:
+        return None, 1.0
+    risks = np.linspace(risk, 0, RISKS)[:-1].tolist()
+    return passed, list(takewhile(partial(passes, passed, level), risks))[-1]

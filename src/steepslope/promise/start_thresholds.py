@@ -1,0 +1,137 @@
+"""Which thresholds of a sequence are start thresholds, and the level of each test.
+
+A sequence with one start threshold is fragile: a few early errors end it where a later threshold would pass. So after a
+failure, tests begin again at a threshold that accepts more rows. The levels are those of a group-sequential test: the
+errors above a later threshold include those above an earlier one, so the chances that one of these counts is low by
+accident overlap, and the levels may add up to more than delta.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve
+from scipy.stats import binom
+
+from steepslope.promise.certificate import rows_needed
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
+BORNE = 3  # errors with which tests below half of the rows can pass: with fewer, one unlucky row ends a run
+MANY = 20  # errors with which a test of half of the rows can pass, where tests also start beyond it (LOG.md)
+SHARE = 0.5  # of its nominal level, for a start threshold after a failure (LOG.md)
+LATE_SHARE = 0.2  # the same, beyond half of the rows: where the risk hardly rises, little is enough (LOG.md)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start threshold, by its place in the sequence.
+
+    ``level`` is the nominal level: that of all tests from there to the next start threshold, as long as none fails.
+    ``after_failure`` is the level of its own test where the tests before it have failed.
+    """
+
+    place: int
+    after_failure: float
+    level: float
+
+
+def start_rows(n: int, risk: float, delta: float) -> list[int]:
+    """Return how many of n rows each start threshold has to accept, at least, ascending. It does not depend on labels.
+
+    Rows bear e errors if their test can pass with e errors. One start threshold accepts half of the rows, or rather the
+    fewest rows that bear as many errors; if half bears none, the fewest that bear no error. Each one before it accepts
+    1.25 times fewer rows, as long as these bear three errors at half of delta. If half of the rows bear many errors,
+    each one after it accepts 1.25 times more.
+
+    >>> start_rows(1_000, 0.05, 0.05), start_rows(500, 0.02, 0.05), start_rows(100, 0.05, 0.05)
+    ([197, 247, 308, 386, 482], [236], [59])
+    """
+    borne = max(0, most_errors(n // 2, risk, delta))
+    half = rows_needed(risk, delta, borne)
+    least = min(half, rows_needed(risk, delta / 2, BORNE))
+    most = n if borne >= MANY else half
+    steps = range(math.ceil(math.log(least / half, FURTHER)), math.floor(math.log(most / half, FURTHER)) + 1)
+    return [round(half * FURTHER**step) for step in steps]
+
+
+def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
+    """Return the start thresholds, which do not depend on labels; none where no threshold accepts enough rows.
+
+    ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending.
+
+    Where the risk rises with coverage, the promise is exact: let H be the first threshold whose risk is too high. Only
+    H, at the end of a run in which all tests passed, and later start thresholds can pass wrongly. The errors above each
+    of these are at least as many as at ``risk``, and the levels are such that one or more of them pass with a
+    probability of at most delta. Which start thresholds come after H depends on how many rows H and later thresholds
+    accept, not on labels above H. Where the risk also falls with coverage, no proof is known: risks that were made
+    to break the promise did so with a probability of about delta at most (LOG.md).
+
+    >>> found = starts(np.arange(0, 801, 100), 800, 0.05, 0.05)
+    >>> [(one.place, round(one.after_failure, 3), round(one.level, 3)) for one in found]
+    [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
+    """
+    rows = np.array(start_rows(n, risk, delta))
+    return starts_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
+
+
+def starts_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
+    """Return the start thresholds that accept at least ``rows``, each with its share of the level after a failure.
+
+    ``rows`` and ``shares`` (s,) go from the fewest rows to the most. Rows that no threshold accepts are left out.
+    """
+    places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
+    first, places = first[places < len(accepted)], places[places < len(accepted)]
+    after_failure, levels = _levels(rows[first], accepted[places], shares[first], risk, delta)
+    return [Start(int(place), *both) for place, *both in zip(places, after_failure, levels, strict=True)]
+
+
+def _levels(
+    least: Counts, accepted: Counts, shares: Floats, risk: float, delta: float
+) -> tuple[list[float], list[float]]:
+    """Return the levels after a failure and the nominal ones, (s,) each.
+
+    A run at its nominal level and all later start thresholds use up delta together. ``least`` (s,) rows are accepted by
+    any threshold from a start threshold on, and ``accepted`` by the start threshold itself. Of tests at one level, that
+    of the fewest rows overlaps the least with later start thresholds, so its level holds for all.
+    """
+    if len(least) == 0:
+        return [], []
+    levels, after_failure = [delta], [float(shares[-1]) * delta]
+    most = most_errors(accepted[-1], risk, after_failure[0])
+    passes_later = np.ones(max(0, most) + 1) * (most >= 0)  # by how many errors there are above the start threshold
+    for place in range(len(least) - 2, -1, -1):
+        rows, later = least[place], accepted[place + 1]
+        levels.append(_level(rows, _before(passes_later, later - rows, risk), risk, delta))
+        after_failure.append(float(shares[place]) * levels[-1])
+        passes_later = _before(passes_later, later - accepted[place], risk)[: accepted[place] + 1]
+        passes_later[: most_errors(accepted[place], risk, after_failure[-1]) + 1] = 1.0
+    return [levels[-1], *after_failure[:-1][::-1]], levels[::-1]
+
+
+def most_errors(rows: int, risk: float, level: float) -> int:
+    """Return up to how many errors among so many rows pass a test at a level; −1 where none does."""
+    most = int(binom.ppf(level, rows, risk))
+    return most - int(binom.cdf(most, rows, risk) > level)
+
+
+def _before(passes: Floats, rows: int, risk: float) -> Floats:
+    """Return the probability to pass, by how many errors there are so many rows earlier."""
+    coming = binom.pmf(np.arange(len(passes)), rows, risk)
+    found: Floats = fftconvolve(passes, coming[::-1])[len(passes) - 1 :]
+    return np.clip(found, 0, 1)
+
+
+def _level(rows: int, passes_later: Floats, risk: float, delta: float) -> float:
+    """Return the level of a test on so many rows that passes, or is followed by one that does, in delta of draws.
+
+    Between two numbers of errors, the test may cast lots: the level is that of the test that does.
+    """
+    chance = binom.pmf(np.arange(len(passes_later)), rows, risk)
+    alone = np.append(0, np.cumsum(chance))
+    together = alone + np.append(0, np.cumsum(-chance * passes_later)) + float(chance @ passes_later)
+    return float(np.interp(delta, together, alone))

@@ -1,0 +1,65 @@
+"""How far estimates of the accuracy are off: made rows of which the accuracy is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from steepslope.lab.benchmark.estimates import NANNYML, by_nannyml, estimate_errors
+from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
+from steepslope.monitor.estimators import ESTIMATORS
+from steepslope.outputs import ClassifierOutputs
+
+
+def calibrated_rows(p: NDArray[np.float64], seed: int) -> JudgedRows:
+    """Return rows of two classes that are right with the probabilities p, which the oracle and the classifier know."""
+    right = np.random.default_rng(seed).random(len(p)) < p
+    logits = np.log(np.stack([p, 1 - p], axis=1))
+    log_odds = np.log(p / (1 - p))
+    return JudgedRows(ClassifierOutputs(logits, np.where(right, 0, 1)), {FREE: log_odds})
+
+
+def test_estimates_are_right_where_probabilities_stay_calibrated() -> None:
+    """The shifted rows are harder, as the probabilities tell; a threshold's share is off all the same."""
+    rng = np.random.default_rng(0)
+    usual = calibrated_rows(rng.uniform(0.7, 0.99, 4_000), 1)
+    harder = calibrated_rows(rng.uniform(0.5, 0.8, 4_000), 2)
+    trial = Trial(usual.outputs, None, {TEST: usual, "harder": harder}, usual.outputs)
+    found = estimate_errors(trial, "harder")
+    assert {*found} - {NANNYML} == {*ESTIMATORS}
+    assert abs(found["mean_p_correct"]) < 0.02
+    assert abs(found["doc"]) < 0.02
+    p_usual, p_harder = (1 / (1 + np.exp(-rows.fused[FREE])) for rows in (usual, harder))
+    threshold = np.quantile(p_usual, 1 - usual.outputs.is_correct.mean())  # average thresholded confidence
+    expected = (p_harder >= threshold).mean() - harder.outputs.is_correct.mean()
+    assert found["atc"] == pytest.approx(expected, abs=0.01)
+
+
+def test_estimates_are_off_where_the_classifier_is_wrong_unawares() -> None:
+    """Of rows that look as usual, each estimate is the usual accuracy, and so off by what the accuracy fell."""
+    p = np.random.default_rng(0).uniform(0.7, 0.99, 4_000)
+    usual, same = calibrated_rows(p, 1), calibrated_rows(p, 1)
+    labels = same.outputs.require_labels().copy()
+    labels[::4] = 1  # a quarter is wrong whatever it says
+    fooled = JudgedRows(ClassifierOutputs(same.outputs.logits, labels), same.fused)
+    fell = usual.outputs.is_correct.mean() - fooled.outputs.is_correct.mean()
+    assert fell > 0.1
+    for kind, off in estimate_errors(
+        Trial(usual.outputs, None, {TEST: usual, "fooled": fooled}, usual.outputs), "fooled"
+    ).items():
+        assert off == pytest.approx(fell, abs=0.02), kind
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_nannyml_estimates_calibrated_rows(classes: int) -> None:
+    pytest.importorskip("nannyml")
+    rng = np.random.default_rng(0)
+    made = []
+    for sureness in (0.5, 2.0):
+        p = rng.dirichlet(np.full(classes, sureness), 3_000)
+        labels = (p.cumsum(axis=1) < rng.random((3_000, 1))).sum(axis=1)
+        made.append(ClassifierOutputs(np.log(p + 1e-12), labels))
+    accuracies = [one.is_correct.mean() for one in made]
+    assert accuracies[0] - accuracies[1] > 0.05
+    assert by_nannyml(*made) == pytest.approx(accuracies[1], abs=0.03)

@@ -1,0 +1,211 @@
+"""Rows of files as their makers publish them: what is read and chosen, and what is said of files that are broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy.io import wavfile
+
+from steepslope.errors import SteepslopeError
+from steepslope.lab.benchmark.rows import LOUDEST, RATE, SAMPLES, read_rows
+
+CITIES = "city,rain,wind,late\nRome, 1.5,3,20\nBonn,?,4,15\nRome,2.5,,16\nOslo,0,1,?\n"
+CSV = {"format": "csv", "files": ["a.csv"]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.csv").write_text(CITIES)
+    (tmp_path / "b.csv").write_text("city,rain,wind,late\nBonn,9,9,9\n")
+    (tmp_path / "bare.csv").write_text("1,2,x\n3,4,y\n")
+    return tmp_path
+
+
+def test_a_question_mark_and_nothing_are_missing(folder: Path) -> None:
+    rows = read_rows(folder, CSV | {"label": "city"})
+    assert rows.y.tolist() == ["Rome", "Bonn", "Rome", "Oslo"]
+    assert list(rows.X.columns) == ["rain", "wind", "late"]
+    assert rows.X.dtypes.astype(str).tolist() == ["float64"] * 3
+    assert_array_equal(rows.X["rain"], [1.5, np.nan, 2.5, 0.0])
+    assert_array_equal(rows.X["wind"], [3.0, 4.0, np.nan, 1.0])
+
+
+def test_several_files_are_one_table(folder: Path) -> None:
+    rows = read_rows(folder, {"format": "csv", "files": ["a.csv", "b.csv"], "label": "city", "without": ["wind"]})
+    assert rows.y.tolist() == ["Rome", "Bonn", "Rome", "Oslo", "Bonn"]
+    assert list(rows.X.columns) == ["rain", "late"]
+    assert rows.X.index.tolist() == [0, 1, 2, 3, 4]
+    assert rows.X["late"].tolist()[-1] == 9
+
+
+def test_names_of_columns_that_a_file_lacks(folder: Path) -> None:
+    rows = read_rows(folder, {"format": "csv", "files": ["bare.csv"], "names": ["a", "b", "kind"], "label": "kind"})
+    assert rows.y.tolist() == ["x", "y"]
+    assert rows.X.to_numpy().tolist() == [[1, 2], [3, 4]]
+
+
+def test_labels_above_a_number(folder: Path) -> None:
+    """Strictly above; a row that lacks the number is left out, and the column is not among the inputs."""
+    rows = read_rows(folder, CSV | {"label": {"column": "late", "above": 15}})
+    assert rows.y.tolist() == ["yes", "no", "yes"]
+    assert list(rows.X.columns) == ["city", "rain", "wind"]
+
+
+def test_rows_of_some_values_alone(folder: Path) -> None:
+    rows = read_rows(folder, CSV | {"label": "city", "only": {"wind": [3, 1], "rain": [1.5, 0.0, 2.5]}})
+    assert rows.y.tolist() == ["Rome", "Oslo"]
+    assert rows.X.index.tolist() == [0, 1]
+
+
+def test_labels_become_classes_and_others_are_left_out(folder: Path) -> None:
+    rows = read_rows(folder, CSV | {"label": "city", "labels": {"Rome": "south", "Oslo": "north"}})
+    assert rows.y.tolist() == ["south", "south", "north"]
+    assert_array_equal(rows.X["rain"], [1.5, 2.5, 0.0])
+
+
+def test_one_column_of_texts(folder: Path) -> None:
+    rows = read_rows(folder, CSV | {"label": "late", "text": "city"})
+    assert rows.X == ["Rome", "Bonn", "Rome"]
+    assert len(rows.y) == 3
+
+
+def test_only_a_line_feed_cuts_a_line(tmp_path: Path) -> None:
+    """In latin-1, the byte 0x85 is a character that ``str.splitlines`` cuts at, and so is a form feed."""
+    (tmp_path / "said.all").write_bytes(b"1 good \x85 very\n0 bad\x0cfilm \x1c\n\n1 fine\n")
+    rows = read_rows(tmp_path, {"format": "lines", "files": ["said.all"], "text": "text"})
+    assert rows.y.tolist() == ["1", "0", "1"]
+    assert rows.X == ["good \x85 very", "bad\x0cfilm \x1c", "fine"]
+
+
+def test_lines_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "said.all").write_bytes("a größer\nb kleiner\n".encode())
+    settings = {"format": "lines", "files": ["said.all"], "text": "text"}
+    assert read_rows(tmp_path, settings | {"encoding": "utf-8"}).X == ["größer", "kleiner"]
+    assert read_rows(tmp_path, settings).X[0] == "grÃ¶Ã\x9fer"
+
+
+def write_sounds(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, length in (("one_ann_0", 3), ("two_ann_0", SAMPLES + 5), ("two_bob_1", SAMPLES)):
+        wavfile.write(folder / f"{name}.wav", RATE, (np.arange(length) % 100 * 300).astype(np.int16))
+
+
+def test_sounds_are_a_second_long(tmp_path: Path) -> None:
+    write_sounds(tmp_path / "said")
+    rows = read_rows(tmp_path, {"format": "sounds", "files": "said", "array": "wave"})
+    assert rows.y.tolist() == ["one", "two", "two"]
+    assert rows.X.shape == (3, SAMPLES)
+    assert rows.X.dtype == np.float32
+    assert_array_equal(rows.X[0, :4], np.array([0, 300, 600, 0], np.float32) / LOUDEST)
+    assert not rows.X[0, 3:].any()
+    assert_array_equal(rows.X[1], np.float32(np.arange(SAMPLES) % 100 * 300 / LOUDEST))
+
+
+def test_sounds_of_some_speakers(tmp_path: Path) -> None:
+    write_sounds(tmp_path / "said")
+    rows = read_rows(tmp_path, {"format": "sounds", "files": "said", "array": "wave", "only": {"speaker": ["ann"]}})
+    assert rows.y.tolist() == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "sound", "found"),
+    [
+        (16_000, np.zeros(9, np.int16), "16,000 Hz, int16, one channel"),
+        (RATE, np.zeros(9, np.uint8), "8,000 Hz, uint8, one channel"),
+        (RATE, np.zeros((9, 2), np.int16), "8,000 Hz, int16, 2 channels"),
+    ],
+)
+def test_other_sounds_are_refused(rate: int, sound: Any, found: str, tmp_path: Path) -> None:
+    wavfile.write(tmp_path / "one_ann_0.wav", rate, sound)
+    with pytest.raises(SteepslopeError, match=f"one_ann_0.wav: expected a sound of 8,000 Hz.*found {found}"):
+        read_rows(tmp_path, {"format": "sounds", "files": "", "array": "wave"})
+
+
+def test_broken_sounds_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one_ann_0.wav").write_bytes(b"RIFF")
+    with pytest.raises(SteepslopeError, match=r"one_ann_0.wav: cannot be read \("):
+        read_rows(tmp_path, {"format": "sounds", "files": "", "array": "wave"})
+    with pytest.raises(SteepslopeError, match=r"nowhere: expected files called LABEL_SPEAKER_NUMBER.wav, found none"):
+        read_rows(tmp_path, {"format": "sounds", "files": "nowhere", "array": "wave"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"format": "cvs"}, "unknown format of rows 'cvs': did you mean 'csv'?"),
+        ({"fiels": ["a.csv"]}, "unknown setting of the reader csv: 'fiels': did you mean 'files'?"),
+        ({"encoding": "utf-8"}, "unknown setting of the reader csv: 'encoding'"),
+        ({"files": ["z.csv"]}, "z.csv: expected a file of the data set, found none"),
+        ({"files": "a.csv"}, "read.files: expected a list of names of files, found 'a.csv'"),
+        ({"files": ["empty.csv"]}, "empty.csv: cannot be read (No columns to parse from file)"),
+        ({"files": ["odd.csv"]}, "odd.csv: cannot be read (Error tokenizing data."),
+        ({"files": ["binary.csv"]}, "binary.csv: cannot be read ("),
+        ({"label": "citty"}, "unknown column in label: 'citty': did you mean 'city'?"),
+        ({"label": {"column": "late"}}, "read.label: expected a column, or column and above, found column"),
+        ({"label": {"column": "late", "above": "x"}}, "read.label.above: expected a number, found 'x'"),
+        ({"label": {"column": "city", "above": 3}}, "read.label.city: expected a column of numbers, found 'Rome'"),
+        ({"labels": {"Rom": "a"}}, "read.label: expected rows of 2 classes or more, found none"),
+        ({"labels": {"Rome": "a"}}, "read.label: expected rows of 2 classes or more, found a"),
+        ({"labels": ["Rome"]}, "read.labels: expected names and values, found ['Rome']"),
+        ({"only": {"winnd": [1]}}, "unknown column in only: 'winnd': did you mean 'wind'?"),
+        ({"only": {"wind": 3}}, "read.only.wind: expected a list, found 3"),
+        ({"only": {"wind": [7]}}, "read.only.wind: expected rows that have one of [7], found none"),
+        ({"only": ["wind"]}, "read.only: expected names and values, found ['wind']"),
+        ({"without": ["winnd"]}, "unknown column in read: 'winnd': did you mean 'wind'?"),
+        ({"without": "wind"}, "read.without: expected a list, found 'wind'"),
+        ({"text": "sity"}, "unknown column in read: 'sity': did you mean 'city'?"),
+        ({"array": "wave"}, "unknown column in read: 'wave'"),
+    ],
+)
+def test_what_cannot_be_read(settings: dict[str, Any], message: str, folder: Path) -> None:
+    (folder / "empty.csv").write_text("")
+    (folder / "odd.csv").write_text("a,b\n1,2\n1,2,3\n")
+    (folder / "binary.csv").write_bytes(b"\xff\xfe\x00,\n")
+    with pytest.raises(SteepslopeError) as error:
+        read_rows(folder, {**CSV, "label": "city", **settings})
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_files_are_named(folder: Path) -> None:
+    with pytest.raises(SteepslopeError, match="read: expected files, found none"):
+        read_rows(folder, {"format": "csv"})
+    with pytest.raises(SteepslopeError, match=r"a.csv: cannot be read \(unknown encoding: no\)"):
+        read_rows(folder, {"format": "lines", "files": ["a.csv"], "encoding": "no"})
+
+
+def test_what_labels_and_texts_hold_is_taken_as_it_is_written(tmp_path: Path) -> None:
+    """Pandas would take None, N/A and null for missing, and make 0.0 of 0 where one label is missing."""
+    (tmp_path / "a.csv").write_text("level,said\nNone,null\nN/A,\n,lost\nNA,lost\n?,lost\n07, NA\n0,two\n")
+    rows = read_rows(tmp_path, CSV | {"label": "level", "text": "said"})
+    assert rows.y.tolist() == ["None", "N/A", "07", "0"]
+    assert rows.X == ["null", "", "", "two"]
+    rows = read_rows(tmp_path, CSV | {"label": "level", "only": {"level": [0, "None"]}})
+    assert rows.y.tolist() == ["None", "0"]
+
+
+def test_columns_without_a_header_may_be_named_by_numbers(folder: Path) -> None:
+    settings = {"format": "csv", "files": ["bare.csv"], "names": [0, 1, 2], "label": 2, "without": [0]}
+    rows = read_rows(folder, settings)
+    assert rows.y.tolist() == ["x", "y"]
+    assert rows.X.to_numpy().tolist() == [[2], [4]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": []}, r"read\.files: expected a list of names of files, found \[\]"),
+        ({"files": [3]}, r"read\.files: expected a list of names of files, found \[3\]"),
+        ({"files": ["head.csv"]}, r"read\.files \['head\.csv'\]: expected rows, found none"),
+        ({"label": "late", "array": "wind"}, r"read\.array wind: expected a column of arrays, found 3\.0"),
+        ({"label": 0}, "unknown column in label: '0'"),
+    ],
+)
+def test_settings_that_no_file_can_fit_are_one_line(folder: Path, changes: dict[str, Any], message: str) -> None:
+    (folder / "head.csv").write_text("city,rain,wind,late\n")
+    with pytest.raises(SteepslopeError, match=message):
+        read_rows(folder, CSV | {"label": "city"} | changes)

@@ -1,0 +1,226 @@
+"""The figures of a comparison show the arrays that they were given, alike in all panels, and can be read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
+from numpy.typing import NDArray
+
+from steepslope.lab.paper.figures import (
+    EDGES,
+    OUTCOMES,
+    OutcomePanel,
+    SweepPanel,
+    loss_graphs,
+    outcomes,
+    risk_coverage_grid,
+    sweep,
+)
+from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
+from steepslope.report.style import PAGE_WIDTH
+from tests.report.readable import LONG, assert_readable, texts
+
+
+def curves(axes: Axes) -> list[Line2D]:
+    """Return the lines of a panel that are no reference lines over the whole of it."""
+    return [line for line in axes.lines if len(line.get_xydata()) > 2]  # type: ignore[arg-type]
+
+
+def data(line: Line2D) -> tuple[list[float], list[float]]:
+    """Return where a line goes."""
+    x, y = line.get_data()
+    return np.asarray(x).tolist(), np.asarray(y).tolist()
+
+
+def looks(line: Line2D) -> tuple[str, str]:
+    return str(line.get_color()), str(line._dash_pattern)  # type: ignore[attr-defined]
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def by_legend(figure: Figure) -> dict[str, tuple[str, str]]:
+    """Return how the legend shows each name."""
+    handles = figure.legends[0].get_lines()
+    return dict(zip(legend(figure), map(looks, handles), strict=True))
+
+
+def test_losses_have_their_closed_forms() -> None:
+    figure = loss_graphs([(1, 3)], gamma=2)
+    assert_readable(figure)
+    assert legend(figure) == ["cross entropy", "focal, γ = 2", "steep slope, α⁺ = 1, α⁻ = 3"]
+    correct, wrong = figure.axes
+    for axes, turn, alpha in ((correct, -1, 1), (wrong, 1, 3)):
+        z = turn * np.asarray(axes.lines[0].get_xdata())
+        entropy, focal, steep = (np.asarray(line.get_ydata()) for line in curves(axes))
+        sigmoid = 1 / (1 + np.exp(-z))
+        np.testing.assert_allclose(entropy, np.log1p(np.exp(z)), rtol=1e-9)
+        np.testing.assert_allclose(focal, sigmoid**2 * np.log1p(np.exp(z)), rtol=1e-9)
+        np.testing.assert_allclose(steep, np.exp(alpha * z / (1 + abs(z))) - math.exp(-alpha), rtol=1e-9, atol=1e-12)
+        assert [data(line)[0] for line in axes.lines[3:]] == [[0, 0]]
+
+
+def curve(seed: int, n: int = 3000, accuracy: float = 0.9) -> RiskCoverage:
+    rng = np.random.default_rng(seed)
+    is_correct = np.arange(n) < accuracy * n
+    return risk_coverage_curve(rng.normal(is_correct * 1.5, 1), is_correct)
+
+
+def test_a_score_looks_alike_in_all_panels() -> None:
+    figure = risk_coverage_grid({"one": {"MCP": curve(0), "SS": curve(1)}, "two": {"SS": curve(2), "CE": curve(3)}})
+    assert_readable(figure)
+    assert legend(figure) == ["MCP", "SS", "CE", "risk of accepting all"]
+    known = by_legend(figure)
+    first, second = ([looks(line) for line in curves(axes)] for axes in figure.axes)
+    assert first == [known["MCP"], known["SS"]]
+    assert second == [known["SS"], known["CE"]]
+    assert len(set(known.values())) == 4
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+
+
+def test_the_curve_is_drawn_in_percent_from_end_to_end() -> None:
+    shown = curve(0)
+    (axes,) = risk_coverage_grid({"one": {"MCP": shown}}).axes
+    x, y = (np.asarray(values) for values in curves(axes)[0].get_data())
+    assert 400 <= len(x) <= 500
+    assert (x[0], y[0]) == (100 * shown.coverage[0], 100 * shown.risk[0])
+    assert (x[-1], y[-1]) == (100, pytest.approx(10))
+    (overall,) = set(axes.lines) - set(curves(axes))
+    assert data(overall)[1] == pytest.approx([10, 10])
+
+
+def test_the_first_points_do_not_rule_the_axis() -> None:
+    """The most confident prediction is wrong: a risk of 100 %, of which the axis takes no notice."""
+    confidence = -np.arange(1000.0)
+    is_correct = np.arange(1000) % 20 > 0
+    (axes,) = risk_coverage_grid({"one": {"MCP": risk_coverage_curve(confidence, is_correct)}}).axes
+    assert np.asarray(curves(axes)[0].get_ydata())[0] == 100
+    assert 6 <= axes.get_ylim()[1] < 7
+    assert axes.get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("panels", [1, 4])
+def test_long_names_of_curves_and_panels_fit(panels: int) -> None:
+    shown = {f"{index}: {LONG}": curve(index, 200) for index in range(4)}
+    figure = risk_coverage_grid({f"{index}: {LONG}": shown for index in range(panels)})
+    assert figure.get_figwidth() == PAGE_WIDTH
+    assert_readable(figure)
+
+
+def panel(title: str = "TPR and TNR", chosen: float | None = 3, names: Sequence[str] = ("TPR", "TNR")) -> SweepPanel:
+    x = np.array([1.0, 2, 3, 4, 5])
+    values = np.random.default_rng(0).uniform(0, 100, (len(names), 3, 5))
+    return SweepPanel(title, x, dict(zip(names, values, strict=True)), chosen, "α⁻ (α⁺ = 1)", "%")
+
+
+def test_the_line_is_the_mean_and_the_band_the_range_over_seeds() -> None:
+    given = panel()
+    figure = sweep([given])
+    (axes,) = figure.axes
+    assert_readable(figure)
+    for line, band, values in zip(curves(axes), axes.collections, given.series.values(), strict=True):
+        np.testing.assert_allclose(np.asarray(line.get_ydata()), values.mean(0))
+        corners = np.asarray(band.get_paths()[0].vertices)[:, 1]
+        np.testing.assert_allclose(np.unique(corners), np.unique([values.min(0), values.max(0)]))
+        assert line.get_marker() in {"o", "s"}
+    assert [data(line)[0] for line in set(axes.lines) - set(curves(axes))] == [[3, 3]]
+    assert "chosen: 3" in [text.get_text() for text in texts(figure)]
+
+
+def test_a_series_looks_alike_in_all_panels() -> None:
+    figure = sweep([panel(names=("loss", "TPR")), panel(names=("TPR", "TNR"))])
+    first, second = (curves(axes) for axes in figure.axes)
+    assert looks(first[1]) == looks(second[0])
+    assert legend(figure) == ["loss", "TPR", "TNR"]
+    assert len({looks(line) for line in (*first, *second)}) == 3
+
+
+@pytest.mark.parametrize("chosen", [1, 2.75, None])
+def test_the_chosen_value_is_readable_wherever_it_lies(chosen: float | None) -> None:
+    long = SweepPanel(LONG, np.array([1.0, 2]), {LONG: np.ones((1, 2)), "x" + LONG: np.zeros((1, 2))}, 2, LONG, LONG)
+    figure = sweep([panel(chosen=chosen), panel(), long])
+    assert_readable(figure)
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == ([] if chosen is None else [f"chosen: {chosen}"])
+
+
+def test_the_chosen_value_stands_above_all_curves() -> None:
+    figure = sweep([panel()])
+    assert_readable(figure)  # has drawn it
+    (axes,) = figure.axes
+    bottom = axes.transData.inverted().transform(axes.texts[0].get_window_extent())[0, 1]
+    assert bottom > max(values.max() for values in panel().series.values())
+
+
+def test_a_missing_run_is_left_out_of_the_mean() -> None:
+    values: NDArray[np.float64] = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
+    (axes,) = sweep([SweepPanel("", np.array([1.0, 2, 3]), {"loss": values}, None, "x", "y")]).axes
+    np.testing.assert_array_equal(np.asarray(curves(axes)[0].get_ydata()), [2, 5, np.nan])
+
+
+def outcome(title: str = "SS", n: int = 2000, accuracy: float = 0.92) -> OutcomePanel:
+    rng = np.random.default_rng(n)
+    is_correct = np.arange(n) < accuracy * n
+    confidence = 1 / (1 + np.exp(-rng.normal(np.where(is_correct, 3, 0), 2)))
+    return OutcomePanel(title, confidence, is_correct)
+
+
+def test_a_confidence_on_the_threshold_is_not_trusted() -> None:
+    given = OutcomePanel("", np.array([0.5, 0.5, 0.6, 0.6]), np.array([True, False, True, False]))
+    assert {name: rows.nonzero()[0].tolist() for name, rows in given.outcomes.items()} == {
+        "TP": [2], "FN": [0], "TN": [1], "FP": [3],
+    }  # fmt: skip
+
+
+def test_heights_are_drawn_and_add_up_to_all_predictions() -> None:
+    rows = [[outcome("a", 500), outcome("b", 2000, 0.99)], [outcome("c"), outcome("d")]]
+    figure = outcomes(rows)
+    for axes, given in zip(figure.axes, [*rows[0], *rows[1]], strict=True):
+        patches = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
+        heights = [np.asarray(patch.get_data()[0]) for patch in patches]
+        assert [len(values) for values in heights] == [24] * 4
+        assert sum(map(np.sum, heights)) == pytest.approx(100)
+        for values, (name, chosen) in zip(heights, given.outcomes.items(), strict=True):
+            assert values.sum() == pytest.approx(100 * chosen.mean()), name
+            counts, _ = np.histogram(given.confidence[chosen], EDGES)
+            np.testing.assert_allclose(values, 100 * counts / len(chosen))
+        assert len({(str(patch.get_facecolor()), patch.get_hatch()) for patch in patches}) == 4
+        assert [float(np.asarray(line.get_xdata())[0]) for line in axes.lines] == [0.5]
+
+
+def test_a_single_error_is_seen() -> None:
+    confidence = np.full(10_000, 0.9)
+    is_correct = np.arange(10_000) > 0
+    (axes,) = outcomes([[OutcomePanel("", confidence, is_correct)]]).axes
+    assert axes.get_yscale() == "log"
+    low, high = axes.get_ylim()
+    assert low == pytest.approx(0.005)
+    assert high > 100
+    assert math.log(0.01 / low) / math.log(high / low) > 0.05  # of the height of the panel
+
+
+def test_the_rates_stand_in_the_panel() -> None:
+    given = outcome(accuracy=0.5)
+    correct, wrong = given.confidence[given.is_correct], given.confidence[~given.is_correct]
+    expected = f"TPR {100 * (correct > 0.5).mean():.1f} %\nTNR {100 * (wrong <= 0.5).mean():.1f} %"
+    only_correct = OutcomePanel("", np.array([0.9, 0.2]), np.array([True, True]))
+    figure = outcomes([[given, only_correct]])
+    assert [axes.texts[0].get_text() for axes in figure.axes] == [expected, "TPR 50.0 %\nTNR –"]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 5)])
+def test_all_is_readable(rows: int, columns: int) -> None:
+    losses = ["CE ⟨ViT, ViT⟩", LONG, "SS", "TCP " + LONG, "MCP"][:columns]
+    figure = outcomes([[outcome(loss, 200) for loss in losses]] * rows)
+    assert figure.get_figwidth() == PAGE_WIDTH
+    assert_readable(figure)
+    assert any("% of all predictions" in text.get_text() for text in texts(figure))
+    assert [label[:2] for label in legend(figure)] == [*OUTCOMES, "th"]

@@ -1,0 +1,319 @@
+"""Presets as plans, compared with the paper; and mnist from torchvision's files to Table 2, on a few digits."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steepslope.cli.main import main
+from steepslope.lab.paper import steps as planning
+from steepslope.lab.paper.preset import read_preset, training_settings
+from steepslope.lab.paper.workspace import Workspace
+from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.training.on_images import ImageOracle
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import write_idx
+from tests.lab.paper.plans import Plan, plan_of
+
+TRAIN, TEST, HELD_OUT_HERE = 600, 200, 150  # images here
+STAGES = ["confidnet", "confidnet-tuned", "steep-slope"]
+LINES = ["MCP", "MCDropout", "TrustScore", "TCP", "SS", "best single score", "TCP, new layers alone", "fused, free"]
+
+
+def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return scikit-learn's digits under noise, enlarged to 28×28 pixels, and their labels."""
+    bunch = sklearn.datasets.load_digits()
+    small = bunch.images[: TRAIN + TEST] * 15
+    large = np.pad(small.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    noisy = large + np.random.default_rng(0).normal(scale=60, size=large.shape)
+    return np.asarray(noisy.clip(0, 255), dtype=np.uint8), bunch.target[: TRAIN + TEST].astype(np.int64)
+
+
+class Run(NamedTuple):
+    """Where the results lie, and the rows of the table."""
+
+    out: Path
+    rows: list[dict[str, Any]]
+
+    @property
+    def outputs(self) -> dict[str, ClassifierOutputs]:
+        """The classifier's outputs by split."""
+        folder = self.out / "work/outputs/small-0"
+        return {split: ClassifierOutputs.load(folder / split) for split in ("train", "holdout", "test")}
+
+
+@pytest.fixture(scope="module")
+def table2(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Make Table 2 of one seed, shortened, from files as torchvision unpacks those that the preset names."""
+    root, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("mnist") / "out"
+    folder = root / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    pixels, labels = digits()
+    for stem, rows in (("train", slice(TRAIN)), ("t10k", slice(TRAIN, None))):
+        write_idx(folder / f"{stem}-images-idx3-ubyte", pixels[rows])
+        write_idx(folder / f"{stem}-labels-idx1-ubyte", labels[rows].astype(np.uint8))
+    changes = ["nets.small.train.epochs=3", "nets.small.train.learning_rate=0.03", "nets.small.passes=4"]
+    changes += [f"nets.small.train.holdout={HELD_OUT_HERE}", "resamples=20"]
+    changes += [f"recipe.0.training.stages.{number}.epochs={number + 1}" for number in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STEEPSLOPE_DATA", str(root))
+        words = ["reproduce", "table2", "--preset", "mnist", "--seeds", "0", "--out", str(out), "--compare"]
+        assert main([*words, "--set", ",".join(changes)]) == 0
+    return Run(out, json.loads((out / "table2.json").read_text())["rows"])
+
+
+@pytest.mark.slow
+def test_table_2_is_complete(table2: Run) -> None:
+    assert Counter(row["score"] for row in table2.rows) == dict.fromkeys(LINES, 1)
+    assert {row["n"] for row in table2.rows} == {TEST}
+    assert "MNIST" in (table2.out / "table2-compared.md").read_text()
+
+
+@pytest.mark.slow
+def test_accuracy_is_that_of_the_classifier(table2: Run) -> None:
+    """Its checkpoint, run on the pixels that were written, gives the accuracy of every row."""
+    pixels, labels = (array[TRAIN:] for array in digits())
+    classifier = load_classifier(f"checkpoint:{table2.out}/work/nets/small-0")
+    card = classifier.card
+    assert card is not None
+    inputs = (torch.from_numpy(pixels.astype(np.float32)) / 255 - card.mean) / card.std
+    _, logits = classifier(inputs.unsqueeze(1))
+    accuracy = float((logits.argmax(axis=1) == labels).mean())
+    assert 0 < accuracy < 1
+    for row in table2.rows:
+        assert row["accuracy"][0] == pytest.approx(accuracy, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_tenth_is_held_out_and_judges_epochs(table2: Run) -> None:
+    """The held-out rows are none of those that the classifier and the oracles learn from."""
+    ids = {split: {*np.asarray(outputs.ids).tolist()} for split, outputs in table2.outputs.items()}
+    assert [len(ids[one]) for one in ("train", "holdout", "test")] == [TRAIN - HELD_OUT_HERE, HELD_OUT_HERE, TEST]
+    assert not ids["train"] & ids["holdout"]
+    card = load_classifier(f"checkpoint:{table2.out}/work/nets/small-0").card
+    assert card is not None
+    assert (card.holdout, card.split_seed) == (HELD_OUT_HERE, 42)
+    assert table2.outputs["test"].arrays.keys() >= {"dropout"}
+
+
+@pytest.mark.slow
+def test_stages_follow_one_another(table2: Run) -> None:
+    """The first leaves the classifier's encoder as it is; the others train it too."""
+    folder = table2.out / "work/oracles/small-small-0/in-stages"
+    oracles = [ImageOracle.load(folder / name) for name in STAGES]
+    assert [one.recipe["epochs"] for one in oracles] == [1, 2, 3]
+    assert [one.recipe["loss"] for one in oracles] == ["true_class_probability"] * 2 + ["steep_slope"]
+    assert [one.recipe["trainable"] for one in oracles] == ["head", "all", "all"]
+    assert {tuple(one.recipe["hidden"]) for one in oracles} == {(400, 400, 400, 400)}
+    classifier = load_classifier(f"checkpoint:{table2.out}/work/nets/small-0").net.state_dict()
+    encoders = [{name.removeprefix("backbone."): weight for name, weight in one.net.state_dict().items()
+                 if name.startswith("backbone.")} for one in oracles]  # fmt: skip
+    trained = [name for name in encoders[0] if name.endswith("weight") and "encoder" in name]
+    assert trained
+    for name in encoders[0]:
+        torch.testing.assert_close(encoders[0][name], classifier[name], rtol=0, atol=0)
+    assert all(any(not torch.equal(one[name], classifier[name]) for name in trained) for one in encoders[1:])
+
+
+# All sixteen trainings on ImageNet: paper, Section 4; where it is silent, the authors' code.
+ON_IMAGENET = {
+    "optimizer": "sgd", "learning_rate": "1e-05", "weight_decay": "0", "batch_size": "40", "epochs": "1",
+    "schedule": "one_cycle", "warmup_steps": "100", "momentum": "0.05", "cycle_momentum": "True", "flip": "True",
+    "oracle_resize": "squash", "classifier_resize": "squash", "oracle_mean": "0.5", "oracle_std": "0.5",
+    "classifier_mean": "0.5", "classifier_std": "0.5", "gamma": "2", "select": "last",
+}  # fmt: skip
+PAIRS = {  # ⟨oracle, classifier⟩: its own settings
+    ("vit", "vit"): {"classifier_size": "384", "oracle_size": "384", "alpha_pos": "1", "alpha_neg": "3"},
+    ("vit", "rsn"): {
+        "classifier_size": "224", "oracle_size": "384", "oracle_sees": "nearest", "alpha_pos": "1", "alpha_neg": "3",
+    },
+    ("rsn", "vit"): {
+        "classifier_size": "384", "oracle_size": "224", "oracle_sees": "nearest", "alpha_pos": "2", "alpha_neg": "5",
+    },
+    ("rsn", "rsn"): {"classifier_size": "224", "oracle_size": "224", "alpha_pos": "2", "alpha_neg": "5"},
+}  # fmt: skip
+LOSSES = {"CE": "cross_entropy", "Focal": "focal", "TCP": "true_class_probability", "SS": "steep_slope"}
+IMAGES = 1_281_167
+
+# The small data sets: the authors' code, a fork of ConfidNet.
+CLASSIFIER = {
+    "optimizer": "sgd", "learning_rate": "0.001", "momentum": "0.9", "batch_size": "128", "schedule": "constant",
+    "split_seed": "42",
+}  # fmt: skip
+CLASSIFIERS = {
+    "mnist": {"net": "mnist-net", "epochs": "100", "weight_decay": "0.0001", "holdout": "6000"},
+    "cifar10": {
+        "net": "cifar-vgg", "epochs": "250", "weight_decay": "0.0005", "holdout": "5000",
+        "flip": "True", "rotate": "15",
+    },
+}  # fmt: skip
+FITTED, HELD_OUT = {"mnist": 54_000, "cifar10": 45_000}, {"mnist": 6_000, "cifar10": 5_000}  # 10 % are held out
+STEEP_SLOPE = {
+    "mnist": {"alpha_pos": "10", "alpha_neg": "6", "learning_rate": "5e-07", "epochs": "100"},
+    "cifar10": {"alpha_pos": "1", "alpha_neg": "1", "learning_rate": "9e-07", "epochs": "5"},
+}
+
+
+def stages_of(preset: str) -> list[dict[str, str]]:
+    """Return the three stages of a small data set: the new layers of TCP, its encoder too, and steep slope from it."""
+    tcp = {"loss": "true_class_probability", "head": "linear", "batch_norm": "frozen"}
+    first = {"trainable": "head", "learning_rate": "0.0001", "epochs": "500", "frozen_dropout": "predictions"}
+    second = {"learning_rate": "1e-06", "epochs": "20", "dropout": "False"}
+    third = {"loss": "steep_slope", "head": "hyperplane", "batch_norm": "frozen", "dropout": "True"}
+    return [
+        {"name": "confidnet", **tcp, **first},
+        {"name": "confidnet-tuned", **tcp, **second},
+        {"name": "steep-slope", **third, **STEEP_SLOPE[preset]},
+    ]
+
+
+def check_imagenet(plan: Plan) -> None:
+    """Compare the trainings of Table 1."""
+    oracles = plan.oracles()
+    for (oracle, classifier), own in PAIRS.items():
+        for name, loss in LOSSES.items():
+            line = oracles[oracle, classifier, name]
+            assert line.settings == {**ON_IMAGENET, **own, "loss": loss}
+            assert (line.count, line.oracle["live"], line.images) == (3, classifier, IMAGES)
+
+
+def check_small(preset: str) -> Callable[[Plan], None]:
+    """Return the comparison of a classifier and its oracles in stages."""
+
+    def check(plan: Plan) -> None:
+        classifier = plan.only("train classifier")
+        assert classifier.settings == {**CLASSIFIER, **CLASSIFIERS[preset]}
+        assert (classifier.count, classifier.images) == (3, FITTED[preset] * int(CLASSIFIERS[preset]["epochs"]))
+        oracle = plan.oracles()["small", "small", "in stages"]
+        shared = {"hidden": "400+400+400+400", "optimizer": "adam", "schedule": "constant", "batch_size": "128",
+                  "select": "aupr_error"}  # fmt: skip
+        assert oracle.settings == {**shared, "stages": stages_of(preset)}
+        epochs = 500 + 20 + int(STEEP_SLOPE[preset]["epochs"])
+        assert (oracle.count, oracle.images) == (3, FITTED[preset] * epochs)
+        assert plan.only("extract small on test, 50 passes with dropout").images == 51 * 10_000
+        assert plan.only("extract small on holdout, 50 passes with dropout").images == 51 * HELD_OUT[preset]
+
+    return check
+
+
+def check_public(plan: Plan) -> None:
+    """Compare the oracles on a frozen classifier with those on the paper's: the recipe is the same."""
+    assert not any(line.about.startswith("train classifier") for line in plan.lines)
+    oracle, usual = (one.oracles()["small", "small", "in stages"] for one in (plan, plan_of("cifar10")))
+    inputs = {"oracle_size": "32", "oracle_mean": "0.485+0.456+0.406", "oracle_std": "0.229+0.224+0.225"}
+    assert oracle.settings == usual.settings | inputs
+    assert (oracle.count, oracle.images) == (3, 50_000 * 26)  # without dropout, a frozen encoder is run once
+    images = {line.about: line.images for line in plan.lines}
+    assert [images[f"extract small on {one}"] for one in ("train", "test", "holdout")] == [50_000, 8_000, 2_000]
+
+
+CHECKS = {
+    "imagenet": check_imagenet, "mnist": check_small("mnist"), "cifar10": check_small("cifar10"),
+    "cifar10-resnet20": check_public, "cifar10-resnet56": check_public,
+}  # fmt: skip
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, with another where torchvision's data sets would be, and without a network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    monkeypatch.setattr(socket.socket, "connect", None)
+    return tmp_path
+
+
+@pytest.fixture
+def untried(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take it that each net sees 1,000 images a second."""
+    monkeypatch.setattr(planning, "images_per_second", lambda workspace, name: 1000.0)
+
+
+@pytest.mark.parametrize("preset", CHECKS)
+def test_what_is_planned_is_the_paper(preset: str, bare: Path, untried: None) -> None:
+    CHECKS[preset](plan_of(preset))
+    assert list(bare.iterdir()) == []  # nothing was downloaded or written
+
+
+def test_forward_passes_are_counted(untried: None) -> None:
+    """A step of training counts three, a frozen encoder once; with dropout, as here, once an epoch."""
+    classifier = 3 * 100 * 54_000
+    outputs = 51 * 10_000 + 51 * 6_000 + 54_000 + 54_000 + 6_000  # with copies of the fit set and the held-out rows
+    stages = (500 + 3 * 20 + 3 * 100) * 54_000
+    judged = 3 * 10_000  # the oracle of each stage
+    assert plan_of("mnist").passes == {"small": 3 * (classifier + outputs + stages + judged)}
+    once = plan_of("mnist", "--set", "recipe.0.training.stages.0.frozen_dropout=none").passes["small"]
+    assert once == 3 * (classifier + outputs + (1 + 3 * 20 + 3 * 100) * 54_000 + judged)
+
+
+@pytest.mark.parametrize(
+    ("images_a_second", "tried"), [(10, [4]), (500, [4, 8, 16, 32, 64, 128]), (9_000, [4, 8, 16, 32, 64, 128, 256])]
+)
+def test_a_net_is_timed_on_enough_images_and_warm(
+    images_a_second: int, tried: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run of a size takes ten times as long, and a slow net gets few images."""
+    sizes: list[int] = []
+
+    def seconds_of(net: nn.Module, images: Tensor) -> float:
+        sizes.append(len(images))
+        return len(images) / images_a_second * (10 if sizes.count(len(images)) == 1 else 1)
+
+    monkeypatch.setattr(planning, "_seconds_of", seconds_of)
+    work = cast("Workspace", SimpleNamespace(preset=read_preset("mnist")))
+    assert planning.images_per_second(work, "small") == pytest.approx(images_a_second)
+    assert sizes == [count for count in tried for _ in range(2)]
+
+
+def test_a_live_classifier_is_counted(untried: None) -> None:
+    """Table 1 with one seed: each net is the backbone of eight oracles, and the classifier beside eight."""
+    passes = plan_of("imagenet", "--seeds", "0", experiment="table1").passes
+    trainings = 8 * 3 * IMAGES + 8 * IMAGES
+    outputs = IMAGES + 50_000
+    scores = 2 * 4 * 40_000  # on two classifiers: four losses; what is cut elsewhere is not run again
+    assert passes == dict.fromkeys(("vit", "rsn"), trainings + outputs + scores)
+
+
+def test_nets_agree_with_the_trainings() -> None:
+    """What the preset says of a net is what each training says of the oracle or classifier that it is."""
+    preset = read_preset("imagenet")
+    names = {"vit": "vit", "rsn": "resnet"}
+    assert [(pair.oracle, pair.classifier) for pair in preset.pairs] == [*PAIRS]
+    for pair in preset.pairs:
+        training = training_settings(f"imagenet-{names[pair.oracle]}-{names[pair.classifier]}")
+        assert pair.training == training
+        for role in ("oracle", "classifier"):
+            net = preset.nets[getattr(pair, role)]
+            assert training[role] == net.spec
+            assert {name: training[f"{role}_{name}"] for name in ("size", "mean", "std", "resize")} == net.input
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "nets"),
+    [("imagenet", {"vit", "rsn"}), *((one, {"small"}) for one in ("mnist", "cifar10", "cifar10-resnet56"))],
+)
+def test_nets_are_tried_without_weights(preset: str, nets: set[str], bare: Path) -> None:
+    assert set(plan_of(preset, "--seeds", "0").passes) == nets
+    assert list(bare.iterdir()) == []
+
+
+def test_fewer_images_than_are_held_out_are_refused_before_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    """Digits have 1,000 training images, of which the preset would hold 6,000 out."""
+    assert main(["reproduce", "table2", "--preset", "mnist", "--data", "digits", "--dry-run"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert "nets.small.train.holdout: expected 1 to 999 of the 1,000 images of digits, found 6,000" in shown.err

@@ -1,0 +1,255 @@
+"""What experiments show, from invented rows and searches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import read_json, write_json
+from steepslope.lab.paper import views as module
+from steepslope.lab.paper.experiment import Experiment, sweeps_of
+from steepslope.lab.paper.figures import SweepPanel, sweep as drawn_sweep
+from steepslope.lab.paper.methods import METHODS
+from steepslope.lab.paper.oracle_steps import SEARCH
+from steepslope.lab.paper.preset import Preset, read_preset
+from steepslope.lab.paper.results import Drawing
+from steepslope.lab.paper.views import VIEWS, Findings, Shown, matrix, require_possible, sweep, write
+from steepslope.lab.paper.workspace import Workspace
+from steepslope.lab.search import Search, Trial
+from steepslope.report.grid import Cell, Grid
+
+DIGITS = read_preset("digits")
+FOG, SNOW = "corrupt:fog:5", "corrupt:snow:5"
+
+
+def lines(*names: str) -> dict[str, Any]:
+    return {name: METHODS[name] for name in names}
+
+
+def findings(tmp_path: Path, experiment: Experiment, rows: list[dict[str, Any]], preset: Preset = DIGITS) -> Findings:
+    """Return an experiment whose steps are done, with rows that are given."""
+    found = Findings(experiment, Workspace(preset, tmp_path / "work"))
+    found.__dict__["rows"] = rows  # in the place of those in the work folder
+    return found
+
+
+def row(score: str, where: str, seed: int, auc: float | None, low: float = -0.1, high: float = 0.1) -> dict[str, Any]:
+    place = {"score": score, "is": score, "where": where, "seed": seed, "oracle": "late", "classifier": "late"}
+    difference = {} if score == "MCP" else {"delta_auc": {"value": 0.0, "low": low, "high": high}}
+    values = {"accuracy": {"value": 0.8 + 0.1 * seed}, "auc": {"value": auc}}
+    return {**place, "n": 200, "loss": None, "pair": "⟨late, late⟩", **values, **difference}
+
+
+MATRIX = Experiment(
+    name="own", title="T", views=("matrix",), pairs="first", where=(FOG, SNOW), columns=("auc",), note="Of mine.",
+    paper=lines("SS"), beside=lines("MCP"),
+)  # fmt: skip
+ROWS = [
+    row("MCP", FOG, 0, 0.6), row("MCP", FOG, 1, 0.7), row("MCP", SNOW, 0, 0.8), row("MCP", SNOW, 1, 0.8),
+    row("SS", FOG, 0, 0.5, low=0.01), row("SS", FOG, 1, 0.7, low=0.01),
+    row("SS", SNOW, 0, 0.9, high=-0.01), row("SS", SNOW, 1, 0.9),
+]  # fmt: skip
+
+
+def matrix_of(found: Findings) -> Grid:
+    ((end, grid),) = matrix(found)
+    assert end == ""
+    assert isinstance(grid, Grid)
+    return grid
+
+
+def test_a_matrix_has_mean_and_deviation_over_seeds_with_arrows_aside(tmp_path: Path) -> None:
+    """Means over sets of images are taken seed by seed: (.6 + .8) / 2 and (.7 + .8) / 2 of MCP, .7 and .8 of SS."""
+    grid = matrix_of(findings(tmp_path, MATRIX, ROWS, DIGITS.changed(seeds=(0, 1))))
+    assert grid.columns == ["images", "Acc ↑", "MCP *", "SS"]
+    assert [[str(cell) for cell in line] for line in grid.rows] == [
+        ["fog, severity 5", "85.0 ± 7.1", "65.0 ± 7.1", "60.0 ± 14.1 (2 ↑ 0 ↓)"],
+        ["snow, severity 5", "85.0 ± 7.1", "80.0 ± 0.0", "90.0 ± 0.0 (0 ↑ 1 ↓)"],
+        ["**mean**", "", "**72.5 ± 3.5**", "**75.0 ± 7.1**"],
+    ]
+    assert grid.note == (
+        "AUC ↑, on 200 images each. In percent but where a heading tells another unit; mean ± standard deviation "
+        "over 2 seeds. A star: not in the paper's table. Of mine. In brackets: in how many seeds the paired 95 % "
+        "interval of the difference to MCP lies above (↑) or below (↓) 0."
+    )
+
+
+def test_a_mean_is_a_dash_where_a_value_is_undefined(tmp_path: Path) -> None:
+    rows = [{**one, "auc": {"value": None}} if (one["score"], one["seed"]) == ("SS", 1) else one for one in ROWS]
+    rows = [{**one, "n": 100} if one["where"] == FOG else one for one in rows]
+    grid = matrix_of(findings(tmp_path, MATRIX, rows, DIGITS.changed(seeds=(0, 1))))
+    assert [line[3].text for line in grid.rows] == ["–", "–", "–"]
+    assert grid.rows[-1][2].text == "**72.5 ± 3.5**"
+    assert grid.note.startswith("AUC ↑, on 100 to 200 images each. ")
+
+
+def test_a_matrix_of_what_has_no_differences_has_no_arrows(tmp_path: Path) -> None:
+    experiment = Experiment(**{**vars(MATRIX), "columns": ("average_kl",)})
+    rows = [{**one, "average_kl": {"value": 1.5}} for one in ROWS]
+    require_possible(experiment, DIGITS)
+    grid = matrix_of(findings(tmp_path, experiment, rows))
+    assert [cell.aside for line in grid.rows for cell in line] == [""] * 12
+    assert grid.rows[-1][3].text == "**1.50 ± 0.00**"
+
+
+SWEEP = Experiment(name="own", title="T", views=("sweep",), pairs="first")
+HISTOGRAMS = Experiment(name="own", title="T", views=("histograms",), pairs="first", paper=lines("CE", "SS"))
+
+
+def search_of(alpha_neg: float, shift: float) -> Search:
+    """Return a search that chose this α⁻, and α⁺ = 2, whose values are told apart by a shift."""
+
+    def trial(pos: float, neg: float) -> Trial:
+        return Trial(pos, neg, float((pos, neg) in ((1, alpha_neg), (2, alpha_neg))), shift + neg, 0.9, 0.2, 0.7)
+
+    return Search("balanced", *(tuple(trial(*both) for both in some) for some in (
+        [(1, neg) for neg in (1, 2, 3)], [(pos, alpha_neg) for pos in (0.5, 2, 3)])))  # fmt: skip
+
+
+def swept(tmp_path: Path, searches: list[Search], monkeypatch: pytest.MonkeyPatch) -> tuple[list[SweepPanel], str]:
+    """Return the panels and the note of a sweep in which each seed has one of some searches."""
+    seeds = tuple(range(len(searches)))
+    preset = DIGITS.changed(seeds=seeds, sweep={**DIGITS.sweep, "seeds": len(seeds)})
+    found = findings(tmp_path, SWEEP, [], preset)
+    for step, one in zip(sweeps_of(SWEEP, found.work), searches, strict=True):
+        step.folder.mkdir(parents=True)
+        write_json(step.folder / SEARCH, one.as_json())
+    drawn: list[SweepPanel] = []
+
+    def keep(panels: list[SweepPanel]) -> Figure:
+        drawn.extend(panels)
+        return drawn_sweep(panels)
+
+    monkeypatch.setattr(module, "drawn_sweep", keep)
+    ((end, drawing),) = sweep(found)
+    assert end == "-sweep"
+    assert isinstance(drawing, Drawing)
+    return drawn, drawing.note
+
+
+def test_the_second_sweep_is_of_the_seeds_that_chose_as_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds 0 and 2 chose α⁻ = 3, seed 1 chose 1: the choice is no median of candidates, and never 2."""
+    panels, note = swept(tmp_path, [search_of(3, 0.0), search_of(1, 0.1), search_of(3, 0.2)], monkeypatch)
+    assert [panel.title for panel in panels] == [
+        "loss against α⁻", "TPR and TNR against α⁻",
+        "loss against α⁺, at α⁻ = 3", "TPR and TNR against α⁺, at α⁻ = 3",
+    ]  # fmt: skip
+    assert [panel.chosen for panel in panels] == [3, 3, 2, 2]
+    assert panels[0].series["loss"] == pytest.approx(np.array([[1, 2, 3], [1.1, 2.1, 3.1], [1.2, 2.2, 3.2]]))
+    assert panels[2].series["loss"] == pytest.approx(np.array([[3, 3, 3], [3.2, 3.2, 3.2]]))
+    assert panels[3].series["TNR"] == pytest.approx(np.full((2, 3), 20))
+    assert note == (
+        "Mean and range over 3 seeds, against α⁺ over the 2 that chose the α⁻ of seed 0, ⟨late, late⟩, on held-out "
+        "rows; the dashed line is the choice of seed 0. α⁻ is swept with α⁺ = 1, then α⁺ with the chosen α⁻."
+    )
+
+
+def test_a_sweep_of_one_seed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    panels, note = swept(tmp_path, [search_of(2, 0.0)], monkeypatch)
+    assert [panel.chosen for panel in panels] == [2, 2, 2, 2]
+    assert panels[2].title == "loss against α⁺, at α⁻ = 2"
+    assert note.startswith("Of seed 0, ⟨late, late⟩, on held-out rows; the dashed line is its choice. ")
+
+
+def test_figures_are_of_the_first_seed_and_explain_the_star(tmp_path: Path) -> None:
+    experiment = Experiment(**{**vars(HISTOGRAMS), "beside": lines("MCP"), "note": "Of mine."})
+    found = findings(tmp_path, experiment, [], DIGITS.changed(seeds=(4, 1)))
+    assert found.figure_note(["MCP", "CE"]) == "Of seed 4, the first of 2. A star: not in the paper's figure. Of mine."
+    assert found.figure_note(["CE"]) == "Of seed 4, the first of 2. Of mine."
+    one = findings(tmp_path, HISTOGRAMS, [row("best single score", "test", 4, 0.5)], DIGITS.changed(seeds=(4,)))
+    assert one.figure_note(["CE", "SS"]) == "Of seed 4."
+
+
+COMPARED = Experiment(
+    name="own", title="T", pairs="first", paper=lines("SS"), beside=lines("MCP"), columns=("auc",), published="table3"
+)
+
+
+def compared(where: str, tmp_path: Path, preset: Preset = DIGITS) -> list[Grid]:
+    rows = [{**row(score, where, 0, 0.7), "paper_auroc": {"value": 0.5}} for score in ("MCP", "SS")]
+    experiment = Experiment(**{**vars(COMPARED), "where": (where,)})
+    return write(findings(tmp_path, experiment, rows, preset), tmp_path / "out", compare=True)
+
+
+def test_numbers_are_compared_at_the_highest_severity(tmp_path: Path) -> None:
+    _, grid = compared("corrupt:defocus_blur:5", tmp_path)
+    accuracy, auc = ([str(cell) for cell in line] for line in grid.rows)
+    assert accuracy[:5] == ["defocus_blur", "⟨ViT, ViT⟩", "SS", "Acc ↑", "80.00"]
+    assert auc[:5] == ["defocus_blur", "⟨ViT, ViT⟩", "SS", "AUC, the paper's", "50.00"]
+    assert (tmp_path / "out" / "own-compared.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("where", "changes"),
+    [("corrupt:defocus_blur:4", {}), ("corrupt:defocus_blur:5", {"stands_for": {"late": "Other"}})],
+)
+def test_nothing_to_compare_is_told_in_one_line(where: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    main, grid = compared(where, tmp_path, DIGITS.changed(**changes))
+    assert main.title == "T"
+    assert grid.title == "T: nothing to compare, the paper prints no number for a net of preset digits"
+    assert grid.rows == []
+    assert not [*(tmp_path / "out").glob("own-compared.*")]
+    assert [*read_json(tmp_path / "out" / "own.json", "rows")["tables"]] == ["own", "own-seeds"]
+
+
+GATES = Experiment(
+    name="own", title="T", views=("gates",), pairs="first", where=("test",), beside=lines("MCP", "fused, free")
+)
+LOSSES = Experiment(name="own", title="T", views=("losses",))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "changes", "message"),
+    [
+        (MATRIX, {"pairs": "first-two"},
+         "pairs: first-two: expected one pair for the view matrix, found ⟨late, late⟩, ⟨late, early⟩"),
+        (GATES, {"where": ("stylized",)}, "where: expected test among the sets of images for the view gates"),
+        (GATES, {"paper": lines("SS")},
+         "SS: expected a line of kind score, best, fused for the view gates, found images"),
+        (LOSSES, {"settings": {"gama": 1}}, "unknown setting of the view losses: 'gama': did you mean 'gamma'?"),
+        (LOSSES, {"settings": {"gamma": -1}}, "gamma: expected a number from 0 to 100, found -1"),
+        (LOSSES, {"settings": {"alphas": [1, 3]}},
+         "alphas: expected a list of pairs, each a number from 1e-06 to 80, found [1, 3]"),
+        (LOSSES, {"settings": {"alphas": [[1, 3], [2]]}}, "alphas: expected a list of pairs"),
+        (HISTOGRAMS, {"settings": {"lines": ["CS"]}}, "unknown line of the view histograms: 'CS': Known: CE, SS"),
+        (HISTOGRAMS, {"settings": {"lines": "SS"}}, "lines: expected a list of at least one line, found 'SS'"),
+        (HISTOGRAMS, {"paper": {}}, "paper: expected at least one line for the view histograms, found none"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shown_is_refused(experiment: Experiment, changes: dict[str, Any], message: str) -> None:
+    require_possible(experiment, DIGITS)
+    with pytest.raises(SteepslopeError) as error:
+        require_possible(Experiment(**{**vars(experiment), **changes}), DIGITS)
+    assert str(error.value).startswith(f"own: {message}")
+
+
+def test_a_sweep_needs_what_is_swept() -> None:
+    preset = DIGITS.changed(sweep={key: value for key, value in DIGITS.sweep.items() if key != "criterion"})
+    with pytest.raises(SteepslopeError, match=r"^own: preset digits: sweep: expected criterion for the view sweep"):
+        require_possible(SWEEP, preset)
+    require_possible(SWEEP)  # not known without a preset
+
+
+def test_settings_of_losses_may_be_what_they_are_drawn_from() -> None:
+    require_possible(Experiment(**{**vars(LOSSES), "settings": {"alphas": [[1, 3], [2, 5.5]], "gamma": 0}}))
+
+
+def test_a_new_view_is_a_function_and_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(found: Findings) -> Shown:
+        yield "-count", Grid("Count", ["rows"], [[Cell(str(len(found.rows)))]])
+
+    experiment = Experiment(**{**vars(MATRIX), "views": ("count",)})
+    with pytest.raises(SteepslopeError, match="unknown view 'count'"):
+        require_possible(experiment, DIGITS)
+    monkeypatch.setitem(VIEWS, "count", count)
+    require_possible(experiment, DIGITS)
+    (grid,) = write(findings(tmp_path, experiment, ROWS), tmp_path / "out")
+    assert [str(cell) for cell in grid.rows[0]] == [str(len(ROWS))]
+    assert (tmp_path / "out" / "own-count.md").is_file()

@@ -1,0 +1,301 @@
+"""The attack: against nets whose best colour map is known, its promises on any net, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.lab.shifts.colour_map import ColourMap, lightness_of, luv_of
+from steepslope.lab.shifts.options import RecolorOptions
+from steepslope.lab.shifts.recolor import Recoloring, RecolorSpec, margins_of, recolored, unnormalised
+from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.classifiers.classifier import Classifier
+from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.data.shifted import Shifted
+from steepslope.nets.data.transforms import Transform
+from steepslope.outputs import ClassifierOutputs
+from tests.images import TINY, folder_of
+
+FEW = RecolorOptions(steps=12, learning_rate=0.01)
+
+
+class Brightness(nn.Module):
+    """Two logits: the sum of the pixels, and 0."""
+
+    def forward(self, images: Tensor) -> tuple[None, Tensor]:
+        total = images.flatten(1).sum(dim=1)
+        return None, torch.stack([total, torch.zeros_like(total)], dim=1)
+
+
+class Small(nn.Module):
+    """A net with all that has a mode: BatchNorm and dropout."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(8 * 36, 3)
+        )
+
+    def forward(self, images: Tensor) -> tuple[None, Tensor]:
+        return None, 10 * self.body(images)
+
+
+def classifier_of(net: nn.Module, channels: int, mean: float = 0.0, std: float = 1.0) -> Classifier:
+    return Classifier("tests:net", net, Transform((8, 8), (mean,) * channels, (std,) * channels), 3, "digest")
+
+
+def small(channels: int) -> Classifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return classifier_of(Small(channels).eval(), channels, 0.4, 0.3)
+
+
+def pictures(channels: int, count: int = 4, seed: int = 0) -> Tensor:
+    images = torch.rand(count, channels, 8, 8, generator=torch.Generator().manual_seed(seed))
+    images[:, :, 0, :2], images[:, :, 0, 2:4] = 0, 1
+    return images
+
+
+def colours_of(images: Tensor) -> Tensor:
+    return lightness_of(images) if images.shape[1] == 1 else luv_of(images)
+
+
+@pytest.mark.parametrize(("steps", "moved"), [(3, 0.03), (20, 0.06)])
+def test_against_brightness_every_grey_darkens_by_the_rate_a_step_up_to_the_bound(steps: int, moved: float) -> None:
+    images = 0.3 + 0.6 * pictures(1)
+    options = RecolorOptions(steps=steps, learning_rate=0.01, smoothness=0)
+    found = recolored(classifier_of(Brightness(), 1), images, torch.zeros(4, dtype=torch.int64), options)
+    darker = lightness_of(images) - lightness_of(found)
+    torch.testing.assert_close(darker, torch.full_like(darker, moved), atol=1e-4, rtol=0)
+
+
+def margins(classifier: Classifier, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Return the margins of images against some classes, by default those that are predicted of the first pictures."""
+    logits = [classifier.net(((one - 0.4) / 0.3).expand(-1, classifier.transform.channels, -1, -1))[1]
+              for one in (images, pictures(images.shape[1]))]  # fmt: skip
+    return margins_of(logits[0], logits[1].argmax(dim=1) if labels is None else labels)
+
+
+@pytest.mark.parametrize(("channels", "bound"), [(1, 0.02), (3, 0.06)])
+def test_margins_fall_and_every_pixel_is_within_both_limits(channels: int, bound: float) -> None:
+    """Without labels, they are those of the predicted classes."""
+    images, classifier = pictures(channels), small(channels)
+    found = recolored(classifier, images, None, replace(FEW, bound=bound, smoothness=0))
+    assert bool((margins(classifier, found) < margins(classifier, images) - 0.2).all())
+    assert found.shape == images.shape
+    assert found.min() >= 0
+    assert found.max() <= 1
+    change = (colours_of(found) - colours_of(images)).abs().max()
+    assert 0.8 * bound < change <= bound + 1e-4
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_best_is_no_worse_than_the_last_or_than_fewer_steps(channels: int) -> None:
+    classifier, images = small(channels), pictures(channels)
+    options = replace(FEW, learning_rate=0.05, smoothness=0.0)  # so fast that it overshoots
+    best, fewer, last = (recolored(classifier, images, None, one) for one in
+                         (options, replace(options, steps=5), replace(options, keep="last")))  # fmt: skip
+    assert bool((margins(classifier, best) <= margins(classifier, fewer) + 1e-4).all())
+    assert bool((margins(classifier, best) <= margins(classifier, last) + 1e-4).all())
+
+
+def test_images_of_none_of_the_classes_are_led_away_from_the_predicted_one() -> None:
+    classifier, images = small(1), pictures(1)
+    expected, found = (recolored(classifier, images, labels, FEW) for labels in (None, torch.full((4,), -1)))
+    torch.testing.assert_close(found, expected)
+    other = recolored(classifier, images, torch.tensor([-1, 2, -1, 2]), FEW)
+    torch.testing.assert_close(other[::2], expected[::2])
+
+
+def test_the_best_is_that_of_the_lowest_margin_even_if_its_map_is_rough() -> None:
+    labels = torch.ones(4, dtype=torch.int64)  # the margin of class 1 is minus the brightness
+    options = RecolorOptions(steps=1, learning_rate=0.05, smoothness=1e5)  # any roughness costs more than it gains
+    images, ramp = 0.3 + 0.4 * pictures(1), classifier_of(Ramp(), 1)
+    found = recolored(ramp, images, labels, options)
+    assert bool((margins_of(ramp.net(found)[1], labels) < margins_of(ramp.net(images)[1], labels)).all())
+
+
+def test_last_keeps_what_the_last_step_made() -> None:
+    """From the side, a step that is too long leads past the valley; the best is then the image as it was."""
+    labels = torch.zeros(4, dtype=torch.int64)
+    images, valley = torch.full((4, 1, 8, 8), 0.5), classifier_of(Valley(), 1)
+    options = RecolorOptions(steps=1, learning_rate=0.06, smoothness=0)
+    assert torch.equal(recolored(valley, images, labels, options), images)
+    assert not torch.equal(recolored(valley, images, labels, replace(options, keep="last")), images)
+
+
+class Valley(Brightness):
+    """The margin of class 0 is least slightly below a grey of one half."""
+
+    def forward(self, images: Tensor) -> tuple[None, Tensor]:
+        return super().forward((images - 0.49) ** 2)
+
+
+class Ramp(Brightness):
+    """Bright pixels count for, and dark ones against."""
+
+    def forward(self, images: Tensor) -> tuple[None, Tensor]:
+        return super().forward((images - 0.5) ** 3)
+
+
+@pytest.mark.parametrize(("channels", "keep"), [(1, "best"), (3, "last")])
+def test_bound_0_returns_the_images_to_the_bit(channels: int, keep: Any) -> None:
+    images = pictures(channels)
+    assert torch.equal(recolored(small(channels), images, None, replace(FEW, bound=0, keep=keep)), images)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_does_not_depend_on_its_batch(channels: int) -> None:
+    classifier, images = small(channels), pictures(channels)
+    together, alone = (recolored(classifier, some, None, FEW) for some in (images, images[2:3]))
+    torch.testing.assert_close(alone, together[2:3], atol=2e-2, rtol=0)  # Adam enlarges rounding
+
+
+def test_the_net_and_the_caller_s_tensors_are_left_as_they_were() -> None:
+    """It runs in evaluation mode, and takes tensors that were made in inference mode."""
+    classifier, images, labels = small(3), pictures(3), torch.tensor([0, 1, 2, 0])
+    first = recolored(classifier, images, labels, FEW)
+    net = classifier.net.train()
+    body: Any = net.body
+    body[1].eval()
+    body[0].weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with torch.inference_mode():
+        found = recolored(classifier, images.clone(), labels.clone(), FEW)
+    assert torch.equal(found, first)
+    assert not found.requires_grad
+    assert torch.equal(images, pictures(3))
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert [layer.training for layer in body] == [True, False, True, True, True, True]
+    assert [weights.requires_grad for weights in body.parameters()] == [False, *[True] * 5]
+    assert all(weights.grad is None for weights in net.parameters())
+
+
+def test_a_net_without_finite_logits_is_refused_and_left_as_it_was() -> None:
+    broken = small(3)
+    broken.net.train()
+    with torch.no_grad():
+        next(broken.net.parameters()).fill_(torch.nan)
+    with pytest.raises(SteepslopeError, match=r"^tests:net: expected finite logits, found others in row 0$"):
+        recolored(broken, pictures(3), None, FEW)
+    assert all(layer.training for layer in broken.net.modules())
+    assert all(weights.requires_grad for weights in broken.net.parameters())
+
+
+def test_grey_images_stay_grey_for_a_colour_classifier() -> None:
+    classifier, images = small(3), pictures(1)
+    found = recolored(classifier, images, None, FEW)
+    assert found.shape == images.shape
+    assert bool((margins(classifier, found) < margins(classifier, images)).all())
+
+
+def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:
+    onnx = small(3)
+    onnx.net.runs_on = "onnxruntime"  # type: ignore[assignment]
+    for classifier, message in (
+        (onnx, "expected a classifier with gradients to recolour against, found one without"),
+        (small(2), "expected grey or colour images, found 2 channels"),
+    ):
+        with pytest.raises(SteepslopeError, match=f"^tests:net: {message}"):
+            Recoloring(classifier, FEW)
+
+
+def test_a_bound_of_0_is_the_image_as_the_classifier_sees_it(photos_folder: Path) -> None:
+    one = parse_data(f"recolor:{TINY}?image_size=20&mean=0&std=1&steps=2&bound=0/images:{photos_folder}").look().open()
+    assert isinstance(one, Shifted)
+    assert one.shift.size == (20, 20)
+    net = load_classifier(TINY).with_transform(20, 0.0, 1.0)
+    plain = net.transform(parse_data(f"images:{photos_folder}").open().image(0))
+    assert np.array_equal(np.moveaxis(np.asarray(one.image(0)), 2, 0), plain.clamp(0, 1).numpy())
+
+
+def test_the_spec_is_its_own_text() -> None:
+    for text in (
+        "recolor:checkpoint:here/digits:test",
+        "recolor:timm:resnet18?weights=/a/b.pth&bound=0.03&steps=300&mean=0.5,0.5,0.4&image_size=64/images:there",
+        "recolor:torchvision:resnet50?keep=last/corrupt:fog:3/digits:test",
+    ):
+        assert str(parse_data(text)) == text
+    spec = parse_data("recolor:timm:resnet18?dropout=0.1&bound=0.03&weights=w.pth/digits").shifts[0]
+    assert isinstance(spec, RecolorSpec)
+    assert spec.classifier == "timm:resnet18?dropout=0.1&weights=w.pth"
+    assert spec.options == RecolorOptions(bound=0.03)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recolor:onnx:net.onnx", "onnx:net.onnx: expected a classifier with gradients to recolour against, found one"),
+        ("recolor:timm:resnet18?bound=2", "bound: expected a number from 0 to 1, found 2"),
+        ("recolor:timm:resnet18?bound=nan", "bound: expected a number from 0 to 1, found nan"),
+        ("recolor:timm:resnet18?steps=0", "steps: expected a whole number >= 1, found 0"),
+        ("recolor:timm:resnet18?learning_rate=0", "learning_rate: expected a number from 1e-08 to 1, found 0"),
+        ("recolor:timm:resnet18?smoothness=-1", "smoothness: expected a number from 0 to 1000000, found -1.0"),
+        ("recolor:timm:resnet18?keep=first", "keep: expected best or last, found 'first'"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        parse_data(f"{text}/digits:test").look()
+
+
+def test_labels_must_be_the_classifiers(home: Path) -> None:
+    shift = Recoloring(load_classifier(f"checkpoint:{home}/classifier").with_transform(), RecolorOptions(steps=1))
+    image = np.zeros((8, 8, 1), np.float32)
+    with pytest.raises(SteepslopeError, match=r"expected labels in 0…9, the classifier's classes, found 10"):
+        shift([image], ["a"], np.array([10]))
+
+
+def test_the_attack_lowers_accuracy_more_than_random_maps_of_the_same_bound(home: Path) -> None:
+    net = load_classifier(f"checkpoint:{home}/classifier").with_transform()
+    data = parse_data("digits:test").open()
+    assert data.labels is not None
+    images = torch.stack([unnormalised(net.transform)(data.image(row)) for row in range(300)])
+    labels, options = torch.from_numpy(data.labels[:300].copy()), RecolorOptions(learning_rate=0.003)
+    mean, std, colour_map = net.transform.mean[0], net.transform.std[0], ColourMap.of(images)
+
+    def accuracy(pixels: torch.Tensor) -> float:
+        return float((net((pixels - mean) / std)[1].argmax(axis=1) == labels.numpy()).mean())
+
+    def drawn(seed: int) -> torch.Tensor:
+        knots = torch.rand(colour_map.identity().shape, generator=torch.Generator().manual_seed(seed))
+        return colour_map((2 * knots - 1) * options.bound)
+
+    attacked = recolored(net, images, labels, options)
+    assert accuracy(attacked) < min(map(accuracy, [images, *map(drawn, range(5))])) - 0.03
+
+
+def test_what_decides_is_in_the_fingerprint(home: Path) -> None:
+    net = f"checkpoint:{home}/classifier"
+    texts = [f"recolor:{net}?{query}/digits:test" for query in ("bound=0.06", "bound=0.05", "steps=9", "mean=0.4")]
+    one = Recoloring(load_classifier("net:digits-net").with_transform(mean=0.3, std=0.3), RecolorOptions())
+    other = Shifted(parse_data("digits:test").open(), one)
+    assert len({other.fingerprint(), *(parse_data(text).open().fingerprint() for text in texts)}) == 5
+
+
+def test_auxiliary_features_are_of_the_same_shifted_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels of named classes lead the attack; a backbone without names, or another shift, would see other images."""
+    root = folder_of(tmp_path / "photos", 2, ("one", "two", "zero"))
+    (tmp_path / "names.txt").write_text("\n".join(("zero", "one", "two", *map(str, range(7)))))
+    inputs = "--image-size 12 --mean 0.5 --std 0.5"
+    shift = "recolor:module:tests.tiny_nets:ten_classes?image_size=12&mean=0.5&std=0.5&steps=2"
+    spec = f"{shift}/imagefolder:{root}"
+    extract = f"extract --classifier module:tests.tiny_nets:ten_classes {inputs} --out {tmp_path}/out"
+    assert main([*extract.split(), "--data", spec, "--classes", str(tmp_path / "names.txt")]) == 0
+    assert main([*extract.split(), "--data", spec, "--auxiliary"]) == 0
+    outputs = ClassifierOutputs.load(tmp_path / "out")
+    np.testing.assert_allclose(outputs.require("auxiliary"), outputs.require("features"), atol=1e-5)
+    for other in (f"imagefolder:{root}", f"{shift}&bound=0.01/imagefolder:{root}"):
+        shutil.rmtree(tmp_path / "out" / "auxiliary")
+        assert main([*extract.split(), "--data", other, "--auxiliary"]) == 2
+        assert "expected images shifted as those of the outputs (method recolor" in capsys.readouterr().err
+        (tmp_path / "out" / "auxiliary").mkdir()

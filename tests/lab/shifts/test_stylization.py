@@ -1,0 +1,103 @@
+"""Stylisation as a shift: images of any size and kind, styles by id, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.lab.shifts.pixels import as_floats
+from steepslope.lab.shifts.specs import parse_data
+from steepslope.lab.shifts.stylization import Stylization, StylizeSpec
+from steepslope.nets.data.shifted import Shifted
+
+
+@pytest.fixture
+def spec(stylizer_folder: Path, styles_folder: Path) -> str:
+    return f"stylize:{stylizer_folder}?styles={styles_folder}&style_crop=32"
+
+
+def shifted(spec: str, photos: Path) -> Shifted:
+    data = parse_data(f"{spec}/images:{photos}").look().open()
+    assert isinstance(data, Shifted)
+    return data
+
+
+def pixels(data: Shifted, row: int) -> NDArray[np.float32]:
+    return np.asarray(data.image(row))
+
+
+def test_photos_of_any_size_keep_it_and_grey_stays_grey(spec: str, photos_folder: Path) -> None:
+    data = shifted(spec, photos_folder)
+    found = {str(name): pixels(data, row) for row, name in enumerate(data.ids)}
+    assert {name: one.shape for name, one in found.items()} == {
+        "astronaut.png": (36, 48, 3), "camera.png": (45, 30, 1), "chelsea.png": (7, 11, 3), "coffee.png": (36, 48, 3),
+    }  # fmt: skip
+    for row, one in enumerate(found.values()):
+        assert one.dtype == np.float32
+        assert 0 <= one.min() <= one.max() <= 1
+        original = data.data.image(row)
+        assert np.abs(one - as_floats(original)).max() > 0.05
+
+
+def test_the_style_of_an_image_depends_on_its_id_and_the_seed_alone(spec: str, photos_folder: Path) -> None:
+    data = shifted(spec, photos_folder)
+    alone = data.subset(np.array([3]))
+    np.testing.assert_allclose(pixels(alone, 0), pixels(data, 3), atol=1e-4)
+    shift, other = (shifted(f"{spec}{more}", photos_folder).shift for more in ("", "&seed=1"))
+    assert isinstance(shift, Stylization)
+    assert isinstance(other, Stylization)
+    drawn = [shift.style(f"image/{row}") for row in range(40)]
+    assert {one.shape for one in drawn} == {torch.Size((3, 32, 32))}
+    assert len({one.mean().item() for one in drawn}) > 20
+    assert torch.equal(drawn[0], shift.style("image/0"))
+    assert not torch.equal(drawn[0], other.style("image/0"))
+
+
+def test_small_images_are_stylised_at_a_side_and_brought_back(spec: str, photos_folder: Path) -> None:
+    data = shifted(f"{spec}&side=40", photos_folder)
+    row = list(data.ids).index("chelsea.png")
+    assert pixels(data, row).shape == (7, 11, 3)
+    assert np.abs(pixels(data, row) - pixels(shifted(spec, photos_folder), row)).max() > 1e-3
+
+
+def test_crops_bring_all_images_to_one_size(spec: str, photos_folder: Path) -> None:
+    data = shifted(f"{spec}&crop=24", photos_folder)
+    assert data.shift.size == (24, 24)
+    assert {pixels(data, row).shape[:2] for row in range(4)} == {(24, 24)}
+
+
+def test_the_spec_is_its_own_text_and_decides_the_fingerprint(spec: str, photos_folder: Path) -> None:
+    texts = [spec, f"{spec}&alpha=0.5", f"{spec}&side=40", f"{spec}&seed=2", f"{spec}&crop=24"]
+    data = [shifted(text, photos_folder) for text in texts]
+    assert len({one.fingerprint() for one in data}) == len(texts)
+    for text in texts:
+        again = parse_data(str(parse_data(f"{text}/images:{photos_folder}")))
+        assert again == parse_data(f"{text}/images:{photos_folder}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stylize:nowhere?styles={styles}", "nowhere: expected the folder of a stylizer .*, no such folder"),
+        ("stylize:{styles}?styles={styles}", "expected the folder of a stylizer .*, it has no stylizer.json"),
+        ("stylize:{stylizer}?styles=nowhere", "styles: data spec 'images:nowhere': no such folder"),
+        ("stylize:{stylizer}", "styles: expected styles=FOLDER after [?]"),
+        ("stylize:{stylizer}?styles={styles}&alpha=2", "alpha: expected a number from 0 to 1, found 2"),
+        ("stylize:{stylizer}?styles={styles}&alpha=x", "alpha: expected numbers, found 'x'"),
+        ("stylize:{stylizer}?style={styles}", "'style': did you mean 'styles'"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str, stylizer_folder: Path, styles_folder: Path) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        parse_data(f"{text.format(stylizer=stylizer_folder, styles=styles_folder)}/digits:test").look()
+
+
+def test_other_channels_are_refused(stylizer_folder: Path, styles_folder: Path) -> None:
+    shift = StylizeSpec(str(stylizer_folder), str(styles_folder), style_crop=32).load()
+    with pytest.raises(SteepslopeError, match="six: expected an image in grey or in colour, found 6 channels"):
+        shift([np.zeros((9, 9, 6), np.float32)], ["six"])

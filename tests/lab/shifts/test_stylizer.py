@@ -1,0 +1,313 @@
+"""AdaIN against plain loops, the decoder's layers, images of any size, and a stylizer on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.seeding import seeded
+from steepslope.lab.shifts.stylization import as_grey, as_rgb, continued, stylized
+from steepslope.lab.shifts.stylizer import (
+    CARD,
+    WEIGHTS,
+    DecoderPlan,
+    Stylizer,
+    adain,
+    decoder_layers,
+    import_vgg_stylizer,
+    planned_decoder,
+)
+from steepslope.lab.shifts.stylizer_encoder import encoder_of
+from steepslope.nets.classifiers.specs import load_classifier
+
+
+def random_images(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def stylizer() -> Stylizer:
+    with seeded(0):
+        return Stylizer(
+            encoder_of(load_classifier("timm:mobilenetv3_small_100?weights=random"), 8), planned_decoder(8, 4)
+        )
+
+
+def test_adain_is_equation_8_channel_by_channel() -> None:
+    content, style = random_images(2, 3, 4, 5).double(), 7 * random_images(2, 3, 6, 2, seed=1).double() - 3
+    content[1, 2] = 5.0  # a flat channel takes the style's mean
+    found = adain(content, style).numpy()
+    for image in range(2):
+        for channel in range(3):
+            x, y = content[image, channel].numpy(), style[image, channel].numpy()
+            expected = np.sqrt(y.var() + 1e-5) * (x - x.mean()) / np.sqrt(x.var() + 1e-5) + y.mean()
+            np.testing.assert_allclose(found[image, channel], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_decoder_has_the_papers_layers() -> None:
+    layers = decoder_layers(512, DecoderPlan((256, 128, 64), (4, 2, 2)))
+    shapes = [(one.in_channels, one.out_channels) for one in layers if isinstance(one, nn.Conv2d)]
+    assert shapes == [(before, after) for _, before, after in DECODER]
+    assert [number for number, one in enumerate(layers) if isinstance(one, nn.Upsample)] == [3, 16, 23]
+    assert not any("norm" in type(one).__name__.lower() for one in layers)
+    assert all(one.padding == (0, 0) for one in layers if isinstance(one, nn.Conv2d))
+
+
+@pytest.mark.parametrize("reduction", [2, 16])
+def test_decoder_undoes_the_reduction(reduction: int) -> None:
+    layers = decoder_layers(5, planned_decoder(reduction, 2))
+    assert layers(torch.rand(1, 5, 2, 3)).shape == (1, 3, 2 * reduction, 3 * reduction)
+
+
+def test_alpha_blends_feature_maps_and_ones_own_style_changes_nothing(stylizer: Stylizer) -> None:
+    content, style = random_images(2, 3, 32, 40), random_images(2, 3, 32, 40, seed=1)
+    with torch.no_grad():
+        larger = functional.pad(torch.cat([content, style]), (16, 16, 16, 16), mode="reflect")
+        of_content, of_style = stylizer.encode(larger)[-1].chunk(2)
+        plain, mixed = (
+            stylizer.decode(maps)[:, :, 16:-16, 16:-16].clamp(0, 1)
+            for maps in (of_content, 0.7 * of_content + 0.3 * adain(of_content, of_style))
+        )
+    torch.testing.assert_close(stylized(stylizer, content, style, 0.3), mixed, rtol=0, atol=1e-6)
+    torch.testing.assert_close(stylized(stylizer, content, style, 0), plain, rtol=0, atol=1e-6)
+    torch.testing.assert_close(stylized(stylizer, content, content), plain, rtol=0, atol=1e-5)
+
+
+def test_each_image_takes_its_own_style(stylizer: Stylizer) -> None:
+    content, styles = random_images(3, 3, 24, 24), random_images(3, 3, 16, 16, seed=1)
+    together = stylized(stylizer, content, styles)
+    for row in range(3):
+        alone = stylized(stylizer, content[row : row + 1], styles[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-5)
+    one_for_all = stylized(stylizer, content, styles[:1])
+    torch.testing.assert_close(one_for_all, stylized(stylizer, content, styles[:1].expand(3, -1, -1, -1)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 17), (33, 50)])
+def test_images_keep_any_size(stylizer: Stylizer, size: tuple[int, int]) -> None:
+    found = stylized(stylizer, random_images(2, 3, *size), random_images(1, 3, 5, 9, seed=1))
+    assert found.shape == (2, 3, *size)
+    assert found.dtype == torch.float32
+    assert float(found.min()) >= 0
+    assert float(found.max()) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (16, 17)])
+def test_continued_images_are_reflected_as_numpy_reflects(size: tuple[int, int]) -> None:
+    images = random_images(1, 2, *size)
+    found, (top, left) = continued(images, 8, margin=5)
+    height, width = found.shape[2:]
+    assert height % 8 == width % 8 == 0
+    assert size[0] + 10 <= height < size[0] + 18
+    assert min(top, left, height - top - size[0], width - left - size[1]) >= 5
+    expected = images.numpy()
+    for axis, (start, longer) in enumerate(((top, height), (left, width)), start=2):
+        around = [(0, 0)] * 4
+        around[axis] = start, longer - start - images.shape[axis]
+        expected = np.pad(expected, around, mode="edge" if images.shape[axis] == 1 else "reflect")
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_grey_images_go_through_rgb() -> None:
+    colours = (random_images(1, 3, 6, 6) * 255).round()
+    pixels = colours[0].permute(1, 2, 0).numpy().astype(np.uint8)
+    expected = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float32)
+    np.testing.assert_allclose(as_grey(colours)[0, 0].numpy(), expected, atol=1)
+    grey = random_images(2, 1, 5, 5)
+    assert as_rgb(grey).shape == (2, 3, 5, 5)
+    torch.testing.assert_close(as_grey(as_rgb(grey)), grey)
+    assert as_rgb(colours) is colours
+
+
+def test_a_folder_gives_the_same_images_without_the_backbone(stylizer: Stylizer, tmp_path: Path) -> None:
+    stylizer.save(tmp_path / "made")
+    found = Stylizer.load(tmp_path / "made")
+    content, style = random_images(2, 3, 20, 30), random_images(1, 3, 30, 20, seed=1)
+    torch.testing.assert_close(stylized(found, content, style), stylized(stylizer, content, style), rtol=0, atol=0)
+    assert found.digest == stylizer.digest
+    assert not found.training
+    assert json.loads((tmp_path / "made" / CARD).read_text())["encoder"]["architecture"].endswith("?weights=random")
+
+
+def _edited(folder: Path, part: str | None, **changes: object) -> None:
+    card = json.loads((folder / CARD).read_text())
+    (card if part is None else card[part]).update(changes)
+    (folder / CARD).write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        (None, {"digest": "0" * 64}, "expected the weights of digest 000000000000…, found .*: the file is not the one"),
+        (None, {"encoder": 3}, "field 'encoder': found 3 of an unexpected type"),
+        ("encoder", {"points": []}, "channels: expected 0 of them, at least one, found 3"),
+        ("encoder", {"points": ["nowhere"], "channels": [3]}, "expected layers of the net as points, found 'nowhere'"),
+        ("encoder", {"reduction": 0}, "reduction: expected 2, 4, 8 or 16, found 0"),
+        ("encoder", {"std": [0, 1, 1]}, "std: expected a list, each a number from 1e-12 to 1000000, found"),
+        ("encoder", {"architecture": "module:os:getcwd"}, "expected adain:vgg19, or a net of timm: or torchvision:"),
+        ("encoder", {"architecture": "timm:resnet999"}, "unknown timm model 'resnet999'"),
+        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "widths: expected 3 of them, at least one, found 2"),
+        ("decoder", {"widths": [16, 9, 4]}, "expected weights of this architecture"),
+        ("decoder", {"widths": [16, 8, "4"]}, "widths: expected a list, each a whole number from 1 to 4096, found"),
+    ],
+)
+def test_edited_cards_are_refused_in_one_line(
+    stylizer: Stylizer, tmp_path: Path, part: str | None, changes: dict[str, object], message: str
+) -> None:
+    stylizer.save(tmp_path)
+    _edited(tmp_path, part, **changes)
+    with pytest.raises(SteepslopeError, match=message) as raised:
+        Stylizer.load(tmp_path)
+    assert "\n" not in str(raised.value)
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_weights_of_the_hub_are_not_asked_for(stylizer: Stylizer, tmp_path: Path) -> None:
+    stylizer.save(tmp_path)
+    _edited(tmp_path, "encoder", architecture="timm:mobilenetv3_small_100")
+    with pytest.raises(SteepslopeError, match="the file is not the one that was saved"):  # the card is another
+        Stylizer.load(tmp_path)
+
+
+def test_missing_and_damaged_files_are_refused_in_one_line(stylizer: Stylizer, tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=f"expected a stylizer, but it has no {CARD}"):
+        Stylizer.load(tmp_path)
+    stylizer.save(tmp_path)
+    weights = tmp_path / WEIGHTS
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-4] + bytes([0, 0, 128, 63]))
+    with pytest.raises(SteepslopeError, match=f"{WEIGHTS}: expected the weights of digest"):
+        Stylizer.load(tmp_path)
+    weights.unlink()
+    with pytest.raises(SteepslopeError, match=f"{WEIGHTS}: expected weights of this architecture"):
+        Stylizer.load(tmp_path)
+    (tmp_path / CARD).write_text("{")
+    with pytest.raises(SteepslopeError, match=f"{CARD}: expected a stylizer, but it cannot be read"):
+        Stylizer.load(tmp_path)
+
+
+# number of the layer, channels before and after; as the two published files have them
+VGG = [(2, 3, 64), (5, 64, 64), (9, 64, 128), (12, 128, 128), (16, 128, 256), (19, 256, 256), (22, 256, 256)]
+VGG += [(25, 256, 256), (29, 256, 512)]
+BEHIND = [(32, 512, 512), (35, 512, 512)]
+DECODER = [(1, 512, 256), (5, 256, 256), (8, 256, 256), (11, 256, 256), (14, 256, 128), (18, 128, 128), (21, 128, 64)]
+DECODER += [(25, 64, 64), (28, 64, 3)]
+State = dict[str, Tensor]
+
+
+def state_of(layers: list[tuple[int, int, int]], seed: int) -> State:
+    draw = torch.Generator().manual_seed(seed)
+    state: State = {}
+    for number, before, after in layers:
+        state[f"{number}.weight"] = torch.randn(after, before, 3, 3, generator=draw) * (2 / (9 * before)) ** 0.5
+        state[f"{number}.bias"] = 0.1 * torch.randn(after, generator=draw)
+    return state
+
+
+@pytest.fixture(scope="module")
+def vgg() -> State:
+    first = {"0.weight": torch.tensor([[0, 0, 3.0], [0, 2.0, 0], [4.0, 0, 0]]).view(3, 3, 1, 1)}
+    return first | {"0.bias": torch.tensor([0.1, -0.2, 0.3])} | state_of(VGG + BEHIND, 0)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> State:
+    return state_of(DECODER, 1)
+
+
+@pytest.fixture(scope="module")
+def files(vgg: State, decoder: State, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("published")
+    torch.save(vgg, folder / "vgg_normalised.pth")
+    torch.save(decoder, folder / "decoder.pth")
+    return folder / "vgg_normalised.pth", folder / "decoder.pth"
+
+
+def convolved(images: Tensor, state: State, number: int) -> Tensor:
+    padded = functional.pad(images, (1, 1, 1, 1), mode="reflect")
+    return functional.conv2d(padded, state[f"{number}.weight"], state[f"{number}.bias"])
+
+
+def maps_by_hand(images: Tensor, vgg: State) -> list[Tensor]:
+    """Return relu1_1, relu2_1, relu3_1 and relu4_1."""
+    now, found = functional.conv2d(images, vgg["0.weight"], vgg["0.bias"]), []
+    for number, before, after in VGG:
+        if number in (9, 16, 29):
+            now = functional.max_pool2d(now, 2)
+        now = convolved(now, vgg, number).relu()
+        if before != after:
+            found.append(now)
+    return found
+
+
+def decoded_by_hand(maps: Tensor, decoder: State) -> Tensor:
+    for number, _, after in DECODER:
+        maps = convolved(maps, decoder, number)
+        maps = maps if after == 3 else maps.relu()
+        if number in (1, 14, 21):
+            maps = maps.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return maps
+
+
+def test_layers_are_the_published_ones(files: tuple[Path, Path], vgg: State, decoder: State, tmp_path: Path) -> None:
+    stylizer = import_vgg_stylizer(*files, tmp_path / "made")
+    facts = {"imported": {"encoder": "vgg_normalised.pth", "decoder": "decoder.pth"}}
+    loaded = Stylizer.load(tmp_path / "made")
+    assert (loaded.digest, loaded.reduction, loaded.training_facts) == (stylizer.digest, 8, facts)
+    images = torch.rand(2, 3, 24, 32)
+    expected = maps_by_hand(images, vgg)
+    for found, wanted in zip(stylizer.encode(images), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        found = stylizer.decode(expected[-1])
+    torch.testing.assert_close(found, decoded_by_hand(expected[-1], decoder), rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_that_ends_at_relu4_1_is_the_same(files: tuple[Path, Path], vgg: State, tmp_path: Path) -> None:
+    torch.save({name: one for name, one in vgg.items() if int(name.split(".")[0]) <= 30}, tmp_path / "short.pth")
+    encoders = enumerate([tmp_path / "short.pth", files[0]])
+    short, long = (import_vgg_stylizer(one, files[1], tmp_path / f"{number}") for number, one in encoders)
+    assert short.digest == long.digest
+
+
+class _Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, ("/nowhere",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"1.weight": torch.zeros(2)}, r"1\.weight: \(256, 512, 3, 3\), found \(2,\)"),
+        ("more", r"expected weights of this architecture: 31\.weight: none, found \(1,\)"),
+        ("infinite", r"expected finite weights, found others in 28\.bias"),
+        ([1, 2], "cannot be read as weights"),
+        (_Harmful(), "cannot be read as weights"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(
+    files: tuple[Path, Path], decoder: State, tmp_path: Path, content: object, message: str
+) -> None:
+    changed = {"more": {"31.weight": torch.zeros(1)}, "infinite": {"28.bias": torch.full((3,), torch.inf)}}
+    wrong = tmp_path / "wrong.pth"
+    torch.save(decoder | changed[content] if isinstance(content, str) else content, wrong)
+    with pytest.raises(SteepslopeError, match=message) as raised:
+        import_vgg_stylizer(files[0], wrong, tmp_path / "made")
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(f"{wrong}: ")
+    assert not (tmp_path / "made").exists()
+
+
+def test_missing_files_and_two_of_a_kind_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=r"none\.pth: cannot be read as weights"):
+        import_vgg_stylizer(tmp_path / "none.pth", files[1], tmp_path / "made")
+    with pytest.raises(SteepslopeError, match=r"decoder\.pth: expected .* architecture: 0\.weight: \(3, 3, 1"):
+        import_vgg_stylizer(files[1], files[1], tmp_path / "made")

@@ -1,0 +1,116 @@
+"""Gates that count opinions as ONNX files: their nets go into the file, what comes from elsewhere is an input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.gate import Gate
+from steepslope.nets.export.agreement import require_agreement
+from steepslope.nets.export.exporting import export_gate
+from steepslope.nets.export.file import ExportedGate
+from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.options import ReadingOptions
+from tests.cli.predictions import refuses
+from tests.images import opened
+from tests.nets.export.rows import run
+from tests.oracle.conftest import sure_of_its_errors, too_sure
+
+OPINIONS = {"twelve": "module:tests.tiny_nets:twelve_classes"}
+
+
+@pytest.mark.slow
+def test_a_file_has_the_nets_of_opinions_in_it(opinions: Path, tmp_path: Path) -> None:
+    """One of them has other classes, of which two are one here, and one is none."""
+    gate = Gate.load(opinions / "nets", opinions=OPINIONS)
+    exported = export_gate(gate)
+    assert require_agreement(exported) < 1e-3
+    exported.save(tmp_path / "gate.onnx")
+    data = opened("digits:test")
+    images = np.repeat(np.stack([np.asarray(data.image(row)) for row in range(40)])[..., None], 3, axis=3)
+    file, expected = ExportedGate.open(tmp_path / "gate.onnx", threads=1), gate.predict(images)
+    assert [one.name for one in file.inputs] == ["images"]
+    found = file.run({"images": images})
+    np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(found["label"], expected.labels)
+    assert "counts the opinions of others on each prediction: second, twelve" in file.card.words
+
+
+@pytest.mark.slow
+def test_other_opinions_are_inputs_and_a_row_may_lack_them(opinions: Path) -> None:
+    gate = Gate.load(opinions / "all")
+    exported = export_gate(gate, "gate")
+    assert require_agreement(exported) < 1e-3
+    files = (f"people={opinions}/votes.csv", f"vendor={opinions}/vendor.csv")
+    outputs = ClassifierOutputs.load(opinions / "outputs" / "test", ReadingOptions(opinion=files))
+    assert (outputs.require("vote_people") < 0).any()
+    assert np.isnan(outputs.require("opinion_vendor")).any()
+    expected = gate.decide(outputs)
+    found = run(exported.model, {**outputs.arrays, "vote_people": outputs.require("vote_people")})
+    np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found["accepted"], expected.accepted)
+
+
+@pytest.mark.slow
+def test_a_stacker_is_in_the_file_and_a_row_may_lack_an_opinion(tmp_path: Path) -> None:
+    """The other classifier knows one class, guesses between two, always surely: one weight cannot tell these apart."""
+    rng = np.random.default_rng(0)
+
+    def drawn(n: int) -> ClassifierOutputs:
+        labels, guess = rng.integers(3, size=n), rng.normal(size=n)
+        logits = 1.5 * np.eye(3)[labels] + rng.normal(size=(n, 3))
+        about_one = np.where(labels == 2, 3, -3) + rng.normal(size=n)
+        opinion = np.stack([5 * guess, -5 * guess, about_one], axis=1)
+        return ClassifierOutputs(logits.astype(np.float32), labels).with_opinion("other", opinion.astype(np.float32))
+
+    known, rows = drawn(3_000), drawn(500)
+    lacking = np.array(rows.require("opinion_other"))
+    lacking[::3] = np.nan
+    rows = rows.changed(opinion_other=lacking)
+    oracle = FusedOracle(budget="opinions").fit(known)
+    assert oracle.fitted_ is not None
+    assert any("opinion_other" in arrays_of_stack(name) for name in oracle.fitted_.pool.inputs if is_stack(name))
+    oracle.save(tmp_path / "oracle")
+    again = Oracle.load(tmp_path / "oracle")
+    np.testing.assert_array_equal(again.trust_logit(rows), oracle.trust_logit(rows))
+    gate = Gate.of(again, drawn(500), 0.3)
+    exported = export_gate(gate, "gate")
+    found = run(exported.model, dict(rows.arrays))
+    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
+
+
+def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
+    """As it is where errors are few, and others too sure."""
+    fit, rows = too_sure(400, 0), too_sure(300, 1)
+    oracle = FusedOracle(budget="opinions").fit(fit)
+    assert oracle.fitted_ is not None
+    assert oracle.fitted_.pool.is_linear
+    assert oracle.fitted_.pool.inputs == ("logits", "opinion_one", "opinion_two")
+    lacking = {name: np.array(rows.require(name)) for name in ("opinion_one", "opinion_two")}
+    lacking["opinion_one"][::2] = lacking["opinion_two"][::3] = np.nan
+    rows = rows.changed(**lacking)
+    gate = Gate.of(oracle, too_sure(300, 2), 0.3)
+    found = run(export_gate(gate, "gate").model, dict(rows.arrays))
+    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+def test_an_average_with_what_features_say_is_in_the_file() -> None:
+    oracle = FusedOracle(budget="free").fit(sure_of_its_errors(400, 0))
+    assert oracle.fitted_ is not None
+    assert oracle.fitted_.pool.is_linear
+    rows, gate = sure_of_its_errors(300, 1), Gate.of(oracle, sure_of_its_errors(300, 2), 0.3)
+    found = run(export_gate(gate, "gate").model, dict(rows.arrays))
+    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-4)
+
+
+def test_nets_of_opinions_are_of_no_use_to_parts(
+    opinions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"export --gate {opinions}/all --part gate --out {tmp_path}/any.onnx --opinion twelve={OPINIONS['twelve']}"
+    refuses(words, capsys, "opinion: expected none, since this file holds no nets")

@@ -1,0 +1,92 @@
+"""Every score, and oracles on every kind of evidence, as graphs: their trust logits are the oracles' own."""
+
+import warnings
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.errors import FewErrorsWarning, SteepslopeError
+from steepslope.nets.export.exporting import export_oracle
+from steepslope.nets.export.gate_graph import REFUSED
+from steepslope.oracle import Oracle
+from steepslope.oracle.evidence.registry import EVIDENCE
+from steepslope.scores import SCORES
+from steepslope.scores.logits import Doctor, Margin
+from tests.nets.export.rows import FIT, NEW, REFERENCE, exported_score, judged, rows_of, run, source_of
+
+SLOW = pytest.mark.slow
+OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, score in SCORES.items() if not {*score.arrays} & {*REFUSED}])
+def test_scores_are_the_same(name: str) -> None:
+    judged(*exported_score(name), NEW, 1e-6)
+
+
+@pytest.mark.parametrize("score", [Doctor("beta"), Margin("softmax")])
+def test_scores_of_other_kinds_are_the_same(score: Any) -> None:
+    judge = source_of(score, NEW)
+    judged(judge, export_oracle(judge).model, NEW)
+
+
+@pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u", "sirc"])
+def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
+    sharp = NEW.changed(logits=(40 * np.asarray(NEW.logits)).astype(np.float32))
+    judged(*exported_score(name), sharp)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "inputs",
+    [pytest.param(name, marks=SLOW if name in OF_BOTH_NETS else ()) for name in EVIDENCE if name not in REFUSED],
+)
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+def test_oracles_on_columns_are_the_same(inputs: str) -> None:
+    needed = {"joint_opinion": "features,auxiliary_neighbors,", "familiar_opinion": "features,auxiliary_neighbors,"}
+    oracle = Oracle(inputs=needed.get(inputs, "") + inputs, hidden=8, epochs=3).fit(FIT, REFERENCE)
+    judge = source_of(oracle, NEW)
+    judged(judge, export_oracle(judge).model, NEW, 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("num_classes", "budget"),
+    [
+        (5, "free"),
+        *(pytest.param(*one, marks=SLOW) for one in product([2, 5, 15], ["free", "auxiliary"]) if one != (5, "free")),
+    ],
+)
+@pytest.mark.usefixtures("quick_nets")
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
+    reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((400, 4), (400, 5), (200, 6)))
+    oracle = Oracle.fused(budget=budget).fit(fit, reference)
+    judge = source_of(oracle, new)
+    model = export_oracle(judge).model
+    judged(judge, model, new, 1e-4)
+    handed_over, found = oracle.handed_over(new), run(model, new.arrays)
+    assert (handed_over is None) == ("handed_over" not in found)
+    if handed_over is not None:
+        np.testing.assert_allclose(found["handed_over"], handed_over, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_references_of_very_unequal_classes_are_the_same() -> None:
+    rows = np.concatenate(
+        [np.flatnonzero(REFERENCE.labels == label)[:count] for label, count in enumerate((99, 60, 7, 1, 0))]
+    )
+    judge = source_of(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), NEW)
+    judged(judge, export_oracle(judge).model, NEW, 1e-6)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_needs_the_image_again_is_refused_with_the_way_out(name: str) -> None:
+    dropout = np.stack([np.log(np.full((400, 5), 0.2)), np.full((400, 5), 0.1)], axis=1).astype(np.float32)
+    rows = FIT.changed(views=np.asarray(FIT.logits)[:, None] + 0.1, dropout=dropout)
+    with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
+        oracle = Oracle(inputs=name, epochs=1).fit(rows)
+    with pytest.raises(SteepslopeError, match=f"{name}: cannot be exported, since it .*--budget free"):
+        export_oracle(source_of(oracle, NEW))

@@ -1,0 +1,71 @@
+"""The recipe: what it allows, and its flat form in YAML and on an oracle's card."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.losses import LOSSES, parameters_of
+from steepslope.nets.training.launch import stages_of
+from steepslope.nets.training.request import CHECKS, FinetuneRequest, Finetuning
+from steepslope.oracle.base import loss_of
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_allows_the_default_and_names_what_it_does_not(name: str) -> None:
+    assert CHECKS[name].allows(getattr(Finetuning(), name))
+    for wrong in (-1, "steep", None, float("nan")):
+        with pytest.raises(SteepslopeError, match=f"^{name}: expected .*, found {wrong!r}"):
+            Finetuning.from_flat(**{name: wrong})
+
+
+def test_what_is_not_checked_is_a_flag_or_known_below() -> None:
+    unchecked = {one.name for one in fields(Finetuning)} - CHECKS.keys()
+    flags = {one.name for one in fields(Finetuning) if one.type is bool}
+    assert unchecked - flags == {"loss", "parameters", "head"}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_card_holds_the_parameters_of_its_loss_alone(loss: str) -> None:
+    given = {name: 0.5 for one in LOSSES for name in parameters_of(one)}
+    request = FinetuneRequest.from_flat(oracle="a", outputs="b", loss=loss, hidden=[3, 2], **given)
+    card = stages_of(request)[""].as_json()
+    assert {name for name in given if name in card} == set(parameters_of(loss))
+    assert card["hidden"] == [3, 2]
+    assert Finetuning.from_flat(**card).as_json() == card  # as presets and cards are read
+    defaults = {name: default for name, (default, _) in parameters_of(loss).items()}
+    assert loss_of(Finetuning(loss=loss)).parameters == defaults
+
+
+def test_a_stage_changes_some_parameters_and_keeps_others() -> None:
+    recipe = Finetuning.from_flat(alpha_pos=2, alpha_neg=5).changed({"alpha_pos": 1, "epochs": 3})
+    assert (recipe.parameters, recipe.epochs) == ({"alpha_pos": 1, "alpha_neg": 5}, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alpha_po": 1.0}, "unknown setting 'alpha_po': did you mean 'alpha_pos'"),
+        ({"alpha_pos": 0.0}, "alpha_pos: expected a number from 1e-06 to 80, found 0.0"),
+        ({"gamma": "2"}, "gamma: expected a number from 0 to 100, found '2'"),
+        ({"loss": "focl"}, "unknown loss 'focl': did you mean 'focal'"),
+    ],
+)
+def test_losses_and_their_parameters_are_checked_below(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        loss_of(Finetuning.from_flat(**settings))
+
+
+def test_a_request_takes_one_number_or_one_per_channel() -> None:
+    request = FinetuneRequest.from_flat(oracle="a", outputs="b", oracle_mean=[0.1, 0.2, 0.3], oracle_std=0.5)
+    assert request.inputs("oracle") == (None, (0.1, 0.2, 0.3), 0.5, None, None, None)
+
+
+def test_options_are_free_of_torch() -> None:
+    check = "import sys, steepslope.nets.training.request; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)

@@ -1,0 +1,311 @@
+"""All promises of a gate, P(correct), and what it remembers of its calibration rows."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Aims, Certificate, Gate, threshold_sequence
+from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, all_certificates, neglected_class
+from steepslope.promise.certificate import tail
+from steepslope.promise.certify import TAKEN, certify
+from steepslope.scores import MCP
+from tests.conftest import make_outputs
+from tests.promise.references import distinct_rows
+
+THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)
+
+
+class Rows(NamedTuple):
+    """Confidences, whether each prediction is correct, and groups, (n,) each."""
+
+    confidence: NDArray[np.float64]
+    is_correct: NDArray[np.bool_]
+    groups: NDArray[np.str_] | None = None
+
+
+def _rows(n: int = 3_000, groups: int = 0) -> Rows:
+    confidence, is_correct = distinct_rows(n, 5)
+    names = np.array(["cats", "dogs", "emus"])[np.random.default_rng(1).integers(groups, size=n)] if groups else None
+    return Rows(confidence, is_correct, names)
+
+
+def rejected(rows: Rows, **aims: Any) -> Certificate:
+    """Return the promise of what is rejected."""
+    _, _, rejection = all_certificates(*rows, THRESHOLDS, Aims(**aims), 0)
+    assert rejection is not None
+    return rejection
+
+
+@pytest.mark.parametrize(
+    ("groups", "risks", "reject"), [(3, (0.05,), None), (2, (0.1, 0.02), 0.5), (0, (0.1, 0.2), 0.3)]
+)
+def test_promises_share_delta(groups: int, risks: tuple[float, ...], reject: float | None) -> None:
+    found, _, rejection = all_certificates(*_rows(groups=groups), THRESHOLDS, Aims(max_risk=risks, reject=reject), 0)
+    everything = [*found, *([] if rejection is None else [rejection])]
+    assert sum(one.delta for one in everything) == pytest.approx(0.05)
+    assert len({one.delta for one in everything}) == 1
+    names = ["cats", "dogs", "emus"][:groups] if groups else [None]
+    assert [(one.max_risk, one.group) for one in found] == [(risk, name) for risk in risks for name in names]
+
+
+def test_a_group_is_calibrated_on_its_own_rows() -> None:
+    rows = _rows(groups=3)
+    found, *_ = all_certificates(*rows, THRESHOLDS, Aims(delta=0.06), 0)
+    for one in found:
+        mine = rows.groups == one.group
+        assert one == certify(rows.confidence[mine], rows.is_correct[mine], THRESHOLDS, 0.05, 0.02, one.group)
+    assert sum(one.n for one in found) == 3_000
+
+
+@pytest.mark.parametrize("coverage", [0.001, 0.3, 0.5, 1.0])
+def test_coverage_is_the_nearest_there_is(coverage: float) -> None:
+    (found,), *_ = all_certificates(*_rows(), THRESHOLDS, Aims(coverage=coverage), 0)
+    there = [(_rows().confidence >= threshold).mean() for threshold in THRESHOLDS]
+    assert abs(found.coverage - coverage) == pytest.approx(min(abs(one - coverage) for one in there))
+    assert (found.aim, found.max_risk, found.is_given) == ("coverage", None, True)
+    accepted = _rows().confidence >= found.threshold
+    assert (found.accepted, found.errors) == (accepted.sum(), (accepted & ~_rows().is_correct).sum())
+
+
+def test_labels_do_not_choose_a_coverage() -> None:
+    rows = _rows()
+    other = Rows(rows.confidence, ~rows.is_correct)
+    thresholds = {all_certificates(*one, THRESHOLDS, Aims(coverage=0.4), 0)[0][0].threshold for one in (rows, other)}
+    assert len(thresholds) == 1
+
+
+def test_costs_are_counted_on_rows_that_did_not_choose_the_threshold() -> None:
+    rows = _rows(4_001, groups=2)
+    found, *_ = all_certificates(*rows, THRESHOLDS, Aims(costs=(100, 5)), 7)
+    order = np.random.default_rng(7).permutation(4_001)
+    learnt, counted = order[:2_001], order[2_001:]
+    probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt])
+    assert {one.threshold for one in found} == {probability.inverse(0.95)}
+    for one in found:
+        accepted = (rows.confidence[counted] >= one.threshold) & (rows.groups[counted] == one.group)  # type: ignore[index]
+        assert (one.accepted, one.errors) == (accepted.sum(), (accepted & ~rows.is_correct[counted]).sum())
+    assert sum(one.n for one in found) == 2_000
+
+
+def test_costs_of_one_row() -> None:
+    (found,), *_ = all_certificates(np.array([0.5]), np.array([True]), None, THRESHOLDS, Aims(costs=(9, 1)), 0)
+    assert (found.n, found.accepted, found.risk_bound) == (0, 0, 1)
+
+
+def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
+    rows = _rows(20_000)
+    (accepted,), _, found = all_certificates(*rows, THRESHOLDS, Aims(max_risk=(0.001,), reject=0.4), 0)
+    assert found is not None
+    rejected = rows.confidence <= found.threshold
+    assert found.aim == "rejection"
+    assert found.max_risk == pytest.approx(0.6)
+    assert (found.accepted, found.errors) == (rejected.sum(), (rejected & rows.is_correct).sum())
+    assert tail(found.errors, found.accepted, 0.6) <= 0.025
+    further = min(one for one in THRESHOLDS if one > found.threshold)
+    assert further < accepted.threshold
+    beyond = rows.confidence <= further
+    assert tail((beyond & rows.is_correct).sum(), beyond.sum(), 0.6) > 0.025 / 3
+
+
+@pytest.mark.parametrize("max_risk", [0.03, 0.9])
+def test_what_is_accepted_is_not_rejected_and_not_promised_to_be(max_risk: float) -> None:
+    rows = _rows(20_000)
+    accepted, _, found = all_certificates(*rows, THRESHOLDS, Aims(max_risk=(max_risk, 0.01), reject=0.4), 0)
+    assert found is not None
+    lowest = min(one.threshold for one in accepted)
+    rejected = rows.confidence <= found.threshold
+    assert not (rejected & (rows.confidence >= lowest)).any()
+    assert (found.accepted, found.errors) == (rejected.sum(), (rejected & rows.is_correct).sum())
+    assert found.advice == ("" if rejected.any() else TAKEN["rejection"])
+
+
+def test_rejection_of_nothing_and_of_all() -> None:
+    confidence = np.linspace(0, 1, 500)
+    right, wrong = np.ones(500, np.bool_), np.zeros(500, np.bool_)
+    none, every = (rejected(Rows(confidence, one), reject=0.9) for one in (right, wrong))
+    assert (none.threshold, none.accepted) == (-np.inf, 0)
+    assert none.advice.startswith("among the least trusted of 500 rows too many are right for 10 %")
+    assert (every.threshold, every.accepted, every.advice) == (1, 500, "")
+
+
+PATH = Path("gate.json")
+
+
+def _drawn(n: int = 20_000) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(1, 2, n)
+    return odds, rng.random(n) < expit(0.7 * odds - 0.4)
+
+
+@pytest.mark.parametrize("of_log_odds", [True, False])
+def test_slope_and_offset_are_found(of_log_odds: bool) -> None:
+    odds, is_correct = _drawn()
+    found = ProbabilityMap.from_rows(odds, is_correct, of_log_odds)
+    np.testing.assert_allclose(found(odds), expit(0.7 * odds - 0.4), atol=0.02)
+
+
+def test_confidences_from_0_to_1_are_taken_for_probabilities() -> None:
+    odds, is_correct = _drawn()
+    found = ProbabilityMap.from_rows(expit(odds), is_correct)
+    assert found.is_unit
+    np.testing.assert_allclose(found(expit(odds)), expit(0.7 * odds - 0.4), atol=0.02)
+    assert not ProbabilityMap.from_rows(expit(odds), is_correct, of_log_odds=True).is_unit
+    assert not ProbabilityMap.from_rows(expit(odds) + 0.01, is_correct).is_unit
+
+
+def test_scale_and_shift_do_not_matter() -> None:
+    odds, is_correct = _drawn(2_000)
+    plain, scaled = ProbabilityMap.from_rows(odds, is_correct), ProbabilityMap.from_rows(1e6 * odds - 3, is_correct)
+    np.testing.assert_allclose(scaled(1e6 * odds - 3), plain(odds), atol=1e-4)
+
+
+@pytest.mark.parametrize("of_log_odds", [True, False])
+@pytest.mark.parametrize("transform", [lambda x: x, expit])
+def test_inverse(of_log_odds: bool, transform: Any) -> None:
+    odds, is_correct = _drawn(2_000)
+    found = ProbabilityMap.from_rows(transform(odds), is_correct, of_log_odds)
+    for probability in (0.2, 0.5, 0.9):
+        assert found(np.array([found.inverse(probability)]))[0] == pytest.approx(probability)
+
+
+@pytest.mark.parametrize("confidence", [[0.5], [0.0, 1.0], [-np.inf, np.inf], [3.0] * 400, [0.5] * 400])
+@pytest.mark.parametrize("right", [True, False])
+def test_extremes_stay_probabilities_in_order(confidence: list[float], right: bool) -> None:
+    found = ProbabilityMap.from_rows(np.array(confidence), np.full(len(confidence), right))
+    values = found(np.array([-np.inf, 0, 0.2, 0.5, 1, 3, np.inf]))
+    assert ((values >= 0) & (values <= 1)).all()
+    assert (np.diff(values) >= 0).all()
+
+
+def test_a_confidence_that_is_upside_down_is_not_turned_round() -> None:
+    odds, is_correct = _drawn(2_000)
+    assert ProbabilityMap.from_rows(-odds, is_correct).slope > 0
+
+
+def test_json_round_trip() -> None:
+    for confidence in (_drawn(500)[0], expit(_drawn(500)[0])):
+        found = ProbabilityMap.from_rows(confidence, _drawn(500)[1])
+        assert ProbabilityMap.from_json(json.loads(json.dumps(asdict(found))), PATH) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slope": 0}, "expected a slope and scale > 0"),
+        ({"scale": -1.0}, "expected a slope and scale > 0"),
+        ({"offset": float("inf")}, "expected a slope and scale > 0"),
+        ({"centre": "0"}, "field 'centre'"),
+        ({"is_unit": 1}, "field 'is_unit'"),
+    ],
+)
+def test_bad_json_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^gate.json: {message}"):
+        ProbabilityMap.from_json({**asdict(ProbabilityMap(1, 0)), **change}, PATH)
+
+
+@pytest.mark.parametrize("by", [None, "predicted"])
+def test_they_are_what_the_gate_decides(by: str | None, tmp_path: Path) -> None:
+    outputs = make_outputs(2_000)
+    gate = Gate.of(MCP(), outputs, max_risk=0.4, by=by)
+    decisions = gate.decide(outputs)
+    gate.save(tmp_path)
+    for one in (gate, Gate.load(tmp_path)):
+        assert one.calibration_rows is not None
+        found = one.calibration_rows.arrays()
+        np.testing.assert_array_equal(found["accepted"], decisions.accepted)
+        np.testing.assert_array_equal(found["p_correct"], decisions.p_correct)
+        np.testing.assert_array_equal(found["is_correct"], outputs.is_correct)
+        np.testing.assert_allclose(found["probability"], softmax(outputs.logits, axis=1).max(axis=1), rtol=1e-6)
+
+
+def test_the_rows_of_another_risk_are_not_taken_for_its_own() -> None:
+    gate = Gate.calibrate(np.arange(1_000) / 1_000, np.arange(1_000) % 20 > 0, (0.1, 0.2))
+    assert gate.calibration_rows is not None
+    assert gate.at(0.2).calibration_rows is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"p_correct": np.full(3, 1.5)},
+        {"p_correct": np.full(3, 0.5, np.float32)},
+        {"accepted": np.ones(2, np.bool_)},
+        {"further": np.ones(3)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(change: dict[str, Any], tmp_path: Path) -> None:
+    rows = CalibrationRows(np.full(3, 0.5), np.ones(3, np.bool_), np.ones(3, np.bool_), np.full(3, 0.5))
+    with pytest.raises(SteepslopeError, match=r"judged: expected p_correct, is_correct, .* rows \(n,\), found p_corr"):
+        CalibrationRows.from_arrays(rows.arrays() | change, tmp_path / "judged")
+
+
+@pytest.mark.parametrize(
+    "aims",
+    [{}, {"reject": 0.4}, {"max_risk": (0.01, 0.1)}, {"coverage": 0.4}, {"costs": (100, 5)}, {"max_risk": (1e-6,)}],
+)
+@pytest.mark.parametrize("groups", [0, 3])
+def test_unknown_rows_are_counted_and_change_no_promise(aims: dict[str, Any], groups: int) -> None:
+    rows = _rows(groups=groups)
+    is_unknown = ~rows.is_correct & (np.arange(3_000) % 3 == 0)
+    accepted, _, rejection = all_certificates(*rows, THRESHOLDS, Aims(**aims), 7, is_unknown=is_unknown)
+    before = all_certificates(*rows, THRESHOLDS, Aims(**aims), 7)
+    half = np.random.default_rng(7).permutation(3_000)[1_500:] if "costs" in aims else np.arange(3_000)
+    for one, other in zip([*accepted, rejection], [*before[0], before[2]], strict=True):
+        if one is None:
+            assert other is None
+            continue
+        assert replace(one, unknown=0, unknown_accepted=0) == other
+        counted = half if one.group is None else half[rows.groups[half] == one.group]  # type: ignore[index]
+        values, unknown = rows.confidence[counted], is_unknown[counted]
+        inside = values <= one.threshold if one.aim == "rejection" else values >= one.threshold
+        assert (one.n, one.unknown, one.unknown_accepted) == (len(counted), unknown.sum(), (unknown & inside).sum())
+
+
+def test_a_gate_counts_unknown_rows_of_outputs_and_of_confidences() -> None:
+    outputs = make_outputs(3_000)
+    outputs = outputs.changed(labels=np.where(np.arange(3_000) % 9 == 0, -1, outputs.require_labels()))
+    gate = Gate.of(MCP(), outputs, 0.3)
+    (one,) = gate.certificates
+    assert 0 < one.unknown_accepted < one.unknown < outputs.is_unknown.sum()  # some rows fix the thresholds
+    alone = Gate.calibrate(
+        MCP().confidence(outputs), outputs.is_correct, 0.3, of_log_odds=True, is_unknown=outputs.is_unknown
+    )
+    assert alone.certificates == gate.certificates
+    assert f"{one.unknown:,} of these {one.n:,} rows are of none of the classes" in gate.sentences()
+    by_class = Gate.of(MCP(), outputs, 0.5, by="predicted")
+    assert {one.group for one in by_class.certificates} == set("0123")
+    assert sum(one.unknown for one in by_class.certificates) == one.unknown
+
+
+@pytest.mark.parametrize(
+    ("is_unknown", "message"),
+    [
+        ([True, False], "expected wrong predictions, found a correct one in row 0"),
+        ([False], r"expected booleans of shape \(2,\), one a prediction, found bool of shape \(1,\)"),
+        ([0, 1], r"expected booleans .* found int64 of shape \(2,\)"),
+    ],
+)
+def test_what_cannot_be_unknown_is_refused(is_unknown: list[Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^is_unknown: {message}"):
+        Gate.calibrate([0.9, 0.1], [True, False], is_unknown=is_unknown)
+
+
+def test_a_class_that_is_accepted_under_other_labels_alone_is_named() -> None:
+    truths = np.repeat(["good", "bad", "worse", "rare"], [950, 30, 10, 4])
+    accepted = np.arange(994) % 5 > 0
+    caution = neglected_class(np.full(994, "good"), truths, accepted)
+    assert caution.startswith("of 30 rows of class bad, 24 are accepted, all of them under another label; 1 other")
+    assert "all that is accepted is called good" in caution
+    assert "max_class_risk" in caution
+    predicted = truths.copy()
+    predicted[954:960] = "good"  # a class of which some are accepted rightly is not neglected
+    assert neglected_class(predicted, truths, accepted) == ""
+    assert neglected_class(np.full(994, "good"), truths, accepted, promised=0.2) == ""
+    assert neglected_class(np.full(994, "good"), truths, np.zeros(994, np.bool_)) == ""

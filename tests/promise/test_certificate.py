@@ -1,0 +1,245 @@
+"""Exact tails and bounds, and the promise in numbers, sentences and JSON."""
+
+import json
+import math
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from scipy.optimize import brentq
+from scipy.stats import binom
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Certificate, Gate
+from steepslope.promise.certificate import as_percent, interval, risk_bound, rows_needed, tail
+from tests.promise.references import exact_tail
+
+RISKS = st.sampled_from([Fraction(1, 1000), Fraction(1, 50), Fraction(1, 20), Fraction(1, 3), Fraction(9, 10)])
+
+
+@given(st.integers(0, 60), st.integers(0, 60), RISKS)
+def test_tail_is_the_sum_of_its_terms(errors: int, others: int, risk: Fraction) -> None:
+    exact = float(exact_tail(errors, errors + others, risk))
+    assert tail(errors, errors + others, float(risk)) == pytest.approx(exact, rel=1e-10, abs=1e-300)
+
+
+@pytest.mark.parametrize(("errors", "accepted", "risk"), [(150, 10_000, 0.02), (3, 5_000, 0.05), (900, 100_000, 0.01)])
+def test_tail_of_many_rows_in_high_precision(errors: int, accepted: int, risk: float) -> None:
+    with mpmath.workdps(60):
+        p = mpmath.mpf(risk)
+        exact = mpmath.fsum(mpmath.binomial(accepted, k) * p**k * (1 - p) ** (accepted - k) for k in range(errors + 1))
+        assert float(tail(errors, accepted, risk)) == pytest.approx(float(exact), rel=1e-9)
+
+
+@given(st.integers(0, 40), st.integers(1, 300), st.sampled_from([0.001, 0.05, 0.1, 0.5]))
+def test_bound_is_the_root_of_the_tail(errors: int, others: int, delta: float) -> None:
+    accepted = errors + others
+    root = brentq(lambda risk: float(tail(errors, accepted, risk)) - delta, 0, 1, xtol=1e-14)
+    assert risk_bound(errors, accepted, delta) == pytest.approx(root, abs=1e-10)
+
+
+@pytest.mark.parametrize(("errors", "accepted"), [(0, 0), (1, 1), (7, 7)])
+def test_all_wrong_or_none_accepted_bounds_nothing(errors: int, accepted: int) -> None:
+    assert risk_bound(errors, accepted, 0.05) == 1
+    assert tail(errors, accepted, 0.05) == 1
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.sampled_from([0.8, 0.95, 0.99]))
+def test_interval_has_its_tails(successes: int, failures: int, level: float) -> None:
+    n, side = successes + failures, (1 - level) / 2
+    low, high = interval(successes, n, level)
+    assert 0 <= low <= (successes / n if n else 0.5) <= high <= 1
+    if failures:
+        assert tail(successes, n, high) == pytest.approx(side, rel=1e-8)
+    if successes:
+        assert tail(failures, n, 1 - low) == pytest.approx(side, rel=1e-8)
+
+
+@given(st.sampled_from([0.005, 0.02, 0.1, 0.5, 0.99]), st.sampled_from([0.001, 0.05, 0.5]), st.integers(0, 12))
+def test_rows_needed_is_the_first_that_passes(risk: float, delta: float, errors: int) -> None:
+    needed = rows_needed(risk, delta, errors)
+    assert tail(errors, needed, risk) <= delta
+    assert needed == 1 or tail(errors, needed - 1, risk) > delta
+
+
+@pytest.mark.parametrize(
+    ("risk", "delta", "errors", "name"),
+    [(0, 0.05, 0, "max_risk"), (math.nan, 0.05, 0, "max_risk"), (0.05, 1, 0, "delta"), (0.05, 0.05, 1.5, "errors")],
+)
+def test_rows_needed_of_what_cannot_be(risk: float, delta: float, errors: int, name: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^{name}: expected a .*number .*, found"):
+        rows_needed(risk, delta, errors)
+
+
+@given(st.floats(0, 1), st.integers(0, 3))
+def test_percent_is_near_and_never_0_or_100_by_rounding(fraction: float, digits: int) -> None:
+    text = as_percent(fraction, digits)
+    assert text.endswith(" %")
+    assert float(text[:-2]) == pytest.approx(100 * fraction, abs=0.5 * 10**-digits + 1e-9)
+    if 1e-9 < fraction < 1 - 1e-9:
+        assert text not in ("0 %", "100 %")
+
+
+def test_percent_keeps_whole_tens() -> None:
+    assert [as_percent(value, 0) for value in np.array([0, 0.1, 0.5, 1])] == ["0 %", "10 %", "50 %", "100 %"]
+
+
+PATH = Path("gate.json")
+GIVEN = Certificate("risk", 0.75, 1000, 600, 4, 0.05, 0.02)
+NOTHING = Certificate("risk", np.inf, 40, 0, 0, 0.05, 0.05, None, "40 rows are too few")
+REJECTION = Certificate("rejection", -2.5, 1000, 100, 3, 0.025, 0.1)
+KINDS = {
+    "risk": GIVEN,
+    "of a group": replace(GIVEN, group="cats"),
+    "with unknown rows": replace(GIVEN, unknown=50, unknown_accepted=3),
+    "everything": replace(GIVEN, threshold=-np.inf, accepted=1000),
+    "nothing": NOTHING,
+    "coverage": replace(GIVEN, aim="coverage", max_risk=None),
+    "costs": replace(GIVEN, aim="costs", max_risk=None),
+    "costs that accept none": Certificate("costs", 0.9, 50, 0, 0, 0.05),
+    "rejection": REJECTION,
+    "rejection of all": replace(REJECTION, threshold=np.inf, accepted=1000),
+    "rejection of nothing": Certificate("rejection", -np.inf, 40, 0, 0, 0.05, 0.1, None, "40 rows are too few"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_json_round_trip(name: str) -> None:
+    text = json.dumps(KINDS[name].as_json(), allow_nan=False)
+    assert Certificate.from_json(json.loads(text), PATH) == KINDS[name]
+
+
+@given(st.integers(0, 30), st.integers(1, 400), st.sampled_from([0.5, 0.25, 0.1, 0.05]))
+def test_a_promise_that_is_just_kept_is_read(errors: int, others: int, risk: float) -> None:
+    accepted = errors + others
+    delta = float(tail(errors, accepted, risk))
+    if 1e-6 < delta < 1 - 1e-6:
+        just = Certificate("risk", 0.5, accepted, accepted, errors, delta, risk)
+        assert Certificate.from_json(json.loads(json.dumps(just.as_json())), PATH) == just
+
+
+def test_numbers_follow_from_counts() -> None:
+    assert GIVEN.coverage == 0.6
+    low, high = GIVEN.coverage_interval
+    assert low < 0.6 < high < low + 0.07
+    assert tail(4, 600, GIVEN.risk_bound) == pytest.approx(0.05)
+    assert (NOTHING.coverage, NOTHING.risk_bound, NOTHING.is_given) == (0, 1, False)
+    assert replace(NOTHING, n=0).coverage == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"accepted": 700}, "4 errors of 700"),
+        ({"n": 1100}, "of 1100 rows"),
+        ({"errors": -1}, "-1 errors"),
+        ({"risk_bound": 0.001}, "bound 0.001"),
+        ({"delta": 1.0}, "4 errors"),
+        ({"max_risk": 0.01}, "bound 0.0"),
+        ({"coverage": 0.7}, "4 errors"),
+        ({"threshold": float("nan")}, "4 errors"),
+        ({"unknown": 2, "unknown_accepted": 3}, "4 errors"),
+        ({"unknown": 9, "unknown_accepted": 5}, "4 errors"),
+        ({"unknown": 9, "unknown_accepted": -1}, "4 errors"),
+        ({"unknown": 1001}, "4 errors"),
+    ],
+)
+def test_counts_that_were_changed_are_noticed(change: dict[str, Any], found: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^gate.json: expected a certificate whose bound follows .*{found}"):
+        Certificate.from_json({**GIVEN.as_json(), **change}, PATH)
+
+
+OF_READERS = ("accepts_all", "coverage_interval")  # fields that are read by people alone
+
+
+@pytest.mark.parametrize("name", [name for name in GIVEN.as_json() if name not in OF_READERS])
+def test_a_field_that_is_missing_or_of_another_type_is_named(name: str) -> None:
+    content = GIVEN.as_json()
+    with pytest.raises(SteepslopeError, match=f"^gate.json: the field '{name}' is missing"):
+        Certificate.from_json({key: value for key, value in content.items() if key != name}, PATH)
+    with pytest.raises(SteepslopeError, match=name):
+        Certificate.from_json({**content, name: [1]}, PATH)
+
+
+def test_an_unknown_aim_is_answered_with_the_closest() -> None:
+    with pytest.raises(SteepslopeError, match=r"aim in gate.json: 'risks': did you mean 'risk'\?"):
+        Certificate.from_json({**GIVEN.as_json(), "aim": "risks"}, PATH)
+
+
+def test_words_of_a_promise() -> None:
+    assert GIVEN.sentences() == (
+        "Of all predictions, those with a confidence of at least 0.75 are accepted. Of these, at most 2 % are wrong, "
+        "with a confidence of 95 %. Of 1,000 calibration rows, 600 are accepted (60 %, 95 % interval 56.9 % to 63.1 %) "
+        "and 4 of these wrong (0.67 %, at most 1.52 %). The promise also holds after any shift of at most 0.27 % in "
+        "total variation, or if the odds of an error are at most 1.323 times as high."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "phrases"),
+    [
+        ("of a group", ["cats: of these predictions, those with a confidence of at least 0.75"]),
+        ("everything", ["Of all predictions, all are accepted."]),
+        ("nothing", ["Nothing can be promised: 40 rows are too few."]),
+        ("coverage", ["Of these, at most 1.52 % are wrong"]),
+        ("with unknown rows", ["50 of these 1,000 rows are of none of the classes, 3 of them accepted (6 %)."]),
+        ("costs that accept none", ["at most 100 % are wrong", "0 are accepted", "(–, at most 100 %)"]),
+        ("rejection", ["of at most -2.5 are rejected", "at most 10 % are right", "a confidence of 97.5 %"]),
+        ("rejection of all", ["all are rejected"]),
+    ],
+)
+def test_words_of_each_kind(name: str, phrases: list[str]) -> None:
+    words = KINDS[name].sentences()
+    assert all(phrase in words for phrase in phrases), words
+
+
+def test_words_of_a_group_without_a_promise() -> None:
+    nothing = replace(NOTHING, group="cats")
+    assert nothing.sentences() == "cats: nothing can be promised: 40 rows are too few."
+    of_unknown = replace(nothing, unknown=9).sentences()
+    assert of_unknown == f"{nothing.sentences()} 9 of these 40 rows are of none of the classes."
+
+
+def test_words_round_nothing_in_favour_of_the_promise() -> None:
+    assert "at most 0.125 % are wrong" in replace(GIVEN, max_risk=0.00125).sentences()
+    bound = replace(GIVEN, max_risk=None, delta=0.05 / 7)
+    percent = float(bound.sentences().split("at most ")[1].split(" %")[0])
+    assert bound.risk_bound <= percent / 100 <= bound.risk_bound + 1e-4
+    assert "with a confidence of 99.28 %" in bound.sentences()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("risk", "delta"), [(0.05, 0.1), (0.1, 0.05)])
+def test_the_shifts_that_a_certificate_survives_break_its_promise_as_seldom_as_it_says(
+    risk: float, delta: float
+) -> None:
+    """The worst shift turns accepted and right predictions into accepted and wrong ones; odds rise for all alike."""
+    rng, failures, shifts, runs = np.random.default_rng(0), 0, [], 300
+    coverages = np.linspace(0.001, 1, 1_000)
+    true = np.cumsum(coverages**4 * 0.4) / np.arange(1, 1_001)  # risk at each coverage
+    for _ in range(runs):
+        level = rng.random(1_000)
+        is_correct = rng.random(1_000) >= level**4 * 0.4
+        one = Gate.calibrate(-level, is_correct, risk, delta, -coverages[::20]).certificates[0]
+        c, r = -one.threshold, float(np.interp(-one.threshold, coverages, true))
+        shifted = r + one.survived_shift / c
+        odds = one.survived_odds * r / (1 - r)
+        failures += max(shifted, odds / (1 + odds)) > risk + 1e-9
+        shifts.append(one.survived_shift)
+    assert np.mean(shifts) > 1e-4  # else it would say nothing
+    assert 0 < failures <= binom.ppf(0.999, runs, delta)
+
+
+def test_nothing_survives_where_no_risk_is_promised() -> None:
+    none = Certificate("coverage", 0.5, 1_000, 800, 20, 0.05)
+    assert (none.survived_shift, none.survived_odds) == (0, 1)
+    assert "total variation" not in none.sentences()
+    given = Certificate("risk", 0.5, 1_000, 800, 20, 0.05, 0.05)
+    assert "after any shift of at most 1.07 % in total variation, or if the odds of an error are at most 1.4" in (
+        given.sentences()
+    )

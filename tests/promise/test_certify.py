@@ -1,0 +1,321 @@
+"""Sequences of thresholds, the one of largest coverage that can be promised, and one batch."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
+from steepslope.promise.certificate import rows_needed, tail
+from steepslope.promise.certify import (
+    Above,
+    certify,
+    certify_true_classes,
+    checked_sequence,
+    conformal_p_values,
+    selected,
+    split_rows,
+    threshold_sequence,
+)
+from tests.promise.references import Rows, distinct_rows, rows_with_ties, slow_threshold
+
+
+@given(st.lists(st.floats(allow_nan=False), max_size=50), st.integers(2, 40))
+def test_sequences_fall_from_the_highest_confidence_to_below_all(values: list[float], most: int) -> None:
+    found = threshold_sequence(values, most)
+    assert (np.diff(found) < 0).all()
+    if not values:
+        assert found.tolist() == [-np.inf]
+        return
+    most_extreme = np.finfo(np.float64).max / 4
+    lowest, highest = np.clip([min(values), max(values)], -most_extreme, most_extreme)
+    assert 1 <= (found >= lowest).sum() <= most
+    assert np.isfinite(found).all()
+    assert found[0] == highest
+    assert found[-1] <= lowest - (highest - lowest)
+    assert found[-1] < lowest
+    np.testing.assert_array_equal(checked_sequence(found), found)
+
+
+def test_steps_are_even_in_coverage_not_in_confidence() -> None:
+    confidence = np.random.default_rng(0).random(10_001) ** 9
+    coverage = [(confidence >= threshold).mean() for threshold in threshold_sequence(confidence, 100)]
+    np.testing.assert_allclose(coverage[:100], np.linspace(0, 1, 100), atol=2e-4)
+    assert set(coverage[100:]) == {1}
+
+
+def test_few_distinct_confidences_are_thresholds_once() -> None:
+    found = threshold_sequence(np.repeat([0.25, 0.5], [400, 400]))
+    assert {0.5, 0.25} <= set(found.tolist())
+    assert threshold_sequence(np.full(400, 0.5)).tolist() == [0.5, *(0.5 - 4.0**-steps for steps in range(5, -1, -1))]
+
+
+def test_infinite_confidences_stay_above_and_below_finite_thresholds() -> None:
+    found = threshold_sequence([-np.inf, 0.0, np.inf], most=3)
+    assert np.isfinite(found).all()
+    assert found[1] == 0
+    assert (found[2:] < 0).all()
+
+
+def test_any_plain_sequence_is_taken_without_infinity() -> None:
+    assert checked_sequence([np.inf, 3, 2, 2, -np.inf]).tolist() == [3, 2, 2, -np.inf]
+    assert checked_sequence(0.5).tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ([0.1, 0.2], "thresholds: expected the highest first, found 0.2 after 0.1"),
+        ([0.3, np.nan], "thresholds: expected numbers .* none of them NaN, found NaN in row 1"),
+        ([[0.3]], r"thresholds: expected numbers .* found shape \(1, 1\)"),
+        ([np.inf], "thresholds: expected at least one below ∞, found 1 in all"),
+        (["high"], "thresholds: expected numbers .* 'high'"),
+        ([[1], [1, 2]], "thresholds: expected numbers"),
+    ],
+)
+def test_bad_sequences_are_named(thresholds: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^{message}") as caught:
+        checked_sequence(thresholds)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("most", [1, 2.5])
+def test_a_sequence_has_at_least_two(most: Any) -> None:
+    with pytest.raises(SteepslopeError, match=r"^most: expected a whole number >= 2"):
+        threshold_sequence([0.5], most)
+
+
+@given(st.integers(0, 2_000), st.integers(0, 5))
+def test_a_split_uses_each_row_once(n: int, seed: int) -> None:
+    fixing, counted = split_rows(n, seed)
+    assert sorted([*fixing, *counted]) == list(range(n))
+    assert len(fixing) <= n / 2
+    assert n < 400 or len(fixing) == round(2 * n**0.5)
+    assert n < 100 or not np.array_equal(fixing, split_rows(n, seed + 1)[0])
+
+
+EVERYTHING = np.array([-np.inf])
+
+
+@settings(max_examples=40)
+@given(rows_with_ties(), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]), st.sampled_from([Fraction(1, 10)]))
+def test_threshold_by_a_loop(rows: Rows, risk: Fraction, delta: Fraction) -> None:
+    thresholds = np.append(threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3]), -np.inf)
+    found = certify(*rows, thresholds, float(risk), float(delta))
+    assert found.threshold == slow_threshold(rows, thresholds, risk, delta)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_threshold_by_a_loop_where_all_confidences_differ(seed: int) -> None:
+    rows = distinct_rows(300, seed)
+    thresholds = np.append(threshold_sequence(np.random.default_rng(seed).random(50), most=60), -np.inf)
+    found = certify(*rows, thresholds, 0.05, 0.1)
+    assert found.threshold == slow_threshold(rows, thresholds, Fraction(1, 20), Fraction(1, 10))
+    assert np.isfinite(found.threshold)  # the rows are such that the loop stops on its way
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_threshold_by_a_loop_where_the_sequence_starts_twice(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence, rate = np.arange(400, 0, -1.0), np.where(np.arange(400) < 60, 0.12, np.arange(400) / 2000)
+    rows = confidence, rng.random(400) >= rate
+    thresholds = np.append(np.arange(381, 0, -20.0), -np.inf)
+    found = certify(*rows, thresholds, 0.1, 0.1)
+    assert found.threshold == slow_threshold(rows, thresholds, Fraction(1, 10), Fraction(1, 10))
+
+
+@settings(max_examples=15)
+@given(rows_with_ties(150), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]))
+def test_a_sequence_without_the_end_of_all_ends_where_99_percent_are_accepted(rows: Rows, risk: Fraction) -> None:
+    """Cut there, the sequence passes down to that threshold, so the promise is the same as that of the lowest."""
+    thresholds, delta = threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3]), Fraction(1, 10)
+    found, lowest = certify(*rows, thresholds, float(risk), 0.1), slow_threshold(rows, thresholds, risk, delta)
+    share = np.array([(rows[0] >= threshold).mean() for threshold in thresholds])
+    above = thresholds[share >= 0.99]
+    cut = thresholds[: len(thresholds) - len(above) + 1]
+    if len(above) and lowest < above[0] and slow_threshold(rows, cut, risk, delta) == above[0]:
+        assert found.threshold == above[0]
+    else:
+        assert found.threshold == lowest
+
+
+def test_all_rows_are_taken_where_it_takes_all_of_them() -> None:
+    """149 rows, all of them right, promise 2 %, and 148 do not."""
+    found = certify(
+        np.linspace(0, 1, 149), np.ones(149, np.bool_), threshold_sequence(np.linspace(0, 1, 149)), 0.02, 0.05
+    )
+    assert found.accepted == 149
+    assert np.isfinite(found.threshold)
+
+
+def test_a_gate_that_may_accept_all_leaves_rows_out_that_are_unlike_all() -> None:
+    rng = np.random.default_rng(0)
+    fit_set, rows = rng.normal(size=500), rng.normal(size=2_000)
+    for thresholds in (threshold_sequence(fit_set), None):
+        gate = Gate.calibrate(rows, np.ones(2_000, np.bool_), thresholds=thresholds)
+        assert 0.985 < gate.coverage <= 0.9999
+        assert not gate.accepts([rows.min() - 1]).any()
+    assert Gate.calibrate(rows, np.ones(2_000, np.bool_), thresholds=[0, -np.inf]).accepts([-1e300]).all()
+
+
+def test_the_lowest_of_few_distinct_confidences_is_accepted_as_a_whole() -> None:
+    """On the fit set they are a little higher, as those of five folds differ."""
+    rng = np.random.default_rng(0)
+    levels = np.arange(1, 11) / 10
+    gate = Gate.calibrate(
+        rng.choice(levels, 1_000), np.ones(1_000, np.bool_), thresholds=threshold_sequence(levels + 1e-3)
+    )
+    assert gate.coverage == 1
+    assert gate.accepts([0.1, 0.0]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("options", [{"class_mix": {"a": 0.3, "b": 0.7}}, {"coverage": 1.0}, {"groups": "ab"}])
+def test_every_kind_of_gate_has_a_floor(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    names = np.array(["a", "b"])[rng.integers(2, size=4_000)]
+    if "groups" in options:
+        options = {"groups": names}
+    gate = Gate.calibrate(rng.normal(size=4_000), rng.random(4_000) > 0.01, 0.1, true_classes=names, **options)
+    assert gate.coverage > 0.985
+    assert all(-6 < threshold < 0 for threshold in gate.thresholds.values())
+
+
+@given(rows_with_ties())
+def test_counts_are_of_whole_ties(rows: Rows) -> None:
+    confidence, is_correct = rows
+    thresholds = np.array([np.finfo(np.float64).max, 3, 1, 0.9, 0.7, 0.5, 0, -2, -np.inf])
+    above = Above.from_rows(confidence, is_correct, thresholds)
+    for place, threshold in enumerate(thresholds):
+        accepted = confidence >= threshold
+        assert above.accepted[place] == accepted.sum()
+        assert above.errors[place] == (accepted & ~is_correct).sum()
+
+
+def test_one_row_less_and_nothing_is_promised() -> None:
+    found = certify(np.arange(58.0), np.ones(58, np.bool_), threshold_sequence(np.arange(58)), 0.05, 0.05)
+    assert (found.threshold, found.accepted, found.is_given) == (np.inf, 0, False)
+    assert "58 rows are too few for 5 % at delta 0.05, which takes at least 59" in found.advice
+    assert "more rows like these would do" in found.advice
+
+
+def test_all_wrong_promises_nothing() -> None:
+    found = certify(np.arange(1000.0), np.zeros(1000, np.bool_), threshold_sequence(np.arange(1000)), 0.05, 0.05)
+    assert (found.threshold, found.accepted) == (np.inf, 0)
+    assert found.advice == (
+        "among the most trusted of 1,000 rows too many are wrong for 5 %; these rows do not tell how many more would do"
+    )
+
+
+def test_a_failure_ends_the_sequence() -> None:
+    # of 200 rows 10 are wrong below the 120 most trusted, and none in the end: all of them together are within 10 %
+    confidence = np.arange(200, 0, -1.0)
+    is_correct = ~((np.arange(200) >= 120) & (np.arange(200) < 130))
+    sequence = np.array([81.0, 71.0, -np.inf])
+    assert certify(confidence, is_correct, sequence, 0.1, 0.05).threshold == 81
+    assert certify(confidence, is_correct, sequence[[0, 2]], 0.1, 0.05).threshold == -np.inf
+
+
+def test_a_run_that_goes_on_has_a_higher_level_than_one_that_begins_anew() -> None:
+    """Of 650 rows 34 are wrong: too many for a start after a failure, but not for a run that has passed until there."""
+    confidence, row = np.arange(1000, 0, -1.0), np.arange(1000)
+    sequence = np.array([801.0, 501.0, 351.0])
+    late, early = (row >= 600) & (row < 634), row < 34
+    assert certify(confidence, ~late, sequence, 0.07, 0.05).threshold == 351
+    assert certify(confidence, ~early, sequence, 0.07, 0.05).threshold == np.inf
+
+
+def test_a_few_early_errors_do_not_end_it() -> None:
+    """Of 1,233 rows the 435 most trusted hold a promise, and the 173 of the first start do not."""
+    confidence, row = np.arange(1233, 0, -1.0), np.arange(1233)
+    is_correct = ~((row < 8) | ((row > 435) & (row % 10 == 0)))
+    found = certify(confidence, is_correct, threshold_sequence(confidence[::3]), 0.05, 0.05)
+    assert tail(8, 173, 0.05) > 0.05
+    assert 350 < found.accepted < 700
+    assert found.risk_bound <= 0.05
+
+
+def test_advice_where_the_thresholds_accept_too_few() -> None:
+    confidence, is_correct = np.arange(1000.0), np.ones(1000, np.bool_)
+    advice = certify(confidence, is_correct, np.array([990.0]), 0.05, 0.05).advice
+    assert advice.startswith("the thresholds accept at most 10 of 1,000 rows, and 5 % at delta 0.05 takes at least 59")
+    assert "wrong" not in advice
+
+
+def test_no_rows_promise_nothing() -> None:
+    found = certify(np.zeros(0), np.zeros(0, np.bool_), EVERYTHING, 0.05, 0.05)
+    assert (found.n, found.accepted, found.threshold) == (0, 0, np.inf)
+    assert f"{rows_needed(0.05, 0.05)} accepted ones" in found.advice
+
+
+def test_true_classes_share_a_threshold_at_which_all_of_them_pass() -> None:
+    names = np.repeat(["few", "hard", "mild"], [20, 400, 600])
+    confidence = np.concatenate([np.linspace(0, 1, n) for n in (20, 400, 600)])
+    is_correct = confidence > np.select([names == "hard", names == "mild"], [0.4, 0.1], -1.0)
+    thresholds = np.append(np.linspace(1, 0, 101), -np.inf)
+    few, hard, mild = certify_true_classes(confidence, is_correct, names, thresholds, 0.1, 0.05)
+    assert few.advice.startswith("20 rows are too few")
+    assert hard.threshold == mild.threshold
+    place = int(np.flatnonzero(thresholds == hard.threshold)[0])
+    errors = ~is_correct & (names == "hard")
+    wrong = [int((errors & (confidence >= one)).sum()) for one in thresholds[place : place + 2]]
+    assert tail(wrong[0], 400, 0.1) <= 0.05 < tail(wrong[1], 400, 0.1)
+    assert (hard.n, hard.errors, mild.errors) == (400, wrong[0], 0)
+    assert hard.risk_bound <= 0.1
+
+
+def test_where_a_true_class_cannot_be_kept_none_is() -> None:
+    names, confidence = np.repeat(["bad", "good"], 100), np.ones(200)
+    found = certify_true_classes(confidence, names == "good", names, np.array([0.5, -np.inf]), 0.1, 0.05)
+    assert [one.threshold for one in found] == [np.inf, np.inf]
+    assert "even at the highest threshold" in found[0].advice
+
+
+P_VALUES = st.lists(st.sampled_from([0.01, 0.02, 0.04, 0.06, 0.3, 0.5, 1.0]), max_size=12)
+
+
+@given(rows_with_ties(), st.lists(st.sampled_from([-np.inf, -2, 0.1, 0.3, 0.5, 0.7, 0.9, np.inf]), max_size=8))
+def test_p_values_by_counting(rows: Rows, batch: list[float]) -> None:
+    confidence, is_correct = rows
+    n, of_errors = len(confidence), np.sort(confidence[~is_correct])
+    counted = [(1 + sum(wrong >= value for wrong in of_errors)) / (n + 1) for value in batch]
+    np.testing.assert_allclose(conformal_p_values(np.array(batch, dtype=np.float64), of_errors, n), counted)
+
+
+@given(P_VALUES, st.sampled_from([0.05, 0.2]))
+def test_selection_by_its_definition(p_values: list[float], risk: float) -> None:
+    m = len(p_values)
+    passing = [k for k in range(1, m + 1) if sorted(p_values)[k - 1] <= risk * (k / m)]
+    kept = sorted(range(m), key=lambda i: p_values[i])[: max(passing, default=0)]
+    found = selected(np.array(p_values), risk)
+    assert set(np.flatnonzero(found)) >= set(kept)
+    assert found.sum() == len(kept)  # ties with the last that passes would pass too
+
+
+def test_empty_batches_and_calibration_rows_without_errors() -> None:
+    assert selected(np.zeros(0), 0.05).shape == (0,)
+    assert conformal_p_values(np.array([0.2, -np.inf]), np.zeros(0), n=19).tolist() == [0.05, 0.05]
+    assert selected(np.full(3, 0.05), 0.05).all()
+
+
+def _fraction_of_errors(rng: np.random.Generator, levels: int | None) -> float:
+    """Draw rows to calibrate on and a batch, and return how much of what is selected of that is wrong."""
+
+    def rows(n: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        confidence, is_correct = distinct_rows(n, int(rng.integers(2**31)))
+        return confidence if levels is None else np.ceil(confidence * levels) / levels, is_correct
+
+    (calibration, right), (batch, batch_right) = rows(100), rows(60)
+    kept = selected(conformal_p_values(batch, np.sort(calibration[~right]), 100), 0.05)
+    return float((kept & ~batch_right).sum() / max(1, kept.sum()))
+
+
+@pytest.mark.parametrize("levels", [None, 5])
+def test_expected_risk_of_a_batch_is_kept(levels: int | None) -> None:
+    rng = np.random.default_rng(0)
+    found = [_fraction_of_errors(rng, levels) for _ in range(1_000)]
+    assert np.mean(found) <= 0.05 + 3 * np.std(found) / np.sqrt(len(found))
+    assert np.mean(found) > 0.01  # what is promised is used

@@ -200,16 +200,25 @@ def test_the_map_of_the_code_is_the_tree() -> None:
     """It names every package and module, in an order in which no one imports what stands below it."""
     section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Where things are")[1]
     (block,) = re.findall(r"```\n(.*?)```", section, re.DOTALL)
-    shown = [line.split()[0] for line in block.splitlines()]
-    source = ROOT / "src" / "steepslope"
-    packages = {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
-    assert sorted(shown) == sorted(packages | {path.name for path in source.glob("*.py")} - {"__init__.py"})
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    assert [name.removesuffix(".py").rstrip("/") for name in shown] == contract["contracts"][0]["layers"][::-1]
+    wings: dict[str, list[str]] = {}
+    for line in block.splitlines():
+        if line.startswith(" "):
+            wings[name].append(line.split()[0])
+        else:
+            name = line.split()[0].rstrip("/")
+            wings[name] = []
+    trees = {"": [*wings], **{wing: inside for wing, inside in wings.items() if inside}}
+    for (wing, shown), layers in zip(trees.items(), contract["contracts"], strict=True):
+        source = ROOT / "src" / "steepslope" / wing
+        packages = {path.parent.name for path in source.glob("*/__init__.py")}
+        modules = {path.name for path in source.glob("*.py")} - {"__init__.py"}
+        assert sorted(one.rstrip("/") for one in shown) == sorted(packages | modules)
+        assert [one.removesuffix(".py").rstrip("/") for one in shown] == layers["layers"][::-1]
 
 
 def test_every_package_names_its_files() -> None:
-    for package in (ROOT / "src" / "steepslope").glob("*/__init__.py"):
+    for package in (ROOT / "src" / "steepslope").rglob("*/__init__.py"):
         text = package.read_text(encoding="utf-8")
         unnamed = [path.stem for path in package.parent.glob("*.py") if not re.search(rf"\b{path.stem}\b", text)]
         assert set(unnamed) <= {"__init__"}, package

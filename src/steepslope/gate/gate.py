@@ -34,12 +34,14 @@ from steepslope.promise.calibration import (
     group_names,
     neglected_class,
 )
+from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import checked_sequence, threshold_sequence
 from steepslope.scores import Score
 
 if TYPE_CHECKING:
     from steepslope.nets.predict.gate_nets import GateNets, Given
 
+__all__ = ["Aims", "Certificate", "Gate", "threshold_sequence"]  # what is promised is part of what a gate shows
 FEW = 50  # rows as those to come, of which a monitor makes nothing
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -391,7 +393,7 @@ class Gate(Promises):
         The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
         ``Classifier``, or a net from images to logits. So are the ``auxiliary`` backbone, and the
         nets of ``opinions``, by name. Each has to have the recorded digest. Code of one's own, ``module:…``, is never
-        run because a file names it: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
+        run because a file names it: it has to be given, or to be one of the ``backbones`` of an oracle on images.
         """
         gate = cls(**read_gate(folder, backbones))
         named = classifier is not None or auxiliary is not None or bool(opinions)

@@ -9,3 +9,7 @@
 - ``sample_size``: how many more rows would do.
 - ``calibration``: all certificates of a gate, P(correct), and what it remembers of its calibration rows.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

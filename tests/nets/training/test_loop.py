@@ -179,7 +179,7 @@ def test_processes_that_decode_change_nothing(home: Path, tmp_path: Path, monkey
         workers.append(options["num_workers"])
         return DataLoader(*given, **options)
 
-    for name in ("data.transforms", "finetuning.examples"):
+    for name in ("nets.data.transforms", "nets.training.examples"):
         monkeypatch.setattr(f"steepslope.{name}.DataLoader", loader)
     runs = {"aupr_error": 3, "head": 2}  # held-out rows twice and what is trained on; its features and outputs
     for options in (["--select", "aupr_error"], ["--trainable", "head", "--hidden", "8"]):

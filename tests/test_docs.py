@@ -204,10 +204,9 @@ def test_the_map_of_the_code_is_the_tree() -> None:
     wings: dict[str, list[str]] = {}
     for line in block.splitlines():
         if line.startswith(" "):
-            wings[name].append(line.split()[0])
+            wings[[*wings][-1]].append(line.split()[0])
         else:
-            name = line.split()[0].rstrip("/")
-            wings[name] = []
+            wings[line.split()[0].rstrip("/")] = []
     trees = {"": [*wings], **{wing: inside for wing, inside in wings.items() if inside}}
     for (wing, shown), layers in zip(trees.items(), contract["contracts"], strict=True):
         source = ROOT / "src" / "steepslope" / wing

@@ -4,9 +4,9 @@
 image, of its views and with dropout. ``opinions``: what other classifiers, or people, think. ``neighbors``: the nearest
 references. ``probes``: probes and small nets on the features of one net or of both. ``stack``: a logistic regression on
 the log-probabilities of all classifiers and the features. ``registry``: all kinds by name, and every score as one.
-``row_augmentation``: changed copies of rows. ``values``: the columns and opinions of chosen kinds. ``fitting``: those of a fit set, where no row sees its own label;
-``folds``: how its rows are dealt; ``fit_set``: the same for a fused oracle, with references from other folds and
-augmented copies.
+``row_augmentation``: changed copies of rows. ``values``: the columns and opinions of chosen kinds. ``fitting``: those
+of a fit set, where no row sees its own label; ``folds``: how its rows are dealt; ``fit_set``: the same for a fused
+oracle, with references from other folds and augmented copies.
 """
 
 import lazy_loader

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from steepslope.nets.training import request
 
 from steepslope.checks import Check, choice, each, number, optional, plain, require, whole
 from steepslope.errors import SteepslopeError
@@ -22,8 +21,9 @@ from steepslope.nets.classifiers import training
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.classifiers.training import recipe_for, train_classifier
 from steepslope.nets.data.augmentation import Augmented
-from steepslope.nets.data.specs import holdout_split, parse_dataset
+from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction import options as extraction
+from steepslope.nets.training import request
 from steepslope.oracle import FusedOracle, Oracle, settings as oracles
 from steepslope.predict import options as predict
 from steepslope.scores import KNNDistance
@@ -121,7 +121,7 @@ def test_every_class_of_settings_is_plain(kind: Any) -> None:
             oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one
         ),
         FusedOracle(seed=one, alpha_neg=one).settings,
-        Augmented(parse_dataset("digits").load_into_memory("test"), one, ("blur",), one),
+        Augmented(parse_data("digits").load_into_memory("test"), one, ("blur",), one),
         LossSettings("focal", {"gamma": float32(2)}),
     )
     for settings in made:

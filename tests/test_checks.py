@@ -42,6 +42,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "machines": (extraction.Machines, extraction.MACHINE_CHECKS),
     "extraction": (extraction.ExtractionOptions, extraction.EXTRACTION_CHECKS),
     "predictions": (predict.PredictOptions, predict.CHECKS),
+    "cluster": (predict.ClusterOptions, predict.CLUSTER_CHECKS),
     "server": (serve.ServeOptions, serve.CHECKS),
     "shift": (shifts.WritingOptions, shifts.WRITING_CHECKS),
     "recolouring": (shifts.RecolorOptions, shifts.RECOLOR_CHECKS),

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from steepslope.nets.training.request import FinetuneRequest
 
 from steepslope.checks import number, plain, require, whole
 from steepslope.errors import SteepslopeError
@@ -17,8 +16,9 @@ from steepslope.metrics import evaluate
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.classifiers.training import recipe_for, train_classifier
 from steepslope.nets.data.augmentation import Augmented
-from steepslope.nets.data.specs import holdout_split, parse_dataset
+from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.scores import KNNDistance
 from tests.conftest import make_outputs
@@ -49,7 +49,7 @@ def test_every_class_of_settings_is_plain(kind: Any) -> None:
         ExtractionOptions(passes=one, augment=one, augment_seed=one, batch_size=one, shard_rows=one, devices=one),
         FinetuneRequest(oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one),
         FusedOracle(seed=one, alpha_neg=one).settings,
-        Augmented(parse_dataset("digits").load_into_memory("test"), one, ("blur",), one),
+        Augmented(parse_data("digits").load_into_memory("test"), one, ("blur",), one),
         LossSettings("focal", {"gamma": float32(2)}),
     )
     for settings in made:

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from steepslope.cli.main import run
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",
               "immunohistochemistry", "colorwheel")  # fmt: skip
@@ -42,7 +42,7 @@ def pictures(out: str, data: str, seed: int = 0) -> None:
         Seed of crops, of the small images and of painted styles.
     """
     draw = np.random.default_rng(seed)
-    small = parse_dataset(data).load_into_memory("train")
+    small = parse_data(data).load_into_memory("train")
     chosen = small.subset(draw.choice(len(small), SMALL, replace=False))
     _write(Path(out) / "photos", {name: _picture(name) for name in TRIED_ON}.items())
     _write(Path(out) / "content", _content(draw))

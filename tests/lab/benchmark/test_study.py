@@ -15,8 +15,8 @@ from steepslope.files.folders import digest_of
 from steepslope.lab.benchmark.estimators import ESTIMATORS
 from steepslope.lab.benchmark.rows import CHOOSING, READERS
 from steepslope.lab.benchmark.study import FOLDER, KINDS, Study, read_study, study_names
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.nets.classifiers.training import ClassifierTraining
+from steepslope.nets.data.specs import parse_data
 from steepslope.outputs.options import require_name
 
 TEXTS = {"title": "T", "kind": "text", "source": "S", "classifier": "words", "read": {"format": "csv", "text": "said"}}

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption, ShiftByKind
 from steepslope.lab.shifts.distortions import CHOSEN_ON, DISTORTIONS, KINDS, Distortion, distorted
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.numerics.threads import on_threads
 from tests.lab.shifts.test_corruptions import images, scene
 
@@ -28,7 +27,7 @@ ONE_WAY = ("scale", "stretch", "gamma")  # severity 1 goes the other way than se
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_severities_go_further(kind: str) -> None:
-    data = parse_dataset("digits").load_into_memory("test").subset(np.arange(30))
+    data = parse_data("digits").load_into_memory("test").subset(np.arange(30))
     mild, strong = (
         np.mean([np.abs(distorted(image[..., None], kind, severity, row)[..., 0] - image.astype(float))
                  for row, image in enumerate(data.pixels)]) for severity in (0, 1)

@@ -17,10 +17,10 @@ from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.colour_map import ColourMap, lightness_of, luv_of
 from steepslope.lab.shifts.options import RecolorOptions
 from steepslope.lab.shifts.recolor import Recoloring, RecolorSpec, margins_of, recolored, unnormalised
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.shifted import Shifted
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.data.transforms import Transform
 from steepslope.outputs import ClassifierOutputs
 from tests.images import TINY, folder_of

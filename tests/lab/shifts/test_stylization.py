@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.pixels import as_floats
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.lab.shifts.stylization import Stylization, StylizeSpec
 from steepslope.nets.data.shifted import Shifted
+from steepslope.nets.data.specs import parse_data
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from steepslope.lab.shifts.stylizer_training import stylizer_losses, train_styli
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Dataset
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 
 SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, save_every=2, seed=3, device="cpu")
 
@@ -41,7 +41,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     Image.fromarray(pictures.brick()).resize((12, 12)).save(folder / "small.png")
     Image.fromarray(pictures.astronaut()).resize((64, 64)).save(folder / "large.png")
     Image.fromarray(pictures.coffee()).resize((90, 18)).save(folder / "long.png")
-    return parse_dataset(f"images:{folder}").open()
+    return parse_data(f"images:{folder}").open()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def styles(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("styles")
     for name in ("grass", "gravel"):
         Image.fromarray(getattr(pictures, name)()).resize((40, 40)).save(folder / f"{name}.png")
-    return parse_dataset(f"images:{folder}").open()
+    return parse_data(f"images:{folder}").open()
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_a_style_smaller_than_the_crop_is_refused_at_once(
 ) -> None:
     (tmp_path / "styles").mkdir()
     Image.new("RGB", (40, 15)).save(tmp_path / "styles" / "thin.png")
-    styles = parse_dataset(f"images:{tmp_path / 'styles'}").open()
+    styles = parse_data(f"images:{tmp_path / 'styles'}").open()
     message = "styles: thin.png: expected a style of at least 16×16 pixels, the crop, found 40×15"
     with pytest.raises(SteepslopeError, match=message):
         train_stylizer(backbone, content, styles, tmp_path / "out", SHORT)
@@ -185,9 +185,9 @@ def test_an_unreadable_image_and_an_array_are_named(backbone: Classifier, styles
     (tmp_path / "files" / "torn.png").write_bytes(b"\x89PNG")
     np.save(tmp_path / "arrays" / "deep.npy", np.zeros((20, 20, 6)))
     with pytest.raises(SteepslopeError, match=r"content: torn\.png: cannot be read"):
-        train_stylizer(backbone, parse_dataset(f"images:{tmp_path / 'files'}").open(), styles, tmp_path / "out", SHORT)
+        train_stylizer(backbone, parse_data(f"images:{tmp_path / 'files'}").open(), styles, tmp_path / "out", SHORT)
     with pytest.raises(SteepslopeError, match=r"content: deep\.npy: cannot be read .*expected an image in grey or in"):
-        train_stylizer(backbone, parse_dataset(f"images:{tmp_path / 'arrays'}").open(), styles, tmp_path / "out", SHORT)
+        train_stylizer(backbone, parse_data(f"images:{tmp_path / 'arrays'}").open(), styles, tmp_path / "out", SHORT)
 
 
 def test_a_loss_that_becomes_nan_is_an_error(

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.progress import Notice
 from steepslope.lab.benchmark.study import Study
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for, train_classifier
 from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.beside import extract_opinion
 from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions

@@ -15,7 +15,7 @@ from steepslope.lab.paper.tables import MCP
 from steepslope.lab.paper.workspace import ADVERSARIAL, STYLIZED, TEST, Case, Workspace
 from steepslope.lab.shifts.corruptions import PAPER_CORRUPTIONS
 from steepslope.lab.shifts.distortions import DISTORTIONS
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.specs import parse_data
 
 FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"

@@ -16,7 +16,6 @@ from steepslope.lab.paper.steps import Cost, Step, told
 from steepslope.lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
 from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining
 from steepslope.lab.shifts.recolor import Recoloring
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.lab.shifts.stylization import StylizeSpec, style_data
 from steepslope.lab.shifts.stylizer import CARD as STYLIZER_CARD
 from steepslope.lab.shifts.stylizer_training import train_stylizer
@@ -26,7 +25,7 @@ from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for,
 from steepslope.nets.data.image_files import CARD as SHIFT_CARD
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
-from steepslope.nets.data.specs import SPLIT_SEED, parse_dataset
+from steepslope.nets.data.specs import SPLIT_SEED, parse_data
 from steepslope.nets.extraction.beside import Unlabelled, summary_of_features
 from steepslope.nets.extraction.extraction import extract, summary
 from steepslope.nets.extraction.options import ExtractionOptions
@@ -113,7 +112,7 @@ def stylizer_step(work: Workspace) -> Step:
     if preset.trained_stylizer and not (folder / STYLIZER_CARD).exists():
         raise SteepslopeError(f"expected the folder of a stylizer with {STYLIZER_CARD}, found none", folder)
     if preset.styles:
-        parse_dataset(style_data(preset.styles)).look()
+        parse_data(style_data(preset.styles)).look()
     about = f"train a stylizer, styles {preset.styles or 'two photographs'}: {told(preset.stylizer)}"
     require_known("net of the stylizer:", preset.stylizer.get("net"), preset.nets)
     names = dict.fromkeys([preset.pairs[0].classifier, preset.stylizer["net"]])
@@ -128,7 +127,7 @@ def train(work: Workspace, out: Path) -> None:
     images = work.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
     assert isinstance(images, Divisible)
     content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
-    styles = parse_dataset(style_data(styles_of(work))).open()
+    styles = parse_data(style_data(styles_of(work))).open()
     train_stylizer(backbone, content, styles, out, StylizerTraining(**settings), work.notice)
 
 

@@ -17,7 +17,7 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
-from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_dataset, usual_holdout
+from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_data, usual_holdout
 from steepslope.nets.extraction.extraction import named_data
 from steepslope.outputs import ClassifierOutputs
 
@@ -96,11 +96,11 @@ class Workspace:
     @cached_property
     def data(self) -> DatasetSpec:
         """The spec of the data set, or of its training images."""
-        return parse_dataset(self._train_and_test[0]).look()
+        return parse_data(self._train_and_test[0]).look()
 
     @property
     def _spec(self) -> DatasetSpec:
-        return parse_dataset(self.preset.data)
+        return parse_data(self.preset.data)
 
     @cached_property
     def _train_and_test(self) -> tuple[str, str]:
@@ -129,7 +129,7 @@ class Workspace:
 
     def _whole(self, names: ClassNames) -> dict[str, Dataset]:
         """Return the same of data in two parts: a pre-trained classifier has seen all that it could be trained on."""
-        train, test = (parse_dataset(spec).look().open(names=names) for spec in self._train_and_test)
+        train, test = (parse_data(spec).look().open(names=names) for spec in self._train_and_test)
         if not isinstance(test, Divisible):
             expected = "expected images that can be divided, such as imagefolder:DIR"
             raise SteepslopeError(expected, self._train_and_test[1])
@@ -156,16 +156,16 @@ class Workspace:
     def require_images(self) -> None:
         """Raise where there are no images of the data, before anything is loaded or trained."""
         for spec in self._train_and_test:
-            parse_dataset(spec).look()
+            parse_data(spec).look()
 
     @cached_property
     def _counts(self) -> tuple[int, int]:
         """The numbers of training and test images."""
         stated = self.preset.images
-        if stated and parse_dataset(self.preset.data).scheme == "torchvision":
+        if stated and parse_data(self.preset.data).scheme == "torchvision":
             return stated[TRAIN], stated[TEST]
         try:
-            train, test = (parse_dataset(spec).look() for spec in self._train_and_test)
+            train, test = (parse_data(spec).look() for spec in self._train_and_test)
             splits = (TRAIN, TEST) if comes_in_splits(train) else (None, None)
             return len(train.open(splits[0])), len(test.open(splits[1]))
         except (SteepslopeError, OSError):
@@ -178,7 +178,7 @@ class Workspace:
         sets = self.sets(name, seed)
         if place.endswith(COPIES):
             return Augmented(sets[place.removesuffix(COPIES)], 1, tuple(AUGMENTATIONS), 0)
-        return sets[place] if place in sets else parse_dataset(f"imagefolder:{self.shifted(place)}").open()
+        return sets[place] if place in sets else parse_data(f"imagefolder:{self.shifted(place)}").open()
 
     def drawn(self, n: int, count: int) -> NDArray[np.int64]:
         """Return so many of n rows, or all for 0, in their order: drawn, since folders are sorted by class."""

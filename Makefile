@@ -42,7 +42,7 @@ check: lint types
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# All tables and figures of the paper, and two of ours, on Fashion-MNIST, in results/paper: hours on two cores, fewer with
+# All tables and figures of the paper, and one of ours, on Fashion-MNIST, in results/paper: hours on two cores, fewer with
 # JOBS=2; resumes. The styles are pictures that come with scikit-image.
 JOBS ?= 1
 LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
@@ -50,7 +50,7 @@ LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 
 paper: setup
 	$(BIN)/python -m benchmarks.studies.pictures --out runs/pictures --data idx:$(FASHION_MNIST)
-	for name in all on-features gates; do $(BIN)/steepslope reproduce $$name --preset fashion-mnist --data idx:$(FASHION_MNIST) --compare --jobs $(JOBS) \
+	for name in all on-features; do $(BIN)/steepslope reproduce $$name --preset fashion-mnist --data idx:$(FASHION_MNIST) --compare --jobs $(JOBS) \
 		--set "nets.lite0.spec=$(LITE0),nets.lite0-96.spec=$(LITE0)" --styles runs/pictures/styles \
 		--work runs/paper --out results/paper || exit; done
 

@@ -155,7 +155,7 @@ def test_a_plan_of_imagenet_needs_no_data_and_leaves_nothing(
 ) -> None:
     words = ["reproduce", "figure2", "--preset", "imagenet", "--dry-run", "--out", str(tmp_path / "out")]
     assert main(words) == 0
-    assert "in all 0.00 hours of nets" in capsys.readouterr().out
+    assert capsys.readouterr().out == "\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -43,7 +43,7 @@ def reproduce(
     ----------
     experiment
         table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
-        far as the preset has them; on-features, gates, severities, distortions; or a YAML file of one's own. evidence
+        far as the preset has them; on-features, severities, distortions; or a YAML file of one's own. evidence
         has presets of its own: what oracles gain on photos, texts, tables and sounds, beside what others propose.
     preset
         On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet; cifar10-resnet20 and
@@ -72,7 +72,7 @@ def reproduce(
     workers
         Processes that decode images, for each piece of work; 0 decodes in its own.
     dry_run
-        Say what would be done, with every setting and its cost, and do nothing.
+        Say what would be done, with every setting, and do nothing.
     compare
         Also show the paper's numbers, the differences, and whether ours lie within their spread.
     """
@@ -112,7 +112,7 @@ def reproduce(
         require_possible(one, chosen)
     steps = steps_of(experiments, workspace, whole=dry_run)
     if dry_run:
-        print("\n".join([*plan_lines(steps, workspace)]))  # all or none: what is wrong is found on the way
+        print("\n".join([*plan_lines(steps)]))  # all or none: what is wrong is found on the way
         return
     if not all(step.is_complete for step in steps):
         workspace.require_images()
@@ -130,7 +130,7 @@ def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, com
         for grid in write(Findings(one, workspace), out, compare):
             screen.print(f"\n{grid.title}", soft_wrap=True)
             show_grid(grid, grid.columns, screen)
-    screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)
+    screen.print(f"tables and figures: {out}", soft_wrap=True)
 
 
 def refuse(options: Mapping[str, bool]) -> None:

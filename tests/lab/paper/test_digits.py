@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from steepslope.numerics import small_net
 
 pytestmark = pytest.mark.slow
 SEEDS = (0, 1)
-BESIDE = ("on-features", "gates")
+BESIDE = ("on-features",)
 FIGURES = {"appendix-d": "-histograms", "appendix-d-shifts": "-histograms", "appendix-e": "-risk-coverage",
            "appendix-f": "-histograms", "figure2": "", "figure3": "-histograms",
            "figure4": "-risk-coverage"}  # fmt: skip
@@ -95,19 +94,13 @@ def by_scikit_learn(confidence: NDArray[np.float64], is_correct: NDArray[np.bool
 
 
 def test_every_experiment_leaves_its_files(out: Path) -> None:
-    page = (out / "index.html").read_text()
     for name in made():
         assert json.loads((out / f"{name}.json").read_text())["preset"] == "digits"
-        assert f'<section id="{name}">' in page
-    places = [page.index(f'<section id="{name}">') for name in made()]
-    assert places == sorted(places)
-    for name in [*TABLES, *(f"{name}-seeds" for name in TABLES), "table-a1", "gates"]:
-        assert all((out / f"{name}.{end}").stat().st_size > 100 for end in ("md", "tex", "csv"))
+    for name in [*TABLES, *(f"{name}-seeds" for name in TABLES), "table-a1"]:
+        assert all((out / f"{name}.{end}").stat().st_size > 100 for end in ("md", "csv"))
     for name in [*(f"{one}{end}" for one, end in FIGURES.items()), "figure4-sweep"]:
         assert (out / f"{name}.png").exists()
         assert "<svg" in (out / f"{name}.svg").read_text()[:1000]
-    for link in re.findall(r'(?:src|href)="([^"#]+)"', page):
-        assert (out / link).is_file(), link
 
 
 @pytest.mark.parametrize("name", TABLES)

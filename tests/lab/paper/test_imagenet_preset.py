@@ -41,7 +41,7 @@ class Run(NamedTuple):
         assert main(["reproduce", experiment, "--preset", "imagenet", "--seeds", "0", *self.options]) == 0
 
     def result(self, experiment: str) -> dict[str, Any]:
-        """Read what an experiment has written for the page."""
+        """Read what an experiment has written as JSON."""
         content: dict[str, Any] = json.loads((self.out / f"{experiment}.json").read_text())
         return content
 
@@ -86,9 +86,8 @@ def test_table_1_is_complete(table1: Run) -> None:
     assert {row["n"] for row in rows} == {VAL - HOLDOUT}
     text = (table1.out / "table1.md").read_text()
     assert all(f"{pair}, 140 images" in text for pair in PAIRS)
-    note = table1.result("table1")["tables"]["table1"]["note"]
+    note = table1.result("table1")["notes"]["table1"]
     assert "Left out: MCDropout of rsn, which has no dropout; MCDropout of vit, which has no dropout." in note
-    assert (table1.out / "index.html").exists()
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -131,12 +130,8 @@ def test_nothing_is_done_twice(table1: Run) -> None:
     before = table1.times()
     table1.reproduce("table1")
     assert table1.times() == before
-    with (table1.out / "work/times.csv").open() as file:
-        done = Counter(place for place, _ in csv.reader(file))
-    assert set(done.values()) == {1}
-    assert {one for one in done if one.startswith("outputs/")} == {
-        f"outputs/{name}/{place}" for name in SIZES for place in ("train", "holdout", "test")
-    }
+    outputs = {path.parent for path in before if path.parts[0] == "outputs"}
+    assert outputs == {Path("outputs", name, place) for name in SIZES for place in ("train", "holdout", "test")}
     plan = plan_of("imagenet", *table1.options, experiment="table1")
     counts = {(line.count, line.done) for line in plan.lines if line.about.startswith("extract")}
     assert counts == {(1, 1)}
@@ -148,7 +143,7 @@ def test_table_3_follows_from_the_same_work(table1: Run) -> None:
     before = table1.times()
     table1.reproduce("table3")
     after = table1.times()
-    assert {path for path in before if after[path] != before[path]} == {Path("times.csv")}
+    assert {path: after[path] for path in before} == before
     assert not [path for path in after.keys() - before.keys() if path.parts[0] == "oracles"]
     assert sorted(path.name for path in (table1.out / "work/styles").iterdir()) == ["china.png", "flower.png"]
     rows = table1.result("table3")["rows"]

@@ -196,12 +196,9 @@ def test_nothing_to_compare_is_told_in_one_line(where: str, changes: dict[str, A
     assert grid.title == "T: nothing to compare, the paper prints no number for a net of preset digits"
     assert grid.rows == []
     assert not [*(tmp_path / "out").glob("own-compared.*")]
-    assert [*read_json(tmp_path / "out" / "own.json", "rows")["tables"]] == ["own", "own-seeds"]
+    assert [*read_json(tmp_path / "out" / "own.json", "rows")["notes"]] == ["own", "own-seeds"]
 
 
-GATES = Experiment(
-    name="own", title="T", views=("gates",), pairs="first", where=("test",), beside=lines("MCP", "fused, free")
-)
 LOSSES = Experiment(name="own", title="T", views=("losses",))
 
 
@@ -210,9 +207,6 @@ LOSSES = Experiment(name="own", title="T", views=("losses",))
     [
         (MATRIX, {"pairs": "first-two"},
          "pairs: first-two: expected one pair for the view matrix, found ⟨late, late⟩, ⟨late, early⟩"),
-        (GATES, {"where": ("stylized",)}, "where: expected test among the sets of images for the view gates"),
-        (GATES, {"paper": lines("SS")},
-         "SS: expected a line of kind score, best, fused for the view gates, found images"),
         (LOSSES, {"settings": {"gama": 1}}, "unknown setting of the view losses: 'gama': did you mean 'gamma'?"),
         (LOSSES, {"settings": {"gamma": -1}}, "gamma: expected a number from 0 to 100, found -1"),
         (LOSSES, {"settings": {"alphas": [1, 3]}},

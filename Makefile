@@ -51,7 +51,7 @@ LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 paper: setup
 	$(BIN)/python -m benchmarks.studies.pictures --out runs/pictures --data idx:$(FASHION_MNIST)
 	for name in all on-features; do $(BIN)/steepslope reproduce $$name --preset fashion-mnist --data idx:$(FASHION_MNIST) --compare --jobs $(JOBS) \
-		--set "nets.lite0.spec=$(LITE0),nets.lite0-96.spec=$(LITE0)" --styles runs/pictures/styles \
+		--set "nets.lite0.spec=$(LITE0),nets.lite0-96.spec=$(LITE0),styles=runs/pictures/styles" \
 		--work runs/paper --out results/paper || exit; done
 
 # The table in results/guarantees: ten minutes on two cores; resumes. With MAPIE's columns where that is installed.

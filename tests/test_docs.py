@@ -306,14 +306,14 @@ def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
 
 def test_every_shift_corruption_and_distortion_is_documented() -> None:
     from steepslope.lab.shifts.corruptions import CORRUPTIONS
-    from steepslope.lab.shifts.distortions import KINDS
+    from steepslope.lab.shifts.distortions import DISTORTIONS
     from steepslope.nets.data.specs import shift_parsers
 
     text = (DOCS / "shifts.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in shift_parsers())
     assert all(re.search(rf"\b{name}\b", text) for name in CORRUPTIONS)
     section = text.split("## Distortions")[1].split("## ")[0]
-    assert all(re.search(rf"\b{name}\b", section) for name in KINDS)
+    assert all(re.search(rf"\b{name}\b", section) for name in DISTORTIONS)
 
 
 def test_every_score_and_evidence_is_documented() -> None:

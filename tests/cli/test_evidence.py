@@ -1,4 +1,4 @@
-"""`reproduce evidence`: its list of presets, a whole small study, and wrong input told in one line."""
+"""`reproduce evidence`: its list of presets, a whole small preset, and wrong input told in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from steepslope.cli.main import main
 from steepslope.lab.benchmark import promises
-from steepslope.lab.benchmark.study import read_study, study_names
+from steepslope.lab.benchmark.preset import preset_names, read_preset
 from tests.cli.predictions import refuses
 from tests.conftest import files_below
 from tests.lab.benchmark.tables import noisy_table
@@ -42,7 +42,7 @@ def write(folder: Path, **changes: Any) -> None:
 def test_the_list_names_every_preset_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "evidence", "--preset", "list"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown == [f"{name}: {read_study(name).source}" for name in study_names()]
+    assert shown == [f"{name}: {read_preset(name).source}" for name in preset_names()]
 
 
 @pytest.mark.slow
@@ -89,9 +89,6 @@ def test_rows_tables_and_a_figure(
         ("--preset own.yaml --data data --dry-run", "dry-run: expected none with evidence"),
         ("--preset own.yaml --data data --jobs 0", "jobs: expected none with evidence"),
         ("--preset own.yaml --data data --workers 2", "workers: expected none with evidence"),
-        ("--preset own.yaml --data data --test-data digits", "test-data: expected none with evidence"),
-        ("--preset own.yaml --data data --styles x --stylizer y", "styles: expected none with evidence"),
-        ("--preset own.yaml --data data --stylizer y", "stylizer: expected none with evidence"),
         ("--preset own.yaml --data data --seeds none", "own.yaml: seeds: expected one seed or several different ones"),
         ("--preset own.yaml --data data --seeds -1", "own.yaml: seeds: expected a list, each a whole number from 0"),
         ("--preset own.yaml --data data --set test", "set: expected PLACE=VALUE"),

@@ -82,7 +82,7 @@ def test_wrong_settings_of_a_line(
         ("titel: T\n", "own.yaml: unknown field of an experiment: 'titel': did you mean 'title'?"),
         ("paper: [MCP]\n", "own.yaml: an experiment: expected title, found none"),
         ("title: T\npaper: MCP\n", "own.yaml: paper: expected a list, found 'MCP'"),
-        ("title: T\nviews: [losses]\nsettings: {alpha: 3}\n", "unknown setting of the view losses: 'alpha'"),
+        ("title: T\npaper: [MCP]\ndrawn: MCP\n", "own.yaml: drawn: expected a list, found 'MCP'"),
         ("title: T\npaper: [MCP]\npublished: table9\n", "own: unknown table of the paper 'table9'"),
     ],
 )
@@ -114,8 +114,8 @@ def test_files_that_are_no_experiment(
         ("figure2 --jobs 0", "jobs: expected a whole number >= 1, found 0"),
         ("table1 --seeds none", "seeds: expected one seed or several different ones, found ()"),
         ("table1 --seeds -1", "seeds: expected a list, each a whole number from 0"),
-        ("table3 --styles nowhere", "data spec 'images:nowhere': no such folder"),
-        ("table3 --stylizer nowhere", "nowhere: expected the folder of a stylizer with stylizer.json, found none"),
+        ("table3 --set styles=nowhere", "data spec 'images:nowhere': no such folder"),
+        ("table3 --set trained_stylizer=nowhere", "nowhere: expected the folder of a stylizer with stylizer.json"),
     ],
 )
 def test_wrong_options(

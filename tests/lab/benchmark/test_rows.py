@@ -81,13 +81,6 @@ def test_only_a_line_feed_cuts_a_line(tmp_path: Path) -> None:
     assert rows.X == ["good \x85 very", "bad\x0cfilm \x1c", "fine"]
 
 
-def test_lines_in_another_encoding(tmp_path: Path) -> None:
-    (tmp_path / "said.all").write_bytes("a größer\nb kleiner\n".encode())
-    settings = {"format": "lines", "files": ["said.all"], "text": "text"}
-    assert read_rows(tmp_path, settings | {"encoding": "utf-8"}).X == ["größer", "kleiner"]
-    assert read_rows(tmp_path, settings).X[0] == "grÃ¶Ã\x9fer"
-
-
 def write_sounds(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, length in (("one_ann_0", 3), ("two_ann_0", SAMPLES + 5), ("two_bob_1", SAMPLES)):
@@ -174,8 +167,6 @@ def test_what_cannot_be_read(settings: dict[str, Any], message: str, folder: Pat
 def test_no_files_are_named(folder: Path) -> None:
     with pytest.raises(SteepslopeError, match="read: expected files, found none"):
         read_rows(folder, {"format": "csv"})
-    with pytest.raises(SteepslopeError, match=r"a.csv: cannot be read \(unknown encoding: no\)"):
-        read_rows(folder, {"format": "lines", "files": ["a.csv"], "encoding": "no"})
 
 
 def test_what_labels_and_texts_hold_is_taken_as_it_is_written(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from scipy.io import wavfile
 from steepslope.checks import Check, number, optional, require
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library
-from steepslope.lab.benchmark.study import NAMED
+from steepslope.lab.benchmark.preset import NAMED
 
 if TYPE_CHECKING:
     import pandas
@@ -34,13 +34,8 @@ FILES = Check(
 )
 LABEL = "label"  # the column of labels, where none is named
 MISSING = ("", "?", "NA", "NaN", "nan")  # of a label or text; in other columns, all that pandas takes for missing
-PAIR = Check(
-    "a first row and one before which to end, from 0 on",
-    lambda value: isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int) for one in value)
-    and 0 <= value[0] < value[1],
-)  # fmt: skip
 LONGEST = 160  # characters of a library's reason
-CHOOSING = ("label", "labels", "only", "rows", "text", "array", "without")
+CHOOSING = ("label", "labels", "only", "text", "array", "without")
 LEAST_CLASSES = 2  # of which a classifier is made
 Settings = Mapping[str, Any]
 
@@ -82,12 +77,12 @@ def read_csv(
     return pandas.concat(frames, ignore_index=True)
 
 
-def labelled_lines(folder: Path, files: Sequence[str], encoding: str = "latin-1") -> "pandas.DataFrame":
+def labelled_lines(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
     """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
     lines: list[tuple[str, str, str]] = []
     for file in require("read.files", files, FILES):
         with _reading(folder / file):
-            text = (folder / file).read_text(encoding)
+            text = (folder / file).read_text("latin-1")
         lines += [line.partition(" ") for line in text.split("\n") if line]
     return pandas.DataFrame({"label": [one[0] for one in lines], "text": [one[2] for one in lines]})
 
@@ -150,8 +145,7 @@ def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
     frame = READERS[str(reader)](folder, **{name: settings[name] for name in known if name in settings})
     if frame.empty:
         raise SteepslopeError("expected rows, found none", f"read.files {settings['files']}")
-    first, end = require("read.rows", settings.get("rows", (0, len(frame))), PAIR)
-    return _only(frame.iloc[first:end], settings)
+    return _only(frame, settings)
 
 
 def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from steepslope.checks import Check, require
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import read_json
 from steepslope.lab.paper.differences import differences as of_lines
@@ -44,7 +43,6 @@ from steepslope.lab.paper.tables import (
 )
 from steepslope.lab.paper.workspace import TEST, Case, Workspace, title_of
 from steepslope.lab.search import Search, Trial
-from steepslope.losses import parameters_of
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 
 OURS = " *"  # after the name of a line that the paper's table does not have
@@ -190,10 +188,10 @@ def _mean(rows: list[Row], name: str) -> Cell:
 def histograms(found: Findings) -> Shown:
     """Show the confidences of the first seed's TP, FP, TN and FN: a row for each pair and set of images.
 
-    The experiment's setting ``lines`` names the lines to show; without it, all are.
+    Lines are those that the experiment names as ``drawn``; all if it names none.
     """
     panels = []
-    names = found.experiment.settings.get("lines", found.experiment.lines)
+    names = found.experiment.drawn or tuple(found.experiment.lines)
     for pair, where in product(found.pairs, found.experiment.where):
         line = []
         for name, folder in found.first_seed(pair, where).items():
@@ -218,7 +216,7 @@ def risk_coverage(found: Findings) -> Shown:
 
 def losses(found: Findings) -> Shown:
     """Show the losses against the trust logit."""
-    yield "", Drawing(loss_graphs(**found.experiment.settings), found.experiment.note)
+    yield "", Drawing(loss_graphs(), found.experiment.note)
 
 
 def sweep(found: Findings) -> Shown:
@@ -310,22 +308,6 @@ def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
 
 OF_LINES = ("table", "matrix", "histograms", "risk_coverage", "differences")  # views that show scores
 OF_ONE_PAIR = ("matrix", "sweep")  # views whose tables and figures have no room for several
-SLOPE = parameters_of("steep_slope")["alpha_pos"][1]
-SETTINGS: dict[str, dict[str, Check]] = {
-    "losses": {
-        "alphas": Check(
-            f"a list of pairs, each {SLOPE.expected}",
-            lambda value: (
-                isinstance(value, list)
-                and all(isinstance(one, list) and len(one) == 2 and all(map(SLOPE.allows, one)) for one in value)
-            ),
-        ),
-        "gamma": parameters_of("focal")["gamma"][1],
-    },
-    "histograms": {
-        "lines": Check("a list of at least one line", lambda value: isinstance(value, list) and len(value) > 0)
-    },
-}  # by view, what may stand in an experiment's settings
 
 
 def require_possible(experiment: Experiment, preset: Preset | None = None) -> None:
@@ -347,22 +329,12 @@ def require_possible(experiment: Experiment, preset: Preset | None = None) -> No
             column(name)
         if "matrix" in experiment.views and not (experiment.columns and MCP in experiment.lines):
             raise SteepslopeError(f"expected a column and the line {MCP} for the view matrix", "columns")
-        _require_settings(experiment)
+        for name in experiment.drawn:
+            require_known("line to draw", name, experiment.lines)
         if experiment.published is not None:
             published(experiment.published)
         if preset is not None:
             _require_preset(experiment, preset)
-
-
-def _require_settings(experiment: Experiment) -> None:
-    """Raise unless each setting is one of a view, with a value that it may have."""
-    checks = {name: check for view in experiment.views for name, check in SETTINGS.get(view, {}).items()}
-    for name, value in experiment.settings.items():
-        require_known(f"setting of the view {', '.join(experiment.views)}:", name, checks)
-        require(name, value, checks[name])
-    if "histograms" in experiment.views:
-        for name in experiment.settings.get("lines", ()):
-            require_known("line of the view histograms:", name, experiment.lines)
 
 
 def _require_preset(experiment: Experiment, preset: Preset) -> None:

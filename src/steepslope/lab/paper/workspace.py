@@ -108,7 +108,7 @@ class Workspace:
         if comes_in_splits(spec) or test is not None:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":
-            raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test-data")
+            raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test_data")
         return f"{spec}/{TRAIN}", f"{spec}/{TEST if spec.splits == (TRAIN, TEST) else 'val'}"
 
     @property

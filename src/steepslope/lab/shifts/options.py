@@ -88,11 +88,8 @@ STYLIZER_CHECKS: dict[str, Check] = {
     "reconstruction_weight": number(0, 1e6),
     "reduction": REDUCTION,
     "width": whole(1, 512),
-    "save_every": whole(1),
     "seed": SEED,
-    "device": choice("auto", "cpu", "cuda"),
 }
-FREE = ("save_every", "device")  # options that do not decide what is trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +117,8 @@ class StylizerTraining:
         and keeps less of the image.
     width
         Channels of the decoder at full resolution; each halving of the resolution doubles them, up to eight times.
-    save_every
-        Steps after which the state of an unfinished training is saved.
     seed
         Seed of the decoder's first weights, the pairs and the crops.
-    device
-        Where to train: auto takes a GPU if there is one, cpu or cuda.
     """
 
     steps: int = 10_000
@@ -136,9 +129,7 @@ class StylizerTraining:
     reconstruction_weight: float = 10.0
     reduction: int = 4
     width: int = 32
-    save_every: int = 500
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
         require_all(self, STYLIZER_CHECKS)

@@ -1,4 +1,4 @@
-"""Studies as data: all presets can be read and say where their data are, and what is wrong in one is said in a line."""
+"""Presets as data: all presets can be read and say where their data are, and what is wrong in one is said in a line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import yaml
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
 from steepslope.lab.benchmark.estimators import ESTIMATORS
+from steepslope.lab.benchmark.preset import FOLDER, KINDS, Preset, preset_names, read_preset
 from steepslope.lab.benchmark.rows import CHOOSING, READERS
-from steepslope.lab.benchmark.study import FOLDER, KINDS, Study, read_study, study_names
 from steepslope.nets.classifiers.training import ClassifierTraining
 from steepslope.nets.data.specs import parse_data
 from steepslope.outputs.options import require_name
@@ -24,33 +24,33 @@ IMAGES = {"title": "T", "kind": "image", "source": "S", "classifier": "timm:x", 
 TRAINED = IMAGES | {"classifier": "", "train": {"net": "digits-net"}}
 
 
-@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("name", preset_names())
 def test_presets_are_complete(name: str) -> None:
-    study = read_study(name)
-    assert study.name == name
-    assert study.title
-    assert re.search(r"github\.com/\S+/\S+", study.source) or name == "fashion-mnist", study.source
-    assert study.seeds == (0, 1, 2)
-    if study.kind in ESTIMATORS:
-        assert {study.classifier, *study.opinions.values()} <= {*ESTIMATORS[study.kind]}
-        assert study.opinions
-    if study.kind == "image":
-        for spec in [*study.read.values(), *(change["labelled"] for change in study.shifted.values())]:
+    preset = read_preset(name)
+    assert preset.name == name
+    assert preset.title
+    assert re.search(r"github\.com/\S+/\S+", preset.source) or name == "fashion-mnist", preset.source
+    assert preset.seeds == (0, 1, 2)
+    if preset.kind in ESTIMATORS:
+        assert {preset.classifier, *preset.opinions.values()} <= {*ESTIMATORS[preset.kind]}
+        assert preset.opinions
+    if preset.kind == "image":
+        for spec in [*preset.read.values(), *(change["labelled"] for change in preset.shifted.values())]:
             parse_data(spec.replace("FOLDER", "/nowhere"))
-        assert {*study.train} <= {"net", "holdout", *(one.name for one in fields(ClassifierTraining))}
+        assert {*preset.train} <= {"net", "holdout", *(one.name for one in fields(ClassifierTraining))}
     else:
-        assert study.read["format"] in READERS
-        assert all({*change} <= {"files", "names", *CHOOSING} for change in study.shifted.values())
-    for opinion in study.opinions:
+        assert preset.read["format"] in READERS
+        assert all({*change} <= {"files", "names", *CHOOSING} for change in preset.shifted.values())
+    for opinion in preset.opinions:
         require_name(opinion)
 
 
 def test_presets_cover_all_kinds_of_data() -> None:
-    assert {read_study(name).kind for name in study_names()} == {*KINDS}
+    assert {read_preset(name).kind for name in preset_names()} == {*KINDS}
 
 
 def test_titles_are_different() -> None:
-    titles = [read_study(name).title for name in study_names()]
+    titles = [read_preset(name).title for name in preset_names()]
     assert len({*titles}) == len(titles)
 
 
@@ -62,27 +62,27 @@ def test_presets_have_no_field_twice() -> None:
 
 
 def test_changes_and_seeds() -> None:
-    study = read_study("wine", {"most_rows": "500", "read.files": "[a.csv]", "opinions": "{}"}, (4,))
-    assert (study.most_rows, study.seeds, study.opinions) == (500, (4,), {})
-    assert study.read["files"] == ["a.csv"]
-    assert study.read["label"] == "quality"
+    preset = read_preset("wine", {"most_rows": "500", "read.files": "[a.csv]", "opinions": "{}"}, (4,))
+    assert (preset.most_rows, preset.seeds, preset.opinions) == (500, (4,), {})
+    assert preset.read["files"] == ["a.csv"]
+    assert preset.read["label"] == "quality"
 
 
 def test_what_decides_numbers() -> None:
     """A title, a note or other seeds change no number; all else does."""
-    study = read_study("wine")
-    same = read_study("wine", {"title": "Other", "note": "Another", "source": "Somebody"}, (5,))
-    assert digest_of(same.as_json()) == digest_of(study.as_json())
+    preset = read_preset("wine")
+    same = read_preset("wine", {"title": "Other", "note": "Another", "source": "Somebody"}, (5,))
+    assert digest_of(same.as_json()) == digest_of(preset.as_json())
     for place, value in {"most_rows": "500", "test": "0.5", "classifier": "boosting", "read.label": "acid"}.items():
-        assert digest_of(read_study("wine", {place: value}).as_json()) != digest_of(study.as_json())
+        assert digest_of(read_preset("wine", {place: value}).as_json()) != digest_of(preset.as_json())
     free = {"title", "source", "seeds", "note"}
-    assert {*study.as_json()} == {one.name for one in fields(Study)} - free
+    assert {*preset.as_json()} == {one.name for one in fields(Preset)} - free
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**TEXTS, "seeds": [7]}))
-    study = read_study(str(tmp_path / "mine.yaml"))
-    assert (study.name, study.kind, study.seeds) == ("mine", "text", (7,))
+    preset = read_preset(str(tmp_path / "mine.yaml"))
+    assert (preset.name, preset.kind, preset.seeds) == ("mine", "text", (7,))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,6 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         (TEXTS | {"read": [1]}, "read: expected names and values, found (1,)"),
         (TEXTS | {"read": {"format": "csv"}}, "read: expected text for the kind text, found none"),
         (TEXTS | {"kind": "sound"}, "read: expected array for the kind sound, found none"),
-        (TEXTS | {"kind": "table"}, "read: expected neither text nor array for the kind table"),
         (TEXTS | {"kind": "probabilities"}, "read: expected first for the kind probabilities, found none"),
         (TEXTS | {"test": 1.0}, "test: expected a number from 0.01 to 0.99, found 1.0"),
         (TEXTS | {"most_rows": 3}, "most_rows: expected a whole number >= 100, found 3"),
@@ -111,9 +110,6 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         (TEXTS | {"shifted": {"a/b": {}}}, "shifted: expected names that a folder may have, found 'a/b'"),
         (TEXTS | {"shifted": {"a": "b"}}, "shifted.a: expected names and values, found 'b'"),
         (TEXTS | {"shifted": {"..": {}}}, "shifted: expected names that a folder may have, found '..'"),
-        (TEXTS | {"passes": 3}, "passes: expected none for the kind text"),
-        (TEXTS | {"input": {"size": 3}}, "input: expected none for the kind text"),
-        (IMAGES | {"test": 0.2}, "test: expected none for the kind image"),
         (IMAGES | {"read": {}}, "read: expected labelled for the kind image, found none"),
         (IMAGES | {"read": {"labelled": 3}}, "read.labelled: expected text, found 3"),
         (IMAGES | {"read": {"labelled": "digits", "lable": "x"}}, "unknown setting of read: 'lable': did you mean"),
@@ -125,19 +121,13 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_wrong_settings(content: dict[str, Any], message: str, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(SteepslopeError) as error:
-        read_study(str(tmp_path / "own.yaml"))
+        read_preset(str(tmp_path / "own.yaml"))
     assert str(error.value).startswith(f"{tmp_path / 'own.yaml'}: ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_probabilities_take_no_opinions() -> None:
-    read = {"first": "a", "second": "b", "won": "c"}
-    with pytest.raises(SteepslopeError, match="opinions: expected none for the kind probabilities"):
-        Study(name="n", title="T", kind="probabilities", source="S", read=read, opinions={"a": "b"})
-
-
-def test_a_study_is_not_called_as_the_tables(tmp_path: Path) -> None:
+def test_a_preset_is_not_called_as_the_tables(tmp_path: Path) -> None:
     (tmp_path / "evidence.yaml").write_text(yaml.safe_dump(TEXTS))
     with pytest.raises(SteepslopeError, match="expected another name than that of the tables, evidence"):
-        read_study(str(tmp_path / "evidence.yaml"))
+        read_preset(str(tmp_path / "evidence.yaml"))

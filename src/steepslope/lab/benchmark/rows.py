@@ -34,8 +34,13 @@ FILES = Check(
 )
 LABEL = "label"  # the column of labels, where none is named
 MISSING = ("", "?", "NA", "NaN", "nan")  # of a label or text; in other columns, all that pandas takes for missing
+PAIR = Check(
+    "a first row and one before which to end, from 0 on",
+    lambda value: isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int) for one in value)
+    and 0 <= value[0] < value[1],
+)  # fmt: skip
 LONGEST = 160  # characters of a library's reason
-CHOOSING = ("label", "labels", "only", "text", "array", "without")
+CHOOSING = ("label", "labels", "only", "rows", "text", "array", "without")
 LEAST_CLASSES = 2  # of which a classifier is made
 Settings = Mapping[str, Any]
 
@@ -145,7 +150,8 @@ def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
     frame = READERS[str(reader)](folder, **{name: settings[name] for name in known if name in settings})
     if frame.empty:
         raise SteepslopeError("expected rows, found none", f"read.files {settings['files']}")
-    return _only(frame, settings)
+    first, end = require("read.rows", settings.get("rows", (0, len(frame))), PAIR)
+    return _only(frame.iloc[first:end], settings)
 
 
 def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":

@@ -107,12 +107,6 @@ def test_wrong_specs_are_told_before_any_net_is_trained(changes: Any, message: s
     assert not (tmp_path / "work").exists()
 
 
-def test_wrong_settings_of_the_input(tmp_path: Path) -> None:
-    preset = digits(classifier="module:tests.tiny_nets:ten_classes", input={"size": 12, "man": 0.5})
-    with pytest.raises(SteepslopeError, match="unknown setting of input: 'man': did you mean 'mean'"):
-        outputs_of_images(preset, tmp_path, tmp_path / "work", 0, silent)
-
-
 @pytest.mark.slow
 def test_a_frozen_net_at_most_so_many_images_and_an_opinion_of_people(tmp_path: Path) -> None:
     """The images are drawn from all, and the same whatever the seed; what stands in a file goes by the ids."""

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -154,40 +153,3 @@ def test_a_row_has_all_that_was_measured(folder: Path) -> None:
         aurc(trial.judged["later"].fused[ALL], labels.is_correct), abs=6e-6
     )
     assert {"mean_p_correct", "doc"} <= {*later["estimates"]}
-
-
-@pytest.mark.slow
-def test_texts_from_lines_to_rows(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    kinds = rng.integers(2, size=400)
-    words = np.array([["dull", "slow", "bad"], ["great", "fine", "good"]])
-    lines = []
-    for kind in kinds:
-        told = words[kind if rng.random() < 0.75 else 1 - kind]
-        lines.append(f"{kind} the film was {' '.join(rng.choice(told, size=rng.integers(1, 4)))}")
-    (tmp_path / "said.all").write_text("\n".join(lines))
-    preset = Preset(
-        name="said", title="Said", kind="text", source="made", classifier="words", opinions={"bayes": "naive-bayes"},
-        read={"format": "lines", "files": ["said.all"], "text": "text"}, seeds=(3,), resamples=100,
-    )  # fmt: skip
-    (row,) = run_preset(preset, tmp_path, tmp_path / "out", tmp_path / "work")
-    assert (row["seed"], row["n"], row["classes"]) == (3, 160, 2)
-    assert 0.6 < row["accuracy"] < 0.9
-    assert {MCP, BEST, AVERAGE, FREE, "fused, bayes"} <= {*row["lines"]}
-    assert row["opinions"]["bayes"]["correlation"] > 0.5
-
-
-@pytest.mark.slow
-def test_images_from_training_to_rows(tmp_path: Path) -> None:
-    preset = Preset(
-        name="digits", title="Digits", kind="image", source="scikit-learn", opinions={"second": ""}, passes=2,
-        read={"train": "digits", "labelled": "digits:test", "reference": "digits:train"},
-        train={"net": "digits-net", "epochs": 2, "holdout": 500}, seeds=(0,), resamples=100,
-        shifted={"fog": {"labelled": "corrupt:fog:5/digits:test"}},
-    )  # fmt: skip
-    (row,) = run_preset(preset, tmp_path, tmp_path / "out", tmp_path / "work")
-    assert row["classes"] == 10
-    assert {MCP, BEST, AVERAGE, FREE, "fused, second", "MC dropout", "TrustScore"} <= {*row["lines"]}
-    assert row["lines"][FREE]["auc"][0] > 0.7
-    assert {*row["shifted"]["fog"]["lines"]} == {*row["lines"]}
-    assert row["shifted"]["fog"]["accuracy"] < row["accuracy"]

@@ -21,7 +21,7 @@ from steepslope.nets.data.specs import SPLIT_SEED
 from steepslope.numerics import small_net
 
 pytestmark = pytest.mark.slow
-SEEDS = (0, 1)
+SEEDS = (0,)
 BESIDE = ("on-features",)
 FIGURES = {"appendix-d": "-histograms", "appendix-d-shifts": "-histograms", "appendix-e": "-risk-coverage",
            "appendix-f": "-histograms", "figure2": "", "figure3": "-histograms",
@@ -34,7 +34,7 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.bool_]]
 def reproduce_all(out: Path) -> None:
     """Make all of the paper, then what is not the paper's, from the same work."""
     for name in ("all", *BESIDE):
-        words = ["--preset", "digits", "--seeds", "0,1", "--set", "resamples=20", "--out", str(out)]
+        words = ["--preset", "digits", "--seeds", "0", "--set", "resamples=20", "--out", str(out)]
         assert main(["reproduce", name, *words]) == 0
 
 
@@ -149,19 +149,6 @@ def test_cross_entropy_cut_elsewhere_ranks_as_before(name: str, out: Path) -> No
         assert cut["auc"] == plain["auc"]
         assert cut["tpr"][0] == pytest.approx(trusted[is_correct].mean(), abs=1e-5)
         assert cut["tnr"][0] == pytest.approx(1 - trusted[~is_correct].mean(), abs=1e-5)
-
-
-def test_pairs_share_their_classifier_and_nothing_else(out: Path) -> None:
-    rows = {(row["oracle"], row["classifier"], row["seed"], row["score"]): row for row in rows_of(out, "table1")}
-    for classifier in ("late", "early"):
-        for seed in SEEDS:
-            for score in ("MCP", "best single score", "TrustScore", "MCDropout", "fused, free", "fused, auxiliary"):
-                one, other = (rows[oracle, classifier, seed, score] for oracle in ("late", "early"))
-                assert all(one[key] == other[key] for key in one if key not in ("oracle", "pair")), score
-            for score in ("CE", "Focal", "TCP", "SS"):
-                one, other = (rows[oracle, classifier, seed, score] for oracle in ("late", "early"))
-                assert not np.array_equal(confidences(out, one)[0], confidences(out, other)[0])
-                np.testing.assert_array_equal(confidences(out, one)[1], confidences(out, other)[1])
 
 
 def test_what_shifts_is_shifted(out: Path) -> None:

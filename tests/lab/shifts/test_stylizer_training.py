@@ -16,7 +16,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import LOCK
 from steepslope.files.weights import load_state
 from steepslope.lab.shifts import stylizer_training
-from steepslope.lab.shifts.options import STYLIZER_CHECKS, StylizerTraining
+from steepslope.lab.shifts.options import StylizerTraining
 from steepslope.lab.shifts.stylization import stylized
 from steepslope.lab.shifts.stylizer import CARD, STATE, Stylizer, planned_decoder
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
@@ -159,15 +159,6 @@ def test_a_complete_training_is_found(
     assert lines == [f"{whole[0]}: already complete"]
 
 
-def test_the_seed_decides(
-    backbone: Classifier, content: Dataset, styles: Dataset, whole: tuple[Path, Stylizer], tmp_path: Path
-) -> None:
-    before = torch.get_rng_state()
-    other = train_stylizer(backbone, content, styles, tmp_path, replace(SHORT, seed=1))
-    assert other.digest != whole[1].digest
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_a_style_smaller_than_the_crop_is_refused_at_once(
     backbone: Classifier, content: Dataset, tmp_path: Path
 ) -> None:
@@ -207,9 +198,6 @@ def test_a_loss_that_becomes_nan_is_an_error(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 2.5}, "batch_size: expected a whole number >= 1, found 2.5"),
-        ({"style_weight": float("nan")}, "style_weight: expected a number from 0 to 1000000, found nan"),
-        ({"reduction": 3}, "reduction: expected 2, 4, 8 or 16, found 3"),
         ({"crop": 102}, "crop: expected a multiple of the reduction, 4, at least twice as large, found 102"),
         ({"crop": 16, "reduction": 16}, "crop: expected a multiple of the reduction, 16, at least twice as large"),
     ],
@@ -217,10 +205,3 @@ def test_a_loss_that_becomes_nan_is_an_error(
 def test_other_values_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
         StylizerTraining(**changes)
-
-
-def test_every_option_has_a_check_and_a_description() -> None:
-    described = (StylizerTraining.__doc__ or "").splitlines()
-    for name in vars(StylizerTraining()):
-        assert name in STYLIZER_CHECKS
-        assert f"    {name}" in described

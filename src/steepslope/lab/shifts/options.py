@@ -41,7 +41,6 @@ RECOLOR_CHECKS: dict[str, Check] = {
     "steps": whole(1),
     "learning_rate": number(1e-8, 1),
     "smoothness": number(0, 1e6),
-    "keep": choice("best", "last"),
     "batch_size": whole(1),
 }
 
@@ -60,9 +59,6 @@ class RecolorOptions:
         Learning rate of Adam; a colour moves by about as much a step.
     smoothness
         Weight of the colour map's roughness beside the classifier's margin, which are minimised together.
-    keep
-        Which of an image's versions to keep: best, the one of the lowest margin of all steps, or last, as the authors'
-        code does.
     batch_size
         Images attacked together; a large classifier needs fewer for its gradients to fit the memory.
     """
@@ -71,7 +67,6 @@ class RecolorOptions:
     steps: int = 100
     learning_rate: float = 1e-3
     smoothness: float = 0.05
-    keep: Literal["best", "last"] = "best"
     batch_size: int = 32
 
     def __post_init__(self) -> None:

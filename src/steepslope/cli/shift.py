@@ -41,8 +41,7 @@ def corrupt(
     severity
         Severities, 1 to 5.
     out
-        Folder for the images; shift.json and shift-contact-sheet.png stand beside those of each kind and severity, and
-        a contact sheet of all of them in OUT.
+        Folder for the images; shift.json and shift-contact-sheet.png stand next to those of each kind and severity.
     options
         How the images are written.
     seed
@@ -52,7 +51,7 @@ def corrupt(
         cut out. ImageNet-C has 224; by default images keep their size.
     """
     from steepslope.lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
-    from steepslope.lab.shifts.writing import file_names, write_sheet_of_all
+    from steepslope.lab.shifts.writing import file_names
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
@@ -68,8 +67,6 @@ def corrupt(
     names = file_names(images, options.format)
     for folder, shifted in folders.items():
         written(shifted, data, folder, options, names)
-    if len(folders) > 1:
-        write_sheet_of_all(folders, Path(out), names)
 
 
 def require_elsewhere(out: str, argument: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from steepslope.nets.training.request import FinetuneRequest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.training.request import FinetuneRequest
 from tests.conftest import files_below
 
 TRAIN = "train-classifier --net digits-net --data digits --out OUT"

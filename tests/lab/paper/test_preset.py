@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steepslope.nets.training.request import FinetuneRequest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.files.yaml_files import built, read_yaml, set_at
 from steepslope.lab.paper import preset as presets
 from steepslope.lab.paper.preset import read_preset
+from steepslope.nets.training.request import FinetuneRequest
 
 
 def test_changes_reach_into_trainings_that_are_named() -> None:

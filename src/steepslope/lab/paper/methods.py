@@ -22,11 +22,13 @@ from steepslope.lab.paper.preset import Net, Pair
 from steepslope.lab.paper.steps import Step, slug
 from steepslope.lab.paper.tables import BEST, MCP
 from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
+from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
 from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import compare
 from steepslope.metrics.selective import RiskCoverage
+from steepslope.nets.training.loading import load_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
 from steepslope.report.evaluation import nan_to_none, table_rows
@@ -84,9 +86,10 @@ def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     case, method = wanted.case, wanted.method
     outputs = work.outputs(case.classifier, case.seed, work.place(case), method.get("budget", ""))
     backbones = [work.spec(name, case.seed) for name in work.preset.nets]
-    images = lambda _: work.images(case.classifier, case.seed, work.place(case))  # noqa: E731
+    images = work.images(case.classifier, case.seed, work.place(case))
+    load = partial(load_oracle, backbones=backbones, images=lambda _: images, device=str(device_at_hand()))
     oracle = str(folder / method.get("stage", ""))
-    return score_predictions([oracle], outputs, Resources(open_images=images, backbones=backbones))[-1]
+    return score_predictions([oracle], outputs, Resources(load_oracle=load))[-1]
 
 
 def _best_step(work: Workspace, wanted: Wanted) -> Step:

@@ -15,6 +15,7 @@ from steepslope.lab.paper.workspace import AUXILIARY, COPIES, HOLDOUT, TRAIN, Ca
 from steepslope.lab.search import search
 from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.nets.training.launch import train_stages
+from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import loss_of
@@ -133,7 +134,7 @@ def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
         step = tried(work, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
             step.run(work, step.folder)
-        oracle = Oracle.load(step.folder, [work.spec(pair.oracle, seed)])
+        oracle = ImageOracle.load(step.folder, [work.spec(pair.oracle, seed)])
         return oracle.on(images, work.workers, device).trust_logit(outputs)
 
     sweep = {name: work.preset.sweep[name] for name in SWEPT}

@@ -24,9 +24,8 @@ from steepslope.lab.paper.tables import BEST, MCP
 from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
-from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import compare
-from steepslope.metrics.selective import RiskCoverage
+from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
 from steepslope.report.evaluation import nan_to_none, table_rows
@@ -307,7 +306,7 @@ def confidences(folder: Path) -> tuple[Scored, NDArray[np.bool_]]:
 def curve_of(folder: Path) -> RiskCoverage:
     """Return its risk-coverage curve."""
     scored, is_correct = confidences(folder)
-    return RiskCoverage.of(rank_rows(scored.confidence, is_correct).ranking())
+    return risk_coverage_curve(scored.confidence, is_correct)
 
 
 def measured(

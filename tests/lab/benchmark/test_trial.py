@@ -90,19 +90,6 @@ def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> N
     assert_array_equal(trial.known.labels, model.calibration_.codes)
 
 
-@pytest.mark.slow
-def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
-    preset = table_preset(opinions={"tree": "tree"}, shifted={"later": {"files": ["later.csv"]}})
-    trial = made(preset, table_folder)
-    assert [*trial.judged] == [TEST, "later"]
-    later = trial.judged["later"]
-    assert len(later.outputs) == 150
-    assert [*later.fused] == [FREE, "fused, tree"]
-    frame = noisy_table(150, 1)
-    classes = sorted({*frame["kind"]})
-    assert_array_equal(later.outputs.labels, [classes.index(one) for one in frame["kind"]])
-
-
 def test_stored_probabilities(tmp_path: Path) -> None:
     """Rows that lack something and drawn games are left out; 1 is a win of the first."""
     (tmp_path / "f.csv").write_text("home,guest,won\n0.6,0.2,1\n0.5,0.5,0.5\n?,0.2,1\n0.3,0.7,0\n0.9,0.1,\n0.2,0.8,1\n")

@@ -128,7 +128,7 @@ def test_images_of_a_size_are_taken_as_they_are_from_disk_too(tmp_path: Path) ->
 def test_images_that_lay_there_before_are_not_taken_for_shifted_ones(tmp_path: Path) -> None:
     write_shifted(Shifted(data(), Corruption("fog", 3)), "mine", tmp_path, HERE)
     (tmp_path / CARD).unlink()
-    with pytest.raises(SteepslopeError, match=r"0/test/0.png: expected no image here without a shift.json beside"):
+    with pytest.raises(SteepslopeError, match=r"0/test/0.png: expected no image here without a shift.json next to it"):
         write_shifted(Shifted(data(), Corruption("fog", 3, seed=5)), "mine", tmp_path, HERE)
 
 

@@ -51,7 +51,7 @@ class RecolorOptions:
     learning_rate
         Learning rate of Adam; a colour moves by about as much a step.
     smoothness
-        Weight of the colour map's roughness beside the classifier's margin, which are minimised together.
+        Weight of the colour map's roughness next to the classifier's margin: their sum is minimised.
     batch_size
         Images attacked together; a large classifier needs fewer for its gradients to fit the memory.
     """

@@ -1,4 +1,4 @@
-"""Shifted images on disk: a folder a class, with what was done, and a contact sheet, beside them.
+"""Shifted images on disk: a folder a class, with what was done, and a contact sheet, next to them.
 
 Each image is written by an atomic rename, so a killed run goes on after those that are there, and ends in the same
 bytes. ``shift.json`` comes last: its presence means that all images are there.
@@ -106,7 +106,7 @@ def write_shifted(
             notice(f"{out}: already complete")
             return
         if written and not (out / KEY).exists() and not (out / CARD).exists():
-            expected = f"expected no image here without a {CARD} beside: choose another folder"
+            expected = f"expected no image here without a {CARD} next to it: choose another folder"
             raise SteepslopeError(expected, out / written[0])
         SHIFTED.begin(out, key)
         try:
@@ -129,7 +129,8 @@ def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: Writi
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = cores if block == 1 else 0
-    blocks, workers = _Blocks(shifted, out, names, numbers), min(workers, len(numbers))
+    blocks = _Blocks(shifted, out, names, numbers)
+    workers = min(workers, len(numbers))
     loader = DataLoader(blocks, batch_size=None, num_workers=workers, worker_init_fn=_on_one_thread)
     with bar() as progress:
         task = progress.add_task("shifting", total=len(names), completed=max(0, len(names) - len(numbers) * block))
@@ -211,7 +212,7 @@ def file_names(data: Dataset, ending: str) -> list[str]:
     bare = [name.rpartition(".")[0] if PurePosixPath(name).suffix.lower() in SUFFIXES | ARRAYS else name
             for name in whole]  # fmt: skip
     often = Counter(bare)
-    names = [f"{name if often[short] > 1 else short}.{ending}"  # a.jpg beside a.png keeps its ending
+    names = [f"{name if often[short] > 1 else short}.{ending}"  # a.jpg next to a.png keeps its ending
              for name, short in zip(whole, bare, strict=True)]  # fmt: skip
     counts = Counter(names)
     for name, path in zip(data.ids, names, strict=True):

@@ -259,7 +259,9 @@ DIGITS = 5  # of numbers in rows: their intervals are wider by far
 
 def score_step(work: Workspace, wanted: Wanted) -> Step:
     """Return the step that scores a line, after MCP and the best single score, with which it is compared."""
-    name, case, kind = wanted.name, wanted.case, KINDS[wanted.method["kind"]]
+    name = wanted.name
+    case = wanted.case
+    kind = KINDS[wanted.method["kind"]]
     if not kind.sees_images:
         shared = not (kind.learns or work.preset.nets[case.classifier].is_seeded)
         case = Case(None, case.classifier, case.where, work.preset.seeds[0] if shared else case.seed)

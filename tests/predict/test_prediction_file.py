@@ -13,7 +13,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
 from steepslope.predict.prediction_file import Summary, _join, require_file
-from steepslope.predict.sentences import sentences
+from steepslope.predict.source import sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -1,6 +1,5 @@
 """Tables: many batches, late decimals, groups as codes, confidences alone, and blocks that are the whole."""
 
-import json
 import re
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
 from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
@@ -64,23 +62,6 @@ def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: 
     assert predictions.is_correct.tolist() == [True, False, True]
     with pytest.raises(SteepslopeError, match="expected logits, found only confidence, is_correct"):
         ClassifierOutputs.load(path)
-
-
-def test_evaluate_a_confidence_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    outputs = make_outputs(300)
-    confidence = np.random.default_rng(0).random(300)
-    path = tmp_path / "outputs.csv"
-    write(path, {"confidence": confidence, "is_correct": outputs.is_correct, "site": ["a", "b", "c"] * 100})
-    words = f"evaluate --outputs {path} --groups site --bootstrap 20 --paper --out {tmp_path}/out"
-    assert main(words.split()) == 0
-    assert "cannot be compared with MCP: that needs logits" in capsys.readouterr().out
-    row = json.loads((tmp_path / "out" / "metrics.json").read_text())[0]
-    assert row["score"] == "confidence"
-    assert row["tpr"]["value"] == pytest.approx(np.mean(confidence[outputs.is_correct] > 0.5))
-    details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
-    assert [one["group"] for one in details["groups"]] == ["a", "b", "c"]
-    assert main(f"evaluate --outputs {path} --scores margin --out {tmp_path}/other".split()) == 2
-    assert "margin needs logits, but the predictions come with a confidence alone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

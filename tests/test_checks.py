@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from steepslope.nets.training.request import FinetuneRequest
 
 from steepslope.checks import number, plain, require, whole
 from steepslope.errors import SteepslopeError
@@ -19,6 +18,7 @@ from steepslope.nets.classifiers.training import recipe_for, train_classifier
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.specs import holdout_split, parse_dataset
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.scores import KNNDistance
 from tests.conftest import make_outputs

@@ -17,15 +17,16 @@ from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.conftest import files_below, make_outputs
 
-FIT = "fit --epochs 1 --out OUT --outputs HOME/"
+FIT = "fit --oracle paper --epochs 1 --out OUT --outputs HOME/"
 EVALUATE = "evaluate --bootstrap 0 --out OUT --outputs HOME/"
 TRAIN = "train-classifier --net digits-net --epochs 1 --out OUT --data "
 FINETUNE = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --out OUT "
 FIT_ROWS = "what has seen a row's label tells nothing about it; give rows that nothing was fitted on (--allow-fit-rows"
 KNOWN = "holds a fitted oracle already, with "
 REPORT = "holds a report already, made in a way that is not known: choose another folder, or give --replace"
-LOST = "fit --epochs 1 --out HOME/oracle --replace --outputs HOME/"
-FUSED = "fit --fused --out OUT --outputs HOME/fit.npz "
+KEPT = "fit --oracle paper --epochs 1 --out HOME/oracle --outputs HOME/"
+LOST = "fit --oracle paper --epochs 1 --out HOME/oracle --replace --outputs HOME/"
+FUSED = "fit --out OUT --outputs HOME/fit.npz "
 CASES: list[tuple[str, str, int]] = [
     # what was silently wrong
     (EVALUATE + "fit.npz --scores HOME/oracle", f"200 of these 200 rows are those it was fitted on: {FIT_ROWS}", 2),
@@ -40,9 +41,9 @@ CASES: list[tuple[str, str, int]] = [
     (EVALUATE + "made/b --scores HOME/of_a", "expected outputs of the classifier that it was fitted for (digest a", 2),
     (EVALUATE + "made/a --scores HOME/of_a", "of_a", 0),
     (EVALUATE + "made/b --scores rel_u --fit HOME/made/a", "expected outputs of the same classifier and input as", 2),
-    ("fit --epochs 1 --outputs HOME/fit.npz --out HOME/oracle --seed 7", f"{KNOWN}seed 0, not 7: choose another", 2),
-    ("fit --epochs 1 --outputs HOME/other.npz --out HOME/oracle", f"{KNOWN}other outputs: choose", 2),
-    ("fit --epochs 1 --outputs HOME/fit.npz --out HOME/oracle", "already complete", 0),
+    (f"{KEPT}fit.npz --seed 7", f"{KNOWN}seed 0, not 7: choose another", 2),
+    (f"{KEPT}other.npz", f"{KNOWN}other outputs: choose", 2),
+    (f"{KEPT}fit.npz", "already complete", 0),
     ("evaluate --outputs HOME/fit.npz --out HOME/anyones", REPORT, 2),
     ("demo --out HOME/anyones", REPORT, 2),
     # what is not there, or is something else
@@ -60,7 +61,6 @@ CASES: list[tuple[str, str, int]] = [
     (EVALUATE + "empty", "empty: expected a complete folder of classifier outputs, but it has no manifest.json", 2),
     (EVALUATE + "fit.npz --bootstrap -1", "bootstrap: expected a whole number", 2),
     (EVALUATE + "fit.npz --groups nation", "column 'nation'", 2),
-    (EVALUATE + "fit.npz --standardise", "standardise: expected an oracle that sees an auxiliary backbone's fea", 2),
     (EVALUATE + "five.npz --scores HOME/oracle", "fitted for 4 classes, found 5", 2),
     (EVALUATE + "other.npz --scores HOME/torn", "fit_rows.safetensors: expected the file written with oracle.json", 2),
     (EVALUATE + "other.npz --scores HOME/mixed", "expected the file written with oracle.json, found another", 2),
@@ -70,15 +70,15 @@ CASES: list[tuple[str, str, int]] = [
     (FIT + "fit.npz --inputs views", "views", 2),
     (FIT + "fit.npz --alpha-neg -3", "alpha_neg", 2),
     (FIT + "fit.npz --seed 99999999999999", "seed: expected a whole number from 0", 2),
-    (FIT + "fit.npz --budget free", "budget: expected none without --fused, found 'free'", 2),
+    (FIT + "fit.npz --budget free", "budget: expected none with --oracle paper, found 'free'", 2),
     (FIT + "fit.npz --out HOME/fit.npz", "fit.npz: expected a folder to write to, found a file", 2),
     (FIT + "fit.npz --out HOME/fit.npz/inside", "fit.npz/inside: cannot write here", 2),
     (LOST + "fit.npz --loss steepslope", "unknown loss 'steepslope': did you mean 'steep_slope'?", 2),
     (LOST + "labels.npz", "labels: expected values in 0…3", 2),
     (LOST + "nan.npz", "logits: expected finite values, found nan in row 3", 2),
     (LOST + "right.npz", "no prediction is wrong", 2),
-    (FUSED + "--errors train", "errors: expected holdout or crossfit with --fused, found 'train'", 2),
-    (FUSED + "--hidden 4", "hidden: expected none beside --fused, found (4,)", 2),
+    (FUSED + "--errors train", "errors: expected holdout or crossfit, or --oracle paper, found 'train'", 2),
+    (FUSED + "--hidden 4", "hidden: expected --oracle paper with it, found the fused oracle and (4,)", 2),
     (FUSED + "--budget auxiliary", "budget: expected features of an auxiliary backbone (extract --auxiliary)", 2),
     (TRAIN + "digit", "digit", 2),
     (TRAIN + "digits --holdout 100000", "hold", 2),
@@ -116,7 +116,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _made_by("b", make_outputs(200, seed=3), home / "made" / "b")
     _made_by("a", fit_set, home / "made" / "fit")
     for name, source in {"oracle": "fit.npz", "bare": "bare.npz", "of_a": "made/fit"}.items():
-        assert main(f"fit --epochs 1 --outputs {home}/{source} --out {home}/{name}".split()) == 0
+        assert main(f"fit --oracle paper --epochs 1 --outputs {home}/{source} --out {home}/{name}".split()) == 0
     for name in ("torn", "mixed"):
         shutil.copytree(home / "oracle", home / name)
     (home / "torn" / "fit_rows.safetensors").write_bytes(b"torn")

@@ -1,4 +1,4 @@
-"""Odd settings of plan, finetune, train-classifier, demo and in Python: one line and code 2, or rightly taken."""
+"""Odd settings of finetune, train-classifier, demo and in Python: one line and code 2, or rightly taken."""
 
 import shlex
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from steepslope.nets.training.request import FinetuneRequest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.training.request import FinetuneRequest
 from tests.conftest import files_below
 
 TRAIN = "train-classifier --net digits-net --data digits --out OUT"
-PLAN = "plan --oracle net:digits-net --classifier checkpoint:HOME/classifier --images 100"
 TUNE = "finetune --oracle net:digits-net --classifier checkpoint:HOME/classifier --data digits --out OUT"
+PLAN = f"{TUNE} --dry-run"
 
 ODD: list[tuple[str, str]] = [
     ("train-classifier --net digit-net --data digits --out OUT", "unknown net 'digit-net': did you mean 'digits-net'?"),
@@ -34,9 +34,11 @@ ODD: list[tuple[str, str]] = [
     (f"{TRAIN} --config missing.yaml", "missing.yaml: expected a YAML file, found none"),
     (f'{TRAIN} --seed ""', "an empty value was given after"),
     ("demo --out OUT --sed 1", "unrecognized arguments: --sed 1"),
-    ("plan --oracle net:digits-net --images 10", "classifier and outputs: expected one of the two, found neither"),
+    (
+        "finetune --dry-run --oracle net:digits-net --data digits --out OUT",
+        "classifier and outputs: expected one of the two, found neither",
+    ),
     (f"{PLAN} --outputs some", "classifier and outputs: expected one of the two, found both"),
-    (f"{PLAN} --images 0", "images: expected a whole number >= 1, found 0"),
     (f"{PLAN} --hidden 8,x", "--hidden: expected a whole number, found 'x'"),
     (f"{PLAN} --loss steepslope", "unknown loss 'steepslope': did you mean 'steep_slope'?"),
     (f"{PLAN} --alpha-neg 81", "alpha_neg: expected a number from 1e-06 to 80, found 81.0"),

@@ -59,13 +59,10 @@ ODD: dict[str, Odd] = {
     "a confidence by another name": Odd(ALONE, "--confidence-column conf", 2, "expected a column is_correct"),
     "a confidence, both named": Odd(ALONE, f"{BOTH} --groups site", 0, "12 predictions, 6 wrong"),
     "neither right nor wrong": Odd(ALONE.replace("no", "perhaps"), BOTH, 2, "found 'perhaps' in row 1 (6"),
-    # groups, clusters and rows
+    # groups
     "a column of groups twice": Odd(
         NUMBERED.replace("\n", ",a,b\n").replace("1,a,b", "1,site,site", 1), "--groups site", 2, "found 'site' 2 times"
     ),
-    "rows to a text file": Odd(NUMBERED, "--rows {out}/rows.txt", 2, "rows: expected a file that ends in .csv or"),
-    "rows to a folder": Odd(NUMBERED, "--rows {folder}.csv", 2, "expected a file to write to, found a folder"),
-    "rows over the outputs": Odd(NUMBERED, "--rows {outputs}", 2, "rows: expected another file than the outputs"),
 }  # fmt: skip
 
 
@@ -74,12 +71,10 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd = ODD[case]
-    outputs, out, folder = tmp_path / "outputs.csv", tmp_path / "out", tmp_path / "folder"
+    outputs, out = tmp_path / "outputs.csv", tmp_path / "out"
     content = odd.text if isinstance(odd.text, bytes) else odd.text.encode()
     outputs.write_bytes(content)
-    (tmp_path / "folder.csv").mkdir()
-    options = odd.options.format(out=out, folder=folder, outputs=outputs)
-    words = ["evaluate", "--outputs", str(outputs), "--bootstrap", "0", "--out", str(out), *options.split()]
+    words = ["evaluate", "--outputs", str(outputs), "--bootstrap", "0", "--out", str(out), *odd.options.split()]
     assert main(words) == odd.code
     shown = capsys.readouterr()
     assert odd.words in (shown.err if odd.code else shown.out)

@@ -81,17 +81,11 @@ def test_rows_tables_and_a_figure(
         ("", "unknown preset 'digits': did you mean 'spoken-digits'"),
         ("--preset wine", "data: expected the folder with the files of Wine quality (Cortez et al. 2009, UCI)"),
         ("--preset wine --data data", "data/winequality-white.csv: expected a file of the data set, found none"),
-        ("--preset wine --data nowhere", "nowhere/winequality-white.csv: expected a file of the data set, found none"),
         ("--preset spoken-digits --data data", "data/recordings: expected files called LABEL_SPEAKER_NUMBER.wav"),
         ("--preset photos --data data", "data spec 'imagefolder:data/photos': no such folder"),
         ("--preset missing.yaml --data data", "missing.yaml: expected a YAML file, found none"),
         ("--preset own.yaml --data data --compare", "compare: expected none with evidence"),
-        ("--preset own.yaml --data data --dry-run", "dry-run: expected none with evidence"),
         ("--preset own.yaml --data data --jobs 0", "jobs: expected none with evidence"),
-        ("--preset own.yaml --data data --workers 2", "workers: expected none with evidence"),
-        ("--preset own.yaml --data data --test-data digits", "test-data: expected none with evidence"),
-        ("--preset own.yaml --data data --styles x --stylizer y", "styles: expected none with evidence"),
-        ("--preset own.yaml --data data --stylizer y", "stylizer: expected none with evidence"),
         ("--preset own.yaml --data data --seeds none", "own.yaml: seeds: expected one seed or several different ones"),
         ("--preset own.yaml --data data --seeds -1", "own.yaml: seeds: expected a list, each a whole number from 0"),
         ("--preset own.yaml --data data --set test", "set: expected PLACE=VALUE"),
@@ -126,11 +120,6 @@ def test_a_wrong_file_of_ones_own(
 ) -> None:
     write(folder, **changes)
     refuses("reproduce evidence --preset own.yaml --data data --out out", capsys, message)
-
-
-def test_out_is_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "out").write_text("")
-    refuses("reproduce evidence --preset own.yaml --data data --out out", capsys, "out: expected a folder")
 
 
 def test_rows_that_cannot_be_judged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

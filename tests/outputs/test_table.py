@@ -179,7 +179,7 @@ def test_fit_reads_tables_by_the_same_options(tmp_path: Path, capsys: pytest.Cap
     labels = [("ant", "bee", "cat", "dog")[label] for label in outputs.require_labels()]
     scores = {f"p {name}": outputs.logits[:, k].tolist() for k, name in enumerate(("ant", "bee", "cat", "dog"))}
     mine = write(tmp_path / "mine.parquet", {"truth": labels, **scores})
-    options = ["--inputs", "logits", "--epochs", "3", "--out"]
+    options = ["--oracle", "paper", "--inputs", "logits", "--epochs", "3", "--out"]
     assert main(["fit", "--outputs", str(tmp_path / "outputs.npz"), *options, str(tmp_path / "one")]) == 0
     reading = ["--label-column", "truth", "--logit-columns", "p *"]
     assert main(["fit", "--outputs", str(mine), *reading, *options, str(tmp_path / "other")]) == 0

@@ -18,8 +18,8 @@ from steepslope.cli.demo import demo
 from steepslope.cli.evaluate import compare, evaluate
 from steepslope.cli.export import export, push
 from steepslope.cli.extract import extract, train_classifier
-from steepslope.cli.finetune import finetune, plan
-from steepslope.cli.fit import fit, search
+from steepslope.cli.finetune import finetune
+from steepslope.cli.fit import fit
 from steepslope.cli.parser import Command, Parser, call, documented
 from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
@@ -38,9 +38,7 @@ COMMANDS: dict[str, Command] = {
     "shift recolor": recolor,
     "extract": extract,
     "fit": fit,
-    "search": search,
     "finetune": finetune,
-    "plan": plan,
     "evaluate": evaluate,
     "compare": compare,
     "calibrate": calibrate,

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from steepslope.nets.training.loop import HISTORY
 
 from steepslope.cli.main import main
 from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.training.loop import HISTORY
 from steepslope.numerics import small_net
 from steepslope.outputs import ClassifierOutputs
 from tests.lab.paper.plans import plan_of

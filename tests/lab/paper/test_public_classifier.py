@@ -12,11 +12,11 @@ import sklearn.datasets
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from steepslope.nets.training.loop import HISTORY
 
 from steepslope.cli.main import main
 from steepslope.lab.benchmark.cifar_resnets import CLASSES, CifarResNet, resnet20
 from steepslope.metrics import aupr_error
+from steepslope.nets.training.loop import HISTORY
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from tests.images import opened

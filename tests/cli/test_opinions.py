@@ -13,7 +13,6 @@ from steepslope.cli.main import main
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import predicted, refuses
-from tests.conftest import contents
 
 TWELVE = "twelve=module:tests.tiny_nets:twelve_classes"
 
@@ -33,16 +32,6 @@ def test_extract_keeps_them_beside_the_outputs(opinions: Path, home: Path, capsy
     adding = f"extract --data digits --out {opinions}/outputs --opinion second=checkpoint:{opinions}/second"
     assert main(adding.split()) == 0
     assert "outputs/test/opinions/second: already complete, an opinion on 797 images" in capsys.readouterr().err
-
-
-def test_extract_in_one_call_is_extract_in_two(home: Path, opinions: Path, tmp_path: Path) -> None:
-    both = f"extract --classifier checkpoint:{home}/classifier --data digits:test --out {tmp_path}/outputs"
-    assert main([*both.split(), "--opinion", f"second=checkpoint:{opinions}/second"]) == 0
-    found, expected = (
-        tmp_path / "outputs" / "opinions" / "second",
-        opinions / "outputs" / "test" / "opinions" / "second",
-    )
-    assert contents(found)["logits.npy"] == contents(expected)["logits.npy"]
 
 
 def test_what_extract_refuses(opinions: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.csv as pc
 import pytest
 import torch
 from PIL import Image
@@ -89,16 +88,6 @@ def test_oracles_on_images_find_shifted_ones_by_themselves(home: Path, tmp_path:
         for name in ("named", "given", "clean")
     )
     assert named == given != clean
-
-
-def test_predict_decides_on_shifted_images(gates: Path, photos: Path, tmp_path: Path) -> None:
-    words = f"predict --gate {gates}/mcp --data corrupt:gaussian_noise:5/images:{photos}/flat --out {tmp_path}/d.csv"
-    assert main(words.split()) == 4
-    noisy = pc.read_csv(tmp_path / "d.csv")
-    assert main(f"predict --gate {gates}/mcp --data images:{photos}/flat --out {tmp_path}/c.csv".split()) == 0
-    clean = pc.read_csv(tmp_path / "c.csv")
-    assert noisy["id"].to_pylist() == clean["id"].to_pylist()
-    assert noisy["trust_logit"].to_pylist() != clean["trust_logit"].to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from steepslope.files.progress import console
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.predict.cluster import FromCluster
 from steepslope.nets.predict.from_images import FromImages
 from steepslope.outputs import ClassifierOutputs

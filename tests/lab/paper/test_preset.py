@@ -30,12 +30,6 @@ def test_changes_reach_into_what_a_preset_leaves_out() -> None:
     assert read_preset("imagenet", {"recolor.steps": "100"}).features == read_preset("imagenet").features == {}
 
 
-def test_a_change_may_name_another_training() -> None:
-    changes = {"nets.small.train": "cifar10-classifier", "nets.small.train.epochs": "2"}
-    train = read_preset("mnist", changes).nets["small"].train
-    assert (train["net"], train["epochs"], train["weight_decay"]) == ("cifar-vgg", 2, 5e-4)
-
-
 def test_pairs_that_share_a_training_are_changed_one_at_a_time() -> None:
     """In its file, all pairs of the preset have one mapping of settings."""
     pairs = read_preset("digits", {"pairs.1.training.epochs": "9"}).pairs
@@ -85,12 +79,6 @@ def test_a_plan_takes_the_number_of_images_from_its_preset(capsys: pytest.Captur
     assert main(words) == 0
     steps = -(-54_000 // 128)
     assert f"images: {100 * 54_000:,} in {100 * steps:,} steps of 128" in capsys.readouterr().err  # the last stage
-
-
-def test_every_preset_knows_its_images() -> None:
-    names = presets.training_files(of_classifiers=False)
-    assert names
-    assert all((presets.training_images(name) or 0) >= 45_000 for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

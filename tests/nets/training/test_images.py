@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.training.images import ImageFinder
 from tests.images import folder_of
 

@@ -47,7 +47,7 @@ class Net:
     It is either frozen, by its ``spec``, or trained here, one a seed, by settings of train-classifier in ``train``; its
     ``size``, ``mean``, ``std`` (a number, or one a channel) and ``resize`` change a frozen one's input. With ``probe``
     the classifier is a linear one on its features, one a seed. ``passes`` are forward passes with dropout, 0 where it
-    has none; ``auxiliary`` names the net whose features the fused oracle of budget auxiliary sees beside.
+    has none; ``auxiliary`` names the net whose features the fused oracle of budget auxiliary sees too.
     """
 
     spec: str = ""

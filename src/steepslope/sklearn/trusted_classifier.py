@@ -25,6 +25,8 @@ from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
+from steepslope.predict.prediction_file import require_file
+from steepslope.predict.source import write_decisions
 from steepslope.promise.aims import INSIDE, Aims
 from steepslope.promise.calibration import group_names as checked_groups
 from steepslope.scores import MCP
@@ -278,9 +280,6 @@ class TrustedClassifier(AroundClassifier):
         SteepslopeError
             If an id is empty or repeated, or the path has another ending.
         """
-        from steepslope.predict.prediction_file import require_file  # it imports what runs nets
-        from steepslope.predict.source import write_decisions
-
         check_is_fitted(self)
         require_file(str(Path(path).absolute()))
         groups, outputs = groups_of(self.groups, X), self.reader_.named_outputs(X, ids)

@@ -1,6 +1,6 @@
 """From confidences and which of the predictions are correct to a threshold with a promise.
 
-- ``aims``: what can be promised.
+- ``objectives``: what can be promised.
 - ``certificate``: the promise in numbers and sentences, by exact tails and bounds of a count of errors.
 - ``certify``: thresholds that are fixed beforehand, and the one of largest coverage that can be promised.
 - ``importance``: the same for another mix of classes. ``target``: a mix that is estimated;

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from steepslope.nets.training.loop import HISTORY
 
 from steepslope.cli.main import main
 from steepslope.files.folders import LOCK, locked
+from steepslope.nets.training.loop import HISTORY
 from steepslope.numerics import small_net
 from tests.conftest import contents as all_contents, make_outputs, write_idx
 

@@ -1,7 +1,4 @@
-"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come.
-
-It imports torch plainly.
-"""
+"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,10 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
+from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import Audited, harm_after, interval_of, risk_of
+from steepslope.monitor.audit import Audited, followed, harm_after, interval_of, risk_of
 from steepslope.monitor.consistency import require_decided, require_drawn
-from steepslope.monitor.limit import followed, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     TRUTHS,
@@ -37,6 +34,7 @@ from steepslope.monitor.predictions import (
     strange_labels,
 )
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
@@ -137,11 +135,8 @@ class FileCount:
             alarm = (None, None)  # what was too much is made good
         elif alarm[0] is None and harm_after(marked, promised, monitor.labelled.level) is not None:
             alarm = (monitor.rows, labels)
-        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm)
-        if monitor.follows:
-            monitor.audit = replace(monitor.audit, followed=followed(drawn, promised))
-        elif monitor.alarms:
-            monitor.audit = replace(monitor.audit, stricter=stricter_of(marked, promised))
+        follows = followed(drawn, promised) if monitor.follows else None
+        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm, follows)
 
     def doubt_labels(self, state: State) -> None:
         """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.
@@ -248,6 +243,7 @@ def count_files(
     calibration: str | None = None,
     delta: float | None = None,
     follow: bool | None = None,
+    load_oracle: LoadOracle = Oracle.load,
 ) -> FileCount:
     """Count files into a state, which is made where there is none; if anything is wrong, the state stays as it was.
 
@@ -265,9 +261,12 @@ def count_files(
         As of :meth:`Monitor.of`; a state that is there keeps its own.
     follow
         Whether the gate follows its audit from now on; None leaves that as it is.
+    load_oracle
+        Reads the gate's oracle from its folder.
     """
     truth, file_of_labels = _labels(labels, bool(predictions))
-    model, digest = Gate.load(gate), digest_of_gate(gate)
+    model = Gate.load(gate, load_oracle)
+    digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
         _require_made_by(gate, digest, file)
         columns_of(file, truth)

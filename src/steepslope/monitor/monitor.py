@@ -21,8 +21,8 @@ from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
-from steepslope.promise.aims import INSIDE
 from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise.objectives import INSIDE
 
 DELTA = 0.05
 ROUNDING = 1e-3  # of P(correct) in Python, at most

@@ -24,7 +24,7 @@ from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.certify import numbers
+from steepslope.promise.rows import numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -41,18 +41,17 @@ def corrupt(
     severity
         Severities, 1 to 5.
     out
-        Folder for the images; shift.json and shift-contact-sheet.png stand beside those of each kind and severity, and
-        a contact sheet of all of them in OUT.
+        Folder for the images; shift.json and shift-contact-sheet.png stand next to those of each kind and severity.
     options
         How the images are written.
     seed
-        Seed of all draws, beside each image's id.
+        Seed of all draws, next to each image's id.
     crop
         Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
         cut out. ImageNet-C has 224; by default images keep their size.
     """
     from steepslope.lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
-    from steepslope.lab.shifts.writing import file_names, write_sheet_of_all
+    from steepslope.lab.shifts.writing import file_names
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
@@ -68,8 +67,6 @@ def corrupt(
     names = file_names(images, options.format)
     for folder, shifted in folders.items():
         written(shifted, data, folder, options, names)
-    if len(folders) > 1:
-        write_sheet_of_all(folders, Path(out), names)
 
 
 def require_elsewhere(out: str, argument: str) -> None:
@@ -117,7 +114,7 @@ def stylize(
     styles
         Folder or data spec of the images whose styles are taken; each image has one of them, drawn by its id.
     out
-        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
+        Folder for the images; shift.json and shift-contact-sheet.png stand next to them.
     options
         How the images are written.
     alpha
@@ -131,7 +128,7 @@ def stylize(
     style_crop
         Side of the square that is cut out of a style, in pixels; a smaller style is an error.
     seed
-        Seed of the styles and of where they are cut, beside each image's id.
+        Seed of the styles and of where they are cut, next to each image's id.
     """
     from steepslope.lab.shifts.stylization import StylizeSpec, style_data
     from steepslope.nets.data.shifted import Shifted
@@ -230,7 +227,7 @@ def recolor(
     classifier
         Spec of a classifier with gradients: checkpoint:DIR, timm:NAME, torchvision:NAME or module:pkg.mod:factory.
     out
-        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
+        Folder for the images; shift.json and shift-contact-sheet.png stand next to them.
     attack
         The attack.
     options

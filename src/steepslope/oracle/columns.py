@@ -1,9 +1,8 @@
 """The oracle on columns: from what is known of a prediction, through a small net, to the logit of trusting it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from steepslope.oracle.evidence.values import columns, parts_of
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, ORACLE, STATES, WEIGHTS, kind_of_card
+from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STATES, WEIGHTS, kind_of_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -68,12 +67,8 @@ class Oracle(ConfigurableOracle):
         Widths of ReLU layers before the head, one, several, or text with commas; none makes the oracle linear.
     epochs
         Passes over the fit set; by default as many as make about 3,000 steps.
-    batch_size
-        Predictions in a step.
     learning_rate
         Highest learning rate of the cycle (AdamW).
-    weight_decay
-        Weight decay of AdamW.
     errors
         Where references come from: ``holdout``, from the classifier's training outputs, while the fit set is new to it;
         ``crossfit``, from the fit set itself, each fifth of it seen from the others; ``train``, the same, where the fit
@@ -120,9 +115,7 @@ class Oracle(ConfigurableOracle):
         head: str = "hyperplane",
         hidden: int | str | Sequence[int] = (),
         epochs: int | None = None,
-        batch_size: int = 256,
         learning_rate: float = 3e-3,
-        weight_decay: float = 0.1,
         errors: Errors = "holdout",
         seed: int = 0,
         **loss_parameters: float,
@@ -214,27 +207,26 @@ class Oracle(ConfigurableOracle):
         self._write(folder, card, fitted.net.state_dict(), fitted.states or None)
 
     @staticmethod
-    def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:
-        """Read an oracle of any kind; an error names the file and the field.
+    def load(folder: str | Path) -> BaseOracle:
+        """Read an oracle on outputs, of any kind; an error names the file and the field.
 
         ``folder`` is one that :meth:`save` wrote, one that ``steepslope push`` wrote, or the name of a repository on
         the Hugging Face Hub, ``hub:user/name`` or ``hub:user/name@revision``.
-
-        No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it
-        must be one of ``backbones``.
         """
         local = as_folder(folder)
 
         def loaded(card: dict[str, Any]) -> BaseOracle:
             kind = kind_of_card(card, local)
-            require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)
-            oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(local, card, backbones)
-            return oracle
+            require_known(f"kind of oracle in {local / CARD}:", kind, [*LOADERS, IMAGES])
+            if kind == IMAGES:
+                remedy = "load it with steepslope.nets.ImageOracle, or a gate of it with steepslope.nets.ImageGate"
+                raise SteepslopeError(f"expected an oracle on outputs, found one on images: {remedy}", local / CARD)
+            return LOADERS[kind].from_card(local, card)
 
         return ORACLE.read(local, loaded)
 
     @classmethod
-    def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
+    def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
         path = folder / CARD
         shape = json_field(card, "fitted", dict, path)
@@ -267,3 +259,6 @@ def _direction(net: OracleNet) -> tuple[NDArray[np.float64], float]:
         bias = net.trust_logit(torch.zeros(1, len(net.mean), dtype=torch.float64))[0]
         weights = (net.trust_logit(torch.eye(len(net.mean), dtype=torch.float64)) - bias) / net.scale
     return weights.numpy(), float(bias)
+
+
+LOADERS: dict[str, type[Oracle] | type[FusedOracle]] = {COLUMNS: Oracle, FUSED: FusedOracle}  # by kind

@@ -47,7 +47,7 @@ def row(score: str, where: str, seed: int, auc: float | None, low: float = -0.1,
 
 MATRIX = Experiment(
     name="own", title="T", views=("matrix",), pairs="first", where=(FOG, SNOW), columns=("auc",), note="Of mine.",
-    paper=lines("SS"), beside=lines("MCP"),
+    paper=lines("SS"), ours=lines("MCP"),
 )  # fmt: skip
 ROWS = [
     row("MCP", FOG, 0, 0.6), row("MCP", FOG, 1, 0.7), row("MCP", SNOW, 0, 0.8), row("MCP", SNOW, 1, 0.8),
@@ -159,7 +159,7 @@ def test_a_sweep_of_one_seed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_figures_are_of_the_first_seed_and_explain_the_star(tmp_path: Path) -> None:
-    experiment = Experiment(**{**vars(HISTOGRAMS), "beside": lines("MCP"), "note": "Of mine."})
+    experiment = Experiment(**{**vars(HISTOGRAMS), "ours": lines("MCP"), "note": "Of mine."})
     found = findings(tmp_path, experiment, [], DIGITS.changed(seeds=(4, 1)))
     assert found.figure_note(["MCP", "CE"]) == "Of seed 4, the first of 2. A star: not in the paper's figure. Of mine."
     assert found.figure_note(["CE"]) == "Of seed 4, the first of 2. Of mine."
@@ -168,7 +168,7 @@ def test_figures_are_of_the_first_seed_and_explain_the_star(tmp_path: Path) -> N
 
 
 COMPARED = Experiment(
-    name="own", title="T", pairs="first", paper=lines("SS"), beside=lines("MCP"), columns=("auc",), published="table3"
+    name="own", title="T", pairs="first", paper=lines("SS"), ours=lines("MCP"), columns=("auc",), published="table3"
 )
 
 
@@ -196,13 +196,7 @@ def test_nothing_to_compare_is_told_in_one_line(where: str, changes: dict[str, A
     assert grid.title == "T: nothing to compare, the paper prints no number for a net of preset digits"
     assert grid.rows == []
     assert not [*(tmp_path / "out").glob("own-compared.*")]
-    assert [*read_json(tmp_path / "out" / "own.json", "rows")["tables"]] == ["own", "own-seeds"]
-
-
-GATES = Experiment(
-    name="own", title="T", views=("gates",), pairs="first", where=("test",), beside=lines("MCP", "fused, free")
-)
-LOSSES = Experiment(name="own", title="T", views=("losses",))
+    assert [*read_json(tmp_path / "out" / "own.json", "rows")["notes"]] == ["own", "own-seeds"]
 
 
 @pytest.mark.parametrize(
@@ -210,16 +204,7 @@ LOSSES = Experiment(name="own", title="T", views=("losses",))
     [
         (MATRIX, {"pairs": "first-two"},
          "pairs: first-two: expected one pair for the view matrix, found ⟨late, late⟩, ⟨late, early⟩"),
-        (GATES, {"where": ("stylized",)}, "where: expected test among the sets of images for the view gates"),
-        (GATES, {"paper": lines("SS")},
-         "SS: expected a line of kind score, best, fused for the view gates, found images"),
-        (LOSSES, {"settings": {"gama": 1}}, "unknown setting of the view losses: 'gama': did you mean 'gamma'?"),
-        (LOSSES, {"settings": {"gamma": -1}}, "gamma: expected a number from 0 to 100, found -1"),
-        (LOSSES, {"settings": {"alphas": [1, 3]}},
-         "alphas: expected a list of pairs, each a number from 1e-06 to 80, found [1, 3]"),
-        (LOSSES, {"settings": {"alphas": [[1, 3], [2]]}}, "alphas: expected a list of pairs"),
-        (HISTOGRAMS, {"settings": {"lines": ["CS"]}}, "unknown line of the view histograms: 'CS': Known: CE, SS"),
-        (HISTOGRAMS, {"settings": {"lines": "SS"}}, "lines: expected a list of at least one line, found 'SS'"),
+        (HISTOGRAMS, {"drawn": ("CS",)}, "unknown line to draw 'CS': Known: CE, SS"),
         (HISTOGRAMS, {"paper": {}}, "paper: expected at least one line for the view histograms, found none"),
     ],
 )  # fmt: skip
@@ -235,10 +220,6 @@ def test_a_sweep_needs_what_is_swept() -> None:
     with pytest.raises(SteepslopeError, match=r"^own: preset digits: sweep: expected criterion for the view sweep"):
         require_possible(SWEEP, preset)
     require_possible(SWEEP)  # not known without a preset
-
-
-def test_settings_of_losses_may_be_what_they_are_drawn_from() -> None:
-    require_possible(Experiment(**{**vars(LOSSES), "settings": {"alphas": [[1, 3], [2, 5.5]], "gamma": 0}}))
 
 
 def test_a_new_view_is_a_function_and_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

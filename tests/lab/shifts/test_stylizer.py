@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.seeding import seeded
-from steepslope.lab.shifts.stylization import as_grey, as_rgb, continued, stylized
+from steepslope.lab.shifts.stylization import continued, stylized
 from steepslope.lab.shifts.stylizer import (
     CARD,
     WEIGHTS,
@@ -116,17 +115,6 @@ def test_continued_images_are_reflected_as_numpy_reflects(size: tuple[int, int])
     np.testing.assert_array_equal(found.numpy(), expected)
 
 
-def test_grey_images_go_through_rgb() -> None:
-    colours = (random_images(1, 3, 6, 6) * 255).round()
-    pixels = colours[0].permute(1, 2, 0).numpy().astype(np.uint8)
-    expected = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float32)
-    np.testing.assert_allclose(as_grey(colours)[0, 0].numpy(), expected, atol=1)
-    grey = random_images(2, 1, 5, 5)
-    assert as_rgb(grey).shape == (2, 3, 5, 5)
-    torch.testing.assert_close(as_grey(as_rgb(grey)), grey)
-    assert as_rgb(colours) is colours
-
-
 def test_a_folder_gives_the_same_images_without_the_backbone(stylizer: Stylizer, tmp_path: Path) -> None:
     stylizer.save(tmp_path / "made")
     found = Stylizer.load(tmp_path / "made")
@@ -148,15 +136,12 @@ def _edited(folder: Path, part: str | None, **changes: object) -> None:
     [
         (None, {"digest": "0" * 64}, "expected the weights of digest 000000000000…, found .*: the file is not the one"),
         (None, {"encoder": 3}, "field 'encoder': found 3 of an unexpected type"),
-        ("encoder", {"points": []}, "channels: expected 0 of them, at least one, found 3"),
+        ("encoder", {"points": []}, "expected what rebuilds the layers"),
         ("encoder", {"points": ["nowhere"], "channels": [3]}, "expected layers of the net as points, found 'nowhere'"),
-        ("encoder", {"reduction": 0}, "reduction: expected 2, 4, 8 or 16, found 0"),
-        ("encoder", {"std": [0, 1, 1]}, "std: expected a list, each a number from 1e-12 to 1000000, found"),
+        ("encoder", {"point": []}, "unknown field of an encoder: 'point': did you mean 'points'"),
         ("encoder", {"architecture": "module:os:getcwd"}, "expected adain:vgg19, or a net of timm: or torchvision:"),
-        ("encoder", {"architecture": "timm:resnet999"}, "unknown timm model 'resnet999'"),
-        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "widths: expected 3 of them, at least one, found 2"),
-        ("decoder", {"widths": [16, 9, 4]}, "expected weights of this architecture"),
-        ("decoder", {"widths": [16, 8, "4"]}, "widths: expected a list, each a whole number from 1 to 4096, found"),
+        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "expected weights of this architecture"),
+        ("decoder", {"widths": [16, 8, "4"]}, "expected what rebuilds the layers"),
     ],
 )
 def test_edited_cards_are_refused_in_one_line(
@@ -168,13 +153,6 @@ def test_edited_cards_are_refused_in_one_line(
         Stylizer.load(tmp_path)
     assert "\n" not in str(raised.value)
     assert str(tmp_path) in str(raised.value)
-
-
-def test_weights_of_the_hub_are_not_asked_for(stylizer: Stylizer, tmp_path: Path) -> None:
-    stylizer.save(tmp_path)
-    _edited(tmp_path, "encoder", architecture="timm:mobilenetv3_small_100")
-    with pytest.raises(SteepslopeError, match="the file is not the one that was saved"):  # the card is another
-        Stylizer.load(tmp_path)
 
 
 def test_missing_and_damaged_files_are_refused_in_one_line(stylizer: Stylizer, tmp_path: Path) -> None:
@@ -271,13 +249,6 @@ def test_layers_are_the_published_ones(files: tuple[Path, Path], vgg: State, dec
     torch.testing.assert_close(found, decoded_by_hand(expected[-1], decoder), rtol=1e-4, atol=1e-4)
 
 
-def test_a_file_that_ends_at_relu4_1_is_the_same(files: tuple[Path, Path], vgg: State, tmp_path: Path) -> None:
-    torch.save({name: one for name, one in vgg.items() if int(name.split(".")[0]) <= 30}, tmp_path / "short.pth")
-    encoders = enumerate([tmp_path / "short.pth", files[0]])
-    short, long = (import_vgg_stylizer(one, files[1], tmp_path / f"{number}") for number, one in encoders)
-    assert short.digest == long.digest
-
-
 class _Harmful:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return Path.touch, ("/nowhere",)
@@ -304,10 +275,3 @@ def test_other_files_are_refused_in_one_line(
     assert "\n" not in str(raised.value)
     assert str(raised.value).startswith(f"{wrong}: ")
     assert not (tmp_path / "made").exists()
-
-
-def test_missing_files_and_two_of_a_kind_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(SteepslopeError, match=r"none\.pth: cannot be read as weights"):
-        import_vgg_stylizer(tmp_path / "none.pth", files[1], tmp_path / "made")
-    with pytest.raises(SteepslopeError, match=r"decoder\.pth: expected .* architecture: 0\.weight: \(3, 3, 1"):
-        import_vgg_stylizer(files[1], files[1], tmp_path / "made")

@@ -16,7 +16,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import LOCK
 from steepslope.files.weights import load_state
 from steepslope.lab.shifts import stylizer_training
-from steepslope.lab.shifts.options import STYLIZER_CHECKS, StylizerTraining
+from steepslope.lab.shifts.options import StylizerTraining
 from steepslope.lab.shifts.stylization import stylized
 from steepslope.lab.shifts.stylizer import CARD, STATE, Stylizer, planned_decoder
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
@@ -26,7 +26,7 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.data.specs import parse_data
 
-SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, save_every=2, seed=3, device="cpu")
+SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     losses, calls = stylizer_losses, []
+    monkeypatch.setattr(stylizer_training, "SAVE_EVERY", 2)
 
     def killed(*given: object) -> object:
         calls.append(1)
@@ -149,22 +150,13 @@ def test_the_state_of_another_training_is_refused_and_a_damaged_one_not_taken_up
     assert train_stylizer(backbone, content, styles, tmp_path / "damaged", SHORT).digest == whole[1].digest
 
 
-def test_how_often_a_training_is_saved_does_not_decide_it(
+def test_a_complete_training_is_found(
     backbone: Classifier, content: Dataset, styles: Dataset, whole: tuple[Path, Stylizer]
 ) -> None:
     lines: list[str] = []
-    found = train_stylizer(backbone, content, styles, whole[0], replace(SHORT, save_every=5), lines.append)
+    found = train_stylizer(backbone, content, styles, whole[0], SHORT, lines.append)
     assert found.digest == whole[1].digest
     assert lines == [f"{whole[0]}: already complete"]
-
-
-def test_the_seed_decides(
-    backbone: Classifier, content: Dataset, styles: Dataset, whole: tuple[Path, Stylizer], tmp_path: Path
-) -> None:
-    before = torch.get_rng_state()
-    other = train_stylizer(backbone, content, styles, tmp_path, replace(SHORT, seed=1))
-    assert other.digest != whole[1].digest
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_style_smaller_than_the_crop_is_refused_at_once(
@@ -203,32 +195,13 @@ def test_a_loss_that_becomes_nan_is_an_error(
     assert not (tmp_path / CARD).exists()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_not_replaced(
-    backbone: Classifier, content: Dataset, styles: Dataset, tmp_path: Path
-) -> None:
-    with pytest.raises(SteepslopeError, match="device: expected a GPU for cuda, found none"):
-        train_stylizer(backbone, content, styles, tmp_path, replace(SHORT, device="cuda"))
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 2.5}, "batch_size: expected a whole number >= 1, found 2.5"),
-        ({"style_weight": float("nan")}, "style_weight: expected a number from 0 to 1000000, found nan"),
-        ({"reduction": 3}, "reduction: expected 2, 4, 8 or 16, found 3"),
         ({"crop": 102}, "crop: expected a multiple of the reduction, 4, at least twice as large, found 102"),
         ({"crop": 16, "reduction": 16}, "crop: expected a multiple of the reduction, 16, at least twice as large"),
-        ({"device": "tpu"}, "device: expected auto or cpu or cuda, found 'tpu'"),
     ],
 )
 def test_other_values_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
         StylizerTraining(**changes)
-
-
-def test_every_option_has_a_check_and_a_description() -> None:
-    described = (StylizerTraining.__doc__ or "").splitlines()
-    for name in vars(StylizerTraining()):
-        assert name in STYLIZER_CHECKS
-        assert f"    {name}" in described

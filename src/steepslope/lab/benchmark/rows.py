@@ -17,7 +17,7 @@ from scipy.io import wavfile
 from steepslope.checks import Check, number, optional, require
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library
-from steepslope.lab.benchmark.study import NAMED
+from steepslope.lab.benchmark.preset import NAMED
 
 if TYPE_CHECKING:
     import pandas
@@ -82,12 +82,12 @@ def read_csv(
     return pandas.concat(frames, ignore_index=True)
 
 
-def labelled_lines(folder: Path, files: Sequence[str], encoding: str = "latin-1") -> "pandas.DataFrame":
+def labelled_lines(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
     """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
     lines: list[tuple[str, str, str]] = []
     for file in require("read.files", files, FILES):
         with _reading(folder / file):
-            text = (folder / file).read_text(encoding)
+            text = (folder / file).read_text("latin-1")
         lines += [line.partition(" ") for line in text.split("\n") if line]
     return pandas.DataFrame({"label": [one[0] for one in lines], "text": [one[2] for one in lines]})
 
@@ -181,7 +181,8 @@ def _chosen(frame: "pandas.DataFrame", settings: Settings, least_classes: int) -
     if labels := require("read.labels", settings.get("labels"), optional(NAMED)):
         classes = {str(name): str(value) for name, value in labels.items()}
         is_known = np.isin(y, [*classes])
-        frame, y = frame[is_known], np.array([classes[name] for name in y[is_known]], dtype=str)
+        frame = frame[is_known]
+        y = np.array([classes[name] for name in y[is_known]], dtype=str)
     if len({*y}) < least_classes:
         expected = f"expected rows of {least_classes} classes or more"
         raise SteepslopeError(f"{expected}, found {', '.join({*y}) or 'none'}", "read.label")

@@ -19,14 +19,15 @@ from steepslope.files.folders import digest_of, read_json, staged_folder, write_
 from steepslope.lab.paper.oracle_steps import features_step, fused_step, oracle_step
 from steepslope.lab.paper.output_steps import output_steps
 from steepslope.lab.paper.preset import Net, Pair
-from steepslope.lab.paper.steps import Cost, Step, slug
+from steepslope.lab.paper.steps import Step, slug
 from steepslope.lab.paper.tables import BEST, MCP
 from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
+from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
-from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import compare
-from steepslope.metrics.selective import RiskCoverage
+from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
+from steepslope.nets.training.loading import load_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
 from steepslope.report.evaluation import nan_to_none, table_rows
@@ -84,9 +85,10 @@ def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     case, method = wanted.case, wanted.method
     outputs = work.outputs(case.classifier, case.seed, work.place(case), method.get("budget", ""))
     backbones = [work.spec(name, case.seed) for name in work.preset.nets]
-    images = lambda _: work.images(case.classifier, case.seed, work.place(case))  # noqa: E731
+    images = work.images(case.classifier, case.seed, work.place(case))
+    load = partial(load_oracle, backbones=backbones, images=lambda _: images, device=str(device_at_hand()))
     oracle = str(folder / method.get("stage", ""))
-    return score_predictions([oracle], outputs, Resources(open_images=images, backbones=backbones))[-1]
+    return score_predictions([oracle], outputs, Resources(load_oracle=load))[-1]
 
 
 def _best_step(work: Workspace, wanted: Wanted) -> Step:
@@ -257,7 +259,9 @@ DIGITS = 5  # of numbers in rows: their intervals are wider by far
 
 def score_step(work: Workspace, wanted: Wanted) -> Step:
     """Return the step that scores a line, after MCP and the best single score, with which it is compared."""
-    name, case, kind = wanted.name, wanted.case, KINDS[wanted.method["kind"]]
+    name = wanted.name
+    case = wanted.case
+    kind = KINDS[wanted.method["kind"]]
     if not kind.sees_images:
         shared = not (kind.learns or work.preset.nets[case.classifier].is_seeded)
         case = Case(None, case.classifier, case.where, work.preset.seeds[0] if shared else case.seed)
@@ -267,9 +271,8 @@ def score_step(work: Workspace, wanted: Wanted) -> Step:
     places = [case.where, *_splits_of(wanted.method.get("score"))]
     needs = output_steps(work, case, places, auxiliary=wanted.method.get("budget") == AUXILIARY)
     needs += [*([] if kind.step is None else [kind.step(work, wanted)]), *rivals(work, wanted)]
-    costs = (Cost(wanted.pair.oracle, case.where),) if wanted.method["kind"] == "images" else ()
     out = folder / slug(stored_name(name, wanted.method))
-    return Step(out, ROW, about, partial(score, wanted=wanted), tuple(needs), costs)
+    return Step(out, ROW, about, partial(score, wanted=wanted), tuple(needs))
 
 
 def rivals(work: Workspace, wanted: Wanted) -> list[Step]:
@@ -307,7 +310,7 @@ def confidences(folder: Path) -> tuple[Scored, NDArray[np.bool_]]:
 def curve_of(folder: Path) -> RiskCoverage:
     """Return its risk-coverage curve."""
     scored, is_correct = confidences(folder)
-    return RiskCoverage.of(rank_rows(scored.confidence, is_correct).ranking())
+    return risk_coverage_curve(scored.confidence, is_correct)
 
 
 def measured(

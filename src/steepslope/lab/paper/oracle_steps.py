@@ -1,6 +1,5 @@
 """The steps to oracles: trained on images as in the paper, fitted on features, fused; and the sweep of their slopes."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import digest_of, staged_folder, write_json
 from steepslope.lab.paper.output_steps import net_steps, output_steps, rows_step
 from steepslope.lab.paper.preset import Pair
-from steepslope.lab.paper.steps import Cost, Settings, Step, slug, told
+from steepslope.lab.paper.steps import Settings, Step, slug, told
 from steepslope.lab.paper.workspace import AUXILIARY, COPIES, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.lab.search import search
 from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.nets.training.launch import train_stages
+from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import loss_of
@@ -39,7 +39,8 @@ def settings_of(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any
 def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
     folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
-    settings, stages = settings_of(work, pair, changes), pair.training.get("stages", ())
+    settings = settings_of(work, pair, changes)
+    stages = pair.training.get("stages", ())
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
         request = FinetuneRequest.from_flat(**settings, oracle=pair.oracle, outputs=pair.classifier)
         loss_of(request)
@@ -56,22 +57,7 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
         needs += [rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
     run = partial(train_oracle, pair=pair, settings=settings, seed=seed)
-    return Step(folder, last, about, run, tuple(needs), costs_of(work, pair, request))
-
-
-def costs_of(work: Workspace, pair: Pair, request: FinetuneRequest) -> tuple[Cost, ...]:
-    """Return what such an oracle costs; its backbone is run once where a stage trains the new layers alone.
-
-    A net without dropout passes in the preset has no dropout; of another, dropout counts as a run each epoch. A live
-    classifier is run as often as the images are augmented.
-    """
-    recipes = request.recipes.values()
-    drops = work.preset.nets[pair.oracle].passes > 0
-    effective = [one if drops else replace(one, frozen_dropout="none") for one in recipes]
-    times = sum(1 if one.features_stay else one.epochs for one in effective)
-    trained = sum(one.epochs for one in recipes if one.trainable == "all")
-    oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
-    return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)
+    return Step(folder, last, about, run, tuple(needs))
 
 
 def train_oracle(work: Workspace, out: Path, pair: Pair, settings: Settings, seed: int) -> None:
@@ -127,13 +113,10 @@ def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
     for key in SWEPT:
         require_known("setting of the sweep, which lacks", key, sweep)
     folder = work.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
-    count = len({*sweep["positives"]} - {FROZEN})  # beside those of α⁻, which are steps of their own
-    costs = tuple(cost._replace(times=count * cost.times, trained=count * cost.trained)
-                  for cost in tried(work, pair, FROZEN, FROZEN, seed).costs)  # fmt: skip
     first = [tried(work, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
     needs = *first, *output_steps(work, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
-    return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs, costs)
+    return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs)
 
 
 def tried(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
@@ -152,7 +135,7 @@ def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
         step = tried(work, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
             step.run(work, step.folder)
-        oracle = Oracle.load(step.folder, [work.spec(pair.oracle, seed)])
+        oracle = ImageOracle.load(step.folder, [work.spec(pair.oracle, seed)])
         return oracle.on(images, work.workers, device).trust_logit(outputs)
 
     sweep = {name: work.preset.sweep[name] for name in SWEPT}

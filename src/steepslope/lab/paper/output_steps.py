@@ -12,7 +12,7 @@ from PIL import Image
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import staged_folder
 from steepslope.files.weights import save_arrays
-from steepslope.lab.paper.steps import Cost, Step, told
+from steepslope.lab.paper.steps import Step, told
 from steepslope.lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
 from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining
 from steepslope.lab.shifts.recolor import Recoloring
@@ -44,16 +44,16 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
     with located(f"nets.{name}.train"):
         for one in settings:
             require_known("setting", one, known)
-        epochs = recipe_for(settings.get("net", ""), epochs=settings.get("epochs")).epochs
-    cost = Cost(name, TRAIN, epochs, trained=epochs)
+        recipe_for(settings.get("net", ""), epochs=settings.get("epochs"))
     about = f"train classifier {name}: {told(settings)}"
-    return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]
+    return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed))]
 
 
 def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Train it."""
     settings = dict(work.preset.nets[name].train)
-    net, split = settings.pop("net", ""), (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
+    net = settings.pop("net", "")
+    split = (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
     recipe = recipe_for(net, **settings, seed=seed)
     _, accuracy = train_classifier(net, work.preset.data, out, recipe, *split, replace=False)
     work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
@@ -78,10 +78,8 @@ def shift_steps(work: Workspace, case: Case) -> list[Step]:
     if not attacks and where != STYLIZED:
         _in_words(work, where).look()  # whether what it needs is installed
     needs = [*net_steps(work, name, seed), *([stylizer_step(work)] if where == STYLIZED else [])]
-    steps = int(settings.get("steps", RecolorOptions().steps))
-    costs = (Cost(name, where, steps, trained=steps),) if attacks else ()
     run = partial(write_shift, where=where, name=name, seed=seed)
-    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs), costs)]
+    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs))]
 
 
 def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) -> None:
@@ -164,9 +162,8 @@ def extract_step(work: Workspace, name: str, case: Case) -> Step:
     place = work.place(images)
     run = partial(extract_images, name=name, seed=seed, place=place, passes=passes)
     needs = *net_steps(work, name, seed), *shift_steps(work, images)
-    costs = (Cost(name, where, 1 + passes),)
-    return Step(work.extracted(name, seed, place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
-                needs, costs)  # fmt: skip
+    about += told(net.input or {"input": "its own"})
+    return Step(work.extracted(name, seed, place), MANIFEST, about, run, needs)
 
 
 def extract_images(work: Workspace, out: Path, name: str, seed: int, place: str, passes: int) -> None:
@@ -191,8 +188,10 @@ def probe_step(work: Workspace, name: str, seed: int) -> Step:
 
 def fit_probe(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Fit a linear classifier to the first rows of a permutation that the seed draws."""
-    outputs, images = (ClassifierOutputs.load(work.extracted(name, seed, TRAIN)), work.images(name, seed, TRAIN))
-    rows, labels = work.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
+    outputs = ClassifierOutputs.load(work.extracted(name, seed, TRAIN))
+    images = work.images(name, seed, TRAIN)
+    rows = work.fit_rows(name, seed, round(PROBED * len(outputs)))
+    labels = np.asarray(images.labels)
     rows = rows[labels[rows] != UNKNOWN]
     features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
     count = len(images.classes or ()) or int(labels.max()) + 1

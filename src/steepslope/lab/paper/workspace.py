@@ -17,7 +17,7 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
-from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_data, usual_holdout
+from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_data
 from steepslope.nets.extraction.extraction import named_data
 from steepslope.outputs import ClassifierOutputs
 
@@ -108,7 +108,7 @@ class Workspace:
         if comes_in_splits(spec) or test is not None:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":
-            raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test-data")
+            raise SteepslopeError(f"expected the spec of the test images next to {spec}, found none", "test_data")
         return f"{spec}/{TRAIN}", f"{spec}/{TEST if spec.splits == (TRAIN, TEST) else 'val'}"
 
     @property
@@ -136,42 +136,10 @@ class Workspace:
         others, held_out = holdout_split(len(test), self.preset.holdout, SPLIT_SEED)
         return {TRAIN: train, HOLDOUT: test.subset(held_out), TEST: test.subset(others)}
 
-    def size(self, name: str, where: str) -> int:
-        """Return how many images a set has, for plans: from the data where they are there, else as the preset tells.
-
-        The preset also tells of data that would be downloaded to be counted.
-        """
-        train, test = self._counts
-        of_net, has_splits = (self.preset.nets[name].train.get("holdout"), comes_in_splits(self._spec))
-        held_out = (of_net if has_splits else None) or self.preset.holdout or usual_holdout(train)
-        source = train if has_splits else test
-        if not 0 < held_out < source:
-            place = f"nets.{name}.train.holdout" if of_net and has_splits else "holdout"
-            found = f"expected 1 to {source - 1:,} of the {source:,} images of {self.preset.data}, found {held_out:,}"
-            raise SteepslopeError(found, f"preset {self.preset.name}: {place}")
-        left = {TRAIN: train - held_out, TEST: test} if has_splits else {TRAIN: train, TEST: test - held_out}
-        sizes = {**left, HOLDOUT: held_out}
-        return sizes.get(where.removesuffix(COPIES), min(self.preset.rows or left[TEST], left[TEST]))
-
     def require_images(self) -> None:
         """Raise where there are no images of the data, before anything is loaded or trained."""
         for spec in self._train_and_test:
             parse_data(spec).look()
-
-    @cached_property
-    def _counts(self) -> tuple[int, int]:
-        """The numbers of training and test images."""
-        stated = self.preset.images
-        if stated and parse_data(self.preset.data).scheme == "torchvision":
-            return stated[TRAIN], stated[TEST]
-        try:
-            train, test = (parse_data(spec).look() for spec in self._train_and_test)
-            splits = (TRAIN, TEST) if comes_in_splits(train) else (None, None)
-            return len(train.open(splits[0])), len(test.open(splits[1]))
-        except (SteepslopeError, OSError):
-            if not stated:
-                raise
-            return stated[TRAIN], stated[TEST]
 
     def images(self, name: str, seed: int, place: str) -> Dataset:
         """Return a set of images: a split, its augmented copies, or what a shift has written."""
@@ -206,7 +174,8 @@ class Workspace:
 
     def outputs(self, name: str, seed: int, place: str, budget: str) -> ClassifierOutputs:
         """Return a classifier's outputs, with the features of its auxiliary net where a budget pays for these."""
-        own, other = self.own_outputs(name, seed, place), self.preset.nets[name].auxiliary
+        own = self.own_outputs(name, seed, place)
+        other = self.preset.nets[name].auxiliary
         if budget != AUXILIARY or other is None:
             return own
         return own.with_auxiliary(self.own_outputs(other, seed, place))

@@ -1,6 +1,6 @@
 """Pictures that come with scikit-image and scikit-learn, as folders: what a stylizer is trained and tried on offline.
 
-Run ``python -m benchmarks.studies.pictures --out runs/pictures --data idx:DIR``.
+Run ``python -m benchmarks.results.pictures --out runs/pictures --data idx:DIR``.
 """
 
 import sys
@@ -109,4 +109,4 @@ def _strokes(draw: np.random.Generator) -> Rows:
 
 
 if __name__ == "__main__":
-    sys.exit(run(pictures, sys.argv[1:], "python -m benchmarks.studies.pictures"))
+    sys.exit(run(pictures, sys.argv[1:], "python -m benchmarks.results.pictures"))

@@ -1,6 +1,6 @@
 """Accepted rows that drift, of which few are labelled: how early a broken promise is certified, and how often in error.
 
-Run ``python -m benchmarks.studies.audits --help``.
+Run ``python -m benchmarks.results.audits --help``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.kept_rows import Row, write_results
+from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run
 from steepslope.monitor.audit import harm_after, interval_of
 from steepslope.monitor.state import Marked
@@ -204,4 +204,4 @@ def _shown(value: Any, show: Callable[[Any], str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(audits, sys.argv[1:], "python -m benchmarks.studies.audits"))
+    sys.exit(run(audits, sys.argv[1:], "python -m benchmarks.results.audits"))

@@ -1,6 +1,6 @@
 """A gate that follows its audit, day by day: how much of what it accepts is wrong, and how much it accepts.
 
-Run ``python -m benchmarks.studies.following --help``.
+Run ``python -m benchmarks.results.following --help``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.kept_rows import Row, write_results
+from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run
 from steepslope.monitor.audit import ACCEPT_NOTHING, followed, harm_after, interval_of, latest_for, limit_for
 from steepslope.monitor.state import Marked
@@ -177,4 +177,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(following, sys.argv[1:], "python -m benchmarks.studies.following"))
+    sys.exit(run(following, sys.argv[1:], "python -m benchmarks.results.following"))

@@ -119,8 +119,7 @@ def test_a_report_shows_errors_and_unknown_rows_apart(tmp_path: Path, classes: l
     outputs = with_unknown(make_complete()).named(classes)
     outputs.save(tmp_path / "outputs")
     command = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--scores", "mcp,margin,entropy"]
-    more = ["--bootstrap", "20", "--rows", str(tmp_path / "rows.csv")]
-    assert main([*command, *more, "--out", str(tmp_path / "report")]) == 0
+    assert main([*command, "--bootstrap", "20", "--out", str(tmp_path / "report")]) == 0
     n, wrong = outputs.is_unknown.sum(), np.sum(~outputs.is_correct)
     apart = f"{wrong - n} of known classes, {n} unknown ({n / 4:.1f} % of all)"
     shown = (tmp_path / "report" / "table.md").read_text()
@@ -138,7 +137,6 @@ def test_a_report_shows_errors_and_unknown_rows_apart(tmp_path: Path, classes: l
     named = [outputs.label_names[label] if classes else label for label in outputs.require_labels()]
     assert rows["label"].to_pylist() == named
     assert rows["is_correct"].to_pylist() == outputs.is_correct.tolist()
-    assert f",{'unknown' if classes else '-1'}," in (tmp_path / "rows.csv").read_text().replace('"', "")
     run = read_run(tmp_path / "report", "a")
     assert why_unpaired(run, run) == ""
 

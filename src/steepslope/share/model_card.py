@@ -82,7 +82,7 @@ class Evaluated:
         return cls(row, rows.get(BASELINE, row), len(rows), options.dataset or _recorded(folder))
 
     def table(self) -> str:
-        """Return all metrics that the report has, beside MCP's, in Markdown."""
+        """Return all metrics that the report has, next to MCP's, in Markdown."""
         columns = {self.row.name: (self.row.metrics, ""), "MCP": (self.baseline.metrics, "")}
         columns["difference"] = self.row.vs_mcp, "+"
         if self.is_baseline:

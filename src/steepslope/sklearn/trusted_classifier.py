@@ -25,6 +25,8 @@ from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
+from steepslope.predict.prediction_file import require_file
+from steepslope.predict.source import write_decisions
 from steepslope.promise.objectives import INSIDE, Objectives
 from steepslope.promise.rows import group_names as checked_groups
 from steepslope.scores import MCP
@@ -287,9 +289,6 @@ class TrustedClassifier(AroundClassifier):
         SteepslopeError
             If an id is empty or repeated, or the path has another ending.
         """
-        from steepslope.predict.prediction_file import require_file  # it imports what runs nets
-        from steepslope.predict.source import write_decisions
-
         check_is_fitted(self)
         require_file(str(Path(path).absolute()))
         names, groups = ids_of(ids, X), groups_of(self.groups, X)

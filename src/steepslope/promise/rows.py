@@ -60,7 +60,7 @@ class LabelledRows(Brief):
     def subset(self, rows: Counts | Bools) -> Self:
         """Return some of the rows, by their numbers or by booleans (n,)."""
         arrays = {name: getattr(self, name) for name in ARRAYS}
-        cut = {name: None if array is None else array[rows] for name, array in arrays.items()}
+        cut: dict[str, Any] = {name: None if array is None else array[rows] for name, array in arrays.items()}
         return replace(self, **cut, extra={name: array[rows] for name, array in self.extra.items()})
 
     @property

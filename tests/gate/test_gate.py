@@ -238,7 +238,7 @@ def test_confidences_that_are_no_numbers_are_named(confidence: Any) -> None:
         ({"thresholds": [0.1, 0.2]}, "thresholds: expected the highest first"),
         ({"groups": ["a"]}, "groups: expected one group a prediction"),
         ({"max_class_risk": 0.1}, "true_classes: expected the true class of each row, found none"),
-        ({"max_class_risk": 0.1, "coverage": 0.5}, "max_class_risk: expected none beside a coverage or costs"),
+        ({"max_class_risk": 0.1, "coverage": 0.5}, "max_class_risk: expected none next to a coverage or costs"),
         ({"max_class_risk": 0.1, "true_classes": ["a"]}, "true_classes: expected one group a prediction"),
         ({"reject": -1}, "reject: expected a number"),
         ({"seed": "a"}, "seed: expected a whole number"),

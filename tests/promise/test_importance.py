@@ -286,7 +286,7 @@ def test_a_class_that_has_no_calibration_rows_is_refused() -> None:
 )
 def test_what_is_no_mix_is_refused(mix: dict[str, Any], expected: str) -> None:
     with pytest.raises(SteepslopeError) as error:
-        Gate.of(MCP(), make_rows(100, SHARES, 0), class_mix=mix)
+        require_mix(mix, ("a", "b", "c"))
     assert expected in str(error.value)
 
 

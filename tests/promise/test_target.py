@@ -104,7 +104,7 @@ def test_few_rows_and_like_classes_are_refused() -> None:
         Gate.of(MCP(), rows, target=[1, 2])  # type: ignore[arg-type]
     with pytest.raises(SteepslopeError, match="target: expected 3 classes, as of the calibration rows, found 2"):
         Gate.of(MCP(), rows, target=ClassifierOutputs(np.zeros((300, 2))))
-    with pytest.raises(SteepslopeError, match="class_mix: expected a promised risk alone, found target beside it"):
+    with pytest.raises(SteepslopeError, match="class_mix: expected a promised risk alone, found target next to it"):
         Gate.of(MCP(), rows, class_mix=MIX, target=coming)
 
 

@@ -70,8 +70,6 @@ def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
         ({}, "class_mix: expected either class_mix or target, found neither"),
         ({"class_mix": {0: 0.5, 1: 0.5}, "target": np.zeros((300, 3))}, "target: expected either class_mix or"),
         ({"class_mix": {0: 0.5, 2: 0.5}}, "unknown class in class_mix: '2'"),
-        ({"class_mix": [0.5, 0.5]}, "class_mix: expected shares by class, found list"),
-        ({"target": np.zeros((50, 3))}, "target: expected at least 200 rows, found 50"),
     ],
 )
 def test_a_model_moves_to_nothing_that_is_no_mix(options: dict[str, Any], message: str) -> None:

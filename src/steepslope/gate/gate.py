@@ -213,9 +213,7 @@ class Gate:
         origin.require_classifier(outputs.classifier)
         if outputs.ids is not None:
             require_ids_once(outputs.ids, "outputs")
-        names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
-        if by is not None and names is None:
-            raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
+        names = _named_groups(by, groups, outputs)
         codes = rows_together(outputs)
         warn_of_copies(codes)
         once = once_each(codes, seed)
@@ -478,6 +476,14 @@ class Gate:
         images, load a :class:`steepslope.nets.ImageGate`.
         """
         return cls(**read_gate(folder, load_oracle))
+
+
+def _named_groups(by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs) -> NDArray[np.str_] | None:
+    """Return the groups to calibrate by, (n,); raise for a name without groups."""
+    names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
+    if by is not None and names is None:
+        raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
+    return names
 
 
 def _rows_of(outputs: ClassifierOutputs, rows: Counts) -> ClassifierOutputs:

@@ -84,7 +84,7 @@ class Mix:
         other = next((name for name, value in others.items() if value is not None), None)
         if self.is_other and other is not None:
             place = "target" if self.shares is None else "class_mix"
-            raise SteepslopeError(f"expected a promised risk alone, found {other} beside it", place)
+            raise SteepslopeError(f"expected a promised risk alone, found {other} next to it", place)
 
     def counts(self, rows: LabelledRows) -> NDArray[np.bool_]:
         """Return which rows count, (n,): all but those of classes without a share."""

@@ -59,7 +59,9 @@ class Objectives:
         if not self.max_risk or len(set(self.max_risk)) < len(self.max_risk):
             raise SteepslopeError(f"expected at least one, each once, found {self.max_risk}", "max_risk")
         if self.max_class_risk is not None and self.risks == (None,):
-            raise SteepslopeError("expected none beside a coverage or costs, which set the threshold", "max_class_risk")
+            raise SteepslopeError(
+                "expected none next to a coverage or costs, which fix the threshold", "max_class_risk"
+            )
         if self.coverage is not None and self.costs is not None:
             raise SteepslopeError("expected a coverage or costs, found both", "costs")
         if self.costs is not None and not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):

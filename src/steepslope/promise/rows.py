@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 LEAST_SPLIT = 10
+ARRAYS = ("confidence", "is_correct", "is_unknown", "groups", "true_classes")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,13 +59,9 @@ class LabelledRows(Brief):
 
     def subset(self, rows: Counts | Bools) -> Self:
         """Return some of the rows, by their numbers or by booleans (n,)."""
-        arrays = {name: getattr(self, name) for name in ("confidence", "is_correct", "is_unknown")}
-        known = {name: getattr(self, name) for name in ("groups", "true_classes")}
-        arrays |= {name: array for name, array in known.items() if array is not None}
-        cut = {name: array[rows] for name, array in arrays.items()}
-        return type(self)(
-            **cut, of_log_odds=self.of_log_odds, extra={name: array[rows] for name, array in self.extra.items()}
-        )
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        cut: dict[str, Any] = {name: None if array is None else array[rows] for name, array in arrays.items()}
+        return replace(self, **cut, extra={name: array[rows] for name, array in self.extra.items()})
 
     @property
     def group_names(self) -> list[str | None]:

@@ -59,11 +59,6 @@ class Reader:
             outputs = opinion.added(outputs, name, said)
         return outputs
 
-    def named_outputs(self, X: Any, ids: Any) -> ClassifierOutputs:
-        """Return the same with ids, as :func:`ids_of` finds them."""
-        names = ids_of(ids, X)
-        return self.outputs(X).changed(ids=names)
-
     def with_unknown(
         self, outputs: ClassifierOutputs, labels: NDArray[Any], unknown: Any
     ) -> tuple[ClassifierOutputs, NDArray[np.int64]]:

@@ -43,7 +43,16 @@ from steepslope.sklearn.held_out import (
     rows_of,
 )
 from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
-from steepslope.sklearn.reader import Reader, groups_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
+from steepslope.sklearn.reader import (
+    Reader,
+    groups_of,
+    ids_of,
+    oracle_of,
+    promises_of,
+    require_no_class,
+    seen_by,
+    taken_by,
+)
 from steepslope.sklearn.responses import Responses, codes_of, told_codes
 from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
 
@@ -204,7 +213,7 @@ class TrustedClassifier(AroundClassifier):
             the classifier has neither probabilities nor decision values, ``unknown_label`` is one of its classes, or
             an opinion is not by another classifier of some of these.
         """
-        self._objectives()
+        objectives = Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
         require("calibration_size", self.calibration_size, INSIDE)
         require_folds(self.cv)
         checked_opinions(self.opinions, self.estimator)
@@ -224,7 +233,7 @@ class TrustedClassifier(AroundClassifier):
         of_learnt = codes[np.concatenate([learnt, errors])]
         unknown = _safe_indexing(X, errors)
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
-        self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed, calibration)
+        self._calibrate(source, objectives, _safe_indexing(X, calibration), labels[calibration], calibration, seed)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -282,14 +291,15 @@ class TrustedClassifier(AroundClassifier):
         """
         check_is_fitted(self)
         require_file(str(Path(path).absolute()))
-        groups, outputs = groups_of(self.groups, X), self.reader_.named_outputs(X, ids)
+        names, groups = ids_of(ids, X), groups_of(self.groups, X)
+        outputs = self.reader_.outputs(X).changed(ids=names)
         self._decided(outputs, groups)  # for its warnings
         write_decisions(self.gate_, outputs, groups, Path(path), audit)
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
         check_is_fitted(self)
-        return self._ranked(self.reader_.outputs(X))
+        return self.gate_.require_source().confidence(self.reader_.outputs(X))
 
     def p_correct(self, X: Any) -> Floats:
         """Return the probability that each prediction is correct, (n,), in [0, 1]: an estimate, nothing promised."""
@@ -413,9 +423,6 @@ class TrustedClassifier(AroundClassifier):
         saved.calibration.require_same(model.reader_.outputs)
         return model
 
-    def _objectives(self) -> Objectives:
-        return Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
-
     def _learn(
         self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: NDArray[np.int64]
     ) -> ConfidenceSource:
@@ -465,13 +472,19 @@ class TrustedClassifier(AroundClassifier):
                 setattr(self, name, getattr(self.estimator_, name))
 
     def _calibrate(
-        self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int, ids: NDArray[np.int64]
+        self,
+        source: ConfidenceSource,
+        objectives: Objectives,
+        X: Any,
+        labels: NDArray[Any],
+        ids: NDArray[np.int64],
+        seed: int,
     ) -> None:
         """Find the threshold on rows that nothing was fitted on; their numbers are their ``ids``."""
         outputs, codes = self.reader_.outputs(X).changed(ids=ids), codes_of(labels, self.classes_)
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
         by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
-        self.gate_ = self.calibration_.gate(source, self._objectives(), **by, seed=seed)
+        self.gate_ = self.calibration_.gate(source, objectives, **by, seed=seed)
         for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
             warnings.warn(caution, CautionWarning, stacklevel=3)
 
@@ -482,6 +495,3 @@ class TrustedClassifier(AroundClassifier):
         decisions = self.gate_.decide(outputs, groups)
         warn_of_change(self.gate_, decisions)
         return decisions
-
-    def _ranked(self, outputs: ClassifierOutputs) -> Floats:
-        return self.gate_.require_source().confidence(outputs)

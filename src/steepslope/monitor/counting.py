@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -164,8 +164,9 @@ class FileCount:
         chance = None if weights is None else rows.chance
         audit = (repeat(None) if column is None else column.tolist() for column in (chance, weights))
         ids, labels = (map(hash_of, texts) for texts in (batch.ids, batch.labels))
-        columns = (ids, labels, rows.p_correct.astype(np.float32).tolist(), rows.accepted.tolist(), repeat(0), *audit)
-        predictions = [*map(Counted, *columns)]
+        p_correct = rows.p_correct.astype(np.float32).tolist()
+        columns: tuple[Iterable[Any], ...] = (ids, labels, p_correct, rows.accepted.tolist(), repeat(0), *audit)
+        predictions = [Counted(*facts) for facts in zip(*columns, strict=False)]
         counted = state.counted(prediction.id for prediction in predictions)
         fresh: list[Counted] = []
         numbers = []

@@ -257,7 +257,7 @@ def _parts(
     rows: ClassifierOutputs, held_out: ClassifierOutputs | None, seed: int
 ) -> tuple[ClassifierOutputs, ClassifierOutputs]:
     """Return the rows to fit on and the held-out ones: by default a fifth of all, of errors and others."""
-    from steepslope.oracle.evidence.folds import fold_of
+    from steepslope.oracle.evidence.states import fold_of
     from steepslope.outputs.copies import rows_together
 
     if held_out is not None:

@@ -7,14 +7,11 @@ other folds. The budget is the cheapest that is as good as the best.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.threads import single_thread
@@ -57,12 +54,6 @@ class Gain:
 
     def __str__(self) -> str:
         return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against MCP; {self.cost}"
-
-    @classmethod
-    def from_json(cls, card: dict[str, Any], path: Path) -> Self:
-        """Return the gain that a card at ``path`` holds."""
-        auc, ratio = (float(json_field(card, name, (int, float), path)) for name in ("auc", "aurc_ratio"))
-        return cls(auc, ratio, json_field(card, "cost", str, path))
 
 
 def cheapest(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:

@@ -13,8 +13,8 @@ from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_opinion_pool
 from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.folds import FOLDS
 from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.states import FOLDS
 from steepslope.oracle.handover import Handover, mixed
 from steepslope.outputs.arrays import is_opinion, opinion_name
 

@@ -6,15 +6,15 @@ from typing import Any, Literal, Self, get_args
 
 from steepslope.checks import SEED, Check, choice, each, listed, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.evidence.folds import ERRORS, Errors
 
 AUTO = "auto"
+Errors = Literal["holdout", "crossfit", "train"]
 Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]
 FUSED_CHECKS: dict[str, Check] = {
     "errors": choice("holdout", "crossfit"), "seed": SEED, "budget": choice(*get_args(Budget)),
 }  # fmt: skip
 COLUMN_CHECKS: dict[str, Check] = {
-    "errors": choice(*ERRORS), "seed": SEED, "hidden": each(whole(1)), "epochs": optional(whole(1)),
+    "errors": choice(*get_args(Errors)), "seed": SEED, "hidden": each(whole(1)), "epochs": optional(whole(1)),
     "learning_rate": number(1e-12),
 }  # fmt: skip
 

@@ -13,6 +13,8 @@ from steepslope.scores.score import Rows, State as State
 
 NO_STATE: State = {}
 MOST_REFERENCES = 150_000
+LEAST_UNKNOWN = 10  # out-of-class rows, from which what they look like is learnt
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,6 @@ class Evidence:
         return self.learning is not None and self.learning.of == "reference"
 
 
-LEAST_UNKNOWN = 10  # rows of none of the classes, from which what they look like is learnt
-
-
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
     """Return the rows to learn from: all, or the most that are learnt from, evenly spread.
 
@@ -88,3 +87,24 @@ def numbered(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
 def with_unknown(num_classes: int, found: int) -> int:
     """Return the classes that a state may have been learnt for, of ``num_classes`` or one more: ``found``, or these."""
     return found if found == num_classes + 1 else num_classes
+
+
+def fold_of(
+    strata: NDArray[np.int64] | NDArray[np.bool_], seed: int, together: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Deal the rows of each stratum evenly to the folds, at random, (n,) -> (n,) in 0…4.
+
+    Unlike scikit-learn's StratifiedKFold, strata may have fewer rows than there are folds, as rare classes do. Rows
+    that share a number in ``together`` (n,) go to one fold; their stratum is that of the first of them.
+
+    >>> fold_of(np.array([0, 0, 0, 0, 1, 1]), 0, together=np.array([0, 0, 1, 1, 2, 2])).reshape(3, 2).std(axis=1)
+    array([0., 0., 0.])
+    """
+    if together is not None:
+        _, first, inverse = np.unique(together, return_index=True, return_inverse=True)
+        return fold_of(strata[first], seed)[inverse]
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(strata))
+    fold = np.empty(len(strata), dtype=np.int64)
+    fold[order[np.argsort(strata[order], kind="stable")]] = np.arange(len(strata)) % FOLDS
+    return fold

@@ -24,7 +24,7 @@ from steepslope.nets.export.nets import LOGITS, net_piece, prepared
 from steepslope.nets.extraction.engine import Engine, on_backend
 from steepslope.nets.extraction.machines import launched
 from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.predict.gate_nets import GateNets
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.registry import EVIDENCE
@@ -102,9 +102,9 @@ def exported_gate_against_classifier(batch: int = 32, rounds: int = 100, rows: i
     plain = Gate.calibrate(draw.normal(size=5_000), draw.random(5_000) < 0.9, 0.2, of_log_odds=True)
     source = ConfidenceSource.from_model(random_fused(1280, classes, rows), classes)
     gate = replace(plain, source=replace(source, shapes={"features": (1280,)}))
-    live = GateNets(classifier, {}, ExtractionOptions(evidence=("features",)))
+    judge = ImageGate(gate, classifier, {}, ExtractionOptions(evidence=("features",)))
     pieces = [prepared("classifier", classifier.transform, 3), net_piece("classifier", classifier, {LOGITS: LOGITS})]
-    whole, alone = _session(export_gate(gate, "all", live).model), _session(joined(pieces, [IMAGES], [LOGITS]))
+    whole, alone = _session(export_gate(judge).model), _session(joined(pieces, [IMAGES], [LOGITS]))
     feed = {IMAGES: draw.integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)}
     ours, theirs = medians_in_turn(lambda: whole.run(None, feed), lambda: alone.run(None, feed), rounds)
     title = f"exported: EfficientNet-Lite0 at 224 px with a fused gate (free), batch {batch}, against the net alone"

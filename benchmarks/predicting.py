@@ -26,13 +26,15 @@ from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.extraction import extract_to_folder
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.predict.cluster import FromCluster
 from steepslope.nets.predict.from_images import FromImages
+from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.nets.predict.options import ClusterOptions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.chunks import Made
-from steepslope.predict.options import ClusterOptions, PredictOptions
+from steepslope.predict.options import PredictOptions
 from steepslope.predict.prediction_file import predict_to_file
-from steepslope.predict.source import on_engine
 
 FIT_ROWS, BATCH = 2_000, 32
 EVIDENCE = ("features",)  # what the free budget needs, and so what is extracted, too
@@ -68,9 +70,9 @@ def _set_up(net: str, count: int, **further: Any) -> Iterator[Setup]:
 
         extract()
         gate = _random_gate(classifier, ClassifierOutputs.load(home / "outputs"), Origin.from_folder(home / "outputs"))
-        live = replace(gate.load_nets(classifier), options=options)
+        judge = replace(ImageGate.of(gate, classifier), options=options)
         chosen = PredictOptions(batch_size=BATCH, backend=backend, **further)
-        yield Setup(home, extract, FromImages(gate, live, spec.open(), str(spec), chosen))
+        yield Setup(home, extract, FromImages(judge, spec.open(), str(spec), chosen))
 
 
 def _random_gate(classifier: Classifier, outputs: ClassifierOutputs, origin: Origin) -> Gate:
@@ -108,7 +110,8 @@ def ray_against_one_process(net: str = LITE0, count: int = 768, chunks: int = 24
         made.extract()
         extracted = count / (time.perf_counter() - start)
         theirs = _seconds_an_image(made.source.missing)
-        ours = _seconds_an_image(on_engine(made.source, ClusterOptions(engine="ray", actors=cores)).missing)
+        cluster = ClusterOptions(engine="ray", actors=cores)
+        ours = _seconds_an_image(FromCluster(**vars(made.source), cluster=cluster).missing)
     rates = f"{1 / ours:.0f} images/s, against one process of {torch.get_num_threads()} threads ({1 / theirs:.0f})"
     title = f"ray, {cores} actors, budget free, {net}, {rates}; extract ({extracted:.0f})"
     return Comparison(title, ours, theirs, goal=0.9)

@@ -30,6 +30,7 @@ from steepslope.gate.confidence_source import NetRecord
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 
@@ -145,7 +146,7 @@ def served_file_against_session(requests: int = 400, clients: int = 8) -> Compar
     images = np.asarray(image)[None]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gate.onnx"
-        export_gate(_gate(classifier).on(classifier)).save(path)
+        export_gate(ImageGate.of(_gate(classifier), classifier)).save(path)
         session = ExportedGate.open(path).session
         return _compared(
             path, request, lambda: session.run(None, {"images": images}), "serve FILE.onnx, predict", requests, clients
@@ -159,7 +160,7 @@ def served_gate_against_predict(requests: int = 400, clients: int = 8) -> Compar
     with tempfile.TemporaryDirectory() as folder:
         gate = _gate(classifier)
         gate.save(folder)
-        live = gate.on(classifier)
+        live = ImageGate.of(gate, classifier)
         return _compared(
             Path(folder), request, lambda: live.predict(image), "serve --gate DIR, predict", requests, clients
         )

@@ -21,7 +21,6 @@ from scipy.optimize import minimize
 
 from steepslope.cli.main import main
 from steepslope.files.seeding import seeded
-from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.lab.shifts.stylizer import Stylizer, planned_decoder
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
@@ -241,11 +240,12 @@ def write_opinions(out: Path) -> None:
 def exported(gates: Path) -> Callable[[str], Exported]:
     """Return what makes a gate's whole file, from images to decisions, once for each name of a gate."""
     from steepslope.nets.export.exporting import export_gate  # with onnxscript, which few tests need
+    from steepslope.nets.predict.image_gate import ImageGate
 
     @cache
     def whole(kind: str) -> Exported:
         auxiliary = "module:tests.tiny_nets:ten_classes" if kind == "auxiliary" else None
-        return export_gate(Gate.load(gates / kind).on(auxiliary=auxiliary), digest=digest_of_gate(gates / kind))
+        return export_gate(ImageGate.load(gates / kind, auxiliary=auxiliary), digest=digest_of_gate(gates / kind))
 
     return whole
 

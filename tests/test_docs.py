@@ -238,7 +238,7 @@ def test_imports_inside_functions_are_of_what_is_optional_or_heavy() -> None:
     extras = {"cv2", "ray", "torch.utils.tensorboard"}
     heavy = {"sklearn", "sklearn.utils", "timm.data", "torchvision"}
     heavy |= {"torch", "steepslope.numerics.log_space"}  # of opinions, which few outputs hold
-    runs_nets = {"steepslope.nets.predict.gate_nets", "steepslope.predict.prediction_file", "steepslope.predict.source"}
+    runs_nets = {"steepslope.nets.training.on_images"}
     assert late <= extras | heavy | runs_nets
 
 

@@ -17,7 +17,7 @@ from tests.conftest import make_complete, make_outputs
 
 
 def back(judge: ConfidenceSource, folder: Path) -> ConfidenceSource:
-    return ConfidenceSource.read(folder, judge.write(folder), folder / "gate.json")
+    return ConfidenceSource.read(folder, judge.write(folder), folder / "gate.json", Oracle.load)
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -79,7 +79,7 @@ def test_nan_is_named_by_its_row() -> None:
 def test_a_damaged_card_is_named(change: dict[str, object], expected: str, tmp_path: Path) -> None:
     card = ConfidenceSource.from_model(MCP(), 4).write(tmp_path)
     with pytest.raises(SteepslopeError, match=expected):
-        ConfidenceSource.read(tmp_path, {**card, **change}, tmp_path / "gate.json")
+        ConfidenceSource.read(tmp_path, {**card, **change}, tmp_path / "gate.json", Oracle.load)
 
 
 def test_a_missing_state_is_named(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_missing_state_is_named(tmp_path: Path) -> None:
     )
     (tmp_path / "score.safetensors").unlink()
     with pytest.raises(SteepslopeError, match=r"score\.safetensors: cannot be read"):
-        ConfidenceSource.read(tmp_path, card, tmp_path / "gate.json")
+        ConfidenceSource.read(tmp_path, card, tmp_path / "gate.json", Oracle.load)
 
 
 def test_a_folder_tells_both_nets(gates: Path) -> None:

@@ -12,6 +12,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.storage import CALIBRATION_ROWS, GATE
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 from tests.files.sealing import seal_again
@@ -58,7 +59,7 @@ def test_a_gate_of_confidences_alone_comes_back(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score of its own, found one"):
         again.decide(make_outputs())
     with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score of its own"):
-        again.predict(np.zeros((8, 8), np.uint8))
+        ImageGate.of(again)
 
 
 def test_what_accepts_nothing_or_all_comes_back(tmp_path: Path) -> None:
@@ -187,9 +188,8 @@ def test_code_never_runs_because_a_file_says_so(gates: Path, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     shutil.copytree(gates / "auxiliary", "gate")
     edited(Path("gate"), classifier={**json.loads(Path("gate/gate.json").read_text())["classifier"], "spec": EVIL})
-    gate = Gate.load("gate")
     with pytest.raises(SteepslopeError, match=f"classifier: {EVIL} is code of your own, which no file gets to run"):
-        gate.predict(np.zeros((8, 8), np.uint8))
+        ImageGate.load("gate")
     assert not Path("ran").exists()
     with pytest.raises(SteepslopeError, match=r"auxiliary: module:.* is code of your own"):
-        Gate.load(gates / "auxiliary").predict(np.zeros((8, 8), np.uint8))
+        ImageGate.load(gates / "auxiliary")

@@ -20,6 +20,7 @@ from steepslope.gate import Decisions, Gate, Origin
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import as_grey
 from steepslope.nets.data.transforms import Transform
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from steepslope.serve.gate_folder import served_gate
@@ -62,13 +63,13 @@ def same(found: dict[str, list[Any]], expected: Decisions) -> None:
 @pytest.mark.parametrize("kind", ["free", "predicted", "mcp"])
 def test_it_answers_as_python_does(kind: str, gates: Path, pixels: NDArray[np.uint8]) -> None:
     with client_of(served_gate(gates / kind)) as client:
-        same(infer(client, pixels[..., None]), Gate.load(gates / kind).predict(pixels))
+        same(infer(client, pixels[..., None]), ImageGate.load(gates / kind).predict(pixels))
 
 
 def test_an_image_file_is_answered_as_its_pixels_are(
     client: TestClient, gates: Path, pixels: NDArray[np.uint8]
 ) -> None:
-    expected = Gate.load(gates / "free").predict(pixels, top=3)
+    expected = ImageGate.load(gates / "free").predict(pixels, top=3)
     for row, image in enumerate(pixels):
         found = client.post("/predict?top=3", content=encoded(image)).json()
         names = expected.names(expected.labels)
@@ -81,7 +82,7 @@ def test_an_image_file_is_answered_as_its_pixels_are(
 
 
 def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDArray[np.uint8]) -> None:
-    gate = Gate.load(gates / "auxiliary", auxiliary=BACKBONE)
+    gate = ImageGate.load(gates / "auxiliary", auxiliary=BACKBONE)
     image = Image.fromarray(np.stack([pixels[0], pixels[1], pixels[2]], axis=2))
     with client_of(served_gate(gates / "auxiliary", None, BACKBONE)) as client:
         metadata = client.get("/v2/models/gate").json()
@@ -91,14 +92,14 @@ def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDA
         assert expected.handed_over is not None
         np.testing.assert_allclose(found["trust_logit"], expected.trust_logit[0], rtol=1e-6)
         np.testing.assert_allclose(found["handed_over"], expected.handed_over[0], rtol=1e-6)
-        assert "steepslope_handed_over_fraction 0.0" not in client.get("/metrics").text.splitlines()
+        assert "steepslope_handed_over_total 0.0" not in client.get("/metrics").text.splitlines()
 
 
 def test_the_nets_of_opinions_see_the_images_too(opinions: Path, pixels: NDArray[np.uint8]) -> None:
     named = {"twelve": "module:tests.tiny_nets:twelve_classes"}
     with client_of(served_gate(opinions / "nets", opinions=named)) as client:
         assert client.get("/v2/models/gate").json()["inputs"][0]["shape"] == [-1, -1, -1, 3]
-        expected = Gate.load(opinions / "nets", opinions=named).predict(pixels)
+        expected = ImageGate.load(opinions / "nets", opinions=named).predict(pixels)
         same(infer(client, np.repeat(pixels[..., None], 3, axis=3)), expected)
 
 
@@ -153,7 +154,7 @@ def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
     given = {"name": "images", "datatype": "FP32", "shape": images.shape, "data": values}
     with client_of(served_gate(tmp_path / "gate", classifier)) as client:
         found = client.post("/v2/models/gate/infer", json={"inputs": [given]}).json()
-        expected = Gate.load(tmp_path / "gate", classifier).predict(images)
+        expected = ImageGate.load(tmp_path / "gate", classifier).predict(images)
         np.testing.assert_allclose(found["outputs"][3]["data"], expected.trust_logit, rtol=1e-5)
         values[7] = 1.5
         found = client.post("/v2/models/gate/infer", json={"inputs": [given]})
@@ -172,7 +173,7 @@ def test_odd_image_files_are_judged_as_python_judges_them(case: str, client: Tes
         assert found.status_code == 400, found.text
         assert f"expected an image of 8×8 pixels, found {shown.width}×{shown.height}" in found.json()["error"]
         return
-    expected = Gate.load(gates / "free").predict(Image.open(io.BytesIO(ODD[case])))
+    expected = ImageGate.load(gates / "free").predict(Image.open(io.BytesIO(ODD[case])))
     np.testing.assert_allclose(found.json()["trust_logit"], expected.trust_logit[0], rtol=1e-6)
 
 
@@ -183,4 +184,4 @@ def test_an_oracle_on_images_sees_them(gates: Path, tmp_path: Path, pixels: NDAr
     words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
     assert main(words.split()) == 0
     with client_of(served_gate(tmp_path / "gate")) as client:
-        same(infer(client, pixels[..., None]), Gate.load(tmp_path / "gate").predict(pixels))
+        same(infer(client, pixels[..., None]), ImageGate.load(tmp_path / "gate").predict(pixels))

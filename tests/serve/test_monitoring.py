@@ -20,6 +20,7 @@ from steepslope.monitor import Monitor
 from steepslope.monitor.state import WAIT, open_state
 from steepslope.nets.export.exporting import Exported
 from steepslope.nets.export.file import ExportedGate
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.serve.gate_folder import served_gate
 from steepslope.serve.monitoring import SECONDS, ServedMonitor
 from steepslope.serve.served import served_file
@@ -52,7 +53,8 @@ def test_noise_is_a_change_that_outlives_the_server(gates: Path, tmp_path: Path)
             assert client.post(INFER, json=asked(NOISE[start : start + 200])).status_code == 200
         assert "steepslope_health 4.0" in client.get("/metrics").text
     watch.write()
-    decisions, expected = Gate.load(gates / "free").predict(NOISE[..., 0]), Monitor.of(Gate.load(gates / "free"))
+    judge = ImageGate.load(gates / "free")
+    decisions, expected = judge.predict(NOISE[..., 0]), Monitor.of(judge.gate)
     expected.update(decisions.p_correct, decisions.accepted, decisions.probability, decisions.labels)
     again = ServedMonitor.open(state, served.card.gate, served.gate)
     assert again.code == 4

@@ -16,9 +16,11 @@ from steepslope.gate import Gate
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
+from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle, build_net
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.storage import LOADERS, names_oracle
+from steepslope.oracle.columns import LOADERS
+from steepslope.oracle.storage import IMAGES, names_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, write_shared
 from tests.conftest import make_complete
@@ -81,13 +83,13 @@ MAKERS = {"columns": columns, "fused": fused, "images": on_images}
 @pytest.mark.parametrize("kind", ["columns", pytest.param("fused", marks=pytest.mark.slow), "images"])
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_an_oracle_judges_as_before(kind: str, tmp_path: Path) -> None:
-    assert {*MAKERS} == {*LOADERS}
+    assert {*MAKERS} == {*LOADERS, IMAGES}
     folder, unseen = MAKERS[kind](tmp_path), make_complete(24, seed=4)
     shared = shared_of(folder, ORACLE, tmp_path / "shared")
-    ours, theirs = Oracle.load(folder), Oracle.load(shared)
+    ours, theirs = load_oracle(folder), load_oracle(shared)
     if kind == "images":
         images = opened(f"imagefolder:{folder_of(tmp_path / 'images', 8)}")
-        ours, theirs = ours.on(images), theirs.on(images)
+        ours, theirs = (ImageOracle.load(path).on(images) for path in (folder, shared))
         unseen = ClassifierOutputs(unseen.logits, ids=images.ids)
     np.testing.assert_array_equal(theirs.trust_logit(unseen), ours.trust_logit(unseen))
     assert {name: one for name, one in contents(shared).items() if name != "config.json"} == contents(folder)
@@ -129,8 +131,8 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     Shared.of(str(tmp_path / "oracle"), ORACLE, [backbone.spec]).copy(tmp_path / "shared")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own"):
-        Oracle.load(tmp_path / "shared")
-    assert Oracle.load(tmp_path / "shared", [backbone.spec]).is_image_oracle
+        load_oracle(tmp_path / "shared")
+    assert isinstance(load_oracle(tmp_path / "shared", [backbone.spec]), ImageOracle)
 
 
 def test_local_paths(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,14 +120,13 @@ def judge_for(
     """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
     from steepslope.gate.confidence_source import ConfidenceSource
     from steepslope.nets.training.images import open_images
+    from steepslope.nets.training.loading import load_oracle
     from steepslope.oracle.evidence.fitting import require_other_rows
     from steepslope.report.confidences import Resources, fit_set_of, named_oracle
     from steepslope.scores import SCORES
 
-    oracle = named_oracle(name, backbones)
+    oracle = named_oracle(name, partial(load_oracle, backbones=backbones, images=partial(open_images, path=path)))
     if oracle is not None:
-        if oracle.is_image_oracle:
-            oracle = oracle.on(open_images(rows, path, None))
         with located(f"oracle {name}"):
             return ConfidenceSource.from_model(oracle, rows.num_classes)
     fit_set = fit_set_of(name, rows, Resources(held_out, reference))

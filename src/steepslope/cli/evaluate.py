@@ -112,7 +112,7 @@ def evaluate(
         Print one JSON document in place of the table: the folder for the results, and the rows of metrics.json.
     """
     made = made_by("evaluate", locals())
-    from steepslope.oracle.storage import require_runnable
+    from steepslope.oracle.storage import names_oracle
     from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
@@ -126,7 +126,7 @@ def evaluate(
     if rows is not None:
         require_writable(Path(rows), path, Path(out))
     resources = _resources(path, data, held_out, known, gates, backbones, standardise, allow_fit_rows)
-    oracles = require_runnable(scores, backbones)
+    oracles = [Path(name) for name in scores if names_oracle(name)]
     table = read_table(path, reading, (groups, cluster))
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
     with REPORT.making(out, made, replace) as complete:
@@ -166,7 +166,7 @@ def _new_rows(predictions: Predictions, scores: Sequence[str], resources: Resour
     """
     from steepslope.report.confidences import rows_fitted_on
 
-    seen = rows_fitted_on(scores, predictions, resources.gates, resources.backbones)
+    seen = rows_fitted_on(scores, predictions, resources.gates, resources.load_oracle)
     if resources.allow_fit_rows or seen.all():  # such rows are warned of, or refused
         seen[:] = False
     if seen.any():
@@ -200,13 +200,18 @@ def _resources(
     allow_fit_rows: bool,
 ) -> Resources:
     """Return what scores and oracles need beside the predictions."""
+    import torch
+
     from steepslope.gate import Gate
     from steepslope.nets.training.images import open_images
+    from steepslope.nets.training.loading import load_oracle
     from steepslope.report.confidences import Resources
 
-    loaded = {folder: Gate.load(folder, backbones=backbones) for folder in gates}
     opened = partial(open_images, path=path, data=data)
-    return Resources(held_out, reference, opened, backbones, standardise, allow_fit_rows, loaded)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    load = partial(load_oracle, backbones=backbones, images=opened, device=device)
+    loaded = {folder: Gate.load(folder, load) for folder in gates}
+    return Resources(held_out, reference, load, standardise, allow_fit_rows, loaded)
 
 
 def as_title(path: Path) -> str:

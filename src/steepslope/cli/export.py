@@ -10,8 +10,9 @@ from steepslope.files.artifact import require_free
 from steepslope.files.extras import require_extra
 from steepslope.files.hub import HUB, Repository, require_repository, upload
 from steepslope.files.progress import console
+from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import by_name
-from steepslope.predict.options import CardOptions, NetSpecs, ShareOptions
+from steepslope.predict.options import CardOptions, ShareOptions
 
 if TYPE_CHECKING:
     from steepslope.share.sharing import Shared

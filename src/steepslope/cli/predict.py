@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
+from steepslope.nets.predict.options import ClusterOptions, NetSpecs
 from steepslope.outputs.options import ReadingOptions, by_name, require_files
-from steepslope.predict.options import ClusterOptions, NetSpecs, PredictOptions
+from steepslope.predict.options import PredictOptions
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
     from steepslope.monitor.predictions import Batch
+    from steepslope.nets.predict.from_images import FromImages
+    from steepslope.predict.chunks import Source
 
 
 def predict(
@@ -63,11 +66,10 @@ def predict(
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
-    from steepslope.outputs.predictions import groups_by_id
     from steepslope.outputs.table import TableBlocks
     from steepslope.predict.audit import LIMIT
     from steepslope.predict.prediction_file import require_file
-    from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
+    from steepslope.predict.source import decide, key_of, source_of_outputs
 
     require_file(out, outputs, groups, reading.classes, follow, audit=options.audit)
     if follow is not None and options.audit is None:
@@ -75,24 +77,63 @@ def predict(
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
-    opinions = None if data is None else by_name("opinion", reading.opinion)
-    if data is not None and reading.opinion_classes:
-        raise SteepslopeError("expected none with --data: the gate knows the classes of its nets", "opinion-classes")
-    require_for_cluster(cluster, outputs, out)
-    rows = None if outputs is None else TableBlocks(Path(outputs), reading)
-    read_groups = partial(groups_by_id, options=reading)
+    cluster.require_use(outputs, out)
     following: dict[str, float] = {"follows": follow is not None}
     if follow is not None:
         from steepslope.monitor.counting import limit_in
 
         following[LIMIT] = limit_in(Path(follow), Path(gate))
-    source, key = source_of(
-        Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups, opinions
-    )
+    source: Source
+    if outputs is None:
+        source = _source_of_images(gate, str(data), groups, reading, options, cluster, nets)
+    else:
+        for name in ("classifier", "auxiliary"):
+            if getattr(nets, name) is not None:
+                raise SteepslopeError("expected none with --outputs, which need no net", name)
+        model = _gate(gate, nets.backbones, options.explain)
+        source = source_of_outputs(model, TableBlocks(Path(outputs), reading), groups, reading, options)
     seen: list[Batch] = []
     see = partial(_keep, seen, source.gate.classes)
-    summary = decide(on_engine(source, cluster), {**key, **following}, out, replace, see)
+    summary = decide(source, {**key_of(source, Path(gate)), **following}, out, replace, see)
     return _health(source.gate, out, seen) if summary.rows > summary.failed else 0
+
+
+def _gate(folder: str, backbones: tuple[str, ...], explain: bool) -> Gate:
+    """Load a gate; raise where it is to explain what it cannot."""
+    from steepslope.gate import Gate
+    from steepslope.nets.training.loading import load_oracle
+
+    gate = Gate.load(folder, partial(load_oracle, backbones=backbones))
+    if explain:
+        gate.require_source().require_explainable()
+    return gate
+
+
+def _source_of_images(
+    gate: str,
+    data: str,
+    groups: str | None,
+    reading: ReadingOptions,
+    options: PredictOptions,
+    cluster: ClusterOptions,
+    nets: NetSpecs,
+) -> FromImages:
+    """Return what a gate decides on the images of a data spec, on the engine that was chosen."""
+    from steepslope.nets.data.specs import parse_data
+    from steepslope.nets.predict.cluster import FromCluster
+    from steepslope.nets.predict.from_images import FromImages, images_to_judge
+    from steepslope.nets.predict.image_gate import ImageGate
+    from steepslope.predict.source import groups_of
+
+    if reading.opinion_classes:
+        raise SteepslopeError("expected none with --data: the gate knows the classes of its nets", "opinion-classes")
+    opinions = by_name("opinion", reading.opinion)
+    model = _gate(gate, nets.backbones, options.explain)
+    _, by_id = groups_of(model, groups, False, reading)
+    spec = parse_data(data).look()
+    judge = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
+    source = FromImages(judge, images_to_judge(judge, spec), str(spec), options, by_id)
+    return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source
 
 
 def _keep(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import console
+from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import by_name
-from steepslope.predict.options import NetSpecs
 from steepslope.serve.options import ServeOptions
 
 if TYPE_CHECKING:
     from steepslope.serve.served import Served
 
-LIBRARIES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+LIBRARIES = ("fastapi", "prometheus_client", "uvicorn")
 
 
 def serve(
@@ -133,9 +133,10 @@ def monitor(
     from steepslope.monitor.counting import count_files
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.sentences import sentences
+    from steepslope.nets.training.loading import load_oracle
 
     files = [Path(file) for file in predictions]
-    count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow)
+    count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow, load_oracle)
     if json:
         print(dumps({**count.monitor.standing(), "caution": count.caution}, indent=1))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field as member, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.decisions import likeliest
-from steepslope.nets.data.images import Dataset
-from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
@@ -27,6 +26,7 @@ from steepslope.promise.certificate import as_percent
 from steepslope.scores import SCORES, Score
 
 Floats = NDArray[np.float64]
+LoadOracle = Callable[[str | Path], BaseOracle]  # from a folder, such as Oracle.load
 ORACLE, SCORE = "oracle", "score"  # the kinds
 STATE = "score.safetensors"
 LOG_ODDS = "logit"
@@ -128,11 +128,6 @@ class ConfidenceSource:
             lines.append(f"A row that lacks the opinion {opinion_name(name)} {fate}: {counted}.")
         return lines
 
-    def seeing(self, images: Dataset) -> ConfidenceSource:
-        """Return the same source with its images, where it is an oracle on images."""
-        oracle = self.oracle
-        return self if oracle is None or not oracle.is_image_oracle else replace(self, model=oracle.on(images))
-
     def confidence(self, outputs: ClassifierOutputs) -> Floats:
         """Return the confidence of each prediction, (n,): an oracle's trust logit, or the score's."""
         with located(self.name):
@@ -175,15 +170,13 @@ class ConfidenceSource:
         return {"kind": SCORE, "name": self.name, **known, "learnt": bool(state)}
 
     @classmethod
-    def read(
-        cls, folder: Path, card: Mapping[str, Any], path: Path, backbones: Collection[str] = ()
-    ) -> ConfidenceSource:
+    def read(cls, folder: Path, card: Mapping[str, Any], path: Path, load_oracle: LoadOracle) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
         kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
         names: Any = {"shapes": dict, "lacked": dict, "rows": int}
         known = {name: field(card, name, kind, path) for name, kind in names.items()}
         if kind == ORACLE:
-            return replace(cls.from_model(Oracle.load(folder / ORACLE, backbones), num_classes), **known)
+            return replace(cls.from_model(load_oracle(folder / ORACLE), num_classes), **known)
         name = field(card, "name", str, path)
         require_known(f"score in {path}:", name, SCORES)
         state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from steepslope.checks import SEED, require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
+from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, LoadOracle, Origin
 from steepslope.gate.decisions import PREDICTED, REVIEW, Decisions, groups_by, likeliest, most_probable
 from steepslope.gate.promises import Promises
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.gate.target_rows import Importance, TargetRows, require_mix
 from steepslope.metrics.curves import checked
-from steepslope.nets.data.images import Dataset
-from steepslope.oracle import BaseOracle
+from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.copies import once_each, predictions_once, rows_together, warn_of_copies
@@ -38,9 +36,6 @@ from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import checked_sequence, threshold_sequence
 from steepslope.scores import Score
 
-if TYPE_CHECKING:
-    from steepslope.nets.predict.gate_nets import GateNets, Given
-
 __all__ = ["Aims", "Certificate", "Gate", "threshold_sequence"]  # what is promised is part of what a gate shows
 FEW = 50  # rows as those to come, of which a monitor makes nothing
 Floats = NDArray[np.float64]
@@ -53,11 +48,8 @@ class Gate(Promises):
 
     :meth:`calibrate` makes one of confidences alone, :meth:`of` one that has its own oracle or score.
 
-    What it promises, and decides by confidences alone, is in its base class. ``nets`` are its nets, None until they
-    are loaded.
+    What it promises, and decides by confidences alone, is in its base class.
     """
-
-    nets: GateNets | None = None
 
     @classmethod
     def calibrate(
@@ -347,77 +339,19 @@ class Gate(Promises):
             raise SteepslopeError(f"expected a gate with an oracle or a score of its own, {found}", "gate")
         return self.source
 
-    def predict(
-        self, images: Any, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
-    ) -> Decisions:
-        """Run the classifier, and what else the gate needs, on images, and return what to do with each prediction.
-
-        Parameters
-        ----------
-        images
-            One image or several: PIL images, arrays (H, W) or (H, W, C), or an array of several (m, H, W) or
-            (m, H, W, C), of uint8, uint16 or floats in [0, 1], which are resized and normalised as the gate's
-            classifier needs it. Tensors (C, H, W) or (m, C, H, W) are taken as they are, as the classifier takes them;
-            a gate with another net beside the classifier, or an oracle on images, cannot use these.
-        groups, top, explain
-            As in :meth:`decide`.
-
-        Raises
-        ------
-        SteepslopeError
-            If the gate does not know its classifier, or an image cannot be used.
-        """
-        nets = self.nets or self.load_nets()
-        given = nets.in_memory(images)
-        seeing = self if isinstance(given, Tensor) else self.seeing(given)
-        return seeing.decide(nets.outputs_of(given), groups, top=top, explain=explain)
-
     def save(self, folder: str | Path, made: Mapping[str, Any] | None = None) -> None:
         """Write a folder with all that decisions need but the classifier's weights; an earlier gate is replaced."""
         write_gate(Path(folder), self, made)
 
     @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        classifier: Given = None,
-        auxiliary: Given = None,
-        backbones: Collection[str] = (),
-        opinions: Mapping[str, Given] | None = None,
-    ) -> Self:
+    def load(cls, folder: str | Path, load_oracle: LoadOracle = Oracle.load) -> Self:
         """Read what :meth:`save` wrote; an error names the file and the field.
 
         ``folder`` may also be one that ``steepslope push`` wrote, or the name of a repository on the Hugging Face Hub,
-        ``hub:user/name`` or ``hub:user/name@revision``.
-
-        The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
-        ``Classifier``, or a net from images to logits. So are the ``auxiliary`` backbone, and the
-        nets of ``opinions``, by name. Each has to have the recorded digest. Code of one's own, ``module:…``, is never
-        run because a file names it: it has to be given, or to be one of the ``backbones`` of an oracle on images.
+        ``hub:user/name`` or ``hub:user/name@revision``. ``load_oracle`` reads its oracle from a folder. To decide on
+        images, load a :class:`steepslope.nets.ImageGate`.
         """
-        gate = cls(**read_gate(folder, backbones))
-        named = classifier is not None or auxiliary is not None or bool(opinions)
-        return gate.on(classifier, auxiliary, opinions) if named else gate
-
-    def on(
-        self, classifier: Given = None, auxiliary: Given = None, opinions: Mapping[str, Given] | None = None
-    ) -> Self:
-        """Return the same gate with its nets loaded, as :meth:`load` does it."""
-        return replace(self, nets=self.load_nets(classifier, auxiliary, opinions))
-
-    def load_nets(
-        self, classifier: Given = None, auxiliary: Given = None, opinions: Mapping[str, Given] | None = None
-    ) -> GateNets:
-        """Return its classifier, and the nets that it needs beside it, as :meth:`load` loads them."""
-        from steepslope.nets.predict.gate_nets import (
-            GateNets,  # with timm, which what decides on outputs can do without
-        )
-
-        return GateNets.load(self.origin, self.require_source().arrays, self.classes, classifier, auxiliary, opinions)
-
-    def seeing(self, images: Dataset) -> Self:
-        """Return the same gate with the images of what it will judge, for an oracle that needs them."""
-        return self if self.source is None else replace(self, source=self.source.seeing(images))
+        return cls(**read_gate(folder, load_oracle))
 
 
 def _some(

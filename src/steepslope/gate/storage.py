@@ -6,7 +6,7 @@ of the wrong calibration rows; ``calibration_rows.safetensors`` with what the ga
 may leave out, since it serves monitoring alone; the oracle in a folder of its own, or what the score has learnt.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from steepslope.files.artifact import DIGEST, FILES, Artifact
 from steepslope.files.folders import field, positive, read_json
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_arrays, save_arrays
-from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, Origin
+from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
 from steepslope.gate.promises import Promises
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs.arrays import checked_classes
@@ -54,13 +54,13 @@ def write_gate(folder: Path, gate: Promises, made: Mapping[str, Any] | None = No
         GATE.seal(staging, card, made)
 
 
-def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, Any]:
+def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
     """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
     folder = as_folder(name)
-    return GATE.read(folder, lambda card: _read(folder, card, backbones))
+    return GATE.read(folder, lambda card: _read(folder, card, load_oracle))
 
 
-def _read(folder: Path, card: dict[str, Any], backbones: Collection[str]) -> dict[str, Any]:
+def _read(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[str, Any]:
     path = folder / CARD
     certificates = tuple(Certificate.from_json(one, path) for one in field(card, "certificates", list, path))
     if not certificates:
@@ -80,7 +80,7 @@ def _read(folder: Path, card: dict[str, Any], backbones: Collection[str]) -> dic
         "rejection": None if rejection is None else Certificate.from_json(rejection, path),
         "probability": ProbabilityMap.from_json(field(card, "probability", dict, path), path),
         "of_errors": of_errors, "n": positive(card, "rows", path), "aims": aims,
-        "source": None if source is None else ConfidenceSource.read(folder, source, path, backbones),
+        "source": None if source is None else ConfidenceSource.read(folder, source, path, load_oracle),
         "by": field(card, "by", (str, type(None)), path),
         "classes": checked_classes(classes, len(classes)) if classes else None,
         "origin": Origin.from_json(card, path),

@@ -1,7 +1,4 @@
-"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come.
-
-It imports torch plainly.
-"""
+"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
+from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor.audit import Audited, followed, harm_after, interval_of, risk_of
 from steepslope.monitor.consistency import require_decided, require_drawn
@@ -36,6 +34,7 @@ from steepslope.monitor.predictions import (
     strange_labels,
 )
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
@@ -244,6 +243,7 @@ def count_files(
     calibration: str | None = None,
     delta: float | None = None,
     follow: bool | None = None,
+    load_oracle: LoadOracle = Oracle.load,
 ) -> FileCount:
     """Count files into a state, which is made where there is none; if anything is wrong, the state stays as it was.
 
@@ -261,9 +261,12 @@ def count_files(
         As of :meth:`Monitor.of`; a state that is there keeps its own.
     follow
         Whether the gate follows its audit from now on; None leaves that as it is.
+    load_oracle
+        Reads the gate's oracle from its folder.
     """
     truth, file_of_labels = _labels(labels, bool(predictions))
-    model, digest = Gate.load(gate), digest_of_gate(gate)
+    model = Gate.load(gate, load_oracle)
+    digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
         _require_made_by(gate, digest, file)
         columns_of(file, truth)

@@ -7,9 +7,7 @@
   budget, and the choice among them; ``pooling``: pools, fitted by folds and held against MCP.
 - ``baselines``: what would be gained without an oracle, by another classifier or by rejecting classes.
 - ``handover``: where an auxiliary backbone is less to be trusted, and its features where all rows are shifted alike.
-- ``on_images``: the paper's oracle, which sees the image (``steepslope.nets.training`` trains it).
-- ``search``: the slopes of the steep slope loss, found on held-out rows.
-- ``storage``: the names of an oracle's files, and which class reads which kind.
+- ``storage``: the names of an oracle's files, and its kind.
 """
 
 import lazy_loader

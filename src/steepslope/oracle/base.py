@@ -19,7 +19,6 @@ from steepslope.files.artifact import MADE
 from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
-from steepslope.nets.data.images import Dataset
 from steepslope.oracle.baselines import truths_among
 from steepslope.oracle.evidence.fitting import flattened
 from steepslope.oracle.evidence.states import State
@@ -120,13 +119,12 @@ class BaseOracle(ABC):
     """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted.
 
     ``loss_settings`` are the loss that it was fitted with, and its parameters; ``loss`` is its name. ``explains`` is
-    whether :meth:`explain` can split its trust logits, ``is_image_oracle`` whether it needs the images. ``record_`` is
-    what is remembered of the fit set, None of an oracle that was trained on images whose rows are not known.
+    whether :meth:`explain` can split its trust logits. ``record_`` is what is remembered of the fit set, None of an
+    oracle whose rows are not known.
     """
 
     loss_settings: LossSettings
     scale: ClassVar[str] = "logit"
-    is_image_oracle: ClassVar[bool] = False
     record_: FitRecord | None = None
 
     @property
@@ -169,10 +167,6 @@ class BaseOracle(ABC):
     def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
         """Return the outputs with what shifts all rows alike undone; the same, but for a fused oracle."""
         return outputs
-
-    def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
-        """Return the same oracle with the images of the outputs, for one that needs them."""
-        return self
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:

@@ -1,9 +1,8 @@
 """The oracle on columns: from what is known of a prediction, through a small net, to the logit of trusting it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +23,7 @@ from steepslope.oracle.evidence.values import columns, parts_of
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import Errors, OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, ORACLE, STATES, WEIGHTS, kind_of_card
+from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STATES, WEIGHTS, kind_of_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -207,27 +206,26 @@ class Oracle(ConfigurableOracle):
         self._write(folder, card, fitted.net.state_dict(), fitted.states or None)
 
     @staticmethod
-    def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:
-        """Read an oracle of any kind; an error names the file and the field.
+    def load(folder: str | Path) -> BaseOracle:
+        """Read an oracle on outputs, of any kind; an error names the file and the field.
 
         ``folder`` is one that :meth:`save` wrote, one that ``steepslope push`` wrote, or the name of a repository on
         the Hugging Face Hub, ``hub:user/name`` or ``hub:user/name@revision``.
-
-        No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it
-        must be one of ``backbones``.
         """
         local = as_folder(folder)
 
         def loaded(card: dict[str, Any]) -> BaseOracle:
             kind = kind_of_card(card, local)
-            require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)
-            oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(local, card, backbones)
-            return oracle
+            require_known(f"kind of oracle in {local / CARD}:", kind, [*LOADERS, IMAGES])
+            if kind == IMAGES:
+                remedy = "load it with steepslope.nets.ImageOracle, or a gate of it with steepslope.nets.ImageGate"
+                raise SteepslopeError(f"expected an oracle on outputs, found one on images: {remedy}", local / CARD)
+            return LOADERS[kind].from_card(local, card)
 
         return ORACLE.read(local, loaded)
 
     @classmethod
-    def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
+    def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
         path = folder / CARD
         shape = json_field(card, "fitted", dict, path)
@@ -260,3 +258,6 @@ def _direction(net: OracleNet) -> tuple[NDArray[np.float64], float]:
         bias = net.trust_logit(torch.zeros(1, len(net.mean), dtype=torch.float64))[0]
         weights = (net.trust_logit(torch.eye(len(net.mean), dtype=torch.float64)) - bias) / net.scale
     return weights.numpy(), float(bias)
+
+
+LOADERS: dict[str, type[Oracle] | type[FusedOracle]] = {COLUMNS: Oracle, FUSED: FusedOracle}  # by kind

@@ -1,7 +1,6 @@
 """The fused oracle: a pool of the opinions that a budget pays for, fitted on the fit data alone."""
 
 import math
-from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -243,7 +242,7 @@ class FusedOracle(ConfigurableOracle):
         self._write(folder, about, weights, states)
 
     @classmethod
-    def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
+    def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
         path = folder / CARD
         fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import Gate
+from steepslope.gate.confidence_source import LoadOracle
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
 from steepslope.oracle import BaseOracle, Oracle
@@ -24,7 +24,6 @@ from steepslope.scores import SCORES
 
 BASELINE = "mcp"
 Predictions = ClassifierOutputs | Confidences
-OpenImages = Callable[[ClassifierOutputs], Any]  # a steepslope.nets.data.images.Dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +31,15 @@ class Resources:
     """What scores and oracles need beside the predictions.
 
     Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
-    ``reference``. Oracles on images get theirs from ``open_images``. ``backbones`` are the specs of one's own code that
-    they may run. With ``standardise``, oracles that see an auxiliary backbone's features see them standardised anew on
-    the rows that are judged. With ``allow_fit_rows``, rows are judged even if something was fitted on them. ``gates``,
-    by their folders, are attached to the scores that they rank by.
+    ``reference``. ``load_oracle`` reads an oracle from its folder. With ``standardise``, oracles that see an auxiliary
+    backbone's features see them standardised again on the rows that are judged. With ``allow_fit_rows``, rows are
+    judged even if something was fitted on them. ``gates``, by their folders, are attached to the scores that they rank
+    by.
     """
 
     held_out: ClassifierOutputs | None = None
     reference: ClassifierOutputs | None = None
-    open_images: OpenImages | None = None
-    backbones: Sequence[str] = ()
+    load_oracle: LoadOracle = Oracle.load
     standardise: bool = False
     allow_fit_rows: bool = False
     gates: Mapping[str, Gate] = field(default_factory=dict)
@@ -176,7 +174,7 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
 
 
 def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    oracle = named_oracle(name, resources.backbones)
+    oracle = named_oracle(name, resources.load_oracle)
     if oracle is not None:
         with located(f"oracle {name}"):
             return _of_oracle(oracle, label, outputs, resources)
@@ -187,24 +185,24 @@ def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resourc
         return Scored(name, None, _defined(score.confidence(outputs)), score.scale, fit_rows=seen)
 
 
-def named_oracle(name: str, backbones: Collection[str]) -> BaseOracle | None:
+def named_oracle(name: str, load_oracle: LoadOracle) -> BaseOracle | None:
     """Return the oracle in a folder; None where the name is that of a score. Raise if it is neither."""
     if name in SCORES:
         return None
     if names_oracle(name):
-        return Oracle.load(name, backbones)
+        return load_oracle(name)
     if not Path(name).exists() and "/" not in name:
         require_known("score", name, SCORES)
     raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
 
 
 def rows_fitted_on(
-    names: Sequence[str], predictions: Predictions, gates: Mapping[str, Gate], backbones: Collection[str] = ()
+    names: Sequence[str], predictions: Predictions, gates: Mapping[str, Gate], load_oracle: LoadOracle = Oracle.load
 ) -> NDArray[np.bool_]:
     """Return which of some predictions an oracle was fitted on, one of these names or of a gate, (n,)."""
     seen = np.zeros(len(predictions), dtype=np.bool_)
     if isinstance(predictions, ClassifierOutputs):
-        oracles = [named_oracle(name, backbones) for name in names]
+        oracles = [named_oracle(name, load_oracle) for name in names]
         oracles += [gate.source.oracle for gate in gates.values() if gate.source is not None]
         for oracle in oracles:
             if oracle is not None and oracle.record_ is not None:
@@ -233,9 +231,6 @@ def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resou
     seen = oracle.rows_fitted_on(outputs)
     if seen and not resources.allow_fit_rows:
         raise SteepslopeError(f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}")
-    if oracle.is_image_oracle and resources.open_images is not None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        oracle = oracle.on(resources.open_images(outputs), device=device)
     seen_outputs = oracle.standardised(outputs) if resources.standardise else outputs
     confidence = _defined(oracle.trust_logit(seen_outputs))
     weights = oracle.handed_over(seen_outputs)

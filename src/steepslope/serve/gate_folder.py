@@ -1,4 +1,4 @@
-"""A gate with its nets behind the server. It imports torch plainly."""
+"""A gate with its nets behind the server. It needs torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED, REJECT
 from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
-from steepslope.nets.predict.gate_nets import GateNets
+from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.nets.training.loading import load_oracle
+from steepslope.nets.training.on_images import ImageOracle
 from steepslope.serve.served import HANDED_OVER, REJECTED, Rows, Served, split_rows
 
 PROBE = 32  # pixels a side, where a net takes any
@@ -40,19 +42,18 @@ def served_gate(
     SteepslopeError
         If the gate has no oracle or score, has groups that no image tells, or its nets cannot be had.
     """
-    gate = Gate.load(folder, backbones=backbones)
+    gate = Gate.load(folder, partial(load_oracle, backbones=backbones))
     if gate.source is None:
         expected = "expected a gate with an oracle or a score, which can judge an image"
         raise SteepslopeError(f"{expected}, found one of confidences alone", folder)
     if gate.has_groups and gate.by != PREDICTED:
         expected = "expected a gate without groups, or by predicted class"
         raise SteepslopeError(f"{expected}, found one by {gate.by}, which no image tells", folder)
-    gate = gate.on(classifier, auxiliary, opinions)
-    assert gate.nets is not None
-    channels = _channels(gate, gate.nets)
+    judge = ImageGate.of(gate, classifier, auxiliary, opinions)
+    channels = _channels(judge)
     dtype = np.uint8 if channels in (GREY, COLOUR) else np.float32
-    sides = (one or PROBE for one in gate.nets.classifier.transform.size)
-    probe = gate.predict([np.zeros((*sides, channels), dtype)])
+    sides = (one or PROBE for one in judge.classifier.transform.size)
+    probe = judge.predict([np.zeros((*sides, channels), dtype)])
     has = {REJECTED: gate.rejection is not None, HANDED_OVER: probe.handed_over is not None}
     outputs = tuple(ArraySpec(name, kind, (None,)) for name, kind in OUTPUTS.items() if has.get(name, True))
     return Served(
@@ -60,24 +61,24 @@ def served_gate(
         (ArraySpec(IMAGES, dtype, (None, None, None, channels)),),
         outputs,
         "steepslope_gate",
-        partial(_run_gate, gate, [one.name for one in outputs]),
+        partial(_run_gate, judge, [one.name for one in outputs]),
         gate,
     )
 
 
-def _run_gate(gate: Gate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Rows]:
+def _run_gate(judge: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Rows]:
     """Return the rows of each request; images of all sizes are run together."""
-    decisions = gate.predict([image for part in parts for image in part[IMAGES]], top=top)
+    decisions = judge.predict([image for part in parts for image in part[IMAGES]], top=top)
     others = {"label": decisions.labels, REJECTED: decisions.decision == REJECT}
     outputs = {name: others[name] if name in others else getattr(decisions, name) for name in names}
     rows = Rows(outputs, decisions.decision, decisions.top_labels, decisions.top_probability)
     return split_rows(rows, parts)
 
 
-def _channels(gate: Gate, live: GateNets) -> int:
+def _channels(judge: ImageGate) -> int:
     """Return the channels of an image that every net of a gate can see: colour, if one of them sees it."""
-    oracle = None if gate.source is None else gate.source.oracle
-    seen = [live.classifier.transform.channels]
-    seen += [one.net.transform.channels for one in live.beside.values()]
-    seen += [oracle.transform.channels] if oracle is not None and oracle.is_image_oracle else []  # type: ignore[attr-defined]
+    model = judge.gate.require_source().model
+    seen = [judge.classifier.transform.channels]
+    seen += [other.net.transform.channels for other in judge.others.values()]
+    seen += [model.transform.channels] if isinstance(model, ImageOracle) else []
     return COLOUR if COLOUR in seen and {*seen} <= {GREY, COLOUR} else seen[0]

@@ -23,8 +23,8 @@ from steepslope.files.hub import LIBRARY
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import NetRecord
 from steepslope.metrics.measures import METRICS, table_metrics
+from steepslope.nets.training.loading import CODE
 from steepslope.oracle.handover import AUXILIARY
-from steepslope.oracle.storage import CODE
 from steepslope.outputs.arrays import OPINION, is_opinion
 from steepslope.predict.options import CardOptions
 from steepslope.report.confidences import BASELINE

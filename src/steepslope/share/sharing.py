@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from steepslope.files.hub import CONFIG, as_folder, digests_in, shared_files, wr
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
-from steepslope.oracle import BaseOracle, Oracle
+from steepslope.nets.training.loading import load_oracle
+from steepslope.oracle import BaseOracle
 from steepslope.oracle.base import FitRecord
+from steepslope.oracle.storage import is_image_oracle
 
 GATE, ORACLE = "gate", "oracle"  # the kinds
 README = "README.md"
@@ -59,6 +62,12 @@ class Shared:
         return self.model.source if isinstance(self.model, Gate) else None
 
     @property
+    def sees_images(self) -> bool:
+        """Whether its oracle is one on images."""
+        folder = self.folder if self.kind == ORACLE else self.folder / ORACLE
+        return self.oracle is not None and is_image_oracle(folder)
+
+    @property
     def record(self) -> FitRecord | None:
         """What the oracle knows of its fit; None where there is none."""
         return None if self.oracle is None else self.oracle.record_
@@ -79,7 +88,8 @@ class Shared:
         SteepslopeError
             If there is no such gate or oracle, or a gate for a monitor keeps nothing of its calibration rows.
         """
-        model = Gate.load(name, backbones=backbones) if kind == GATE else Oracle.load(name, backbones)
+        load = partial(load_oracle, backbones=backbones)
+        model = Gate.load(name, load) if kind == GATE else load(name)
         if for_monitor and (not isinstance(model, Gate) or model.calibration_rows is None):
             raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
         with tempfile.TemporaryDirectory() as written:

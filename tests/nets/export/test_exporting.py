@@ -26,6 +26,7 @@ from steepslope.nets.export import graphs
 from steepslope.nets.export.agreement import require_agreement
 from steepslope.nets.export.exporting import Exported, export_gate
 from steepslope.nets.export.file import KEY, ExportedGate
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.cli.predictions import refuses
@@ -106,8 +107,8 @@ def same_on_images(exported: Exported, pixels: NDArray[np.uint8]) -> set[str]:
     """Check a file from images to decisions against the gate, on grey images; return the names of its outputs."""
     channels = exported.model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
     found = run(exported.model, {"images": np.repeat(pixels[..., None], channels, axis=3)})
-    assert exported.gate is not None
-    expected = replace(exported.gate, nets=exported.live).predict(pixels)
+    assert exported.nets is not None
+    expected = exported.nets.predict(pixels)
     np.testing.assert_array_equal(found["label"], expected.labels)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
     np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-4)
@@ -140,7 +141,7 @@ def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Pat
     assert main(f"{net} --outputs {gates}/outputs/holdout --out {tmp_path}/oracle".split()) == 0
     words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
     assert main(words.split()) == 0
-    gate = Gate.load(tmp_path / "gate").on()
+    gate = ImageGate.load(tmp_path / "gate")
     same_on_images(export_gate(gate), pixels)
     with pytest.raises(SteepslopeError, match="an oracle on images can only be exported with its nets"):
         export_gate(gate, "gate")
@@ -148,17 +149,16 @@ def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_classifier_that_is_a_file_becomes_part_of_the_whole(gates: Path, pixels: NDArray[np.uint8]) -> None:
-    gate = Gate.load(gates / "mcp").on()
-    assert gate.nets is not None
-    classifier = gate.nets.classifier
+    gate = ImageGate.load(gates / "mcp")
+    classifier = gate.classifier
     net = as_onnx(classifier.net, classifier.noise(4), "net.onnx")
-    live = replace(gate.nets, classifier=replace(classifier, net=net))
-    same_on_images(export_gate(gate, live=live), pixels)
+    live = replace(gate, classifier=replace(classifier, net=net))
+    same_on_images(export_gate(live), pixels)
     half = replace(live, classifier=replace(classifier, net=net_in_half_precision(net)))
-    assert require_agreement(export_gate(gate, live=half)) < 1e-3
+    assert require_agreement(export_gate(half)) < 1e-3
     net.fixed[0] = 4
     with pytest.raises(SteepslopeError, match=r"net.onnx: expected a file for batches of any size, found one for 4"):
-        export_gate(gate, live=live)
+        export_gate(live)
 
 
 def net_in_half_precision(net: OnnxNet) -> OnnxNet:
@@ -263,7 +263,7 @@ json.dump({"accepted": found["accepted"].tolist(), **session.get_modelmeta().cus
 def test_the_file_runs_where_this_package_is_not(
     gates: Path, exported: Callable[[str], Exported], tmp_path: Path, pixels: NDArray[np.uint8]
 ) -> None:
-    gate = Gate.load(gates / "free").on()
+    gate = ImageGate.load(gates / "free")
     exported("free").save(tmp_path / "gate.onnx")
     np.save(tmp_path / "pixels.npy", pixels[..., None])
     command = [sys.executable, "-c", ALONE, str(tmp_path / "gate.onnx"), str(tmp_path / "pixels.npy")]
@@ -272,7 +272,7 @@ def test_the_file_runs_where_this_package_is_not(
     assert found["accepted"] == gate.predict(pixels).accepted.tolist()
     assert json.loads(found[KEY])["part"] == "all"
     opened_again = ExportedGate.open(tmp_path / "gate.onnx")
-    assert (opened_again.card.part, opened_again.card.threshold) == ("all", gate.threshold)
+    assert (opened_again.card.part, opened_again.card.threshold) == ("all", gate.gate.threshold)
     assert opened_again.run({"images": pixels[..., None]})["accepted"].tolist() == found["accepted"]
     assert done.stderr == ""
 

@@ -11,6 +11,7 @@ from steepslope.gate import Gate
 from steepslope.nets.export.agreement import require_agreement
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
@@ -26,7 +27,7 @@ OPINIONS = {"twelve": "module:tests.tiny_nets:twelve_classes"}
 @pytest.mark.slow
 def test_a_file_has_the_nets_of_opinions_in_it(opinions: Path, tmp_path: Path) -> None:
     """One of them has other classes, of which two are one here, and one is none."""
-    gate = Gate.load(opinions / "nets", opinions=OPINIONS)
+    gate = ImageGate.load(opinions / "nets", opinions=OPINIONS)
     exported = export_gate(gate)
     assert require_agreement(exported) < 1e-3
     exported.save(tmp_path / "gate.onnx")

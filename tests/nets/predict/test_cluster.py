@@ -16,7 +16,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.predict import cluster as sessions
 from steepslope.nets.predict.cluster import _room, _WithoutRay, session
-from steepslope.predict.options import ClusterOptions
+from steepslope.nets.predict.options import ClusterOptions
 
 
 def test_no_head_is_one_line_and_no_long_wait() -> None:

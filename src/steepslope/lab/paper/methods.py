@@ -22,10 +22,12 @@ from steepslope.lab.paper.preset import Net, Pair
 from steepslope.lab.paper.steps import Step, slug
 from steepslope.lab.paper.tables import BEST, MCP
 from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
+from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
 from steepslope.metrics.intervals import compare
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
+from steepslope.nets.training.loading import load_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
 from steepslope.report.evaluation import nan_to_none, table_rows
@@ -83,9 +85,10 @@ def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     case, method = wanted.case, wanted.method
     outputs = work.outputs(case.classifier, case.seed, work.place(case), method.get("budget", ""))
     backbones = [work.spec(name, case.seed) for name in work.preset.nets]
-    images = lambda _: work.images(case.classifier, case.seed, work.place(case))  # noqa: E731
+    images = work.images(case.classifier, case.seed, work.place(case))
+    load = partial(load_oracle, backbones=backbones, images=lambda _: images, device=str(device_at_hand()))
     oracle = str(folder / method.get("stage", ""))
-    return score_predictions([oracle], outputs, Resources(open_images=images, backbones=backbones))[-1]
+    return score_predictions([oracle], outputs, Resources(load_oracle=load))[-1]
 
 
 def _best_step(work: Workspace, wanted: Wanted) -> Step:
@@ -256,7 +259,9 @@ DIGITS = 5  # of numbers in rows: their intervals are wider by far
 
 def score_step(work: Workspace, wanted: Wanted) -> Step:
     """Return the step that scores a line, after MCP and the best single score, with which it is compared."""
-    name, case, kind = wanted.name, wanted.case, KINDS[wanted.method["kind"]]
+    name = wanted.name
+    case = wanted.case
+    kind = KINDS[wanted.method["kind"]]
     if not kind.sees_images:
         shared = not (kind.learns or work.preset.nets[case.classifier].is_seeded)
         case = Case(None, case.classifier, case.where, work.preset.seeds[0] if shared else case.seed)

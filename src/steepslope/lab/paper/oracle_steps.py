@@ -15,6 +15,7 @@ from steepslope.lab.paper.workspace import AUXILIARY, COPIES, HOLDOUT, TRAIN, Ca
 from steepslope.lab.search import search
 from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.nets.training.launch import train_stages
+from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import loss_of
@@ -38,7 +39,8 @@ def settings_of(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any
 def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
     folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
-    settings, stages = settings_of(work, pair, changes), pair.training.get("stages", ())
+    settings = settings_of(work, pair, changes)
+    stages = pair.training.get("stages", ())
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
         request = FinetuneRequest.from_flat(**settings, oracle=pair.oracle, outputs=pair.classifier)
         loss_of(request)
@@ -133,7 +135,7 @@ def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
         step = tried(work, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
             step.run(work, step.folder)
-        oracle = Oracle.load(step.folder, [work.spec(pair.oracle, seed)])
+        oracle = ImageOracle.load(step.folder, [work.spec(pair.oracle, seed)])
         return oracle.on(images, work.workers, device).trust_logit(outputs)
 
     sweep = {name: work.preset.sweep[name] for name in SWEPT}

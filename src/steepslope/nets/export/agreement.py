@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ def _agree(name: str, found: Arrays, expected: Arrays, gate: Gate | None) -> boo
 def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
     """Return random rows for a session's inputs; images have to be resized, unless the file fixes their size."""
     draw = np.random.default_rng(0)
-    side = 0 if exported.live is None else max(exported.live.classifier.transform.size) + 9
+    side = 0 if exported.nets is None else max(exported.nets.classifier.transform.size) + 9
     rows: dict[str, NDArray[Any]] = {}
     for one in session.get_inputs():
         sizes = [ROWS, *(size if isinstance(size, int) else side for size in one.shape[1:])]
@@ -97,9 +96,9 @@ def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any
         handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
         return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
     groups = np.array(groups_of(gate))[given[GROUP]] if GROUP in given else None
-    if IMAGES in given:
+    if exported.nets is not None:
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
-        decisions = replace(gate, nets=exported.live).predict(images, groups)
+        decisions = exported.nets.predict(images, groups)
     else:
         decisions = gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups)
     names = ("probability", "p_correct", "trust_logit", "accepted", "handed_over")

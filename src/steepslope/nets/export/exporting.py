@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,15 @@ from steepslope.nets.export.gate_graph import FEATURES, GROUP, OWN_NET, GateGrap
 from steepslope.nets.export.graphs import Piece, joined, with_folded_constants
 from steepslope.nets.export.nets import net_piece, noise_piece, oracle_net, prepared
 from steepslope.nets.export.preprocessing import source_channels
-from steepslope.nets.predict.gate_nets import GateNets
+from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.nets.predict.options import NetSpecs
+from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.handover import NOISE
+from steepslope.oracle.storage import is_image_oracle
 from steepslope.outputs.arrays import VOTE
 from steepslope.outputs.folder import AUXILIARY
-from steepslope.predict.options import NetSpecs
 from steepslope.scores.score import LOGITS
 
 EXAMPLE_ROWS = 3
@@ -42,7 +45,7 @@ class Exported:
     model: Any
     judge: ConfidenceSource
     gate: Gate | None
-    live: GateNets | None
+    nets: ImageGate | None
 
     def summary(self) -> list[str]:
         """Return what it takes and gives, a line each, and the promise."""
@@ -59,19 +62,18 @@ class Exported:
             (staging / path.name).write_bytes(signed(self.model.SerializeToString()))
 
 
-def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, digest: str | None = None) -> Exported:
+def export_gate(gate: Gate | ImageGate, part: Part = "all", digest: str | None = None) -> Exported:
     """Return a gate as an ONNX model.
 
     Parameters
     ----------
     gate
-        A gate with an oracle or a score of its own.
+        A gate with an oracle or a score of its own, with its nets or without; for ``all``, those that are not given are
+        loaded by their recorded specs.
     part
         ``all``: from decoded images, uint8 (N, H, W, C), to decisions, with the classifier and the nets that the oracle
-        needs beside it. ``gate``: from the arrays that outputs hold, such as logits float32 (N, K) and
+        needs. ``gate``: from the arrays that outputs hold, such as logits float32 (N, K) and
         features float32 (N, d), to decisions. ``oracle``: from these to trust logits.
-    live
-        The gate's nets; loaded by their recorded specs if none are given.
     digest
         What tells the gate from others, for the file's metadata.
 
@@ -80,6 +82,8 @@ def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, di
     SteepslopeError
         If the gate is one of confidences alone, or needs what a graph cannot hold; the reason is given.
     """
+    nets = gate if isinstance(gate, ImageGate) else None
+    gate = gate.gate if isinstance(gate, ImageGate) else gate
     judge = gate.source
     if judge is None:
         found = "found one of confidences alone: what it decides is confidence >= its threshold"
@@ -89,8 +93,8 @@ def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, di
         if OWN_NET in shapes_of(judge):
             raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
         return Exported(_finished(_alone(judge, inside), judge, inside, part, digest), judge, inside, None)
-    nets = live or gate.nets or gate.load_nets()
-    return Exported(_finished(_whole(judge, gate, nets), judge, gate, part, digest), judge, gate, nets)
+    nets = nets or ImageGate.of(gate)
+    return Exported(_finished(_whole(judge, nets), judge, gate, part, digest), judge, gate, nets)
 
 
 def export_oracle(judge: ConfidenceSource) -> Exported:
@@ -124,8 +128,9 @@ def _gate_piece(
     return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
 
 
-def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
+def _whole(judge: ConfidenceSource, live: ImageGate) -> Any:
     """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
+    gate = live.gate
     if gate.origin.precision != "32":
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
@@ -133,9 +138,9 @@ def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
     _require_made_of_images(shapes, live)
     nets: dict[str, Classifier] = {
         "classifier": live.classifier,
-        **{name: one.net for name, one in live.beside.items()},
+        **{name: one.net for name, one in live.others.items()},
     }
-    places = {name: one.places for name, one in live.beside.items() if one.places is not None}
+    places = {name: one.places for name, one in live.others.items() if one.places is not None}
     oracle = judge.oracle
     transforms = [one.transform for one in nets.values()]
     if isinstance(oracle, ImageOracle):
@@ -154,12 +159,12 @@ def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
     return joined([*parts, decides], inputs, names)
 
 
-def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], live: GateNets) -> None:
+def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], live: ImageGate) -> None:
     """Raise unless a graph makes all arrays from images, with as many features as the oracle takes."""
     for name in shapes:
-        if name not in (LOGITS, FEATURES, NOISE, OWN_NET, *live.beside):
+        if name not in (LOGITS, FEATURES, NOISE, OWN_NET, *live.others):
             raise SteepslopeError("no graph makes it from images: export the gate alone (--part gate)", name)
-    others = {name: one.net for name, one in live.beside.items() if one.places is None}
+    others = {name: one.net for name, one in live.others.items() if one.places is None}
     for name, net in {FEATURES: live.classifier, **others}.items():
         if name in shapes:
             features, _ = net(net.noise(2))
@@ -197,12 +202,14 @@ def exported_from(
             if spec:
                 raise SteepslopeError("expected none, since this file holds no nets", name)
     if gate is not None:
-        loaded = Gate.load(gate, backbones=nets.backbones)
-        live = loaded.load_nets(nets.classifier, nets.auxiliary, opinions) if part == "all" and loaded.source else None
-        return export_gate(loaded, part, live, digest_of_gate(gate))
+        loaded = Gate.load(gate, partial(load_oracle, backbones=nets.backbones))
+        whole = part == "all" and loaded.source is not None
+        judge = ImageGate.of(loaded, nets.classifier, nets.auxiliary, opinions) if whole else loaded
+        return export_gate(judge, part, digest_of_gate(gate))
     assert oracle is not None
-    judge = Oracle.load(oracle, nets.backbones)
-    if not isinstance(judge, Oracle | FusedOracle):
+    if is_image_oracle(oracle):
         raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", "oracle")
-    assert judge.fitted_ is not None
-    return export_oracle(ConfidenceSource.from_model(judge, judge.fitted_.num_classes))
+    model = Oracle.load(oracle)
+    assert isinstance(model, Oracle | FusedOracle)
+    assert model.fitted_ is not None
+    return export_oracle(ConfidenceSource.from_model(model, model.fitted_.num_classes))

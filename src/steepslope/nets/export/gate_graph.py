@@ -15,6 +15,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import PREDICTED, class_names
+from steepslope.nets.training.on_images import ImageOracle
 from steepslope.numerics.log_space import in_classes_of
 from steepslope.numerics.tensors import ExactNumbers, highest_places
 from steepslope.oracle import FusedOracle, Oracle
@@ -86,7 +87,7 @@ class GateGraph(nn.Module):
 def shapes_of(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
     """Return the shape of a row of each array that a graph takes; raise for arrays that no graph makes."""
     shapes: dict[str, tuple[int, ...]] = {LOGITS: (judge.num_classes,)}
-    if judge.oracle is not None and judge.oracle.is_image_oracle:
+    if isinstance(judge.model, ImageOracle):
         return {**shapes, OWN_NET: ()}
     for name in judge.arrays:
         if name in REFUSED:

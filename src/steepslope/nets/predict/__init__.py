@@ -1,4 +1,5 @@
 """Decisions on images.
 
-``gate_nets`` loads and runs a gate's nets, ``from_images`` takes a data set in chunks, ``cluster`` does that with Ray.
+``image_gate``: a gate with its nets, loaded and run. ``from_images`` takes a data set in chunks, and ``cluster`` does
+that with Ray. ``options``: what can be chosen.
 """

@@ -29,8 +29,8 @@ from steepslope.files.progress import Notice, bar, silent
 from steepslope.nets.data.images import Dataset, Divisible
 from steepslope.nets.extraction.shards import Shards
 from steepslope.nets.predict.from_images import FromImages
+from steepslope.nets.predict.options import AUTO, ClusterOptions
 from steepslope.predict.chunks import GroupOf, Made
-from steepslope.predict.options import AUTO, ClusterOptions
 
 NEED = "--engine ray"
 SECONDS = 10  # to reach a head that is there; Ray itself would wait for many minutes
@@ -268,7 +268,7 @@ class FromCluster(FromImages):
         import ray
 
         nothing: Any = None
-        alone = FromImages(self.gate, self.live, nothing, self.source, self.options)
+        alone = FromImages(self.judge, nothing, self.source, self.options)
         with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
             images = ray.put(alone)
         settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}

@@ -11,17 +11,30 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from steepslope.errors import located
 from steepslope.files.progress import Notice, silent
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
+from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset
+from steepslope.nets.data.specs import DatasetSpec
 from steepslope.nets.extraction.engine import Engine, on_backend
 from steepslope.nets.extraction.machines import single_device
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.extraction.shards import Batches, Shards, plan, run_shards
-from steepslope.nets.predict.gate_nets import GateNets
+from steepslope.nets.predict.image_gate import ImageGate
+from steepslope.outputs.table import require_ids_once
 from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made, groups_by_id
 from steepslope.predict.options import PredictOptions
+
+
+def images_to_judge(judge: ImageGate, spec: DatasetSpec) -> Dataset:
+    """Open the images that a gate is to decide on; raise where two have one id."""
+    names = None if judge.gate.classes is None else {name: label for label, name in enumerate(judge.gate.classes)}
+    images = spec.open(names=ClassNames(names, judge.classifier.classes, judge.classifier.num_classes))
+    with located(str(spec)):
+        require_ids_once(pa.array([str(name) for name in images.ids], pa.string()))
+    return images
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +44,17 @@ class FromImages:
     ``first`` is the number that the data set's first row has in the whole, where it is a part of one.
     """
 
-    gate: Gate
-    live: GateNets
+    judge: ImageGate
     data: Dataset
     source: str
     options: PredictOptions
     groups: GroupOf | None = None
     first: int = 0
+
+    @property
+    def gate(self) -> Gate:
+        """The gate."""
+        return self.judge.gate
 
     def key(self) -> dict[str, Any]:
         """Return what decides the rows, beside gate and options."""
@@ -55,12 +72,13 @@ class FromImages:
         return {path: some for path, some in self._plan(folder).items() if not path.exists()}
 
     def engines(self, notice: Notice = silent) -> list[Engine]:
-        """Return the nets on this process's device: the classifier, and those beside it."""
-        fabric, live = single_device(self.live.options.precision), self.live
-        nets = [(live.classifier, live.options)]
-        nets += [(one.net, one.options(live.options.precision)) for one in live.beside.values()]
-        given = [(net, self._options(options)) for net, options in nets]
-        return [Engine.on(on_backend(net, options, fabric, notice), options, fabric) for net, options in given]
+        """Return the nets on this process's device: the classifier, and the others."""
+        precision = self.judge.options.precision
+        fabric = single_device(precision)
+        nets = [(self.judge.classifier, self.judge.options)]
+        nets += [(other.net, other.options(precision)) for other in self.judge.others.values()]
+        chosen = [(net, self._options(options)) for net, options in nets]
+        return [Engine.on(on_backend(net, options, fabric, notice), options, fabric) for net, options in chosen]
 
     def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
         """Yield chunks with their rows, as the nets make them; a bar counts the images."""
@@ -76,7 +94,7 @@ class FromImages:
         return list(self._plan(folder))
 
     def _plan(self, folder: Path) -> Shards:
-        return plan(self.data, self._options(self.live.options), folder, ENDING)
+        return plan(self.data, self._options(self.judge.options), folder, ENDING)
 
     def _options(self, of_net: ExtractionOptions) -> ExtractionOptions:
         given = self.options
@@ -103,13 +121,13 @@ class FromImages:
 
     def _decided(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Any:
         arrays = _joined(batches, rows)
-        for (name, net), one in zip(self.live.beside.items(), others, strict=True):
+        for (name, net), one in zip(self.judge.others.items(), others, strict=True):
             arrays[name] = net.array(arrays["logits"], _joined(one, rows))
         ids = self.data.ids
         arrays["ids"] = np.array([str(ids[row]) for row in rows])
         groups = None if self.groups is None else groups_by_id(self.groups, arrays["ids"])
-        outputs = self.live.as_outputs(arrays)
-        gate = self.gate.seeing(self.data)
+        outputs = self.judge.as_outputs(arrays)
+        gate = self.judge.seeing(self.data)
         return gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()
 
 

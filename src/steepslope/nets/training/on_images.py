@@ -25,9 +25,10 @@ from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Dataset, rows_by_id
 from steepslope.nets.data.transforms import Transform, decoded_batches
+from steepslope.nets.training.loading import OpenImages, require_allowed
 from steepslope.oracle.base import BaseOracle, FitRecord
 from steepslope.oracle.net import OracleNet
-from steepslope.oracle.storage import CARD, IMAGES, ORACLE, WEIGHTS, is_image_oracle, require_allowed
+from steepslope.oracle.storage import CARD, IMAGES, ORACLE, WEIGHTS, is_image_oracle
 from steepslope.outputs import ClassifierOutputs
 
 BATCH = 64
@@ -89,8 +90,8 @@ class ImageOracle(BaseOracle):
     """A trained oracle on images.
 
     ``backbone`` is its spec, ``transform`` makes its input, or the classifier's where the recipe is that of the
-    authors' code. ``recipe`` are the settings of its training, as JSON holds them. :meth:`on` gives
-    it the images; those of some outputs are found by id, and decoded by ``workers`` processes, or in this one.
+    authors' code. ``recipe`` are the settings of its training, as JSON holds them. :meth:`on` gives it the images, or
+    what opens those of some outputs; they are found by id, and decoded by ``workers`` processes, or in this one.
     """
 
     net: ImageOracleNet
@@ -98,12 +99,11 @@ class ImageOracle(BaseOracle):
     transform: Transform
     num_classes: int
     recipe: Mapping[str, Any]
-    images: Dataset | None = None
+    images: Dataset | OpenImages | None = None
     workers: int = 0
     record_: FitRecord | None = None
 
     explains = False
-    is_image_oracle = True
 
     @cached_property
     def loss_settings(self) -> LossSettings:  # type: ignore[override]
@@ -116,7 +116,7 @@ class ImageOracle(BaseOracle):
         """The logits; what it judges by are the images."""
         return ("logits",)
 
-    def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
+    def on(self, images: Dataset | OpenImages, workers: int = 0, device: str | None = None) -> Self:
         """Return the same oracle with its images; its net is moved to the device, if one is given."""
         if device is not None:
             self.net.to(device)
@@ -127,9 +127,10 @@ class ImageOracle(BaseOracle):
         self._require_fitted_for(outputs, self.num_classes)
         if self.images is None:
             raise SteepslopeError("this oracle needs the images: name their data set (--data)")
-        rows = rows_by_id(self.images, outputs.ids)
+        images = self.images(outputs) if callable(self.images) else self.images
+        rows = rows_by_id(images, outputs.ids)
         device = next(self.net.parameters()).device
-        batches = decoded_batches(self.images, rows, self.transform, BATCH, self.workers)
+        batches = decoded_batches(images, rows, self.transform, BATCH, self.workers)
         with torch.inference_mode():
             return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
 
@@ -150,7 +151,7 @@ class ImageOracle(BaseOracle):
 
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
-        """Read what :meth:`save` wrote; see :meth:`steepslope.oracle.Oracle.load`."""
+        """Read what :meth:`save` wrote; see :func:`steepslope.nets.training.loading.load_oracle`."""
         if not is_image_oracle(folder):
             raise SteepslopeError("expected an oracle on images, found one on outputs", as_folder(folder) / CARD)
         own = as_folder(folder)

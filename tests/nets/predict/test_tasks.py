@@ -13,10 +13,11 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.predict.cluster import Actor, Answer, Notices, tasks
-from steepslope.nets.predict.from_images import FromImages
+from steepslope.nets.predict.from_images import FromImages, images_to_judge
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.predict.options import PredictOptions
-from steepslope.predict.source import source_of
 from tests.cli.predictions import BACKBONE
 from tests.images import opened, write_shard
 
@@ -36,11 +37,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def images_of(gate: Path, spec: str, options: PredictOptions = IN_PARTS, **given: Any) -> FromImages:
-    named = {"classifier": None, "auxiliary": None, "groups": None, "backbones": (), **given}
-    source, _ = source_of(gate, spec, None, **named, options=options)
-    assert isinstance(source, FromImages)
-    return source
+def images_of(
+    gate: Path, spec: str, options: PredictOptions = IN_PARTS, groups: dict[str, str] | None = None, **nets: Any
+) -> FromImages:
+    judge, data = ImageGate.load(gate, **nets), parse_data(spec).look()
+    return FromImages(judge, images_to_judge(judge, data), str(data), options, groups)
 
 
 def sent(images: FromImages) -> list[Answer]:
@@ -92,13 +93,13 @@ def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "sites.csv").write_text(f"id,group\n{sites}")
     by = f"--by {tmp_path}/sites.csv --outputs {gates}/outputs/test --max-risk 0.3"
     assert main(f"calibrate --oracle mcp {by} --out {tmp_path}/gate".split()) == 0
-    (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},{name[0]}\n" for name in NAMES))
-    images = images_of(tmp_path / "gate", f"images:{photos}", groups=f"{tmp_path}/groups.csv")
+    groups = {name: name[0] for name in NAMES}
+    images = images_of(tmp_path / "gate", f"images:{photos}", groups=groups)
     require_same(images)
     parts = tasks(images, images.missing_shards(Path()))
     assert [len(part.groups or {}) for part in parts] == [8, 8, 4]
-    (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},0\n" for name in NAMES[:-1]))
-    images = images_of(tmp_path / "gate", f"images:{photos}", groups=f"{tmp_path}/groups.csv")
+    del groups[NAMES[-1]]
+    images = images_of(tmp_path / "gate", f"images:{photos}", groups=groups)
     assert "expected a group for each id, found none" in "".join(answer.error for answer in sent(images))
 
 

@@ -19,7 +19,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate, Origin
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.predict.gate_nets import pictures_of
+from steepslope.nets.predict.image_gate import ImageGate, pictures_of
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
@@ -38,8 +38,8 @@ def pixels() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def free(gates: Path) -> Gate:
-    return Gate.load(gates / "free").on()
+def free(gates: Path) -> ImageGate:
+    return ImageGate.load(gates / "free")
 
 
 def of_outputs(gates: Path, kind: str) -> Decisions:
@@ -71,14 +71,14 @@ FORMS: dict[str, Callable[[NDArray[np.uint8]], Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_all_forms_of_an_image_are_the_same(form: str, pixels: NDArray[np.uint8], free: Gate, gates: Path) -> None:
+def test_all_forms_of_an_image_are_the_same(form: str, pixels: NDArray[np.uint8], free: ImageGate, gates: Path) -> None:
     found = free.predict(FORMS[form](pixels))
     same(found, of_outputs(gates, "free"))
     assert found.ids is not None
     assert found.ids.tolist() == [str(row) for row in range(COUNT)]
 
 
-def test_one_image(pixels: NDArray[np.uint8], free: Gate, gates: Path) -> None:
+def test_one_image(pixels: NDArray[np.uint8], free: ImageGate, gates: Path) -> None:
     expected = of_outputs(gates, "free")
     for one in (pixels[0], Image.fromarray(pixels[0]), [pixels[0]], pixels[:1]):
         found = free.predict(one)
@@ -86,15 +86,14 @@ def test_one_image(pixels: NDArray[np.uint8], free: Gate, gates: Path) -> None:
         np.testing.assert_allclose(found.trust_logit, expected.trust_logit[:1], rtol=1e-4, atol=1e-4)
 
 
-def test_tensors_are_taken_as_the_net_takes_them(pixels: NDArray[np.uint8], free: Gate, gates: Path) -> None:
-    assert free.nets is not None
-    several = torch.stack([free.nets.classifier.transform(Image.fromarray(one)) for one in pixels])
+def test_tensors_are_taken_as_the_net_takes_them(pixels: NDArray[np.uint8], free: ImageGate, gates: Path) -> None:
+    several = torch.stack([free.classifier.transform(Image.fromarray(one)) for one in pixels])
     for form in (several, several.double(), list(several), tuple(several)):
         same(free.predict(form), of_outputs(gates, "free"))
     assert len(free.predict(several[0])) == 1
 
 
-def test_more_images_than_a_batch(free: Gate, gates: Path) -> None:
+def test_more_images_than_a_batch(free: ImageGate, gates: Path) -> None:
     data = opened("digits:test")
     found = free.predict([data.image(row) for row in range(150)])
     outputs = ClassifierOutputs.load(gates / "outputs" / "test").subset(slice(0, 150))
@@ -123,14 +122,14 @@ BAD: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_is_no_image_is_one_line(what: str, free: Gate) -> None:
+def test_what_is_no_image_is_one_line(what: str, free: ImageGate) -> None:
     images, expected = BAD[what]
     with pytest.raises(SteepslopeError, match=expected) as caught:
         free.predict(images)
     assert "\n" not in str(caught.value)
 
 
-def test_an_image_that_is_broken_is_named(tmp_path: Path, free: Gate) -> None:
+def test_an_image_that_is_broken_is_named(tmp_path: Path, free: ImageGate) -> None:
     path = tmp_path / "broken.png"
     Image.fromarray(PIXELS[0]).save(path)
     path.write_bytes(path.read_bytes()[:1000])
@@ -139,7 +138,7 @@ def test_an_image_that_is_broken_is_named(tmp_path: Path, free: Gate) -> None:
 
 
 def test_two_backbones_see_the_same_image(pixels: NDArray[np.uint8], gates: Path) -> None:
-    gate = Gate.load(gates / "auxiliary", auxiliary=BACKBONE)
+    gate = ImageGate.load(gates / "auxiliary", auxiliary=BACKBONE)
     found = gate.predict(pixels)
     same(found, of_outputs(gates, "auxiliary"))
     expected = of_outputs(gates, "auxiliary").handed_over
@@ -149,9 +148,9 @@ def test_two_backbones_see_the_same_image(pixels: NDArray[np.uint8], gates: Path
     with pytest.raises(SteepslopeError, match="images: expected PIL images or arrays, which both nets can see"):
         gate.predict(torch.zeros(1, 8, 8))
     with pytest.raises(SteepslopeError, match="auxiliary: expected none, since this gate needs no second backbone"):
-        Gate.load(gates / "free", auxiliary=BACKBONE)
+        ImageGate.load(gates / "free", auxiliary=BACKBONE)
     with pytest.raises(SteepslopeError, match="auxiliary: expected the net that the gate was calibrated for"):
-        Gate.load(gates / "auxiliary", auxiliary=TINY)
+        ImageGate.load(gates / "auxiliary", auxiliary=TINY)
 
 
 def test_the_net_is_given_in_every_way(home: Path, gates: Path, pixels: NDArray[np.uint8]) -> None:
@@ -159,13 +158,13 @@ def test_the_net_is_given_in_every_way(home: Path, gates: Path, pixels: NDArray[
     own = load_classifier(spec)
     ways: list[str | Classifier | nn.Module] = [spec, own, own.net, own.net.net]  # type: ignore[list-item]
     for given in ways:
-        same(Gate.load(gates / "free", classifier=given).predict(pixels), of_outputs(gates, "free"))
+        same(ImageGate.load(gates / "free", classifier=given).predict(pixels), of_outputs(gates, "free"))
     changed = load_classifier(spec)
     with torch.no_grad():
         next(changed.net.parameters()).add_(1e-3)
     for other in (changed.net, replace(own, digest="b" * 64), "module:tests.tiny_nets:flat_grey"):
         with pytest.raises(SteepslopeError, match="classifier: expected the net that the gate was calibrated for"):
-            Gate.load(gates / "free", classifier=other)
+            ImageGate.load(gates / "free", classifier=other)
 
 
 def test_a_checkpoint_that_moved(home: Path, tmp_path: Path) -> None:
@@ -175,11 +174,10 @@ def test_a_checkpoint_that_moved(home: Path, tmp_path: Path) -> None:
     assert main(f"extract --classifier checkpoint:{here} --data digits:test --out {rows}".split()) == 0
     Gate.of(MCP(), ClassifierOutputs.load(rows), 0.2, origin=Origin.from_folder(rows)).save(tmp_path / "gate")
     here.rename(there)
-    gate, image = Gate.load(tmp_path / "gate"), np.zeros((8, 8), np.uint8)
     remedy = r"here.* \(where the same net lies elsewhere, give its spec as classifier\)"
     with pytest.raises(SteepslopeError, match=remedy):
-        gate.predict(image)
-    assert len(gate.on(f"checkpoint:{there}").predict(image)) == 1
+        ImageGate.load(tmp_path / "gate")
+    assert len(ImageGate.load(tmp_path / "gate", f"checkpoint:{there}").predict(np.zeros((8, 8), np.uint8))) == 1
 
 
 @pytest.fixture(scope="module")
@@ -200,14 +198,14 @@ def test_code_of_ones_own_is_given(of_colour: tuple[Gate, Path]) -> None:
     outputs = ClassifierOutputs.load(home / "outputs").subset(slice(0, 5))
     images = [Image.open(path) for path in files]
     for given in (tiny(), "module:tests.tiny_nets:tiny"):
-        same(Gate.load(home / "gate", classifier=given).predict(images), gate.decide(outputs))
+        same(ImageGate.load(home / "gate", classifier=given).predict(images), gate.decide(outputs))
     with pytest.raises(SteepslopeError, match=r"classifier: module:.* is code of your own"):
-        gate.predict(images)
+        ImageGate.of(gate)
     assert gate.decide(outputs).names(np.array([1, 0])) == ["bee", "ant"]
 
 
 def test_pictures_in_colour_and_grey(of_colour: tuple[Gate, Path]) -> None:
-    gate = of_colour[0].on(tiny())
+    gate = ImageGate.of(of_colour[0], tiny())
     assert len(gate.predict(PIXELS)) == 6
     assert len(gate.predict(PIXELS[0])) == 1
     assert len(gate.predict(PIXELS[..., 0])) == 6  # grey ones
@@ -218,23 +216,23 @@ def test_pictures_in_colour_and_grey(of_colour: tuple[Gate, Path]) -> None:
 def test_without_a_record_a_classifier_has_to_be_given(home: Path, gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.of(MCP(), ClassifierOutputs.load(gates / "outputs" / "test"), 0.2)
     given = load_classifier(f"checkpoint:{home / 'classifier'}")
-    found = gate.on(given).predict(pixels).trust_logit
+    found = ImageGate.of(gate, given).predict(pixels).trust_logit
     np.testing.assert_allclose(found, of_outputs(gates, "mcp").trust_logit, atol=1e-6)
     for other in (None, given.net, "checkpoint:there"):
         with pytest.raises(SteepslopeError, match="classifier: expected calibration outputs that extract made"):
-            gate.on(other)
+            ImageGate.of(gate, other)
 
 
 def test_what_is_kept_of_an_image(gates: Path) -> None:
     for kind, evidence in {"mcp": (), "free": ("features",)}.items():
-        assert Gate.load(gates / kind).load_nets().options.evidence == evidence
+        assert ImageGate.load(gates / kind).options.evidence == evidence
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there fp16 is possible")
 def test_a_precision_of_gpus_is_refused_on_a_cpu(gates: Path) -> None:
     gate = Gate.load(gates / "mcp")
     with pytest.raises(SteepslopeError, match="precision: expected 32 or bf16 on a CPU, found 'fp16'"):
-        replace(gate, origin=replace(gate.origin, precision="fp16")).predict(np.zeros((8, 8), np.uint8))
+        ImageGate.of(replace(gate, origin=replace(gate.origin, precision="fp16"))).predict(np.zeros((8, 8), np.uint8))
 
 
 def test_an_oracle_on_images_sees_them(home: Path, gates: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -242,7 +240,9 @@ def test_an_oracle_on_images_sees_them(home: Path, gates: Path, tmp_path: Path, 
     assert main(f"{net} --outputs {gates}/outputs/holdout --out {tmp_path}/oracle".split()) == 0
     words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
     assert main(words.split()) == 0
-    gate = Gate.load(tmp_path / "gate")
+    with pytest.raises(SteepslopeError, match=r"expected an oracle on outputs, found one on images: .*ImageGate"):
+        Gate.load(tmp_path / "gate")
+    gate = ImageGate.load(tmp_path / "gate")
     found = gate.predict(pixels)
     out = tmp_path / "found.parquet"
     assert main(f"predict --gate {tmp_path}/gate --data digits:test --out {out} --shard-rows 100".split()) == 0
@@ -269,10 +269,10 @@ def test_nets_of_opinions_that_nothing_recorded_are_given_as_classifiers(opinion
     gate = Gate.of(oracle, both.subset(slice(300, None)), 0.3, origin=origin)
     net = load_classifier(f"checkpoint:{opinions / 'second'}").with_transform()
     data = opened("digits:test")
-    found = gate.on(opinions={"second": net}).predict([data.image(row) for row in range(20)])
+    found = ImageGate.of(gate, opinions={"second": net}).predict([data.image(row) for row in range(20)])
     np.testing.assert_allclose(found.trust_logit, gate.decide(both.subset(slice(20))).trust_logit, rtol=1e-3, atol=1e-3)
     for given in ({}, {"second": f"checkpoint:{opinions / 'second'}"}):
         with pytest.raises(
             SteepslopeError, match="opinion second: no net of it is recorded, so images cannot be judge"
         ):
-            gate.on(opinions=given)
+            ImageGate.of(gate, opinions=given)

@@ -1,30 +1,33 @@
-"""A gate's nets, loaded by their recorded spec or given by the caller, and run on images in memory."""
+"""A gate with its nets, loaded by their recorded spec or given by the caller, and run on images in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError, explained, located
+from steepslope.gate import Decisions, Gate
 from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.nets.classifiers.backbones import live_classifier, module_source_digest
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.images import ALL, Picture
+from steepslope.nets.data.images import ALL, Dataset, Picture
 from steepslope.nets.data.transforms import Transform, decoded, unreadable
 from steepslope.nets.extraction.engine import Engine
 from steepslope.nets.extraction.machines import single_device
 from steepslope.nets.extraction.options import EVIDENCE_ARRAYS, NONE, ExtractionOptions
+from steepslope.nets.training.loading import CODE, load_oracle
+from steepslope.nets.training.on_images import ImageOracle
 from steepslope.numerics.blocks import blocks
-from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import OPINION, VOTE, is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY
@@ -151,7 +154,7 @@ def _require_brightness(array: NDArray[Any]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class NetBeside:
+class OtherNet:
     """Another net that sees the images: a second backbone, whose features count, or a classifier with an opinion.
 
     ``places`` are those of its classes among the classifier's; None for a backbone.
@@ -165,53 +168,103 @@ class NetBeside:
         kept = (FEATURES if self.places is None else NONE,)
         return ExtractionOptions(evidence=kept, precision=precision, batch_size=BATCH)
 
-    def array(self, own: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return its array in outputs, beside the classifier's own logits, of what the net gives."""
+    def array(self, logits: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return its array in outputs, next to the classifier's logits (m, K), of what the net gives."""
         if self.places is None:
             return arrays[FEATURES]
-        return aligned(own, arrays["logits"], np.arange(len(own)), self.places)
+        return aligned(logits, arrays["logits"], np.arange(len(logits)), self.places)
 
 
 @dataclass(frozen=True, eq=False)
-class GateNets:
-    """The classifier and the nets ``beside`` it, by the names of their arrays, with what is kept of each image."""
+class ImageGate:
+    """A gate with the nets that it needs: from images to decisions.
 
+    ``others`` are the nets next to the classifier, by the names of their arrays, and ``options`` what is kept of each
+    image.
+    """
+
+    gate: Gate
     classifier: Classifier
-    beside: Mapping[str, NetBeside]
+    others: Mapping[str, OtherNet]
     options: ExtractionOptions
-    classes: tuple[str, ...] | None = None
 
     @classmethod
     def load(
         cls,
-        origin: Origin,
-        arrays: Collection[str],
-        classes: tuple[str, ...] | None = None,
+        folder: str | Path,
         classifier: Given = None,
         auxiliary: Given = None,
+        backbones: Collection[str] = (),
         opinions: Mapping[str, Given] | None = None,
-    ) -> GateNets:
-        """Load the nets of an origin, or take those that are given, which have to be the recorded ones.
+    ) -> Self:
+        """Load a gate from its folder, or from where else :meth:`steepslope.gate.Gate.load` takes one, and its nets.
 
-        ``arrays`` are those that the gate's confidence source needs of outputs.
+        The classifier is loaded by the spec that was recorded, or else is ``classifier``: a spec, a ``Classifier``, or
+        a net from images to logits. So are the ``auxiliary`` backbone, and the nets of ``opinions``, by name. Each has
+        to have the recorded digest. Code of one's own, ``module:…``, is never run because a file names it: it has to be
+        given, or to be one of the ``backbones`` of an oracle on images.
         """
+        gate = Gate.load(folder, partial(load_oracle, backbones=backbones))
+        return cls.of(gate, classifier, auxiliary, opinions)
+
+    @classmethod
+    def of(
+        cls, gate: Gate, classifier: Given = None, auxiliary: Given = None, opinions: Mapping[str, Given] | None = None
+    ) -> Self:
+        """Return a gate with its nets, which are loaded, or given, as :meth:`load` says."""
+        origin, arrays = gate.origin, gate.require_source().arrays
         evidence = tuple(name for name in EVIDENCE_ARRAYS if name in arrays)
         recorded: dict[str, Any] = {
             "views": origin.views, "passes": origin.passes, "precision": origin.precision, "features": origin.features
         }  # fmt: skip
         known = {name: value for name, value in recorded.items() if value is not None}
         options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
-        others = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
-        _require_nets(origin, arrays, others)
+        named = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
+        _require_nets(origin, arrays, named)
         net = load_net(origin.classifier, classifier, "classifier")
-        beside = {name: _opinion(name, origin, others.get(name), net, classes) for name in arrays if is_opinion(name)}
+        others = {name: _opinion(name, gate, named.get(name), net) for name in arrays if is_opinion(name)}
         if AUXILIARY in arrays:
-            beside[AUXILIARY] = NetBeside(load_net(origin.auxiliary, auxiliary, AUXILIARY))
+            others[AUXILIARY] = OtherNet(load_net(origin.auxiliary, auxiliary, AUXILIARY))
         elif auxiliary is not None:
             raise SteepslopeError("expected none, since this gate needs no second backbone", AUXILIARY)
-        return cls(net, beside, options, classes)
+        return cls(gate, net, others, options)
 
-    def in_memory(self, images: Any) -> Pictures | Tensor:
+    def predict(
+        self, images: Any, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+    ) -> Decisions:
+        """Run the nets on images, and return what to do with each prediction.
+
+        Parameters
+        ----------
+        images
+            One image or several: PIL images, arrays (H, W) or (H, W, C), or an array of several (m, H, W) or
+            (m, H, W, C), of uint8, uint16 or floats in [0, 1], which are resized and normalised as the gate's
+            classifier needs it. Tensors (C, H, W) or (m, C, H, W) are taken as they are, as the classifier takes them;
+            a gate with another net next to the classifier, or an oracle on images, cannot use these.
+        groups, top, explain
+            As in :meth:`steepslope.gate.Gate.decide`.
+
+        Raises
+        ------
+        SteepslopeError
+            If an image cannot be used.
+        """
+        given = self._in_memory(images)
+        gate = self.gate if isinstance(given, Tensor) else self.seeing(given)
+        return gate.decide(self._outputs_of(given), groups, top=top, explain=explain)
+
+    def seeing(self, images: Dataset) -> Gate:
+        """Return the gate with the images of what it will judge, for an oracle that needs them."""
+        source = self.gate.require_source()
+        if not isinstance(source.model, ImageOracle):
+            return self.gate
+        return replace(self.gate, source=replace(source, model=source.model.on(images)))
+
+    def as_outputs(self, arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
+        """Return arrays by name as outputs of the classifier."""
+        return ClassifierOutputs.of(arrays, self.gate.classes).of_classifier(self.classifier.digest)
+
+    def _in_memory(self, images: Any) -> Pictures | Tensor:
         """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set."""
         several = [*images] if isinstance(images, list | tuple) else []
         if several and all(isinstance(image, Tensor) for image in several):
@@ -224,18 +277,17 @@ class GateNets:
             raise SteepslopeError("expected at least one, found none", "images")
         return pictures
 
-    def outputs_of(self, images: Pictures | Tensor) -> ClassifierOutputs:
-        """Return the outputs of images in memory, without labels; see :meth:`steepslope.gate.Gate.predict`."""
+    def _outputs_of(self, images: Pictures | Tensor) -> ClassifierOutputs:
+        """Return the outputs of images in memory, without labels."""
         fabric = single_device(self.options.precision)
         if isinstance(images, Tensor):
             batch = self._normalised(images)
-            return self.as_outputs(
-                _run(Engine.on(self.classifier, self.options, fabric), len(batch), lambda rows: batch[rows].float())
-            )
+            engine = Engine.on(self.classifier, self.options, fabric)
+            return self.as_outputs(_run(engine, len(batch), lambda rows: batch[rows].float()))
         arrays = _run_on_pictures(self.classifier, self.options, fabric, images)
-        for name, one in self.beside.items():
-            found = _run_on_pictures(one.net, one.options(self.options.precision), fabric, images)
-            arrays[name] = one.array(arrays["logits"], found)
+        for name, other in self.others.items():
+            of_other = _run_on_pictures(other.net, other.options(self.options.precision), fabric, images)
+            arrays[name] = other.array(arrays["logits"], of_other)
         return self.as_outputs({**arrays, "ids": images.ids})
 
     def _normalised(self, images: Tensor) -> Tensor:
@@ -246,16 +298,12 @@ class GateNets:
         if tuple(batch.shape[1:]) != expected or len(batch) == 0:
             shape = f"(m, {', '.join(map(str, expected))}), as the classifier takes them"
             raise SteepslopeError(f"expected tensors {shape}, found {tuple(images.shape)}", "images")
-        if self.beside:
+        if self.others:
             raise SteepslopeError("expected PIL images or arrays, which both nets can see, found a tensor", "images")
         if not images.is_floating_point():
             normalised = "expected floats, normalised as the classifier takes them"
             raise SteepslopeError(f"{normalised}, found {images.dtype}: give an array", "images")
         return batch
-
-    def as_outputs(self, arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
-        """Return arrays by name as outputs of this classifier."""
-        return ClassifierOutputs.of(arrays, self.classes).of_classifier(self.classifier.digest)
 
 
 def _told(array: str) -> str:
@@ -281,15 +329,15 @@ def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, G
             raise SteepslopeError(f"no net of it is recorded, so images cannot be judged: {remedy}", _told(array))
 
 
-def _opinion(array: str, origin: Origin, given: Given, own: Classifier, classes: tuple[str, ...] | None) -> NetBeside:
+def _opinion(array: str, gate: Gate, given: Given, classifier: Classifier) -> OtherNet:
     """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
-    record = origin.opinions.get(opinion_name(array))
+    record = gate.origin.opinions.get(opinion_name(array))
     net = load_net(record, given, _told(array))
     if record is not None and record.places is not None:
-        return NetBeside(net, record.places)
-    mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (own, net))
+        return OtherNet(net, record.places)
+    mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (classifier, net))
     with located(_told(array)):
-        return NetBeside(net, places_of(Opinion(mine, classes=classes), Opinion(theirs, classes=net.names)))
+        return OtherNet(net, places_of(Opinion(mine, classes=gate.classes), Opinion(theirs, classes=net.names)))
 
 
 def _run_on_pictures(

@@ -226,7 +226,7 @@ class Oracle(ConfigurableOracle):
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
-        """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
+        """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
         shape = json_field(card, "fitted", dict, path)
         num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))

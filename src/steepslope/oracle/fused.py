@@ -63,12 +63,12 @@ class FusedOracle(ConfigurableOracle):
     beta
         How much the class-balanced loss weighs the rarer class, in [0, 1).
     budget
-        What a prediction may cost: ``free``, no forward pass beside the classifier's; ``opinions``, those of other
+        What a prediction may cost: ``free``, no forward pass but the classifier's; ``opinions``, those of other
         classifiers; ``auxiliary``, a second backbone as well; ``all``, everything that the outputs hold; ``auto``, the
         cheapest of these that is as good as the best on the fit set.
     errors
-        ``holdout``: beside the other folds of the fit set, the classifier's training outputs are references, where they
-        are given; ``crossfit``: the other folds alone, so there must be none.
+        ``holdout``: next to the other folds of the fit set, the classifier's training outputs are references, where
+        they are given; ``crossfit``: the other folds alone, so there must be none.
     seed
         Seed of all that is drawn, such as folds; the same seed gives the same oracle.
     loss_parameters
@@ -243,7 +243,7 @@ class FusedOracle(ConfigurableOracle):
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
-        """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
+        """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
         fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
         with explained("expected the settings of an oracle", path, (ValueError, TypeError)):

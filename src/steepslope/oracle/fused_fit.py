@@ -77,8 +77,8 @@ class FusedFit:
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
     ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
     auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether rows of
-    none of the classes were among the fit set's, so that these are a candidate beside the classes.
+    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether
+    out-of-class rows were among the fit set's, so that "none of the classes" is one more candidate.
     """
 
     budget: str
@@ -258,7 +258,7 @@ def inputs_at(level: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def gain_of(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
-    """Return what a candidate gains over MCP's log-odds, and its cost in passes beside the classifier's own."""
+    """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
     needed = arrays_of(inputs_of(candidate.pool, candidate.fallback))
     others = [opinion_name(array) for array in sorted(needed) if is_opinion(array)]

@@ -127,7 +127,7 @@ class Opinions:
         """Return means of the classifier's probability and others among the inputs, which have nothing to fit.
 
         One is with other classifiers' probabilities, and not votes, since what these tell is learnt; one is with what
-        the neighbours and the net on the features say, who also know what rows of none of the classes look like.
+        the neighbours and the net on the features say, who also know what out-of-class rows look like.
         """
         given = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
         of_features = [name for name in OF_FEATURES if name in inputs]

@@ -59,11 +59,11 @@ class FusedSettings(LossOptions):
     Parameters
     ----------
     budget
-        What a prediction may cost: free, no forward pass beside the classifier's; opinions, those of other classifiers;
+        What a prediction may cost: free, no forward pass but the classifier's; opinions, those of other classifiers;
         auxiliary, a second backbone as well; all, everything that the outputs hold; auto, the cheapest of these that is
         as good as the best on the fit set.
     errors
-        holdout: beside the other folds of the fit set, the classifier's training outputs are references, where they
+        holdout: next to the other folds of the fit set, the classifier's training outputs are references, where they
         are given; crossfit: the other folds alone, so there must be none.
     seed
         Seed of all that is drawn, such as folds; the same seed gives the same oracle.

@@ -69,7 +69,7 @@ class Score(ABC):
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Learn what the score needs from outputs, and return the score itself.
 
-        Rows of none of the classes are errors among ``errors``, and left out of a ``reference``.
+        Out-of-class rows are errors among ``errors``, and left out of a ``reference``.
         """
         if outputs.num_classes < self.least_classes:
             found = f"expected at least {self.least_classes} classes, found {outputs.num_classes}"

@@ -154,7 +154,7 @@ class FitSet:
 
     @property
     def unknown(self) -> bool:
-        """Whether some rows are of none of the classes."""
+        """Whether some rows are out-of-class."""
         return bool(self.outputs.is_unknown.any())
 
     @property

@@ -1,6 +1,6 @@
 """Evidence of a fit set: what its references are, so that no row sees its own label.
 
-What evidence learnt, as a file beside an oracle's weights.
+What evidence learnt, as a file next to an oracle's weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -23,7 +23,7 @@ class Learning:
 
     ``check`` raises for a state that was read from a file and that ``fit`` could not have left, for a number of
     classes. ``at_least`` is the number of outputs needed. What learns ``slow``ly, such as a net, learns from a large
-    reference once, not anew for each fold. What learns from what is ``familiar`` alone sees no augmented
+    reference once, not again for each fold. What learns from what is ``familiar`` alone sees no augmented
     copies. Of more references than ``most``, those are kept about which the classifier
     is least sure.
     """
@@ -69,7 +69,7 @@ class Evidence:
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
     """Return the rows to learn from: all, or the most that are learnt from, evenly spread.
 
-    Fewer rows of none of the classes than :data:`LEAST_UNKNOWN` are left out.
+    Fewer out-of-class rows than :data:`LEAST_UNKNOWN` are left out.
     """
     if outputs.labels is not None and 0 < outputs.is_unknown.sum() < LEAST_UNKNOWN:
         outputs = outputs.of_known_classes()
@@ -79,7 +79,7 @@ def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> Class
 
 
 def numbered(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
-    """Return the labels of references (n,), and their number of classes: none of the classes is one more, the last."""
+    """Return the labels of references (n,), and their number of classes: out-of-class is one more, the last."""
     labels, count = outputs.require_labels(), outputs.num_classes
     return np.where(outputs.is_unknown, count, labels), count + bool(outputs.is_unknown.any())
 

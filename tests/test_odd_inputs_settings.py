@@ -1,4 +1,4 @@
-"""Odd settings of plan, finetune, train-classifier, demo and in Python: one line and code 2, or rightly taken."""
+"""Odd settings of finetune, train-classifier, demo and in Python: one line and code 2, or rightly taken."""
 
 import shlex
 from collections.abc import Callable
@@ -15,15 +15,18 @@ from steepslope.nets.training.request import FinetuneRequest
 from tests.conftest import files_below
 
 TRAIN = "train-classifier --net digits-net --data digits --out OUT"
-PLAN = "plan --oracle net:digits-net --classifier checkpoint:HOME/classifier --images 100"
 TUNE = "finetune --oracle net:digits-net --classifier checkpoint:HOME/classifier --data digits --out OUT"
+PLAN = f"{TUNE} --dry-run"
 
 ODD: list[tuple[str, str]] = [
     ("train-classifier --net digit-net --data digits --out OUT", "unknown net 'digit-net': did you mean 'digits-net'?"),
     ("train-classifier --net mnist-net --data digits --out OUT", "mnist-net expects grey images of 28×28 pixels"),
     ("train-classifier --net digits-net --data digits:test --out OUT", "trains on the training split, not on the test"),
     (f"{TRAIN} --holdout 1000", "holdout: expected 1 to 999 of the 1000 training rows, found 1000"),
-    ("plan --oracle net:digits-net --images 10", "classifier and outputs: expected one of the two, found neither"),
+    (
+        "finetune --dry-run --oracle net:digits-net --data digits --out OUT",
+        "classifier and outputs: expected one of the two, found neither",
+    ),
     (f"{PLAN} --strategy fsdp", "strategy: expected auto, ddp or a kind of ddp, found 'fsdp'"),
     (f"{PLAN} --num-nodes 2", "num_nodes: expected torchrun --nnodes 2, or MASTER_ADDR, MASTER_PORT, NODE_RANK"),
     (f"{PLAN}", "--oracle-mean and --oracle-std: have to be given, since net:digits-net has none of its own"),

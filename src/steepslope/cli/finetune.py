@@ -1,12 +1,23 @@
-"""`steepslope finetune` and `steepslope plan`: an oracle on images, and what its training will cost."""
+"""`steepslope finetune`: an oracle on images, or what its training will cost."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from steepslope.cli.parser import with_presets
 from steepslope.files.progress import console
 from steepslope.nets.training.request import FinetuneRequest
 
 
-def finetune(out: str, request: FinetuneRequest, replace: bool = False) -> None:
+def _presets() -> Mapping[str, Path]:
+    from steepslope.lab.paper.preset import training_files
+
+    return training_files(of_classifiers=False)
+
+
+@with_presets(_presets)
+def finetune(
+    out: str, request: FinetuneRequest, dry_run: bool = False, replace: bool = False, preset: str | None = None
+) -> None:
     """Train an oracle on images, as the paper does; killed at any step and run again, it goes on.
 
     Parameters
@@ -15,35 +26,22 @@ def finetune(out: str, request: FinetuneRequest, replace: bool = False) -> None:
         Folder for the oracle, its history.csv and, until it is done, the state from which it goes on.
     request
         What the oracle is trained on, and how.
+    dry_run
+        Say what the training will cost, and do nothing else: steps, parameters, memory and time, from a few steps on
+        noise. Without --data, the number of images is that of the preset's data. Weights of timm's and torchvision's
+        nets are not needed.
     replace
         Replace an oracle that the folder holds already, trained in another way or on other images.
-    """
-    from steepslope.nets.training.launch import train_stages
-
-    train_stages(request, Path(out), console().print, replace)
-
-
-def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2, preset: str | None = None) -> None:
-    """Say what a training will cost before it starts: steps, parameters, memory and time, from a few steps on noise.
-
-    The weights of timm's and torchvision's nets are not needed, and not loaded, unless the images of --data have to be
-    counted.
-
-    Parameters
-    ----------
-    request
-        What the oracle is to be trained on, and how.
-    images
-        Number of images to train on; by default that of the data, or where none are named, that of the preset's data.
-    trial
-        Number of images at once in the steps that are tried.
     preset
         Name of the preset that the request came from.
     """
-    from steepslope.lab.paper.preset import training_images
-    from steepslope.nets.training.launch import plan_stages
+    from steepslope.nets.training.launch import plan_stages, train_stages
 
-    if images is None and request.data is None and preset is not None:
-        images = training_images(preset)
-    for line in plan_stages(request, images, trial):
+    if not dry_run:
+        train_stages(request, Path(out), console().print, replace)
+        return
+    from steepslope.lab.paper.preset import training_images
+
+    images = None if preset is None or request.data is not None else training_images(preset)
+    for line in plan_stages(request, images):
         console().print(line)

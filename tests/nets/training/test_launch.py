@@ -15,7 +15,7 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.training import sources
-from steepslope.nets.training.launch import train_stages
+from steepslope.nets.training.launch import plan_stages, train_stages
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.outputs import ClassifierOutputs
@@ -74,10 +74,11 @@ def test_a_loss_that_weighs_by_counts_gets_those_of_a_live_classifier(home: Path
     assert loss.keywords["class_counts"] == ((~correct).sum(), correct.sum())
 
 
-def test_a_plan_takes_a_real_step_without_weights(capsys: pytest.CaptureFixture[str]) -> None:
-    oracle = ["--oracle", "torchvision:resnet18?weights=IMAGENET1K_V1", "--oracle-size", "64", "--optimizer", "sgd"]
-    assert main(["plan", *oracle, "--outputs", "none", "--images", "1281167", "--trial", "1"]) == 0
-    shown = capsys.readouterr().err
+def test_a_plan_takes_a_real_step_without_weights() -> None:
+    request = FinetuneRequest(
+        oracle="torchvision:resnet18?weights=IMAGENET1K_V1", oracle_size=64, optimizer="sgd", outputs="none"
+    )
+    shown = "\n".join(plan_stages(request, 1_281_167, trial=1))
     assert "images 3 × 64 × 64, 512 features, 11.7 M parameters" in shown
     assert "1,281,167 in 32,030 steps of 40" in shown
     assert re.search(r"memory of a process: [\d.]+ GB with 40 images at once", shown)
@@ -87,15 +88,15 @@ def test_a_plan_takes_a_real_step_without_weights(capsys: pytest.CaptureFixture[
 def test_a_plan_counts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = f"checkpoint:{home / 'classifier'}"
     given = ["--oracle", net, "--classifier", net, "--data", "digits", "--epochs", "3", "--accumulate", "2"]
-    assert main(["plan", *given]) == 0
+    assert main(["finetune", "--dry-run", "--out", "none", *given]) == 0
     shown = capsys.readouterr().err
     conv, dense, head, last = 16 * 10, 32 * 257, 33, 330
     assert f"{conv + dense + head + last:,} parameters, {conv + dense + head:,} of them trained" in shown
     assert f"classifier: {conv + dense + last:,} parameters, run live" in shown
     assert "images: 1,500 in 39 steps of 40" in shown
     assert "with 20 images at once" in shown
-    assert main(["plan", *given[:4]]) == 2
-    assert "expected the number of images (--images) or the data (--data)" in capsys.readouterr().err
+    assert main(["finetune", "--dry-run", "--out", "none", *given[:4]]) == 2
+    assert "expected the data (--data) or a preset that knows their number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

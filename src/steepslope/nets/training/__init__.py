@@ -5,5 +5,5 @@ stages one after another, or estimates what each would cost. ``on_images.py`` ha
 ``sources.py`` opens nets and images, and ``images.py`` finds the images of outputs. ``prepare.py`` makes a training of
 these, and ``loop.py`` takes its steps, writes its history and keeps the state of a killed one. ``examples.py`` has what
 the oracle sees at each step and is taught of it, ``learner.py`` what of it learns: frozen layers, modes, optimizer,
-learning rate and momentum.
+learning rate and momentum. ``loading.py`` reads an oracle of either kind from its folder.
 """

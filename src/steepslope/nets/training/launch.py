@@ -99,7 +99,7 @@ def plan_stages(request: FinetuneRequest, images: int | None = None, trial: int 
     stages = stages_of(request)
     images, trial = require("images", images, optional(whole(1))), require("trial", trial, whole(1))
     if images is None and request.data is None:
-        raise SteepslopeError("plan: expected the number of images (--images) or the data (--data), found neither")
+        raise SteepslopeError("dry-run: expected the data (--data) or a preset that knows their number, found neither")
     backbone = net_source(request, "oracle").without_weights()
     live = None if request.classifier is None else net_source(request, "classifier").without_weights()
     with launched(machines_of(request)) as fabric:

@@ -37,7 +37,7 @@ def test_bound_holds_for_all_hypotheses_at_once() -> None:
         z = torch.from_numpy(x @ directions.T)
         return steep_slope(z, is_correct[:, None].expand_as(z)).mean(dim=0)
 
-    risk = losses(200_000)
+    risk = losses(20_000)
     bound = generalization_bound(1, 3, 100, math.log(50), 0.05)
     worst = torch.stack([(losses(100) - risk).abs().max() for _ in range(200)])
     assert (worst > bound).double().mean() <= 0.05

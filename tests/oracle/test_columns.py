@@ -1,7 +1,5 @@
 """The oracle: what it learns, keeps, refuses, and remembers of its classifier and the rows that it was fitted on."""
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,18 +117,11 @@ def test_a_diverging_fit_is_named(outputs: ClassifierOutputs) -> None:
         Oracle(hidden=8, head="linear", **(QUICK | {"learning_rate": 1e30})).fit(outputs)
 
 
-@pytest.mark.parametrize("damage", ["missing", "weights", "settings", "other"])
-def test_damaged_oracles_are_named(outputs: ClassifierOutputs, tmp_path: Path, damage: str) -> None:
-    Oracle(**QUICK).fit(outputs).save(tmp_path)
-    card = read_json(tmp_path / CARD, "a card")
-    if damage == "missing":
-        shutil.rmtree(tmp_path)
-    elif damage == "weights":
-        (tmp_path / "oracle.safetensors").write_bytes(b"")
-    elif damage == "settings":
-        write_json(tmp_path / CARD, card | {"settings": {"loss": "none"}})
-    else:
-        write_json(tmp_path / CARD, card | {"settings": {"hidden": [3]}})
+@pytest.mark.parametrize("settings", [{"loss": "none"}, {"hidden": [3]}])
+def test_damaged_oracles_are_named(outputs: ClassifierOutputs, tmp_path: Path, settings: dict[str, Any]) -> None:
+    Oracle(epochs=1).fit(outputs).save(tmp_path)
+    write_json(tmp_path / CARD, read_json(tmp_path / CARD, "a card") | {"settings": settings})
+    seal_again(ORACLE, tmp_path)
     with pytest.raises(SteepslopeError, match=str(tmp_path)):
         Oracle.load(tmp_path)
 
@@ -216,24 +207,6 @@ def test_features_in_a_file_are_read_not_mapped(outputs: ClassifierOutputs, tmp_
     np.testing.assert_array_equal(fitted, Oracle(**QUICK).fit(outputs).trust_logit(outputs))
 
 
-def test_any_order_of_bytes_in_memory_will_do(tmp_path: Path) -> None:
-    outputs = make_outputs()
-    expected = Oracle(epochs=2).fit(outputs).trust_logit(outputs)
-    for change in (np.asfortranarray, lambda array: array[::-1][::-1], np.copy):
-        features = change(outputs.require_features())
-        features.flags.writeable = False
-        other = ClassifierOutputs(outputs.logits, outputs.labels, features)
-        np.testing.assert_array_equal(Oracle(epochs=2).fit(other).trust_logit(other), expected)
-
-
-def test_outputs_stay_what_they_were_when_their_folder_is_written_anew(tmp_path: Path) -> None:
-    before, after = make_outputs(seed=0), make_outputs(seed=1)
-    before.save(tmp_path)
-    loaded = ClassifierOutputs.load(tmp_path)
-    after.save(tmp_path)
-    np.testing.assert_array_equal(columns(loaded, ["features"], slice(0, 400)), before.features)
-
-
 MINE, ANOTHERS = "a1" * 32, "b2" * 32
 
 
@@ -258,50 +231,18 @@ def test_rows_and_classifier_are_kept(fused: bool, tmp_path: Path) -> None:
         work(others)  # whose they are is not known
 
 
-def _record(**changed: NDArray[Any]) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        save_arrays({**load_arrays(folder / FIT_ROWS), **changed}, folder / FIT_ROWS)
-
-    return change
-
-
-def _sealed(**changed: NDArray[Any]) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        _record(**changed)(folder)
-        seal_again(ORACLE, folder)
-
-    return change
-
-
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damage", "what"),
     [
-        (
-            lambda folder: (folder / FIT_ROWS).unlink(),
-            "fit_rows.safetensors: expected the file written with oracle.json, found none: copy",
-        ),
-        (
-            _record(hashes=np.arange(400, dtype=np.uint64)),
-            "fit_rows.safetensors: expected the file written with oracle.json, found another: copy",
-        ),
-        (_sealed(hashes=np.arange(400.0)), "fit_rows.safetensors: expected the hashes of rows, found others"),
-        (_sealed(hashes=np.arange(40, dtype=np.uint64)), "fit_rows.safetensors: expected the hashes of rows, found"),
-        (
-            _sealed(sketches=np.zeros((400, 2), np.float32)),
-            "fit_rows.safetensors: expected the sketches of rows, found",
-        ),
-        (_sealed(sketches=np.zeros((400, 5))), "fit_rows.safetensors: expected the sketches of rows, found others"),
+        ({"hashes": np.arange(400.0)}, "hashes"),
+        ({"hashes": np.arange(40, dtype=np.uint64)}, "hashes"),
+        ({"sketches": np.zeros((400, 2), np.float32)}, "sketches"),
+        ({"sketches": np.zeros((400, 5))}, "sketches"),
     ],
 )
-def test_a_damaged_record_is_named(damage: Callable[[Path], None], message: str, tmp_path: Path) -> None:
-    damage(fitted(tmp_path, make_outputs()))
-    with pytest.raises(SteepslopeError, match=message):
+def test_a_damaged_record_is_named(damage: dict[str, NDArray[Any]], what: str, tmp_path: Path) -> None:
+    path = fitted(tmp_path, make_outputs()) / FIT_ROWS
+    save_arrays({**load_arrays(path), **damage}, path)
+    seal_again(ORACLE, tmp_path)
+    with pytest.raises(SteepslopeError, match=f"fit_rows.safetensors: expected the {what} of rows, found"):
         Oracle.load(tmp_path)
-
-
-def test_outputs_keep_their_classifier(tmp_path: Path) -> None:
-    outputs = make_outputs().of_classifier(MINE)
-    assert outputs.subset(slice(3)).changed(features=None).named(["a", "b", "c", "d"]).classifier == MINE
-    assert make_outputs().classifier is None
-    outputs.save(tmp_path / "copy")
-    assert ClassifierOutputs.load(tmp_path / "copy").classifier is None  # who made a copy is not known

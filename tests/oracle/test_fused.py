@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
-from scipy.stats import spearmanr
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.metrics import aurc, auroc
@@ -97,13 +96,6 @@ def test_a_pools_p_correct_is_calibrated(oracle: FusedOracle, free: FusedOracle,
         p = one.p_correct(UNSEEN)
         assert calibration_error(p, UNSEEN.is_correct) < 0.03
         assert calibration_error(1 - p, UNSEEN.is_correct) > 0.2
-
-
-@pytest.mark.parametrize("name", ["class_balanced"])
-def test_the_loss_moves_the_cut_and_not_the_ranking(name: str, free: FusedOracle) -> None:
-    other = FusedOracle(loss=name, budget="free").fit(FIT_SET, REFERENCE)
-    assert spearmanr(other.trust_logit(UNSEEN), free.trust_logit(UNSEEN)).statistic == pytest.approx(1, abs=1e-12)
-    np.testing.assert_array_equal(other.p_correct(UNSEEN), free.p_correct(UNSEEN))
 
 
 @pytest.mark.parametrize(
@@ -207,14 +199,6 @@ def test_constant_features_are_no_obstacle() -> None:
     assert np.isfinite(Oracle.fused().fit(flat, known).trust_logit(flat)).all()
 
 
-def test_float16_features_do_as_well(free: FusedOracle) -> None:
-    fit_set, reference, unseen = (
-        one.changed(features=one.require_features().astype(np.float16)) for one in (FIT_SET, REFERENCE, UNSEEN)
-    )
-    z = Oracle.fused(budget="free").fit(fit_set, reference).trust_logit(unseen)
-    assert spearmanr(z, free.trust_logit(UNSEEN)).statistic > 0.99
-
-
 @pytest.mark.slow
 def test_memory_mapped_outputs_give_the_same(with_auxiliary: FusedOracle, tmp_path: Path) -> None:
     for name, outputs in {"fit": FIT_SET, "reference": REFERENCE, "new": UNSEEN}.items():
@@ -225,18 +209,17 @@ def test_memory_mapped_outputs_give_the_same(with_auxiliary: FusedOracle, tmp_pa
     np.testing.assert_array_equal(z, with_auxiliary.trust_logit(UNSEEN))
 
 
-def test_the_same_seed_gives_the_same_oracle(free: FusedOracle) -> None:
-    again, other = (Oracle.fused(budget="free", seed=seed).fit(FIT_SET, REFERENCE) for seed in (0, 1))
-    np.testing.assert_array_equal(again.trust_logit(UNSEEN), free.trust_logit(UNSEEN))
-    assert (other.trust_logit(UNSEEN) != free.trust_logit(UNSEEN)).any()
-
-
-def test_crossfit_is_no_reference() -> None:
-    plain, crossed = (Oracle.fused(errors=errors, budget="free").fit(FIT_SET) for errors in ("holdout", "crossfit"))
-    assert "neighbors" in fit_of(crossed).inputs
-    np.testing.assert_array_equal(plain.trust_logit(REFERENCE), crossed.trust_logit(REFERENCE))
+def test_a_seed_gives_the_same_oracle_and_crossfit_is_no_reference() -> None:
+    some = FIT_SET.subset(slice(300))
+    settings: list[dict[str, Any]] = [{"seed": 1}, {"seed": 1}, {"seed": 1, "errors": "crossfit"}, {"seed": 2}]
+    oracles = [FusedOracle(budget="free", **one).fit(some) for one in settings]
+    first, again, crossed, other = (one.trust_logit(REFERENCE) for one in oracles)
+    assert fit_of(oracles[0]).inputs != ("logits",)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, crossed)
+    assert (first != other).any()
     with pytest.raises(SteepslopeError, match="reference: expected none with errors='crossfit'"):
-        Oracle.fused(errors="crossfit").fit(FIT_SET, REFERENCE)
+        FusedOracle(errors="crossfit").fit(FIT_SET, REFERENCE)
 
 
 def test_what_cannot_be_had_is_named() -> None:

@@ -119,13 +119,12 @@ def test_mcp_stays_where_others_know_nothing(opinions: Opinions) -> None:
     np.testing.assert_array_equal(found.held_out, alone.held_out)
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
-def test_random_labels_stay_unknown(num_classes: int) -> None:
+def test_random_labels_stay_unknown() -> None:
     """Random logits, features and labels: log-odds of fit rows as seen from other folds do not know who is right."""
     aucs = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        logits, labels = rng.normal(size=(400, num_classes)), rng.integers(num_classes, size=400)
+        logits, labels = rng.normal(size=(400, 3)), rng.integers(3, size=400)
         outputs = ClassifierOutputs(logits, labels, rng.normal(size=(400, 4)))
         opinions = opinions_on(outputs, ("logits", "neighbors", "feature_opinion"), seed)
         for name, part in opinions.parts.items():

@@ -35,10 +35,15 @@ def ratio(oracle: FusedOracle, outputs: ClassifierOutputs) -> float:
     return aurc(oracle.trust_logit(outputs), outputs.is_correct) / aurc(MCP().confidence(outputs), outputs.is_correct)
 
 
+@pytest.fixture(scope="module")
+def oracles() -> dict[str, FusedOracle]:
+    """Fit an oracle to each kind of opinion."""
+    return {kind: FusedOracle().fit(FIT.with_opinion("other", fit)) for kind, (fit, _) in KINDS.items()}
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_another_opinion_ranks_far_better(kind: str) -> None:
-    fit, new = (outputs.with_opinion("other", one) for outputs, one in zip((FIT, NEW), KINDS[kind], strict=True))
-    oracle = Oracle.fused().fit(fit)
+def test_another_opinion_ranks_far_better(kind: str, oracles: dict[str, FusedOracle]) -> None:
+    oracle, new = oracles[kind], NEW.with_opinion("other", KINDS[kind][1])
     assert fit_of(oracle).budget == "opinions"
     assert list(fit_of(oracle).gains) == ["free", "opinions"]
     assert ratio(oracle, new) < 0.75
@@ -59,10 +64,10 @@ def test_the_budget_free_does_without() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_lack_it_are_ranked_as_by_the_classifier(kind: str) -> None:
+def test_rows_that_lack_it_are_ranked_as_by_the_classifier(kind: str, oracles: dict[str, FusedOracle]) -> None:
     """Though no row of the fit set lacks it; and half of them lacking, the rest is still ranked better."""
-    fit, new = (outputs.with_opinion("other", one) for outputs, one in zip((FIT, NEW), KINDS[kind], strict=True))
-    oracle, half = Oracle.fused().fit(fit), np.arange(len(NEW)) % 2 == 0
+    oracle, new = oracles[kind], NEW.with_opinion("other", KINDS[kind][1])
+    half = np.arange(len(NEW)) % 2 == 0
     name = next(name for name in new.further if name.endswith("_other"))
     values = new.require(name).copy()
     values[half] = np.nan if kind == "logits" else -1
@@ -121,9 +126,8 @@ def test_an_opinion_twice_counts_once() -> None:
     assert again.std() == pytest.approx(ranked.std(), rel=0.05)
 
 
-def test_it_is_saved_with_what_votes_tell(tmp_path: Path) -> None:
-    new = NEW.with_opinion("other", KINDS["votes"][1])
-    oracle = Oracle.fused().fit(FIT.with_opinion("other", KINDS["votes"][0]))
+def test_it_is_saved_with_what_votes_tell(tmp_path: Path, oracles: dict[str, FusedOracle]) -> None:
+    oracle, new = oracles["votes"], NEW.with_opinion("other", KINDS["votes"][1])
     oracle.save(tmp_path / "oracle")
     np.testing.assert_array_equal(Oracle.load(tmp_path / "oracle").trust_logit(new), oracle.trust_logit(new))
 

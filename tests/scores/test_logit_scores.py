@@ -160,7 +160,7 @@ def test_mc_dropout_is_the_mean_softmax() -> None:
 
 def test_a_million_logits_need_little_memory() -> None:
     """Blocks are bounded by rows times classes, here 4,194 rows of 1,000 classes."""
-    row, score, peaks = np.random.default_rng(0).normal(size=(1, 1_000)).astype(np.float32), GEN(), []
+    row, score, peaks = np.random.default_rng(0).normal(size=(1, 1_000)).astype(np.float32), MCP(), []
     for n in (4_200, 9_000):
         outputs = ClassifierOutputs(np.broadcast_to(row, (n, 1_000)), np.zeros(n, dtype=np.int64))
         tracemalloc.start()

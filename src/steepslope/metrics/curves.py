@@ -258,7 +258,7 @@ class Errors:
 
 
 def _pairs(at: Errors) -> Floats:
-    """Count the correct predictions above each error, and half of those beside it."""
+    """Count the correct predictions above each error, and half of those tied with it."""
     return at.wrong * (at.correct_above - 0.5 * at.correct)
 
 

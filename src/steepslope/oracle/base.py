@@ -240,7 +240,7 @@ class ConfigurableOracle(BaseOracle):
         return dict(self._given)
 
     def set_params(self, **params: Any) -> Self:
-        """Change some settings; then the oracle has to be fitted anew."""
+        """Change some settings; then the oracle has to be fitted again."""
         self._configure({**self._given, **params})
         return self
 
@@ -260,12 +260,12 @@ def loss_of(settings: LossOptions) -> LossSettings:
 
 
 def require_errors(outputs: ClassifierOutputs) -> None:
-    """Raise unless there are errors beside correct predictions."""
+    """Raise unless there are errors, and correct predictions."""
     errors = int(len(outputs) - outputs.is_correct.sum())
     if errors in (0, len(outputs)):
         which = "no prediction is wrong" if errors == 0 else "no prediction is correct"
         raise SteepslopeError(
-            f"an oracle learns from errors beside correct predictions, but {which} among the {len(outputs)}: "
+            f"an oracle learns from errors and from correct predictions, but {which} among the {len(outputs)}: "
             "fit on outputs that the classifier was not fitted to, or on more of them"
         )
 

@@ -4,8 +4,6 @@ An oracle that only makes up for a classifier's stale last layer, or for classes
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,42 +28,29 @@ IN_PLACE: dict[str, str] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """A classifier in the first one's place, on n held-out rows: its accuracy, and the AUC and AURC of its own MCP.
+def in_its_place(what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs) -> str | None:
+    """Say what another classifier would do in the first one's place on n held-out rows; None if it is never wrong.
 
-    ``gained`` is its accuracy less the classifier's, and ``clearly`` whether that is more than luck (a sign test on the
-    rows where only one of them is right, at 1 %).
+    Its log-probabilities (n, V, C) of candidate classes (n, C) are summed over V. It is worth considering where it is
+    right more often than by luck: a sign test, on the rows where only one of both is right, at 1 %.
     """
-
-    what: str
-    rows: int
-    accuracy: float
-    gained: float
-    clearly: bool
-    auc: float
-    aurc: float
-
-    def __str__(self) -> str:
-        gained = f"{100 * self.gained:+.1f} points"
-        shown = f"{self.what} is right on {100 * self.accuracy:.1f} % of {self.rows:,} rows ({gained})"
-        ranked = f"its own MCP has an AUC of {100 * self.auc:.1f} and an AURC of {1000 * self.aurc:.1f} thousandths"
-        return f"{shown}; {ranked}{'. Consider it in place of the classifier' if self.clearly else ''}"
-
-    @classmethod
-    def of(cls, what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs) -> Self | None:
-        """Return it for log-probabilities (n, V, C) of candidate classes (n, C), summed over V; None if never wrong."""
-        joint = OpinionPool(np.ones(opinions.shape[1]), np.zeros(1)).utilities(opinions)
-        best, rows = joint.argmax(axis=1), np.arange(len(joint))
-        right = classes[rows, best] == outputs.require_labels()
-        if right.all() or not right.any():
-            return None
-        rest = np.where(np.arange(joint.shape[1]) == best[:, None], -np.inf, joint)
-        odds = joint[rows, best] - np.logaddexp.reduce(rest, axis=1)
-        only, alone = int((right & ~outputs.is_correct).sum()), int((~right & outputs.is_correct).sum())
-        clearly = only > alone and binomtest(only, only + alone).pvalue < CLEARLY
-        gained = float(right.mean() - outputs.is_correct.mean())
-        return cls(what, len(right), float(right.mean()), gained, clearly, auroc(odds, right), aurc(odds, right))
+    joint = OpinionPool(np.ones(opinions.shape[1]), np.zeros(1)).utilities(opinions)
+    best = joint.argmax(axis=1)
+    rows = np.arange(len(joint))
+    right = classes[rows, best] == outputs.require_labels()
+    if right.all() or not right.any():
+        return None
+    rest = np.where(np.arange(joint.shape[1]) == best[:, None], -np.inf, joint)
+    odds = joint[rows, best] - np.logaddexp.reduce(rest, axis=1)
+    only = int((right & ~outputs.is_correct).sum())
+    alone = int((~right & outputs.is_correct).sum())
+    is_better = only > alone and binomtest(only, only + alone).pvalue < CLEARLY
+    gained = f"{100 * float(right.mean() - outputs.is_correct.mean()):+.1f} points"
+    return (
+        f"{what} is right on {100 * right.mean():.1f} % of {len(right):,} rows ({gained}); its own MCP has an AUC of "
+        f"{100 * auroc(odds, right):.1f} and an AURC of {1000 * aurc(odds, right):.1f} thousandths"
+        f"{'. Consider it in place of the classifier' if is_better else ''}"
+    )
 
 
 def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]:
@@ -120,7 +105,7 @@ def without_an_oracle(
         part = part[:, :1] if is_opinion(name) else part  # the others are the classifier's own, and the mean of both
         there = np.flatnonzero(part.any(axis=(1, 2)))
         if what is not None and len(there):
-            tried.append(Baseline.of(what, part[there], classes[there], outputs.subset(there)))
+            tried.append(in_its_place(what, part[there], classes[there], outputs.subset(there)))
     lines = [f"without an oracle, {one}" for one in tried if one is not None]
     absent = about_absent_classes(outputs)
     return (*lines, absent) if absent else tuple(lines)

@@ -16,14 +16,13 @@ from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
-from steepslope.oracle.evidence.fitting import BLOCK_ROWS, evidence_of, load_states
-from steepslope.oracle.evidence.folds import Errors
+from steepslope.oracle.evidence.fitting import BLOCK_ROWS, columns_of_fit_set, load_states
 from steepslope.oracle.evidence.registry import is_stack, kind_of
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.evidence.values import columns, parts_of
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
-from steepslope.oracle.settings import OracleSettings
+from steepslope.oracle.settings import Errors, OracleSettings
 from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STATES, WEIGHTS, kind_of_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
@@ -170,7 +169,7 @@ class Oracle(ConfigurableOracle):
         names = self.settings.inputs
         if all(kind_of(name).learning is None for name in names):
             return lambda rows: columns(outputs, names, rows), {}
-        parts, states = evidence_of(outputs, names, reference, self.settings.errors, self.settings.seed)
+        parts, states = columns_of_fit_set(outputs, names, reference, self.settings.errors, self.settings.seed)
         everything = np.concatenate(parts, axis=1)
         return lambda rows: everything[rows], states
 
@@ -227,7 +226,7 @@ class Oracle(ConfigurableOracle):
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
-        """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
+        """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
         shape = json_field(card, "fitted", dict, path)
         num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
@@ -17,18 +17,20 @@ from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle.evidence.fitting import flattened, grouped, load_states
-from steepslope.oracle.evidence.registry import EVIDENCE, is_stack, kind_of
+from steepslope.oracle.evidence.registry import kind_of
 from steepslope.oracle.evidence.states import State
-from steepslope.oracle.fused_fit import LEVELS, FusedFit, Gain, fit_fused
+from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover, Moments
-from steepslope.oracle.pooling import OWN, Pool, inputs_of
+from steepslope.oracle.pooling import Pool, inputs_of
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion
 
 HANDOVER, MOMENTS = "handover", "moments"
-POOL = ("inputs", "widths", "is_linear", "slope", "offset")  # of a pool, in the card
+POOLS = "pool", "fallback"
+POOL = "inputs", "widths", "is_linear", "slope", "offset"  # of a pool, in the card
+PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
+WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
 Floats = NDArray[np.float64]
 
 
@@ -61,12 +63,12 @@ class FusedOracle(ConfigurableOracle):
     beta
         How much the class-balanced loss weighs the rarer class, in [0, 1).
     budget
-        What a prediction may cost: ``free``, no forward pass beside the classifier's; ``opinions``, those of other
+        What a prediction may cost: ``free``, no forward pass but the classifier's; ``opinions``, those of other
         classifiers; ``auxiliary``, a second backbone as well; ``all``, everything that the outputs hold; ``auto``, the
         cheapest of these that is as good as the best on the fit set.
     errors
-        ``holdout``: beside the other folds of the fit set, the classifier's training outputs are references, where they
-        are given; ``crossfit``: the other folds alone, so there must be none.
+        ``holdout``: next to the other folds of the fit set, the classifier's training outputs are references, where
+        they are given; ``crossfit``: the other folds alone, so there must be none.
     seed
         Seed of all that is drawn, such as folds; the same seed gives the same oracle.
     loss_parameters
@@ -227,14 +229,10 @@ class FusedOracle(ConfigurableOracle):
     def save(self, folder: str | Path) -> None:
         """Write weights and what evidence learnt as safetensors, settings as JSON; replace an earlier oracle."""
         fitted: FusedFit = self._fitted()
-        pools = {"pool": fitted.pool} if fitted.fallback is None else {"pool": fitted.pool, "fallback": fitted.fallback}
-        card = {
-            "budget": fitted.budget, "slope": fitted.slope, "offset": fitted.offset, "num_classes": fitted.num_classes,
-            **{name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()},
-            "gains": {name: asdict(gain) for name, gain in fitted.gains.items()}, "left_out": fitted.left_out,
-            "usual_handover": fitted.usual_handover, "copies": fitted.copies, "advice": fitted.advice,
-            "unknown": fitted.unknown,
-        }  # fmt: skip
+        pools = {name: pool for name in POOLS if (pool := getattr(fitted, name)) is not None}
+        card = {name: getattr(fitted, name) for name in (*PLAIN, "slope", "offset", "num_classes", "advice")}
+        card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
+        card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
         arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         states = dict(fitted.states)
@@ -245,7 +243,7 @@ class FusedOracle(ConfigurableOracle):
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
-        """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
+        """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
         fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
         with explained("expected the settings of an oracle", path, (ValueError, TypeError)):
@@ -255,59 +253,36 @@ class FusedOracle(ConfigurableOracle):
 
 
 def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
-    slope, offset = _calibration(card, path)
-    budget, num_classes = json_field(card, "budget", str, path), positive(card, "num_classes", path)
-    require_known(f"budget in {path}:", budget, LEVELS)
+    """Return what fitting left, from its part of a sealed card; what is checked is that it can be computed with."""
     weights = grouped(load_arrays(folder / WEIGHTS))
-    pool = _read_pool(json_field(card, "pool", dict, path), weights.get("pool", {}), path)
-    fallback = handover = moments = usual = None
-    if "fallback" in card:
-        fallback = _read_pool(json_field(card, "fallback", dict, path), weights.get("fallback", {}), path)
-        usual = float(json_field(card, "usual_handover", (int, float), path))
-        if not 0 <= usual <= 1:
-            raise SteepslopeError(f"expected usual_handover from 0 to 1, found {usual}", path)
+    pools = {name: _read_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
+    handover = moments = None
+    if "fallback" in pools:
         arrays = grouped(load_arrays(folder / STATES))
         with located(folder / STATES):
             handover = Handover.from_arrays(arrays.get(HANDOVER, {}))
             moments = Moments.from_arrays(arrays.get(MOMENTS, {}))
-    gains = json_field(card, "gains", dict, path)
+    fallback = pools.get("fallback")
+    with explained("expected the fit of a fused oracle", path, WRONG):
+        gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
+        plain = {name: card[name] for name in PLAIN}
+        slope, offset, advice = float(card["slope"]), float(card["offset"]), tuple(card["advice"])
+        pool = pools["pool"]
+    num_classes = positive(card, "num_classes", path)
+    states = load_states(folder / STATES, inputs_of(pool, fallback), num_classes)
     return FusedFit(
-        budget=budget,
-        pool=pool,
-        fallback=fallback,
-        handover=handover,
-        states=load_states(folder / STATES, inputs_of(pool, fallback), num_classes),
-        slope=slope,
-        offset=offset,
-        num_classes=num_classes,
-        gains={name: Gain.from_json(json_field(gains, name, dict, path), path) for name in gains},
-        left_out=json_field(card, "left_out", dict, path),
-        usual_handover=usual,
-        moments=moments,
-        copies=json_field(card, "copies", dict, path),
-        advice=tuple(map(str, json_field(card, "advice", list, path))),
-        unknown=json_field(card, "unknown", bool, path),
-    )
+        pool=pool, fallback=fallback, handover=handover, moments=moments, states=states, num_classes=num_classes,
+        slope=slope, offset=offset, gains=gains, advice=advice, **plain,
+    )  # fmt: skip
 
 
 def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
-    inputs, widths = (tuple(json_field(card, name, list, path)) for name in ("inputs", "widths"))
-    for name in inputs:
-        if not (is_opinion(str(name)) or is_stack(str(name))):
-            require_known(f"input in {path}:", str(name), [name for name, kind in EVIDENCE.items() if kind.opinions])
-    counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
-    if len(set(inputs)) < len(inputs) or not counted or not inputs or inputs[0] != OWN:
-        raise SteepslopeError(f"expected {OWN} and other inputs with their widths, found {inputs} and {widths}", path)
+    with explained("expected a pool of inputs with their widths", path, WRONG):
+        inputs, widths = tuple(map(str, card["inputs"])), tuple(map(int, card["widths"]))
+        slope, offset = float(card["slope"]), float(card["offset"])
+        form = LinearPool if card["is_linear"] else OpinionPool
+        for name in inputs:
+            kind_of(name)
     with located(path.with_name(WEIGHTS)):
         require_arrays(weights, {"weights": f"float64 {sum(widths)}", "others": "float64 1"})
-        if (weights["weights"] < 0).any():
-            raise SteepslopeError("expected weights >= 0, found others")
-    form = LinearPool if json_field(card, "is_linear", bool, path) else OpinionPool
-    return Pool(inputs, widths, form(**weights), *_calibration(card, path))
-
-
-def _calibration(card: dict[str, Any], path: Path) -> tuple[float, float]:
-    slope, offset = (float(json_field(card, name, (int, float), path)) for name in ("slope", "offset"))
-    if not (math.isfinite(offset) and 0 < slope < math.inf):
-        raise SteepslopeError(f"expected a finite offset and slope > 0, found {offset} and {slope}", path)
-    return slope, offset
+    return Pool(inputs, widths, form(**weights), slope, offset)

@@ -7,14 +7,11 @@ other folds. The budget is the cheapest that is as good as the best.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.threads import single_thread
@@ -58,12 +55,6 @@ class Gain:
     def __str__(self) -> str:
         return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against MCP; {self.cost}"
 
-    @classmethod
-    def from_json(cls, card: dict[str, Any], path: Path) -> Self:
-        """Return the gain that a card at ``path`` holds."""
-        auc, ratio = (float(json_field(card, name, (int, float), path)) for name in ("auc", "aurc_ratio"))
-        return cls(auc, ratio, json_field(card, "cost", str, path))
-
 
 def cheapest(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
     """Return the first budget, in the order of their price, whose AURC is within one standard error of the least."""
@@ -86,8 +77,8 @@ class FusedFit:
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
     ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
     auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether rows of
-    none of the classes were among the fit set's, so that these are a candidate beside the classes.
+    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether
+    out-of-class rows were among the fit set's, so that "none of the classes" is one more candidate.
     """
 
     budget: str
@@ -267,7 +258,7 @@ def inputs_at(level: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def gain_of(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
-    """Return what a candidate gains over MCP's log-odds, and its cost in passes beside the classifier's own."""
+    """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
     needed = arrays_of(inputs_of(candidate.pool, candidate.fallback))
     others = [opinion_name(array) for array in sorted(needed) if is_opinion(array)]

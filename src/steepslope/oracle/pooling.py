@@ -13,8 +13,8 @@ from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_opinion_pool
 from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.folds import FOLDS
 from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.states import FOLDS
 from steepslope.oracle.handover import Handover, mixed
 from steepslope.outputs.arrays import is_opinion, opinion_name
 
@@ -127,7 +127,7 @@ class Opinions:
         """Return means of the classifier's probability and others among the inputs, which have nothing to fit.
 
         One is with other classifiers' probabilities, and not votes, since what these tell is learnt; one is with what
-        the neighbours and the net on the features say, who also know what rows of none of the classes look like.
+        the neighbours and the net on the features say, who also know what out-of-class rows look like.
         """
         given = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
         of_features = [name for name in OF_FEATURES if name in inputs]

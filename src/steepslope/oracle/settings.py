@@ -6,15 +6,15 @@ from typing import Any, Literal, Self, get_args
 
 from steepslope.checks import SEED, Check, choice, each, listed, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.evidence.folds import ERRORS, Errors
 
 AUTO = "auto"
+Errors = Literal["holdout", "crossfit", "train"]
 Budget = Literal["auto", "free", "opinions", "auxiliary", "all"]
 FUSED_CHECKS: dict[str, Check] = {
     "errors": choice("holdout", "crossfit"), "seed": SEED, "budget": choice(*get_args(Budget)),
 }  # fmt: skip
 COLUMN_CHECKS: dict[str, Check] = {
-    "errors": choice(*ERRORS), "seed": SEED, "hidden": each(whole(1)), "epochs": optional(whole(1)),
+    "errors": choice(*get_args(Errors)), "seed": SEED, "hidden": each(whole(1)), "epochs": optional(whole(1)),
     "learning_rate": number(1e-12),
 }  # fmt: skip
 
@@ -59,11 +59,11 @@ class FusedSettings(LossOptions):
     Parameters
     ----------
     budget
-        What a prediction may cost: free, no forward pass beside the classifier's; opinions, those of other classifiers;
+        What a prediction may cost: free, no forward pass but the classifier's; opinions, those of other classifiers;
         auxiliary, a second backbone as well; all, everything that the outputs hold; auto, the cheapest of these that is
         as good as the best on the fit set.
     errors
-        holdout: beside the other folds of the fit set, the classifier's training outputs are references, where they
+        holdout: next to the other folds of the fit set, the classifier's training outputs are references, where they
         are given; crossfit: the other folds alone, so there must be none.
     seed
         Seed of all that is drawn, such as folds; the same seed gives the same oracle.

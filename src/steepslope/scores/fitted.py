@@ -3,7 +3,8 @@
 A temperature, the power of a norm, or a matrix of which confusions go with errors.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
-from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.log_space import is_class, top_log_odds, without
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
@@ -140,6 +140,7 @@ class RelU(Score):
     """
 
     fits_on = "errors"
+    learnt: ClassVar[Mapping[str, str]] = {"distances": "float64 K K"}
 
     def __init__(self, fallback: bool = True) -> None:
         self.fallback = fallback
@@ -163,18 +164,13 @@ class RelU(Score):
         assert self.distances_ is not None
         return -_log_uncertainty(rows["logits"], tensor(self.distances_))
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return D."""
-        return {} if self.distances_ is None else {"distances": self.distances_}
-
     def restore(self, state: State, num_classes: int) -> None:
         """Take over a D."""
-        require_arrays(state, {"distances": f"float64 {num_classes} {num_classes}"})
+        super().restore(state, num_classes)
         found = state["distances"]
         if (found < 0).any() or (found != found.T).any() or found.diagonal().any() or not found.any():
             expected = "a symmetric matrix >= 0 with a diagonal of zeros and an entry above 0"
             raise SteepslopeError(f"expected {expected}, found another", "distances")
-        self.distances_ = found
 
 
 def _equal(num_classes: int) -> Floats:

@@ -1,46 +1,24 @@
 """Scores on means and deviations of the classifier's training features: of each class, or of their norm."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.log_space import softplus, top_log_odds
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import log_distance_ratio
-from steepslope.scores.score import Rows, Score, State, require_finite_rows
+from steepslope.scores.score import Rows, Score, require_finite_rows
 
 BLOCK_ROWS = 4_096
 LEAST_SHRINKAGE = 1e-6  # so that the covariance can be inverted where some features never change
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Gaussians:
-    """Classes of one covariance: the mean of all rows (d,), the map that whitens (d, d), and the classes.
-
-    ``means`` (K, d) are less the mean of all rows, and whitened. ``counts`` (K,) are the numbers of references.
-    """
-
-    centre: Floats
-    whitening: Floats
-    means: Floats
-    counts: NDArray[np.int64]
-
-    def distances(self, features: Tensor) -> Tensor:
-        """Return the Mahalanobis distance to each class, (m, d) -> (m, K), infinite where one has no references."""
-        centre, whitening, means, counts = (tensor(array) for array in vars(self).values())
-        white = (features.double() - centre) @ whitening
-        squares = white.square().sum(dim=1)[:, None] + means.square().sum(dim=1) - 2 * white @ means.T
-        return torch.where(counts > 0, squares.clamp_min(0).sqrt(), torch.inf)
 
 
 class MahalanobisRatio(Score):
@@ -63,33 +41,31 @@ class MahalanobisRatio(Score):
 
     fits_on = "reference"
     arrays = ("features",)
+    learnt: ClassVar[Mapping[str, str]] = {
+        "centre": "float64 d", "whitening": "float64 d d", "means": "float64 K d", "counts": "int64 K",
+    }  # fmt: skip
 
     def __init__(self) -> None:
-        self.gaussians_: Gaussians | None = None
+        self.centre_: Floats | None = None
+        self.whitening_: Floats | None = None
+        self.means_: Floats | None = None
+        self.counts_: NDArray[np.int64] | None = None
 
     def learn(self, outputs: ClassifierOutputs) -> None:
-        """Learn means and covariance from the classifier's training outputs."""
+        """Learn the mean of all rows, the map that whitens, and the classes' whitened means and numbers of rows."""
         counts = np.bincount(outputs.require_labels(), minlength=outputs.num_classes)
         centre, means = _means(outputs, counts)
         whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
-        self.gaussians_ = Gaussians(centre, whitening, means @ whitening, counts)
+        self.centre_, self.whitening_, self.means_, self.counts_ = centre, whitening, means @ whitening, counts
 
     def formula(self, rows: Rows) -> Tensor:
         """Return the log of the quotient for each prediction, float64 (m,)."""
-        assert self.gaussians_ is not None
-        require_width(rows["features"], len(self.gaussians_.centre))
-        return log_distance_ratio(self.gaussians_.distances(rows["features"]), rows["predictions"])
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return the means, whitened, the map that whitens, and how many references each class has."""
-        return {} if self.gaussians_ is None else dict(vars(self.gaussians_))
-
-    def restore(self, state: State, num_classes: int) -> None:
-        """Take over Gaussians."""
-        whitened, of_classes = f"float64 {num_classes} d", f"int64 {num_classes}"
-        expected = {"centre": "float64 d", "whitening": "float64 d d", "means": whitened, "counts": of_classes}
-        require_arrays(state, expected)
-        self.gaussians_ = Gaussians(**state)
+        centre, whitening, means, counts = map(tensor, self.state().values())
+        require_width(rows["features"], len(centre))
+        white = (rows["features"].double() - centre) @ whitening
+        squares = white.square().sum(dim=1)[:, None] + means.square().sum(dim=1) - 2 * white @ means.T
+        distances = torch.where(counts > 0, squares.clamp_min(0).sqrt(), torch.inf)
+        return log_distance_ratio(distances, rows["predictions"])
 
 
 class SIRC(Score):

@@ -42,9 +42,9 @@ class Score(ABC):
     ``reference`` (its training outputs, at least ``at_least`` of them). ``arrays`` are what outputs must hold,
     ``least_classes`` how many classes they must have.
 
-    :meth:`learn` puts what a score learns into attributes that end in ``_`` and that ``__init__`` sets to None. Numbers
-    are stored by themselves; a score that learns arrays has a :meth:`state` and a :meth:`restore`, which checks them.
-    ``num_classes_`` is the number of classes that it was fitted for.
+    :meth:`learn` puts what a score learns into attributes that end in ``_`` and that ``__init__`` sets to None. They
+    are numbers, or arrays whose types and sizes ``learnt`` has, where K is the number of classes, and are stored and
+    checked as such. ``num_classes_`` is the number of classes that it was fitted for.
     """
 
     scale: str = "rank"
@@ -52,6 +52,7 @@ class Score(ABC):
     arrays: ClassVar[tuple[str, ...]] = (LOGITS,)
     at_least: ClassVar[int] = 1
     least_classes: ClassVar[int] = 2
+    learnt: ClassVar[Mapping[str, str]] = {}
     num_classes_: int | None = None
 
     @abstractmethod
@@ -68,7 +69,7 @@ class Score(ABC):
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Learn what the score needs from outputs, and return the score itself.
 
-        Rows of none of the classes are errors among ``errors``, and left out of a ``reference``.
+        Out-of-class rows are errors among ``errors``, and left out of a ``reference``.
         """
         if outputs.num_classes < self.least_classes:
             found = f"expected at least {self.least_classes} classes, found {outputs.num_classes}"
@@ -104,14 +105,15 @@ class Score(ABC):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return what was learnt as named arrays, to be stored."""
-        learnt = {name: vars(self)[f"{name}_"] for name in self._learnt()}
-        return {name: np.array([value], dtype=np.float64) for name, value in learnt.items() if value is not None}
+        values = {name: vars(self)[f"{name}_"] for name in self._learnt()}
+        return {name: np.atleast_1d(value) for name, value in values.items() if value is not None}
 
     def restore(self, state: State, num_classes: int) -> None:
         """Take over what another such score has learnt; raise a SteepslopeError if it cannot have learnt it."""
-        require_arrays(state, dict.fromkeys(self._learnt(), "float64 1"))
-        for name in state:
-            setattr(self, f"{name}_", float(state[name][0]))
+        expected = {name: self.learnt.get(name, "float64 1") for name in self._learnt()}
+        require_arrays(state, {name: text.replace("K", str(num_classes)) for name, text in expected.items()})
+        for name, array in state.items():
+            setattr(self, f"{name}_", array if name in self.learnt else float(array[0]))
 
     def _learnt(self) -> list[str]:
         return [name[:-1] for name in vars(self) if name.endswith("_") and name != "num_classes_"]

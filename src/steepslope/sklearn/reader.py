@@ -16,7 +16,7 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.fit_set import joined
-from steepslope.oracle.evidence.folds import FOLDS
+from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY, UNKNOWN
 from steepslope.outputs.opinions import of_opinion

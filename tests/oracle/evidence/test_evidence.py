@@ -14,10 +14,10 @@ from steepslope.metrics import auroc
 from steepslope.numerics.linear import fit_softmax
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.evidence import EVIDENCE
-from steepslope.oracle.evidence.fitting import all_parts, evidence_of
-from steepslope.oracle.evidence.folds import FOLDS, Errors, fold_of
-from steepslope.oracle.evidence.states import State
+from steepslope.oracle.evidence.fitting import all_parts, columns_of_fit_set
+from steepslope.oracle.evidence.states import FOLDS, State, fold_of
 from steepslope.oracle.evidence.values import columns, fit_states, opinions_of
+from steepslope.oracle.settings import Errors
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
@@ -124,7 +124,7 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
     features, labels = rng.normal(size=(600, 30)).astype(np.float32), rng.integers(2, size=600)
     logits = np.eye(2)[rng.integers(2, size=600)]
     outputs = ClassifierOutputs(logits, labels, features, auxiliary=features, as_logits=True)
-    parts, states = evidence_of(outputs, [name], None, errors, 0)
+    parts, states = columns_of_fit_set(outputs, [name], None, errors, 0)
     leaking = all_parts(outputs, [name], states)
 
     def separation(part: NDArray[Any]) -> float:
@@ -135,7 +135,7 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
 
 
 def test_crossfitted_columns_come_from_the_other_folds(fit_set: ClassifierOutputs) -> None:
-    parts, states = evidence_of(fit_set, ["logits", "neighbors"], None, "crossfit", 5)
+    parts, states = columns_of_fit_set(fit_set, ["logits", "neighbors"], None, "crossfit", 5)
     fold = fold_of(fit_set.require_labels(), 5)
     inside = np.flatnonzero(fold == 2)
     others = fit_states(["neighbors"], fit_set, fit_set.subset(np.flatnonzero(fold != 2)))
@@ -169,7 +169,6 @@ def test_folds_are_even() -> None:
     [
         ("neighbors", lambda ours, _: (ours, None), "holdout", "neighbors: expected a reference"),
         ("neighbors", lambda ours, _: (ours, ours), "holdout", "found 400 in both, such as"),
-        ("neighbors", lambda ours, _: (ours, None), "cross", "did you mean 'crossfit'"),
         (
             "neighbors",
             lambda ours, theirs: (ours, theirs.subset(slice(9))),
@@ -194,7 +193,7 @@ def test_wrong_references_are_named(
 ) -> None:
     outputs, known = given(fit_set, reference)
     with pytest.raises(SteepslopeError, match=message):
-        evidence_of(outputs, [name], known, errors, 0)
+        columns_of_fit_set(outputs, [name], known, errors, 0)
 
 
 def narrow(outputs: ClassifierOutputs) -> ClassifierOutputs:

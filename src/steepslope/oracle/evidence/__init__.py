@@ -1,11 +1,11 @@
 """What an oracle sees: columns, and opinions on classes, computed from classifier outputs, by name.
 
-``states``: what a kind of evidence is, and what it learns. ``classifier``: what the classifier itself thinks, of the
-image, of its views and with dropout. ``opinions``: what other classifiers, or people, think. ``neighbors``: the nearest
-references. ``probes``: probes and small nets on the features of one net or of both. ``stack``: a logistic regression on
-the log-probabilities of all classifiers and the features. ``registry``: all kinds by name, and every score as one.
-``row_augmentation``: changed copies of rows. ``values``: the columns and opinions of chosen kinds. ``fitting``: those
-of a fit set, where no row sees its own label; ``folds``: how its rows are dealt; ``fit_set``: the same for a fused
+``states``: what a kind of evidence is and learns, and how rows are dealt to folds. ``classifier``: what the classifier
+itself thinks, of the image, of its views and with dropout. ``opinions``: what other classifiers, or people, think.
+``neighbors``: the nearest references. ``probes``: probes and small nets on the features of one net or of both.
+``stack``: a logistic regression on the log-probabilities of all classifiers and the features. ``registry``: all kinds
+by name, and every score as one. ``row_augmentation``: changed copies of rows. ``values``: the columns and opinions of
+chosen kinds. ``fitting``: those of a fit set, where no row sees its own label; ``fit_set``: the same for a fused
 oracle, with references from other folds and augmented copies.
 """
 

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.oracle.evidence.fitting import all_parts, require_reference
-from steepslope.oracle.evidence.folds import FOLDS, fold_of
 from steepslope.oracle.evidence.registry import kind_of
 from steepslope.oracle.evidence.row_augmentation import augmented_rows
-from steepslope.oracle.evidence.states import Evidence, State, references
+from steepslope.oracle.evidence.states import FOLDS, Evidence, State, fold_of, references
 from steepslope.oracle.evidence.values import opinions_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.copies import rows_together
@@ -155,7 +154,7 @@ class FitSet:
 
     @property
     def unknown(self) -> bool:
-        """Whether some rows are of none of the classes."""
+        """Whether some rows are out-of-class."""
         return bool(self.outputs.is_unknown.any())
 
     @property

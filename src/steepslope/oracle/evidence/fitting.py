@@ -1,6 +1,6 @@
 """Evidence of a fit set: what its references are, so that no row sees its own label.
 
-What evidence learnt, as a file beside an oracle's weights.
+What evidence learnt, as a file next to an oracle's weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.errors import SteepslopeError, explained
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.blocks import blocks
-from steepslope.oracle.evidence.folds import ERRORS, FOLDS, Errors, fold_of
 from steepslope.oracle.evidence.registry import kind_of
-from steepslope.oracle.evidence.states import NO_STATE, State
+from steepslope.oracle.evidence.states import FOLDS, NO_STATE, State, fold_of
 from steepslope.oracle.evidence.values import fit_states, parts_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
@@ -28,8 +27,8 @@ BLOCK_ENTRIES = 500_000  # rows times classes
 Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
 
 
-def evidence_of(
-    outputs: ClassifierOutputs, inputs: Sequence[str], reference: ClassifierOutputs | None, errors: Errors, seed: int
+def columns_of_fit_set(
+    outputs: ClassifierOutputs, inputs: Sequence[str], reference: ClassifierOutputs | None, errors: str, seed: int
 ) -> tuple[list[NDArray[Any]], dict[str, State]]:
     """Return each input's columns of a fit set, (n, d), and states for other outputs.
 
@@ -37,7 +36,6 @@ def evidence_of(
     five parts, each seen from the four others, so that no row sees its own label. ``train``: the same, of a fit set
     that the classifier was trained on.
     """
-    require_known("errors", errors, ERRORS)
     if errors != "holdout":
         if reference is not None:
             expected = f"expected none with errors={errors!r}: the fit set is its own reference"

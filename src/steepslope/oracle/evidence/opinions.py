@@ -61,7 +61,7 @@ def net_opinions(rows: Rows, _: State, array: str) -> Tensor:
 
 
 def _with_own(rows: Rows, opinions: Tensor, lacking: Tensor) -> Tensor:
-    """Put the classifier's own opinion beside others, and the mean of both probabilities.
+    """Put the classifier's own opinion next to others, and the mean of both probabilities.
 
     What is not there is NaN, which counts for nothing: the others and the mean in rows that lack them, else its own.
     """

@@ -88,7 +88,7 @@ def of_stack(name: str) -> Evidence:
     return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
 
 
-def evidence_of(score: type[Score]) -> Evidence:
+def of_score(score: type[Score]) -> Evidence:
     """Return a score as a kind of evidence: one column, by what the score declares of its needs and its state."""
 
     def fit(outputs: ClassifierOutputs) -> State:
@@ -103,7 +103,7 @@ def evidence_of(score: type[Score]) -> Evidence:
 
 def kinds() -> dict[str, Evidence]:
     """Return every kind of evidence by name: those of :data:`EVIDENCE`, and every score as a column."""
-    return {**EVIDENCE, **{name: evidence_of(score) for name, score in SCORES.items()}}
+    return {**EVIDENCE, **{name: of_score(score) for name, score in SCORES.items()}}
 
 
 def kind_of(name: str) -> Evidence:

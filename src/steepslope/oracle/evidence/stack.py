@@ -18,8 +18,7 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.linear import fit_softmax, fit_standardised_softmax, standardised
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.tensors import tensor
-from steepslope.oracle.evidence.folds import fold_of
-from steepslope.oracle.evidence.states import MOST_REFERENCES, State, numbered, references, with_unknown
+from steepslope.oracle.evidence.states import MOST_REFERENCES, State, fold_of, numbered, references, with_unknown
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE
 from steepslope.scores.score import Rows, require_finite_rows, rows_of

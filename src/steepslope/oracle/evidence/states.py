@@ -13,6 +13,8 @@ from steepslope.scores.score import Rows, State as State
 
 NO_STATE: State = {}
 MOST_REFERENCES = 150_000
+LEAST_UNKNOWN = 10  # out-of-class rows, from which what they look like is learnt
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Learning:
 
     ``check`` raises for a state that was read from a file and that ``fit`` could not have left, for a number of
     classes. ``at_least`` is the number of outputs needed. What learns ``slow``ly, such as a net, learns from a large
-    reference once, not anew for each fold. What learns from what is ``familiar`` alone sees no augmented
+    reference once, not again for each fold. What learns from what is ``familiar`` alone sees no augmented
     copies. Of more references than ``most``, those are kept about which the classifier
     is least sure.
     """
@@ -64,13 +66,10 @@ class Evidence:
         return self.learning is not None and self.learning.of == "reference"
 
 
-LEAST_UNKNOWN = 10  # rows of none of the classes, from which what they look like is learnt
-
-
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
     """Return the rows to learn from: all, or the most that are learnt from, evenly spread.
 
-    Fewer rows of none of the classes than :data:`LEAST_UNKNOWN` are left out.
+    Fewer out-of-class rows than :data:`LEAST_UNKNOWN` are left out.
     """
     if outputs.labels is not None and 0 < outputs.is_unknown.sum() < LEAST_UNKNOWN:
         outputs = outputs.of_known_classes()
@@ -80,7 +79,7 @@ def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> Class
 
 
 def numbered(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
-    """Return the labels of references (n,), and their number of classes: none of the classes is one more, the last."""
+    """Return the labels of references (n,), and their number of classes: out-of-class is one more, the last."""
     labels, count = outputs.require_labels(), outputs.num_classes
     return np.where(outputs.is_unknown, count, labels), count + bool(outputs.is_unknown.any())
 
@@ -88,3 +87,24 @@ def numbered(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
 def with_unknown(num_classes: int, found: int) -> int:
     """Return the classes that a state may have been learnt for, of ``num_classes`` or one more: ``found``, or these."""
     return found if found == num_classes + 1 else num_classes
+
+
+def fold_of(
+    strata: NDArray[np.int64] | NDArray[np.bool_], seed: int, together: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Deal the rows of each stratum evenly to the folds, at random, (n,) -> (n,) in 0…4.
+
+    Unlike scikit-learn's StratifiedKFold, strata may have fewer rows than there are folds, as rare classes do. Rows
+    that share a number in ``together`` (n,) go to one fold; their stratum is that of the first of them.
+
+    >>> fold_of(np.array([0, 0, 0, 0, 1, 1]), 0, together=np.array([0, 0, 1, 1, 2, 2])).reshape(3, 2).std(axis=1)
+    array([0., 0., 0.])
+    """
+    if together is not None:
+        _, first, inverse = np.unique(together, return_index=True, return_inverse=True)
+        return fold_of(strata[first], seed)[inverse]
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(strata))
+    fold = np.empty(len(strata), dtype=np.int64)
+    fold[order[np.argsort(strata[order], kind="stable")]] = np.arange(len(strata)) % FOLDS
+    return fold

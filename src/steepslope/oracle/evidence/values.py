@@ -23,7 +23,7 @@ def fit_states(
 ) -> dict[str, State]:
     """Return what the inputs learn from the fit set or from the reference; those that learn nothing are left out.
 
-    Rows of none of the classes are errors of a fit set, and left out of a reference.
+    Out-of-class rows are errors of a fit set, and left out of a reference.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from benchmarks.timing import Comparison, medians_in_turn
 from steepslope.lab.shifts.corruptions import Corruption
 from steepslope.lab.shifts.writing import write_shifted
 from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 
 CHEAP = ("gaussian_noise", "impulse_noise", "speckle_noise", "defocus_blur", "motion_blur", "snow", "fog", "contrast",
          "pixelate", "jpeg_compression")  # fmt: skip
@@ -31,7 +31,7 @@ def corrupt_against_package(count: int = 200, kinds: int = len(CHEAP), rounds: i
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         _write_photos(photos, count)
-        data, number = parse_dataset(f"images:{photos}").open(), counter()
+        data, number = parse_data(f"images:{photos}").open(), counter()
 
         def ours() -> None:
             out = Path(folder) / f"ours{next(number)}"

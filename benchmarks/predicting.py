@@ -23,7 +23,7 @@ from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, medians_in_turn
 from steepslope.gate import Gate, Origin
 from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.extraction import extract_to_folder
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.predict.cluster import FromCluster
@@ -61,7 +61,7 @@ def _set_up(net: str, count: int, **further: Any) -> Iterator[Setup]:
         for number in range(count):
             coarse = Image.fromarray(rng.integers(256, size=(8, 8, 3), dtype=np.uint8)).resize(size)
             coarse.convert("L" if small else "RGB").save(home / "images" / f"{number:06d}.jpg")
-        spec = parse_dataset(f"images:{home / 'images'}")
+        spec = parse_data(f"images:{home / 'images'}")
         options = ExtractionOptions(evidence=EVIDENCE, batch_size=BATCH, backend=backend)
 
         def extract() -> None:

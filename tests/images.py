@@ -14,7 +14,7 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.outputs import ClassifierOutputs
 
 EFFICIENTNET = (
@@ -26,7 +26,7 @@ TINY = "module:tests.tiny_nets:tiny_convolutions"
 
 
 def opened(spec: str, names: ClassNames = NO_NAMES) -> Dataset:
-    return parse_dataset(spec).open(names=names)
+    return parse_data(spec).open(names=names)
 
 
 def folder_of(root: Path, n: int, classes: tuple[str, ...] = ("ant", "bee", "cow")) -> Path:

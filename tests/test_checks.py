@@ -1,32 +1,100 @@
-"""Settings that come as NumPy's numbers are what they would be as Python's own."""
+"""What settings may be is data: every setting refuses what its check does not allow, and takes NumPy's numbers."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from steepslope.checks import number, plain, require, whole
+from steepslope.checks import Check, choice, each, number, optional, plain, require, whole
 from steepslope.errors import SteepslopeError
+from steepslope.lab.shifts import options as shifts
 from steepslope.losses import LossSettings
 from steepslope.metrics import evaluate
+from steepslope.nets.classifiers import training
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.classifiers.training import recipe_for, train_classifier
 from steepslope.nets.data.augmentation import Augmented
-from steepslope.nets.data.specs import holdout_split, parse_dataset
-from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.training.request import FinetuneRequest
-from steepslope.oracle import FusedOracle, Oracle
+from steepslope.nets.data.specs import holdout_split, parse_data
+from steepslope.nets.extraction import options as extraction
+from steepslope.nets.training import request
+from steepslope.oracle import FusedOracle, Oracle, settings as oracles
+from steepslope.predict import options as predict
 from steepslope.scores import KNNDistance
+from steepslope.serve import options as serve
 from tests.conftest import make_outputs
 
 uint8: Any = np.uint8  # to mypy, NumPy's integers are no int
 int64: Any = np.int64
 float32: Any = np.float32
 INTEGERS = (uint8, int64)
+SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
+    "fused oracle": (oracles.FusedSettings, oracles.FUSED_CHECKS),
+    "oracle": (oracles.OracleSettings, oracles.COLUMN_CHECKS),
+    "finetuning": (request.Finetuning, request.CHECKS),
+    "classifier": (partial(replace, recipe_for("digits-net")), training.CHECKS),
+    "machines": (extraction.Machines, extraction.MACHINE_CHECKS),
+    "extraction": (extraction.ExtractionOptions, extraction.EXTRACTION_CHECKS),
+    "predictions": (predict.PredictOptions, predict.CHECKS),
+    "server": (serve.ServeOptions, serve.CHECKS),
+    "shift": (shifts.WritingOptions, shifts.WRITING_CHECKS),
+    "recolouring": (shifts.RecolorOptions, shifts.RECOLOR_CHECKS),
+    "stylizer": (shifts.StylizerTraining, shifts.STYLIZER_CHECKS),
+}  # options of commands, with what each may be
+NAMED = [(kind, name) for kind, (_, checks) in SETTINGS.items() for name in checks if name != "hidden"]
+ODD: tuple[Any, ...] = (
+    -1,
+    0,
+    1,
+    2.5,
+    1e12,
+    -1e12,
+    2**31,
+    float("nan"),
+    True,
+    "odd",
+    "1",
+    None,
+    (),
+    (0,),
+    ("odd",),
+    [1],
+)
+
+
+@pytest.mark.parametrize(("kind", "name"), NAMED)
+def test_every_setting_refuses_what_its_check_does_not_allow(kind: str, name: str) -> None:
+    make, checks = SETTINGS[kind]
+    refused = [value for value in ODD if not checks[name].allows(value)]
+    assert refused
+    for value in refused:
+        with pytest.raises(SteepslopeError) as caught:
+            make(**{name: value})
+        assert str(caught.value).startswith(f"{name}: expected ")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("check", "allowed", "refused"),
+    [
+        (whole(2, 4), (2, 4), (1, 5, 2.5, True, "3", None)),
+        (whole(0), (0, 10**12), (-1, 0.0)),
+        (number(0.5, 2), (0.5, 1, 2.0), (0.49, 2.01, float("nan"), True, "1")),
+        (number(), (-1e300, float("inf")), (float("nan"), None)),
+        (choice("a", "b"), ("a", "b"), ("c", None, 1)),
+        (optional(whole(1)), (None, 1), (0, "")),
+        (each(whole(1)), ((), (1, 2)), ((0,), [1], 1, None)),
+    ],
+)
+def test_checks_allow_up_to_their_limits(check: Check, allowed: tuple[Any, ...], refused: tuple[Any, ...]) -> None:
+    assert all(check.allows(value) for value in allowed)
+    assert not any(check.allows(value) for value in refused)
 
 
 @pytest.mark.parametrize("kind", INTEGERS)
@@ -46,10 +114,14 @@ def test_every_class_of_settings_is_plain(kind: Any) -> None:
     one = kind(2)
     made = (
         recipe_for("digits-net", epochs=one, batch_size=one, seed=one, flip=np.True_, rotate=float32(0.5)),
-        ExtractionOptions(passes=one, augment=one, augment_seed=one, batch_size=one, shard_rows=one, devices=one),
-        FinetuneRequest(oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one),
+        extraction.ExtractionOptions(
+            passes=one, augment=one, augment_seed=one, batch_size=one, shard_rows=one, devices=one
+        ),
+        request.FinetuneRequest(
+            oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one
+        ),
         FusedOracle(seed=one, alpha_neg=one).settings,
-        Augmented(parse_dataset("digits").load_into_memory("test"), one, ("blur",), one),
+        Augmented(parse_data("digits").load_into_memory("test"), one, ("blur",), one),
         LossSettings("focal", {"gamma": float32(2)}),
     )
     for settings in made:

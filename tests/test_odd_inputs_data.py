@@ -28,8 +28,6 @@ TRANSFORM = {"size": [8, 8], "mean": [0.5] * 3, "std": [0.5] * 3}
 CASES: list[tuple[str, str, int]] = [
     # images without classes
     (f"{TINY} --data images:{{}}/flat", "3 predictions, without labels", 0),
-    (f"{TINY} --data images:{{}}/good", "3 predictions, without labels", 0),
-    (f"{TINY} --data images:{{}}/none", "images:.*/none': no such folder", 2),
     (f"{TINY} --data images:{{}}/flat/a.png", "flat/a.png': it is a file", 2),
     (f"{TINY} --data images:{{}}/empty", r"empty: expected images \(.*\), found none", 2),
     (f"{TINY} --data images:{{}}/damaged", "damaged: b.png: cannot be read as an image", 2),
@@ -40,18 +38,9 @@ CASES: list[tuple[str, str, int]] = [
     (f"{TINY} --data imagefolder:{{}}/two", "two: expected 3 class folders, .*, found 2: .*--classes FILE", 2),
     (f"{TINY} --data imagefolder:{{}}/two --classes {{}}/good.txt", "2 predictions, accuracy", 0),
     (f"{TINY} --data imagefolder:{{}}/four --classes {{}}/good.txt", "warning: .*: 'dog' .1.\\n.*1 of none of the", 0),
-    (
-        f"{TINY} --data imagefolder:{{}}/four --classes {{}}/others.txt",
-        "the class 'ant' is none of the classifier's",
-        2,
-    ),
     (f"{TINY} --data imagefolder:{{}}/hollow", r"hollow/bee: expected images \(", 2),
-    ("--classifier module:tests.tiny_nets:Named --data imagefolder:{}/two", "2 predictions, accuracy", 0),
     # names of classes
-    (f"{TINY} {GIVEN} --classes {{}}/none.txt", "none.txt: expected a text file with one class a line", 2),
-    (f"{TINY} {GIVEN} --classes {{}}/twice.txt", "twice.txt: .*each once, found 'ant' in line 2", 2),
     (f"{TINY} {GIVEN} --classes {{}}/four.txt", "expected 3 classes, as many as .*, found 4", 2),
-    (f"{TINY} {GIVEN} --classes {{}}/empty", "empty: expected a text file, outputs or a classifier", 2),
     (
         f"--classifier module:tests.tiny_nets:Named {GIVEN} --classes {{}}/good.txt",
         "classes: expected class 1 .* 'ant'",
@@ -61,24 +50,16 @@ CASES: list[tuple[str, str, int]] = [
     (f"{TINY} --data digits:test", "digits:test: expected labels in 0…2, the classifier's classes", 2),
     # files of other kinds, and what lies in shards
     (f"{TINY} --data idx:{{}}/idx:test", "2 predictions, accuracy", 0),
-    (f"{TINY} --data idx:{{}}/idx", "idx: expected a file train-images-idx3-ubyte", 2),
-    (f"{TINY} --data wds:{{}}/bare.tar", "1 predictions, without labels", 0),
     (f"{TINY} --data wds:{{}}/mixed.tar", "mixed.tar: a.cls: expected a label, as other samples have", 2),
-    (f"{TINY} --data hf:{{}}/none/such", "none/such: no such folder", 2),
-    (f"{TINY} --data torchvision:MNITS", "did you mean 'MNIST'", 2),
-    (f"{TINY} --data image:{{}}/flat", "did you mean 'images'", 2),
     ("--classifier timm:resnet50 --data imagefolder:{}/none", "none': no such folder", 2),  # and no download
-    ("--classifier timm:resnet50 --data images:{}/flat --preprocessing {}/none.json", "none.json", 2),
     # grey and many channels
     (f"{GREY} --data images:{{}}/modes", "6 predictions, without labels", 0),
     (f"{GREY} {GIVEN} --channels 3", "cannot run on images of shape 2 × 3 × 8 × 8: --channels", 2),
-    (f"{TINY} {GIVEN} --channels 0", "--channels: expected a whole number >= 1, found 0", 2),
     (f"{TINY} {GIVEN} --channels 1", "--mean and --std: have to be given, since module:tests.tiny_nets:tiny", 2),
     (f"{SIX} --data images:{{}}/arrays", "2 predictions, without labels", 0),
     (f"{SIX} --data images:{{}}/flat", r"a.png: expected an image of 6 channels, found \(12, 10, 3\): .*\.npy", 2),
     (f"{TINY} --data images:{{}}/arrays", r"0.npy: expected an image of 3 channels, found \(9, 9, 6\)", 2),
     (f"{SIX} --data images:{{}}/pickles", "p.npy: cannot be read as an image", 2),
-    (f"{SIX} --data images:{{}}/rows", r"r.npy: .*expected numbers of shape \(H, W, C\), found float64", 2),
     # size, mean, std and channels
     (f"{OPEN} {GIVEN}", "--image-size, --mean and --std: have to be given", 2),
     ("--classifier module:tests.tiny_nets:flat_grey {G}", r"size, --mean, --std and --channels \(unless 3\): have", 2),
@@ -87,20 +68,13 @@ CASES: list[tuple[str, str, int]] = [
         "3 predictions",
         0,
     ),
-    (f"{OPEN} {GIVEN} --image-size 8 --mean 0.5 --std 0", "--std: expected numbers > 0", 2),
-    (f"{OPEN} {GIVEN} --image-size 8 --mean 0.5,0.5 --std 0.5", "--mean: expected 1 or 3 numbers, found 2", 2),
     # one preprocessing file
     (f"{OPEN} {GIVEN} --preprocessing {{}}/given.json", "3 predictions, accuracy", 0),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/given.json --mean 0.5", "--mean: expected none beside --preprocessing", 2),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/no-mean.json", "expected size, mean and std, found no mean", 2),
-    (f"{OPEN} {GIVEN} --preprocessing {{}}/uneven.json", "a mean and a std of each channel, found 3 and 1", 2),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/zero.json", "zero.json: std: expected a list, each a number from 1e-12", 2),
-    (f"{OPEN} {GIVEN} --preprocessing {{}}/side.json", "side.json: size: expected height and width, >= 1", 2),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/stretch.json", "resize: expected crop or squash or exact, found 's", 2),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/sizes.json", "did you mean 'size'", 2),
-    (f"{OPEN} {GIVEN} --preprocessing {{}}/list.json", "expected a preprocessing file, found a JSON list", 2),
-    (f"{OPEN} {GIVEN} --preprocessing {{}}/good.txt", "good.txt: expected a preprocessing file, but it cannot", 2),
-    (f"{OPEN} {GIVEN} --preprocessing {{}}/bare.json", "bare.json: expected the transform of an extraction", 2),
 ]
 
 
@@ -112,7 +86,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder_of(root / "two", 1, ("ant", "cow"))
     folder_of(root / "four", 1, ("ant", "bee", "cow", "dog"))
     (folder_of(root / "hollow", 1) / "bee" / "0000.png").unlink()
-    for name in ("empty", "flat", "damaged", "modes", "arrays", "pickles", "rows", "idx"):
+    for name in ("empty", "flat", "damaged", "modes", "arrays", "pickles", "idx"):
         (root / name).mkdir()
     (root / "empty" / "notes.txt").write_text("no image")
     image = Image.open(root / "good" / "ant" / "0000.png")
@@ -125,32 +99,21 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in range(2):
         np.save(root / "arrays" / f"{row}.npy", np.full((9, 9, 6), row / 2, dtype=np.float32))
     np.save(root / "pickles" / "p.npy", np.array([{}], dtype=object), allow_pickle=True)
-    np.save(root / "rows" / "r.npy", np.zeros(5))
     write_idx(root / "idx" / "t10k-images-idx3-ubyte", np.zeros((2, 8, 8), dtype=np.uint8))
     write_idx(root / "idx" / "t10k-labels-idx1-ubyte", np.zeros(2, dtype=np.uint8))
     content = (root / "flat" / "a.png").read_bytes()
-    write_shard(root / "bare.tar", {"a.png": content})
     write_shard(root / "mixed.tar", {"a.png": content, "b.png": content, "b.cls": b"0"})
-    for name, words in {
-        "good": "ant bee cow",
-        "others": "emu fox yak",
-        "twice": "ant ant cow",
-        "four": "ant bee cow dog",
-    }.items():
+    for name, words in {"good": "ant bee cow", "four": "ant bee cow dog"}.items():
         (root / f"{name}.txt").write_text(words.replace(" ", "\n"))
     for name, changes in PREPROCESSING.items():
         (root / f"{name}.json").write_text(json.dumps({**TRANSFORM, **changes}))
     (root / "no-mean.json").write_text(json.dumps({"size": [8, 8], "std": [1]}))
-    (root / "list.json").write_text("[]")
-    (root / "bare.json").write_text('{"extraction": {}}')
     return root
 
 
 PREPROCESSING: dict[str, dict[str, Any]] = {
     "given": {},
-    "uneven": {"std": [0.5]},
     "zero": {"std": [0, 1, 1]},
-    "side": {"size": 8},
     "stretch": {"resize": "stretch"},
     "sizes": {"sizes": [8, 8]},
 }

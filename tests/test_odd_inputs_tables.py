@@ -1,11 +1,18 @@
-"""Odd tables from the command line: one line, code 2 and nothing lost, or the result that is right."""
+"""Odd tables: read rightly, or refused in one line that names the file; and too little memory."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import numpy as np
 import pytest
 
 from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ReadingOptions
+from steepslope.outputs.predictions import groups_of, predictions_of
+from steepslope.outputs.table import read_table
 
 ROWS = 12
 SCORES = [("cat", 2.0, 1.0, -1.0), ("dog", 0.0, 1.5, 0.5), ("cow", 1.0, -0.5, 0.0), ("dog", 2.5, 0.5, 1.5)] * (
@@ -16,78 +23,74 @@ NUMBERED = "label,logit_0,logit_1\n" + "0,1.5,-1\n1,0.5,2\n0,-1,0.5\n" * (ROWS /
 SHARES = "label,p_cat,p_dog\n" + "cat,0.9,0.1\ndog,0.25,0.75\ndog,1,0\n" * (ROWS // 3)
 BINARY = "label,p\n" + "1,0.9\n0,0.25\n1,0.125\n" * (ROWS // 3)
 ALONE = "conf,ok,site\n" + "0.9,yes,a\n0.25,no,\n0.75,yes,b\n0.5,no,a\n" * (ROWS // 4)
-GERMAN = NAMED.replace(",", ";").replace(".", ",")
-BOTH = "--confidence-column conf --correct-column ok"
-BY_NAME = "--label-column target --logit-columns score*"
-
-
-class Odd(NamedTuple):
-    """A file of outputs, the options that go with it, the exit code, and words of what is said."""
-
-    text: str | bytes
-    options: str
-    code: int
-    words: str
-
-
-ODD: dict[str, Odd] = {
-    # names of columns
-    "the same, named": Odd(NAMED, BY_NAME, 0, "12 predictions, 6 wrong"),
-    "the label among the logits": Odd(
-        NAMED, "--label-column target --logit-columns target,score*", 2, "be a logit and the"
-    ),
-    "one column twice, unread": Odd("x,x," + NUMBERED.replace("\n", "\n1,2,")[:-4], "", 0, "12 predictions, 4 wrong"),
-    "an option of tables without one": Odd(b"", "--outputs . --label-column y", 2, "label-column: expected a .csv"),
-    "a file of classes that is not there": Odd(NAMED, f"{BY_NAME} --classes no.txt", 2, "no.txt: expected a text file"),
-    # numbers
-    "probabilities as logits": Odd(SHARES, "--logit-columns p_*", 2, "--probabilities"),
-    "probabilities": Odd(SHARES, "--logit-columns p_* --probabilities", 0, "12 predictions, 4 wrong"),
-    "logits as probabilities": Odd(NAMED, f"{BY_NAME} --probabilities", 2, "probabilities: expected none below 0"),
-    "probabilities that are logits": Odd(SHARES, "--logit-columns p_* --as-logits", 0, "12 predictions, 4 wrong"),
-    "probabilities and logits": Odd(SHARES, "--as-logits --probabilities", 2, "--as-logits, found both"),
-    "the probability of one class": Odd(BINARY, "--logit-columns p --probabilities", 0, "12 predictions, 4 wrong"),
-    "one column of logits": Odd(BINARY, "--logit-columns p", 2, "--probabilities"),
-    # how it is written
-    "semicolons, named": Odd(NAMED.replace(",", ";"), f"{BY_NAME} --separator ;", 0, "12 predictions, 6 wrong"),
-    "tabs": Odd(NAMED.replace(",", "\t"), f"{BY_NAME} --separator tab", 0, "12 predictions, 6 wrong"),
-    "decimal commas": Odd(GERMAN, f"{BY_NAME} --separator ;", 2, "and '.' in decimals"),
-    "a byte order mark": Odd(b"\xef\xbb\xbf" + NUMBERED.encode(), "", 0, "12 predictions, 4 wrong"),
-    "UTF-16": Odd(NUMBERED.encode("utf-16"), "", 2, "UTF-8"),
-    "line ends of Windows": Odd(NUMBERED.replace("\n", "\r\n"), "", 0, "12 predictions, 4 wrong"),
-    "a short row": Odd(NUMBERED + "0,1\n", "", 2, "Expected 3 columns, got 2"),
-    # confidences
-    "a confidence by another name": Odd(ALONE, "--confidence-column conf", 2, "expected a column is_correct"),
-    "a confidence, both named": Odd(ALONE, f"{BOTH} --groups site", 0, "12 predictions, 6 wrong"),
-    "neither right nor wrong": Odd(ALONE.replace("no", "perhaps"), BOTH, 2, "found 'perhaps' in row 1 (6"),
-    # groups, clusters and rows
-    "a column of groups twice": Odd(
-        NUMBERED.replace("\n", ",a,b\n").replace("1,a,b", "1,site,site", 1), "--groups site", 2, "found 'site' 2 times"
-    ),
-    "rows to a text file": Odd(NUMBERED, "--rows {out}/rows.txt", 2, "rows: expected a file that ends in .csv or"),
-    "rows to a folder": Odd(NUMBERED, "--rows {folder}.csv", 2, "expected a file to write to, found a folder"),
-    "rows over the outputs": Odd(NUMBERED, "--rows {outputs}", 2, "rows: expected another file than the outputs"),
-}  # fmt: skip
+TWICE = NUMBERED.replace("\n", ",a,b\n").replace("1,a,b", "1,site,site", 1)
+BOTH: dict[str, Any] = {"confidence_column": "conf", "correct_column": "ok"}
+BY_NAME: dict[str, Any] = {"label_column": "target", "logit_columns": ("score*",)}
+P: dict[str, Any] = {"logit_columns": ("p_*",)}
+ODD: dict[str, tuple[str | bytes, dict[str, Any], int | str]] = {
+    "the same, named": (NAMED, BY_NAME, 6),
+    "the label among the logits": (NAMED, {**BY_NAME, "logit_columns": ("target", "score*")}, "be a logit and the"),
+    "one column twice, unread": ("x,x," + NUMBERED.replace("\n", "\n1,2,")[:-4], {}, 4),
+    "a file of classes that is not there": (NAMED, {**BY_NAME, "classes": "no.txt"}, "no.txt: expected a text file"),
+    "probabilities as logits": (SHARES, P, "--probabilities"),
+    "probabilities": (SHARES, {**P, "probabilities": True}, 4),
+    "logits as probabilities": (NAMED, {**BY_NAME, "probabilities": True}, "probabilities: expected none below 0"),
+    "probabilities that are logits": (SHARES, {**P, "as_logits": True}, 4),
+    "the probability of one class": (BINARY, {"logit_columns": ("p",), "probabilities": True}, 4),
+    "one column of logits": (BINARY, {"logit_columns": ("p",)}, "--probabilities"),
+    "semicolons, named": (NAMED.replace(",", ";"), {**BY_NAME, "separator": ";"}, 6),
+    "tabs": (NAMED.replace(",", "\t"), {**BY_NAME, "separator": "tab"}, 6),
+    "decimal commas": (NAMED.replace(",", ";").replace(".", ","), {**BY_NAME, "separator": ";"}, "and '.' in decimals"),
+    "a byte order mark": (b"\xef\xbb\xbf" + NUMBERED.encode(), {}, 4),
+    "UTF-16": (NUMBERED.encode("utf-16"), {}, "UTF-8"),
+    "line ends of Windows": (NUMBERED.replace("\n", "\r\n"), {}, 4),
+    "a short row": (NUMBERED + "0,1\n", {}, "Expected 3 columns, got 2"),
+    "a confidence by another name": (ALONE, {"confidence_column": "conf"}, "expected a column is_correct"),
+    "a confidence, both named": (ALONE, BOTH, 6),
+    "neither right nor wrong": (ALONE.replace("no", "perhaps"), BOTH, "found 'perhaps' in row 1 (6"),
+    "a column of groups twice": (TWICE, {}, "found 'site' 2 times"),
+}  # what stands in a file, the options that go with it, and how many are wrong or words of what is said
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_an_odd_table_is_read_rightly_or_refused_in_one_line(
-    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_odd_table_is_read_rightly_or_refused_in_one_line(case: str, tmp_path: Path) -> None:
+    content, options, expected = ODD[case]
+    path = tmp_path / "outputs.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if isinstance(expected, int):
+        table = read_table(path, ReadingOptions(**options), ("site",))
+        predictions = predictions_of(table)
+        assert (len(predictions), int(np.sum(~predictions.is_correct))) == (ROWS, expected)
+        groups = groups_of("site", predictions, table) if "site" in table.columns else None
+        assert groups is None or groups.names == ["a", "(empty)", "b"]
+        return
+    with pytest.raises(SteepslopeError) as caught:
+        read_table(path, ReadingOptions(**options), ("site",))
+    assert expected in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--outputs . --label-column y", "label-column: expected a .csv"),
+        ("--rows {out}/rows.txt", "rows: expected a file that ends in .csv or"),
+        ("--rows {folder}", "expected a file to write to, found a folder"),
+        ("--rows {outputs}", "rows: expected another file than the outputs"),
+    ],
+)
+def test_what_evaluate_reads_and_writes_has_to_be_tables(
+    options: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    odd = ODD[case]
-    outputs, out, folder = tmp_path / "outputs.csv", tmp_path / "out", tmp_path / "folder"
-    content = odd.text if isinstance(odd.text, bytes) else odd.text.encode()
-    outputs.write_bytes(content)
-    (tmp_path / "folder.csv").mkdir()
-    options = odd.options.format(out=out, folder=folder, outputs=outputs)
-    words = ["evaluate", "--outputs", str(outputs), "--bootstrap", "0", "--out", str(out), *options.split()]
-    assert main(words) == odd.code
-    shown = capsys.readouterr()
-    assert odd.words in (shown.err if odd.code else shown.out)
-    assert outputs.read_bytes() == content
-    if odd.code:
-        assert shown.err.count("\n") == 1
-        assert shown.err.startswith("steepslope: error: ")
-        assert not out.exists()
+    outputs, out, folder = tmp_path / "outputs.csv", tmp_path / "out", tmp_path / "folder.csv"
+    outputs.write_text(NUMBERED)
+    folder.mkdir()
+    options = options.format(out=out, folder=folder, outputs=outputs)
+    assert main(["evaluate", "--outputs", str(outputs), "--out", str(out), *options.split()]) == 2
+    assert words in capsys.readouterr().err
+    assert outputs.read_text() == NUMBERED
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[...] can't allocate memory: 9 TiB")])
@@ -98,7 +101,7 @@ def test_too_little_memory_is_one_line(
         raise error
 
     (tmp_path / "o.csv").write_text("label,logit_0,logit_1\n0,1,2\n")
-    monkeypatch.setattr("steepslope.outputs.table.numbers_in", lack)
+    monkeypatch.setattr("steepslope.outputs.columns.numbers_in", lack)
     assert main(["evaluate", "--outputs", str(tmp_path / "o.csv"), "--out", str(tmp_path / "out")]) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("steepslope: error: not enough memory")

@@ -16,7 +16,7 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.training.images import ImageFinder
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs

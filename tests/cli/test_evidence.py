@@ -1,4 +1,4 @@
-"""`reproduce evidence`: its list of presets, a whole small study, and wrong input told in one line."""
+"""`reproduce evidence`: its list of presets, a whole small preset, and wrong input told in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from steepslope.cli.main import main
 from steepslope.lab.benchmark import promises
-from steepslope.lab.benchmark.study import read_study, study_names
+from steepslope.lab.benchmark.preset import preset_names, read_preset
 from tests.cli.predictions import refuses
 from tests.conftest import files_below
 from tests.lab.benchmark.tables import noisy_table
@@ -42,7 +42,7 @@ def write(folder: Path, **changes: Any) -> None:
 def test_the_list_names_every_preset_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "evidence", "--preset", "list"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown == [f"{name}: {read_study(name).source}" for name in study_names()]
+    assert shown == [f"{name}: {read_preset(name).source}" for name in preset_names()]
 
 
 @pytest.mark.slow
@@ -81,28 +81,10 @@ def test_rows_tables_and_a_figure(
         ("", "unknown preset 'digits': did you mean 'spoken-digits'"),
         ("--preset wine", "data: expected the folder with the files of Wine quality (Cortez et al. 2009, UCI)"),
         ("--preset wine --data data", "data/winequality-white.csv: expected a file of the data set, found none"),
-        ("--preset wine --data nowhere", "nowhere/winequality-white.csv: expected a file of the data set, found none"),
         ("--preset spoken-digits --data data", "data/recordings: expected files called LABEL_SPEAKER_NUMBER.wav"),
         ("--preset photos --data data", "data spec 'imagefolder:data/photos': no such folder"),
-        ("--preset missing.yaml --data data", "missing.yaml: expected a YAML file, found none"),
         ("--preset own.yaml --data data --compare", "compare: expected none with evidence"),
-        ("--preset own.yaml --data data --dry-run", "dry-run: expected none with evidence"),
-        ("--preset own.yaml --data data --jobs 0", "jobs: expected none with evidence"),
-        ("--preset own.yaml --data data --workers 2", "workers: expected none with evidence"),
-        ("--preset own.yaml --data data --test-data digits", "test-data: expected none with evidence"),
-        ("--preset own.yaml --data data --styles x --stylizer y", "styles: expected none with evidence"),
-        ("--preset own.yaml --data data --stylizer y", "stylizer: expected none with evidence"),
-        ("--preset own.yaml --data data --seeds none", "own.yaml: seeds: expected one seed or several different ones"),
-        ("--preset own.yaml --data data --seeds -1", "own.yaml: seeds: expected a list, each a whole number from 0"),
-        ("--preset own.yaml --data data --set test", "set: expected PLACE=VALUE"),
         ("--preset own.yaml --data data --set test=2", "own.yaml: test: expected a number from 0.01 to 0.99, found 2"),
-        ("--preset own.yaml --data data --set tets=0.5", "unknown field of a preset of evidence: 'tets': did you mean"),
-        ("--preset own.yaml --data data --set test=[1", "own.yaml: test: cannot be read ("),
-        ("--preset own.yaml --data data --set rad.label=kind", "unknown place in 'rad.label': 'rad': did you mean"),
-        ("--preset own.yaml --data data --set read.label=knid", "unknown column in label: 'knid': did you mean"),
-        ("--preset own.yaml --data data --set read.lable=kind", "unknown setting of the reader csv: 'lable': did you"),
-        ("--preset own.yaml --data data --set classifier=forst", "unknown classifier of the kind table: 'forst': did"),
-        ("--preset own.yaml --data data --set resamples=0", "resamples: expected a whole number >= 100, found 0"),
     ],
 )
 def test_wrong_input(words: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,22 +92,6 @@ def test_wrong_input(words: str, message: str, folder: Path, capsys: pytest.Capt
     before = files_below(folder)
     refuses(f"reproduce evidence --out out {words}", capsys, message)
     assert files_below(folder) == before
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"titel": "T"}, "own.yaml: unknown field of a preset of evidence: 'titel': did you mean 'title'?"),
-        ({"kind": "tables"}, "own.yaml: kind: expected text or table or sound or image or probabilities, found"),
-        ({"opinions": {"a b": "forest"}}, "own.yaml: opinion: expected letters, digits, '_' and '-', found 'a b'"),
-        ({"shifted": {"late": {"files": ["z.csv"]}}}, "data/z.csv: expected a file of the data set, found none"),
-    ],
-)
-def test_a_wrong_file_of_ones_own(
-    changes: dict[str, Any], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(folder, **changes)
-    refuses("reproduce evidence --preset own.yaml --data data --out out", capsys, message)
 
 
 def test_out_is_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

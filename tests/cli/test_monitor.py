@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.gate import Gate
@@ -120,19 +119,16 @@ def test_labels_in_a_column_of_the_predictions(home: Path, tmp_path: Path) -> No
     assert (found["labels"], found["correct"]) == (500, 500)
 
 
-def test_json_and_figures(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_state_and_what_follows_from_it(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = write_labels(tmp_path / "labels.csv", np.arange(2_000))
-    for name in ("plot.png", "plot.svg"):
-        options = ["--plot", str(tmp_path / name), "--labels", labels, "--json"]
-        assert monitor(home, tmp_path / "state.sqlite", "012", *options) == 0
-    shown = json.loads(capsys.readouterr().out.split("\n}\n")[0] + "}")
+    assert monitor(home, tmp_path / "state.sqlite", "012", "--labels", labels, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
     assert shown["state"] == state_of(tmp_path / "state.sqlite")
     assert (shown["health"], shown["alarms"]) == ("healthy", {})
     low, high = shown["coverage_interval"]
     assert low < shown["state"]["accepted"] / 3_000 < high
-    with Image.open(tmp_path / "plot.png") as picture:
-        assert picture.size[0] > 900
-    assert (tmp_path / "plot.svg").read_text().count("<path") > 20
 
 
 def test_bad_input_is_told_in_one_line_and_changes_nothing(
@@ -160,7 +156,6 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
         (["--predictions", str(tmp_path / "none.csv")], "expected a table, found no such file"),
         (["--predictions", str(tmp_path / "cut.parquet")], "cut.parquet: cannot be read as a Parquet file ("),
         (moved, "expected ids that tell predictions apart, over all files, found 'row/1/"),
-        (["--plot", "plot.pdf"], "plot: expected a file that ends in .png or .svg, found 'plot.pdf'"),
     ):
         capsys.readouterr()
         assert monitor(home, state, "", *words) == 2, words
@@ -200,7 +195,7 @@ def test_a_gate_without_its_rows_takes_labelled_outputs(
 ) -> None:
     words = ["monitor", "--gate", str(bare), "--state", str(tmp_path / "state.sqlite")]
     assert main(words) == 2
-    refused(capsys, "expected a gate that knows its calibration rows", "calibrate it anew, or give")
+    refused(capsys, "expected a gate that knows its calibration rows", "calibrate it again, or give")
     assert main([*words, "--calibration", str(home / "labelled")]) == 0
     found = state_of(tmp_path / "state.sqlite")
     assert found["coverage"] == Gate.load(bare).decide(LABELLED).coverage
@@ -228,22 +223,6 @@ def test_files_may_be_named_one_by_one_and_the_output_may_be_cut_off(home: Path,
     assert state_of(tmp_path / "state.sqlite")["rows"] == 3_000
     assert shown.stdout == "141\n"
     assert "rror" not in shown.stderr
-
-
-def test_harm_comes_before_a_figure_that_cannot_be_drawn(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    state, labels = tmp_path / "state.sqlite", write_labels(tmp_path / "labels.csv", np.arange(400), 200)
-    (tmp_path / "folder.png").mkdir()
-    assert monitor(home, state, "0", "--labels", labels, "--plot", str(tmp_path / "folder.png")) == 2
-    assert not state.exists()  # the place of the figure is checked before anything is counted
-    capsys.readouterr()
-    plot = f"--plot={labels}/plot.png"  # a file is no folder
-    assert monitor(home, state, "0", "--labels", labels, plot) == 3
-    shown = capsys.readouterr()
-    assert "HARMFUL after " in shown.out
-    assert "plot: " in shown.err
-    assert monitor(home, tmp_path / "healthy.sqlite", "0", plot) == 2
 
 
 @pytest.mark.slow

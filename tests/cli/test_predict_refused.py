@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from steepslope.cli.main import main
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.specs import parse_data
 from steepslope.outputs import ClassifierOutputs, folder as outputs_folder
 from steepslope.predict import source
 from tests.cli.predictions import BACKBONE, ROWS, of_another_classifier, predict, refused, refuses

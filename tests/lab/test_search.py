@@ -46,13 +46,6 @@ def test_negatives_come_first_and_no_pair_twice() -> None:
     assert (found.alpha_pos, found.alpha_neg) == (2, 3)
 
 
-def test_the_frozen_slope_need_not_be_a_candidate() -> None:
-    calls: list[Pair] = []
-    found = search(recording(calls), IS_CORRECT, negatives=(3,), positives=(2, 3), alpha_pos=1)
-    assert calls == [(1, 3), (2, 3), (3, 3)]
-    assert (found.alpha_pos, found.alpha_neg) == (2, 3)
-
-
 def test_a_trial_measures_what_it_says() -> None:
     z = np.array(TRUST[1, 2])
     (trial,) = search(recording([]), IS_CORRECT, negatives=(2,), positives=(1,)).alpha_neg_trials

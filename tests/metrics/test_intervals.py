@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.studies.coverage import CLUSTER_RUNS, RUNS, Source, misses
+from benchmarks.results.coverage import CLUSTER_RUNS, RUNS, Source, misses
 from scipy.special import expit, logit
 from scipy.stats import kstest, norm, t as student
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.monitor.audit import ON_FEWER, ON_MORE, harm_after, interval_of, risk_of
+from steepslope.monitor.audit import (
+    FEWER_SHARES,
+    FEWER_SIZES,
+    MORE_SHARES,
+    MORE_SIZES,
+    harm_after,
+    interval_of,
+    risk_of,
+)
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 
@@ -50,11 +58,11 @@ def test_the_bets_on_a_count_have_a_mean_of_one() -> None:
     chance = np.array([0.1, 0.4, 0.9, 1.0])
     coins = (np.arange(16)[:, None] >> np.arange(4)) & 1
     likelihood = np.where(coins, chance, 1 - chance).prod(axis=1)
-    for size in 0.1 * np.concatenate([ON_FEWER.sizes, ON_MORE.sizes]):
+    for size in 0.1 * np.concatenate([FEWER_SIZES, MORE_SIZES]):
         gain = np.where(coins, 1 + size / chance, 1).prod(axis=1) / (1 + size) ** 4
         assert likelihood @ gain == pytest.approx(1)
         assert (gain >= 0).all()
-    assert [bets.shares.sum() for bets in (ON_FEWER, ON_MORE)] == pytest.approx([1, 1])
+    assert [shares.sum() for shares in (FEWER_SHARES, MORE_SHARES)] == pytest.approx([1, 1])
 
 
 def brute(known: list[Marked], n: int, first: float, least: float, alpha: float) -> tuple[float, float]:
@@ -63,7 +71,7 @@ def brute(known: list[Marked], n: int, first: float, least: float, alpha: float)
     all_wrong = np.array([one.chance for one in known if not one.is_correct])
     right = sum(bool(one.is_correct) for one in known)
 
-    def fortune(count: int, sizes: np.ndarray, shares: np.ndarray, drawn: np.ndarray) -> float:
+    def e_value(count: int, sizes: np.ndarray, shares: np.ndarray, drawn: np.ndarray) -> float:
         gains = [np.prod(1 + size / drawn) / (1 + size) ** count if size > -least else 0 for size in first * sizes]
         return float(shares @ gains)
 
@@ -71,8 +79,8 @@ def brute(known: list[Marked], n: int, first: float, least: float, alpha: float)
     inside = [
         count
         for count in counts
-        if fortune(count, ON_MORE.sizes, ON_MORE.shares, wrong) < 2 / alpha
-        and fortune(count, ON_FEWER.sizes, ON_FEWER.shares, all_wrong) < 2 / alpha
+        if e_value(count, MORE_SIZES, MORE_SHARES, wrong) < 2 / alpha
+        and e_value(count, FEWER_SIZES, FEWER_SHARES, all_wrong) < 2 / alpha
     ]
     return min(inside) / n, max(inside) / n
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from steepslope.monitor import SIGNALS, Monitor
-from steepslope.monitor.bounds import Bets
+from steepslope.monitor.bets import MeanBets
 from steepslope.monitor.monitor import HEALTHY
 from steepslope.monitor.running_mean import RunningMean
 from tests.monitor.problems import feed, gate, monitor_of, stream
@@ -30,7 +30,7 @@ def test_a_stream_whose_mean_is_the_limit_itself_raises_alarms_but_not_too_many(
     runs, rng = 200, np.random.default_rng([int(100 * limit), int(100 * level)])
     draws = (rng.random((runs, 2_000)) < limit).astype(np.float64)
     rows = np.arange(1, 2_001)
-    alarms = sum(RunningMean(Bets(limit), level).after(values, rows).alarm is not None for values in draws)
+    alarms = sum(RunningMean(MeanBets(limit=limit), level).after(values, rows).alarm is not None for values in draws)
     assert 0 < alarms <= binom.ppf(0.999, runs, level)
     assert alarms >= runs * level / 20  # so that a level that is far too low is noticed, too
 

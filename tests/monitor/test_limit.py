@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from steepslope.monitor.limit import (
+from steepslope.monitor.audit import (
     ACCEPT_NOTHING,
     STRICTEST,
     TOLERATED,
     Limit,
-    excess_of,
+    cusum_of,
     followed,
     latest_for,
     limit_for,
-    stricter_of,
 )
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
@@ -66,26 +65,23 @@ def test_the_limit_is_the_lowest_at_which_the_estimate_is_low_enough(
         assert found.coverage == pytest.approx(sum(above) / sum(weights))
 
 
-def test_there_may_be_no_stricter_limit_or_no_need_of_one() -> None:
-    assert stricter_of([], RISK) is None
-    assert stricter_of(rows(9, False), RISK) is None
-    assert stricter_of(rows(40, True), RISK) is None
-    assert stricter_of(rows(20, False) + rows(60, True), RISK) is None  # the latest 60 alone tell
-    assert stricter_of(rows(40, True) + rows(20, False, 0.5), RISK) == limit_for(
-        rows(40, True) + rows(20, False, 0.5), RISK
+def test_the_latest_labels_alone_tell_how_strict_to_be() -> None:
+    bad = rows(9, False, accepted=False)
+    assert followed([*bad, *rows(60, True), *rows(2, False)], RISK).limit == limit_for(
+        [*rows(58, True), *rows(2, False)], RISK / 2 + RISK / 2 * (STRICTEST - 1.9) / (STRICTEST - TOLERATED)
     )
 
 
 @given(marked=MARKED)
-def test_the_excess_is_the_largest_of_any_stretch_that_ends_now(marked: list[Marked]) -> None:
+def test_the_cusum_is_the_largest_of_any_stretch_that_ends_now(marked: list[Marked]) -> None:
     parts = [(one.is_wrong - RISK) * one.weight for one in marked if one.accepted]
     expected = max([sum(parts[start:]) for start in range(len(parts))], default=0.0)
-    assert excess_of(marked, RISK) == pytest.approx(max(0.0, expected))
+    assert cusum_of(marked, RISK) == pytest.approx(max(0.0, expected))
 
 
 @given(marked=MARKED, chance=st.floats(0.01, 1), weight=st.floats(0.01, 1))
-def test_a_correct_label_never_raises_the_excess(marked: list[Marked], chance: float, weight: float) -> None:
-    assert excess_of([*marked, Marked(0.9, chance, weight, True)], RISK) <= excess_of(marked, RISK)
+def test_a_correct_label_never_raises_the_cusum(marked: list[Marked], chance: float, weight: float) -> None:
+    assert cusum_of([*marked, Marked(0.9, chance, weight, True)], RISK) <= cusum_of(marked, RISK)
 
 
 def test_a_large_file_does_not_hide_later_ones() -> None:
@@ -93,14 +89,14 @@ def test_a_large_file_does_not_hide_later_ones() -> None:
     large = rows(59, True, chance=0.0012) + rows(1, False, chance=0.0012)
     assert followed(large, RISK).limit.coverage == 1
     later = [*large, *rows(30, True, chance=0.3), *rows(30, False, chance=0.3)]
-    assert followed(later, RISK).excess > STRICTEST
+    assert followed(later, RISK).cusum > STRICTEST
     assert followed(later, RISK).limit == Limit(ACCEPT_NOTHING, 0.0)
     assert followed([*large, *rows(30, True, chance=1.0)], RISK).limit.coverage == 1
 
 
-def test_only_labels_of_what_was_accepted_make_an_excess() -> None:
-    assert excess_of(rows(9, False, accepted=False) + rows(9, None), RISK) == 0
-    assert excess_of(rows(900, True) + rows(2, False), RISK) == pytest.approx(2 * 0.95)
+def test_only_labels_of_what_was_accepted_raise_the_cusum() -> None:
+    assert cusum_of(rows(9, False, accepted=False) + rows(9, None), RISK) == 0
+    assert cusum_of(rows(900, True) + rows(2, False), RISK) == pytest.approx(2 * 0.95)
 
 
 def test_it_is_strict_at_once_and_accepts_more_when_labels_allow_it() -> None:
@@ -109,14 +105,14 @@ def test_it_is_strict_at_once_and_accepts_more_when_labels_allow_it() -> None:
     assert followed(good + rows(1, False)[:1] + rows(10, True), RISK).limit == Limit()
     bad = [*good, *rows(5, False, 0.8), *rows(30, True)]
     found = followed(bad, RISK)
-    assert found.excess > TOLERATED
+    assert found.cusum > TOLERATED
     assert found.limit.p_correct == pytest.approx(0.9)
     assert followed([*good, *rows(8, False)], RISK).limit == Limit(ACCEPT_NOTHING, 0.0)
     # the labels of what is left to review tell that nothing is wrong with it any more
     closed = [*good, *rows(8, False)]
     opened = followed([*closed, *rows(latest_for(RISK), True, accepted=False)], RISK)
     assert opened.limit.p_correct == 0
-    assert opened.excess == followed(closed, RISK).excess  # though as many more than promised were wrong
+    assert opened.cusum == followed(closed, RISK).cusum  # though as many more than promised were wrong
 
 
 @pytest.mark.parametrize("lasts", [10, 100])

@@ -144,7 +144,7 @@ def test_gates_that_cannot_be_monitored_say_why() -> None:
     with pytest.raises(SteepslopeError, match="gate: expected a gate that accepts predictions, found one that cannot"):
         Monitor.of(nothing)
     several = Gate.calibrate(np.arange(1_000) / 1_000, np.arange(1_000) % 20 > 0, (0.1, 0.2))
-    with pytest.raises(SteepslopeError, match=r"expected a gate that knows its calibration rows, .* calibrate it anew"):
+    with pytest.raises(SteepslopeError, match=r"a gate that knows its calibration rows, .* calibrate it again"):
         Monitor.of(several.at(0.2))
     with pytest.raises(SteepslopeError, match="delta: expected a number"):
         Monitor.of(GATE, delta=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.monitor.bounds import Bets, NoBets
+from steepslope.monitor.bets import Bets, MeanBets
 from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 
 
@@ -18,7 +18,7 @@ def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64
 @pytest.mark.parametrize("n", [1, MOST_POINTS, MOST_POINTS + 1, 10 * MOST_POINTS + 3])
 def test_the_history_has_a_point_every_stride(n: int) -> None:
     numbers, rows = values(n)
-    mean = RunningMean(Bets(0.5), 0.05).after(numbers, rows)
+    mean = RunningMean(MeanBets(limit=0.5), 0.05).after(numbers, rows)
     assert len(mean.history) == n // mean.stride <= MOST_POINTS
     assert mean.stride == 1 or n // (mean.stride // 2) > MOST_POINTS
     whole = np.cumsum(np.floor(numbers * UNIT).astype(np.int64))
@@ -28,18 +28,18 @@ def test_the_history_has_a_point_every_stride(n: int) -> None:
 
 
 def test_an_alarm_stays_where_it_was() -> None:
-    mean = RunningMean(Bets(0.1), 0.05).after(np.ones(10), np.arange(101, 111))
-    fortunes = np.exp(Bets(0.1).after(np.ones(10))[1])
-    assert mean.alarm == 101 + int(np.argmax(fortunes >= 20))
+    mean = RunningMean(MeanBets(limit=0.1), 0.05).after(np.ones(10), np.arange(101, 111))
+    e_values = np.exp(MeanBets(limit=0.1).after(np.ones(10))[1])
+    assert mean.alarm == 101 + int(np.argmax(e_values >= 20))
     assert mean.after(np.zeros(500), np.arange(111, 611)).alarm == mean.alarm
-    assert RunningMean(Bets(0.1), 0.05).after(np.zeros(500), np.arange(500)).alarm is None
-    assert RunningMean(Bets(0.1), 0.05).after(np.zeros(0), np.zeros(0, np.int64)).mean is None
+    assert RunningMean(MeanBets(limit=0.1), 0.05).after(np.zeros(500), np.arange(500)).alarm is None
+    assert RunningMean(MeanBets(limit=0.1), 0.05).after(np.zeros(0), np.zeros(0, np.int64)).mean is None
 
 
 @pytest.mark.parametrize("n", [100, 101, 900, 5_000])
 def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
     numbers, rows = values(n)
-    found = RunningMean(Bets(0.5), 0.05).after(numbers, rows).latest
+    found = RunningMean(MeanBets(limit=0.5), 0.05).after(numbers, rows).latest
     if n == 100:  # they are all that there are
         assert found is None
         return
@@ -51,6 +51,6 @@ def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
 
 def test_a_mean_that_is_only_looked_at_has_no_alarm() -> None:
     numbers, rows = values(900)
-    mean = RunningMean(NoBets(), 0.05).after(numbers, rows)
+    mean = RunningMean(Bets(), 0.05).after(numbers, rows)
     assert (mean.alarm, mean.count) == (None, 900)
     assert mean.mean == pytest.approx(numbers.mean(), abs=1e-8)

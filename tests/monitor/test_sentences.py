@@ -76,7 +76,7 @@ def test_harm_comes_first() -> None:
     assert first.startswith(
         f"HARMFUL after {count} labels of accepted predictions, with 3,000 predictions counted: {told}"
     )
-    assert "calibrate it anew" in first
+    assert "calibrate it again" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
     assert class_mix_advice(None, monitor, None)

@@ -8,7 +8,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.columns import Layout, found_columns, layout_of, natural
-from steepslope.outputs.labels import Texts, labels_of
+from steepslope.outputs.labels import Texts, labels_of, read_classes
 from steepslope.outputs.options import ReadingOptions
 
 
@@ -97,6 +97,19 @@ def test_other_classes_than_the_columns_are_refused(tmp_path: Path) -> None:
         layout("logit_cat,logit_dog", classes=str(tmp_path / "classes.txt"))
     with pytest.raises(SteepslopeError, match="expected 3 classes, one a column, found 2"):
         layout("logit_0,logit_1,logit_2", classes=str(tmp_path / "classes.txt"))
+
+
+def test_names_of_classes_stand_one_a_line(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfant \r\nbee\r\n\n")
+    assert read_classes(tmp_path / "classes.txt") == {"ant": 0, "bee": 1}
+    for content, message in {"ant\nbee\nant": "found 'ant' in line 3", "ant\n\nbee": "found '' in line 2"}.items():
+        (tmp_path / "classes.txt").write_text(content)
+        with pytest.raises(SteepslopeError, match=f"expected one class a line, each once, {message}"):
+            read_classes(tmp_path / "classes.txt")
+    with pytest.raises(SteepslopeError, match=r"none\.txt: expected a text file with one class a line"):
+        read_classes(tmp_path / "none.txt")
+    with pytest.raises(SteepslopeError, match="expected a text file, outputs or a classifier with names of classes"):
+        read_classes(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def groups_for(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray
 
     if by is None or by == PREDICTED:
         return None
-    if by in ("label", table.source.get("labels")):
+    if by in ("label", table.layout.texts.get("labels")):
         expected = "expected groups that are known when an image comes, such as predicted or a column"
         raise SteepslopeError(f"{expected}, found the true class", "by")
     found = groups_of(by, rows, table)

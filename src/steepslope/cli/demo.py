@@ -48,7 +48,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
     from steepslope.nets.classifiers.training import recipe_for, train_classifier
-    from steepslope.nets.data.specs import parse_dataset
+    from steepslope.nets.data.specs import parse_data
     from steepslope.nets.extraction.extraction import extract_to_folder
     from steepslope.oracle import Oracle
     from steepslope.outputs.table import read_table
@@ -61,7 +61,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     work = folder / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
-    outputs = extract_to_folder(classifier, parse_dataset("digits"), work / "outputs", notice=console().print)
+    outputs = extract_to_folder(classifier, parse_data("digits"), work / "outputs", notice=console().print)
     held_out, test = (outputs[work / "outputs" / name] for name in ("holdout", "test"))
     oracles = [work / "oracles" / name for name in PAPER_LOSSES]
     for path in oracles:

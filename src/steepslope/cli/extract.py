@@ -56,9 +56,9 @@ def extract(
         What the classes of an opinion are called in the outputs, NAME=FILE: lines other=this, or a .csv file of two
         columns; by default, classes go by their names where both have names.
     """
-    from steepslope.lab.shifts.specs import parse_data
     from steepslope.nets.classifiers.specs import load_classifier
     from steepslope.nets.data.class_names import read_classes
+    from steepslope.nets.data.specs import parse_data
     from steepslope.nets.extraction.beside import extract_auxiliary, extract_opinion
     from steepslope.nets.extraction.extraction import extract_to_folder
     from steepslope.outputs.opinion_files import read_mapping
@@ -162,8 +162,8 @@ def train_classifier(
     replace
         Replace a classifier that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.lab.shifts.specs import parse_data
     from steepslope.nets.classifiers.training import recipe_for, train_classifier as train
+    from steepslope.nets.data.specs import parse_data
 
     if parse_data(data).shifts:
         raise SteepslopeError(f"expected images that are not shifted, found {data}", "data")

@@ -119,7 +119,7 @@ def _source_of_images(
     nets: NetSpecs,
 ) -> FromImages:
     """Return what a gate decides on the images of a data spec, on the engine that was chosen."""
-    from steepslope.lab.shifts.specs import parse_data
+    from steepslope.nets.data.specs import parse_data
     from steepslope.nets.predict.cluster import FromCluster
     from steepslope.nets.predict.from_images import FromImages, images_to_judge
     from steepslope.nets.predict.image_gate import ImageGate
@@ -150,7 +150,7 @@ def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.predictions import read_predictions
     from steepslope.monitor.sentences import class_mix_advice, health
-    from steepslope.predict.prediction_file import STDOUT
+    from steepslope.predict.options import STDOUT
 
     found = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
     lines = [] if found is None else [*health(found[0], alone=True), *class_mix_advice(gate, *found)]

@@ -22,12 +22,9 @@ def reproduce(
     /,
     preset: str = "digits",
     data: str | None = None,
-    test_data: str | None = None,
     out: str | None = None,
     work: str | None = None,
     seeds: tuple[int, ...] | None = None,
-    styles: str | None = None,
-    stylizer: str | None = None,
     set: tuple[str, ...] = (),
     jobs: int | None = None,
     workers: int = 0,
@@ -43,7 +40,7 @@ def reproduce(
     ----------
     experiment
         table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
-        far as the preset has them; on-features, gates, severities, distortions; or a YAML file of one's own. evidence
+        far as the preset has them; on-features, severities, distortions; or a YAML file of one's own. evidence
         has presets of its own: what oracles gain on photos, texts, tables and sounds, beside what others propose.
     preset
         On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet; cifar10-resnet20 and
@@ -52,8 +49,6 @@ def reproduce(
     data
         Data spec in place of the preset's; for imagenet imagefolder:DIR with the subfolders train and val, for
         cifar10-resnet20 and cifar10-resnet56 one with train and test. For evidence the folder of the data set's files.
-    test_data
-        Data spec of the test images, where the data have no split of their own.
     out
         Folder for tables and figures; by default runs/reproduce/PRESET, and runs/evidence, in which all of its presets
         share their tables.
@@ -61,35 +56,23 @@ def reproduce(
         Folder for all that is trained and extracted on the way; by default work in the folder for tables.
     seeds
         Seeds in place of the preset's: each has a classifier, where one is trained, and its own oracles.
-    styles
-        Folder of the images whose styles Table 3 takes; by default scikit-learn's two photographs.
-    stylizer
-        Folder of a trained stylizer; by default one is trained.
     set
-        Changes of the preset, as nets.vit.spec=timm:NAME or pairs.0.training.epochs=1, with commas between them.
+        Changes of the preset, as nets.vit.spec=timm:NAME or pairs.0.training.epochs=1, with commas between them;
+        test_data=SPEC are test images of data without splits, styles=DIR those whose styles Table 3 takes, in place of
+        scikit-learn's two photographs, and trained_stylizer=DIR a stylizer in place of one that is trained.
     jobs
         Number of pieces of work at once, each on a GPU of its own where there are any; by default one a GPU.
     workers
         Processes that decode images, for each piece of work; 0 decodes in its own.
     dry_run
-        Say what would be done, with every setting and its cost, and do nothing.
+        Say what would be done, with every setting, and do nothing.
     compare
         Also show the paper's numbers, the differences, and whether ours lie within their spread.
     """
     from steepslope.files.folders import require_no_file
 
     if experiment == EVIDENCE:
-        refuse(
-            {
-                "test-data": test_data is not None,
-                "styles": styles is not None,
-                "stylizer": stylizer is not None,
-                "jobs": jobs is not None,
-                "workers": bool(workers),
-                "dry-run": dry_run,
-                "compare": compare,
-            }
-        )
+        refuse({"jobs": jobs is not None, "workers": bool(workers), "dry-run": dry_run, "compare": compare})
         measure(preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_of(set))
         return
     from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of
@@ -98,9 +81,7 @@ def reproduce(
     from steepslope.lab.paper.views import require_possible
     from steepslope.lab.paper.workspace import Workspace
 
-    chosen = read_preset(preset, changes_of(set)).changed(
-        data=data, test_data=test_data, seeds=seeds, styles=styles, trained_stylizer=stylizer
-    )
+    chosen = read_preset(preset, changes_of(set)).changed(data=data, seeds=seeds)
     folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
     require("jobs", jobs, optional(whole(1)))
     workspace = Workspace(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
@@ -112,7 +93,7 @@ def reproduce(
         require_possible(one, chosen)
     steps = steps_of(experiments, workspace, whole=dry_run)
     if dry_run:
-        print("\n".join([*plan_lines(steps, workspace)]))  # all or none: what is wrong is found on the way
+        print("\n".join([*plan_lines(steps)]))  # all or none: what is wrong is found on the way
         return
     if not all(step.is_complete for step in steps):
         workspace.require_images()
@@ -130,7 +111,7 @@ def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, com
         for grid in write(Findings(one, workspace), out, compare):
             screen.print(f"\n{grid.title}", soft_wrap=True)
             show_grid(grid, grid.columns, screen)
-    screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)
+    screen.print(f"tables and figures: {out}", soft_wrap=True)
 
 
 def refuse(options: Mapping[str, bool]) -> None:
@@ -150,18 +131,18 @@ def measure(
 ) -> None:
     """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets."""
     from steepslope.files.folders import locked
-    from steepslope.lab.benchmark.run import run_study
-    from steepslope.lab.benchmark.study import read_study, study_names
+    from steepslope.lab.benchmark.preset import preset_names, read_preset
+    from steepslope.lab.benchmark.run import run_preset
     from steepslope.lab.benchmark.summary import write_summary
     from steepslope.report.screen import screen_of, show_grid
 
     if preset == LIST:
-        print("\n".join(f"{name}: {read_study(name).source}" for name in study_names()))
+        print("\n".join(f"{name}: {read_preset(name).source}" for name in preset_names()))
         return
-    study = read_study(preset, changes, seeds)
+    chosen = read_preset(preset, changes, seeds)
     if data is None:
-        raise SteepslopeError(f"expected the folder with the files of {study.source}, found none", "data")
-    run_study(study, Path(data), out, Path(work or out / "work") / study.name, say)
+        raise SteepslopeError(f"expected the folder with the files of {chosen.source}, found none", "data")
+    run_preset(chosen, Path(data), out, Path(work or out / "work") / chosen.name, say)
     screen = screen_of()
     with locked(out):  # others may add their rows
         grids = write_summary(out)

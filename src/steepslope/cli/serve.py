@@ -93,13 +93,12 @@ def monitor(
     calibration: str | None = None,
     delta: float | None = None,
     follow: bool | None = None,
-    plot: str | None = None,
     json: bool = False,
 ) -> int:
     """Watch a gate at work, and say whether its promise can be relied on: healthy, changed or harmful.
 
     Changed: predictions are not drawn as the calibration rows were. Harmful: by their labels, more of the accepted are
-    wrong than was promised. Either stays until a state is begun anew; but where a gate follows its audit, harmful is
+    wrong than was promised. Either stays until a new state is begun; but where a gate follows its audit, harmful is
     about the risk of all so far. Exit code 0: healthy. 4: changed. 3: harmful. 2: bad input; the state is as before.
 
     Parameters
@@ -107,7 +106,7 @@ def monitor(
     gate
         Folder of the gate (calibrate).
     state
-        SQLite file of what is known so far, made where it is not there. Delete it to begin anew, as after a
+        SQLite file of what is known so far, made where it is not there. Delete it to begin again, as after a
         calibration.
     predictions
         Files of its decisions (predict), .csv or .parquet, in the order in which they were made; within a file, they
@@ -128,8 +127,6 @@ def monitor(
         Let the gate follow its audit from now on, or stop that (false). While it follows, predict --follow accepts
         less when labels show more errors than were promised, and more again when they allow it. This aims at the
         promised risk of all that was accepted, but does not guarantee it.
-    plot
-        Figure of all so far, .png or .svg.
     json
         Print the state as one JSON document in place of sentences.
     """
@@ -138,11 +135,6 @@ def monitor(
     from steepslope.monitor.sentences import sentences
     from steepslope.nets.training.loading import load_oracle
 
-    if plot is not None:
-        require_extra("matplotlib", "plots", "--plot")
-        from steepslope.monitor.plot import require_picture
-
-        require_picture(Path(plot))
     files = [Path(file) for file in predictions]
     count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow, load_oracle)
     if json:
@@ -150,14 +142,4 @@ def monitor(
     else:
         print("\n".join(sentences(count)))
     console().print(f"state: {state}")
-    code = EXIT_CODES[count.monitor.health]
-    if plot is not None:
-        from steepslope.monitor.plot import write_plot
-
-        try:
-            write_plot(count.monitor, Path(plot))
-        except (OSError, SteepslopeError) as error:
-            if not code:
-                raise
-            console().print(f"plot: {error}")  # the exit code of what is not healthy comes first
-    return code
+    return EXIT_CODES[count.monitor.health]

@@ -41,8 +41,7 @@ def corrupt(
     severity
         Severities, 1 to 5.
     out
-        Folder for the images; shift.json and shift-contact-sheet.png stand beside those of each kind and severity, and
-        a contact sheet of all of them in OUT.
+        Folder for the images; shift.json and shift-contact-sheet.png stand next to those of each kind and severity.
     options
         How the images are written.
     seed
@@ -52,9 +51,9 @@ def corrupt(
         cut out. ImageNet-C has 224; by default images keep their size.
     """
     from steepslope.lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
-    from steepslope.lab.shifts.specs import parse_data
-    from steepslope.lab.shifts.writing import file_names, write_sheet_of_all
+    from steepslope.lab.shifts.writing import file_names
     from steepslope.nets.data.shifted import Shifted
+    from steepslope.nets.data.specs import parse_data
 
     named = {"paper": PAPER_CORRUPTIONS, "all": CORRUPTIONS}
     kinds = dict.fromkeys(one for name in kind for one in named.get(name, (name,)))
@@ -68,8 +67,6 @@ def corrupt(
     names = file_names(images, options.format)
     for folder, shifted in folders.items():
         written(shifted, data, folder, options, names)
-    if len(folders) > 1:
-        write_sheet_of_all(folders, Path(out), names)
 
 
 def require_elsewhere(out: str, argument: str) -> None:
@@ -133,9 +130,9 @@ def stylize(
     seed
         Seed of the styles and of where they are cut, beside each image's id.
     """
-    from steepslope.lab.shifts.specs import parse_data
     from steepslope.lab.shifts.stylization import StylizeSpec, style_data
     from steepslope.nets.data.shifted import Shifted
+    from steepslope.nets.data.specs import parse_data
 
     shift = StylizeSpec(stylizer, styles, alpha, side, crop, style_crop, seed).look()
     spec = parse_data(data).look()
@@ -172,10 +169,10 @@ def train_stylizer(
     std
         Standard deviation of the backbone's input, in place of its own.
     """
-    from steepslope.lab.shifts.specs import parse_data
     from steepslope.lab.shifts.stylization import style_data
     from steepslope.lab.shifts.stylizer_training import train_stylizer as train
     from steepslope.nets.classifiers.specs import load_classifier
+    from steepslope.nets.data.specs import parse_data
 
     photos, paintings = parse_data(content).look(), parse_data(style_data(styles)).look()
     for argument in (photos.argument, paintings.argument):
@@ -241,9 +238,9 @@ def recolor(
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
     """
     from steepslope.lab.shifts.recolor import RecolorSpec
-    from steepslope.lab.shifts.specs import parse_data
     from steepslope.nets.data.class_names import ClassNames, read_classes
     from steepslope.nets.data.shifted import Shifted
+    from steepslope.nets.data.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     require_elsewhere(out, spec.argument)

@@ -21,33 +21,47 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from steepslope.monitor.bounds import Bets
-from steepslope.monitor.limit import Followed, Limit
+from steepslope.monitor.bets import MeanBets
 from steepslope.monitor.state import Marked
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
+ACCEPT_NOTHING = 2.0  # a limit that no P(correct) reaches
+TOLERATED = 0.7  # the CUSUM up to which a gate that follows an audit accepts what it would by itself
+STRICTEST = 3.5  # the CUSUM from which on it wants the lowest risk
+LEAST_RISK = 0.5  # which is this fraction of the promised one
+ADDED = 0.5  # errors that it counts more than were found, so that few labels do not make a risk low
+
+# Bets on how many are wrong have sizes in units of the least probability of a first audit, and shares of an e-value.
+# Sizes go far down, since later audits may draw with lower probabilities.
+MORE_SIZES = 10 * 2.5 ** -np.arange(14.0)
+MORE_SHARES = np.full(14, 1 / 14)
+FEWER_SIZES = -0.95 * 1.5 ** -np.arange(25.0)
+FEWER_SHARES = 1 / np.arange(1.0, 26) / (1 / np.arange(1.0, 26)).sum()
 
 
-@dataclass(frozen=True, eq=False)
-class CountBets:
-    """Bets on how many are wrong: their ``sizes`` in units of the least probability of a first audit, and ``parts``.
+@dataclass(frozen=True)
+class Limit:
+    """A limit on P(correct): which part of the latest labels is at it or above, in [0, 1], and their estimated risk.
 
-    Each has its share of the parts of a fortune. Sizes go far down, since later audits may draw with lower
-    probabilities.
+    It is 0 where all are, and ``ACCEPT_NOTHING`` where none is; then the risk is None.
     """
 
-    sizes: Floats
-    parts: Floats
-
-    @property
-    def shares(self) -> Floats:
-        """Which part of the fortune is bet on each size; they sum to 1."""
-        return np.asarray(self.parts / self.parts.sum())
+    p_correct: float = 0.0
+    coverage: float = 1.0
+    risk: float | None = None
 
 
-ON_MORE = CountBets(10 * 2.5 ** -np.arange(14.0), np.ones(14))
-ON_FEWER = CountBets(-0.95 * 1.5 ** -np.arange(25.0), 1 / np.arange(1.0, 26))
+@dataclass(frozen=True)
+class Followed:
+    """What a gate that follows its audit accepts next: what it would by itself, and is not below the limit.
+
+    ``cusum``: weighted errors above the promise, over the worst stretch that ends now.
+    """
+
+    cusum: float
+    limit: Limit
 
 
 @dataclass(frozen=True)
@@ -58,9 +72,9 @@ class Audited:
     fraction of the accepted that is wrong (Hájek 1971), None without labels, and ``low`` and ``high`` are an interval
     of it that holds at all times together.
     ``alarm`` is after how many predictions, ``alarm_labels`` after how many labels, it was found that more are wrong
-    than was promised; None while it was not. ``stricter`` may bring the risk back; None where nothing known does.
-    ``followed`` is what is accepted next where the gate follows the audit, None where it does not: ``alarm`` is then of
-    the risk of all so far, and gone once that is not clearly more than was promised.
+    than was promised; None while it was not. ``followed`` is what is accepted next where the gate follows the audit,
+    None where it does not: ``alarm`` is then of the risk of all so far, and gone once that is not clearly more than was
+    promised.
     """
 
     accepted: int
@@ -71,7 +85,6 @@ class Audited:
     high: float
     alarm: int | None = None
     alarm_labels: int | None = None
-    stricter: Limit | None = None
     followed: Followed | None = None
 
     @classmethod
@@ -79,11 +92,10 @@ class Audited:
         """Return what JSON holds."""
         if content is None:
             return None
-        stricter, followed = content["stricter"], content["followed"]
-        return cls(**{
-            **content, "stricter": None if stricter is None else Limit(**stricter),
-            "followed": None if followed is None else Followed(followed["excess"], Limit(**followed["limit"])),
-        })  # fmt: skip
+        followed = content["followed"]
+        if followed is not None:
+            followed = Followed(followed["cusum"], Limit(**followed["limit"]))
+        return cls(**{**content, "followed": followed})
 
 
 def risk_of(marked: Sequence[Marked]) -> float | None:
@@ -112,24 +124,26 @@ def interval_of(
     wrong = np.array([one.chance for one in marked if one.is_wrong])
     all_wrong = np.array([one.chance for one in marked if not one.is_correct])
     right = sum(bool(one.is_correct) for one in marked)
-    more = partial(_evidence, bets=ON_MORE, wrong=wrong, first=first, least=least, alpha=alpha / 2)
-    fewer = partial(_evidence, bets=ON_FEWER, wrong=all_wrong, first=first, least=least, alpha=alpha / 2)
+    level = alpha / 2
+    more = partial(_evidence, sizes=MORE_SIZES * first, shares=MORE_SHARES, wrong=wrong, least=least, level=level)
+    fewer = partial(
+        _evidence, sizes=FEWER_SIZES * first, shares=FEWER_SHARES, wrong=all_wrong, least=least, level=level
+    )
     low = 0 if more(0) <= 0 else accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
     high = accepted if fewer(accepted) <= 0 else brentq(fewer, 0, accepted)
     return max(low, len(wrong)) / accepted, min(high, accepted - right) / accepted
 
 
-def _evidence(count: float, bets: CountBets, wrong: Floats, first: float, least: float, alpha: float) -> float:
-    """Return by how much the evidence against so many wrong ones exceeds 1/alpha, in logarithms.
+def _evidence(count: float, sizes: Floats, shares: Floats, wrong: Floats, least: float, level: float) -> float:
+    """Return by how much the e-value against so many wrong ones exceeds 1/level, in logarithms.
 
     A bet that an audit with a lower probability has made too large has lost its share.
     """
-    sizes = bets.sizes * first
     alive = sizes > -least
     if not alive.any():
         return -math.inf
     gains = np.log1p(np.divide.outer(sizes[alive], wrong)).sum(axis=1) - count * np.log1p(sizes[alive])
-    return float(logsumexp(gains, b=bets.shares[alive])) + math.log(alpha)
+    return float(logsumexp(gains, b=shares[alive])) + math.log(level)
 
 
 def harm_after(marked: Sequence[Marked], promised: float, level: float) -> int | None:
@@ -140,7 +154,7 @@ def harm_after(marked: Sequence[Marked], promised: float, level: float) -> int |
     """
     is_wrong = np.array([one.is_wrong for one in marked], np.bool_)
     weights = np.array([one.weight for one in marked])
-    _, evidence = Bets(promised).after(weighted_errors(is_wrong, weights, promised))
+    _, evidence = MeanBets(limit=promised).after(weighted_errors(is_wrong, weights, promised))
     enough = np.flatnonzero(evidence >= -math.log(level))
     return int(enough[0]) + 1 if len(enough) else None
 
@@ -154,3 +168,70 @@ def weighted_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats
     """
     wrong = is_wrong.astype(np.float64)
     return np.where(weights == 1, wrong, promised + weights * (wrong - promised))
+
+
+def latest_for(max_risk: float) -> int:
+    """Return how many of the latest labels tell how strict to be."""
+    return math.ceil(ERRORS / max_risk)
+
+
+def limit_for(marked: Sequence[Marked], max_risk: float, more: float = ADDED) -> Limit:
+    """Return the lowest limit on P(correct) at which the risk of predictions with labels is as low as it has to be.
+
+    That risk is estimated, counting so many errors ``more`` than were found, so that few labels do not make it low. A
+    label counts by its weight in its own file: a file of many predictions does not outweigh later ones.
+
+    >>> labelled = [Marked(0.9, 0.1, 1.0, True)] * 40 + [Marked(0.8, 0.1, 1.0, False)] * 10
+    >>> limit_for(labelled, max_risk=0.05, more=1.0)
+    Limit(p_correct=0.9, coverage=0.8, risk=0.0243...)
+    """
+    if not marked:
+        return Limit()
+    p_correct, weights, right = (
+        np.array(column, np.float64)
+        for column in zip(*((one.p_correct, one.weight, one.is_correct) for one in marked), strict=True)
+    )
+    order = np.argsort(-p_correct, kind="stable")
+    weights, p_correct = weights[order], p_correct[order]
+    total = np.cumsum(weights)
+    added = more * total / np.arange(1, len(total) + 1)
+    risk = (np.cumsum(weights * (1 - right[order])) + added) / (total + added)
+    is_last = np.append(p_correct[1:] != p_correct[:-1], True)  # of those with the same P(correct), all or none
+    enough = np.flatnonzero((risk <= max_risk) & is_last)
+    if not len(enough):
+        return Limit(ACCEPT_NOTHING, 0.0)
+    last = int(enough[-1])
+    lowest = 0.0 if last == len(total) - 1 else float(p_correct[last])
+    return Limit(lowest, float(total[last] / total[-1]), float(risk[last]))
+
+
+def cusum_of(marked: Sequence[Marked], max_risk: float) -> float:
+    """Return how many errors more than were promised the labels show, over the worst stretch that ends now.
+
+    Each label counts by its weight in its own file, at most 1, so the doubtful ones, drawn more often, do not count
+    more. That is a cumulative sum (Page 1954), so good times before the stretch are no credit.
+
+    >>> good, bad = Marked(0.9, 0.1, 1.0, True), Marked(0.9, 0.1, 1.0, False)
+    >>> round(cusum_of([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
+    1.9
+    """
+    labelled = [one for one in marked if one.accepted and one.is_correct is not None]
+    if not labelled:
+        return 0.0
+    sums = np.cumsum([one.weight * (one.is_wrong - max_risk) for one in labelled])
+    return float(sums[-1] - min(0.0, sums.min()))
+
+
+def followed(marked: Sequence[Marked], max_risk: float) -> Followed:
+    """Return what a gate that follows its audit accepts next, by all rows that it drew, in order.
+
+    As the CUSUM grows, the wanted risk falls from the promised one to half of it. The limit is the lowest one at which
+    the latest labels have that risk, of accepted rows and of rows below the last limit. So it is strict at once, and
+    accepts more as soon as labels tell that it can.
+    """
+    cusum = cusum_of(marked, max_risk)
+    if cusum <= TOLERATED:
+        return Followed(cusum, Limit())
+    wanted = max_risk * max(LEAST_RISK, 1 - (cusum - TOLERATED) / (STRICTEST - TOLERATED))
+    latest = [one for one in marked if one.is_correct is not None][-latest_for(max_risk) :]
+    return Followed(cusum, limit_for(latest, wanted))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT, REVIEW, class_names
-from steepslope.monitor.limit import ACCEPT_NOTHING
+from steepslope.monitor.audit import ACCEPT_NOTHING
 from steepslope.monitor.predictions import DECISION, TRUST, Batch
 from steepslope.predict.audit import AUDIT, CHANCE, chances, coins, doubt
 from steepslope.promise.certify import numbers

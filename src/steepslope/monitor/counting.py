@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import Audited, harm_after, interval_of, risk_of
+from steepslope.monitor.audit import Audited, followed, harm_after, interval_of, risk_of
 from steepslope.monitor.consistency import require_decided, require_drawn
-from steepslope.monitor.limit import followed, stricter_of
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     TRUTHS,
@@ -139,11 +138,8 @@ class FileCount:
             alarm = (None, None)  # what was too much is made good
         elif alarm[0] is None and harm_after(marked, promised, monitor.labelled.level) is not None:
             alarm = (monitor.rows, labels)
-        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm)
-        if monitor.follows:
-            monitor.audit = replace(monitor.audit, followed=followed(drawn, promised))
-        elif monitor.alarms:
-            monitor.audit = replace(monitor.audit, stricter=stricter_of(marked, promised))
+        follows = followed(drawn, promised) if monitor.follows else None
+        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm, follows)
 
     def doubt_labels(self, state: State) -> None:
         """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.

@@ -14,8 +14,7 @@ from steepslope.checks import require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
-from steepslope.monitor.bounds import Bets, NoBets, mean_interval
-from steepslope.monitor.change import ChangeBets
+from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, mean_interval
 from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
 from steepslope.monitor.predictions import Predicted, booleans
 from steepslope.monitor.running_mean import UNIT, RunningMean
@@ -30,7 +29,7 @@ ROUNDING = 1e-3  # of P(correct) in Python, at most
 RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
 HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
 EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
-AGAIN = "calibrate it anew, or give --calibration with labelled outputs (in Python: rows)"
+AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
 
 
 @dataclass(repr=False)
@@ -110,12 +109,12 @@ class Monitor(Brief):
         values = {name: each for name, each in found.items() if each is not None}
         level = delta / 2 / len(values)
         means = {name: RunningMean(ChangeBets.of(each), level) for name, each in values.items()}
-        means |= {name: RunningMean(NoBets(), level) for name in (COVERAGE, RISK)}
+        means |= {name: RunningMean(Bets(), level) for name in (COVERAGE, RISK)}
         usual = {name: float(each.mean()) for name, each in values.items()}
         estimators = learnt_estimators(compared)
         return cls(
             digest, promised, float(compared.accepted.mean()), delta, usual, estimators, means,
-            RunningMean(Bets(promised), delta / 2), dict.fromkeys(estimators, 0),
+            RunningMean(MeanBets(limit=promised), delta / 2), dict.fromkeys(estimators, 0),
             least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
         )  # fmt: skip
 

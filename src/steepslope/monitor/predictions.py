@@ -21,7 +21,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING
 from steepslope.monitor.state import hash_of
 from steepslope.outputs.labels import means_unknown
-from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
+from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.certify import numbers
@@ -137,7 +137,7 @@ class Batch:
 
 def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
     """Return the types of the columns that are read of a file of predictions; raise if one is missing."""
-    names = column_names(path)
+    names = TableFile(path).names
     needed = {**NEEDED, **({truth: TEXT} if truth else {})}
     missing = [name for name in needed if name not in names]
     if missing:
@@ -160,7 +160,7 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
         If a column is missing, or holds something else.
     """
     columns = columns_of(path, truth)
-    for batch in batches(path, columns):
+    for batch in TableFile(path).batches(columns):
         with located(path):
             yield batch_of(batch, truth, classes)
 
@@ -218,12 +218,12 @@ def joined_rows(parts: Sequence[Predicted]) -> Predicted:
 
 def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
     """Yield ids and true labels as text, (m,) each, of a .csv or .parquet file with the columns id and label."""
-    names = column_names(path)
+    names = TableFile(path).names
     if not {"id", "label"} <= set(names):
         raise SteepslopeError(f"expected the columns id and label, found {', '.join(names)}", path)
     if "p_correct" in names:
         raise SteepslopeError("expected true labels, found predictions, whose label is what was predicted", path)
-    for batch in batches(path, {"id": TEXT, "label": TEXT}):
+    for batch in TableFile(path).batches({"id": TEXT, "label": TEXT}):
         with located(path):
             yield _texts(batch, "id"), _texts(batch, "label", empty=True)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.monitor.bounds import Bets, NoBets, mean_interval
-from steepslope.monitor.change import ChangeBets
+from steepslope.monitor.bets import Bets, mean_interval, read_bets
 
 Floats = NDArray[np.float64]
 UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
@@ -32,13 +31,12 @@ class Point(NamedTuple):
 class RunningMean:
     """The mean of values in [0, 1] so far, with bets on them.
 
-    ``bets`` are that the mean has risen, that the values are not drawn as those of the calibration rows, or none;
     ``level`` bounds the probability of a false alarm; ``total`` is the sum of all values
-    in whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after
+    in whole units; ``alarm`` is the row of the stream at which the e-value reached 1/level, and ``alarm_count`` after
     how many values, None as long as it has not; ``history`` has a point every ``stride`` values.
     """
 
-    bets: Bets | ChangeBets | NoBets
+    bets: Bets
     level: float
     total: int = 0
     alarm: int | None = None
@@ -55,24 +53,25 @@ class RunningMean:
             return self
         bets, evidence = self.bets.after(values)
         totals = self.total + np.cumsum(np.floor(values * UNIT).astype(np.int64))
+        mean = replace(self, bets=bets, total=int(totals[-1]))
         enough = np.flatnonzero(evidence >= self.needed)
-        alarm, alarm_count = self.alarm, self.alarm_count
-        if alarm is None and len(enough):
-            alarm, alarm_count = int(rows[enough[0]]) if now is None else now, self.bets.rows + int(enough[0]) + 1
-        counts = np.arange(self.bets.rows + 1, bets.rows + 1)
+        if self.alarm is None and len(enough):
+            row = int(rows[enough[0]]) if now is None else now
+            mean = replace(mean, alarm=row, alarm_count=self.count + int(enough[0]) + 1)
+        counts = np.arange(self.count + 1, mean.count + 1)
         stride = self.stride
-        while bets.rows // stride > MOST_POINTS:
+        while mean.count // stride > MOST_POINTS:
             stride *= 2
-        marked = np.flatnonzero(counts % stride == 0)
-        new = (Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k])) for k in marked)
-        history = self.history
-        if stride != self.stride:
-            history = tuple(point for point in history if point.n % stride == 0)
-        return RunningMean(bets, self.level, int(totals[-1]), alarm, stride, (*history, *new), alarm_count)
+        earlier = (point for point in self.history if point.n % stride == 0)
+        new = (
+            Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k]))
+            for k in np.flatnonzero(counts % stride == 0)
+        )
+        return replace(mean, stride=stride, history=(*earlier, *new))
 
     @property
     def needed(self) -> float:
-        """The evidence that makes an alarm, as the logarithm of a fortune."""
+        """The evidence that makes an alarm, as the logarithm of an e-value."""
         return -math.log(self.level)
 
     @property
@@ -100,11 +99,6 @@ class RunningMean:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
-        """Return the mean that JSON holds; raise a ``ValueError`` for numbers that no stream has."""
-        kind = ChangeBets if "edges" in content["bets"] else Bets if "limit" in content["bets"] else NoBets
-        bets = kind.read(content["bets"])
+        """Return the mean that JSON holds."""
         history = tuple(Point(*point) for point in content["history"])
-        mean = cls(**{**content, "bets": bets, "history": history})
-        if not 0 < mean.level < 1:
-            raise ValueError("expected a level in (0, 1)")
-        return mean
+        return cls(**{**content, "bets": read_bets(content["bets"]), "history": history})

@@ -8,9 +8,9 @@ from itertools import islice
 
 from steepslope.gate import Gate
 from steepslope.gate.new_mix import new_mix_of
-from steepslope.monitor.bounds import mean_interval
+from steepslope.monitor.audit import TOLERATED, Limit
+from steepslope.monitor.bets import mean_interval
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.limit import TOLERATED, Limit
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
 from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.running_mean import RunningMean
@@ -31,7 +31,7 @@ def sentences(count: FileCount) -> list[str]:
     monitor = count.monitor
     return [
         *_counted(count), *_standing(monitor), *_audit(count), *_accuracy(monitor), *health(monitor),
-        *_stricter(monitor), *_followed(monitor), *class_mix_advice(count.gate, monitor, count.latest),
+        *_followed(monitor), *class_mix_advice(count.gate, monitor, count.latest),
     ]  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def _harm(monitor: Monitor) -> Iterator[str]:
         yield (
             f"{HARMFUL.upper()} after {labels:,} labels of accepted predictions, with {monitor.alarms[LABELS]:,} "
             f"predictions counted: by their labels, more than the promised {as_percent(monitor.promised)} of the "
-            "accepted are wrong. Stop relying on what it accepts, and calibrate it anew on labelled rows like these."
+            "accepted are wrong. Stop relying on what it accepts, and calibrate it again on labelled rows like these."
         )
 
 
@@ -105,7 +105,7 @@ def _change(monitor: Monitor, alone: bool) -> Iterator[str]:
     )  # fmt: skip
     has_labels = monitor.audit is not None and monitor.audit.labels
     learn = "" if has_labels else f"Label {drawn}, to learn whether the promise is broken. "
-    label = "" if LABELS in monitor.alarms else f" {learn}Calibrate anew on labelled rows like these."
+    label = "" if LABELS in monitor.alarms else f" {learn}Calibrate again on labelled rows like these."
     yield (
         f"{CHANGED.upper()} after {min(rows.values()):,} predictions: they are not drawn as the calibration rows "
         f"were, so the promise cannot be relied on. What has changed: {'; '.join(told)}.{guess}{label}"
@@ -181,12 +181,6 @@ def _audit(count: FileCount) -> Iterator[str]:
         yield f"Caution: {count.caution}."
 
 
-def _stricter(monitor: Monitor) -> Iterator[str]:
-    stricter = None if monitor.audit is None else monitor.audit.stricter
-    if stricter is not None:
-        yield f"Until then, accept only {_limit(stricter)} `monitor --follow` keeps such a limit up to date."
-
-
 def _followed(monitor: Monitor) -> Iterator[str]:
     """Yield what a gate accepts next that follows its audit."""
     if not monitor.follows:
@@ -198,8 +192,8 @@ def _followed(monitor: Monitor) -> Iterator[str]:
             "--follow STATE`."
         )
         return
-    begin = f"The gate follows its audit. Excess of errors over the promise, weighted: {found.excess:.1f}"
-    if found.excess <= TOLERATED:
+    begin = f"The gate follows its audit. CUSUM of errors over the promise, weighted: {found.cusum:.1f}"
+    if found.cusum <= TOLERATED:
         yield f"{begin}; up to {TOLERATED:g}, `predict --follow` accepts all that the gate accepts."
     elif found.limit.coverage == 1:
         yield f"{begin}, but the latest labels support all that the gate accepts."
@@ -238,7 +232,7 @@ def _since(
 ) -> str:
     """Return a mean of all so far, and that of the latest of so many.
 
-    Its interval stands beside it as long as the gate is healthy: it holds if nothing changes.
+    Its interval stands next to it as long as the gate is healthy: it holds if nothing changes.
     """
     low, high = map(as_percent, sorted(interval))
     found = as_percent(value) if monitor.alarms else f"{as_percent(value)} ({low} to {high})"

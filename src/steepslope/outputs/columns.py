@@ -1,22 +1,192 @@
-"""Names of columns: in natural order, numbered, and as messages show them.
+"""Which columns of a table hold what: from their names, reading options and, where these do not tell, the numbers.
 
-The columns of the logits in a table, one a class: which they are, their order, and what the classes are called.
-
-Which columns of a table hold what: from the names of its columns, and reading options, to a layout.
+The columns of the logits, one a class: which they are, their order, and what the classes are called. A :class:`Layout`
+says what was taken for what; all commands that read outputs go by it.
 """
 
+from __future__ import annotations
+
+import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.outputs.arrays import ARRAYS, STRINGS
-from steepslope.outputs.labels import listed, read_classes
+from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
+from steepslope.outputs.labels import Texts, labels_of, listed, read_classes, truths
 from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, ReadingOptions
+from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
+from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in, rows_at_once
 
-SEPARATORS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # by how they are written as an option
+MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as they are written as an option
+OPTION = "logit-columns"
+USUAL = "logit"
+SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
+CONFIDENCE, CORRECT = "confidence", "is_correct"  # what a table without logits holds
+WANTED = (
+    "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
+    "or confidence and is_correct (or --confidence-column, --correct-column)"
+)
+FIRST, MOST_RIGHT = 1_000, 0.9  # rows by which probabilities are told, and the part of them that is right in most files
+
+
+class Columns(NamedTuple):
+    """Columns that were read: numbers (n, …) by name, text by its column, and the ids, a column of Arrow's or None."""
+
+    numbers: Arrays
+    texts: Mapping[str, Texts]
+    ids: Any
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was taken for what: the columns of a table, by the names of the arrays that they make.
+
+    ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
+    has one column each for ``ids``, ``labels`` and ``is_correct``, where they are there; ``further`` are columns of
+    text that were asked for. ``classes`` are the names of the classes, None where they are but numbers from 0.
+
+    ``counts`` is whether a whole number in the labels can be the place of a class in that order: not where the names
+    are numbers themselves, nor where a pattern found the columns in another order than that of their names.
+    ``by_number`` is whether labels are numbers though the classes have names: so they were saved. ``probabilities`` is
+    whether the numbers of the classes are such.
+    """
+
+    numbers: dict[str, list[str]]
+    texts: dict[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    counts: bool = True
+    further: tuple[str, ...] = ()
+    by_number: bool = False
+    probabilities: bool = False
+
+    @property
+    def types(self) -> dict[str, Any]:
+        """The columns that are read, with the type that each is read as."""
+        types = {column: NUMBER for columns in self.numbers.values() for column in columns}
+        return types | dict.fromkeys([*self.texts.values(), *self.further], TEXT)
+
+    def batches(self, file: TableFile) -> Iterator[Any]:
+        """Yield the columns of a file, batch by batch."""
+        types = self.types
+        return file.batches(types, rows_at_once(len(types))) if types else iter(())
+
+    def read(self, file: TableFile, gaps: bool = False) -> Columns:
+        """Return the columns of a file; with ``gaps``, a cell without a number is NaN, else an error."""
+        file.require_room(self.types)
+        return self.joined(self.batches(file), gaps)
+
+    def joined(self, batches: Iterable[Any], gaps: bool = False) -> Columns:
+        """Return the columns of some batches: each array of numbers grows in place, and text is kept packed."""
+        buffers = {name: np.empty((0, len(columns))) for name, columns in self.numbers.items()}
+        texts = [*(column for name, column in self.texts.items() if name != "ids"), *self.further]
+        chunks: dict[str, list[Any]] = {column: [] for column in texts}
+        ids: list[Any] = []
+        used = 0
+        for batch in batches:
+            for name, columns in self.numbers.items():
+                block = np.column_stack([numbers_in(batch, column, gaps) for column in columns])
+                buffers[name] = _with_room(buffers[name], used, block)
+                buffers[name][used : used + len(block)] = block
+            for column, encoded in chunks.items():
+                encoded.append(Texts.encoded(batch.column(column)))
+            if "ids" in self.texts:
+                ids.append(batch.column(self.texts["ids"]).cast(TEXT).fill_null(""))
+            used += batch.num_rows
+        for buffer in buffers.values():
+            buffer.resize((used, buffer.shape[1]), refcheck=False)
+        pa.default_memory_pool().release_unused()  # of a million rows about 90 MiB
+        named = pa.chunked_array(ids, TEXT) if "ids" in self.texts else None
+        return Columns(buffers, {column: Texts.of(encoded) for column, encoded in chunks.items()}, named)
+
+    def arrays(self, columns: Columns) -> Arrays:
+        """Return the arrays of the columns that were read, those of one column as vectors."""
+        found = columns.numbers
+        if "logits" in found and found["logits"].shape[1] == 1 and not self.probabilities:
+            expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
+            raise SteepslopeError(f"{expected}, found {self.numbers['logits'][0]!r} alone", "logits")
+        vectors = {name for name in found if name == CONFIDENCE or len(array_of(name).axes) == 1}
+        arrays = {name: array[:, 0] if name in vectors else array for name, array in found.items()}
+        labels, correct = self.texts.get("labels"), self.texts.get(CORRECT)
+        if labels is not None:
+            arrays["labels"] = labels_of(
+                columns.texts[labels], labels, None if self.by_number else self.classes, self.counts
+            )
+        if correct is not None:
+            arrays[CORRECT] = truths(columns.texts[correct], correct)
+        return arrays
+
+
+def _with_room(buffer: NDArray[Any], used: int, block: NDArray[Any]) -> NDArray[Any]:
+    """Return the buffer with room for a block: it grows in place, so that a second copy of all rows is never held."""
+    if used == 0:
+        return np.empty(block.shape, block.dtype)
+    if used + len(block) > len(buffer):
+        buffer.resize((max(len(buffer) * 5 // 4, used + len(block)), buffer.shape[1]), refcheck=False)
+    return buffer
+
+
+def layout_of_file(
+    file: TableFile, options: ReadingOptions, further: Iterable[str | None] = (), labels: bool = True
+) -> Layout:
+    """Return what the columns of a file of outputs hold, with ``further`` columns of text where they are there.
+
+    Where neither options nor names tell the columns of the classes, these are :func:`probability_columns`.
+    """
+    names, own = file.names, own_columns(options, further)
+    if not _tells_classes(names, options):
+        guessed = probability_columns(file, [name for name in names if name not in own])
+        options = replace(options, logit_columns=guessed, probabilities=True) if guessed else options
+    layout = layout_of(names, options)
+    wanted = tuple(name for name in dict.fromkeys(further) if name is not None and name in names)
+    require_once(wanted, names)
+    saved = None if options.logit_columns else file.saved_classes
+    if None not in (saved, layout.classes) and saved != layout.classes:
+        expected = f"expected the classes {listed(saved or ())}, as the file names them"
+        raise SteepslopeError(f"{expected}, found {listed(layout.classes or ())}", options.classes)
+    texts = {name: column for name, column in layout.texts.items() if labels or name != "labels"}
+    return replace(
+        layout, texts=texts, classes=layout.classes or saved, further=wanted, probabilities=options.probabilities,
+        by_number=saved is not None and options.label_column is None,
+    )  # fmt: skip
+
+
+def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some columns that hold numbers from 0 to 1, if two or more of them sum to 1; else none.
+
+    That has to be so in nine of ten of the first rows, so that a wrong number is told where it is read.
+    """
+    first: Any = next(file.as_it_is(), None)
+    columns: dict[str, NDArray[np.float64]] = {}
+    for name in names if first is not None else ():
+        with suppress(KeyError):  # twice there
+            values = _loosely(first.column(name).slice(0, FIRST))
+            if np.mean((values >= 0) & (values <= 1)) > MOST_RIGHT:
+                columns[name] = values
+    if len(columns) < 2:
+        return ()
+    rows = np.column_stack([*columns.values()])
+    is_right = np.abs(rows.sum(axis=1) - 1) <= TOLERANCE
+    return tuple(columns) if np.mean(is_right) > MOST_RIGHT and are_probabilities(rows[is_right]) else ()
+
+
+def _loosely(column: Any) -> NDArray[np.float64]:
+    """Return the numbers in a column, (m,); NaN where there is none."""
+
+    def number(value: Any) -> float:
+        with suppress(TypeError, ValueError):
+            return float(value)
+        return math.nan
+
+    return np.array([number(value) for value in column.to_pylist()])
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
@@ -46,30 +216,8 @@ def found_columns(names: Sequence[str]) -> str:
     """
     if len(names) > 1:
         return f"found the columns {listed(names)}"
-    other = [f": give --separator {option}" for mark, option in SEPARATORS.items() if mark in "".join(names)]
+    other = [f": give --separator {option}" for mark, option in MARKS.items() if mark in "".join(names)]
     return f"found one column, {''.join(names)!r}{''.join(other[:1])}"
-
-
-OPTION = "logit-columns"
-USUAL = "logit"
-SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The columns of a table, by the names of the arrays that they make.
-
-    ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
-    has one column each for ``ids``, ``labels`` and ``is_correct``, where they are there. ``classes`` are the names of
-    the classes, None where they are but numbers from 0. ``counts`` is whether a whole number in the labels can be the
-    place of a class in that order: not where the names are numbers themselves, nor where a pattern found the columns in
-    another order than that of their names.
-    """
-
-    numbers: dict[str, list[str]]
-    texts: dict[str, str] = field(default_factory=dict)
-    classes: tuple[str, ...] | None = None
-    counts: bool = True
 
 
 def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str]) -> Layout | None:
@@ -163,20 +311,15 @@ def _are_numbers(names: Sequence[str]) -> bool:
     return all(name.isdecimal() for name in names)
 
 
-CONFIDENCE, CORRECT = "confidence", "is_correct"  # what a table without logits holds
-WANTED = "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
-WANTED += "or confidence and is_correct (or --confidence-column, --correct-column)"
-
-
 def own_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> set[str]:
     """Return the columns of labels and ids, and further ones, which hold no numbers of classes."""
     return {options.label_column or "label", options.id_column or "id", *(name for name in further if name is not None)}
 
 
-def has_no_usual(names: Sequence[str], options: ReadingOptions) -> bool:
-    """Return whether neither a name nor an option tells which columns hold logits, or a confidence."""
+def _tells_classes(names: Sequence[str], options: ReadingOptions) -> bool:
+    """Return whether a name or an option tells which columns hold logits, or a confidence."""
     told = options.logit_columns or options.confidence_column or options.as_logits or CONFIDENCE in names
-    return not told and class_columns(names, options, own_columns(options)) is None
+    return bool(told) or class_columns(names, options, own_columns(options)) is not None
 
 
 def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:

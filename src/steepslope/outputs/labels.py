@@ -137,7 +137,7 @@ def means_unknown(text: str) -> bool:
     >>> [means_unknown(text) for text in ("unknown", "-1", "-1.0", "zebra")]
     [True, True, True, False]
     """
-    return text == UNKNOWN_NAME or _number(text) == UNKNOWN
+    return text == UNKNOWN_NAME or number_of(text) == UNKNOWN
 
 
 def is_name(text: str) -> bool:
@@ -146,7 +146,7 @@ def is_name(text: str) -> bool:
     >>> [is_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
     [True, False, False, False, False, False]
     """
-    return text.strip().lower() not in NOTHING_THERE and not whole_in([text]) and _number(text) is None
+    return text.strip().lower() not in NOTHING_THERE and not whole_in([text]) and number_of(text) is None
 
 
 def warn_of_names(
@@ -296,11 +296,12 @@ def whole_in(texts: Iterable[str]) -> dict[str, int]:
     >>> whole_in(["3", "1.0", "True", "2.5", "cat", ""])
     {'3': 3, '1.0': 1, 'True': 1}
     """
-    found = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), _number(text)) for text in texts}
+    found = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_of(text)) for text in texts}
     return {text: int(value) for text, value in found.items() if value is not None and value.is_integer()}
 
 
-def _number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
+    """Return the number that a text is, or None."""
     try:
         return float(text)
     except ValueError:

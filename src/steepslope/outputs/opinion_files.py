@@ -9,25 +9,25 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from contextlib import suppress
+from math import nan
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as compute
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files.memory import arrays_in
-from steepslope.outputs import folder, table_files
+from steepslope.outputs import folder
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
-from steepslope.outputs.columns import class_columns
-from steepslope.outputs.labels import NOTHING_THERE
+from steepslope.outputs.columns import Layout, class_columns
+from steepslope.outputs.labels import NOTHING_THERE, Texts, number_of
 from steepslope.outputs.opinions import PLACES, Opinion, opinion_arrays, places_of, require_columns_of_classes
 from steepslope.outputs.options import TABLES, ReadingOptions, by_name
 from steepslope.outputs.probabilities import are_probabilities
-from steepslope.outputs.table_files import NUMBER, TEXT
+from steepslope.outputs.table_files import TEXT, TableFile
 
 LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there
 ARRAYS = ("logits", "probabilities", "votes", "labels")  # of a .npz file, the first that is there; labels stand alone
@@ -97,7 +97,7 @@ def read_opinion(path: Path, options: ReadingOptions, own: Opinion, mapping: Map
     if path.suffix.lower() not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (".npz", *TABLES))
     with located(path):
-        return _of_table(path, options, own, mapping)
+        return _of_table(TableFile(path, options.delimiter), options, own, mapping)
 
 
 def _of_archive(path: Path) -> Opinion:
@@ -113,41 +113,34 @@ def _of_archive(path: Path) -> Opinion:
     return Opinion(arrays[name], ids, None if classes is None else classes.tolist())
 
 
-def _of_table(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
+def _of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
     """Return the columns of classes, named logit_… or all but the ids' and the labels'; or the one column of votes."""
-    columns = table_files.column_names(path, options.delimiter)
-    usual = options.id_column or "id"
+    columns, usual = file.names, options.ids
     layout = class_columns(columns, ReadingOptions(), {usual, LABEL})
     names = [] if layout is None else layout.numbers["logits"]
     beside = [name for name in columns if name not in names and len(columns) > 1]
-    id_column = usual if usual in columns else _column_of_ids(path, options, own, beside)
-    of_ids = {} if id_column is None else {id_column: TEXT}
+    id_column = usual if usual in columns else _column_of_ids(file, own, beside)
     others = [name for name in columns if name != id_column]
+    named = {} if id_column is None else {"ids": id_column}
     if layout is None and len(others) == 1:
         _require_no_class(own, others[0])
-        found = _read(path, {others[0]: TEXT, **of_ids}, options)
-        return Opinion(_votes(found[others[0]]), _ids(found, id_column))
+        found = Layout({}, named, further=tuple(others)).read(file)
+        return Opinion(_votes(found.texts[others[0]]), _ids(found.ids))
     if layout is None:
         names = [name for name in others if name != LABEL]
         require_columns_of_classes(own, names, mapping)
-    found = _read(path, {**dict.fromkeys(names, NUMBER), **of_ids}, options)
-    values = np.column_stack([_numbers(found[name], name) for name in names])
-    classes: Sequence[str] | None = names if layout is None else layout.classes or table_files.saved_classes(path)
+    found = Layout({"logits": names}, named).read(file, gaps=True)
+    values = found.numbers["logits"]
+    classes: Sequence[str] | None = names if layout is None else layout.classes or file.saved_classes
     as_logits = layout is not None and not are_probabilities(values)
-    return Opinion(values, _ids(found, id_column), classes, as_logits=as_logits)
+    return Opinion(values, _ids(found.ids), classes, as_logits=as_logits)
 
 
-def _read(path: Path, wanted: dict[str, Any], options: ReadingOptions) -> Any:
-    table_files.require_room_for(path, wanted)
-    some = [*table_files.batches(path, wanted, options.delimiter)]
-    return pa.Table.from_batches(some, None if some else pa.schema(wanted))  # of a header alone
+def _ids(ids: Any) -> NDArray[Any] | None:
+    return None if ids is None else ids.to_numpy(zero_copy_only=False)
 
 
-def _ids(found: Any, column: str | None) -> NDArray[Any] | None:
-    return None if column is None else found[column].cast(TEXT).to_numpy(zero_copy_only=False)
-
-
-def _column_of_ids(path: Path, options: ReadingOptions, own: Opinion, columns: Sequence[str]) -> str | None:
+def _column_of_ids(file: TableFile, own: Opinion, columns: Sequence[str]) -> str | None:
     """Return the first column whose values are nearly all own ids, each once.
 
     The first batch of rows tells.
@@ -155,7 +148,7 @@ def _column_of_ids(path: Path, options: ReadingOptions, own: Opinion, columns: S
     if own.ids is None or not columns:
         return None
     known = set(own.ids.tolist())
-    some: Any = next(iter(table_files.batches(path, dict.fromkeys(columns, TEXT), options.delimiter)), None)
+    some: Any = next(iter(file.batches(dict.fromkeys(columns, TEXT))), None)
     for column in columns if some else ():  # with a header alone, there are no rows to go by them
         with suppress(pa.ArrowException, KeyError):  # neither lists nor columns of the same name are ids
             values = some.column(column).cast(TEXT).to_pylist()
@@ -171,22 +164,9 @@ def _require_no_class(own: Opinion, column: str) -> None:
         raise SteepslopeError(f"expected a column for each class, or one of votes, found {column!r} alone", "columns")
 
 
-def _votes(column: Any) -> NDArray[Any]:
-    """Return a column of bare classes as it is, (m,); of fractions, which are probabilities of class 1, as numbers."""
-    words: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    with suppress(SteepslopeError):  # they are names
-        texts = column.cast(TEXT)
-        nothing = compute.is_in(
-            compute.utf8_lower(compute.utf8_trim_whitespace(texts)), pa.array(sorted(NOTHING_THERE))
-        )
-        numbers = _numbers(compute.if_else(nothing, None, texts), "votes")
-        if (numbers[~np.isnan(numbers)] % 1 != 0).any():
-            return numbers
-    return words
-
-
-def _numbers(column: Any, name: str) -> NDArray[np.float64]:
-    """Return a column's numbers, (m,), NaN where there is none."""
-    with explained(f"column {name!r}: expected numbers", kinds=pa.ArrowException):
-        numbers: NDArray[np.float64] = column.cast(NUMBER).fill_null(np.nan).to_numpy()
-    return numbers
+def _votes(texts: Texts) -> NDArray[Any]:
+    """Return a column of bare classes as text, (m,); of fractions, which are probabilities of class 1, as numbers."""
+    numbers = [nan if text.strip().lower() in NOTHING_THERE else number_of(text) for text in texts.distinct]
+    if None not in numbers and any(number % 1 != 0 for number in numbers if number == number):  # type: ignore[operator]
+        return np.array(numbers, dtype=np.float64)[texts.codes]
+    return np.array(texts.distinct, dtype=np.object_)[texts.codes]

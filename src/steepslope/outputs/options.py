@@ -108,6 +108,11 @@ class ReadingOptions:
         return SEPARATORS.get(self.separator, self.separator)
 
     @property
+    def ids(self) -> str:
+        """The column of the names of the rows."""
+        return self.id_column or "id"
+
+    @property
     def without_opinions(self) -> "ReadingOptions":
         """The same for other rows, such as a reference, to which the opinions do not belong."""
         return replace(self, opinion=(), opinion_classes=())

@@ -68,8 +68,8 @@ def _column(named: str, usual: str, table: Table, empty: str | None = None) -> G
     """
     if not named.endswith(TABLES):
         return Groups(*table.groups(named, empty), by=named)
-    source, id_column = Path(named), table.id_column
-    other = table.beside(source, (usual, id_column))
+    source, id_column = Path(named), table.options.ids
+    other = read_columns(source, (usual, id_column), table.options)
     codes, names = other.groups(usual, empty)
     if table.ids is not None and id_column in other.texts:
         with located(source):
@@ -96,8 +96,8 @@ def _rows_by_id(ids: Texts, column: str, table: Table) -> NDArray[np.int64]:
 
 def groups_by_id(path: Path, options: ReadingOptions = AS_WRITTEN) -> dict[str, str]:
     """Return the group of each id, from the columns of ids and of groups of a file; an empty cell is a group."""
-    table = read_columns(path, (options.id_column or "id", "group"), options)
-    (ids, id_names), (codes, names) = table.groups(table.id_column), table.groups("group", EMPTY)
+    table = read_columns(path, (options.ids, "group"), options)
+    (ids, id_names), (codes, names) = table.groups(options.ids), table.groups("group", EMPTY)
     if len(id_names) < len(ids):
         twice = id_names[int(np.bincount(ids).argmax())]
         raise SteepslopeError(f"expected each id once, found {twice!r} more than once", path)

@@ -23,14 +23,14 @@ from steepslope.files.folders import fingerprint, staged_folder
 from steepslope.files.memory import arrays_in
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
-from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, array_of, in_order
-from steepslope.outputs.columns import CONFIDENCE, CORRECT, Layout, found_columns, layout_of, require_once
-from steepslope.outputs.labels import Texts, coded, labels_of, listed, read_classes, truths
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, in_order
+from steepslope.outputs.columns import CONFIDENCE, CORRECT, Columns, Layout, found_columns, layout_of_file, require_once
+from steepslope.outputs.labels import Texts, coded, listed, read_classes
 from steepslope.outputs.opinion_files import opinions_on
 from steepslope.outputs.opinions import Opinion, of_opinion
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions, by_name
 from steepslope.outputs.probabilities import NAME as PROBABILITIES, logits_of, require_no_probabilities
-from steepslope.outputs.table_files import NUMBER, TEXT, batches, batches_as_they_are, column_names, numbers_in
+from steepslope.outputs.table_files import TEXT, TableFile
 
 NPZ, LOGITS = ".npz", "logits.npy"
 BLOCK_ROWS = 16_384  # of a folder or .npz file
@@ -54,7 +54,7 @@ class Table:
     texts
         Further columns that were asked for, by name, as text.
     columns
-        The names of all columns of a .csv or .parquet file; ``source``: those that became ids, labels and confidences.
+        The names of all columns of a .csv or .parquet file; ``layout``: what was taken for what.
     classifier
         The digest of the classifier that made a folder; None where it is not known.
     options
@@ -69,7 +69,7 @@ class Table:
     ids: Any = None
     texts: Mapping[str, Texts] = field(default_factory=dict)
     columns: Sequence[str] = ()
-    source: Mapping[str, str] = field(default_factory=dict)
+    layout: Layout = field(default_factory=lambda: Layout({}))
     classifier: str | None = None
     options: ReadingOptions = AS_WRITTEN
     numbered: bool = False
@@ -108,23 +108,10 @@ class Table:
             raise SteepslopeError(expected, "labels").within(self.path)
         return self
 
-    def beside(self, path: Path, columns: Iterable[str]) -> Table:
-        """Return further columns of another .csv or .parquet file, read alike; those that it lacks are left out."""
-        return read_columns(path, columns, self.options)
-
     @property
-    def id_column(self) -> str:
-        """The name of the column of ids, in this file and those beside it."""
-        return self.options.id_column or "id"
-
-    @property
-    def delimiter(self) -> str:
-        """The character between the columns of a .csv file."""
-        return self.options.delimiter
-
-    def as_it_is(self) -> Iterator[Any]:
-        """Yield all columns as they stand in the file, batch by batch."""
-        return batches_as_they_are(self.path, self.delimiter)
+    def file(self) -> TableFile:
+        """The .csv or .parquet file, all of whose columns can be read as they stand there."""
+        return TableFile(self.path, self.options.delimiter)
 
     def rows(self, rows: slice) -> Table:
         """Return some of the rows, with ids or else the rows' numbers; of mapped arrays a copy."""
@@ -159,13 +146,24 @@ class TableBlocks:
     def require_ids(self) -> None:
         """Raise if rows have ids and one is empty or repeated."""
         with naming(self.path):
-            if self.path.is_file() and self.path.suffix.lower() in TABLES:
-                column = _Columns.of(self.path, self.options, self.further, labels=False).layout.texts.get("ids")
-                found = None if column is None else _column_of(self.path, column, self.options)
+            if self._is_table:
+                column = self._layout().texts.get("ids")
+                found = None if column is None else Layout({}, {"ids": column}).read(self._file).ids
             else:
                 found = read_table(self.path, self.options.without_opinions, self.further).ids
             if found is not None:
                 require_ids_once(found)
+
+    @property
+    def _is_table(self) -> bool:
+        return self.path.is_file() and self.path.suffix.lower() in TABLES
+
+    @property
+    def _file(self) -> TableFile:
+        return TableFile(self.path, self.options.delimiter)
+
+    def _layout(self) -> Layout:
+        return layout_of_file(self._file, self.options, self.further, labels=False)
 
     @property
     def digest(self) -> str:
@@ -176,13 +174,22 @@ class TableBlocks:
 
     def __iter__(self) -> Iterator[Table]:
         with naming(self.path):
-            if self.path.is_file() and self.path.suffix.lower() in TABLES and not self.options.opinion:
-                yield from _batches_of(_Columns.of(self.path, self.options, self.further, labels=False))
+            if self._is_table and not self.options.opinion:
+                yield from self._batches(self._layout())
                 return
             table = read_table(self.path, self.options, self.further)
             table.arrays.pop("labels", None)
             for start in range(0, len(table), self.size):
                 yield table.rows(slice(start, min(len(table), start + self.size)))
+
+    def _batches(self, layout: Layout) -> Iterator[Table]:
+        start = 0
+        for batch in layout.batches(self._file):
+            table = _of_columns(self._file, layout, self.options, layout.joined([batch]))
+            stop = start + batch.num_rows
+            yield table if table.ids is not None else replace(table, ids=row_numbers(start, stop), numbered=True)
+            start = stop
+        _require_rows(start)
 
 
 def read_table(path: Path, options: ReadingOptions = AS_WRITTEN, further: Iterable[str | None] = ()) -> Table:
@@ -210,14 +217,24 @@ def _of_folder(path: Path, options: ReadingOptions) -> Table:
 def _of_file(path: Path, options: ReadingOptions, further: Iterable[str | None]) -> Table:
     suffix = path.suffix.lower()
     if suffix == NPZ:
-        table = _of_archive(path, options)
-    elif suffix in TABLES:
-        columns = _Columns.of(path, options, further)
-        table_files.require_room_for(path, columns.types)
-        table = columns.table(columns.batches())
-    else:
+        return _of_archive(path, options)
+    if suffix not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
-    return _with_logits(table)
+    file = TableFile(path, options.delimiter)
+    layout = layout_of_file(file, options, further)
+    columns = layout.read(file)
+    _require_rows(len(next(iter(columns.numbers.values()))))
+    return _of_columns(file, layout, options, columns)
+
+
+def _of_columns(file: TableFile, layout: Layout, options: ReadingOptions, columns: Columns) -> Table:
+    arrays = _with_logits(layout.arrays(columns), layout.probabilities, options)
+    return Table(file.path, arrays, layout.classes, columns.ids, columns.texts, file.names, layout, options=options)
+
+
+def _require_rows(count: int) -> None:
+    if count == 0:
+        raise SteepslopeError("expected rows below the header, found none")
 
 
 def _with_opinions(table: Table) -> Table:
@@ -236,12 +253,12 @@ def _with_opinions(table: Table) -> Table:
 
 def read_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:
     """Read some columns of text of a .csv or .parquet file, in one pass; those that it lacks are left out."""
-    names = column_names(path, options.delimiter)
-    wanted = [column for column in dict.fromkeys(columns) if column in names]
+    file = TableFile(path, options.delimiter)
+    wanted = [column for column in dict.fromkeys(columns) if column in file.names]
     with located(path):
-        require_once(wanted, names)
-    some = batches(path, dict.fromkeys(wanted, TEXT), options.delimiter) if wanted else ()
-    return _Columns(path, options, names, Layout({}), tuple(wanted), by_number=False).table(some)
+        require_once(wanted, file.names)
+    texts = Layout({}, further=tuple(wanted)).read(file).texts
+    return Table(path, {}, texts=texts, columns=file.names, options=options)
 
 
 def write(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
@@ -277,9 +294,9 @@ def _of_archive(path: Path, options: ReadingOptions) -> Table:
     with np.load(path, allow_pickle=False) as archive:
         wanted = [*in_order(archive), CONFIDENCE, CORRECT, CLASSES]
         arrays = arrays_in(archive, wanted if "logits" in archive else [*wanted, PROBABILITIES], path)
-    if PROBABILITIES in arrays:
+    are_named = PROBABILITIES in arrays
+    if are_named:
         arrays["logits"] = arrays.pop(PROBABILITIES)
-        options = replace(options, probabilities=True, as_logits=False)
     names = arrays.pop(CLASSES, None)
     classes = None if names is None else tuple(names.astype(np.str_).tolist())
     if options.classes is not None:
@@ -287,6 +304,7 @@ def _of_archive(path: Path, options: ReadingOptions) -> Table:
     if "labels" in arrays and arrays["labels"].dtype.kind in "US":
         arrays["labels"] = coded(arrays["labels"], classes)
     ids = arrays.pop("ids", None)
+    arrays = _with_logits(arrays, are_named or options.probabilities, options)
     return Table(path, arrays, classes, None if ids is None else pa.array(ids.astype(np.str_), TEXT), options=options)
 
 
@@ -299,19 +317,14 @@ def _agreed(named_by: str, classes: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _with_logits(table: Table) -> Table:
-    """Return the table with logits in place of probabilities; raise where it is not said which of them they are."""
-    logits = table.arrays.get("logits")
-    if logits is not None and table.options.probabilities:
-        table.arrays["logits"] = logits_of(logits)
-    elif logits is not None and not table.options.as_logits:
+def _with_logits(arrays: Arrays, probabilities: bool, options: ReadingOptions) -> Arrays:
+    """Return the arrays with logits in place of probabilities; raise where it is not said which of them they are."""
+    logits = arrays.get("logits")
+    if logits is not None and probabilities:
+        return {**arrays, "logits": logits_of(logits)}
+    if logits is not None and not options.as_logits:
         require_no_probabilities(logits)
-    return table
-
-
-def _column_of(path: Path, column: str, options: ReadingOptions) -> Any:
-    columns = [one.column(column).cast(TEXT) for one in batches(path, {column: TEXT}, options.delimiter)]
-    return pa.chunked_array(columns, TEXT)
+    return arrays
 
 
 def require_ids_once(ids: Any, place: str = "id") -> None:
@@ -328,109 +341,3 @@ def require_ids_once(ids: Any, place: str = "id") -> None:
 def row_numbers(start: int, stop: int) -> Any:
     """Return the numbers of rows as text, which stand for their ids."""
     return pa.array(map(str, range(start, stop)), TEXT)
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of a .csv or .parquet file that are read, and what they are read as.
-
-    ``by_number`` is whether labels are numbers though the classes have names: so they were saved.
-    """
-
-    path: Path
-    options: ReadingOptions
-    names: list[str]
-    layout: Layout
-    further: tuple[str, ...]
-    by_number: bool
-
-    @classmethod
-    def of(cls, path: Path, options: ReadingOptions, further: Iterable[str | None], labels: bool = True) -> _Columns:
-        names = column_names(path, options.delimiter)
-        options = table_files.with_columns(options, path, names, further)
-        layout = layout_of(names, options)
-        wanted = tuple(name for name in dict.fromkeys(further) if name is not None and name in names)
-        require_once(wanted, names)
-        saved = None if options.logit_columns else table_files.saved_classes(path)
-        if None not in (saved, layout.classes) and saved != layout.classes:
-            expected = f"expected the classes {listed(saved or ())}, as the file names them"
-            raise SteepslopeError(f"{expected}, found {listed(layout.classes or ())}", options.classes)
-        texts = {name: column for name, column in layout.texts.items() if labels or name != "labels"}
-        by_number = saved is not None and options.label_column is None
-        layout = replace(layout, texts=texts, classes=layout.classes or saved)
-        return cls(path, options, names, layout, wanted, by_number)
-
-    @property
-    def types(self) -> dict[str, Any]:
-        """The columns that are read, with the type that each is read as."""
-        types = {column: NUMBER for columns in self.layout.numbers.values() for column in columns}
-        return types | dict.fromkeys([*self.layout.texts.values(), *self.further], TEXT)
-
-    def batches(self) -> Iterator[Any]:
-        """Yield the columns, batch by batch; raise if there is no row."""
-        rows, types = 0, self.types
-        for batch in batches(self.path, types, self.options.delimiter, table_files.rows_at_once(len(types))):
-            rows += batch.num_rows
-            yield batch
-        if rows == 0:
-            raise SteepslopeError("expected rows below the header, found none")
-
-    def table(self, some: Iterable[Any]) -> Table:
-        """Return the table of some batches: each array of numbers grows in place, and text is kept packed."""
-        buffers: Arrays = {}
-        ids: list[Any] = []
-        id_column = self.layout.texts.get("ids")
-        read = [column for column in self.layout.texts.values() if column != id_column]
-        chunks: dict[str, list[Any]] = {column: [] for column in (*read, *self.further)}
-        used = 0
-        for batch in some:
-            for name, columns in self.layout.numbers.items():
-                block = np.column_stack([numbers_in(batch, column) for column in columns])
-                _append(buffers, name, used, block)
-            for column, encoded in chunks.items():
-                encoded.append(Texts.encoded(batch.column(column)))
-            if id_column is not None:
-                ids.append(batch.column(id_column).cast(TEXT).fill_null(""))
-            used += batch.num_rows
-        for buffer in buffers.values():
-            buffer.resize((used, buffer.shape[1]), refcheck=False)
-        pa.default_memory_pool().release_unused()  # of a million rows about 90 MiB
-        texts = {column: Texts.of(encoded) for column, encoded in chunks.items()}
-        confidences = {name: columns[0] for name, columns in self.layout.numbers.items() if name == CONFIDENCE}
-        return Table(
-            self.path, self._arrays(buffers, texts), self.layout.classes,
-            pa.chunked_array(ids, TEXT) if ids else None, texts, self.names, self.layout.texts | confidences,
-            options=self.options,
-        )  # fmt: skip
-
-    def _arrays(self, buffers: Arrays, texts: Mapping[str, Texts]) -> Arrays:
-        """Return the arrays of all columns, those of one column as vectors."""
-        if "logits" in buffers and buffers["logits"].shape[1] == 1 and not self.options.probabilities:
-            expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
-            raise SteepslopeError(f"{expected}, found {self.layout.numbers['logits'][0]!r} alone", "logits")
-        vectors = {name for name in buffers if name == CONFIDENCE or len(array_of(name).axes) == 1}
-        arrays = {name: array[:, 0] if name in vectors else array for name, array in buffers.items()}
-        labels, correct = (self.layout.texts.get(name) for name in ("labels", CORRECT))
-        if labels is not None:
-            names = None if self.by_number else self.layout.classes
-            arrays["labels"] = labels_of(texts[labels], labels, names, self.layout.counts)
-        if correct is not None:
-            arrays[CORRECT] = truths(texts[correct], correct)
-        return arrays
-
-
-def _append(buffers: Arrays, name: str, used: int, block: NDArray[Any]) -> None:
-    """Grow in place, so that no second copy of millions of rows is ever held."""
-    buffer = buffers.setdefault(name, np.empty((0, block.shape[1]), dtype=block.dtype))
-    if used + len(block) > len(buffer):
-        buffer.resize((max(len(buffer) * 5 // 4, used + len(block)), buffer.shape[1]), refcheck=False)
-    buffer[used : used + len(block)] = block
-
-
-def _batches_of(columns: _Columns) -> Iterator[Table]:
-    start = 0
-    for batch in columns.batches():
-        table, stop = columns.table([batch]), start + batch.num_rows
-        named = table.ids is not None
-        yield _with_logits(table if named else replace(table, ids=row_numbers(start, stop), numbered=True))
-        start = stop

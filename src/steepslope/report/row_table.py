@@ -121,7 +121,7 @@ def write_rows(evaluation: Evaluation, path: Path, source: Table, places: NDArra
             explained(
                 "a .csv file cannot hold a column of the outputs' file: give a .parquet file", kinds=pa.ArrowInvalid
             ),
-            _writer(staging / path.name, first.schema, source.delimiter) as writer,
+            _writer(staging / path.name, first.schema, source.file.delimiter) as writer,
         ):
             for batch in chain([first], batches):
                 writer.write_batch(batch)
@@ -140,7 +140,7 @@ def _batches(evaluation: Evaluation, source: Table, places: NDArray[np.int64]) -
             yield pa.record_batch(_with_ids(evaluation, rows))
         return
     start = 0
-    for user in source.as_it_is():
+    for user in source.file.as_it_is():
         first, last = np.searchsorted(places, (start, start + user.num_rows))
         rows = pa.array(places[first:last] - start)
         yield _beside(_with_ids(evaluation, slice(int(first), int(last))), user.take(rows), source)
@@ -181,7 +181,11 @@ def _named(labels: NDArray[np.int64], predictions: ClassifierOutputs) -> Any:
 def _beside(columns: dict[str, Any], user: Any, source: Table) -> Any:
     """Return the columns and then the user's own, but for those that were read as the id, label or confidence."""
     read = {"id": "ids", "label": "labels", "confidence": "confidence"}
-    repeated = {column for column, name in read.items() if source.source.get(name) == column and column in columns}
+    repeated = {
+        column
+        for column, name in read.items()
+        if column in (source.layout.texts.get(name), *source.layout.numbers.get(name, ())) and column in columns
+    }
     names, values, taken = list(columns), list(columns.values()), set(columns)
     for user_name, value in zip(user.schema.names, user.columns, strict=True):
         if user_name not in repeated:

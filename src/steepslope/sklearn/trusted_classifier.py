@@ -21,6 +21,7 @@ from steepslope.errors import CautionWarning, NothingPromisedWarning, Steepslope
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
 from steepslope.monitor.health import warn_of_change
+from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
@@ -443,16 +444,16 @@ class TrustedClassifier(AroundClassifier):
         self.reader_ = Reader(self.estimator_, self.classes_, unseen.log_floor, features, opinions)
         outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
         outputs, truths = self.reader_.with_unknown(outputs, labels[judged], unknown)
-        self._show(outputs, truths)
         groups = np.concatenate([codes[judged], codes[len(labels) :]])
-        self.oracle_ = oracle_of(outputs.changed(labels=truths), seed, bool(opinions), groups) if folds else None
+        self.oracle_ = self._oracle_of(outputs.changed(labels=truths), seed, groups) if folds else None
         self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
         self.saw_ = seen_by(self.oracle_, features, opinions)
         known = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # errors that were not learnt
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
 
-    def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
-        """See the rows that the oracle learns from, which are not kept: for those who compare it with others."""
+    def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
+        """Return an oracle of labelled outputs; None where errors or correct predictions are too few."""
+        return oracle_of(learnt, seed, bool(self.opinions_), groups)
 
     @property
     def features_(self) -> Features | None:

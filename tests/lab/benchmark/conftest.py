@@ -1,4 +1,4 @@
-"""Two classifiers of tables that learn in no time, beside those that studies have."""
+"""Two classifiers of tables that learn in no time, beside those that presets have."""
 
 from __future__ import annotations
 

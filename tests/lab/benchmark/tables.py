@@ -1,4 +1,4 @@
-"""A made table of three kinds of rows, of which a third is noise, and studies of it."""
+"""A made table of three kinds of rows, of which a third is noise, and presets of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from steepslope.lab.benchmark.study import Study
+from steepslope.lab.benchmark.preset import Preset
 
 KINDS = np.array(["ant", "bee", "cow"])
 
@@ -24,8 +24,8 @@ def noisy_table(n: int, seed: int) -> pandas.DataFrame:
     )
 
 
-def table_study(**changes: Any) -> Study:
-    """Return a study of the file t.csv of such rows."""
+def table_preset(**changes: Any) -> Preset:
+    """Return a preset of the file t.csv of such rows."""
     read = {"format": "csv", "files": ["t.csv"], "label": "kind"}
     settings = {"title": "Made rows", "kind": "table", "source": "made", "classifier": "logistic", "read": read}
-    return Study(name="made", **{"seeds": (0,), "resamples": 100, **settings, **changes})
+    return Preset(name="made", **{"seeds": (0,), "resamples": 100, **settings, **changes})

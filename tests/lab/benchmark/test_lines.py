@@ -30,12 +30,10 @@ from steepslope.lab.benchmark.lines import (
     briefly,
     choose,
     in_its_place,
-    line_with_opinions,
     log_odds_of,
     measured,
     opinions_measured,
     ranked_lines,
-    short,
     single,
     stacked,
 )
@@ -98,13 +96,6 @@ def test_a_vote_for_a_class_that_is_lacking() -> None:
     half = np.exp(LOGITS[0]) / 2
     assert_allclose(np.exp(averaged(outputs)[0]), [*half, 0.5], atol=1e-12)
     assert_allclose(log_odds_of(averaged(outputs), outputs.predictions)[0], np.log(half.max() / (1 - half.max())))
-
-
-def test_a_row_that_lacks_probabilities_does_not_count() -> None:
-    other = np.array([[0.1, 0.8, 0.1], [np.nan] * 3, [0.6, 0.2, 0.2]])
-    expected = np.exp(LOGITS)
-    expected[[0, 2]] = (expected[[0, 2]] + other[[0, 2]]) / 2
-    assert_allclose(np.exp(averaged(plain().with_opinion("a", other)))[:, :3], expected, atol=1e-6)
 
 
 def test_log_odds_are_of_the_predicted_class_against_all_others() -> None:
@@ -216,10 +207,6 @@ def test_briefly_has_values_alone() -> None:
     assert (auroc(confidence, right), aurc(confidence, right)) == pytest.approx((found["auc"], found["aurc"]), abs=6e-6)
 
 
-def test_short_keeps_what_there_is() -> None:
-    assert short({"value": 0.1234567, "low": -1, "high": 2.0, "p": 0.5}) == [0.12346, -1.0, 2.0]
-
-
 def test_other_classifiers_have_predictions_of_their_own() -> None:
     trial = made_trial()
     outputs = trial.judged[TEST].outputs
@@ -250,11 +237,6 @@ def test_opinions_are_measured_on_the_rows_that_have_them() -> None:
 def test_errors_of_one_kind_alone_do_not_correlate(votes: list[int], accuracy: float) -> None:
     found = opinions_measured(plain().with_opinion("people", votes))
     assert found == {"people": {"accuracy": accuracy, "correlation": 0.0}}
-
-
-def test_the_line_with_all_opinions() -> None:
-    assert line_with_opinions([MCP, FREE, "fused, a", "fused, b", "fused, all opinions"]) == "fused, all opinions"
-    assert line_with_opinions([]) is None
 
 
 @pytest.mark.parametrize("is_right", [True, False])

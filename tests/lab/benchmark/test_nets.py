@@ -1,4 +1,4 @@
-"""Outputs of nets on images: a small study of the digits from training to rows, and what of a net's classes is kept."""
+"""Outputs of nets on images: the digits from training to rows, and what of a net's classes is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.progress import silent
 from steepslope.lab.benchmark import nets
 from steepslope.lab.benchmark.nets import outputs_of_images, restricted
-from steepslope.lab.benchmark.study import Study
+from steepslope.lab.benchmark.preset import Preset
 from steepslope.lab.benchmark.trial import trial_of
 from steepslope.outputs import ClassifierOutputs
 from tests.images import opened
@@ -23,9 +23,9 @@ READ = {"train": "digits", "labelled": "digits:test", "reference": "digits:train
 TRAIN = {"net": "digits-net", "epochs": 2, "holdout": 500}
 
 
-def digits(**changes: Any) -> Study:
+def digits(**changes: Any) -> Preset:
     settings = {"title": "Digits", "kind": "image", "source": "scikit-learn", "read": READ, "train": TRAIN}
-    return Study(name="digits", **{"seeds": (0,), "resamples": 100, **settings, **changes})
+    return Preset(name="digits", **{"seeds": (0,), "resamples": 100, **settings, **changes})
 
 
 def many(n: int = 60) -> ClassifierOutputs:
@@ -64,9 +64,9 @@ def test_a_net_that_knows_some_of_its_classes_alone(n: int) -> None:
 @pytest.mark.slow
 def test_nets_are_trained_and_run_once(tmp_path: Path) -> None:
     """The second net has the next seed; a second call trains and runs nothing, and a seed has nets of its own."""
-    study = digits(opinions={"second": ""}, passes=3, shifted={"noisy": {"labelled": "corrupt:fog:5/digits:test"}})
+    preset = digits(opinions={"second": ""}, passes=3, shifted={"noisy": {"labelled": "corrupt:fog:5/digits:test"}})
     told: list[str] = []
-    labelled, reference, shifted = outputs_of_images(study, tmp_path, tmp_path / "work", 0, told.append)
+    labelled, reference, shifted = outputs_of_images(preset, tmp_path, tmp_path / "work", 0, told.append)
     assert reference is not None
     assert len(labelled) == len(opened("digits:test"))
     assert len(reference) == len(opened("digits:train"))
@@ -81,10 +81,10 @@ def test_nets_are_trained_and_run_once(tmp_path: Path) -> None:
     assert shifted["noisy"].is_correct.mean() < labelled.is_correct.mean()
     assert {path.name for path in (tmp_path / "work" / "nets").iterdir() if path.is_dir()} == {"seed0", "seed1"}
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.npy")}
-    again, _, _ = outputs_of_images(study, tmp_path, tmp_path / "work", 0, told.append)
+    again, _, _ = outputs_of_images(preset, tmp_path, tmp_path / "work", 0, told.append)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.npy")} == before
     assert_array_equal(again.logits, labelled.logits)
-    other, _, _ = outputs_of_images(study, tmp_path, tmp_path / "work", 1, silent)
+    other, _, _ = outputs_of_images(preset, tmp_path, tmp_path / "work", 1, silent)
     assert_allclose(softmax(other.logits, axis=1), softmax(labelled.require("opinion_second"), axis=1), atol=1e-4)
 
 
@@ -107,33 +107,27 @@ def test_wrong_specs_are_told_before_any_net_is_trained(changes: Any, message: s
     assert not (tmp_path / "work").exists()
 
 
-def test_wrong_settings_of_the_input(tmp_path: Path) -> None:
-    study = digits(classifier="module:tests.tiny_nets:ten_classes", input={"size": 12, "man": 0.5})
-    with pytest.raises(SteepslopeError, match="unknown setting of input: 'man': did you mean 'mean'"):
-        outputs_of_images(study, tmp_path, tmp_path / "work", 0, silent)
-
-
 @pytest.mark.slow
 def test_a_frozen_net_at_most_so_many_images_and_an_opinion_of_people(tmp_path: Path) -> None:
     """The images are drawn from all, and the same whatever the seed; what stands in a file goes by the ids."""
-    study = digits(
+    preset = digits(
         classifier="module:tests.tiny_nets:ten_classes", train={}, input={"size": 12, "mean": 0.5, "std": 0.5},
         read={"labelled": "digits:test", "reference": "digits:train"}, most_rows=100, references=120,
     )  # fmt: skip
-    labelled, reference, shifted = outputs_of_images(study, tmp_path, tmp_path / "work", 0, silent)
+    labelled, reference, shifted = outputs_of_images(preset, tmp_path, tmp_path / "work", 0, silent)
     assert reference is not None
     assert (len(labelled), len(reference), shifted) == (100, 120, {})
     rows = zip(labelled.require("ids"), labelled.require_labels(), strict=True)
     votes = [f"{one},{label}" for one, label in rows][::-1]
     (tmp_path / "votes.csv").write_text("\n".join(["id,vote", *votes]))
     with_people = digits(
-        classifier=study.classifier, train={}, input=study.input, read=study.read, most_rows=100, references=120,
+        classifier=preset.classifier, train={}, input=preset.input, read=preset.read, most_rows=100, references=120,
         opinions={"people": "FILE:FOLDER/votes.csv"},
     )  # fmt: skip
     found, _, _ = outputs_of_images(with_people, tmp_path, tmp_path / "work", 3, silent)
     assert_array_equal(found.require("vote_people"), labelled.labels)
     assert_array_equal(found.logits, labelled.logits)
-    without = outputs_of_images(study, tmp_path, tmp_path / "work", 0, silent)[0]
+    without = outputs_of_images(preset, tmp_path, tmp_path / "work", 0, silent)[0]
     assert without.opinions == ()
 
 
@@ -145,11 +139,11 @@ def test_shifted_images_are_judged_only_if_the_oracle_never_saw_their_originals(
 ) -> None:
     monkeypatch.setattr(nets, "MOST_SHIFTED", 100)
     shifted = {"fog": {"labelled": "corrupt:fog:3/digits:test"}}
-    study = digits(
+    preset = digits(
         classifier="module:tests.tiny_nets:ten_classes", train={}, input={"size": 12, "mean": 0.5, "std": 0.5},
         read={"labelled": "digits:test"}, shifted=shifted,
     )  # fmt: skip
-    trial = trial_of(study, tmp_path, tmp_path / "work", seed, silent)
+    trial = trial_of(preset, tmp_path, tmp_path / "work", seed, silent)
     judged = trial.judged["fog"].outputs
     assert 40 < len(judged) < 80
     assert not np.isin(judged.require("ids"), trial.known.require("ids")).any()

@@ -1,4 +1,4 @@
-"""A study from files to rows on disk: whole on small data, and resumed after it was stopped or changed."""
+"""A preset from files to rows on disk: whole on small data, and resumed after it was stopped or changed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from steepslope.errors import SteepslopeError
 from steepslope.lab.benchmark import promises, run
 from steepslope.lab.benchmark.lines import AVERAGE, BEST, ENSEMBLE, MCP
-from steepslope.lab.benchmark.run import row_of, run_study
-from steepslope.lab.benchmark.study import Study
+from steepslope.lab.benchmark.preset import Preset
+from steepslope.lab.benchmark.run import row_of, run_preset
 from steepslope.lab.benchmark.trial import ALL, FREE, TEST, Trial, trial_of
 from steepslope.metrics import aurc
-from tests.lab.benchmark.tables import noisy_table, table_study
+from tests.lab.benchmark.tables import noisy_table, table_preset
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
 
@@ -34,8 +33,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ran(study: Study, folder: Path) -> list[dict[str, Any]]:
-    return run_study(study, folder, folder / "out", folder / "work")
+def ran(preset: Preset, folder: Path) -> list[dict[str, Any]]:
+    return run_preset(preset, folder, folder / "out", folder / "work")
 
 
 def saved(folder: Path) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def saved(folder: Path) -> dict[str, Any]:
 def test_what_is_there_is_kept(folder: Path) -> None:
     """A second run reads no data, so these may be gone; a new seed adds a row."""
     told: list[str] = []
-    first = run_study(table_study(note="N"), folder, folder / "out", folder / "work", told.append)
+    first = run_preset(table_preset(note="N"), folder, folder / "out", folder / "work", told.append)
     assert told == ["made: seed 0 is done"]
     content = saved(folder)
     assert content["rows"] == json.loads(json.dumps(first))
@@ -57,15 +56,15 @@ def test_what_is_there_is_kept(folder: Path) -> None:
     }  # fmt: skip
     before = (folder / "out" / "made.json").read_bytes()
     (folder / "t.csv").rename(folder / "gone.csv")
-    again = run_study(table_study(note="N"), folder, folder / "out", folder / "work", told.append)
+    again = run_preset(table_preset(note="N"), folder, folder / "out", folder / "work", told.append)
     assert told[1:] == ["made: seed 0 is complete"]
     assert again == content["rows"]
     assert (folder / "out" / "made.json").read_bytes() == before
     with pytest.raises(SteepslopeError, match=r"t.csv: expected a file of the data set, found none"):
-        ran(table_study(seeds=(0, 1)), folder)
+        ran(table_preset(seeds=(0, 1)), folder)
     assert (folder / "out" / "made.json").read_bytes() == before
     (folder / "gone.csv").rename(folder / "t.csv")
-    assert [row["seed"] for row in ran(table_study(seeds=(0, 1)), folder)] == [0, 1]
+    assert [row["seed"] for row in ran(table_preset(seeds=(0, 1)), folder)] == [0, 1]
     assert saved(folder)["rows"][0] == content["rows"][0]
 
 
@@ -73,18 +72,18 @@ def test_what_is_there_is_kept(folder: Path) -> None:
 def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain_trial = trial_of
 
-    def until_seed_1(study: Study, data: Path, work: Path, seed: int, notice: Any) -> Trial:
+    def until_seed_1(preset: Preset, data: Path, work: Path, seed: int, notice: Any) -> Trial:
         if seed == 1:
             raise KeyboardInterrupt
-        return plain_trial(study, data, work, seed, notice)
+        return plain_trial(preset, data, work, seed, notice)
 
     monkeypatch.setattr(run, "trial_of", until_seed_1)
     with pytest.raises(KeyboardInterrupt):
-        ran(table_study(seeds=(0, 1)), folder)
+        ran(table_preset(seeds=(0, 1)), folder)
     first = saved(folder)["rows"]
     assert [row["seed"] for row in first] == [0]
     monkeypatch.setattr(run, "trial_of", plain_trial)
-    rows = ran(table_study(seeds=(0, 1)), folder)
+    rows = ran(table_preset(seeds=(0, 1)), folder)
     assert [row["seed"] for row in rows] == [0, 1]
     assert rows[0] == first[0]
     assert rows[0]["lines"] != rows[1]["lines"]
@@ -92,14 +91,14 @@ def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.
 
 @pytest.mark.slow
 def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
-    rows = ran(table_study(), folder)
+    rows = ran(table_preset(), folder)
     before = (folder / "out" / "made.json").read_bytes()
-    assert ran(table_study(title="Another", note="N"), folder) == json.loads(json.dumps(rows))
+    assert ran(table_preset(title="Another", note="N"), folder) == json.loads(json.dumps(rows))
     with pytest.raises(SteepslopeError, match=r"made\.json: has rows of other settings: remove it, or name another"):
-        ran(table_study(classifier="bayes"), folder)
+        ran(table_preset(classifier="bayes"), folder)
     noisy_table(400, 7).to_csv(folder / "t.csv", index=False)
     with pytest.raises(SteepslopeError, match=r"made\.json: has rows of other data: remove it, or name another"):
-        ran(table_study(), folder)
+        ran(table_preset(), folder)
     assert (folder / "out" / "made.json").read_bytes() == before
 
 
@@ -107,13 +106,13 @@ def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
 def test_a_row_of_another_run_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seed 1 ends while seed 0 is measured, by a run with a work folder of its own."""
 
-    def beside(study: Study, data: Path, work: Path, seed: int, notice: Any) -> Trial:
+    def beside(preset: Preset, data: Path, work: Path, seed: int, notice: Any) -> Trial:
         if seed == 0:
-            run_study(table_study(seeds=(1,)), folder, folder / "out", folder / "other")
-        return trial_of(study, data, work, seed, notice)
+            run_preset(table_preset(seeds=(1,)), folder, folder / "out", folder / "other")
+        return trial_of(preset, data, work, seed, notice)
 
     monkeypatch.setattr(run, "trial_of", beside)
-    assert [row["seed"] for row in ran(table_study(), folder)] == [1, 0]
+    assert [row["seed"] for row in ran(table_preset(), folder)] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -124,15 +123,15 @@ def test_a_broken_file_is_not_replaced(content: str, message: str, folder: Path)
     (folder / "out").mkdir()
     (folder / "out" / "made.json").write_text(content)
     with pytest.raises(SteepslopeError, match=f"made.json: {message}"):
-        ran(table_study(), folder)
+        ran(table_preset(), folder)
     assert (folder / "out" / "made.json").read_text() == content
 
 
 @pytest.mark.slow
 def test_a_row_has_all_that_was_measured(folder: Path) -> None:
-    study = table_study(opinions={"tree": "tree", "bayes": "bayes"}, shifted={"later": {"files": ["later.csv"]}})
-    trial = trial_of(study, folder, folder / "work", 0, lambda _: None)
-    row = row_of(study, trial, 0)
+    preset = table_preset(opinions={"tree": "tree", "bayes": "bayes"}, shifted={"later": {"files": ["later.csv"]}})
+    trial = trial_of(preset, folder, folder / "work", 0, lambda _: None)
+    row = row_of(preset, trial, 0)
     outputs = trial.judged[TEST].outputs
     right = outputs.is_correct
     assert json.loads(json.dumps(row, allow_nan=False)) == row
@@ -154,40 +153,3 @@ def test_a_row_has_all_that_was_measured(folder: Path) -> None:
         aurc(trial.judged["later"].fused[ALL], labels.is_correct), abs=6e-6
     )
     assert {"mean_p_correct", "doc"} <= {*later["estimates"]}
-
-
-@pytest.mark.slow
-def test_texts_from_lines_to_rows(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    kinds = rng.integers(2, size=400)
-    words = np.array([["dull", "slow", "bad"], ["great", "fine", "good"]])
-    lines = []
-    for kind in kinds:
-        told = words[kind if rng.random() < 0.75 else 1 - kind]
-        lines.append(f"{kind} the film was {' '.join(rng.choice(told, size=rng.integers(1, 4)))}")
-    (tmp_path / "said.all").write_text("\n".join(lines))
-    study = Study(
-        name="said", title="Said", kind="text", source="made", classifier="words", opinions={"bayes": "naive-bayes"},
-        read={"format": "lines", "files": ["said.all"], "text": "text"}, seeds=(3,), resamples=100,
-    )  # fmt: skip
-    (row,) = run_study(study, tmp_path, tmp_path / "out", tmp_path / "work")
-    assert (row["seed"], row["n"], row["classes"]) == (3, 160, 2)
-    assert 0.6 < row["accuracy"] < 0.9
-    assert {MCP, BEST, AVERAGE, FREE, "fused, bayes"} <= {*row["lines"]}
-    assert row["opinions"]["bayes"]["correlation"] > 0.5
-
-
-@pytest.mark.slow
-def test_images_from_training_to_rows(tmp_path: Path) -> None:
-    study = Study(
-        name="digits", title="Digits", kind="image", source="scikit-learn", opinions={"second": ""}, passes=2,
-        read={"train": "digits", "labelled": "digits:test", "reference": "digits:train"},
-        train={"net": "digits-net", "epochs": 2, "holdout": 500}, seeds=(0,), resamples=100,
-        shifted={"fog": {"labelled": "corrupt:fog:5/digits:test"}},
-    )  # fmt: skip
-    (row,) = run_study(study, tmp_path, tmp_path / "out", tmp_path / "work")
-    assert row["classes"] == 10
-    assert {MCP, BEST, AVERAGE, FREE, "fused, second", "MC dropout", "TrustScore"} <= {*row["lines"]}
-    assert row["lines"][FREE]["auc"][0] > 0.7
-    assert {*row["shifted"]["fog"]["lines"]} == {*row["lines"]}
-    assert row["shifted"]["fog"]["accuracy"] < row["accuracy"]

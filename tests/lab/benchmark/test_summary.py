@@ -1,9 +1,8 @@
-"""What studies come to, on rows that are made: each cell, the arrows, the counts of what is clear, and the figure."""
+"""What results come to, on rows that are made: each cell, the arrows, the counts of what is clear, and the figure."""
 
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from steepslope.files.folders import write_json
 from steepslope.lab.benchmark.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP, PROBE, STACK, STACKED
 from steepslope.lab.benchmark.summary import (
     Estimate,
-    MeasuredStudy,
+    Result,
     difference_cell,
     estimate,
     figure,
@@ -25,12 +24,10 @@ from steepslope.lab.benchmark.summary import (
     number_cell,
     opinions,
     promises,
+    results_in,
     risks,
-    rivals,
     shifts,
     standing,
-    studies_in,
-    width_of_mean,
     write_summary,
 )
 from steepslope.lab.benchmark.trial import FREE
@@ -77,14 +74,14 @@ def made_row(seed: int, gain: float, low: float, high: float, opinion: bool = Tr
     }  # fmt: skip
 
 
-def made_study(title: str, kind: str, rows: list[dict[str, Any]]) -> MeasuredStudy:
-    return MeasuredStudy(title.lower(), {"title": title, "kind": kind, "key": "k", "source": "S"}, rows)
+def made_result(title: str, kind: str, rows: list[dict[str, Any]]) -> Result:
+    return Result(title.lower(), {"title": title, "kind": kind, "key": "k", "source": "S"}, rows)
 
 
-ABOVE = made_study("Above", "table", [made_row(0, 0.02, 0.005, 0.02), made_row(1, 0.02, 0.001, 0.05)])
-BELOW = made_study("Below", "image", [made_row(0, -0.02, -0.03, -0.01, opinion=False)])
-OPEN = made_study("Open", "text", [made_row(0, 0.02, -0.01, 0.05), made_row(1, 0.02, 0.01, 0.03)])
-STUDIES = [ABOVE, BELOW, OPEN]
+ABOVE = made_result("Above", "table", [made_row(0, 0.02, 0.005, 0.02), made_row(1, 0.02, 0.001, 0.05)])
+BELOW = made_result("Below", "image", [made_row(0, -0.02, -0.03, -0.01, opinion=False)])
+OPEN = made_result("Open", "text", [made_row(0, 0.02, -0.01, 0.05), made_row(1, 0.02, 0.01, 0.03)])
+RESULTS = [ABOVE, BELOW, OPEN]
 
 
 def texts(grid: Grid, row: int = 0) -> dict[str, str]:
@@ -103,16 +100,6 @@ def test_an_estimate_is_the_mean_over_seeds() -> None:
     assert estimate(BELOW.rows, FREE, f"minus {BEST}", "auc") == pytest.approx((-0.02, -0.03, -0.01))  # one seed
     assert estimate(BELOW.rows, AVERAGE, "auc") is None
     assert estimate(ABOVE.rows, BEST, f"minus {FREE}", "auc") is None
-
-
-@pytest.mark.parametrize(("part", "of_fits"), [(0.4, 0), (0.4, 1), (0.6, 4)])
-def test_the_interval_of_three_seeds_has_the_mean_in_95_percent(part: float, of_fits: float) -> None:
-    rng, draws, seeds = np.random.default_rng(0), 2_000, 3
-    shared, own = rng.normal(size=(draws, 1)), rng.normal(size=(draws, seeds))  # of one variance: a seed's rows
-    values = part**0.5 * shared + (1 - part) ** 0.5 * own + of_fits**0.5 * rng.normal(size=(draws, seeds))
-    width = 2 * 1.959964
-    halves = [width_of_mean([*one], width, part) * width / 2 for one in values.tolist()]
-    assert (np.abs(values.mean(axis=1)) < halves).mean() > 0.925  # by a normal value's 1.96 it is .90 at (0.6, 4)
 
 
 @pytest.mark.parametrize(
@@ -169,19 +156,19 @@ def test_arrows_point_down_where_lower_would_be_better() -> None:
 
 
 def test_gains() -> None:
-    assert texts(gains(STUDIES)) == {
+    assert texts(gains(RESULTS)) == {
         "data and classifier": "Above", "classes": "1,200", "right": "80.0", "MCP": "80.0", "best single": "82.0",
         "fused − MCP": "+4.0 ↑ (+3.0 to +6.0)", "fused − best single": "+2.0 ↑ (+0.3 to +3.5)",
         "with opinions − MCP": "+10.0 ↑ (+9.0 to +11.0)", "with opinions − average": "-5.0 ↓ (-6.0 to -4.0)",
         "all − stacking": "+4.0 ↑ (+3.0 to +6.0)", "all − boosting": "-2.0 (-4.0 to +1.0)",
     }  # fmt: skip
-    below = texts(gains(STUDIES), 1)
+    below = texts(gains(RESULTS), 1)
     assert below["fused − best single"] == "-2.0 ↓ (-3.0 to -1.0)"
     assert below["with opinions − average"] == str(UNDEFINED)
 
 
 def test_risks_are_in_thousandths() -> None:
-    found = texts(risks(STUDIES))
+    found = texts(risks(RESULTS))
     assert found["MCP"] == "20.0"
     assert found["fused − best single"] == "-10.0 ↑ (-17.5 to -1.5)"
     assert found["with opinions − average"] == "+25.0 ↓ (+20.0 to +30.0)"
@@ -189,29 +176,22 @@ def test_risks_are_in_thousandths() -> None:
     assert found["stacking in its place"] == "30.0 (60.0 right)"
     assert found["a probe in its place"] == "50.0 (70.0 right)"
     assert found["the average in its place"] == "40.0 (85.0 right)"
-    assert texts(risks(STUDIES), 1)["the average in its place"] == str(UNDEFINED)
-
-
-def test_rivals() -> None:
-    found = texts(rivals(STUDIES))
-    assert [*found][1:] == [MCP, BEST, "p-norm", FREE, AVERAGE, "fused, with opinions"]
-    assert (found["p-norm"], found["fused, with opinions"]) == ("75.0", "90.0")
-    assert texts(rivals(STUDIES), 1)["fused, with opinions"] == str(UNDEFINED)
+    assert texts(risks(RESULTS), 1)["the average in its place"] == str(UNDEFINED)
 
 
 def test_promises_and_how_often_they_break() -> None:
-    grid = promises(STUDIES, "0.05")
+    grid = promises(RESULTS, "0.05")
     assert grid.title == "What gates accept at a promise of 5 %"
     found = texts(grid)
     assert (found["MCP"], found["MCP, SGR"], found["fused"]) == ("35.0 (1)", "25.0 (0)", "55.0 (2)")
     assert found["with opinions"] == "65.0 (0)"
     assert {found[column] for column in ("MCP, MAPIE", "best single", "fused, SGR")} == {str(UNDEFINED)}
-    assert texts(promises(STUDIES, "0.02"))["MCP"] == "32.0 (1)"
+    assert texts(promises(RESULTS, "0.02"))["MCP"] == "32.0 (1)"
     assert texts(grid, 1)["with opinions"] == str(UNDEFINED)
 
 
 def test_opinions_are_a_row_each() -> None:
-    grid = opinions(STUDIES)
+    grid = opinions(RESULTS)
     assert [str(row[0]) for row in grid.rows] == ["Above", "Open"]
     assert texts(grid) == {
         "data and classifier": "Above", "opinion": "tree", "right": "80.0", "it is right": "60.0",
@@ -220,7 +200,7 @@ def test_opinions_are_a_row_each() -> None:
 
 
 def test_shifts() -> None:
-    grid = shifts(STUDIES)
+    grid = shifts(RESULTS)
     assert texts(grid) == {
         "data and classifier": "Above", "shift": "fog", "right before": "80.0", "right": "50.0", "MCP": "60.0",
         "best single": "60.0", "fused": "60.0", "with opinions": str(UNDEFINED), "doc, off by": "+2.0",
@@ -236,36 +216,35 @@ def test_standing_counts_what_is_clear() -> None:
         "all − stacking": "2 of 2 clearly better, 0 clearly worse",
         "all − boosting": "0 of 2 clearly better, 0 clearly worse",
     }
-    assert standing(STUDIES) == {f"{name}, {one}": text for name, text in counts.items() for one in ("AUC", "AURC")}
+    assert standing(RESULTS) == {f"{name}, {one}": text for name, text in counts.items() for one in ("AUC", "AURC")}
 
 
-def write_rows(folder: Path, *studies: MeasuredStudy) -> None:
-    for study in studies:
-        write_json(folder / f"{study.name}.json", {**study.about, "rows": list(study.rows)})
+def write_rows(folder: Path, *results: Result) -> None:
+    for result in results:
+        write_json(folder / f"{result.name}.json", {**result.about, "rows": list(result.rows)})
 
 
-def test_studies_are_in_the_order_of_kinds(tmp_path: Path) -> None:
-    write_rows(tmp_path, *STUDIES, made_study("Aaa", "image", [made_row(0, 0, 0, 0)]))
+def test_results_are_in_the_order_of_kinds(tmp_path: Path) -> None:
+    write_rows(tmp_path, *RESULTS, made_result("Aaa", "image", [made_row(0, 0, 0, 0)]))
     write_json(tmp_path / "other.json", {"key": "of something else"})
-    assert [study.about["title"] for study in studies_in(tmp_path)] == ["Open", "Above", "Aaa", "Below"]
+    assert [result.about["title"] for result in results_in(tmp_path)] == ["Open", "Above", "Aaa", "Below"]
 
 
 def test_tables_and_a_figure_are_written(tmp_path: Path) -> None:
-    write_rows(tmp_path, *STUDIES)
+    write_rows(tmp_path, *RESULTS)
     grids = write_summary(tmp_path)
     names = ["gains", "risks", "rivals", "promises-2", "promises-5", "opinions", "shifts"]
     assert len(grids) == len(names)
     for name in names:
-        for end in ("md", "tex", "csv"):
+        for end in ("md", "csv"):
             assert (tmp_path / f"evidence-{name}.{end}").stat().st_size > 100
     with Image.open(tmp_path / "evidence.png") as image:
         assert min(image.size) > 200
         assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 50
     card = json.loads((tmp_path / "evidence.json").read_text())
-    assert card["figures"] == ["evidence"]
-    assert card["fused − best single, AUC"] == standing(STUDIES)["fused − best single, AUC"]
-    assert card["tables"]["evidence-gains"]["rows"][0][0][0] == "Open"
-    assert len(write_summary(tmp_path)) == len(names)  # evidence.json is no study
+    assert card["fused − best single, AUC"] == standing(RESULTS)["fused − best single, AUC"]
+    assert {*card["notes"]} == {"evidence", *(f"evidence-{name}" for name in names)}
+    assert len(write_summary(tmp_path)) == len(names)  # evidence.json is no result
 
 
 def test_tables_that_are_empty_go(tmp_path: Path) -> None:
@@ -278,8 +257,8 @@ def test_tables_that_are_empty_go(tmp_path: Path) -> None:
     assert not (tmp_path / "evidence-opinions.csv").exists()
 
 
-def test_the_figure_has_a_place_for_each_study() -> None:
-    left, middle, at_2, at_5 = figure(STUDIES).axes
+def test_the_figure_has_a_place_for_each_result() -> None:
+    left, middle, at_2, at_5 = figure(RESULTS).axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["Open", "Below", "Above"]
     assert left.get_xlabel() == "AUC points above\nMCP"
     assert middle.get_xlabel() == "AUC points above\nbest single score"
@@ -289,15 +268,7 @@ def test_the_figure_has_a_place_for_each_study() -> None:
     assert {(32.0, 2), (52.0, 2), (62.0, 2), (32.0, 1)} <= drawn_points(at_2)
 
 
-def test_labels_of_the_figure_do_not_overlap() -> None:
-    drawn = figure(STUDIES)
-    drawn.draw_without_rendering()
-    boxes = [axes.xaxis.label.get_window_extent() for axes in drawn.axes]
-    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
-    assert boxes[-1].x1 <= drawn.bbox.x1
-
-
 def drawn_points(axes: Axes) -> set[tuple[float, int]]:
-    """Return the points of one place each, with the study that they belong to."""
+    """Return the points of one place each, with the result that they belong to."""
     lines = [np.asarray(one.get_xydata()) for one in axes.lines]
     return {(round(float(one[0, 0]), 4), round(float(one[0, 1]))) for one in lines if len(one) == 1}

@@ -11,42 +11,28 @@ import pandas
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
-from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import silent
 from steepslope.lab.benchmark.estimators import ESTIMATORS
-from steepslope.lab.benchmark.study import Study
-from steepslope.lab.benchmark.trial import (
-    ALL,
-    FREE,
-    SPLIT,
-    TEST,
-    Trial,
-    choices_of,
-    fused_name,
-    stored_probabilities,
-    timed,
-    trial_of,
-)
+from steepslope.lab.benchmark.preset import Preset
+from steepslope.lab.benchmark.trial import ALL, FREE, SPLIT, TEST, Trial, stored_probabilities, timed, trial_of
 from steepslope.oracle import FusedOracle
-from tests.lab.benchmark.tables import noisy_table, table_study
+from tests.lab.benchmark.tables import noisy_table, table_preset
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
 FORECASTS = {"format": "csv", "files": ["f.csv"], "first": "home", "second": "guest", "won": "won"}
 
 
-def forecasts(**changes: Any) -> Study:
-    return Study(name="f", title="F", kind="probabilities", source="S", read=FORECASTS | changes)
+def forecasts(**changes: Any) -> Preset:
+    return Preset(name="f", title="F", kind="probabilities", source="S", read=FORECASTS | changes)
 
 
-def made(study: Study, folder: Path, seed: int = 0) -> Trial:
-    return trial_of(study, folder, folder / "work", seed, silent)
+def made(preset: Preset, folder: Path, seed: int = 0) -> Trial:
+    return trial_of(preset, folder, folder / "work", seed, silent)
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +41,6 @@ def table_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noisy_table(500, 0).to_csv(folder / "t.csv", index=False)
     noisy_table(150, 1).to_csv(folder / "later.csv", index=False)
     return folder
-
-
-def test_choices_of_opinions() -> None:
-    assert choices_of([]) == [()]
-    assert choices_of(["a"]) == [(), ("a",)]
-    assert choices_of(["a", "b", "c"]) == [(), ("a",), ("b",), ("c",), ("a", "b", "c")]
-    assert [fused_name(one) for one in choices_of(["a", "b"])] == [FREE, "fused, a", "fused, b", ALL]
 
 
 def test_seconds_are_of_work_and_not_of_waiting() -> None:
@@ -78,7 +57,7 @@ def test_seconds_are_of_work_and_not_of_waiting() -> None:
 @pytest.mark.slow
 def test_around_a_classifier_of_scikit_learn(table_folder: Path) -> None:
     """All opinions stand on the judged rows, each oracle has a line and its time, and no judged row was learnt from."""
-    trial = made(table_study(opinions={"tree": "tree", "bayes": "bayes"}), table_folder)
+    trial = made(table_preset(opinions={"tree": "tree", "bayes": "bayes"}), table_folder)
     judged = trial.judged[TEST]
     assert len(judged.outputs) == 200
     assert [*judged.fused] == [*trial.seconds] == [FREE, "fused, tree", "fused, bayes", ALL]
@@ -88,14 +67,14 @@ def test_around_a_classifier_of_scikit_learn(table_folder: Path) -> None:
     assert len(trial.reference) + len(trial.known) == 300
     assert trial.known.opinions == trial.reference.opinions == ()
     assert judged.outputs.is_correct.mean() > 0.6
-    assert_array_equal(made(table_study(), table_folder).judged[TEST].fused[FREE], judged.fused[FREE])
-    other = made(table_study(), table_folder, seed=1)
+    assert_array_equal(made(table_preset(), table_folder).judged[TEST].fused[FREE], judged.fused[FREE])
+    other = made(table_preset(), table_folder, seed=1)
     assert not np.array_equal(other.judged[TEST].outputs.logits, judged.outputs.logits)
 
 
 @pytest.mark.slow
 def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> None:
-    trial = made(table_study(opinions={"tree": "tree"}), table_folder, seed=2)
+    trial = made(table_preset(opinions={"tree": "tree"}), table_folder, seed=2)
     frame = noisy_table(500, 0)
     X, y = frame.drop(columns="kind"), frame["kind"].to_numpy(dtype=str)
     learnt, judged = train_test_split(np.arange(500), test_size=0.4, random_state=2, stratify=y)
@@ -112,24 +91,9 @@ def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> N
 
 
 @pytest.mark.slow
-def test_judged_rows_have_the_opinions_that_the_oracle_learns_from(
-    table_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also those of a classifier without probabilities, of which the oracle sees decision values."""
-    monkeypatch.setitem(
-        ESTIMATORS["table"],
-        "ridge",
-        lambda seed: make_pipeline(OneHotEncoder(handle_unknown="ignore"), RidgeClassifier()),
-    )
-    trial = made(table_study(opinions={"ridge": "ridge"}), table_folder)
-    assert {*trial.judged[TEST].outputs.arrays} == {*trial.learnt.arrays}
-    assert "opinion_ridge" in trial.learnt.arrays
-
-
-@pytest.mark.slow
 def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
-    study = table_study(opinions={"tree": "tree"}, shifted={"later": {"files": ["later.csv"]}})
-    trial = made(study, table_folder)
+    preset = table_preset(opinions={"tree": "tree"}, shifted={"later": {"files": ["later.csv"]}})
+    trial = made(preset, table_folder)
     assert [*trial.judged] == [TEST, "later"]
     later = trial.judged["later"]
     assert len(later.outputs) == 150
@@ -137,24 +101,6 @@ def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
     frame = noisy_table(150, 1)
     classes = sorted({*frame["kind"]})
     assert_array_equal(later.outputs.labels, [classes.index(one) for one in frame["kind"]])
-
-
-@pytest.mark.slow
-def test_at_most_so_many_rows(table_folder: Path) -> None:
-    """They are the same ones for all seeds, so that seeds differ by the split alone."""
-    study = table_study(most_rows=200)
-    trials = [made(study, table_folder, seed) for seed in (0, 1)]
-    for trial in trials:
-        assert trial.reference is not None
-        assert len(trial.known) + len(trial.reference) + len(trial.judged[TEST].outputs) == 200
-
-
-def test_a_class_of_one_row_does_not_end_it(table_folder: Path, tmp_path: Path) -> None:
-    frame = noisy_table(200, 0)
-    frame.loc[0, "kind"] = "rare"
-    frame.to_csv(tmp_path / "t.csv", index=False)
-    trial = made(table_study(), tmp_path)
-    assert len(trial.judged[TEST].outputs) == 80
 
 
 def test_stored_probabilities(tmp_path: Path) -> None:
@@ -213,36 +159,25 @@ def test_around_stored_probabilities(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_tried(changes: dict[str, Any], message: str, table_folder: Path) -> None:
     with pytest.raises(SteepslopeError) as error:
-        made(table_study(**changes), table_folder)
+        made(table_preset(**changes), table_folder)
     assert message in str(error.value)
 
 
 def test_rows_that_a_classifier_cannot_take(tmp_path: Path) -> None:
     """Texts of no word at all."""
     (tmp_path / "a.csv").write_text("label,said\n" + "x,-\ny,-\n" * 50)
-    study = Study(
+    preset = Preset(
         name="t", title="T", kind="text", source="S", classifier="words",
         read={"format": "csv", "files": ["a.csv"], "text": "said"},
     )  # fmt: skip
     with pytest.raises(SteepslopeError, match=r"classifier words: cannot be fitted \(empty vocabulary"):
-        made(study, tmp_path)
+        made(preset, tmp_path)
 
 
 @pytest.mark.slow
 def test_shifted_rows_of_other_classes_alone_are_named(tmp_path: Path) -> None:
     noisy_table(300, 0).to_csv(tmp_path / "t.csv", index=False)
     noisy_table(50, 1).assign(kind="dog").to_csv(tmp_path / "dogs.csv", index=False)
-    study = table_study(classifier="tree", shifted={"dogs": {"files": ["dogs.csv"]}})
+    preset = table_preset(classifier="tree", shifted={"dogs": {"files": ["dogs.csv"]}})
     with pytest.raises(SteepslopeError, match=r"^shifted\.dogs: expected labels among ant, bee, cow, found dog$"):
-        made(study, tmp_path)
-
-
-@pytest.mark.slow
-def test_the_classifier_is_the_one_that_is_named(table_folder: Path) -> None:
-    """A tree knows its own training rows better than others; naive Bayes hardly does."""
-    gaps = []
-    for name in ("tree", "bayes"):
-        trial = made(table_study(classifier=name), table_folder)
-        assert trial.reference is not None
-        gaps.append(trial.reference.is_correct.mean() - trial.judged[TEST].outputs.is_correct.mean())
-    assert gaps[0] > 0.1 > gaps[1]
+        made(preset, tmp_path)

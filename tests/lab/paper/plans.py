@@ -10,21 +10,19 @@ from typing import Any
 
 from steepslope.cli.main import main
 
-LINE = re.compile(r"(?P<count>\d+) × (?P<about>.+?)(?:; (?P<images>[\d,]+) images each)?(?: \((?P<done>\d+) done\))?")
+LINE = re.compile(r"(?P<count>\d+) × (?P<about>.+?)(?: \((?P<done>\d+) done\))?")
 TRAINED = re.compile(
     r"train oracle ⟨(?P<oracle>\w+), (?P<classifier>\w+)⟩ (?P<name>[^:]+?)(?: \((?P<live>\w+) run live\))?"
 )
-PASSES = re.compile(r"(?P<net>\w+): (?P<passes>[\d,]+) forward passes, [\d,.]+ hours at [\d,.]+ images/s")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A kind of steps: how many there are and are done, what they do, their settings, and how many images each sees."""
+    """A kind of steps: how many there are and are done, what they do, and their settings."""
 
     count: int
     about: str
     settings: dict[str, Any]
-    images: int
     done: int
 
     @property
@@ -36,10 +34,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """The lines of a plan, and how many forward passes its time is reckoned from, by net."""
+    """The lines of a plan."""
 
     lines: list[Line]
-    passes: dict[str, int]
 
     def only(self, begin: str) -> Line:
         """Return the only line that begins so."""
@@ -58,23 +55,14 @@ def plan_of(preset: str, *options: str, experiment: str = "all") -> Plan:
     with redirect_stdout(io.StringIO()) as shown:
         code = main(["reproduce", experiment, "--preset", preset, "--dry-run", *options])
     assert code == 0, shown.getvalue()
-    texts = shown.getvalue().splitlines()
-    passes = [found for text in texts if (found := PASSES.fullmatch(text))]
-    took = [text for text in texts if text.startswith("done: ")]
-    lines = [_line(text) for text in texts[: -len(took) - len(passes) - 1]]
-    return Plan(lines, {found["net"]: _number(found["passes"]) for found in passes})
+    return Plan([_line(text) for text in shown.getvalue().splitlines()])
 
 
 def _line(text: str) -> Line:
     found = LINE.fullmatch(text)
     assert found, text
     about, colon, settings = found["about"].partition(": ")
-    count, images, done = (_number(found[name] or "0") for name in ("count", "images", "done"))
-    return Line(count, about, settings_in(settings) if colon else {}, images, done)
-
-
-def _number(text: str) -> int:
-    return int(text.replace(",", ""))
+    return Line(int(found["count"]), about, settings_in(settings) if colon else {}, int(found["done"] or 0))
 
 
 def settings_in(text: str) -> dict[str, Any]:

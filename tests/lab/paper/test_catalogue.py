@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from steepslope.cli.main import main
-from steepslope.errors import SteepslopeError
 from steepslope.lab.paper import experiment as module
 from steepslope.lab.paper.experiment import FOLDER, ORDER, experiment_names, read_experiment
 from steepslope.lab.paper.methods import METHODS, method_of, stored_name
@@ -105,33 +104,16 @@ def test_a_new_table_is_one_file_and_a_new_line_an_entry(
     assert others == sorted(others)
     out = tmp_path / "out"
     reproduce("mine", work, out)
-    tables = {f"mine{part}.{end}" for part in ("", "-seeds") for end in ("md", "tex", "csv")}
-    assert {path.name for path in out.iterdir()} == {*tables, "mine.json", "index.html"}
+    tables = {f"mine{part}.{end}" for part in ("", "-seeds") for end in ("md", "csv")}
+    assert {path.name for path in out.iterdir()} == {*tables, "mine.json"}
     content = json.loads((out / "mine.json").read_text())
     assert content["title"] == "Two lines, one pair, one column"
     assert content["preset"] == "digits"
-    assert content["tables"]["mine"]["columns"] == ["score", "TNR ↑"]
+    assert [*content["notes"]] == ["mine", "mine-seeds"]
     rows = {row["score"]: row for row in content["rows"]}
     assert [*rows] == [MCP, "SS, shorter and flatter", "MCP again"]
     assert {(row["oracle"], row["classifier"], row["seed"]) for row in rows.values()} == {("late", "late", 0)}
     for score, star in ((MCP, ""), ("SS, shorter and flatter", " *"), ("MCP again", " *")):
         number = f"{100 * rows[score]['tnr'][0]:.1f}"
         assert f"| {score}{star} | {number} |" in (out / "mine.md").read_text()
-        assert f"<td>{score}{star}</td><td>{number}</td>" in (out / "index.html").read_text()
     assert "Two lines, one pair, one column" in capsys.readouterr().out
-
-
-def test_a_star_stands_for_all_kinds_or_levels(tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    path.write_text('title: own\nwhere: [test, "corrupt:fog:*", "corrupt:*:5"]\n')
-    where = read_experiment(str(path)).where
-    assert where[:6] == ("test", *(f"corrupt:fog:{severity}" for severity in range(1, 6)))
-    assert (len(where), len(read_experiment("table-a1").where)) == (1 + 5 + 15, 15)
-
-
-@pytest.mark.parametrize("where", ["corrupt:fogg:*", "corrupt:*:9", "corrupt:*", "wild:*:5"])
-def test_images_that_are_unknown_are_named(where: str, tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    path.write_text(f'title: own\nwhere: ["{where}"]\n')
-    with pytest.raises(SteepslopeError, match=r"own\.yaml: .*(unknown|expected)"):
-        read_experiment(str(path))

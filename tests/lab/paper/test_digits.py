@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from steepslope.nets.data.specs import SPLIT_SEED
 from steepslope.numerics import small_net
 
 pytestmark = pytest.mark.slow
-SEEDS = (0, 1)
-BESIDE = ("on-features", "gates")
+SEEDS = (0,)
+BESIDE = ("on-features",)
 FIGURES = {"appendix-d": "-histograms", "appendix-d-shifts": "-histograms", "appendix-e": "-risk-coverage",
            "appendix-f": "-histograms", "figure2": "", "figure3": "-histograms",
            "figure4": "-risk-coverage"}  # fmt: skip
@@ -35,7 +34,7 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.bool_]]
 def reproduce_all(out: Path) -> None:
     """Make all of the paper, then what is not the paper's, from the same work."""
     for name in ("all", *BESIDE):
-        words = ["--preset", "digits", "--seeds", "0,1", "--set", "resamples=20", "--out", str(out)]
+        words = ["--preset", "digits", "--seeds", "0", "--set", "resamples=20", "--out", str(out)]
         assert main(["reproduce", name, *words]) == 0
 
 
@@ -95,19 +94,13 @@ def by_scikit_learn(confidence: NDArray[np.float64], is_correct: NDArray[np.bool
 
 
 def test_every_experiment_leaves_its_files(out: Path) -> None:
-    page = (out / "index.html").read_text()
     for name in made():
         assert json.loads((out / f"{name}.json").read_text())["preset"] == "digits"
-        assert f'<section id="{name}">' in page
-    places = [page.index(f'<section id="{name}">') for name in made()]
-    assert places == sorted(places)
-    for name in [*TABLES, *(f"{name}-seeds" for name in TABLES), "table-a1", "gates"]:
-        assert all((out / f"{name}.{end}").stat().st_size > 100 for end in ("md", "tex", "csv"))
+    for name in [*TABLES, *(f"{name}-seeds" for name in TABLES), "table-a1"]:
+        assert all((out / f"{name}.{end}").stat().st_size > 100 for end in ("md", "csv"))
     for name in [*(f"{one}{end}" for one, end in FIGURES.items()), "figure4-sweep"]:
         assert (out / f"{name}.png").exists()
         assert "<svg" in (out / f"{name}.svg").read_text()[:1000]
-    for link in re.findall(r'(?:src|href)="([^"#]+)"', page):
-        assert (out / link).is_file(), link
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -156,19 +149,6 @@ def test_cross_entropy_cut_elsewhere_ranks_as_before(name: str, out: Path) -> No
         assert cut["auc"] == plain["auc"]
         assert cut["tpr"][0] == pytest.approx(trusted[is_correct].mean(), abs=1e-5)
         assert cut["tnr"][0] == pytest.approx(1 - trusted[~is_correct].mean(), abs=1e-5)
-
-
-def test_pairs_share_their_classifier_and_nothing_else(out: Path) -> None:
-    rows = {(row["oracle"], row["classifier"], row["seed"], row["score"]): row for row in rows_of(out, "table1")}
-    for classifier in ("late", "early"):
-        for seed in SEEDS:
-            for score in ("MCP", "best single score", "TrustScore", "MCDropout", "fused, free", "fused, auxiliary"):
-                one, other = (rows[oracle, classifier, seed, score] for oracle in ("late", "early"))
-                assert all(one[key] == other[key] for key in one if key not in ("oracle", "pair")), score
-            for score in ("CE", "Focal", "TCP", "SS"):
-                one, other = (rows[oracle, classifier, seed, score] for oracle in ("late", "early"))
-                assert not np.array_equal(confidences(out, one)[0], confidences(out, other)[0])
-                np.testing.assert_array_equal(confidences(out, one)[1], confidences(out, other)[1])
 
 
 def test_what_shifts_is_shifted(out: Path) -> None:

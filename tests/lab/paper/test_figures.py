@@ -135,14 +135,6 @@ def test_the_line_is_the_mean_and_the_band_the_range_over_seeds() -> None:
     assert "chosen: 3" in [text.get_text() for text in texts(figure)]
 
 
-def test_a_series_looks_alike_in_all_panels() -> None:
-    figure = sweep([panel(names=("loss", "TPR")), panel(names=("TPR", "TNR"))])
-    first, second = (curves(axes) for axes in figure.axes)
-    assert looks(first[1]) == looks(second[0])
-    assert legend(figure) == ["loss", "TPR", "TNR"]
-    assert len({looks(line) for line in (*first, *second)}) == 3
-
-
 @pytest.mark.parametrize("chosen", [1, 2.75, None])
 def test_the_chosen_value_is_readable_wherever_it_lies(chosen: float | None) -> None:
     long = SweepPanel(LONG, np.array([1.0, 2]), {LONG: np.ones((1, 2)), "x" + LONG: np.zeros((1, 2))}, 2, LONG, LONG)
@@ -150,14 +142,6 @@ def test_the_chosen_value_is_readable_wherever_it_lies(chosen: float | None) -> 
     assert_readable(figure)
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown == ([] if chosen is None else [f"chosen: {chosen}"])
-
-
-def test_the_chosen_value_stands_above_all_curves() -> None:
-    figure = sweep([panel()])
-    assert_readable(figure)  # has drawn it
-    (axes,) = figure.axes
-    bottom = axes.transData.inverted().transform(axes.texts[0].get_window_extent())[0, 1]
-    assert bottom > max(values.max() for values in panel().series.values())
 
 
 def test_a_missing_run_is_left_out_of_the_mean() -> None:

@@ -13,7 +13,6 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.yaml_files import built, read_yaml, set_at
 from steepslope.lab.paper import preset as presets
 from steepslope.lab.paper.preset import read_preset
-from steepslope.nets.training.request import FinetuneRequest
 
 
 def test_changes_reach_into_trainings_that_are_named() -> None:
@@ -29,12 +28,6 @@ def test_changes_reach_into_what_a_preset_leaves_out() -> None:
     changed = read_preset("imagenet", {"recolor.steps": "300", "features.hidden": "[64]"})
     assert (changed.recolor, changed.features) == ({"steps": 300}, {"hidden": [64]})
     assert read_preset("imagenet", {"recolor.steps": "100"}).features == read_preset("imagenet").features == {}
-
-
-def test_a_change_may_name_another_training() -> None:
-    changes = {"nets.small.train": "cifar10-classifier", "nets.small.train.epochs": "2"}
-    train = read_preset("mnist", changes).nets["small"].train
-    assert (train["net"], train["epochs"], train["weight_decay"]) == ("cifar-vgg", 2, 5e-4)
 
 
 def test_pairs_that_share_a_training_are_changed_one_at_a_time() -> None:
@@ -91,12 +84,6 @@ def test_a_plan_takes_the_number_of_images_from_its_preset(capsys: pytest.Captur
     assert f"images: {100 * 54_000:,} in {100 * steps:,} steps of 128" in capsys.readouterr().err  # the last stage
     assert main([*words, "--images", "128"]) == 0
     assert "images: 12,800 in 100 steps of 128" in capsys.readouterr().err
-
-
-def test_every_preset_knows_its_images() -> None:
-    names = [name for name in presets.trainings_of(FinetuneRequest.__dataclass_fields__) if "classifier" not in name]
-    assert names
-    assert all((presets.training_images(name) or 0) >= 45_000 for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,13 +196,7 @@ def test_nothing_to_compare_is_told_in_one_line(where: str, changes: dict[str, A
     assert grid.title == "T: nothing to compare, the paper prints no number for a net of preset digits"
     assert grid.rows == []
     assert not [*(tmp_path / "out").glob("own-compared.*")]
-    assert [*read_json(tmp_path / "out" / "own.json", "rows")["tables"]] == ["own", "own-seeds"]
-
-
-GATES = Experiment(
-    name="own", title="T", views=("gates",), pairs="first", where=("test",), beside=lines("MCP", "fused, free")
-)
-LOSSES = Experiment(name="own", title="T", views=("losses",))
+    assert [*read_json(tmp_path / "out" / "own.json", "rows")["notes"]] == ["own", "own-seeds"]
 
 
 @pytest.mark.parametrize(
@@ -210,16 +204,7 @@ LOSSES = Experiment(name="own", title="T", views=("losses",))
     [
         (MATRIX, {"pairs": "first-two"},
          "pairs: first-two: expected one pair for the view matrix, found ⟨late, late⟩, ⟨late, early⟩"),
-        (GATES, {"where": ("stylized",)}, "where: expected test among the sets of images for the view gates"),
-        (GATES, {"paper": lines("SS")},
-         "SS: expected a line of kind score, best, fused for the view gates, found images"),
-        (LOSSES, {"settings": {"gama": 1}}, "unknown setting of the view losses: 'gama': did you mean 'gamma'?"),
-        (LOSSES, {"settings": {"gamma": -1}}, "gamma: expected a number from 0 to 100, found -1"),
-        (LOSSES, {"settings": {"alphas": [1, 3]}},
-         "alphas: expected a list of pairs, each a number from 1e-06 to 80, found [1, 3]"),
-        (LOSSES, {"settings": {"alphas": [[1, 3], [2]]}}, "alphas: expected a list of pairs"),
-        (HISTOGRAMS, {"settings": {"lines": ["CS"]}}, "unknown line of the view histograms: 'CS': Known: CE, SS"),
-        (HISTOGRAMS, {"settings": {"lines": "SS"}}, "lines: expected a list of at least one line, found 'SS'"),
+        (HISTOGRAMS, {"drawn": ("CS",)}, "unknown line to draw 'CS': Known: CE, SS"),
         (HISTOGRAMS, {"paper": {}}, "paper: expected at least one line for the view histograms, found none"),
     ],
 )  # fmt: skip
@@ -235,10 +220,6 @@ def test_a_sweep_needs_what_is_swept() -> None:
     with pytest.raises(SteepslopeError, match=r"^own: preset digits: sweep: expected criterion for the view sweep"):
         require_possible(SWEEP, preset)
     require_possible(SWEEP)  # not known without a preset
-
-
-def test_settings_of_losses_may_be_what_they_are_drawn_from() -> None:
-    require_possible(Experiment(**{**vars(LOSSES), "settings": {"alphas": [[1, 3], [2, 5.5]], "gamma": 0}}))
 
 
 def test_a_new_view_is_a_function_and_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

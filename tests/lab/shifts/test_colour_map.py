@@ -62,13 +62,6 @@ def test_offsets_of_greys_are_interpolated_as_numpy_has_it() -> None:
         np.testing.assert_allclose(image.numpy(), expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_no_offsets_leave_every_bit(channels: int) -> None:
-    images = all_sorts()[:, :channels]
-    colour_map = ColourMap.of(images)
-    assert torch.equal(colour_map(colour_map.identity()), images)
-
-
 @pytest.mark.parametrize("shape", [(4, 3, 16, 32, 32), (4, 3, 2, 2, 2), (4, 1, 1, 16)])
 def test_every_pixel_is_within_the_bound_and_within_srgb(shape: tuple[int, ...]) -> None:
     images = all_sorts()[:, : shape[1]]
@@ -139,11 +132,6 @@ def dense_colours(steps: int = 52) -> Tensor:
     return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).view(1, 3, steps * steps, steps)
 
 
-def dark_colours() -> Tensor:
-    axis = torch.arange(12) / 255
-    return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).view(1, 3, 144, 12)
-
-
 def distances_to_srgb(luv: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far scaled LUV (m, 3) is from that of its RGB, clipped: 0 where sRGB has the colour, (m,)."""
     lowest, width = np.array(LOWEST), np.array(HIGHEST) - LOWEST
@@ -152,7 +140,7 @@ def distances_to_srgb(luv: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.abs(clipped - luv).max(axis=1))
 
 
-@pytest.mark.parametrize("colours", [dense_colours(), dark_colours()], ids=["dense", "dark"])
+@pytest.mark.parametrize("colours", [dense_colours()])
 def test_the_way_there_and_back_ends_where_it_began(colours: Tensor) -> None:
     luv = luv_of(colours)
     assert (rgb_of(luv) - colours).abs().max() <= 1e-4
@@ -172,16 +160,6 @@ def test_lightness_is_that_of_kornia_and_comes_back() -> None:
     lightness = lightness_of(grey)
     torch.testing.assert_close(lightness, luv_of(grey.expand(1, 3, 1, -1))[0, 0, 0], atol=1e-6, rtol=0)
     torch.testing.assert_close(grey_of(lightness), grey, atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize(
-    "rgb", [(0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1 / 255, 0, 0), (0, 0, 1 / 255)]
-)
-def test_gradients_of_colours_are_finite_and_moderate(rgb: tuple[float, ...]) -> None:
-    luv = luv_of(torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1)).requires_grad_()
-    rgb_of(luv).sum().backward()  # type: ignore[no-untyped-call]
-    assert luv.grad is not None
-    assert 0.01 < luv.grad.abs().max() < 100
 
 
 def _ways(seed: int, count: int = 300) -> tuple[Tensor, Tensor]:

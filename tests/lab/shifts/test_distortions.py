@@ -12,23 +12,22 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption, ShiftByKind
-from steepslope.lab.shifts.distortions import CHOSEN_ON, DISTORTIONS, KINDS, Distortion, distorted
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.lab.shifts.corruptions import CORRUPTIONS, Corruption, ShiftByKind
+from steepslope.lab.shifts.distortions import DISTORTIONS, Distortion, distorted
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.numerics.threads import on_threads
 from tests.lab.shifts.test_corruptions import images, scene
 
 SHAPES = [(1, 1, 1), (1, 5, 3), (28, 28, 1), (20, 150, 3)]
-DRAWN = ("noise", "erase", "fog", "shot", "glass", "salt", "speckle", "elastic", "disc")
-ONE_WAY = ("scale", "stretch", "gamma")  # severity 1 goes the other way than severity 0
+DRAWN = ("noise", "erase", "fog", "shot", "glass")
+ONE_WAY = ("scale", "gamma")  # severity 1 goes the other way than severity 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DISTORTIONS)
 def test_severities_go_further(kind: str) -> None:
-    data = parse_dataset("digits").load_into_memory("test").subset(np.arange(30))
+    data = parse_data("digits").load_into_memory("test").subset(np.arange(30))
     mild, strong = (
         np.mean([np.abs(distorted(image[..., None], kind, severity, row)[..., 0] - image.astype(float))
                  for row, image in enumerate(data.pixels)]) for severity in (0, 1)
@@ -37,7 +36,7 @@ def test_severities_go_further(kind: str) -> None:
     assert kind in ONE_WAY or mild < strong
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DISTORTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_size_in_grey_and_colour(shape: tuple[int, ...], kind: str) -> None:
     pixels = scene(*shape)
@@ -51,15 +50,12 @@ def test_some_are_known_exactly() -> None:
     expected = {
         ("invert", 1): 255 - pixels,
         ("shift", 1): np.roll(pixels, 4, axis=1),
-        ("partly_flipped", 1): np.concatenate([pixels[:, :14], pixels[:, :13:-1]], axis=1),
-        ("brighter", 0): np.minimum(pixels + 0.15 * 255, 255).round(),
-        ("stripes", 0): np.where(np.arange(28)[:, None, None] % 4 < 2, 0.6 * pixels, pixels).round(),
         ("ghost", 0): (0.8 * pixels + 0.2 * pixels[::-1, ::-1]).round(),
         ("solarise", 1): np.where(pixels >= 0.6 * 255, 255 - pixels, pixels),
     }
     for (kind, severity), wanted in expected.items():
         found = distorted(pixels, kind, severity, 0).astype(float)
-        is_exact = kind in ("invert", "shift", "partly_flipped", "solarise")
+        is_exact = kind in ("invert", "shift", "solarise")
         assert np.abs(found - wanted).max() <= (0 if is_exact else 1), kind
 
 
@@ -76,7 +72,7 @@ def test_lengths_in_pixels_grow_with_the_image() -> None:
 
 
 @pytest.mark.parametrize(
-    "shift", [partial(Distortion, kind) for kind in KINDS] + [partial(Corruption, kind) for kind in CORRUPTIONS]
+    "shift", [partial(Distortion, kind) for kind in DISTORTIONS] + [partial(Corruption, kind) for kind in CORRUPTIONS]
 )
 def test_an_image_becomes_the_same_in_any_order(shift: Callable[..., ShiftByKind]) -> None:
     """Nor does it matter what was drawn before, and what others draw is not disturbed."""
@@ -94,7 +90,7 @@ def test_an_image_becomes_the_same_in_any_order(shift: Callable[..., ShiftByKind
     assert np.array_equal(np.asarray(part.image(0)), first[3])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DISTORTIONS)
 def test_seeds_and_ids_decide_where_something_is_drawn(kind: str) -> None:
     twice = images(2)
     same = Images(twice.pixels[[0, 0]], twice.labels, twice.ids)
@@ -109,13 +105,8 @@ def test_other_channels_are_refused() -> None:
         distorted(scene(20, 20, 6), "blur", 0, 0)
 
 
-def test_what_was_chosen_on_is_in_no_table() -> None:
-    assert not {*DISTORTIONS} & {*CHOSEN_ON}
-    assert (len(DISTORTIONS), len(CHOSEN_ON), len(PAPER_CORRUPTIONS), len({*CORRUPTIONS})) == (24, 12, 15, 19)
-
-
 def test_a_new_distortion_is_a_function_and_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "darker", (lambda images, factor: factor * images, (0.8, 0.5)))
+    monkeypatch.setitem(DISTORTIONS, "darker", (lambda images, factor: factor * images, (0.8, 0.5)))
     plain, darker = (parse_data(f"{shift}digits:test").open() for shift in ("", "distort:darker:1/"))
     expected = np.asarray(plain.image(0)) / 2
     np.testing.assert_allclose(np.asarray(darker.image(0)), expected, atol=0.5)

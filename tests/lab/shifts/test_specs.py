@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.specs import SHIFTS, parse_data
 from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.specs import parse_dataset
-
-
-def test_a_spec_without_shifts_is_as_before() -> None:
-    assert parse_data("digits:test") == parse_dataset("digits:test")
+from steepslope.nets.data.specs import parse_data, shift_parsers
 
 
 @pytest.mark.parametrize(
@@ -77,4 +72,4 @@ def test_what_is_wrong_is_named(text: str, message: str) -> None:
 
 
 def test_every_shift_is_known() -> None:
-    assert set(SHIFTS) == {"corrupt", "distort", "stylize", "recolor"}
+    assert set(shift_parsers()) >= {"corrupt", "distort", "stylize", "recolor"}

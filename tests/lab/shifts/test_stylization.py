@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.pixels import as_floats
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.lab.shifts.stylization import Stylization, StylizeSpec
 from steepslope.nets.data.shifted import Shifted
+from steepslope.nets.data.specs import parse_data
 
 
 @pytest.fixture
@@ -63,12 +63,6 @@ def test_small_images_are_stylised_at_a_side_and_brought_back(spec: str, photos_
     row = list(data.ids).index("chelsea.png")
     assert pixels(data, row).shape == (7, 11, 3)
     assert np.abs(pixels(data, row) - pixels(shifted(spec, photos_folder), row)).max() > 1e-3
-
-
-def test_crops_bring_all_images_to_one_size(spec: str, photos_folder: Path) -> None:
-    data = shifted(f"{spec}&crop=24", photos_folder)
-    assert data.shift.size == (24, 24)
-    assert {pixels(data, row).shape[:2] for row in range(4)} == {(24, 24)}
 
 
 def test_the_spec_is_its_own_text_and_decides_the_fingerprint(spec: str, photos_folder: Path) -> None:

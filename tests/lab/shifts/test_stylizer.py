@@ -148,15 +148,15 @@ def _edited(folder: Path, part: str | None, **changes: object) -> None:
     [
         (None, {"digest": "0" * 64}, "expected the weights of digest 000000000000…, found .*: the file is not the one"),
         (None, {"encoder": 3}, "field 'encoder': found 3 of an unexpected type"),
-        ("encoder", {"points": []}, "channels: expected 0 of them, at least one, found 3"),
+        ("encoder", {"points": []}, "expected what rebuilds the layers"),
         ("encoder", {"points": ["nowhere"], "channels": [3]}, "expected layers of the net as points, found 'nowhere'"),
-        ("encoder", {"reduction": 0}, "reduction: expected 2, 4, 8 or 16, found 0"),
-        ("encoder", {"std": [0, 1, 1]}, "std: expected a list, each a number from 1e-12 to 1000000, found"),
+        ("encoder", {"point": []}, "unknown field of an encoder: 'point': did you mean 'points'"),
+        ("encoder", {"std": ["a", 1, 1]}, "expected what rebuilds the layers"),
         ("encoder", {"architecture": "module:os:getcwd"}, "expected adain:vgg19, or a net of timm: or torchvision:"),
         ("encoder", {"architecture": "timm:resnet999"}, "unknown timm model 'resnet999'"),
-        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "widths: expected 3 of them, at least one, found 2"),
+        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "expected weights of this architecture"),
         ("decoder", {"widths": [16, 9, 4]}, "expected weights of this architecture"),
-        ("decoder", {"widths": [16, 8, "4"]}, "widths: expected a list, each a whole number from 1 to 4096, found"),
+        ("decoder", {"widths": [16, 8, "4"]}, "expected what rebuilds the layers"),
     ],
 )
 def test_edited_cards_are_refused_in_one_line(
@@ -168,13 +168,6 @@ def test_edited_cards_are_refused_in_one_line(
         Stylizer.load(tmp_path)
     assert "\n" not in str(raised.value)
     assert str(tmp_path) in str(raised.value)
-
-
-def test_weights_of_the_hub_are_not_asked_for(stylizer: Stylizer, tmp_path: Path) -> None:
-    stylizer.save(tmp_path)
-    _edited(tmp_path, "encoder", architecture="timm:mobilenetv3_small_100")
-    with pytest.raises(SteepslopeError, match="the file is not the one that was saved"):  # the card is another
-        Stylizer.load(tmp_path)
 
 
 def test_missing_and_damaged_files_are_refused_in_one_line(stylizer: Stylizer, tmp_path: Path) -> None:
@@ -271,13 +264,6 @@ def test_layers_are_the_published_ones(files: tuple[Path, Path], vgg: State, dec
     torch.testing.assert_close(found, decoded_by_hand(expected[-1], decoder), rtol=1e-4, atol=1e-4)
 
 
-def test_a_file_that_ends_at_relu4_1_is_the_same(files: tuple[Path, Path], vgg: State, tmp_path: Path) -> None:
-    torch.save({name: one for name, one in vgg.items() if int(name.split(".")[0]) <= 30}, tmp_path / "short.pth")
-    encoders = enumerate([tmp_path / "short.pth", files[0]])
-    short, long = (import_vgg_stylizer(one, files[1], tmp_path / f"{number}") for number, one in encoders)
-    assert short.digest == long.digest
-
-
 class _Harmful:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return Path.touch, ("/nowhere",)
@@ -304,10 +290,3 @@ def test_other_files_are_refused_in_one_line(
     assert "\n" not in str(raised.value)
     assert str(raised.value).startswith(f"{wrong}: ")
     assert not (tmp_path / "made").exists()
-
-
-def test_missing_files_and_two_of_a_kind_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(SteepslopeError, match=r"none\.pth: cannot be read as weights"):
-        import_vgg_stylizer(tmp_path / "none.pth", files[1], tmp_path / "made")
-    with pytest.raises(SteepslopeError, match=r"decoder\.pth: expected .* architecture: 0\.weight: \(3, 3, 1"):
-        import_vgg_stylizer(files[1], files[1], tmp_path / "made")

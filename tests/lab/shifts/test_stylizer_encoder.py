@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.stylizer_encoder import VGG, EncoderPlan, encoder_of, rebuilt_encoder
+from steepslope.lab.shifts.stylizer_encoder import EncoderPlan, encoder_of, rebuilt_encoder
 from steepslope.nets.classifiers.specs import load_classifier
 
 RESNET = "timm:resnet18?weights=random"
@@ -46,14 +46,6 @@ def test_maps_are_those_of_the_backbone_on_normalised_images() -> None:
     torch.testing.assert_close(found[2], deep)
 
 
-def test_classifier_is_left_as_it_is() -> None:
-    classifier = load_classifier(RESNET)
-    images = classifier.noise(1)
-    before = classifier(images)[1]
-    encoder_of(classifier, 4)
-    assert (classifier(images)[1] == before).all()
-
-
 def test_encoder_is_frozen_stays_in_evaluation_mode_and_drops_what_lies_behind() -> None:
     encoder = encoder_of(load_classifier(RESNET), 4).train()
     assert not any(layer.training for layer in encoder.modules())
@@ -87,13 +79,6 @@ def test_a_layer_that_runs_twice_is_read_where_it_runs_first() -> None:
         torch.testing.assert_close(found[1], net.second(first))
 
 
-def test_gradients_reach_the_images() -> None:
-    images = torch.rand(1, 3, 32, 32, requires_grad=True)
-    encoder_of(load_classifier(RESNET), 8)(images)[-1].sum().backward()
-    assert images.grad is not None
-    assert float(images.grad.abs().sum()) > 0
-
-
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -112,13 +97,6 @@ def test_a_net_that_no_spec_rebuilds_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("steepslope.lab.shifts.stylizer_encoder.architecture", lambda classifier: "onnx:net.onnx")
     with pytest.raises(SteepslopeError, match="expected a net of timm: or torchvision: as the stylizer's encoder"):
         encoder_of(load_classifier(RESNET), 8)
-
-
-@pytest.mark.parametrize("spec", ["module:os:getcwd", "onnx:net.onnx", "vgg"])
-def test_a_plan_names_no_code(spec: str) -> None:
-    plan = EncoderPlan(spec, ("a",), (1,), 2, (0.0,) * 3, (1.0,) * 3)
-    with pytest.raises(SteepslopeError, match=f"{spec}: expected {VGG}, or a net of timm: or torchvision:"):
-        rebuilt_encoder(plan)
 
 
 @pytest.mark.parametrize(

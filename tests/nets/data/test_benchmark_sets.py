@@ -14,13 +14,13 @@ import torchvision.datasets
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.benchmark_sets import read_idx
 from steepslope.nets.data.image_files import ImageFiles
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from tests.conftest import write_idx
 from tests.images import PIXELS, png
 
 
 def test_idx_files_plain_and_gzipped(idx_folder: Path) -> None:
-    train, test = (parse_dataset(f"idx:{idx_folder}").load_into_memory(split) for split in ("train", "test"))
+    train, test = (parse_data(f"idx:{idx_folder}").load_into_memory(split) for split in ("train", "test"))
     expected = np.random.default_rng(0).integers(256, size=(40, 8, 8), dtype=np.uint8)
     np.testing.assert_array_equal(train.pixels, expected)
     assert test.labels.tolist() == [0, 1, 2, 3] * 5
@@ -54,10 +54,10 @@ def test_damaged_gzip_is_named(tmp_path: Path) -> None:
 def test_missing_and_mismatched_idx_files_are_named(idx_folder: Path) -> None:
     write_idx(idx_folder / "train-labels-idx1-ubyte", np.zeros(3, dtype=np.uint8))
     with pytest.raises(SteepslopeError, match="expected 40 labels, one for each train image, found 3"):
-        parse_dataset(f"idx:{idx_folder}").load("train")
+        parse_data(f"idx:{idx_folder}").load("train")
     (idx_folder / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(SteepslopeError, match="expected a file train-labels-idx1-ubyte"):
-        parse_dataset(f"idx:{idx_folder}").load("train")
+        parse_data(f"idx:{idx_folder}").load("train")
 
 
 LABELS = np.array([3, 0, 9, 9, 1, 2])
@@ -93,11 +93,11 @@ def test_cifar_and_svhn_as_torchvision_reads_them(cache: Path) -> None:
         content = {"X": PIXELS.transpose(1, 2, 3, 0), "y": np.where(LABELS == 0, 10, LABELS)[:, None]}
         scipy.io.savemat(cache / f"{split}_32x32.mat", content)
     for name, parts in (("CIFAR10", 5), ("CIFAR100", 1), ("SVHN", 1)):
-        images = parse_dataset(f"torchvision:{name}").load_into_memory("test")
+        images = parse_data(f"torchvision:{name}").load_into_memory("test")
         np.testing.assert_array_equal(images.pixels, PIXELS)
         np.testing.assert_array_equal(np.asarray(images.image(2)), PIXELS[2])
         assert np.asarray(images.labels).tolist() == LABELS.tolist()
-        assert len(parse_dataset(f"torchvision:{name}").load("train")) == 6 * parts
+        assert len(parse_data(f"torchvision:{name}").load("train")) == 6 * parts
 
 
 def test_imagenet_is_read_file_by_file(cache: Path) -> None:
@@ -109,18 +109,18 @@ def test_imagenet_is_read_file_by_file(cache: Path) -> None:
             for index in range(2):
                 (root / split / wordnet_id / f"{index}.JPEG").write_bytes(png(PIXELS[index]))
     torch.save(({"n03888605": ("parallel bars",), "n01440764": ("tench",)}, []), root / "meta.bin")
-    images = parse_dataset("torchvision:ImageNet").load("test")
+    images = parse_data("torchvision:ImageNet").load("test")
     assert isinstance(images, ImageFiles)
     assert np.asarray(images.labels).tolist() == [0, 0, 702, 702]
     np.testing.assert_array_equal(np.asarray(images.image(3)), PIXELS[1])
     assert list(images.subset(np.array([2])).ids) == ["n03888605/0.JPEG"]
     (root / "val" / "n03888605" / "1.JPEG").write_bytes(png(PIXELS[1][:-1]))
     with pytest.raises(SteepslopeError, match="expected images of one size and kind"):
-        parse_dataset("torchvision:ImageNet").load_into_memory("test")
+        parse_data("torchvision:ImageNet").load_into_memory("test")
 
 
 def test_what_is_missing_and_cannot_be_downloaded_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["file:///no/such/place/"])
     for name in ("KMNIST", "ImageNet"):
         with pytest.raises(SteepslopeError, match=f"torchvision:{name}: neither found in"):
-            parse_dataset(f"torchvision:{name}").load("test")
+            parse_data(f"torchvision:{name}").load("test")

@@ -20,7 +20,7 @@ from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.image_files import open_image_folder
 from steepslope.nets.data.images import Divisible
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.data.transforms import decoded, unreadable
 from steepslope.nets.data.urls import Listed
 from steepslope.outputs import ClassifierOutputs
@@ -139,7 +139,7 @@ def test_secrets_of_an_image_that_cannot_be_read_are_in_no_error(server: str, tm
         reason = decoded(data, row, lambda picture: picture)
         assert isinstance(reason, str)
         assert "secret" not in reason + str(unreadable(data, row, reason))
-    assert str(parse_dataset(f"images:{place}a?signature=secret")) == f"images:{server}a"
+    assert str(parse_data(f"images:{place}a?signature=secret")) == f"images:{server}a"
 
 
 def test_arrays_and_shards_in_a_store(photos: Path, store: str) -> None:
@@ -190,7 +190,7 @@ def test_what_is_not_there_is_one_line(store: str, photos: Path) -> None:
     }
     for spec, message in messages.items():
         with pytest.raises(SteepslopeError, match=message) as error:
-            parse_dataset(spec).look().open()
+            parse_data(spec).look().open()
         assert "\n" not in str(error.value)
     shutil.rmtree(photos / "a b")
     system, path = fsspec.core.url_to_fs(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import datasets as hub
@@ -13,9 +14,10 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.data import specs
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Images, row_ids
-from steepslope.nets.data.specs import DATASETS, Source, always, holdout_split, parse_dataset
+from steepslope.nets.data.specs import DATASETS, Source, always, holdout_split, parse_data
 from steepslope.nets.extraction.extraction import extract, named_data
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
@@ -54,14 +56,14 @@ def test_every_source_keeps_the_contract(examples: dict[str, str], tmp_path: Pat
     """And its labels and classes go into outputs; worker processes get it, too."""
     assert examples.keys() == DATASETS.keys()
     net = load_classifier("module:tests.tiny_nets:ten_classes").with_transform(12, 0.5, 0.5)
-    sources = {tmp_path / "out" / scheme: (scheme, parse_dataset(spec).open()) for scheme, spec in examples.items()}
+    sources = {tmp_path / "out" / scheme: (scheme, parse_data(spec).open()) for scheme, spec in examples.items()}
     extracted = extract(net, sources, ExtractionOptions(evidence=()))
     for out, (scheme, data) in sources.items():
         assert len(data) == len(data.ids) == len(set(data.ids)) > 1
         assert (data.labels is None) == (scheme in ("images", "paths"))
         assert data.classes is None or data.labels is None or len(data.classes) > data.labels.max()
         assert isinstance(data.image(1), Image.Image)
-        spec = parse_dataset(examples[scheme])
+        spec = parse_data(examples[scheme])
         assert data.fingerprint() == spec.open().fingerprint() != data.fingerprint(slice(0, 1))
         assert (spec.split in spec.splits) == bool(spec.splits)
         np.testing.assert_array_equal(extracted[out].labels, data.labels)
@@ -89,7 +91,7 @@ def test_a_new_source_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_digits_are_cut_once() -> None:
-    train, test = (parse_dataset("digits").load_into_memory(split) for split in ("train", "test"))
+    train, test = (parse_data("digits").load_into_memory(split) for split in ("train", "test"))
     assert (len(train), len(test)) == (1000, 797)
     assert set(train.ids).isdisjoint(test.ids)
     assert train.pixels.shape[1:] == (8, 8)
@@ -107,7 +109,7 @@ def test_digits_are_cut_once() -> None:
     ],
 )
 def test_specs(spec: str, argument: str, split: str | None) -> None:
-    parsed = parse_dataset(spec)
+    parsed = parse_data(spec)
     assert (parsed.argument, parsed.split) == (argument, split)
     assert str(parsed) == spec
 
@@ -122,19 +124,19 @@ def test_specs(spec: str, argument: str, split: str | None) -> None:
 )
 def test_bad_specs_are_named(spec: str, message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        parse_dataset(spec).load("train")
+        parse_data(spec).load("train")
     with pytest.raises(SteepslopeError, match="expected one split, such as digits:test"):
-        parse_dataset("digits").open()
+        parse_data("digits").open()
 
 
 def test_a_folder_of_train_and_val_comes_in_splits(tmp_path: Path) -> None:
     for split, count in (("train", 3), ("val", 2)):
         folder_of(tmp_path / "photos" / split, count, ("ant", "bee"))
-    whole = parse_dataset(f"imagefolder:{tmp_path}/photos")
+    whole = parse_data(f"imagefolder:{tmp_path}/photos")
     assert whole.splits == ("train", "val")
-    val = parse_dataset(f"{whole}:val")
+    val = parse_data(f"{whole}:val")
     assert (val.argument, val.split) == (f"{tmp_path}/photos", "val")
-    assert val.open().fingerprint() == parse_dataset(f"imagefolder:{tmp_path}/photos/val").open().fingerprint()
+    assert val.open().fingerprint() == parse_data(f"imagefolder:{tmp_path}/photos/val").open().fingerprint()
     assert len(whole.load("train")) == 6
     with pytest.raises(SteepslopeError, match=r"expected one split, such as .*photos:val"):
         whole.open()
@@ -150,18 +152,18 @@ def test_a_folder_with_others_has_classes_by_these_names(others: tuple[str, ...]
         folder_of(tmp_path / split, 1, ("ant", "bee"))
     for name in others:
         (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).write_bytes(png(PIXELS[0]))
-    assert parse_dataset(f"imagefolder:{tmp_path}").splits == ()
+    assert parse_data(f"imagefolder:{tmp_path}").splits == ()
 
 
 def test_images_of_other_sizes_do_not_go_into_memory(tmp_path: Path) -> None:
     for split in ("train", "test"):
         folder_of(tmp_path / split, 2, ("ant", "bee"))
-    images = parse_dataset(f"imagefolder:{tmp_path}").load_into_memory("train")
+    images = parse_data(f"imagefolder:{tmp_path}").load_into_memory("train")
     assert images.pixels.shape == (4, *images.pixels.shape[1:])
     assert images.classes == ("ant", "bee")
     Image.new("L", (3, 5)).save(tmp_path / "train" / "bee" / "z.png")
     with pytest.raises(SteepslopeError, match=r"expected images of one size and kind, .* found \(5, 3\) in bee/z.png"):
-        parse_dataset(f"imagefolder:{tmp_path}").load_into_memory("train")
+        parse_data(f"imagefolder:{tmp_path}").load_into_memory("train")
 
 
 def test_holdout_is_a_partition_fixed_by_its_seed() -> None:
@@ -174,3 +176,31 @@ def test_holdout_is_a_partition_fixed_by_its_seed() -> None:
     for count in (0, 10):
         with pytest.raises(SteepslopeError, match=f"expected 1 to 9 of the 10 training rows, found {count}"):
             holdout_split(10, count, seed=0)
+
+
+def test_a_shift_is_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another package's shift, named ``upside-down``, and one of which a library is missing."""
+    entries = [
+        EntryPoint("upside-down", f"{__name__}:UpsideDown", specs.SHIFT_GROUP),
+        EntryPoint("lacking", "no_such_library:parse", specs.SHIFT_GROUP),
+    ]
+    monkeypatch.setattr(specs, "entry_points", lambda group: entries if group == specs.SHIFT_GROUP else [])
+    spec = parse_data("upside-down:1/upside-down:2/digits:test")
+    assert str(spec) == "upside-down:1/upside-down:2/digits:test"
+    assert [str(shift) for shift in spec.shifts] == ["upside-down:1", "upside-down:2"]
+    with pytest.raises(SteepslopeError, match=r"lacking needs no_such_library: pip install 'steepslope\[shifts\]'"):
+        parse_data("lacking:1/digits:test")
+    with pytest.raises(SteepslopeError, match="'upside-dow': did you mean 'upside-down'"):
+        parse_data("upside-dow:1/digits:test")
+    with pytest.raises(SteepslopeError, match="unknown data scheme in 'digit:test': 'digit'"):
+        parse_data("upside-down:1/digit:test")
+
+
+class UpsideDown:
+    """A shift that is named only."""
+
+    def __init__(self, argument: str) -> None:
+        self.argument = argument
+
+    def __str__(self) -> str:
+        return f"upside-down:{self.argument}"

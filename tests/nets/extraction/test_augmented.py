@@ -12,7 +12,7 @@ from steepslope.cli.main import main
 from steepslope.files.folders import read_json, write_json
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.engine import noise_of
 from steepslope.nets.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
@@ -111,7 +111,7 @@ def test_splits_that_are_fitted_on_get_copies(home: Path, idx_folder: Path, tmp_
     test = ClassifierOutputs.load(out / "test")
     assert (test.require("auxiliary").shape, test.augmented()) == ((20, 288), None)
     backbone = load_classifier("module:tests.tiny_nets:ten_classes").with_transform(12, 0.5, 0.5)
-    outputs, data = ClassifierOutputs.load(out / "holdout"), parse_dataset(spec).load_into_memory("train")
+    outputs, data = ClassifierOutputs.load(out / "holdout"), parse_data(spec).load_into_memory("train")
     row = data.ids.tolist().index(outputs.require("ids")[3])
     copy = Augmented(data, 2, ("blur", "rotate"), 0).image(2 * row + 1)
     features, _ = backbone(backbone.transform(copy)[None])

@@ -16,7 +16,7 @@ from steepslope.files.progress import silent
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.classifiers.training import recipe_for, train_classifier
 from steepslope.nets.data.images import Images
-from steepslope.nets.data.specs import holdout_split, parse_dataset
+from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction.extraction import extract, extract_to_folder, named_data, summary
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.oracle import Oracle
@@ -30,12 +30,12 @@ def test_extraction_keeps_rows_and_splits(home: Path, tmp_path: Path) -> None:
     splits = {name: ClassifierOutputs.load(home / "outputs" / name) for name in ("train", "holdout", "test")}
     ids = [set(outputs.require("ids").tolist()) for outputs in splits.values()]
     assert sum(len(some) for some in ids) == len(set.union(*ids)) == 1797
-    images = parse_dataset("digits").load("test")
+    images = parse_data("digits").load("test")
     out = tmp_path / "again"
     again = extract(classifier, {out: ("digits:test", images)}, ExtractionOptions(batch_size=100))[out]
     np.testing.assert_allclose(again.logits, splits["test"].logits, atol=1e-5)
     assert again.require_features().shape == (797, 32)
-    assert list(extract_to_folder(classifier, parse_dataset("digits:test"), out)) == [out]  # found complete there
+    assert list(extract_to_folder(classifier, parse_data("digits:test"), out)) == [out]  # found complete there
 
 
 def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path) -> None:
@@ -47,13 +47,13 @@ def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(idx_folder, elsewhere)
     for spec in (f"idx:{idx_folder}/", f"idx:{elsewhere}"):
-        splits = named_data(classifier, parse_dataset(spec), None)
+        splits = named_data(classifier, parse_data(spec), None)
         assert list(splits["holdout"].ids) == [f"train/{row:05d}" for row in held_out]
         assert len(splits["train"]) == len(fitted)
     write_idx(elsewhere / "train-images-idx3-ubyte", np.zeros((40, 8, 8), dtype=np.uint8))
     with pytest.raises(SteepslopeError, match="expected images that differ"):
         train_classifier("digits-net", f"idx:{elsewhere}", tmp_path / "c", recipe)
-    assert len(named_data(classifier, parse_dataset(f"idx:{elsewhere}"), None)["holdout"]) == 20
+    assert len(named_data(classifier, parse_data(f"idx:{elsewhere}"), None)["holdout"]) == 20
 
 
 def test_the_library_tells_its_caller_and_prints_nothing(
@@ -65,7 +65,7 @@ def test_the_library_tells_its_caller_and_prints_nothing(
     monkeypatch.setattr("steepslope.nets.extraction.engine.as_onnx", failing)
     (folder_of(tmp_path / "data", 2) / "bee" / "0000.png").write_bytes(b"damaged")
     classifier = load_classifier("module:tests.tiny_nets:tiny_convolutions").with_transform(64, 0.5, 0.25)
-    spec, out, lines = parse_dataset(f"imagefolder:{tmp_path / 'data'}"), tmp_path / "out", list[str]()
+    spec, out, lines = parse_data(f"imagefolder:{tmp_path / 'data'}"), tmp_path / "out", list[str]()
     options = ExtractionOptions(on_error="skip", augment=0)
     for folder, notice in ((tmp_path / "silent", silent), (out, lines.append), (out, lines.append)):
         extract_to_folder(classifier, spec, folder, options, notice=notice)

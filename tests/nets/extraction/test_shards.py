@@ -14,7 +14,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.extraction import extract_to_folder
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on_when_mended_or_told_to_skip(tmp_path: Path, capsy
 
 
 def test_a_failed_extraction_leaves_all_earlier_splits(idx_folder: Path, tmp_path: Path) -> None:
-    spec, out = parse_dataset(f"idx:{idx_folder}"), tmp_path / "out"
+    spec, out = parse_data(f"idx:{idx_folder}"), tmp_path / "out"
     first = load_classifier("net:digits-net?classes=4").with_transform(mean=0.5, std=0.5)
     second = replace(first, digest="another")
     extract_to_folder(first, spec, out)

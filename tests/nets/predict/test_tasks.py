@@ -13,7 +13,7 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.predict.cluster import Actor, Answer, Notices, tasks
 from steepslope.nets.predict.from_images import FromImages, images_to_judge
 from steepslope.nets.predict.image_gate import ImageGate

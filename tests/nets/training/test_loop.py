@@ -24,7 +24,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files import weights as run_state
 from steepslope.files.folders import LOCK
 from steepslope.metrics import auroc
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.training import loop as module
 from steepslope.nets.training.learner import set_modes
 from steepslope.nets.training.loop import HISTORY, LAST, UNFINISHED, Run
@@ -56,14 +56,14 @@ def test_it_learns_what_the_classifier_gets_wrong(home: Path, tmp_path: Path) ->
     assert course[-1] < 0.8 * course[0]
     train, test = (ClassifierOutputs.load(home / "outputs" / split) for split in ("train", "test"))
     oracle = ImageOracle.load(tmp_path)
-    on_train = oracle.on(parse_dataset("digits").load("train")).trust_logit(train)
-    on_test = oracle.on(parse_dataset("digits").load("test")).trust_logit(test)
+    on_train = oracle.on(parse_data("digits").load("train")).trust_logit(train)
+    on_test = oracle.on(parse_data("digits").load("test")).trust_logit(test)
     assert auroc(on_train, train.is_correct) > 0.9
     assert auroc(on_test, test.is_correct) > 0.7
     with pytest.raises(SteepslopeError, match="name their data set"):
         oracle.trust_logit(test)
     with pytest.raises(SteepslopeError, match="fitted for 10 classes, found 2"):
-        oracle.on(parse_dataset("digits").load("test")).trust_logit(
+        oracle.on(parse_data("digits").load("test")).trust_logit(
             ClassifierOutputs(test.logits[:, :2], np.zeros(len(test), dtype=int))
         )
 
@@ -104,7 +104,7 @@ def test_the_history_has_what_the_authors_print(home: Path, tmp_path: Path) -> N
     assert float(rows[0]["learning_rate"]) == pytest.approx(1e-4)
     oracle = ImageOracle.load(tmp_path)
     held_out = ClassifierOutputs.load(home / "outputs" / "holdout")
-    z = oracle.on(parse_dataset("digits").load("train")).trust_logit(held_out)
+    z = oracle.on(parse_data("digits").load("train")).trust_logit(held_out)
     best = max(float(row["valid_aupr_error"]) for row in rows if row["valid_aupr_error"])
     assert validation_score(z, held_out.is_correct) == pytest.approx(best, rel=1e-5)
 

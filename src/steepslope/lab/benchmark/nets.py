@@ -1,4 +1,4 @@
-"""Outputs of nets on images, for a study: each net is run once over the images, and what it gave is kept."""
+"""Outputs of nets on images, for a preset: each net is run once over the images, and what it gave is kept."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.progress import Notice
-from steepslope.lab.benchmark.study import Study
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.lab.benchmark.preset import Preset
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for, train_classifier
 from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.beside import extract_opinion
 from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions
@@ -35,11 +35,11 @@ INPUT = {"size": "image_size", "mean": "mean", "std": "std"}  # what ``with_tran
 Sets = tuple[ClassifierOutputs, ClassifierOutputs | None, dict[str, ClassifierOutputs]]
 
 
-def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice: Notice) -> Sets:
+def outputs_of_images(preset: Preset, folder: Path, work: Path, seed: int, notice: Notice) -> Sets:
     """Return the outputs of labelled images, of training images, and of shifted ones by name, with all opinions.
 
-    ``study.read`` has the specs ``labelled`` and, if there is one, ``reference``, in which FOLDER stands for the data
-    folder; those of ``study.shifted`` are ``labelled`` of the same form. An opinion is the spec of a net, or FILE: and
+    ``preset.read`` has the specs ``labelled`` and, if there is one, ``reference``, in which FOLDER stands for the data
+    folder; those of ``preset.shifted`` are ``labelled`` of the same form. An opinion is the spec of a net, or FILE: and
     the file of an opinion on the labelled images, such as people's.
 
     Raises
@@ -47,20 +47,20 @@ def outputs_of_images(study: Study, folder: Path, work: Path, seed: int, notice:
     SteepslopeError
         If a spec or setting names nothing, or ``work`` holds what nets gave under other settings, such as other images.
     """
-    sets = {LABELLED: study.read[LABELLED], REFERENCE: study.read.get(REFERENCE, ""), **_shifted(study)}
+    sets = {LABELLED: preset.read[LABELLED], REFERENCE: preset.read.get(REFERENCE, ""), **_shifted(preset)}
     images = {name: spec.replace("FOLDER", str(folder)) for name, spec in sets.items() if spec}
     for spec in images.values():  # before any net is trained
         parse_data(spec).look()
-    files = {name: spec.removeprefix(FILE) for name, spec in study.opinions.items() if spec.startswith(FILE)}
-    specs = {name: spec for name, spec in {"": study.classifier, **study.opinions}.items() if name not in files}
-    nets = {name: _net(study, spec, folder, work, seed, name, notice) for name, spec in specs.items()}
-    place = work / (f"seed{seed}" if study.train else "outputs")
-    outputs = {name: _extracted(study, nets, spec, place / name, notice) for name, spec in images.items()}
+    files = {name: spec.removeprefix(FILE) for name, spec in preset.opinions.items() if spec.startswith(FILE)}
+    specs = {name: spec for name, spec in {"": preset.classifier, **preset.opinions}.items() if name not in files}
+    nets = {name: _net(preset, spec, folder, work, seed, name, notice) for name, spec in specs.items()}
+    place = work / (f"seed{seed}" if preset.train else "outputs")
+    outputs = {name: _extracted(preset, nets, spec, place / name, notice) for name, spec in images.items()}
     for name, file in files.items():
         options = ReadingOptions(opinion=(f"{name}={file.replace('FOLDER', str(folder))}",))
         arrays, _ = opinions_on(Opinion.of(outputs[LABELLED]), options)
         outputs[LABELLED] = outputs[LABELLED].changed(**arrays)
-    if study.restricted:
+    if preset.restricted:
         known = np.unique(outputs[LABELLED].of_known_classes().require_labels())
         outputs = {name: restricted(one, known) for name, one in outputs.items()}
     return outputs.pop(LABELLED), outputs.pop(REFERENCE, None), outputs
@@ -101,21 +101,21 @@ def _of_classes(name: str, array: NDArray[Any], known: NDArray[np.int64]) -> NDA
     return array
 
 
-def _shifted(study: Study) -> dict[str, str]:
-    return {name: change[LABELLED] for name, change in study.shifted.items()}
+def _shifted(preset: Preset) -> dict[str, str]:
+    return {name: change[LABELLED] for name, change in preset.shifted.items()}
 
 
-def _net(study: Study, spec: str, folder: Path, work: Path, seed: int, name: str, notice: Notice) -> Classifier:
+def _net(preset: Preset, spec: str, folder: Path, work: Path, seed: int, name: str, notice: Notice) -> Classifier:
     """Return a net by its spec, or one that is trained: the classifier by the trial's seed, opinions by the next."""
     if spec:
-        return load_classifier(spec.replace("FOLDER", str(folder))).with_transform(**_input(study.input))
-    number = seed + (1 + [*study.opinions].index(name) if name else 0)
-    changes = {key: value for key, value in study.train.items() if key not in ("net", "holdout")}
+        return load_classifier(spec.replace("FOLDER", str(folder))).with_transform(**_input(preset.input))
+    number = seed + (1 + [*preset.opinions].index(name) if name else 0)
+    changes = {key: value for key, value in preset.train.items() if key not in ("net", "holdout")}
     for key in changes:
         require_known("setting of train:", key, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
-    recipe = recipe_for(study.train["net"], seed=number, **changes)
-    data, out = study.read["train"].replace("FOLDER", str(folder)), work / "nets" / f"seed{number}"
-    return train_classifier(study.train["net"], data, out, recipe, study.train.get("holdout"), notice=notice)[0]
+    recipe = recipe_for(preset.train["net"], seed=number, **changes)
+    data, out = preset.read["train"].replace("FOLDER", str(folder)), work / "nets" / f"seed{number}"
+    return train_classifier(preset.train["net"], data, out, recipe, preset.train.get("holdout"), notice=notice)[0]
 
 
 def _input(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,26 +125,30 @@ def _input(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {INPUT[name]: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def _extracted(study: Study, nets: Mapping[str, Classifier], spec: str, out: Path, notice: Notice) -> ClassifierOutputs:
+def _extracted(
+    preset: Preset, nets: Mapping[str, Classifier], spec: str, out: Path, notice: Notice
+) -> ClassifierOutputs:
     """Run all nets over a set of images, and over a copy of each image that oracles learn from."""
-    data, net, images = parse_data(spec).look(), nets[""], _images(study, spec, out.name, nets[""])
+    data = parse_data(spec).look()
+    net = nets[""]
+    images = _images(preset, spec, out.name, net)
     plain = ExtractionOptions(batch_size=BATCH)
     if out.name in (LABELLED, REFERENCE):
         copies = Augmented(images, 1, tuple(AUGMENTATIONS), 0)
         extract(net, {out / AUGMENTED: (f"{spec}, augmented", copies)}, plain, notice=notice)
-    passes = 0 if out.name == REFERENCE else study.passes
+    passes = 0 if out.name == REFERENCE else preset.passes
     evidence = ("features", "noise", *(["dropout"] if passes else []))
     extract(net, {out: (spec, images)}, replace(plain, evidence=evidence, passes=passes or 2), notice=notice)
     for name, other in nets.items() if out.name != REFERENCE else ():
         if name:
             extract_opinion(name, other, data, out, replace(plain, augment=0).keeping(), None, notice)
-    return only_opinions(ClassifierOutputs.load(out), study.opinions)  # the folder may have those of earlier settings
+    return only_opinions(ClassifierOutputs.load(out), preset.opinions)  # the folder may have those of earlier settings
 
 
-def _images(study: Study, spec: str, role: str, net: Classifier) -> Dataset:
-    """Open a set of images, at most as many as the study wants, drawn from all."""
+def _images(preset: Preset, spec: str, role: str, net: Classifier) -> Dataset:
+    """Open a set of images, at most as many as the preset wants, drawn from all."""
     data = parse_data(spec).look()
-    most = {LABELLED: study.most_rows, REFERENCE: study.references}.get(role, MOST_SHIFTED)
+    most = {LABELLED: preset.most_rows, REFERENCE: preset.references}.get(role, MOST_SHIFTED)
     images: Dataset = data.open(data.split, names=ClassNames(None, net.classes, net.num_classes))
     if most is None or len(images) <= most:
         return images

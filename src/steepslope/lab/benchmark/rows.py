@@ -17,7 +17,7 @@ from scipy.io import wavfile
 from steepslope.checks import Check, number, optional, require
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library
-from steepslope.lab.benchmark.study import NAMED
+from steepslope.lab.benchmark.preset import NAMED
 
 if TYPE_CHECKING:
     import pandas
@@ -82,12 +82,12 @@ def read_csv(
     return pandas.concat(frames, ignore_index=True)
 
 
-def labelled_lines(folder: Path, files: Sequence[str], encoding: str = "latin-1") -> "pandas.DataFrame":
+def labelled_lines(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
     """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
     lines: list[tuple[str, str, str]] = []
     for file in require("read.files", files, FILES):
         with _reading(folder / file):
-            text = (folder / file).read_text(encoding)
+            text = (folder / file).read_text("latin-1")
         lines += [line.partition(" ") for line in text.split("\n") if line]
     return pandas.DataFrame({"label": [one[0] for one in lines], "text": [one[2] for one in lines]})
 

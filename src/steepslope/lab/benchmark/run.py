@@ -1,4 +1,4 @@
-"""A study from files to rows on disk: one JSON file a data set, one row a seed; what is there is kept."""
+"""A preset from files to rows on disk: one JSON file a data set, one row a seed; what is there is kept."""
 
 import json
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ from steepslope.lab.benchmark.lines import (
     opinions_measured,
     ranked_lines,
 )
+from steepslope.lab.benchmark.preset import Preset
 from steepslope.lab.benchmark.promises import promised
-from steepslope.lab.benchmark.study import Study
 from steepslope.lab.benchmark.trial import FREE, TEST, Trial, judged_part, trial_of
 from steepslope.metrics import aurc
 
@@ -36,7 +36,7 @@ EXPECTED = "rows of evidence"
 VERSION = 3  # to be raised when rows come to mean something else
 
 
-def run_study(study: Study, folder: Path, out: Path, work: Path, notice: Notice = silent) -> list[dict[str, Any]]:
+def run_preset(preset: Preset, folder: Path, out: Path, work: Path, notice: Notice = silent) -> list[dict[str, Any]]:
     """Measure all seeds that the file NAME.json in ``out`` lacks, adding a row after each, and return all rows.
 
     Raises
@@ -44,28 +44,28 @@ def run_study(study: Study, folder: Path, out: Path, work: Path, notice: Notice 
     SteepslopeError
         If files of the data set are missing, or the file is broken, or has rows of other settings or data.
     """
-    path, key = out / f"{study.name}.json", digest_of({"version": VERSION, **study.as_json()})
-    about = {"title": study.title, "kind": study.kind, "source": study.source, "note": study.note, "key": key}
-    about["data"] = digest_of_data(study, folder)
+    path, key = out / f"{preset.name}.json", digest_of({"version": VERSION, **preset.as_json()})
+    about = {"title": preset.title, "kind": preset.kind, "source": preset.source, "note": preset.note, "key": key}
+    about["data"] = digest_of_data(preset, folder)
     out.mkdir(parents=True, exist_ok=True)
     with locked(work):
-        for seed in study.seeds:
+        for seed in preset.seeds:
             if any(row["seed"] == seed for row in _rows_of(path, about)):
-                notice(f"{study.name}: seed {seed} is complete")
+                notice(f"{preset.name}: seed {seed} is complete")
                 continue
-            row = row_of(study, trial_of(study, folder, work, seed, notice), seed)
+            row = row_of(preset, trial_of(preset, folder, work, seed, notice), seed)
             others = [one for one in _rows_of(path, about) if one["seed"] != seed]  # another run may have added some
             rows = [*others, row]
             with staged_folder(out, last=path.name) as staging:
                 text = json.dumps({**about, "rows": rows}, ensure_ascii=False, allow_nan=False)
                 (staging / path.name).write_text(text.replace('{"seed"', '\n{"seed"') + "\n", encoding="utf-8")
-            notice(f"{study.name}: seed {seed} is done")
+            notice(f"{preset.name}: seed {seed} is done")
     return _rows_of(path, about)
 
 
-def digest_of_data(study: Study, folder: Path) -> str:
+def digest_of_data(preset: Preset, folder: Path) -> str:
     """Return a digest of the files of rows; empty for images, of which ``work`` knows, and where a file is missing."""
-    names = [one.get("files", ()) for one in (study.read, *study.shifted.values())]
+    names = [one.get("files", ()) for one in (preset.read, *preset.shifted.values())]
     found = [folder / str(name) for some in names for name in (some if isinstance(some, list | tuple) else [some])]
     if not found or not all(path.exists() for path in found):
         return ""
@@ -86,7 +86,7 @@ def _rows_of(path: Path, about: Mapping[str, str]) -> list[dict[str, Any]]:
     return rows
 
 
-def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:
+def row_of(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
     """Return all that is measured in one trial."""
     test = trial.judged[TEST]
     choice = choose(trial, seed)
@@ -101,10 +101,10 @@ def row_of(study: Study, trial: Trial, seed: int) -> dict[str, Any]:
         "classes": test.outputs.num_classes,
         "errors": int((~right).sum()),
         "known": len(trial.known),
-        "part": judged_part(study),
+        "part": judged_part(preset),
         "accuracy": _rate(right),
         "best": choice.score,
-        "lines": measured(lines, test.outputs, seed, study.resamples),
+        "lines": measured(lines, test.outputs, seed, preset.resamples),
         "in its place": {
             name: {"accuracy": _rate(one.is_correct), "aurc": round(aurc(*one), DIGITS)} for name, one in others.items()
         },

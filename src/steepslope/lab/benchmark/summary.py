@@ -1,4 +1,4 @@
-"""What all studies of a folder come to: tables, a figure, and how many of them are clearly ahead or behind."""
+"""What all results of a folder come to: tables, a figure, and how many of them are clearly ahead or behind."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ from steepslope.lab.benchmark.lines import (
     STACKED,
     line_with_opinions,
 )
+from steepslope.lab.benchmark.preset import KINDS, TABLES
 from steepslope.lab.benchmark.promises import MAPIE, MAPIE_SEQUENCE, OURS
 from steepslope.lab.benchmark.run import EXPECTED
-from steepslope.lab.benchmark.study import KINDS, TABLES
 from steepslope.lab.benchmark.trial import FREE, fused_name
 from steepslope.lab.paper.results import Drawing, write_results
 from steepslope.report.grid import UNDEFINED, Cell, Grid
@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
         return (self.low > 0) - (self.high < 0)
 
 
-class MeasuredStudy(NamedTuple):
+class Result(NamedTuple):
     """What was measured on one data set and classifier, one row a seed."""
 
     name: str
@@ -96,28 +96,28 @@ class MeasuredStudy(NamedTuple):
         return difference_cell(self.difference(heading, "aurc"), THOUSAND, lower_is_better=True)
 
 
-LineOf = Callable[[MeasuredStudy], str | None]
+LineOf = Callable[[Result], str | None]
 COMPARISONS: dict[str, tuple[LineOf, str]] = {  # a line, and the rival that it should beat
-    "fused − MCP": (lambda study: FREE, MCP),
-    "fused − best single": (lambda study: FREE, BEST),
-    "with opinions − MCP": (lambda study: study.with_opinions, MCP),
-    "with opinions − average": (lambda study: study.with_opinions, AVERAGE),
-    "all − stacking": (lambda study: study.with_all, STACKED),
-    "all − boosting": (lambda study: study.with_all, BOOSTED),
+    "fused − MCP": (lambda result: FREE, MCP),
+    "fused − best single": (lambda result: FREE, BEST),
+    "with opinions − MCP": (lambda result: result.with_opinions, MCP),
+    "with opinions − average": (lambda result: result.with_opinions, AVERAGE),
+    "all − stacking": (lambda result: result.with_all, STACKED),
+    "all − boosting": (lambda result: result.with_all, BOOSTED),
 }
 
-Columns = Mapping[str, Callable[[MeasuredStudy], Cell]]  # the cell of a study, by the heading
+Columns = Mapping[str, Callable[[Result], Cell]]  # the cell of a result, by the heading
 
 
-def studies_in(folder: Path) -> list[MeasuredStudy]:
-    """Return all studies whose rows lie in a folder, by kind and title."""
+def results_in(folder: Path) -> list[Result]:
+    """Return all results whose rows lie in a folder, by kind and title."""
     contents = {path.stem: read_json(path, EXPECTED) for path in sorted(folder.glob("*.json")) if path.stem != TABLES}
-    studies = [
-        MeasuredStudy(name, content, content["rows"])
+    results = [
+        Result(name, content, content["rows"])
         for name, content in contents.items()
         if {"key", "title", "kind", "rows"} <= {*content}  # all else is not ours
     ]
-    return sorted(studies, key=lambda study: (KINDS.index(study.about["kind"]), study.title))
+    return sorted(results, key=lambda result: (KINDS.index(result.about["kind"]), result.title))
 
 
 def estimate(rows: Rows, line: str | None, *place: str) -> Estimate | None:
@@ -176,20 +176,20 @@ def percent_cell(values: Iterable[float | None], sign: str = "") -> Cell:
     return Cell(f"{PERCENT * mean(value for value in known if value is not None):{sign}.1f}")
 
 
-def table(title: str, studies: Sequence[MeasuredStudy], columns: Columns, note: str) -> Grid:
-    """Return a table of a line a study."""
-    rows = [[Cell(study.title), *(cell(study) for cell in columns.values())] for study in studies]
+def table(title: str, results: Sequence[Result], columns: Columns, note: str) -> Grid:
+    """Return a table of a line a result."""
+    rows = [[Cell(result.title), *(cell(result) for cell in columns.values())] for result in results]
     return Grid(title, [SUBJECT, *columns], rows, note)
 
 
-def gains(studies: Sequence[MeasuredStudy]) -> Grid:
+def gains(results: Sequence[Result]) -> Grid:
     """Return the main table: what fused oracles gain in AUC, a line a data set."""
     columns: Columns = {
-        "classes": lambda study: Cell(f"{study.rows[0]['classes']:,}"),
-        "right": lambda study: study.accuracy,
-        "MCP": lambda study: study.number(MCP),
-        "best single": lambda study: study.number(BEST),
-        **{heading: partial(MeasuredStudy.gain, heading=heading) for heading in COMPARISONS},
+        "classes": lambda result: Cell(f"{result.rows[0]['classes']:,}"),
+        "right": lambda result: result.accuracy,
+        "MCP": lambda result: result.number(MCP),
+        "best single": lambda result: result.number(BEST),
+        **{heading: partial(Result.gain, heading=heading) for heading in COMPARISONS},
     }
     note = (
         "AUC in percentage points, mean over seeds with its paired 95 % interval; ↑ clearly better, ↓ clearly worse. "
@@ -198,47 +198,45 @@ def gains(studies: Sequence[MeasuredStudy]) -> Grid:
         "softmaxes and features. Boosting: gradient boosting on the same, which tells correct predictions "
         "from wrong ones. Both learn from the oracle's rows. "
     )
-    note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(studies).items()) + "."
-    return table("What fused oracles gain", studies, columns, note)
+    note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(results).items()) + "."
+    return table("What fused oracles gain", results, columns, note)
 
 
-def risks(studies: Sequence[MeasuredStudy]) -> Grid:
+def risks(results: Sequence[Result]) -> Grid:
     """Return the same in AURC."""
     columns: Columns = {
-        "MCP": lambda study: study.number(MCP, "aurc", THOUSAND),
-        "best single": lambda study: study.number(BEST, "aurc", THOUSAND),
-        "average": lambda study: study.number(AVERAGE, "aurc", THOUSAND),
-        **{heading: partial(MeasuredStudy.risk_gain, heading=heading) for heading in COMPARISONS},
-        "a probe in its place": lambda study: _cell_in_its_place(study, PROBE),
-        "the average in its place": lambda study: _cell_in_its_place(study, ENSEMBLE),
-        "stacking in its place": lambda study: _cell_in_its_place(study, STACK),
+        "MCP": lambda result: result.number(MCP, "aurc", THOUSAND),
+        "best single": lambda result: result.number(BEST, "aurc", THOUSAND),
+        "average": lambda result: result.number(AVERAGE, "aurc", THOUSAND),
+        **{heading: partial(Result.risk_gain, heading=heading) for heading in COMPARISONS},
+        "a probe in its place": lambda result: _cell_in_its_place(result, PROBE),
+        "the average in its place": lambda result: _cell_in_its_place(result, ENSEMBLE),
+        "stacking in its place": lambda result: _cell_in_its_place(result, STACK),
     }
     note = (
         "Area under the curve of risk against coverage, in thousandths: lower is better. In its place: another "
         "classifier's own predictions, ranked by its own MCP, with how often these are right. ↑ clearly better (lower)."
     )
-    return table("Selective risk", studies, columns, note)
+    return table("Selective risk", results, columns, note)
 
 
-def _cell_in_its_place(study: MeasuredStudy, other: str) -> Cell:
-    known = [row["in its place"][other] for row in study.rows if other in row["in its place"]]
-    if len(known) < len(study.rows):
+def _cell_in_its_place(result: Result, other: str) -> Cell:
+    known = [row["in its place"][other] for row in result.rows if other in row["in its place"]]
+    if len(known) < len(result.rows):
         return UNDEFINED
     right = mean(one["accuracy"] for one in known)
     return Cell(f"{THOUSAND * mean(one['aurc'] for one in known):.1f}", f"({PERCENT * right:.1f} right)")
 
 
-def rivals(studies: Sequence[MeasuredStudy]) -> Grid:
+def rivals(results: Sequence[Result]) -> Grid:
     """Return the AUC of all lines that rank the same predictions."""
     lines = dict.fromkeys(
-        line for study in studies for line in study.rows[0]["lines"] if line == FREE or not line.startswith("fused, ")
+        line for result in results for line in result.rows[0]["lines"] if line == FREE or not line.startswith("fused, ")
     )
-    columns: dict[str, Callable[[MeasuredStudy], Cell]] = {
-        line: partial(MeasuredStudy.number, line=line) for line in lines
-    }
-    columns["fused, with opinions"] = lambda study: study.number(study.with_opinions)
+    columns: dict[str, Callable[[Result], Cell]] = {line: partial(Result.number, line=line) for line in lines}
+    columns["fused, with opinions"] = lambda result: result.number(result.with_opinions)
     note = "In percent, mean over seeds; –: the outputs lack what the score needs."
-    return table("AUC of all that ranks the same predictions", studies, columns, note)
+    return table("AUC of all that ranks the same predictions", results, columns, note)
 
 
 GATED: dict[str, tuple[str | None, str]] = {  # by the heading: a line, None for that with opinions, and the way
@@ -257,31 +255,31 @@ GATED: dict[str, tuple[str | None, str]] = {  # by the heading: a line, None for
 }
 
 
-def promises(studies: Sequence[MeasuredStudy], risk: str) -> Grid:
+def promises(results: Sequence[Result], risk: str) -> Grid:
     """Return how much gates accept at a promise, and how often it breaks."""
     columns: Columns = {heading: partial(promise_cell, heading=heading, risk=risk) for heading in GATED}
     note = (
         "Percent of rows that are accepted; in brackets, in how many of 100 draws of calibration rows the promise "
         "breaks: more than so many of the accepted are wrong, at a delta of 5 %. Mean over seeds."
     )
-    return table(f"What gates accept at a promise of {PERCENT * float(risk):g} %", studies, columns, note)
+    return table(f"What gates accept at a promise of {PERCENT * float(risk):g} %", results, columns, note)
 
 
-def promise_cell(study: MeasuredStudy, heading: str, risk: str) -> Cell:
+def promise_cell(result: Result, heading: str, risk: str) -> Cell:
     """Return what a gate accepts, in percent, and in brackets in how many of 100 draws its promise breaks."""
     line, way = GATED[heading]
-    gates = [row["gates"].get(line or study.with_opinions, {}).get(way, {}).get(risk) for row in study.rows]
+    gates = [row["gates"].get(line or result.with_opinions, {}).get(way, {}).get(risk) for row in result.rows]
     known = [gate for gate in gates if gate is not None]
-    if len(known) < len(study.rows):
+    if len(known) < len(result.rows):
         return UNDEFINED
     coverage, broken = (PERCENT * mean(gate[name] for gate in known) for name in ("coverage", "broken"))
     return Cell(f"{coverage:.1f}", f"({broken:.0f})")
 
 
-def opinions(studies: Sequence[MeasuredStudy]) -> Grid:
+def opinions(results: Sequence[Result]) -> Grid:
     """Return which second opinions are worth what: their accuracy, how errors go together, gains, and the time."""
     columns = ["opinion", "right", "it is right", "errors correlate", "gain on fused", "fused with it", "fit, CPU s"]
-    rows = [_opinion_cells(study, name) for study in studies for name in study.rows[0]["opinions"]]
+    rows = [_opinion_cells(result, name) for result in results for name in result.rows[0]["opinions"]]
     note = (
         "AUC in percent points over the fused oracle without opinions. Errors correlate: of “it is wrong” over rows. "
         "The time is that of all fits, of a classifier of scikit-learn with its clones."
@@ -289,70 +287,70 @@ def opinions(studies: Sequence[MeasuredStudy]) -> Grid:
     return Grid("Second opinions", [SUBJECT, *columns], rows, note)
 
 
-def _opinion_cells(study: MeasuredStudy, name: str) -> list[Cell]:
-    line, of_opinion = fused_name([name]), [row["opinions"][name] for row in study.rows]
+def _opinion_cells(result: Result, name: str) -> list[Cell]:
+    line, of_opinion = fused_name([name]), [row["opinions"][name] for row in result.rows]
     return [
-        Cell(study.title),
+        Cell(result.title),
         Cell(name),
-        study.accuracy,
+        result.accuracy,
         percent_cell(one["accuracy"] for one in of_opinion),
         Cell(f"{mean(one['correlation'] for one in of_opinion):.2f}"),
-        difference_cell(estimate(study.rows, line, f"minus {FREE}", "auc")),
-        study.number(line),
-        Cell(f"{mean(row['seconds'][line] for row in study.rows):.0f}"),
+        difference_cell(estimate(result.rows, line, f"minus {FREE}", "auc")),
+        result.number(line),
+        Cell(f"{mean(row['seconds'][line] for row in result.rows):.0f}"),
     ]
 
 
-def shifts(studies: Sequence[MeasuredStudy]) -> Grid:
+def shifts(results: Sequence[Result]) -> Grid:
     """Return what is left on shifted rows, and how far estimates of the accuracy are off there."""
     estimators = dict.fromkeys(
-        name for study in studies for shifted in study.rows[0]["shifted"].values() for name in shifted["estimates"]
+        name for result in results for shifted in result.rows[0]["shifted"].values() for name in shifted["estimates"]
     )
     columns = ["shift", "right before", "right", "MCP", "best single", "fused", "with opinions"]
-    rows = [_shift_cells(study, name, estimators) for study in studies for name in study.rows[0]["shifted"]]
+    rows = [_shift_cells(result, name, estimators) for result in results for name in result.rows[0]["shifted"]]
     note = "AUC in percent; estimates of the accuracy less the truth, in points."
     headings = [SUBJECT, *columns, *(f"{name}, off by" for name in estimators)]
     return Grid("On shifted rows", headings, rows, note)
 
 
-def _shift_cells(study: MeasuredStudy, name: str, estimators: Iterable[str]) -> list[Cell]:
-    shifted = [row["shifted"][name] for row in study.rows]
+def _shift_cells(result: Result, name: str, estimators: Iterable[str]) -> list[Cell]:
+    shifted = [row["shifted"][name] for row in result.rows]
     return [
-        Cell(study.title),
+        Cell(result.title),
         Cell(name),
-        study.accuracy,
+        result.accuracy,
         percent_cell(one["accuracy"] for one in shifted),
         *(
             percent_cell(one["lines"].get(line, {}).get("auc") for one in shifted)
-            for line in (MCP, BEST, FREE, study.with_opinions)
+            for line in (MCP, BEST, FREE, result.with_opinions)
         ),
         *(percent_cell((one["estimates"].get(estimator) for one in shifted), "+") for estimator in estimators),
     ]
 
 
 @styled()
-def figure(studies: Sequence[MeasuredStudy]) -> Figure:
+def figure(results: Sequence[Result]) -> Figure:
     """Draw the gains with their intervals, and the coverage at a promise of 2 and 5 %, a line a data set."""
-    height = 1.3 + 2.1 * LINE_HEIGHT * len(studies)
+    height = 1.3 + 2.1 * LINE_HEIGHT * len(results)
     drawn = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
     left, middle, *promised = drawn.subplots(1, 4, sharey=True, width_ratios=(3, 3, 2, 2))
     handles: dict[str, Any] = {}
     for axes, rival in ((left, MCP), (middle, BEST)):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_xlabel(f"AUC points above\n{rival}")
-        _draw_gains(axes, studies, rival, handles)
+        _draw_gains(axes, results, rival, handles)
     for axes, risk in zip(promised, ("0.02", "0.05"), strict=True):
-        _draw_coverage(axes, studies, risk, handles)
-    left.set_yticks(range(len(studies)), [study.title for study in reversed(studies)])
+        _draw_coverage(axes, results, risk, handles)
+    left.set_yticks(range(len(results)), [result.title for result in reversed(results)])
     legend_below(drawn, handles)
     return drawn
 
 
-def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handles: dict[str, Any]) -> None:
-    """Draw a point and its interval, which need not hold the point, for each study without and with opinions."""
-    for place, study in enumerate(reversed(studies)):
-        for line, color, up in ((FREE, BLUE, 0.15), (study.with_opinions, VERMILION, -0.15)):
-            difference = estimate(study.rows, line, f"minus {rival}", "auc") if line else None
+def _draw_gains(axes: Axes, results: Sequence[Result], rival: str, handles: dict[str, Any]) -> None:
+    """Draw a point and its interval, which need not hold the point, for each result without and with opinions."""
+    for place, result in enumerate(reversed(results)):
+        for line, color, up in ((FREE, BLUE, 0.15), (result.with_opinions, VERMILION, -0.15)):
+            difference = estimate(result.rows, line, f"minus {rival}", "auc") if line else None
             if difference is not None:
                 value, low, high = (PERCENT * number for number in difference)
                 axes.plot([low, high], [place + up] * 2, color=color, solid_capstyle="butt")
@@ -360,16 +358,16 @@ def _draw_gains(axes: Axes, studies: Sequence[MeasuredStudy], rival: str, handle
                 handles["fused" if line == FREE else "fused, with opinions"] = points[0]
 
 
-def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], risk: str, handles: dict[str, Any]) -> None:
+def _draw_coverage(axes: Axes, results: Sequence[Result], risk: str, handles: dict[str, Any]) -> None:
     axes.set_xlabel(f"% accepted at a\npromise of {PERCENT * float(risk):g} %")
     axes.set_xlim(-3, PERCENT + 3)
     marks = {
         "MCP": (BLACK, "|", 0), "best single": (ORANGE, "D", 0),
         "fused": (BLUE, "o", 0.15), "with opinions": (VERMILION, "o", -0.15),
     }  # fmt: skip
-    for place, study in enumerate(reversed(studies)):
+    for place, result in enumerate(reversed(results)):
         for heading, (color, marker, up) in marks.items():
-            cell = promise_cell(study, heading, risk)
+            cell = promise_cell(result, heading, risk)
             if cell is not UNDEFINED:
                 size, order = (10, 3) if marker == "|" else (None, None)  # seen behind the others
                 points = axes.plot(
@@ -380,12 +378,12 @@ def _draw_coverage(axes: Axes, studies: Sequence[MeasuredStudy], risk: str, hand
                     handles[heading] = points[0]
 
 
-def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
-    """Say in how many studies fused oracles are clearly ahead, or behind, of what they are to beat."""
+def standing(results: Sequence[Result]) -> dict[str, str]:
+    """Say in how many results fused oracles are clearly ahead, or behind, of what they are to beat."""
     found = {}
     for heading in COMPARISONS:
         for metric, better in (("auc", 1), ("aurc", -1)):
-            known = [one.difference(heading, metric) for one in studies]
+            known = [one.difference(heading, metric) for one in results]
             verdicts = [better * one.verdict for one in known if one is not None]
             counts = f"{verdicts.count(1)} of {len(verdicts)} clearly better, {verdicts.count(-1)} clearly worse"
             found[f"{heading}, {metric.upper()}"] = counts
@@ -393,18 +391,18 @@ def standing(studies: Sequence[MeasuredStudy]) -> dict[str, str]:
 
 
 def write_summary(out: Path) -> list[Grid]:
-    """Write the tables and the figure of all studies in a folder beside their rows, and return the tables."""
-    studies = studies_in(out)
+    """Write the tables and the figure of all results in a folder beside their rows, and return the tables."""
+    results = results_in(out)
     grids = {
-        "gains": gains(studies),
-        "risks": risks(studies),
-        "rivals": rivals(studies),
-        "promises-2": promises(studies, "0.02"),
-        "promises-5": promises(studies, "0.05"),
-        "opinions": opinions(studies),
-        "shifts": shifts(studies),
+        "gains": gains(results),
+        "risks": risks(results),
+        "rivals": rivals(results),
+        "promises-2": promises(results, "0.02"),
+        "promises-5": promises(results, "0.05"),
+        "opinions": opinions(results),
+        "shifts": shifts(results),
     }
     named = {f"{TABLES}-{name}": grid for name, grid in grids.items() if grid.rows}
-    shown: dict[str, Grid | Drawing] = {**named, TABLES: Drawing(figure(studies))}
-    write_results(out, TABLES, {**ABOUT, **standing(studies)}, shown, [])
+    shown: dict[str, Grid | Drawing] = {**named, TABLES: Drawing(figure(results))}
+    write_results(out, TABLES, {**ABOUT, **standing(results)}, shown, [])
     return [*named.values()]

@@ -19,8 +19,8 @@ from steepslope.errors import SteepslopeError, explained, reason_of, require_kno
 from steepslope.files.progress import Notice
 from steepslope.lab.benchmark.estimators import ESTIMATORS
 from steepslope.lab.benchmark.nets import only_opinions, outputs_of_images
+from steepslope.lab.benchmark.preset import Preset
 from steepslope.lab.benchmark.rows import LONGEST, Rows, read_frame, read_rows, require_columns
-from steepslope.lab.benchmark.study import Study
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.sklearn import TrustedClassifier
@@ -82,15 +82,17 @@ def choices_of(names: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 class Watched(TrustedClassifier):
-    """The same, which keeps the rows that its oracle learnt from, and what reads all opinions, taken or not."""
+    """The same, which keeps the rows that its oracle learns from, and what reads all opinions, taken or not."""
 
-    def _show(self, outputs: ClassifierOutputs, codes: NDArray[np.int64]) -> None:
-        self.learnt_, self.shown_ = outputs.changed(labels=codes), self.reader_
+    def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
+        self.learnt_ = learnt
+        self.shown_ = self.reader_
+        return super()._oracle_of(learnt, seed, groups)
 
 
-def judged_part(study: Study) -> float:
+def judged_part(preset: Preset) -> float:
     """Return which part of the labelled rows is judged in a split; another split has this part of them in common."""
-    return study.test if study.kind in ESTIMATORS else 1 - FIT_PART
+    return preset.test if preset.kind in ESTIMATORS else 1 - FIT_PART
 
 
 @contextmanager
@@ -101,7 +103,7 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = round(time.process_time() - begun, 2)
 
 
-def trial_of(study: Study, folder: Path, work: Path, seed: int, notice: Notice) -> Trial:
+def trial_of(preset: Preset, folder: Path, work: Path, seed: int, notice: Notice) -> Trial:
     """Return the trial of a seed, from the files of the data set in a folder; nets are run once, into ``work``.
 
     Raises
@@ -109,28 +111,28 @@ def trial_of(study: Study, folder: Path, work: Path, seed: int, notice: Notice) 
     SteepslopeError
         If files are missing, or the classifier is unknown.
     """
-    if study.kind == "image":
-        outputs, reference, shifted = outputs_of_images(study, folder, work, seed, notice)
+    if preset.kind == "image":
+        outputs, reference, shifted = outputs_of_images(preset, folder, work, seed, notice)
         return _of_frozen(outputs, reference, shifted, seed)
-    if study.kind == "probabilities":
+    if preset.kind == "probabilities":
         shifted = {
-            name: stored_probabilities(folder, replace(study, read={**study.read, **change}))
-            for name, change in study.shifted.items()
+            name: stored_probabilities(folder, replace(preset, read={**preset.read, **change}))
+            for name, change in preset.shifted.items()
         }
-        return _of_frozen(stored_probabilities(folder, study), None, shifted, seed)
-    for name in (study.classifier, *study.opinions.values()):
-        require_known(f"classifier of the kind {study.kind}:", name, ESTIMATORS[study.kind])
-    return _of_estimator(study, folder, seed)
+        return _of_frozen(stored_probabilities(folder, preset), None, shifted, seed)
+    for name in (preset.classifier, *preset.opinions.values()):
+        require_known(f"classifier of the kind {preset.kind}:", name, ESTIMATORS[preset.kind])
+    return _of_estimator(preset, folder, seed)
 
 
-def stored_probabilities(folder: Path, study: Study) -> ClassifierOutputs:
+def stored_probabilities(folder: Path, preset: Preset) -> ClassifierOutputs:
     """Return the probabilities that a table has of two outcomes, and which came true.
 
-    Of ``study.read``, ``first`` and ``second`` name the columns of probabilities, and ``won`` is that of 1 where the
+    Of ``preset.read``, ``first`` and ``second`` name the columns of probabilities, and ``won`` is that of 1 where the
     first came true, 0 where the second did; rows of anything else, such as a draw, are left out.
     """
-    first, second, won = (str(study.read[name]) for name in ("first", "second", "won"))
-    settings = {name: value for name, value in study.read.items() if name not in ("first", "second", "won")}
+    first, second, won = (str(preset.read[name]) for name in ("first", "second", "won"))
+    settings = {name: value for name, value in preset.read.items() if name not in ("first", "second", "won")}
     frame = read_frame(folder, settings)
     require_columns(frame, [first, second, won], "read")
     frame = frame.dropna(subset=[first, second, won])
@@ -177,27 +179,27 @@ def without_originals_in(known: ClassifierOutputs, shifted: ClassifierOutputs) -
     return shifted.subset(np.flatnonzero(~np.isin(shifted.ids, known.ids)))
 
 
-def _of_estimator(study: Study, folder: Path, seed: int) -> Trial:
-    rows, estimators = _at_most(read_rows(folder, study.read), study.most_rows), ESTIMATORS[study.kind]
-    strata = _strata(rows.y, study.test)
-    train, test = train_test_split(np.arange(len(rows.y)), test_size=study.test, random_state=seed, stratify=strata)
+def _of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
+    rows, estimators = _at_most(read_rows(folder, preset.read), preset.most_rows), ESTIMATORS[preset.kind]
+    strata = _strata(rows.y, preset.test)
+    train, test = train_test_split(np.arange(len(rows.y)), test_size=preset.test, random_state=seed, stratify=strata)
     X, y = _safe_indexing(rows.X, train), rows.y[train]
     sets = {TEST: Rows(_safe_indexing(rows.X, test), rows.y[test])}
-    sets |= {name: read_rows(folder, {**study.read, **change}, 1) for name, change in study.shifted.items()}
+    sets |= {name: read_rows(folder, {**preset.read, **change}, 1) for name, change in preset.shifted.items()}
     seconds: dict[str, float] = {}
     models: dict[str, Watched] = {}
-    for opinions in choices_of([*study.opinions]):
+    for opinions in choices_of([*preset.opinions]):
         line = fused_name(opinions)
-        others = {name: estimators[study.opinions[name]](seed) for name in opinions}
-        model = Watched(estimators[study.classifier](seed), random_state=seed, opinions=others or None)
-        with timed(seconds, line), _taking("cannot be fitted", f"classifier {study.classifier}"):
+        others = {name: estimators[preset.opinions[name]](seed) for name in opinions}
+        model = Watched(estimators[preset.classifier](seed), random_state=seed, opinions=others or None)
+        with timed(seconds, line), _taking("cannot be fitted", f"classifier {preset.classifier}"):
             models[line] = model.fit(X, y)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
     learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner, copies_in(X))
     reference = labelled(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
-    with_all = models[fused_name([*study.opinions])]
+    with_all = models[fused_name([*preset.opinions])]
     judged = {name: _judged(name, one, with_all.shown_, models) for name, one in sets.items()}
     return Trial(known, reference, judged, with_all.learnt_, seconds)
 

@@ -4,10 +4,8 @@ Everything that may be added is data. A table or figure is a YAML file in ``cata
 What it runs on is one in ``presets/``, and how nets are trained one in ``trainings/``; ``preset.py`` reads both, by
 ``yaml_files.py``. The paper's own numbers lie in ``published/``.
 
-``steps.py`` has the graph of steps: each makes one folder of the ``workspace.py``, once, and a plan tells the cost of
-those that are left. ``output_steps.py`` are the steps to nets, shifted images and outputs, ``oracle_steps.py`` those to
-oracles, and ``methods.py`` those to the confidences and metrics of a line, by ``METHODS``. ``views.py`` shows them by
-``VIEWS``: ``tables.py`` has columns and cells, ``differences.py`` the paired differences of lines, ``figures.py``
-the drawings, ``gate_views.py`` what gates promise.
-``results.py`` writes all of it as files for papers and browsers.
+``steps.py`` has the graph of steps: each makes one folder of the ``workspace.py``, once. ``output_steps.py`` are the
+steps to nets, shifted images and outputs, ``oracle_steps.py`` those to oracles, and ``methods.py`` those to the
+confidences and metrics of a line, by ``METHODS``. ``views.py`` shows them by ``VIEWS``: ``tables.py`` has columns and
+cells, ``differences.py`` the paired differences of lines, ``figures.py`` the drawings. ``results.py`` writes all of it.
 """

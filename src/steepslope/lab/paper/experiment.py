@@ -15,13 +15,13 @@ from steepslope.lab.paper.tables import MCP
 from steepslope.lab.paper.workspace import ADVERSARIAL, STYLIZED, TEST, Case, Workspace
 from steepslope.lab.shifts.corruptions import PAPER_CORRUPTIONS
 from steepslope.lab.shifts.distortions import DISTORTIONS
-from steepslope.lab.shifts.specs import parse_data
+from steepslope.nets.data.specs import parse_data
 
 FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"
 ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
 ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
-LISTS = ("paper", "beside", "where", "views", "columns")  # fields of an experiment's file
+LISTS = ("paper", "beside", "where", "views", "columns", "drawn")  # fields of an experiment's file
 KNOWN_IMAGES = (TEST, STYLIZED, ADVERSARIAL)
 Lines = dict[str, Method]  # the name of a line -> where its confidences come from
 
@@ -32,8 +32,8 @@ class Experiment:
 
     ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
     test, stylized, adversarial, or a shift such as corrupt:fog:5, in which * stands for all. The lines of
-    ``paper`` are those of the paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``;
-    ``published`` names the paper's own numbers, and ``settings`` are a view's own.
+    ``paper`` are those of the paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``,
+    and histograms those that are ``drawn``, by default all; ``published`` names the paper's own numbers.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Experiment:
     beside: Lines = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     published: str | None = None
+    drawn: tuple[str, ...] = ()
     note: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def lines(self) -> Lines:

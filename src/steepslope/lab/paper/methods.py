@@ -19,7 +19,7 @@ from steepslope.files.folders import digest_of, read_json, staged_folder, write_
 from steepslope.lab.paper.oracle_steps import features_step, fused_step, oracle_step
 from steepslope.lab.paper.output_steps import output_steps
 from steepslope.lab.paper.preset import Net, Pair
-from steepslope.lab.paper.steps import Cost, Step, slug
+from steepslope.lab.paper.steps import Step, slug
 from steepslope.lab.paper.tables import BEST, MCP
 from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.lab.shifts.pixels import device_at_hand
@@ -270,9 +270,8 @@ def score_step(work: Workspace, wanted: Wanted) -> Step:
     places = [case.where, *_splits_of(wanted.method.get("score"))]
     needs = output_steps(work, case, places, auxiliary=wanted.method.get("budget") == AUXILIARY)
     needs += [*([] if kind.step is None else [kind.step(work, wanted)]), *rivals(work, wanted)]
-    costs = (Cost(wanted.pair.oracle, case.where),) if wanted.method["kind"] == "images" else ()
     out = folder / slug(stored_name(name, wanted.method))
-    return Step(out, ROW, about, partial(score, wanted=wanted), tuple(needs), costs)
+    return Step(out, ROW, about, partial(score, wanted=wanted), tuple(needs))
 
 
 def rivals(work: Workspace, wanted: Wanted) -> list[Step]:

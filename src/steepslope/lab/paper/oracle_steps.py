@@ -1,6 +1,5 @@
 """The steps to oracles: trained on images as in the paper, fitted on features, fused; and the sweep of their slopes."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import digest_of, staged_folder, write_json
 from steepslope.lab.paper.output_steps import net_steps, output_steps, rows_step
 from steepslope.lab.paper.preset import Pair
-from steepslope.lab.paper.steps import Cost, Settings, Step, slug, told
+from steepslope.lab.paper.steps import Settings, Step, slug, told
 from steepslope.lab.paper.workspace import AUXILIARY, COPIES, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.lab.search import search
 from steepslope.lab.shifts.pixels import device_at_hand
@@ -57,22 +56,7 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
         needs += [rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
     run = partial(train_oracle, pair=pair, settings=settings, seed=seed)
-    return Step(folder, last, about, run, tuple(needs), costs_of(work, pair, request))
-
-
-def costs_of(work: Workspace, pair: Pair, request: FinetuneRequest) -> tuple[Cost, ...]:
-    """Return what such an oracle costs; its backbone is run once where a stage trains the new layers alone.
-
-    A net without dropout passes in the preset has no dropout; of another, dropout counts as a run each epoch. A live
-    classifier is run as often as the images are augmented.
-    """
-    recipes = request.recipes.values()
-    drops = work.preset.nets[pair.oracle].passes > 0
-    effective = [one if drops else replace(one, frozen_dropout="none") for one in recipes]
-    times = sum(1 if one.features_stay else one.epochs for one in effective)
-    trained = sum(one.epochs for one in recipes if one.trainable == "all")
-    oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
-    return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)
+    return Step(folder, last, about, run, tuple(needs))
 
 
 def train_oracle(work: Workspace, out: Path, pair: Pair, settings: Settings, seed: int) -> None:
@@ -128,13 +112,10 @@ def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
     for key in SWEPT:
         require_known("setting of the sweep, which lacks", key, sweep)
     folder = work.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
-    count = len({*sweep["positives"]} - {FROZEN})  # beside those of α⁻, which are steps of their own
-    costs = tuple(cost._replace(times=count * cost.times, trained=count * cost.trained)
-                  for cost in tried(work, pair, FROZEN, FROZEN, seed).costs)  # fmt: skip
     first = [tried(work, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
     needs = *first, *output_steps(work, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
-    return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs, costs)
+    return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs)
 
 
 def tried(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:

@@ -12,11 +12,10 @@ from PIL import Image
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import staged_folder
 from steepslope.files.weights import save_arrays
-from steepslope.lab.paper.steps import Cost, Step, told
+from steepslope.lab.paper.steps import Step, told
 from steepslope.lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
 from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining
 from steepslope.lab.shifts.recolor import Recoloring
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.lab.shifts.stylization import StylizeSpec, style_data
 from steepslope.lab.shifts.stylizer import CARD as STYLIZER_CARD
 from steepslope.lab.shifts.stylizer_training import train_stylizer
@@ -26,7 +25,7 @@ from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for,
 from steepslope.nets.data.image_files import CARD as SHIFT_CARD
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
-from steepslope.nets.data.specs import SPLIT_SEED, parse_dataset
+from steepslope.nets.data.specs import SPLIT_SEED, parse_data
 from steepslope.nets.extraction.beside import Unlabelled, summary_of_features
 from steepslope.nets.extraction.extraction import extract, summary
 from steepslope.nets.extraction.options import ExtractionOptions
@@ -45,10 +44,9 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
     with located(f"nets.{name}.train"):
         for one in settings:
             require_known("setting", one, known)
-        epochs = recipe_for(settings.get("net", ""), epochs=settings.get("epochs")).epochs
-    cost = Cost(name, TRAIN, epochs, trained=epochs)
+        recipe_for(settings.get("net", ""), epochs=settings.get("epochs"))
     about = f"train classifier {name}: {told(settings)}"
-    return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]
+    return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed))]
 
 
 def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
@@ -79,10 +77,8 @@ def shift_steps(work: Workspace, case: Case) -> list[Step]:
     if not attacks and where != STYLIZED:
         _in_words(work, where).look()  # whether what it needs is installed
     needs = [*net_steps(work, name, seed), *([stylizer_step(work)] if where == STYLIZED else [])]
-    steps = int(settings.get("steps", RecolorOptions().steps))
-    costs = (Cost(name, where, steps, trained=steps),) if attacks else ()
     run = partial(write_shift, where=where, name=name, seed=seed)
-    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs), costs)]
+    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs))]
 
 
 def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) -> None:
@@ -113,7 +109,7 @@ def stylizer_step(work: Workspace) -> Step:
     if preset.trained_stylizer and not (folder / STYLIZER_CARD).exists():
         raise SteepslopeError(f"expected the folder of a stylizer with {STYLIZER_CARD}, found none", folder)
     if preset.styles:
-        parse_dataset(style_data(preset.styles)).look()
+        parse_data(style_data(preset.styles)).look()
     about = f"train a stylizer, styles {preset.styles or 'two photographs'}: {told(preset.stylizer)}"
     require_known("net of the stylizer:", preset.stylizer.get("net"), preset.nets)
     names = dict.fromkeys([preset.pairs[0].classifier, preset.stylizer["net"]])
@@ -128,7 +124,7 @@ def train(work: Workspace, out: Path) -> None:
     images = work.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
     assert isinstance(images, Divisible)
     content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
-    styles = parse_dataset(style_data(styles_of(work))).open()
+    styles = parse_data(style_data(styles_of(work))).open()
     train_stylizer(backbone, content, styles, out, StylizerTraining(**settings), work.notice)
 
 
@@ -165,9 +161,8 @@ def extract_step(work: Workspace, name: str, case: Case) -> Step:
     place = work.place(images)
     run = partial(extract_images, name=name, seed=seed, place=place, passes=passes)
     needs = *net_steps(work, name, seed), *shift_steps(work, images)
-    costs = (Cost(name, where, 1 + passes),)
-    return Step(work.extracted(name, seed, place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
-                needs, costs)  # fmt: skip
+    about += told(net.input or {"input": "its own"})
+    return Step(work.extracted(name, seed, place), MANIFEST, about, run, needs)
 
 
 def extract_images(work: Workspace, out: Path, name: str, seed: int, place: str, passes: int) -> None:

@@ -114,9 +114,8 @@ class Preset:
     these are brought first, and ``side`` that at which they are stylised. ``stylizer`` are settings of its training,
     with the ``net`` that it begins with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is
     there. ``features`` are settings of all oracles on features, ``recolor`` those of the attack, ``sweep`` the
-    candidates of a sweep. ``images`` are the numbers of images, for plans without data. ``stands_for`` maps nets to the
-    paper's names; ``is_paper_data`` tells whether the data are the paper's, and ``note`` what is to be known of all its
-    tables.
+    candidates of a sweep. ``stands_for`` maps nets to the paper's names; ``is_paper_data`` tells whether the data are
+    the paper's, and ``note`` what is to be known of all its tables.
     """
 
     name: str
@@ -138,7 +137,6 @@ class Preset:
     recolor: Mapping[str, Any] = field(default_factory=dict)
     sweep: Mapping[str, Any] = field(default_factory=dict)
     resamples: int = 1000
-    images: Mapping[str, int] = field(default_factory=dict)
     stands_for: Mapping[str, str] = field(default_factory=dict)
     is_paper_data: bool = False
     note: str = ""
@@ -171,7 +169,7 @@ class Preset:
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the results, as JSON holds it."""
-        free = ("name", "seeds", "images", "sweep", "stands_for", "is_paper_data", "note")
+        free = ("name", "seeds", "sweep", "stands_for", "is_paper_data", "note")
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def changed(self, **others: Any) -> Self:

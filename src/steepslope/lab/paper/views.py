@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from steepslope.checks import Check, require
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import read_json
 from steepslope.lab.paper.differences import differences as of_lines
-from steepslope.lab.paper.experiment import Experiment, experiment_names, sweeps_of, wanted_of
+from steepslope.lab.paper.experiment import Experiment, sweeps_of, wanted_of
 from steepslope.lab.paper.figures import (
     OutcomePanel,
     SweepPanel,
@@ -24,11 +23,10 @@ from steepslope.lab.paper.figures import (
     risk_coverage_grid,
     sweep as drawn_sweep,
 )
-from steepslope.lab.paper.gate_views import gates as of_gates
 from steepslope.lab.paper.methods import KINDS, Wanted, confidences, curve_of, row_of, score_step
 from steepslope.lab.paper.oracle_steps import SEARCH, SWEPT
 from steepslope.lab.paper.preset import Pair, Preset
-from steepslope.lab.paper.results import Drawing, write_page, write_results
+from steepslope.lab.paper.results import Drawing, write_results
 from steepslope.lab.paper.tables import (
     BEST,
     COLUMNS,
@@ -45,7 +43,6 @@ from steepslope.lab.paper.tables import (
 )
 from steepslope.lab.paper.workspace import TEST, Case, Workspace, title_of
 from steepslope.lab.search import Search, Trial
-from steepslope.losses import parameters_of
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 
 OURS = " *"  # after the name of a line that the paper's table does not have
@@ -191,10 +188,10 @@ def _mean(rows: list[Row], name: str) -> Cell:
 def histograms(found: Findings) -> Shown:
     """Show the confidences of the first seed's TP, FP, TN and FN: a row for each pair and set of images.
 
-    The experiment's setting ``lines`` names the lines to show; without it, all are.
+    Lines are those that the experiment names as ``drawn``; all if it names none.
     """
     panels = []
-    names = found.experiment.settings.get("lines", found.experiment.lines)
+    names = found.experiment.drawn or tuple(found.experiment.lines)
     for pair, where in product(found.pairs, found.experiment.where):
         line = []
         for name, folder in found.first_seed(pair, where).items():
@@ -219,7 +216,7 @@ def risk_coverage(found: Findings) -> Shown:
 
 def losses(found: Findings) -> Shown:
     """Show the losses against the trust logit."""
-    yield "", Drawing(loss_graphs(**found.experiment.settings), found.experiment.note)
+    yield "", Drawing(loss_graphs(), found.experiment.note)
 
 
 def sweep(found: Findings) -> Shown:
@@ -266,11 +263,6 @@ def differences(found: Findings) -> Shown:
     yield from of_lines(found.scores, found.experiment.columns, found.work.preset.resamples, found.experiment.title)
 
 
-def gates(found: Findings) -> Shown:
-    """Show what gates promise, keep and warn of."""
-    yield from of_gates(found.work, found.scores, found.experiment.title)
-
-
 VIEWS: dict[str, Callable[[Findings], Shown]] = {
     "table": table,
     "matrix": matrix,
@@ -279,7 +271,6 @@ VIEWS: dict[str, Callable[[Findings], Shown]] = {
     "losses": losses,
     "sweep": sweep,
     "differences": differences,
-    "gates": gates,
 }
 
 
@@ -290,7 +281,7 @@ WRITTEN = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", 
 
 
 def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
-    """Write all that an experiment shows, and the page of the folder anew; return its main tables.
+    """Write all that an experiment shows; return its main tables.
 
     With ``compare`` there is also a table of its numbers beside the paper's, where the paper prints such; if no number
     can be compared, a table without rows, which is not written, says so in its title.
@@ -311,30 +302,12 @@ def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
     names = dict.fromkeys((*WRITTEN, *experiment.columns))
     rows = [{name: row[name] for name in names if name in row} for row in found.rows]
     write_results(out, experiment.name, about, shown, rows)
-    write_page(out, experiment_names())
     main = [one for name, one in shown.items() if isinstance(one, Grid) and not name.endswith(BESIDE)]
     return [*main, *remarks]
 
 
-GATED = ("score", "best", "fused")  # kinds of lines that can have a gate
-OF_LINES = ("table", "matrix", "histograms", "risk_coverage", "differences", "gates")  # views that show scores
-OF_ONE_PAIR = ("matrix", "sweep", "gates")  # views whose tables and figures have no room for several
-SLOPE = parameters_of("steep_slope")["alpha_pos"][1]
-SETTINGS: dict[str, dict[str, Check]] = {
-    "losses": {
-        "alphas": Check(
-            f"a list of pairs, each {SLOPE.expected}",
-            lambda value: (
-                isinstance(value, list)
-                and all(isinstance(one, list) and len(one) == 2 and all(map(SLOPE.allows, one)) for one in value)
-            ),
-        ),
-        "gamma": parameters_of("focal")["gamma"][1],
-    },
-    "histograms": {
-        "lines": Check("a list of at least one line", lambda value: isinstance(value, list) and len(value) > 0)
-    },
-}  # by view, what may stand in an experiment's settings
+OF_LINES = ("table", "matrix", "histograms", "risk_coverage", "differences")  # views that show scores
+OF_ONE_PAIR = ("matrix", "sweep")  # views whose tables and figures have no room for several
 
 
 def require_possible(experiment: Experiment, preset: Preset | None = None) -> None:
@@ -356,35 +329,12 @@ def require_possible(experiment: Experiment, preset: Preset | None = None) -> No
             column(name)
         if "matrix" in experiment.views and not (experiment.columns and MCP in experiment.lines):
             raise SteepslopeError(f"expected a column and the line {MCP} for the view matrix", "columns")
-        _require_settings(experiment)
-        _require_gates(experiment)
+        for name in experiment.drawn:
+            require_known("line to draw", name, experiment.lines)
         if experiment.published is not None:
             published(experiment.published)
         if preset is not None:
             _require_preset(experiment, preset)
-
-
-def _require_settings(experiment: Experiment) -> None:
-    """Raise unless each setting is one of a view, with a value that it may have."""
-    checks = {name: check for view in experiment.views for name, check in SETTINGS.get(view, {}).items()}
-    for name, value in experiment.settings.items():
-        require_known(f"setting of the view {', '.join(experiment.views)}:", name, checks)
-        require(name, value, checks[name])
-    if "histograms" in experiment.views:
-        for name in experiment.settings.get("lines", ()):
-            require_known("line of the view histograms:", name, experiment.lines)
-
-
-def _require_gates(experiment: Experiment) -> None:
-    """Raise unless gates have clean images, of which promises are made, and lines that can have one."""
-    if "gates" not in experiment.views:
-        return
-    if TEST not in experiment.where:
-        raise SteepslopeError(f"expected {TEST} among the sets of images for the view gates", "where")
-    for name, method in experiment.lines.items():
-        if method["kind"] not in GATED:
-            expected = f"expected a line of kind {', '.join(GATED)} for the view gates"
-            raise SteepslopeError(f"{expected}, found {method['kind']}", name)
 
 
 def _require_preset(experiment: Experiment, preset: Preset) -> None:

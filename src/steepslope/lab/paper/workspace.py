@@ -17,7 +17,7 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
-from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_dataset, usual_holdout
+from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_data
 from steepslope.nets.extraction.extraction import named_data
 from steepslope.outputs import ClassifierOutputs
 
@@ -96,11 +96,11 @@ class Workspace:
     @cached_property
     def data(self) -> DatasetSpec:
         """The spec of the data set, or of its training images."""
-        return parse_dataset(self._train_and_test[0]).look()
+        return parse_data(self._train_and_test[0]).look()
 
     @property
     def _spec(self) -> DatasetSpec:
-        return parse_dataset(self.preset.data)
+        return parse_data(self.preset.data)
 
     @cached_property
     def _train_and_test(self) -> tuple[str, str]:
@@ -108,7 +108,7 @@ class Workspace:
         if comes_in_splits(spec) or test is not None:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":
-            raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test-data")
+            raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test_data")
         return f"{spec}/{TRAIN}", f"{spec}/{TEST if spec.splits == (TRAIN, TEST) else 'val'}"
 
     @property
@@ -129,56 +129,24 @@ class Workspace:
 
     def _whole(self, names: ClassNames) -> dict[str, Dataset]:
         """Return the same of data in two parts: a pre-trained classifier has seen all that it could be trained on."""
-        train, test = (parse_dataset(spec).look().open(names=names) for spec in self._train_and_test)
+        train, test = (parse_data(spec).look().open(names=names) for spec in self._train_and_test)
         if not isinstance(test, Divisible):
             expected = "expected images that can be divided, such as imagefolder:DIR"
             raise SteepslopeError(expected, self._train_and_test[1])
         others, held_out = holdout_split(len(test), self.preset.holdout, SPLIT_SEED)
         return {TRAIN: train, HOLDOUT: test.subset(held_out), TEST: test.subset(others)}
 
-    def size(self, name: str, where: str) -> int:
-        """Return how many images a set has, for plans: from the data where they are there, else as the preset tells.
-
-        The preset also tells of data that would be downloaded to be counted.
-        """
-        train, test = self._counts
-        of_net, has_splits = (self.preset.nets[name].train.get("holdout"), comes_in_splits(self._spec))
-        held_out = (of_net if has_splits else None) or self.preset.holdout or usual_holdout(train)
-        source = train if has_splits else test
-        if not 0 < held_out < source:
-            place = f"nets.{name}.train.holdout" if of_net and has_splits else "holdout"
-            found = f"expected 1 to {source - 1:,} of the {source:,} images of {self.preset.data}, found {held_out:,}"
-            raise SteepslopeError(found, f"preset {self.preset.name}: {place}")
-        left = {TRAIN: train - held_out, TEST: test} if has_splits else {TRAIN: train, TEST: test - held_out}
-        sizes = {**left, HOLDOUT: held_out}
-        return sizes.get(where.removesuffix(COPIES), min(self.preset.rows or left[TEST], left[TEST]))
-
     def require_images(self) -> None:
         """Raise where there are no images of the data, before anything is loaded or trained."""
         for spec in self._train_and_test:
-            parse_dataset(spec).look()
-
-    @cached_property
-    def _counts(self) -> tuple[int, int]:
-        """The numbers of training and test images."""
-        stated = self.preset.images
-        if stated and parse_dataset(self.preset.data).scheme == "torchvision":
-            return stated[TRAIN], stated[TEST]
-        try:
-            train, test = (parse_dataset(spec).look() for spec in self._train_and_test)
-            splits = (TRAIN, TEST) if comes_in_splits(train) else (None, None)
-            return len(train.open(splits[0])), len(test.open(splits[1]))
-        except (SteepslopeError, OSError):
-            if not stated:
-                raise
-            return stated[TRAIN], stated[TEST]
+            parse_data(spec).look()
 
     def images(self, name: str, seed: int, place: str) -> Dataset:
         """Return a set of images: a split, its augmented copies, or what a shift has written."""
         sets = self.sets(name, seed)
         if place.endswith(COPIES):
             return Augmented(sets[place.removesuffix(COPIES)], 1, tuple(AUGMENTATIONS), 0)
-        return sets[place] if place in sets else parse_dataset(f"imagefolder:{self.shifted(place)}").open()
+        return sets[place] if place in sets else parse_data(f"imagefolder:{self.shifted(place)}").open()
 
     def drawn(self, n: int, count: int) -> NDArray[np.int64]:
         """Return so many of n rows, or all for 0, in their order: drawn, since folders are sorted by class."""

@@ -1,6 +1,6 @@
 """Distortions at two severities each, most of kinds that neither ImageNet-C nor the augmentations have.
 
-Nothing was ever chosen on those of the tables, ``DISTORTIONS``; ``CHOSEN_ON`` are the ones that choices were made on.
+Nothing was ever chosen on them.
 Each function maps images (n, C, H, W) in [0, 1], and a severity, to changed ones, which may leave that range. It draws
 from torch's generator. Severities in pixels are those of images of 28 pixels a side, and grow with larger ones.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, avg_pool2d, conv2d, grid_sample, interpolate, max_pool2d, pad
+from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, max_pool2d, pad
 
 from steepslope.checks import whole
 from steepslope.errors import SteepslopeError
@@ -91,11 +91,6 @@ def _coarse(images: Tensor, side: float) -> Tensor:
     return interpolate(interpolate(images, _small(images, side), mode="area"), images.shape[-2:], mode="nearest")
 
 
-def _half(images: Tensor, side: float) -> Tensor:
-    small = interpolate(images, _small(images, side), mode="bilinear", antialias=True)
-    return interpolate(small, images.shape[-2:], mode="bilinear")
-
-
 def _fog(images: Tensor, strength: float) -> Tensor:
     """Mix with bright clouds, different in each image: noise of three coarse scales."""
     clouds = [torch.rand(len(images), 1, side, side) for side in (3, 5, 9)]
@@ -105,11 +100,6 @@ def _fog(images: Tensor, strength: float) -> Tensor:
 
 def _shot(images: Tensor, photons: float) -> Tensor:
     return torch.poisson(images * photons) / photons
-
-
-def _salt(images: Tensor, fraction: float) -> Tensor:
-    dice = torch.rand_like(images)
-    return torch.where(dice < fraction / 2, 0.0, torch.where(dice > 1 - fraction / 2, 1.0, images))
 
 
 def _grid(images: Tensor) -> Tensor:
@@ -126,11 +116,6 @@ def _glass(images: Tensor, pixels: float) -> Tensor:
     height, width = images.shape[-2:]
     pixel = torch.tensor([2 / width, 2 / height])
     return _moved(images, (2 * torch.rand(len(images), height, width, 2) - 1) * pixels * _scale(images) * pixel)
-
-
-def _elastic(images: Tensor, strength: float) -> Tensor:
-    coarse = torch.randn(len(images), 2, 5, 5)
-    return _moved(images, strength * interpolate(coarse, images.shape[-2:], mode="bicubic").permute(0, 2, 3, 1))
 
 
 def _swirl(images: Tensor, turns: float) -> Tensor:
@@ -181,28 +166,9 @@ def _light(images: Tensor, strength: float) -> Tensor:
     return images * torch.linspace(1, 1 - strength, images.shape[-1])
 
 
-def _vignette(images: Tensor, strength: float) -> Tensor:
-    down, across = (torch.linspace(-1, 1, size) for size in images.shape[-2:])
-    return images * (1 - strength * (down[:, None] ** 2 + across**2) / 2).clamp(0, 1)
-
-
 def _ghost(images: Tensor, strength: float) -> Tensor:
     """Mix with the image itself, turned upside down, as a lens reflects it."""
     return (1 - strength) * images + strength * images.flip(-2, -1)
-
-
-def _stripes(images: Tensor, strength: float) -> Tensor:
-    rows = torch.arange(images.shape[-2]) / _scale(images) % 4 < 2
-    return images * (1 - strength * rows.float())[:, None]
-
-
-def _disc(images: Tensor, radius: float) -> Tensor:
-    """Cover with a grey disc of that radius, in shorter sides, somewhere else in each image."""
-    sizes = torch.tensor(images.shape[-2:]) / min(images.shape[-2:])
-    centre = (0.25 + 0.5 * torch.rand(len(images), 2)) * sizes
-    down, across = (torch.arange(size) / min(images.shape[-2:]) for size in images.shape[-2:])
-    distances = (down - centre[:, :1])[:, :, None] ** 2 + (across - centre[:, 1:])[:, None] ** 2
-    return torch.where(distances[:, None] < radius**2, 0.5, images)
 
 
 def _thicken(images: Tensor, side: float) -> Tensor:
@@ -212,23 +178,6 @@ def _thicken(images: Tensor, side: float) -> Tensor:
 
 def _thin(images: Tensor, side: float) -> Tensor:
     return -_thicken(-images, side)
-
-
-def _stretch(images: Tensor, factor: float) -> Tensor:
-    height, width = images.shape[-2:]
-    stretched: Tensor = tv.center_crop(tv.resize(images, [height, round(factor * width)]), [height, width])
-    return stretched
-
-
-def _box(images: Tensor, side: float) -> Tensor:
-    size = _odd(side * _scale(images))
-    return avg_pool2d(pad(images, (size // 2,) * 4, mode="replicate"), size, 1)
-
-
-def _partly_flipped(images: Tensor, edge: float) -> Tensor:
-    """Mirror what is right of an edge, given in sides."""
-    column = round(edge * images.shape[-1])
-    return torch.cat([images[..., :column], images[..., column:].flip(-1)], dim=-1)
 
 
 DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
@@ -257,21 +206,6 @@ DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
     "thin": (_thin, (2, 3)),
     "jpeg": (_jpeg, (30, 10)),
 }
-CHOSEN_ON: dict[str, tuple[Change, tuple[float, float]]] = {
-    "salt": (_salt, (0.03, 0.1)),
-    "speckle": (lambda images, deviation: images * (1 + deviation * torch.randn_like(images)), (0.25, 0.6)),
-    "elastic": (_elastic, (0.06, 0.12)),
-    "posterise": (lambda images, levels: (images * (levels - 1)).round() / (levels - 1), (4, 3)),
-    "brighter": (lambda images, amount: images + amount, (0.15, 0.3)),
-    "vignette": (_vignette, (0.6, 1.0)),
-    "stripes": (_stripes, (0.4, 0.8)),
-    "disc": (_disc, (0.15, 0.22)),
-    "stretch": (_stretch, (1.3, 0.75)),
-    "box": (_box, (3, 5)),
-    "half": (_half, (18, 12)),
-    "partly_flipped": (_partly_flipped, (0.75, 0.5)),
-}
-KINDS = {**DISTORTIONS, **CHOSEN_ON}
 
 
 def distorted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
@@ -282,7 +216,7 @@ def distorted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     pixels
         The image, uint8 (H, W, C); C = 1 is grey, 3 is colour.
     kind
-        One of :data:`DISTORTIONS` or :data:`CHOSEN_ON`.
+        One of :data:`DISTORTIONS`.
     severity
         0 for the milder one, 1 for the stronger one.
     seed
@@ -299,15 +233,15 @@ def distorted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     """
     if pixels.shape[2] not in (1, 3):
         raise SteepslopeError(f"expected a grey or colour image to distort, found {pixels.shape[2]} channels")
-    function, severities = KINDS[kind]
+    function, severities = DISTORTIONS[kind]
     with seeded(seed), single_thread():
         return _bytes_of(function(_tensor_of(pixels)[None], severities[severity])[0])
 
 
 class Distortion(ShiftByKind):
-    """One of :data:`DISTORTIONS` or :data:`CHOSEN_ON`, as a shift: at severity 0, or the stronger 1."""
+    """One of :data:`DISTORTIONS`, as a shift: at severity 0, or the stronger 1."""
 
-    method, noun, kinds = "distort", "distortion", KINDS
+    method, noun, kinds = "distort", "distortion", DISTORTIONS
     severities, libraries = whole(0, 1), LIBRARIES
 
     def changed(self, pixels: Bytes, seed: int) -> Bytes:

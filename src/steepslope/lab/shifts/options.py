@@ -41,7 +41,6 @@ RECOLOR_CHECKS: dict[str, Check] = {
     "steps": whole(1),
     "learning_rate": number(1e-8, 1),
     "smoothness": number(0, 1e6),
-    "keep": choice("best", "last"),
     "batch_size": whole(1),
 }
 
@@ -60,9 +59,6 @@ class RecolorOptions:
         Learning rate of Adam; a colour moves by about as much a step.
     smoothness
         Weight of the colour map's roughness beside the classifier's margin, which are minimised together.
-    keep
-        Which of an image's versions to keep: best, the one of the lowest margin of all steps, or last, as the authors'
-        code does.
     batch_size
         Images attacked together; a large classifier needs fewer for its gradients to fit the memory.
     """
@@ -71,7 +67,6 @@ class RecolorOptions:
     steps: int = 100
     learning_rate: float = 1e-3
     smoothness: float = 0.05
-    keep: Literal["best", "last"] = "best"
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -88,11 +83,8 @@ STYLIZER_CHECKS: dict[str, Check] = {
     "reconstruction_weight": number(0, 1e6),
     "reduction": REDUCTION,
     "width": whole(1, 512),
-    "save_every": whole(1),
     "seed": SEED,
-    "device": choice("auto", "cpu", "cuda"),
 }
-FREE = ("save_every", "device")  # options that do not decide what is trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +112,8 @@ class StylizerTraining:
         and keeps less of the image.
     width
         Channels of the decoder at full resolution; each halving of the resolution doubles them, up to eight times.
-    save_every
-        Steps after which the state of an unfinished training is saved.
     seed
         Seed of the decoder's first weights, the pairs and the crops.
-    device
-        Where to train: auto takes a GPU if there is one, cpu or cuda.
     """
 
     steps: int = 10_000
@@ -136,9 +124,7 @@ class StylizerTraining:
     reconstruction_weight: float = 10.0
     reduction: int = 4
     width: int = 32
-    save_every: int = 500
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
         require_all(self, STYLIZER_CHECKS)

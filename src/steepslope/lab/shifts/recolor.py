@@ -82,7 +82,7 @@ def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: R
             optimizer.step()
             with torch.no_grad():
                 knots.clamp_(-options.bound, options.bound)
-        better = (margins.detach() < lowest) | (options.keep == "last")
+        better = margins.detach() < lowest
         best = torch.where(better.view(-1, 1, 1, 1), changed.detach(), best)
         lowest = torch.where(better, margins.detach(), lowest)
     return best

@@ -20,7 +20,7 @@ from steepslope.lab.shifts.stylizer import CARD, Stylizer, adain
 from steepslope.lab.shifts.stylizer_encoder import RGB
 from steepslope.nets.data.images import Dataset, Labels, Picture
 from steepslope.nets.data.shifted import Size
-from steepslope.nets.data.specs import DATASETS, parse_dataset
+from steepslope.nets.data.specs import DATASETS, parse_data
 from steepslope.nets.data.transforms import LUMA
 
 MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
@@ -87,12 +87,12 @@ class StylizeSpec:
             found = f"it has no {CARD}" if Path(self.stylizer).is_dir() else "no such folder"
             raise SteepslopeError(f"expected the folder of a stylizer (shift train-stylizer), {found}", self.stylizer)
         with located("styles"):
-            parse_dataset(style_data(self.styles)).look()
+            parse_data(style_data(self.styles)).look()
         return self
 
     def load(self) -> "Stylization":
         """Load the stylizer and list the styles."""
-        styles = parse_dataset(style_data(self.styles)).open()
+        styles = parse_data(style_data(self.styles)).open()
         if not len(styles):
             raise SteepslopeError("expected images to take styles from, found none", self.styles)
         return Stylization(self, Stylizer.load(self.stylizer), styles, style_reader(styles, self.style_crop))

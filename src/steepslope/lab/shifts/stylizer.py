@@ -16,14 +16,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from steepslope.checks import Check, each, number, require, whole
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import DELETE, Artifact
 from steepslope.files.extras import versions_of
 from steepslope.files.folders import digest_of, field, read_json, write_json
 from steepslope.files.weights import load_weights, save_weights
-from steepslope.lab.shifts.options import REDUCTION
-from steepslope.lab.shifts.stylizer_encoder import RGB, VGG, VGG_POINTS, Encoder, EncoderPlan, rebuilt_encoder
+from steepslope.files.yaml_files import built
+from steepslope.lab.shifts.stylizer_encoder import FAILURES, RGB, VGG, VGG_POINTS, Encoder, EncoderPlan, rebuilt_encoder
 from steepslope.nets.classifiers.backbones import load_state_dict
 
 CARD = "stylizer.json"
@@ -192,50 +191,15 @@ class Stylizer(nn.Module):
         path = Path(folder) / CARD
         content = read_json(path, "a stylizer")
         digest, training = field(content, "digest", str, path), field(content, "training", dict, path)
-        with located(path):
-            encoder = EncoderPlan(**_plan(content, "encoder", path))
-            decoder = DecoderPlan(**_plan(content, "decoder", path))
-            _require_fitting(encoder, decoder)
+        with located(path), explained("expected what rebuilds the layers", path, FAILURES, 160):
+            encoder = built(EncoderPlan, field(content, "encoder", dict, path), "an encoder")
+            decoder = built(DecoderPlan, field(content, "decoder", dict, path), "a decoder")
             stylizer = cls(rebuilt_encoder(encoder), decoder, training)
         load_weights(stylizer, Path(folder) / WEIGHTS)
         if stylizer.digest != digest:
             found = f"expected the weights of digest {digest[:12]}…, found {stylizer.digest[:12]}…"
             raise SteepslopeError(f"{found}: the file is not the one that was saved", Path(folder) / WEIGHTS)
         return stylizer.eval()
-
-
-_WORD = Check("a name", lambda value: isinstance(value, str) and value != "")
-_SIZES = each(whole(1, 4096))
-CARD_CHECKS: dict[str, dict[str, Check]] = {
-    "encoder": {
-        "architecture": _WORD, "points": each(_WORD), "channels": _SIZES, "reduction": REDUCTION,
-        "mean": each(number(-1e6, 1e6)), "std": each(number(1e-12, 1e6)),
-    },
-    "decoder": {"widths": _SIZES, "convolutions": _SIZES},
-}  # fmt: skip
-
-
-def _plan(content: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
-    """Return a plan of a card, each field checked."""
-    plan, values = field(content, name, dict, path), {}
-    for key, check in CARD_CHECKS[name].items():
-        value = field(plan, key, object, path)
-        values[key] = require(key, tuple(value) if isinstance(value, list) else value, check)
-    return values
-
-
-def _require_fitting(encoder: EncoderPlan, decoder: DecoderPlan) -> None:
-    """Raise unless the lists of two plans are as long as each other and the reduction have them."""
-    levels = encoder.reduction.bit_length() - 1
-    for name, length, expected in (
-        ("channels", len(encoder.channels), len(encoder.points)),
-        ("mean", len(encoder.mean), RGB),
-        ("std", len(encoder.std), RGB),
-        ("widths", len(decoder.widths), levels),
-        ("convolutions", len(decoder.convolutions), levels),
-    ):
-        if length != expected or not length:
-            raise SteepslopeError(f"expected {expected} of them, at least one, found {length}", name)
 
 
 ENCODER = EncoderPlan(VGG, VGG_POINTS, (64, 128, 256, 512), 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -21,8 +21,8 @@ from steepslope.files.artifact import MADE
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_state, restore_optimizer, save_state
-from steepslope.lab.shifts.options import FREE, StylizerTraining
-from steepslope.lab.shifts.pixels import content_reader, cut, style_reader
+from steepslope.lab.shifts.options import StylizerTraining
+from steepslope.lab.shifts.pixels import content_reader, cut, device_at_hand, style_reader
 from steepslope.lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, moments, planned_decoder
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
 from steepslope.nets.classifiers.classifier import Classifier
@@ -30,6 +30,7 @@ from steepslope.nets.data.images import Dataset
 from steepslope.numerics.small_net import warm_cosine
 
 MEMORY = 0.99  # of the moving average of the losses
+SAVE_EVERY = 500  # steps after which the state of an unfinished training is saved
 
 
 def train_stylizer(
@@ -68,9 +69,8 @@ def train_stylizer(
     for name, data in (("content", content), ("styles", styles)):
         if not len(data):
             raise SteepslopeError("expected images, found none", name)
-    chosen = {name: value for name, value in asdict(options).items() if name not in FREE}
     images = {"content": content.fingerprint(), "styles": styles.fingerprint()}
-    made = {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **chosen}
+    made = {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **asdict(options)}
     with STYLIZER.making(folder, made, notice=notice) as complete:
         return Stylizer.load(folder) if complete else _trained(backbone, content, styles, folder, options, made)
 
@@ -84,15 +84,12 @@ def _trained(
     made: dict[str, Any],
 ) -> Stylizer:
     """Train, or go on with a killed training, and save the stylizer."""
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise SteepslopeError("expected a GPU for cuda, found none", "device")
-    device = torch.device("cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu")
     encoder = encoder_of(backbone, options.reduction)
     with seeded(options.seed):
         stylizer = Stylizer(encoder, planned_decoder(options.reduction, options.width))
     pairs = _pairs(content, styles, options)
     # convolutions are faster with the channels last, on CPUs and on GPUs
-    stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stylizer.to(device_at_hand()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = _Run(stylizer, options)
     STYLIZER.begin(folder, made)  # after all that may be refused at once
     run.resume(folder / STATE)
@@ -160,7 +157,7 @@ class _Run:
                 self.done += 1
                 shown = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
                 progress.update(task, advance=1, description=f"training, losses: {shown}")
-                if self.done % self.options.save_every == 0 or self.done == steps:
+                if self.done % SAVE_EVERY == 0 or self.done == steps:
                     self._save(state)
 
     def _step(self, content: Tensor, styles: Tensor) -> None:

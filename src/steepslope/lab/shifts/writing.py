@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.artifact import DELETE, Artifact
-from steepslope.files.folders import read_json, staged_folder, write_json
+from steepslope.files.folders import read_json, write_json
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.lab.shifts.options import WritingOptions
 from steepslope.lab.shifts.pixels import as_bytes, as_picture, cropped
@@ -277,15 +277,6 @@ def _shown(shifted: Shifted, out: Path, names: Sequence[str]) -> dict[str, list[
     size = shifted.shift.size
     originals = [cropped(shifted.data.image(row), None if size is None else min(size)) for row in rows]
     return {"originals": originals, shifted.shift.title: [read_written(out / names[row]) for row in rows]}
-
-
-def write_sheet_of_all(shifts: Mapping[Path, Shifted], out: Path, names: Sequence[str]) -> None:
-    """Draw one contact sheet of several shifts of the same images, which the folders hold."""
-    rows: dict[str, list[Picture]] = {}
-    for folder, shifted in shifts.items():
-        rows |= _shown(shifted, folder, names)
-    with staged_folder(out, last=SHEET) as staging:
-        contact_sheet(rows).save(staging / SHEET, optimize=True)
 
 
 def read_written(path: Path) -> Picture:

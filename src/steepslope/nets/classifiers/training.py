@@ -29,7 +29,7 @@ from steepslope.nets.classifiers.nets import (
     save_checkpoint,
 )
 from steepslope.nets.data.images import Images
-from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_dataset
+from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
 from steepslope.nets.data.transforms import decoded_batches
 from steepslope.numerics.small_net import cosine
 from steepslope.numerics.threads import on_threads
@@ -94,7 +94,7 @@ def train_classifier(
     found complete, of which ``notice`` is told, and another is an error.
     """
     require_extra("torchvision", "images", "training a classifier")
-    spec = parse_dataset(data)
+    spec = parse_data(data)
     if spec.split not in (None, TRAIN):
         raise SteepslopeError(
             f"a classifier trains on the training split, not on the {spec.split} split", f"data {data!r}"

@@ -1,10 +1,13 @@
 """Data set specs, ``scheme:argument[:split]``, the registry of schemes, and the hold-out split of training rows.
 
-A new source of images is a file with a loader, and an entry in ``DATASETS``.
+A new source of images is a file with a loader, and an entry in ``DATASETS``. A new shift is a parser, and an entry
+point of the group ``steepslope.shifts``, in this package or another.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
 from typing import Self
 
 import numpy as np
@@ -18,6 +21,7 @@ from steepslope.nets.data.images import Dataset, Divisible, Images, in_memory
 from steepslope.nets.data.shifted import Shifted, ShiftSpec
 
 SPLITS = TRAIN, TEST = "train", "test"
+SHIFT_GROUP = "steepslope.shifts"  # of entry points: the name of a shift -> what parses its argument
 SPLIT_SEED = 42  # of the hold-out split
 
 
@@ -134,23 +138,50 @@ class DatasetSpec:
         return without_secrets(shifts + ":".join(part for part in (self.scheme, self.argument) if part))
 
 
-def parse_dataset(spec: str) -> DatasetSpec:
-    """Parse ``scheme[:argument][:split]``; a scheme without such splits keeps all after it as its argument.
+def parse_data(text: str) -> DatasetSpec:
+    """Parse ``scheme[:argument][:split]``, with shifts before it or without, as ``corrupt:fog:3/digits:test``.
 
-    >>> parse_dataset("idx:/data/fashion-mnist:test")
+    A scheme without splits keeps all after it as its argument. Shifts are entry points of :data:`SHIFT_GROUP`.
+
+    >>> parse_data("idx:/data/fashion-mnist:test")
     DatasetSpec(scheme='idx', argument='/data/fashion-mnist', split='test', shifts=())
 
     Raises
     ------
     SteepslopeError
-        If the scheme is unknown; the message has the closest name.
+        If a scheme, shift or setting is unknown, and the message has the closest name; or if a shift's libraries are
+        not installed.
     """
-    scheme, _, argument = spec.partition(":")
-    require_known(f"data scheme in {spec!r}:", scheme, DATASETS)
+    scheme, _, argument = text.partition(":")
+    if scheme not in DATASETS:
+        return _parse_shifted(text, scheme, argument)
     before, _, last = argument.rpartition(":")
     if last in DATASETS[scheme].splits(before):
         return DatasetSpec(scheme, before, last)
     return DatasetSpec(scheme, argument, None)
+
+
+def _parse_shifted(text: str, name: str, rest: str) -> DatasetSpec:
+    """Parse a spec that begins with a shift: the name of its entry point, its argument, ``/``, and a data spec."""
+    shifts = shift_parsers()
+    require_known(f"data scheme in {text!r}:", name, [*DATASETS, *shifts])
+    known = rf"/(?=(?:{'|'.join(map(re.escape, [*shifts, *DATASETS]))})(?::|$))"
+    border = re.search(known, rest) or re.search(r"/(?=\w+:)", rest)
+    if border is None:
+        raise SteepslopeError(f"data spec {text!r}: expected / and a data spec after {name}:…, found none")
+    with located(f"data spec {text!r}"):
+        try:
+            parse = shifts[name].load()
+        except ImportError as error:
+            raise SteepslopeError(f"{name} needs {error.name}: pip install 'steepslope[shifts]'") from error
+        shift = parse(rest[: border.start()])
+    inner = parse_data(rest[border.end() :])
+    return replace(inner, shifts=(shift, *inner.shifts))
+
+
+def shift_parsers() -> dict[str, EntryPoint]:
+    """Return the entry points of all shifts that are installed, by name: text -> :class:`ShiftSpec`."""
+    return {entry.name: entry for entry in entry_points(group=SHIFT_GROUP)}
 
 
 def usual_holdout(n: int) -> int:

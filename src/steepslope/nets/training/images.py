@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, rows_by_id
-from steepslope.nets.data.specs import DatasetSpec
+from steepslope.nets.data.specs import DatasetSpec, parse_data
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import extraction_of
 

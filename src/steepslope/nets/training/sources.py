@@ -13,11 +13,11 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.lab.shifts.specs import parse_data
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier, without_weights
 from steepslope.nets.data.class_names import read_classes
 from steepslope.nets.data.images import Dataset, labels_at, require_labels
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.data.transforms import decoded_batches, read_transform
 from steepslope.nets.extraction.extraction import named_data
 from steepslope.nets.training.images import HOLDOUT, images_of

@@ -1,7 +1,7 @@
 """The health of gates, measured on data of ``reproduce evidence``: as they were, later in time, of other sources.
 
-A gate is calibrated on a half of the rows that a study judges; streams are the other half, and each of the study's
-shifted sets. Run ``python -m benchmarks.studies.health --help``.
+A gate is calibrated on a half of the rows that a preset judges; streams are the other half, and each of the preset's
+shifted sets. Run ``python -m benchmarks.results.health --help``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.kept_rows import Row, kept_rows, write_results
+from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.cli.main import run
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.decisions import likeliest
-from steepslope.lab.benchmark.study import Study, read_study
+from steepslope.lab.benchmark.preset import Preset, read_preset
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
 from steepslope.lab.paper.tables import grouped
 from steepslope.monitor import ESTIMATORS, Monitor
@@ -34,7 +34,7 @@ CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
     "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
 )  # fmt: skip
-SHIFTED: dict[str, dict[str, Any]] = {  # by study, where it is not what the study's own file has
+SHIFTED: dict[str, dict[str, Any]] = {  # by preset, where it is not what the preset's own file has
     "cifar10-resnet20": {
         f"{kind} {severity}": {"labelled": f"corrupt:{kind}:{severity}/imagefolder:FOLDER/test"}
         for kind in CORRUPTIONS
@@ -44,15 +44,13 @@ SHIFTED: dict[str, dict[str, Any]] = {  # by study, where it is not what the stu
     "weather": {"later": {"rows": [6_000, 18_159]}},
     "basketball": {"later seasons": {"only": {"season": [*range(2019, 2023)]}}},
 }
-KNOWN: dict[str, dict[str, Any]] = {  # what of a study's rows comes before those
+KNOWN: dict[str, dict[str, Any]] = {  # what of a preset's rows comes before those
     "electricity": {"rows": [0, 12_000]},
     "weather": {"rows": [0, 6_000]},
     "basketball": {"only": {"season": [2016, 2017, 2018]}},
 }
-UNKNOWN = (
-    "+unknown"  # suffix of a study's name: some of its rows are replaced by those of a data set of none of its classes
-)
-# Data sets that are mixed in, by study.
+UNKNOWN = "+unknown"  # suffix of a preset's name: some of its rows are replaced by out-of-class ones
+# Data sets that are mixed in, by preset.
 OTHERS: dict[str, dict[str, Any]] = {
     "banking77": {
         "questions (TREC)": {"format": "lines", "files": ["TREC.train.all"], "label": "label", "text": "text"}
@@ -82,14 +80,13 @@ NOTE = (
 )
 
 
-def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = (0, 1, 2)) -> None:
-    """Measure the health of one study's gates, and write rows.json and table.md of all studies measured so far.
+def health(preset: str, data: str, work: str, out: str, seeds: tuple[int, ...] = (0, 1, 2)) -> None:
+    """Measure the health of one preset's gates, and write rows.json and table.md of all presets measured so far.
 
     Parameters
     ----------
-    study
-        Name of a study, as reproduce evidence takes it, or that name and "+unknown", which mixes in rows of none of the
-        classes.
+    preset
+        Name of a preset, as reproduce evidence takes it, or that name and "+unknown", which mixes in out-of-class rows.
     data
         Folder of its data set.
     work
@@ -99,27 +96,27 @@ def health(study: str, data: str, work: str, out: str, seeds: tuple[int, ...] = 
     seeds
         Seeds of splits.
     """
-    found = replace(of_health(read_study(study.removesuffix(UNKNOWN)), study.endswith(UNKNOWN)), name=study)
+    found = replace(of_health(read_preset(preset.removesuffix(UNKNOWN)), preset.endswith(UNKNOWN)), name=preset)
     for seed in seeds:
-        folder = Path(work) / "health" / study / str(seed)
-        make = partial(seed_rows, found, Path(data), Path(work) / study.removesuffix(UNKNOWN), seed)
-        kept_rows(folder, {"study": found.as_json(), "seed": seed, "orders": ORDERS, "version": VERSION}, make)
+        folder = Path(work) / "health" / preset / str(seed)
+        make = partial(seed_rows, found, Path(data), Path(work) / preset.removesuffix(UNKNOWN), seed)
+        kept_rows(folder, {"preset": found.as_json(), "seed": seed, "orders": ORDERS, "version": VERSION}, make)
     kept = [read_json(path, "rows of health") for path in sorted((Path(work) / "health").glob("*/*/rows.json"))]
     rows = [row for one in kept if one["key"].get("version") == VERSION for row in one["rows"]]
     write_results(out, rows, table(rows))
 
 
-def of_health(study: Study, mixed: bool) -> Study:
-    """Return a study without opinions, whose shifted sets are those of this benchmark, or the data sets to mix in."""
+def of_health(preset: Preset, mixed: bool) -> Preset:
+    """Return a preset without opinions, whose shifted sets are those of this benchmark, or the data sets to mix in."""
     if mixed:
-        return replace(study, shifted=OTHERS[study.name], opinions={})
-    read = {**study.read, **KNOWN.get(study.name, {})}
-    return replace(study, read=read, shifted=SHIFTED.get(study.name, study.shifted), opinions={})
+        return replace(preset, shifted=OTHERS[preset.name], opinions={})
+    read = {**preset.read, **KNOWN.get(preset.name, {})}
+    return replace(preset, read=read, shifted=SHIFTED.get(preset.name, preset.shifted), opinions={})
 
 
-def seed_rows(study: Study, data: Path, work: Path, seed: int) -> list[Row]:
+def seed_rows(preset: Preset, data: Path, work: Path, seed: int) -> list[Row]:
     """Return a row a stream of one split."""
-    trial = trial_of(study, data, work, seed, print)
+    trial = trial_of(preset, data, work, seed, print)
     usual = trial.judged[TEST]
     known, new = np.array_split(np.random.default_rng(seed).permutation(len(usual.outputs)), 2)
     gate = gate_of(usual, known)
@@ -128,16 +125,16 @@ def seed_rows(study: Study, data: Path, work: Path, seed: int) -> list[Row]:
     others = {name: judged(gate, one) for name, one in trial.judged.items() if name != TEST}
     streams |= (
         others
-        if not study.name.endswith(UNKNOWN)
+        if not preset.name.endswith(UNKNOWN)
         else {
             f"{share:.0%} {name}": mixture(streams[CLEAN], one, share, seed)
             for name, one in others.items()
             for share in SHARES
         }
     )
-    about = {"study": study.name, "seed": seed, "max_risk": gate.promised_risk, "n": len(known)}
+    about = {"preset": preset.name, "seed": seed, "max_risk": gate.promised_risk, "n": len(known)}
     return [
-        {**about, "stream": name, **stream_row(gate, rows, one, study.name in IN_TIME and name != CLEAN)}
+        {**about, "stream": name, **stream_row(gate, rows, one, preset.name in IN_TIME and name != CLEAN)}
         for name, one in streams.items()
     ]
 
@@ -220,7 +217,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[list[Cell]]:
-    for (study, stream), some in grouped(rows, "study", "stream").items():
+    for (preset, stream), some in grouped(rows, "preset", "stream").items():
         risk = sum(row["errors"] for row in some) / max(1, sum(row["accepted"] for row in some))
         promised, states = {100 * row["max_risk"] for row in some}, [state_of(row) for row in some]
         coverage = [100 * row["accepted"] / row["rows"] for row in some]
@@ -230,7 +227,7 @@ def _lines(rows: Sequence[Row]) -> Iterator[list[Cell]]:
         yield [
             Cell(text)
             for text in (
-                study, stream, ", ".join(f"{one:g}" for one in sorted(promised)),
+                preset, stream, ", ".join(f"{one:g}" for one in sorted(promised)),
                 f"{usual:.0f} → {np.mean(coverage):.0f}", f"{100 * risk:.1f}",
                 ", ".join(states) if len({*states}) > 1 else states[0], told, f"{missed}",
                 _median(some, "changed"), _median(some, "harmful"),
@@ -245,16 +242,16 @@ def _median(rows: Sequence[Mapping[str, Any]], name: str) -> str:
 
 
 def _estimates(rows: Sequence[Row]) -> Grid:
-    """Return the mean absolute error of each estimate, in points: by study, as it was and shifted."""
+    """Return the mean absolute error of each estimate, in points: by preset, as it was and shifted."""
     lines = []
-    for study, some in grouped(rows, "study").items():
+    for preset, some in grouped(rows, "preset").items():
         for name, part in ((CLEAN, [one for one in some if one["stream"] == CLEAN]),
                            ("shifted", [one for one in some if one["stream"] != CLEAN])):  # fmt: skip
             errors = [[abs(100 * one["estimates"][kind]) for one in part] for kind in ESTIMATORS]
-            lines.append([Cell(f"{study}, {name}"), *(Cell(f"{np.mean(one):.1f}" if one else "–") for one in errors)])
+            lines.append([Cell(f"{preset}, {name}"), *(Cell(f"{np.mean(one):.1f}" if one else "–") for one in errors)])
     note = "Mean absolute error of estimates of the accuracy on all rows, without labels, in points."
     return Grid("Accuracy without labels", ["", *ESTIMATORS], lines, note)
 
 
 if __name__ == "__main__":
-    sys.exit(run(health, sys.argv[1:], "python -m benchmarks.studies.health"))
+    sys.exit(run(health, sys.argv[1:], "python -m benchmarks.results.health"))

@@ -1,7 +1,7 @@
 """One data set and the classifier around it, as data: a YAML file in ``presets/`` each."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,18 +42,12 @@ NEEDED: dict[str, tuple[str, ...]] = {  # settings of ``read`` that a kind of da
     "image": ("labelled",),
     "probabilities": ("first", "second", "won"),
 }
-FITTED = ("text", "table", "sound")  # here rows are split, and the classifier is fitted
-ONLY: dict[str, tuple[str, ...]] = {  # fields that some kinds alone have
-    "test": FITTED,
-    **dict.fromkeys(("most_rows", "classifier", "opinions"), (*FITTED, "image")),
-    **dict.fromkeys(("train", "input", "references", "passes", "restricted"), ("image",)),
-}
 OF_IMAGES = ("train", "labelled", "reference")
 TAKEN = {"opinions": ("free",), "shifted": ("test", "labelled", "reference")}  # names with a meaning of their own
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class Preset:
     """What is measured: rows, the classifier that its people would use, and other classifiers' opinions.
 
     ``read`` are the settings of a reader of ``rows``, or the specs of images below the data folder.
@@ -91,12 +85,6 @@ class Study:
         for setting in NEEDED[self.kind]:
             if setting not in self.read:
                 raise SteepslopeError(f"expected {setting} for the kind {self.kind}, found none", "read")
-        for one in fields(self):
-            usual = {} if one.default is MISSING else one.default
-            if self.kind not in ONLY.get(one.name, KINDS) and getattr(self, one.name) != usual:
-                raise SteepslopeError(f"expected none for the kind {self.kind}", one.name)
-        if self.kind == "table" and {"text", "array"} & {*self.read}:
-            raise SteepslopeError("expected neither text nor array for the kind table", "read")
         self._require_names()
         if self.kind == "image":
             self._require_nets()
@@ -133,15 +121,15 @@ class Study:
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 
-def study_names() -> list[str]:
-    """Return the names of all studies."""
+def preset_names() -> list[str]:
+    """Return the names of all presets."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def read_study(name: str, changes: Mapping[str, str] | None = None, seeds: tuple[int, ...] | None = None) -> Study:
-    """Read a study by its name, or from a YAML file of one's own; ``changes`` maps places in it to text of YAML.
+def read_preset(name: str, changes: Mapping[str, str] | None = None, seeds: tuple[int, ...] | None = None) -> Preset:
+    """Read a preset by its name, or from a YAML file of one's own; ``changes`` maps places in it to text of YAML.
 
-    >>> read_study("banking77").kind
+    >>> read_preset("banking77").kind
     'text'
 
     Raises
@@ -151,11 +139,11 @@ def read_study(name: str, changes: Mapping[str, str] | None = None, seeds: tuple
     """
     is_file = name.endswith((".yaml", ".yml"))
     if not is_file:
-        require_known("preset", name, study_names())
+        require_known("preset", name, preset_names())
     with located(name if is_file else f"preset {name}"):
         content = read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml")
         for place, text in (changes or {}).items():
             with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
                 set_at(content, place, yaml.safe_load(text))
         given = {} if seeds is None else {"seeds": seeds}
-        return built(Study, {**content, **given, "name": Path(name).stem}, "a preset of evidence")
+        return built(Preset, {**content, **given, "name": Path(name).stem}, "a preset of evidence")

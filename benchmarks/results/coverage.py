@@ -1,6 +1,6 @@
 """How often the intervals hold the truth, and how often a null difference is called significant.
 
-``python -m benchmarks.studies.coverage [trials]`` prints the tables in ``docs/intervals.md``: an hour on one core.
+``python -m benchmarks.results.coverage [trials]`` prints the tables in ``docs/intervals.md``: an hour on one core.
 
 Each trial draws predictions, of which about 7 % are wrong, and two scores that see the same signal through equal noise:
 equally good, so that every difference between them is 0 in truth. The truth of a metric is its mean over four samples

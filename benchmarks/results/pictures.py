@@ -1,6 +1,6 @@
 """Pictures that come with scikit-image and scikit-learn, as folders: what a stylizer is trained and tried on offline.
 
-Run ``python -m benchmarks.studies.pictures --out runs/pictures --data idx:DIR``.
+Run ``python -m benchmarks.results.pictures --out runs/pictures --data idx:DIR``.
 """
 
 import sys
@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from steepslope.cli.main import run
-from steepslope.nets.data.specs import parse_dataset
+from steepslope.nets.data.specs import parse_data
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",
               "immunohistochemistry", "colorwheel")  # fmt: skip
@@ -42,7 +42,7 @@ def pictures(out: str, data: str, seed: int = 0) -> None:
         Seed of crops, of the small images and of painted styles.
     """
     draw = np.random.default_rng(seed)
-    small = parse_dataset(data).load_into_memory("train")
+    small = parse_data(data).load_into_memory("train")
     chosen = small.subset(draw.choice(len(small), SMALL, replace=False))
     _write(Path(out) / "photos", {name: _picture(name) for name in TRIED_ON}.items())
     _write(Path(out) / "content", _content(draw))
@@ -109,4 +109,4 @@ def _strokes(draw: np.random.Generator) -> Rows:
 
 
 if __name__ == "__main__":
-    sys.exit(run(pictures, sys.argv[1:], "python -m benchmarks.studies.pictures"))
+    sys.exit(run(pictures, sys.argv[1:], "python -m benchmarks.results.pictures"))

@@ -1,6 +1,6 @@
 """Promises under another mix of classes: how often they break, and how much they accept, where the truth is known.
 
-Run ``python -m benchmarks.studies.mixes --help``.
+Run ``python -m benchmarks.results.mixes --help``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.kept_rows import Row, kept_rows, write_results
+from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.cli.main import run
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.gate import Gate
@@ -225,4 +225,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(mixes, sys.argv[1:], "python -m benchmarks.studies.mixes"))
+    sys.exit(run(mixes, sys.argv[1:], "python -m benchmarks.results.mixes"))

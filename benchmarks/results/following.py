@@ -1,6 +1,6 @@
 """A gate that follows its audit, day by day: how much of what it accepts is wrong, and how much it accepts.
 
-Run ``python -m benchmarks.studies.following --help``.
+Run ``python -m benchmarks.results.following --help``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from steepslope.monitor.limit import ACCEPT_NOTHING, followed, latest_for, limit_for
 
-from benchmarks.studies.kept_rows import Row, write_results
+from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run
 from steepslope.monitor.audit import harm_after, interval_of
-from steepslope.monitor.limit import ACCEPT_NOTHING, followed, latest_for, limit_for
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
@@ -178,4 +178,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(following, sys.argv[1:], "python -m benchmarks.studies.following"))
+    sys.exit(run(following, sys.argv[1:], "python -m benchmarks.results.following"))

@@ -1,6 +1,6 @@
 """Where to start a sequence of thresholds: how much each way to test accepts, and how often its promise breaks.
 
-Run ``python -m benchmarks.studies.sequences --help``. MAPIE is no dependency; its columns are there if it can be
+Run ``python -m benchmarks.results.sequences --help``. MAPIE is no dependency; its columns are there if it can be
 imported.
 """
 
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaln
 
-from benchmarks.studies.guarantee_rivals import first_rows
-from benchmarks.studies.kept_rows import Row, kept_rows, write_results
-from benchmarks.studies.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
+from benchmarks.results.guarantee_rivals import first_rows
+from benchmarks.results.kept_rows import Row, kept_rows, write_results
+from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
 from steepslope.checks import require, whole
 from steepslope.cli.main import run
 from steepslope.lab.paper.tables import grouped
@@ -280,4 +280,4 @@ def _number(coverage: float, broken: float) -> Cell:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sequences, sys.argv[1:], "python -m benchmarks.studies.sequences"))
+    sys.exit(run(sequences, sys.argv[1:], "python -m benchmarks.results.sequences"))

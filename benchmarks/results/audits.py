@@ -1,6 +1,6 @@
 """Accepted rows that drift, of which few are labelled: how early a broken promise is certified, and how often in error.
 
-Run ``python -m benchmarks.studies.audits --help``.
+Run ``python -m benchmarks.results.audits --help``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.kept_rows import Row, write_results
+from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run
 from steepslope.monitor.audit import harm_after, interval_of
-from steepslope.monitor.limit import stricter_of
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
@@ -31,7 +30,7 @@ HARM = DELTA / 2  # the part of delta that labels have
 AUDIT, UNIFORM, MAPIE = "audit", "uniform", "uniform, MAPIE"
 HEADINGS = [
     "stream", "labels", "risk, first and last day", "certified, %", "rows until", "labels until", "interval at the end",
-    "interval ever misses, %", "limit named, %", "rows above it, %", "true risk there, %", "above the promise, %",
+    "interval ever misses, %",
 ]  # fmt: skip
 NOTE = (
     f"{ROWS:,} accepted rows in ten days, of which about {LABELS} are labelled: drawn by an audit of each day, or "
@@ -39,9 +38,7 @@ NOTE = (
     f"most in the mean. In the others it breaks after {CHANGE:,} rows. *Certified*: labels call the gate harmful, "
     f"which may be so for {HARM:.1%} of the first three; *until* are medians of the streams that are certified, up to "
     f"the row whose label certifies it. The *interval* is that of the risk so far at {1 - DELTA:.0%}, which holds on "
-    "all days together. A limit on P(correct) may be named with the alarm: *above* are means over later rows, and how "
-    "often their true risk is above the promise. MAPIE's RiskMonitoring has the same uniform labels, one-sided level "
-    "and limit."
+    "all days together. MAPIE's RiskMonitoring has the same uniform labels, one-sided level and limit."
 )
 
 
@@ -137,8 +134,6 @@ def one_run(drift: Callable[[Floats], Floats], seed: int, ways: list[str]) -> di
         row["row"] = None if alarm is None else int(labelled[alarm - 1]) + 1
         if way != MAPIE:
             row |= intervals(is_wrong, labelled, known, drawn_with)
-        if way == AUDIT and alarm is not None:
-            row |= told(p_wrong, truth, known[:alarm], labelled[alarm - 1])
         found[way] = row
     return found
 
@@ -176,31 +171,20 @@ def intervals(is_wrong: Bools, labelled: NDArray[np.int64], known: list[Marked],
     return {"low": found[-1][0], "high": found[-1][1], "missed": missed}
 
 
-def told(p_wrong: Floats, truth: Floats, known: list[Marked], alarm: int) -> Row:
-    """Return what follows of the stricter limit that is told with the alarm, for the rows after it."""
-    limit = stricter_of(known, RISK)
-    kept = (np.arange(ROWS) > alarm) & (1 - p_wrong >= (2 if limit is None else limit.p_correct))
-    return {"kept": float(kept.sum() / (ROWS - alarm)), "risk": float(truth[kept].mean())} if kept.any() else {}
-
-
 def summary(found: list[Row]) -> Row:
     """Return the means and medians of all streams of a kind."""
     certified = [one for one in found if one["row"] is not None]
-    limits = [one for one in found if "kept" in one]
 
-    def mean(name: str, rows: list[Row]) -> float | None:
-        return float(np.mean([one[name] for one in rows])) if rows and name in rows[0] else None
+    def mean(name: str) -> float | None:
+        return float(np.mean([one[name] for one in found])) if name in found[0] else None
 
     def median(name: str) -> float | None:
         return float(np.median([one[name] for one in certified])) if certified else None
 
     return {
-        "first": mean("first", found), "last": mean("last", found), "certified": len(certified) / len(found),
-        "rows_until": median("row"), "labels_until": median("labels"), "low": mean("low", found),
-        "high": mean("high", found), "missed": mean("missed", found),
-        "told": len(limits) / len(certified) if certified and found[0]["way"] == AUDIT else None,
-        "kept": mean("kept", limits), "risk": mean("risk", limits),
-        "broken": float(np.mean([one["risk"] > RISK for one in limits])) if limits else None,
+        "first": mean("first"), "last": mean("last"), "certified": len(certified) / len(found),
+        "rows_until": median("row"), "labels_until": median("labels"), "low": mean("low"),
+        "high": mean("high"), "missed": mean("missed"),
     }  # fmt: skip
 
 
@@ -208,13 +192,10 @@ def _line(row: Row) -> list[Cell]:
     def percent(name: str) -> str:
         return _shown(row[name], lambda value: f"{100 * value:.1f}")
 
-    kept_promise = row["stream"] in KEPT
     between = _shown(row["low"], lambda _: f"{percent('low')} to {percent('high')}")
-    stricter = [percent(name) for name in ("told", "kept", "risk", "broken")]
     until = [_shown(row[name], "{:,.0f}".format) for name in ("rows_until", "labels_until")]
     risks = f"{percent('first')}, {percent('last')}"
-    cells = [row["stream"], row["labels"], risks, percent("certified"), *until, between, percent("missed"),
-             *(["–"] * 4 if kept_promise else stricter)]  # fmt: skip
+    cells = [row["stream"], row["labels"], risks, percent("certified"), *until, between, percent("missed")]
     return [*map(Cell, cells)]
 
 
@@ -223,4 +204,4 @@ def _shown(value: Any, show: Callable[[Any], str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(audits, sys.argv[1:], "python -m benchmarks.studies.audits"))
+    sys.exit(run(audits, sys.argv[1:], "python -m benchmarks.results.audits"))

@@ -1,6 +1,6 @@
 """How much can be promised, and how often a promise breaks: our gate beside others, where the truth is known.
 
-Run ``python -m benchmarks.studies.guarantees --help``. MAPIE, which is no dependency, gets its columns
+Run ``python -m benchmarks.results.guarantees --help``. MAPIE, which is no dependency, gets its columns
 where it can be imported.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.studies.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
-from benchmarks.studies.guarantee_world import OTHERS, WORLDS, World, true_risk
-from benchmarks.studies.kept_rows import Row, kept_rows, write_results
+from benchmarks.results.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
+from benchmarks.results.guarantee_world import OTHERS, WORLDS, World, true_risk
+from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
 from steepslope.cli.main import run
 from steepslope.lab.paper.tables import grouped
@@ -145,4 +145,4 @@ def _number(value: float, aside: str = "") -> Cell:
 
 
 if __name__ == "__main__":
-    sys.exit(run(guarantees, sys.argv[1:], "python -m benchmarks.studies.guarantees"))
+    sys.exit(run(guarantees, sys.argv[1:], "python -m benchmarks.results.guarantees"))

@@ -1,6 +1,6 @@
 """How often the promise of a trusted classifier breaks where rows are repeated, and how much it accepts.
 
-Run ``python -m benchmarks.studies.copies --help``.
+Run ``python -m benchmarks.results.copies --help``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import NearestNeighbors
 
-from benchmarks.studies.kept_rows import Row, kept_rows, write_results
+from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope import TrustedClassifier
 from steepslope.cli.main import run
 from steepslope.numerics import small_net
@@ -194,4 +194,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(copies, sys.argv[1:], "python -m benchmarks.studies.copies"))
+    sys.exit(run(copies, sys.argv[1:], "python -m benchmarks.results.copies"))

@@ -1,6 +1,6 @@
 """Gates at work whose true risk is known and where nothing changes: how often they are called anything but healthy.
 
-Run ``python -m benchmarks.studies.health_false_alarms --help``.
+Run ``python -m benchmarks.results.health_false_alarms --help``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from benchmarks.studies.kept_rows import Row, kept_rows, write_results
+from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.cli.main import run
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
@@ -148,4 +148,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(false_alarms, sys.argv[1:], "python -m benchmarks.studies.health_false_alarms"))
+    sys.exit(run(false_alarms, sys.argv[1:], "python -m benchmarks.results.health_false_alarms"))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 from scipy.stats import binom
 
-from benchmarks.studies.guarantee_rivals import Draw
+from benchmarks.results.guarantee_rivals import Draw
 
 Floats = NDArray[np.float64]
 OFFSET, SLOPE, CURVATURE = -4.2098206, 2.12457529, 0.05375412  # 6.9 % errors; risks of 2 % and 1 % at .83 and .68

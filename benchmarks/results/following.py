@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from steepslope.monitor.limit import ACCEPT_NOTHING, followed, latest_for, limit_for
 
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run
-from steepslope.monitor.audit import harm_after, interval_of
+from steepslope.monitor.audit import ACCEPT_NOTHING, followed, harm_after, interval_of, latest_for, limit_for
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown

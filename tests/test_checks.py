@@ -23,6 +23,7 @@ from steepslope.nets.classifiers.training import recipe_for, train_classifier
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction import options as extraction
+from steepslope.nets.predict import options as nets
 from steepslope.nets.training import request
 from steepslope.oracle import FusedOracle, Oracle, settings as oracles
 from steepslope.predict import options as predict
@@ -42,6 +43,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "machines": (extraction.Machines, extraction.MACHINE_CHECKS),
     "extraction": (extraction.ExtractionOptions, extraction.EXTRACTION_CHECKS),
     "predictions": (predict.PredictOptions, predict.CHECKS),
+    "cluster": (nets.ClusterOptions, nets.CLUSTER_CHECKS),
     "server": (serve.ServeOptions, serve.CHECKS),
     "shift": (shifts.WritingOptions, shifts.WRITING_CHECKS),
     "recolouring": (shifts.RecolorOptions, shifts.RECOLOR_CHECKS),
@@ -114,14 +116,12 @@ def test_every_class_of_settings_is_plain(kind: Any) -> None:
     one = kind(2)
     made = (
         recipe_for("digits-net", epochs=one, batch_size=one, seed=one, flip=np.True_, rotate=float32(0.5)),
-        extraction.ExtractionOptions(
-            passes=one, augment=one, augment_seed=one, batch_size=one, shard_rows=one, devices=one
-        ),
+        extraction.ExtractionOptions(passes=one, augment=one, batch_size=one, shard_rows=one, devices=one),
         request.FinetuneRequest(
             oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one
         ),
         FusedOracle(seed=one, alpha_neg=one).settings,
-        Augmented(parse_data("digits").load_into_memory("test"), one, ("blur",), one),
+        Augmented(parse_data("digits").load_into_memory("test"), one),
         LossSettings("focal", {"gamma": float32(2)}),
     )
     for settings in made:

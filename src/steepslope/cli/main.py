@@ -18,7 +18,7 @@ from steepslope.cli.demo import demo
 from steepslope.cli.evaluate import compare, evaluate
 from steepslope.cli.export import export, push
 from steepslope.cli.extract import extract, train_classifier
-from steepslope.cli.finetune import finetune, plan
+from steepslope.cli.finetune import finetune
 from steepslope.cli.fit import fit, search
 from steepslope.cli.parser import Command, Parser, call, documented
 from steepslope.cli.predict import predict
@@ -40,7 +40,6 @@ COMMANDS: dict[str, Command] = {
     "fit": fit,
     "search": search,
     "finetune": finetune,
-    "plan": plan,
     "evaluate": evaluate,
     "compare": compare,
     "calibrate": calibrate,

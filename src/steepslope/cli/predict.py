@@ -131,8 +131,8 @@ def _source_of_images(
     model = _gate(gate, nets.backbones, options.explain)
     _, by_id = groups_of(model, groups, False, reading)
     spec = parse_data(data).look()
-    judge = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
-    source = FromImages(judge, images_to_judge(judge, spec), str(spec), options, by_id)
+    image_gate = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
+    source = FromImages(image_gate, images_to_judge(image_gate, spec), str(spec), options, by_id)
     return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source
 
 

@@ -64,7 +64,7 @@ def test_what_is_given_beside_a_preset_comes_after_it(capsys: pytest.CaptureFixt
     assert "did you mean 'mnist'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train-classifier", "finetune", "plan"])
+@pytest.mark.parametrize("command", ["train-classifier", "finetune"])
 def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
@@ -74,16 +74,6 @@ def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[s
     )
     assert "--presetPRESET" in shown
     assert all(name in shown for name in usual)
-
-
-def test_a_plan_takes_the_number_of_images_from_its_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    net = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--outputs", "none"]
-    words = ["plan", "--preset", "mnist", "--valid", "none", *net]
-    assert main(words) == 0
-    steps = -(-54_000 // 128)
-    assert f"images: {100 * 54_000:,} in {100 * steps:,} steps of 128" in capsys.readouterr().err  # the last stage
-    assert main([*words, "--images", "128"]) == 0
-    assert "images: 12,800 in 100 steps of 128" in capsys.readouterr().err
 
 
 @dataclass(frozen=True, kw_only=True)

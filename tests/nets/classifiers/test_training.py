@@ -79,10 +79,6 @@ def test_mirroring_flips_about_half() -> None:
 
 
 def test_bad_recipes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SteepslopeError, match="epochs: expected a whole number >= 1"):
-        recipe_for("digits-net", epochs=0)
-    with pytest.raises(SteepslopeError, match="seed: expected a whole number from 0"):
-        recipe_for("digits-net", seed=-1)
     with pytest.raises(SteepslopeError, match="did you mean 'digits-net'"):
         recipe_for("digit-net")
     with pytest.raises(SteepslopeError, match="not on the test split"):
@@ -107,6 +103,3 @@ def test_the_papers_recipe_is_another_training(tmp_path: Path) -> None:
     paper = replace(RECIPE, optimizer="sgd", schedule="constant", weight_decay=5e-4, rotate=15, learning_rate=1e-2)
     _, accuracy = train_classifier("digits-net", "digits", tmp_path / "paper", replace(paper, epochs=8))
     assert accuracy > 0.5
-    for wrong in ({"optimizer": "lion"}, {"schedule": "step"}, {"rotate": 200.0}, {"momentum": 1.0}):
-        with pytest.raises(SteepslopeError, match=next(iter(wrong))):
-            replace(RECIPE, **wrong)

@@ -35,8 +35,6 @@ from tests.nets.export.rows import rows_of, run
 
 CALIBRATION, NEW = rows_of(2_000, seed=7), rows_of(300, seed=8)
 RISK = 0.05
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("predicted", "auxiliary")]
-BACKBONE = "module:tests.tiny_nets:ten_classes"
 
 
 def same_decisions(model: Any, gate: Gate, rows: ClassifierOutputs, groups: NDArray[np.str_] | None = None) -> None:
@@ -116,7 +114,7 @@ def same_on_images(exported: Exported, pixels: NDArray[np.uint8]) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mcp", "temperature", "columns", "free", *SLOW])
+@pytest.mark.parametrize("kind", ["columns", "free", "auxiliary"])
 def test_gates_decide_the_same_on_images(
     kind: str, exported: Callable[[str], Exported], pixels: NDArray[np.uint8]
 ) -> None:
@@ -136,12 +134,8 @@ def test_images_that_are_resized_decide_the_same(gates: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
-    net = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --epochs 1"
-    assert main(f"{net} --outputs {gates}/outputs/holdout --out {tmp_path}/oracle".split()) == 0
-    words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
-    assert main(words.split()) == 0
-    gate = ImageGate.load(tmp_path / "gate")
+def test_an_oracle_on_images_is_exported_with_its_net(gate_on_images: Path, pixels: NDArray[np.uint8]) -> None:
+    gate = ImageGate.load(gate_on_images)
     same_on_images(export_gate(gate), pixels)
     with pytest.raises(SteepslopeError, match="an oracle on images can only be exported with its nets"):
         export_gate(gate, "gate")
@@ -219,13 +213,6 @@ def test_the_command(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert ExportedGate.open(out).card.gate == digest_of_gate(gates / "mcp")
     assert main(f"export --oracle {gates}/columns-oracle --out {tmp_path}/oracle.onnx".split()) == 0
     assert "outputs: trust_logit float64 (N)" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_nets_of_ones_own_are_named_on_the_command_line(gates: Path, tmp_path: Path) -> None:
-    words = f"export --gate {gates}/auxiliary --out {tmp_path}/gate.onnx"
-    assert main(words.split()) == 2
-    assert main(f"{words} --auxiliary {BACKBONE}".split()) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each.
 
 A training is a YAML file in ``trainings/``, whose comments name the source of each number. Those for
-``train-classifier`` end in ``-classifier``. All others are for ``finetune`` and ``plan``, and are named after the data,
+``train-classifier`` end in ``-classifier``. All others are for ``finetune``, and are named after the data,
 or after the data, the oracle and the classifier: ``imagenet-vit-resnet``. The command line takes the file of
 ``--preset NAME`` as a config.
 """
@@ -234,9 +234,6 @@ def _with_training(content: Any, key: str) -> Any:
     return {**content, key: training_settings(value) if isinstance(value, str) else deepcopy(value)}
 
 
-IMAGES = {"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000, "imagenet": 1_281_167}  # training images
-
-
 def training_file(name: str) -> Path:
     """Return the file of a preset; raise if there is none of that name."""
     known = {path.stem: path for path in TRAININGS.glob("*.yaml")}
@@ -251,21 +248,6 @@ def training_settings(name: str) -> dict[str, Any]:
     'sgd'
     """
     return read_yaml(training_file(name))
-
-
-def training_images(name: str) -> int | None:
-    """Return how many images a preset trains on: those of its data, less those that its classifier holds out.
-
-    >>> training_images("mnist"), training_images("imagenet-vit-vit")
-    (54000, 1281167)
-    """
-    training_file(name)  # whether it is known
-    data = next((one for one in IMAGES if name == one or name.startswith(f"{one}-")), None)
-    if data is None:
-        return None
-    classifier = f"{data}-classifier"
-    has_classifier = (TRAININGS / f"{classifier}.yaml").exists()
-    return IMAGES[data] - (int(training_settings(classifier)["holdout"]) if has_classifier else 0)
 
 
 def trainings_of(options: Iterable[str]) -> list[str]:

@@ -136,7 +136,7 @@ def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classi
 
 
 class TimmNet(nn.Module):
-    """A timm model, with what goes into its last layer beside its logits."""
+    """A timm model, with what goes into its last layer next to its logits."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class TimmNet(nn.Module):
 
 
 class BeforeLastLinear(nn.Module):
-    """Any model from images to logits, with what goes into the linear map that runs last beside them.
+    """Any model from images to logits, with what goes into the linear map that runs last next to them.
 
     That is a linear layer, or a convolution to K channels, as in SqueezeNet, whose input is averaged over the places.
     """

@@ -186,7 +186,7 @@ class _Run:
         return float(loss.detach())
 
     def resume(self, path: Path) -> None:
-        """Take up an unfinished run; without one that can be read, start anew."""
+        """Take up an unfinished run; without one that can be read, start again."""
         try:
             state = load_state(path)
         except SteepslopeError:

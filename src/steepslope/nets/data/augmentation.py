@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from steepslope.checks import SEED, require_all, whole
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.checks import require_all, whole
 from steepslope.files.seeding import seed_of
 from steepslope.nets.data.images import ALL, Dataset, as_colour, in_pil
 from steepslope.outputs.folder import copy_ids
@@ -29,6 +28,7 @@ Draw = np.random.Generator
 Range = tuple[float, float]
 Kind = Callable[[Floats, Draw], Floats]
 SMALL_SIDE = 28  # pixels, at which strengths are as written
+COPY_SEED = 0  # of all draws
 
 
 def _blur(image: Floats, draw: Draw) -> Floats:
@@ -145,36 +145,26 @@ def augmented(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
 class Augmented:
     """Augmented copies of a data set's images: row r is a copy of its row ``r // copies``, with the same label.
 
-    A copy depends on the image, its id, the copy's number, the kinds and the seed, and on nothing else.
+    A copy depends on the image, its id and the copy's number alone.
 
     Parameters
     ----------
     data
         The images to copy.
     copies
-        Copies of each image, >= 1.
-    kinds
-        Names in :data:`AUGMENTATIONS`; each copy is changed by one of them, drawn evenly.
-    seed
-        What all draws begin with, in 0…2³¹−1.
+        Copies of each image, >= 1; each is changed by one of :data:`AUGMENTATIONS`, drawn evenly.
 
     Raises
     ------
     SteepslopeError
-        If a setting is not as described.
+        If there are to be no copies.
     """
 
     data: Dataset
     copies: int
-    kinds: tuple[str, ...]
-    seed: int
 
     def __post_init__(self) -> None:
-        require_all(self, {"copies": whole(1), "seed": SEED})
-        if not self.kinds:
-            raise SteepslopeError("expected at least one, found none", "kinds")
-        for kind in self.kinds:
-            require_known("kind of augmentation", kind, AUGMENTATIONS)
+        require_all(self, {"copies": whole(1)})
 
     def __len__(self) -> int:
         return len(self.data) * self.copies
@@ -197,13 +187,13 @@ class Augmented:
     @property
     def recipe(self) -> dict[str, Any]:
         """What makes the copies from the data, as JSON holds it."""
-        return {"copies": self.copies, "kinds": list(self.kinds), "seed": self.seed}
+        return {"copies": self.copies, "kinds": list(AUGMENTATIONS), "seed": COPY_SEED}
 
     def image(self, row: int) -> Image.Image:
         """Decode an image and change it; an unreadable one raises as in the data set."""
         original, copy = divmod(row, self.copies)
-        draw = np.random.default_rng(seed_of(self.seed, self._names[original], copy + 1))
-        kind = self.kinds[draw.integers(len(self.kinds))]
+        draw = np.random.default_rng(seed_of(COPY_SEED, self._names[original], copy + 1))
+        kind = [*AUGMENTATIONS][draw.integers(len(AUGMENTATIONS))]
         return augmented(ImageOps.exif_transpose(in_pil(self.data.image(original))), kind, draw)
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
@@ -216,4 +206,4 @@ class Augmented:
 
     @cached_property
     def _names(self) -> list[str]:
-        return [str(name) for name in self.data.ids]  # once: some data sets make them anew each time
+        return [str(name) for name in self.data.ids]  # once: some data sets make them again each time

@@ -189,7 +189,7 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
 def splits_of_image_folder(argument: str) -> tuple[str, ...]:
     """Return the splits that a local folder has in place of classes; none where it has other folders as well.
 
-    They are ``train`` and ``val``, ``test`` or both, each with class folders and no image beside them.
+    They are ``train`` and ``val``, ``test`` or both, each with class folders and no image next to them.
     """
     root = Path(as_path(argument)) if argument and not is_url(argument) else None
     if root is None or not root.is_dir():

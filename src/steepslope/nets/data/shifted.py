@@ -75,7 +75,7 @@ class Shifted:
 
     @cached_property
     def ids(self) -> Sequence[str] | NDArray[np.str_]:
-        """Names of the images, (n,): those of the originals, asked for once, since some data sets make them anew."""
+        """Names of the images, (n,): those of the originals, asked for once, since some data sets make them again."""
         return self.data.ids
 
     @property

@@ -87,7 +87,7 @@ class Examples(torch.utils.data.Dataset[Example | str]):
 
 @dataclass(frozen=True)
 class Steps:
-    """Which rows each step takes: n of them shuffled anew each epoch, in batches of all processes together.
+    """Which rows each step takes: n of them shuffled again each epoch, in batches of all processes together.
 
     A part is one of ``accumulate`` that a process makes of its rows. A last batch of fewer than two rows a part is left
     out: batch normalisation has no use for a single row.

@@ -71,7 +71,6 @@ class Training:
     validation: Callable[[Fabric], float] | None
     key: dict[str, Any]
     workers: int = 0
-    tensorboard: bool = False
 
 
 def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
@@ -99,7 +98,7 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     targets = _targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
-    return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers, sources.tensorboard)
+    return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers)
 
 
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:

@@ -51,8 +51,10 @@ def _rectangle(image: Floats, draw: Draw) -> Floats:
     """Fill a rectangle of 4 to 30 % of the area with one grey value, or black."""
     height, width = image.shape[-2:]
     area, aspect = draw.uniform(0.04, 0.3) * height * width, math.exp(draw.uniform(-0.7, 0.7))
-    tall, wide = _within(math.sqrt(area * aspect), height), _within(math.sqrt(area / aspect), width)
-    top, left = draw.integers(height - tall + 1), draw.integers(width - wide + 1)
+    tall = _within(math.sqrt(area * aspect), height)
+    wide = _within(math.sqrt(area / aspect), width)
+    top = draw.integers(height - tall + 1)
+    left = draw.integers(width - wide + 1)
     filled = image.copy()
     filled[:, top : top + tall, left : left + wide] = draw.uniform() if draw.uniform() < 0.5 else 0.0
     return filled
@@ -69,7 +71,8 @@ def _grating(image: Floats, draw: Draw) -> Floats:
 
 def _affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 0), shear: float = 0) -> Floats:
     """Turn by up to so many degrees, scale or shear about the centre."""
-    turn, scale = math.radians(draw.uniform(-angle, angle)), math.exp(draw.uniform(*log_scale))
+    turn = math.radians(draw.uniform(-angle, angle))
+    scale = math.exp(draw.uniform(*log_scale))
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     # from new to old (row, column)
     matrix = rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
@@ -92,11 +95,13 @@ def _perspective(image: Floats, draw: Draw) -> Floats:
 
 def _homography(sources: Places, targets: Places, places: Places) -> Places:
     """Map places (2, n) by the projection that takes four sources (4, 2) to four targets (4, 2)."""
-    rows, columns = np.zeros((4, 8)), np.zeros((4, 8))
+    rows = np.zeros((4, 8))
+    columns = np.zeros((4, 8))
     rows[:, :2], rows[:, 2] = sources, 1
     columns[:, 3:5], columns[:, 5] = sources, 1
     rows[:, 6:], columns[:, 6:] = -targets[:, :1] * sources, -targets[:, 1:] * sources
-    system, wanted = np.concatenate([rows, columns]), targets.T.ravel()
+    system = np.concatenate([rows, columns])
+    wanted = targets.T.ravel()
     matrix = np.append(np.linalg.lstsq(system, wanted)[0], 1).reshape(3, 3)  # a side of one pixel leaves it open
     row, column, depth = matrix @ np.vstack([places, np.ones(places.shape[1])])
     return np.stack([row / depth, column / depth])

@@ -153,7 +153,8 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 
 def _images_of(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
-        found, shifts = extraction_of(folder).get("shifts", []), recipes_of(data)
+        found = extraction_of(folder).get("shifts", [])
+        shifts = recipes_of(data)
         if found != shifts:
             expected = f"expected images shifted as those of the outputs ({_told(found)})"
             raise SteepslopeError(f"{expected}, not {_told(shifts)}")

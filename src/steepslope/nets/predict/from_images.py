@@ -111,7 +111,8 @@ class FromImages:
         rows = [row for row in _read(batches) if row not in failed]
         tables = [self._decided(rows, batches, others)] if rows else []
         if failed:  # they are not accepted, and have the reason
-            ids, n = [str(self.data.ids[row]) for row in failed], len(failed)
+            ids = [str(self.data.ids[row]) for row in failed]
+            n = len(failed)
             columns = {"id": ids, "accepted": [False] * n, "decision": [REVIEW] * n, ERROR: [*failed.values()]}
             tables.append(pa.table(columns))
         together = pa.concat_tables(tables, promote_options="default")
@@ -139,5 +140,6 @@ def _read(batches: Batches) -> list[int]:
 
 def _joined(batches: Batches, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the arrays of some of the rows; one net may take an image that another cannot."""
-    names, kept = next(some for _, some in batches if some), np.isin(_read(batches), rows)
+    names = next(some for _, some in batches if some)
+    kept = np.isin(_read(batches), rows)
     return {name: np.concatenate([some[name] for _, some in batches if some])[kept] for name in names}

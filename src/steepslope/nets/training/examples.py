@@ -79,7 +79,8 @@ class Examples(torch.utils.data.Dataset[Example | str]):
             return image
         image = in_pil(image)
         draw = np.random.default_rng((self.recipe.seed, epoch, place))
-        mirror, angle = draw.random() < 0.5, draw.uniform(-self.recipe.rotate, self.recipe.rotate)
+        mirror = draw.random() < 0.5
+        angle = draw.uniform(-self.recipe.rotate, self.recipe.rotate)
         if self.recipe.rotate:
             image = ImageOps.exif_transpose(image).rotate(angle, Image.Resampling.BILINEAR)
         return ImageOps.mirror(ImageOps.exif_transpose(image)) if self.recipe.flip and mirror else image

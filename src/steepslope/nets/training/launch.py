@@ -61,7 +61,8 @@ def _require_possible(request: FinetuneRequest, recipe: Finetuning, first: Finet
     if request.outputs is not None and recipe.select != "last" and request.valid is None:
         raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
     for name in ("hidden", "precision"):
-        value, expected = getattr(recipe, name), getattr(first, name)
+        value = getattr(recipe, name)
+        expected = getattr(first, name)
         if value != expected:
             raise SteepslopeError(f"expected {expected!r}, as for all stages, found {value!r}", name)
 
@@ -97,7 +98,8 @@ def costs_of(request: FinetuneRequest) -> Iterator[str]:
     """Yield lines on each stage's cost, in the first process."""
     stages = stages_of(request)
     with launched(machines_of(request)) as fabric:
-        fit_set, backbone = open_fit_set(request), net_source(request, "oracle")
+        fit_set = open_fit_set(request)
+        backbone = net_source(request, "oracle")
         for name, recipe in stages.items():
             seen_by_both = replace(recipe, oracle_sees="image")
             oracle = new_oracle(backbone.load(), seen_by_both, fit_set.classifier, fit_set.num_classes)

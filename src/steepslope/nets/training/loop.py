@@ -75,7 +75,8 @@ class Progress:
 
 def totals_of(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
     """Return what :meth:`Progress.add` takes of one part of a step, float64 (6,)."""
-    correct, trusted = is_correct.bool(), z > 0
+    correct = is_correct.bool()
+    trusted = z > 0
     counts = torch.stack([torch.ones_like(correct), ~correct, correct, trusted & ~correct, trusted & correct]).sum(1)
     return torch.cat([losses.detach().double().sum()[None], counts.double()])
 

@@ -80,7 +80,8 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     """
     fit_set, workers = sources.fit_set, sources.workers
     validation = None if recipe.select == "last" else sources.validation
-    backbone, loss = sources.backbone.load(), loss_of(recipe)
+    backbone = sources.backbone.load()
+    loss = loss_of(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
     key = {"oracle": [sources.backbone.spec, backbone.digest], **fit_set.identity(), **oracle.card()}

@@ -53,7 +53,7 @@ def block_against_live_classifier(
         outputs = extract(classifier, {out: ("random images", images)}, options)[out]
         for loss in PAPER_LOSSES.values():
             for seed in range(seeds):
-                Oracle(loss=loss, seed=seed, epochs=epochs, batch_size=BATCH).fit(outputs)
+                Oracle(loss=loss, seed=seed, epochs=epochs).fit(outputs)
     ours = time.perf_counter() - start
     steps = len(PAPER_LOSSES) * seeds * epochs * -(-rows // BATCH)
     theirs = _step_seconds(classifier, images, measured) * steps

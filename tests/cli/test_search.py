@@ -14,7 +14,7 @@ from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.conftest import files_below, make_outputs
 
-FAST = "--head linear --epochs 60 --learning-rate 0.1 --weight-decay 0"
+FAST = "--head linear --epochs 60 --learning-rate 0.1"
 
 
 def two_groups(n: int, seed: int) -> ClassifierOutputs:

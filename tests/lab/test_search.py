@@ -82,7 +82,7 @@ def test_what_is_undefined_everywhere_is_an_error() -> None:
     without_errors = np.ones(6, dtype=np.bool_)
     with pytest.raises(SteepslopeError) as error:
         search(recording([]), without_errors, negatives=(1, 2), positives=(1,))
-    expected = "it needs held-out rows with errors beside correct predictions"
+    expected = "it needs held-out rows with errors and correct predictions"
     assert str(error.value) == f"criterion: balanced has no value for any of 2 pairs of slopes: {expected}"
     found = search(recording([]), without_errors, negatives=(1, 2), positives=(1,), criterion="tpr")
     assert found.alpha_neg == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,10 @@ from scipy.special import expit, logit
 from scipy.stats import kstest, norm, t as student
 
 from steepslope.errors import SteepslopeError
-from steepslope.metrics import METRICS, auroc, compare, evaluate, intervals, tnr, tpr
+from steepslope.metrics import auroc, compare, evaluate, intervals, tnr, tpr
 from steepslope.metrics.curves import rank_rows
-from steepslope.metrics.intervals import Levels, Resampled, area_limits, resample, stability
-from steepslope.metrics.measures import auroc_of, measures_at
+from steepslope.metrics.intervals import Levels, Resampled, area_limits, resample
+from steepslope.metrics.measures import measures_at
 from tests.metrics.references import Bools, Floats
 
 
@@ -164,7 +163,7 @@ def test_resamples_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mo
 
 
 def test_there_are_as_many_resamples_as_were_asked_for() -> None:
-    found = resample(rank_rows(*binormal(60, 1.0, seed=0)), {"auc": auroc_of}, intervals.BLOCK + 20, seed=0)
+    found = resample(rank_rows(*binormal(60, 1.0, seed=0)), {"auc": auroc.of}, intervals.BLOCK + 20, seed=0)
     assert found.replicates["auc"].shape == (intervals.BLOCK + 20,)
 
 
@@ -187,41 +186,9 @@ def test_p_is_uniform_under_no_difference() -> None:
         is_correct = rng.random(300) < 0.7
         signal = rng.normal(size=300) + is_correct
         a, b = (
-            resample(rank_rows(signal + rng.normal(size=300), is_correct), {"auc": auroc_of}, 100, seed=trial)
+            resample(rank_rows(signal + rng.normal(size=300), is_correct), {"auc": auroc.of}, 100, seed=trial)
             for _ in range(2)
         )
         p.append(a.minus(b)["auc"]["p"])
     assert kstest(p, "uniform").pvalue > 0.01
     assert np.mean(np.array(p) < 0.05) < 0.10
-
-
-def drawn(n: int, seed: int) -> tuple[Floats, Bools]:
-    """Return values that are standard normal, and which rows are right: 70 %, whatever the value."""
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=n), rng.random(n) < 0.7
-
-
-def shift(values: Floats, test: Floats) -> Callable[[Any], Floats]:
-    """Return an oracle whose trust logit is a row's value less the mean of the rows that it is fitted on."""
-    return lambda rows: test - values[rows].mean()
-
-
-def test_the_deviation_over_halves_is_that_of_fresh_fit_sets() -> None:
-    """Refits on 200 halves of one fit set vary as fits to 200 fit sets of the same size do; the ranking never does."""
-    values, (test, is_correct) = drawn(400, seed=0)[0], drawn(20_000, seed=1)
-    found = stability(shift(values, test), 400, is_correct, refits=200, bootstrap=0)
-    fresh = [float(np.mean((test - drawn(400, seed=seed)[0].mean())[is_correct] > 0)) for seed in range(2, 202)]
-    assert found.keys() == METRICS.keys()
-    assert found["tpr"].deviation == pytest.approx(np.std(fresh, ddof=1), rel=0.25)
-    assert found["tpr"].least < found["tpr"].estimate["value"] < found["tpr"].most
-    assert found["auc"].estimate["value"] == auroc(test, is_correct)
-    assert found["auc"].deviation == pytest.approx(0, abs=1e-12)
-    again, other = (stability(shift(values, test), 400, is_correct, bootstrap=0, seed=seed) for seed in (0, 1))
-    assert again["tpr"].deviation != other["tpr"].deviation
-
-
-@pytest.mark.parametrize(("settings", "message"), [({"refits": 1}, "refits: expected"), ({"seed": -1}, "seed: expec")])
-def test_bad_settings_of_refits_are_named(settings: dict[str, int], message: str) -> None:
-    test, is_correct = drawn(50, seed=0)
-    with pytest.raises(SteepslopeError, match=message):
-        stability(shift(test, test), 50, is_correct, **settings)

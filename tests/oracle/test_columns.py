@@ -25,7 +25,7 @@ from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 from tests.files.sealing import seal_again
 
-QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 0.03}
+QUICK: dict[str, Any] = {"epochs": 60, "learning_rate": 0.03}
 
 
 @pytest.mark.parametrize(("loss", "head"), [*((loss, "hyperplane") for loss in LOSSES), ("steep_slope", "linear")])

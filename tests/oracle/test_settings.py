@@ -19,7 +19,7 @@ from tests.conftest import make_outputs
 ORACLES: dict[type[Any], type[Any]] = {Oracle: OracleSettings, FusedOracle: FusedSettings}
 OTHERS: dict[str, Any] = {
     "loss": "focal", "alpha_pos": 2.5, "alpha_neg": 7, "gamma": 0.5, "beta": 0.9, "inputs": "features,logits",
-    "head": "linear", "hidden": [64, 32], "epochs": 3, "batch_size": 10, "learning_rate": 0.1, "weight_decay": 0,
+    "head": "linear", "hidden": [64, 32], "epochs": 3, "learning_rate": 0.1,
     "errors": "crossfit", "seed": np.int64(5), "budget": "free",
 }  # fmt: skip
 SETTINGS = [(kind, name) for kind in ORACLES for name in OTHERS if name in inspect.signature(kind).parameters]
@@ -69,7 +69,7 @@ def test_settings_may_be_spelt_as_text() -> None:
     assert Oracle(hidden=8).settings == Oracle(hidden=(8,)).settings
 
 
-NUMBERS = ["learning_rate", "weight_decay", *(name for loss in LOSSES for name in parameters_of(loss))]
+NUMBERS = ["learning_rate", *(name for loss in LOSSES for name in parameters_of(loss))]
 REFUSED: list[tuple[type[Any], dict[str, Any], str]] = [
     (Oracle, {"loss": "steep_slop"}, "unknown loss 'steep_slop': did you mean 'steep_slope'"),
     (Oracle, {"loss": None}, "unknown loss 'None'"),
@@ -79,8 +79,7 @@ REFUSED: list[tuple[type[Any], dict[str, Any], str]] = [
     (Oracle, {"inputs": "features,features"}, "inputs: expected at least one, each once, found features, features"),
     (Oracle, {"hidden": (0,)}, r"hidden: expected a list, each a whole number >= 1, found \(0,\)"),
     (Oracle, {"hidden": "64, many"}, "hidden: expected whole numbers, found '64, many'"),
-    (Oracle, {"epochs": 1.5}, "epochs: expected a whole number >= 1, found 1.5"),
-    (Oracle, {"batch_size": np.int64(0)}, "batch_size: expected a whole number >= 1, found 0"),
+    (Oracle, {"epochs": np.int64(0)}, "epochs: expected a whole number >= 1, found 0"),
     (Oracle, {"seed": -1}, "seed: expected a whole number"),
     (Oracle, {"seed": 2**31}, "seed: expected a whole number from 0 to 2147483647, found 2147483648"),
     (Oracle, {"alpha_pos": "3"}, "alpha_pos: expected a number"),

@@ -11,11 +11,9 @@ from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import (
     SCORES,
-    Doctor,
     KNNDensityRatio,
     KNNDistance,
     MahalanobisRatio,
-    Margin,
     MaxLogitPNorm,
     MCDropout,
     RelU,
@@ -66,13 +64,8 @@ def wrong(value: Any) -> Any:
 
 ONE_SIDED = "expected held-out rows with wrong and with correct predictions, found 0 wrong of 400"
 USES: list[tuple[Callable[[], object], str]] = [
-    (lambda: Margin(wrong("probability")), "unknown space of the margin 'probability'"),
-    (lambda: Doctor(wrong("gamma")), "unknown variant of doctor 'gamma'"),
-    (lambda: TemperatureScaledMCP(wrong("ece")), "unknown criterion of the temperature 'ece'"),
-    (lambda: MCDropout(wrong("variance")), "unknown measure of mc_dropout 'variance'"),
     (lambda: MCDropout().confidence(OUTPUTS), "the outputs hold no dropout"),
     (lambda: MaxLogitPNorm().fit(make_outputs(num_classes=2)), "expected at least 3 classes, found 2"),
-    (lambda: RelU(1.5), "weight: expected a number from 0 to 1, found 1.5"),
     (lambda: RelU().fit(ALL_RIGHT), f"RelU: {ONE_SIDED}"),
     (lambda: KNNDensityRatio().fit(ALL_RIGHT), f"KNNDensityRatio: {ONE_SIDED}"),
     (lambda: KNNDensityRatio(k=0), "k: expected a whole number >= 1, found 0"),

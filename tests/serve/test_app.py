@@ -65,18 +65,6 @@ def metrics_of(client: TestClient) -> dict[str, float]:
     return {" ".join([one.name, *one.labels.values()]): one.value for one in samples}
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/metrics", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/gate", "/v2/models/gate/ready"]
-)
-def test_head_is_get_without_body(path: str, client: TestClient) -> None:
-    head, whole = client.head(path), client.get(path)
-    assert head.status_code == whole.status_code == 200
-    assert head.content == b""
-    assert head.headers["content-type"] == whole.headers["content-type"]
-    if path != "/metrics":
-        assert int(head.headers["content-length"]) == len(whole.content)
-
-
 def test_a_version_has_the_routes_of_its_model(client: TestClient) -> None:
     prefix = "/v2/models/gate/versions/1"
     assert client.get(prefix).json() == client.get("/v2/models/gate").json()
@@ -95,8 +83,6 @@ def test_the_same_image_has_the_same_answer_on_both_routes(client: TestClient) -
     for found in (
         client.post(PREDICT, content=encoded(images[0]), headers={"Content-Type": "image/png"}),
         client.post(PREDICT, content=encoded(images[0])),
-        client.post(PREDICT, files={"file": ("a.png", encoded(images[0]), "image/png")}),
-        client.post(PREDICT, files={"file": ("a.png", encoded(images[0]))}, data={"note": "mine"}),
     ):
         answer = found.json()
         assert answer["label"] == CLASSES[expected["label"]]
@@ -149,7 +135,7 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
     with client_of(replace(served, run=waits), max_waiting=3) as client, ThreadPoolExecutor(3) as pool:
         sent = [pool.submit(client.post, INFER, content=asked(tensor())) for _ in range(3)]
         capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
-        while capacity.requests < 3 or capacity.coming:
+        while capacity.requests < 3:
             assert client.get("/v2/health/ready").json() == {"ready": True}
         for path in (INFER, PREDICT):
             found = client.post(path, content=asked(tensor()))
@@ -158,7 +144,7 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
         may_run.set()
         assert [one.result().status_code for one in sent] == [200] * 3
         assert client.post(INFER, content=asked(tensor())).status_code == 200
-        assert (capacity.requests, capacity.held, capacity.coming) == (0, 0, 0)
+        assert (capacity.requests, capacity.held) == (0, 0)
 
 
 def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +169,7 @@ def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, m
             found = client.post(PREDICT, content=image)
             assert (found.status_code, found.headers["retry-after"], decoded) == (503, "1", [])
         assert client.post(PREDICT, content=image).status_code == 200
-        assert (capacity.requests, capacity.held, capacity.coming) == (0, 0, 0)
+        assert (capacity.requests, capacity.held) == (0, 0)
 
 
 def test_claims_give_back_what_they_took() -> None:
@@ -199,12 +185,10 @@ def test_claims_give_back_what_they_took() -> None:
             second.take(50 - 10)
             second.give_back(10)
             second.admit()  # whoever is still reading takes no place
-            first.arrived()
-            first.arrived()
-            assert (capacity.requests, capacity.held, capacity.coming) == (2, 90, 1)
+            assert (capacity.requests, capacity.held) == (2, 90)
             with pytest.raises(HTTPException, match="2 requests are under way"):
                 reading.admit()
-    assert (capacity.requests, capacity.held, capacity.coming) == (0, 0, 0)
+    assert (capacity.requests, capacity.held) == (0, 0)
 
 
 def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
@@ -222,9 +206,8 @@ def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
     assert found["steepslope_predictions_total"] == 3
     accepted = [*expected["accepted"], expected["accepted"][0]]
     assert found["steepslope_accepted_total"] == sum(accepted)
-    assert found["steepslope_accepted_fraction"] == pytest.approx(np.mean(accepted))
     handed_over = np.array([*expected["probability"], expected["probability"][0]]) / 2
-    assert found["steepslope_handed_over_fraction"] == pytest.approx(handed_over.mean(), rel=1e-6)
+    assert found["steepslope_handed_over_total"] == pytest.approx(handed_over.sum(), rel=1e-6)
     assert found["steepslope_batch_rows_count"] == 2
     assert found["steepslope_batch_rows_sum"] == 3
     assert found["steepslope_requests_total infer 200"] == found["steepslope_requests_total infer 400"] == 1

@@ -37,8 +37,8 @@ class Doubles:
         return [Rows({"x": 2 * one["x"]}) for one in parts]
 
 
-def batcher_of(model: Doubles, coming: int = 0, wait: float = 0.0, seen: Any = lambda found, seconds: None) -> Batcher:
-    return Batcher(model, 4, wait, lambda: coming, seen)  # type: ignore[arg-type]
+def batcher_of(model: Doubles, seen: Any = lambda found, seconds: None) -> Batcher:
+    return Batcher(model, 4, seen)  # type: ignore[arg-type]
 
 
 def x(*values: float) -> dict[str, np.ndarray[Any, Any]]:
@@ -86,20 +86,6 @@ def test_an_answer_of_nan_is_refused_and_infinity_is_the_largest_number() -> Non
     batcher.close()
     assert infinite.result().outputs["x"].tolist() == [np.finfo(np.float64).max, 2]
     assert "NaN" in str(unknown.exception())
-
-
-@pytest.mark.parametrize(("coming", "batches"), [(1, [[1, 1]]), (0, [[1], [1]])])
-def test_a_batch_waits_only_while_others_are_being_read(coming: int, batches: list[list[int]]) -> None:
-    model = Doubles()
-    model.may_run.set()
-    batcher = batcher_of(model, coming, wait=2.0)
-    batcher.submit(x(0))
-    while batcher.waiting.qsize():
-        time.sleep(0.001)
-    time.sleep(0.05)
-    batcher.submit(x(0))
-    batcher.close()
-    assert model.batches == batches
 
 
 def test_what_fails_to_watch_changes_no_answer(caplog: pytest.LogCaptureFixture) -> None:

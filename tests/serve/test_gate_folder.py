@@ -91,7 +91,7 @@ def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDA
         assert expected.handed_over is not None
         np.testing.assert_allclose(found["trust_logit"], expected.trust_logit[0], rtol=1e-6)
         np.testing.assert_allclose(found["handed_over"], expected.handed_over[0], rtol=1e-6)
-        assert "steepslope_handed_over_fraction 0.0" not in client.get("/metrics").text.splitlines()
+        assert "steepslope_handed_over_total 0.0" not in client.get("/metrics").text.splitlines()
 
 
 def test_the_nets_of_opinions_see_the_images_too(opinions: Path, pixels: NDArray[np.uint8]) -> None:

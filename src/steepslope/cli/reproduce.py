@@ -31,7 +31,7 @@ def reproduce(
     dry_run: bool = False,
     compare: bool = False,
 ) -> None:
-    """Make a table or figure of the paper anew: train, extract, shift, evaluate, and draw; what is there is kept.
+    """Make a table or figure of the paper again: train, extract, shift, evaluate, and draw; what is there is kept.
 
     Killed and run again, it goes on. All experiments of a preset share their work: none trains or extracts again what
     another has made.
@@ -41,7 +41,7 @@ def reproduce(
     experiment
         table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
         far as the preset has them; on-features, severities, distortions; or a YAML file of one's own. evidence
-        has presets of its own: what oracles gain on photos, texts, tables and sounds, beside what others propose.
+        has presets of its own: what oracles gain on photos, texts, tables and sounds, next to what others propose.
     preset
         On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet; cifar10-resnet20 and
         cifar10-resnet56, which have a public classifier; or a YAML file of one's own. For evidence: banking77, adult,

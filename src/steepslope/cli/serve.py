@@ -18,7 +18,7 @@ from steepslope.serve.options import ServeOptions
 if TYPE_CHECKING:
     from steepslope.serve.served import Served
 
-LIBRARIES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+LIBRARIES = ("fastapi", "prometheus_client", "uvicorn")
 
 
 def serve(

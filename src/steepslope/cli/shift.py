@@ -45,7 +45,7 @@ def corrupt(
     options
         How the images are written.
     seed
-        Seed of all draws, beside each image's id.
+        Seed of all draws, next to each image's id.
     crop
         Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
         cut out. ImageNet-C has 224; by default images keep their size.
@@ -114,7 +114,7 @@ def stylize(
     styles
         Folder or data spec of the images whose styles are taken; each image has one of them, drawn by its id.
     out
-        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
+        Folder for the images; shift.json and shift-contact-sheet.png stand next to them.
     options
         How the images are written.
     alpha
@@ -128,7 +128,7 @@ def stylize(
     style_crop
         Side of the square that is cut out of a style, in pixels; a smaller style is an error.
     seed
-        Seed of the styles and of where they are cut, beside each image's id.
+        Seed of the styles and of where they are cut, next to each image's id.
     """
     from steepslope.lab.shifts.stylization import StylizeSpec, style_data
     from steepslope.nets.data.shifted import Shifted
@@ -227,7 +227,7 @@ def recolor(
     classifier
         Spec of a classifier with gradients: checkpoint:DIR, timm:NAME, torchvision:NAME or module:pkg.mod:factory.
     out
-        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
+        Folder for the images; shift.json and shift-contact-sheet.png stand next to them.
     attack
         The attack.
     options

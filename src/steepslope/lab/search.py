@@ -180,7 +180,7 @@ def best_of(trials: Sequence[Trial], criterion: str) -> Trial:
     sign = -1 if CRITERIA[criterion].higher_is_better else 1
     defined = [trial for trial in trials if not math.isnan(trial.value)]
     if not defined:
-        needed = "it needs held-out rows with errors beside correct predictions"
+        needed = "it needs held-out rows with errors and correct predictions"
         raise SteepslopeError(
             f"{criterion} has no value for any of {len(trials)} pairs of slopes: {needed}", "criterion"
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from functools import cached_property, lru_cache, wraps
+from inspect import signature
+from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.blocks import blocks
 
+P = ParamSpec("P")
+T = TypeVar("T")
 WORD = 8  # bytes
 SHIFT = 3  # of a place, to the number of its word
 ONES = np.uint64(0x0101010101010101)
@@ -371,6 +374,29 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
         listed=np.flatnonzero(is_listed),
         error_ends=wrong_ends[is_listed],
     )
+
+
+class OfRanking(Protocol[P, T]):
+    """A function of (confidence, is_correct); ``of`` is the same of a ranking that is at hand."""
+
+    of: Callable[Concatenate[Ranking, P], T]
+
+    def __call__(self, confidence: ArrayLike, is_correct: ArrayLike, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Sort the predictions, (n,) each, and return the value."""
+
+
+def takes_arrays(function: Callable[Concatenate[Ranking, P], T]) -> OfRanking[P, T]:
+    """Make a function of a ranking one of two arrays."""
+
+    @wraps(function)
+    def of_arrays(confidence: ArrayLike, is_correct: ArrayLike, *args: P.args, **kwargs: P.kwargs) -> T:
+        return function(rank_rows(confidence, is_correct).ranking(), *args, **kwargs)
+
+    further = list(signature(function).parameters.values())[1:]
+    arrays = list(signature(of_arrays, follow_wrapped=False).parameters.values())[:2]
+    of_arrays.__signature__ = signature(function).replace(parameters=[*arrays, *further])  # type: ignore[attr-defined]
+    of_arrays.of = function  # type: ignore[attr-defined]
+    return cast(OfRanking[P, T], of_arrays)
 
 
 def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:

@@ -8,14 +8,13 @@ gets the percentile interval with levels widened to those of Student's t (Hester
 ``units`` is the number of independent rows or clusters of the rarer kind, errors or correct predictions: so many
 observations stand behind the standard deviation.
 
-:func:`stability` tells the luck of the fit, where the bootstrap tells that of the test rows alone.
+The bootstrap tells the luck of the test rows, not that of the fit.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri, stdtr, stdtrit
 
 from steepslope.checks import SEED, number, require, whole
-from steepslope.errors import FewErrorsWarning, SteepslopeError, UndefinedMetricError
+from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.metrics.curves import Floats, RankedRows, Ranking, rank_rows
 from steepslope.metrics.measures import METRICS, Measure, measures_at
 from steepslope.numerics.blocks import blocks
@@ -338,48 +337,3 @@ def values_of(functions: Mapping[Key, Callable[..., float]], *arguments: Any) ->
         with suppress(UndefinedMetricError):
             values[key] = function(*arguments)
     return values
-
-
-@dataclass(frozen=True)
-class Stability:
-    """One metric on test rows, with its interval, and its standard deviation and range over refits of the oracle.
-
-    The deviation estimates that of the fit to all rows. All are NaN where the metric is undefined.
-    """
-
-    estimate: Estimate
-    deviation: float
-    least: float
-    most: float
-
-
-def stability(
-    trust_logit: Callable[[Codes], ArrayLike],
-    n: int,
-    is_correct: ArrayLike,
-    *,
-    refits: int = 10,
-    bootstrap: int = 1000,
-    seed: int = 0,
-) -> dict[str, Stability]:
-    """Return how each metric on the same test rows varies where an oracle is fitted again on halves of its n rows.
-
-    ``trust_logit`` fits an oracle on those of the n rows whose numbers it is given, and returns z of the test rows, of
-    which ``is_correct`` are right; TPR and TNR are taken at z = 0. Halves are drawn without replacement, since a row
-    drawn twice would be in two folds of an oracle that cross-validates. Halves of n rows vary around their mean by
-    (1/(n/2) − 1/n) σ² = σ²/n, as fits to n fresh rows do (the delete-half jackknife; Shao and Wu 1989).
-    """
-    refits, seed = require("refits", refits, whole(2)), require("seed", seed, SEED)
-    ranked = rank_rows(trust_logit(np.arange(n)), is_correct)
-    whole_set = resample(ranked, measures_at(0, 0), bootstrap, seed).estimates()
-    rng, values = np.random.default_rng(seed), []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewErrorsWarning)  # half of the rows have half of the errors by design
-        for _ in range(refits):
-            z = trust_logit(np.sort(rng.permutation(n)[: n // 2]))
-            values.append(values_of(measures_at(0, 0), rank_rows(z, is_correct).ranking()))
-    over_refits = {name: np.array([one[name] for one in values]) for name in whole_set}
-    return {
-        name: Stability(whole_set[name], float(found.std(ddof=1)), float(found.min()), float(found.max()))
-        for name, found in over_refits.items()
-    }

@@ -1,4 +1,4 @@
-"""Every metric: a short function of a :class:`Ranking`, the public function of two arrays, and an entry in ``METRICS``.
+"""Every metric: a short function of a :class:`Ranking`, which also takes two arrays, and its entry in ``METRICS``.
 
 How far apart correct and wrong predictions lie, each side taken as a Gaussian, stands in ``SEPARABILITY``.
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from steepslope.checks import number, require
 from steepslope.errors import UndefinedMetricError
-from steepslope.metrics.curves import Floats, Ranking, checked, harmonic_numbers, rank_rows
+from steepslope.metrics.curves import Floats, Ranking, checked, harmonic_numbers, takes_arrays
 
 Measure = Callable[[Ranking], float]
 PERCENT = 100
@@ -69,31 +69,46 @@ class Metric:
         return self.function if self.threshold is None else partial(self.function, threshold=thresholds[self.threshold])
 
 
-def accuracy_of(ranking: Ranking) -> float:
-    """Return the fraction of correct predictions."""
+@takes_arrays
+def accuracy(ranking: Ranking) -> float:
+    """Return the fraction of correct predictions, in [0, 1]; the confidence plays no part."""
     return ranking.n_correct / ranking.n
 
 
-def auroc_of(ranking: Ranking) -> float:
-    """Return P(confidence of a correct > of a wrong prediction) + ½ P(equal)."""
+@takes_arrays
+def auroc(ranking: Ranking) -> float:
+    """Return the area under the ROC curve, in [0, 1]; ties count one half (table name: ``auc``).
+
+    >>> auroc([0.9, 0.8, 0.7, 0.7], [True, False, True, False])
+    0.625
+    """
     _require_both(ranking)
     return ranking.sum_over_errors("pairs") / (ranking.n_correct * ranking.n_wrong)
 
 
-def aupr_success_of(ranking: Ranking) -> float:
-    """Return the average precision with correct predictions as positives, by distinct thresholds."""
+@takes_arrays
+def aupr_success(ranking: Ranking) -> float:
+    """Return the average precision of finding correct predictions by high confidence, in (0, 1]."""
     _require_both(ranking)
     return ranking.precision_sum / ranking.n_correct
 
 
-def aupr_error_of(ranking: Ranking) -> float:
-    """Return the average precision with errors as positives, ranked by falling distrust."""
+@takes_arrays
+def aupr_error(ranking: Ranking) -> float:
+    """Return the average precision of finding errors by low confidence, in (0, 1]; chance is the error rate.
+
+    The paper's Tables 1 and 3 rank errors by *high* confidence instead, hence their values below chance.
+    """
     _require_both(ranking)
     return ranking.sum_over_errors("precision") / ranking.n_wrong
 
 
-def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
-    """Return the fraction of errors accepted at the highest threshold that accepts at least ``tpr`` of the correct."""
+@takes_arrays
+def fpr_at_tpr(ranking: Ranking, tpr: float = 0.95) -> float:
+    """Return the fraction of errors accepted, in [0, 1], where at least ``tpr`` in (0, 1] of the correct are accepted.
+
+    It is exact, at the first such distinct threshold; nothing is interpolated.
+    """
     _require_both(ranking)
     needed = _least_count(ranking.n_correct, tpr)
     correct_before = ranking.reach.before - ranking.wrong_so_far[:-1]
@@ -101,122 +116,44 @@ def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
     return float(ranking.wrong_so_far[accepted]) / ranking.n_wrong
 
 
-def tpr_of(ranking: Ranking, threshold: float) -> float:
-    """Return the fraction of the correct predictions with a confidence > ``threshold``."""
+@takes_arrays
+def tpr(ranking: Ranking, threshold: float = 0.5) -> float:
+    """Return the fraction of the correct predictions that are trusted (confidence > ``threshold``), in [0, 1]."""
     require_defined(ranking.n_correct, NO_CORRECT)
     require_defined(not math.isnan(threshold), NO_THRESHOLD)
     return ranking.above(threshold)[0] / ranking.n_correct
 
 
-def tnr_of(ranking: Ranking, threshold: float) -> float:
-    """Return the fraction of the errors with a confidence ≤ ``threshold``."""
+@takes_arrays
+def tnr(ranking: Ranking, threshold: float = 0.5) -> float:
+    """Return the fraction of the errors that are not trusted (confidence ≤ ``threshold``), in [0, 1]."""
     require_defined(ranking.n_wrong, NO_ERRORS)
     require_defined(not math.isnan(threshold), NO_THRESHOLD)
     return 1 - ranking.above(threshold)[1] / ranking.n_wrong
 
 
-def aurc_of(ranking: Ranking) -> float:
-    """Return (1/n) Σ_k e_k / k."""
-    return ranking.aurc
-
-
-def e_aurc_of(ranking: Ranking) -> float:
-    """Return the AURC less that of the perfect ranking."""
-    _require_both(ranking)
-    return aurc_of(ranking) - _perfect_aurc(ranking)
-
-
-def naurc_of(ranking: Ranking) -> float:
-    """Return the AURC less the perfect one, over the same difference of a random ranking, whose AURC is the error rate.
-
-    In a random order k rows hold k times the error rate in errors on average, so each risk is the error rate.
-    """
-    _require_both(ranking)
-    perfect = _perfect_aurc(ranking)
-    return (aurc_of(ranking) - perfect) / (ranking.n_wrong / ranking.n - perfect)
-
-
-def _perfect_aurc(ranking: Ranking) -> float:
-    """Return the AURC of the ranking that puts all errors last."""
-    harmonic = harmonic_numbers(ranking.n)
-    perfect = ranking.n_wrong - ranking.n_correct * (harmonic[-1] - harmonic[ranking.n_correct])
-    return float(perfect) / ranking.n
-
-
-def augrc_of(ranking: Ranking) -> float:
-    """Return (1/n) Σ_k e_k / n: the mean risk of a silent failure (Traub et al. 2024).
-
-    An error in place k is among the k, k + 1, … n most confident, so it adds n − k + 1. Its place counts the correct
-    predictions above it, which are the pairs that the AUC counts, and the errors above it.
-    """
-    n, n_wrong = ranking.n, ranking.n_wrong
-    errors = n_wrong * (n + 0.5) - ranking.sum_over_errors("pairs") - n_wrong**2 / 2
-    return errors / n**2
-
-
-def accuracy(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Return the fraction of correct predictions, in [0, 1]; the confidence plays no part."""
-    return accuracy_of(rank_rows(confidence, is_correct).ranking())
-
-
-def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Return the area under the ROC curve, in [0, 1]; ties count one half (table name: ``auc``).
-
-    >>> auroc([0.9, 0.8, 0.7, 0.7], [True, False, True, False])
-    0.625
-    """
-    return auroc_of(rank_rows(confidence, is_correct).ranking())
-
-
-def aupr_success(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Return the average precision of finding correct predictions by high confidence, in (0, 1]."""
-    return aupr_success_of(rank_rows(confidence, is_correct).ranking())
-
-
-def aupr_error(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Return the average precision of finding errors by low confidence, in (0, 1]; chance is the error rate.
-
-    The paper's Tables 1 and 3 rank errors by *high* confidence instead, hence their values below chance.
-    """
-    return aupr_error_of(rank_rows(confidence, is_correct).ranking())
-
-
-def fpr_at_tpr(confidence: ArrayLike, is_correct: ArrayLike, tpr: float = 0.95) -> float:
-    """Return the fraction of errors accepted, in [0, 1], where at least ``tpr`` in (0, 1] of the correct are accepted.
-
-    It is exact, at the first such distinct threshold; nothing is interpolated.
-    """
-    return fpr_at_tpr_of(rank_rows(confidence, is_correct).ranking(), tpr)
-
-
-def tpr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float = 0.5) -> float:
-    """Return the fraction of the correct predictions that are trusted (confidence > ``threshold``), in [0, 1]."""
-    return tpr_of(rank_rows(confidence, is_correct).ranking(), threshold)
-
-
-def tnr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float = 0.5) -> float:
-    """Return the fraction of the errors that are not trusted (confidence ≤ ``threshold``), in [0, 1]."""
-    return tnr_of(rank_rows(confidence, is_correct).ranking(), threshold)
-
-
-def aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+@takes_arrays
+def aurc(ranking: Ranking) -> float:
     """Return the area under the risk-coverage curve, (1/n) Σ_k e_k / k, in [0, 1]; ties in expectation.
 
     >>> round(aurc([3, 2, 1], [True, True, False]), 6)  # (0 + 0 + 1/3) / 3
     0.111111
     """
-    return aurc_of(rank_rows(confidence, is_correct).ranking())
+    return ranking.aurc
 
 
-def e_aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+@takes_arrays
+def e_aurc(ranking: Ranking) -> float:
     """Return the AURC in excess of that of the best ranking of the same predictions (Geifman et al. 2019).
 
     It is ≥ 0, but for rounding in the last digit.
     """
-    return e_aurc_of(rank_rows(confidence, is_correct).ranking())
+    _require_both(ranking)
+    return aurc.of(ranking) - _perfect_aurc(ranking)
 
 
-def naurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+@takes_arrays
+def naurc(ranking: Ranking) -> float:
     """Return the normalised AURC: 0 for the perfect ranking of these predictions, 1 for a random one, more for worse.
 
     Cattelan & Silva, "How to Fix a Broken Confidence Estimator", 2024.
@@ -228,12 +165,31 @@ def naurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     >>> naurc([4, 1, 3, 2], is_correct), naurc([5, 5, 5, 5], is_correct), round(naurc([4, 3, 2, 1], is_correct), 3)
     (0.0, 1.0, 0.429)
     """
-    return naurc_of(rank_rows(confidence, is_correct).ranking())
+    _require_both(ranking)
+    perfect = _perfect_aurc(ranking)
+    # In a random order k rows hold k times the error rate in errors on average, so each risk is the error rate.
+    return (aurc.of(ranking) - perfect) / (ranking.n_wrong / ranking.n - perfect)
 
 
-def augrc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Return the area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation."""
-    return augrc_of(rank_rows(confidence, is_correct).ranking())
+def _perfect_aurc(ranking: Ranking) -> float:
+    """Return the AURC of the ranking that puts all errors last."""
+    harmonic = harmonic_numbers(ranking.n)
+    perfect = ranking.n_wrong - ranking.n_correct * (harmonic[-1] - harmonic[ranking.n_correct])
+    return float(perfect) / ranking.n
+
+
+@takes_arrays
+def augrc(ranking: Ranking) -> float:
+    """Return the area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation.
+
+    It is the mean risk of a silent failure (Traub et al. 2024).
+    """
+    # An error in place k is among the k, k + 1, … n most confident, so it adds n − k + 1. Its place counts the correct
+    # predictions above it, which are the pairs that the AUC counts, and the errors above it.
+    n = ranking.n
+    n_wrong = ranking.n_wrong
+    errors = n_wrong * (n + 0.5) - ranking.sum_over_errors("pairs") - n_wrong**2 / 2
+    return errors / n**2
 
 
 def _least_count(total: int, tpr: float) -> int:
@@ -310,33 +266,33 @@ lower_is_better = partial(Metric, higher_is_better=False)
 _area = partial(Metric, is_area=True)
 _risk = partial(_area, higher_is_better=False, scale=1000)
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy_of, "Acc", "The fraction of predictions that are correct.", in_table=False),
-    "auc": _area(auroc_of, "AUC", "How often a correct prediction has more confidence than a wrong one; ties count ½."),
+    "accuracy": Metric(accuracy.of, "Acc", "The fraction of predictions that are correct.", in_table=False),
+    "auc": _area(auroc.of, "AUC", "How often a correct prediction has more confidence than a wrong one; ties count ½."),
     "fpr_at_95tpr": lower_is_better(
-        partial(fpr_at_tpr_of, tpr=0.95),
+        partial(fpr_at_tpr.of, tpr=0.95),
         "FPR-95%-TPR",
         "The fraction of errors still trusted where 95 % of the correct are.",
         "FPR95",
     ),
     "aupr_error": _area(
-        aupr_error_of, "AUPR-Error", "The average precision of finding errors by low confidence.", "AUPR-E"
+        aupr_error.of, "AUPR-Error", "The average precision of finding errors by low confidence.", "AUPR-E"
     ),
     "aupr_success": _area(
-        aupr_success_of, "AUPR-Success", "The average precision of finding the correct by high confidence.", "AUPR-S"
+        aupr_success.of, "AUPR-Success", "The average precision of finding the correct by high confidence.", "AUPR-S"
     ),
     "tpr": Metric(
-        tpr_of, "TPR", "The fraction of the correct with a confidence above the threshold.", threshold="positive"
+        tpr.of, "TPR", "The fraction of the correct with a confidence above the threshold.", threshold="positive"
     ),
     "tnr": Metric(
-        tnr_of, "TNR", "The fraction of errors with a confidence not above the threshold.", threshold="negative"
+        tnr.of, "TNR", "The fraction of errors with a confidence not above the threshold.", threshold="negative"
     ),
-    "aurc": _risk(aurc_of, "AURC", "The mean, over all coverages, of the fraction of errors among the accepted."),
+    "aurc": _risk(aurc.of, "AURC", "The mean, over all coverages, of the fraction of errors among the accepted."),
     "augrc": _risk(
-        augrc_of, "AUGRC", "The mean, over all coverages, of the fraction of all that is accepted and wrong."
+        augrc.of, "AUGRC", "The mean, over all coverages, of the fraction of all that is accepted and wrong."
     ),
-    "e_aurc": _risk(e_aurc_of, "E-AURC", "How far the AURC is above that of the perfect ranking.", in_table=False),
+    "e_aurc": _risk(e_aurc.of, "E-AURC", "How far the AURC is above that of the perfect ranking.", in_table=False),
     "naurc": lower_is_better(
-        naurc_of, "NAURC", "The AURC above the best, over that of a random ranking.", in_table=False
+        naurc.of, "NAURC", "The AURC above the best, over that of a random ranking.", in_table=False
     ),
 }
 # How far apart the confidences of correct and wrong predictions lie: functions of (confidence, is_correct).

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from steepslope.metrics import measures
 from steepslope.metrics.curves import checked, rank_rows
-from steepslope.metrics.measures import Gaussian, Metric, aupr_success_of, auroc_of, fit_sides, lower_is_better
+from steepslope.metrics.measures import Gaussian, Metric, fit_sides, lower_is_better
 
 THRESHOLDS = 10_000
 TPR_WINDOW = (0.9495, 0.9505)
@@ -25,13 +26,13 @@ def float32_sigmoid(trust_logit: ArrayLike) -> NDArray[np.float64]:
 def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the AUC, and 1 where only one class is present (which is undefined)."""
     values, correct = checked(confidence, is_correct)
-    return 1.0 if correct.all() or not correct.any() else auroc_of(rank_rows(values, correct).ranking())
+    return 1.0 if correct.all() or not correct.any() else measures.auroc.of(rank_rows(values, correct).ranking())
 
 
 def aupr_error(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the average precision of finding errors by *high* confidence: low where a score is good."""
     values, correct = checked(confidence, is_correct)
-    return aupr_success_of(rank_rows(values, ~correct).ranking())
+    return measures.aupr_success.of(rank_rows(values, ~correct).ranking())
 
 
 def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:

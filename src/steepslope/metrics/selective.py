@@ -20,7 +20,7 @@ from scipy.stats import fisher_exact, rankdata
 
 from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.curves import Floats, Ranking, checked, rank_rows
+from steepslope.metrics.curves import Floats, Ranking, checked, takes_arrays
 from steepslope.metrics.measures import FRACTION
 from steepslope.numerics.array_shapes import Brief
 
@@ -46,6 +46,7 @@ SCALES: dict[str, Scale] = {
 class OperatingPoint:
     """What a gate is set to, in percent: a coverage, of which the risk is measured, or a risk, and its coverage.
 
+    >>> from steepslope.metrics.curves import rank_rows
     >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
     >>> OperatingPoint("coverage", 50).measure(ranking), OperatingPoint("risk", 40).measure(ranking)
     (0.25, 0.75)
@@ -56,8 +57,8 @@ class OperatingPoint:
 
     def measure(self, ranking: Ranking) -> float:
         """Return the risk at the coverage, or the coverage at the risk, in [0, 1]."""
-        function = risk_at_coverage_of if self.given == "coverage" else coverage_at_risk_of
-        return function(ranking, self.percent / 100)
+        function = risk_at_coverage if self.given == "coverage" else coverage_at_risk
+        return function.of(ranking, self.percent / 100)
 
 
 class Confusion(TypedDict):
@@ -69,8 +70,16 @@ class Confusion(TypedDict):
     distrusted_wrong: int
 
 
-def risk_at_coverage_of(ranking: Ranking, coverage: float) -> float:
-    """Return e_k / k for k = ⌈coverage · n⌉: inside a tie, the expectation over its random order."""
+@takes_arrays
+def risk_at_coverage(ranking: Ranking, coverage: float) -> float:
+    """Return the fraction of errors among the ⌈coverage · n⌉ most confident predictions, in [0, 1].
+
+    ``coverage`` is in (0, 1]. Inside a tie it is the expectation over its random order.
+
+    >>> risk_at_coverage([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.5)  # the second or the third
+    0.25
+    """
+    require("coverage", coverage, FRACTION)
     k = max(1, math.ceil(coverage * ranking.n - 1e-9))
     before, accepted, *_ = ranking.reach
     group = int(np.searchsorted(accepted, k, side="left"))  # the first listed one that does not end before k
@@ -81,8 +90,17 @@ def risk_at_coverage_of(ranking: Ranking, coverage: float) -> float:
     return wrong / k
 
 
-def coverage_at_risk_of(ranking: Ranking, risk: float) -> float:
-    """Return the largest coverage of a threshold whose accepted predictions are at most ``risk`` wrong."""
+@takes_arrays
+def coverage_at_risk(ranking: Ranking, risk: float) -> float:
+    """Return the largest coverage, in [0, 1], at which at most ``risk`` in [0, 1] of the accepted are wrong.
+
+    A threshold accepts all of a tie or none of it; 0 if no threshold is good enough. This is the empirical
+    risk on these rows, not a guarantee for others.
+
+    >>> coverage_at_risk([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.4)
+    0.75
+    """
+    require("risk", risk, number(0, 1))
     if ranking.n_wrong / ranking.n <= risk:
         return 1.0
     good = ranking.reach.risk_before <= risk  # between errors it falls, so it is best right above one
@@ -93,46 +111,18 @@ def coverage_at_risk_of(ranking: Ranking, risk: float) -> float:
 def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
     """Return the confidence from which on (>=) predictions are accepted at that coverage; NaN where none is.
 
+    >>> from steepslope.metrics.curves import rank_rows
     >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
-    >>> threshold_at_risk_of(ranking, 0.4), coverage_at_risk_of(ranking, 0.4)
+    >>> threshold_at_risk_of(ranking, 0.4), coverage_at_risk.of(ranking, 0.4)
     (0.8, 0.75)
     """
     good = np.flatnonzero(ranking.risk_above <= risk)
     return float(ranking.threshold[good[-1]]) if len(good) else math.nan
 
 
-def risk_at_coverage(confidence: ArrayLike, is_correct: ArrayLike, coverage: float) -> float:
-    """Return the fraction of errors among the ⌈coverage · n⌉ most confident predictions, in [0, 1].
-
-    ``coverage`` is in (0, 1]. Inside a tie it is the expectation over its random order.
-
-    >>> risk_at_coverage([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.5)  # the second or the third
-    0.25
-    """
-    require("coverage", coverage, FRACTION)
-    return risk_at_coverage_of(rank_rows(confidence, is_correct).ranking(), coverage)
-
-
-def coverage_at_risk(confidence: ArrayLike, is_correct: ArrayLike, risk: float) -> float:
-    """Return the largest coverage, in [0, 1], at which at most ``risk`` in [0, 1] of the accepted are wrong.
-
-    A threshold accepts all of a tie or none of it; 0 if no threshold is good enough. This is the empirical
-    risk on these rows, not a guarantee for others.
-
-    >>> coverage_at_risk([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.4)
-    0.75
-    """
-    require("risk", risk, number(0, 1))
-    return coverage_at_risk_of(rank_rows(confidence, is_correct).ranking(), risk)
-
-
-def confusion(confidence: ArrayLike, is_correct: ArrayLike, threshold: float = 0.5) -> Confusion:
+@takes_arrays
+def confusion(ranking: Ranking, threshold: float = 0.5) -> Confusion:
     """Count the predictions that are trusted (confidence > ``threshold``) and correct, and the other three."""
-    return confusion_of(rank_rows(confidence, is_correct).ranking(), threshold)
-
-
-def confusion_of(ranking: Ranking, threshold: float) -> Confusion:
-    """Count as :func:`confusion` does."""
     correct, wrong = ranking.above(threshold)
     return Confusion(
         trusted_correct=correct,
@@ -225,22 +215,18 @@ class RiskCoverage(Brief):
     risk: Floats
     threshold: Floats
 
-    @classmethod
-    def of(cls, ranking: Ranking) -> RiskCoverage:
-        """Read the curve off a ranking."""
-        return cls(ranking.accepted / ranking.n, ranking.risk_above, ranking.threshold)
-
     def thinned(self, points: int) -> RiskCoverage:
         """Return about ``points`` evenly spaced points of the curve, the ends included: enough to draw it."""
         kept = np.unique(np.linspace(0, len(self.risk) - 1, points).astype(int))
         return RiskCoverage(self.coverage[kept], self.risk[kept], self.threshold[kept])
 
 
-def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCoverage:
+@takes_arrays
+def risk_coverage_curve(ranking: Ranking) -> RiskCoverage:
     """Return the fraction of errors among the predictions with a confidence ≥ each distinct threshold.
 
     >>> curve = risk_coverage_curve([0.9, 0.8, 0.8, 0.1], [True, True, False, False])
     >>> curve.coverage, curve.risk.round(3)
     (array([0.25, 0.75, 1.  ]), array([0.   , 0.333, 0.5  ]))
     """
-    return RiskCoverage.of(rank_rows(confidence, is_correct).ranking())
+    return RiskCoverage(ranking.accepted / ranking.n, ranking.risk_above, ranking.threshold)

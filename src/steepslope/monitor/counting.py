@@ -1,7 +1,4 @@
-"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come.
-
-It imports torch plainly.
-"""
+"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come."""
 
 from __future__ import annotations
 

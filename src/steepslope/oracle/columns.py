@@ -67,12 +67,8 @@ class Oracle(ConfigurableOracle):
         Widths of ReLU layers before the head, one, several, or text with commas; none makes the oracle linear.
     epochs
         Passes over the fit set; by default as many as make about 3,000 steps.
-    batch_size
-        Predictions in a step.
     learning_rate
         Highest learning rate of the cycle (AdamW).
-    weight_decay
-        Weight decay of AdamW.
     errors
         Where references come from: ``holdout``, from the classifier's training outputs, while the fit set is new to it;
         ``crossfit``, from the fit set itself, each fifth of it seen from the others; ``train``, the same, where the fit
@@ -119,9 +115,7 @@ class Oracle(ConfigurableOracle):
         head: str = "hyperplane",
         hidden: int | str | Sequence[int] = (),
         epochs: int | None = None,
-        batch_size: int = 256,
         learning_rate: float = 3e-3,
-        weight_decay: float = 0.1,
         errors: Errors = "holdout",
         seed: int = 0,
         **loss_parameters: float,

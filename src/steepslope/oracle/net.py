@@ -24,6 +24,8 @@ from steepslope.numerics.threads import single_thread
 from steepslope.oracle.settings import ColumnSettings
 
 TARGET_STEPS = 3_000
+BATCH = 256  # predictions in a step
+WEIGHT_DECAY = 0.1
 PIECE_ROWS = 1_024  # read from a file at once
 BLOCK_PIECES = 64  # pieces in memory at once, and as many being read
 BLOCK_ROWS = PIECE_ROWS * BLOCK_PIECES
@@ -129,16 +131,14 @@ def fit_net(rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], settings: Colu
 
 
 def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings) -> None:
-    epochs = settings.epochs or max(1, round(TARGET_STEPS / math.ceil(rows.n / settings.batch_size)))
+    epochs = settings.epochs or max(1, round(TARGET_STEPS / math.ceil(rows.n / BATCH)))
     sizes = [block.stop - block.start for block in blocks(rows.n, BLOCK_ROWS)]
-    steps = epochs * sum(math.ceil(size / settings.batch_size) for size in sizes)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    steps = epochs * sum(math.ceil(size / BATCH) for size in sizes)
+    optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
     cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine((step + 1) / steps))
     with bar() as progress:
         task = progress.add_task("fitting", total=steps)
-        for columns, target in _batches(net, rows, settings.batch_size, epochs):
+        for columns, target in _batches(net, rows, epochs):
             optimizer.zero_grad()
             mean_loss = loss(net.trust_logit(columns), target).mean()
             mean_loss.backward()  # type: ignore[no-untyped-call]
@@ -147,13 +147,13 @@ def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tenso
             progress.advance(task)
 
 
-def _batches(net: OracleNet, rows: Rows, batch_size: int, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(net: OracleNet, rows: Rows, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of all epochs; a fit set of one block is read once."""
     fits = rows.n <= BLOCK_ROWS
     kept = list(rows.blocks(net.mean, net.scale)) if fits else []
     for _ in range(epochs):
         for columns, target in kept or rows.blocks(net.mean, net.scale):
-            for batch in torch.split(torch.randperm(len(target)), batch_size):
+            for batch in torch.split(torch.randperm(len(target)), BATCH):
                 some = columns.index_select(0, batch)
                 if some.dtype == torch.float16:
                     some = (some - net.mean).div_(net.scale)

@@ -15,7 +15,7 @@ FUSED_CHECKS: dict[str, Check] = {
 }  # fmt: skip
 COLUMN_CHECKS: dict[str, Check] = {
     "errors": choice(*ERRORS), "seed": SEED, "hidden": each(whole(1)), "epochs": optional(whole(1)),
-    "batch_size": whole(1), "learning_rate": number(1e-12), "weight_decay": number(0),
+    "learning_rate": number(1e-12),
 }  # fmt: skip
 
 
@@ -98,12 +98,8 @@ class ColumnSettings:
         Widths of ReLU layers before the head; none makes the oracle linear in its inputs.
     epochs
         Passes over the fit set; by default as many as make about 3,000 steps.
-    batch_size
-        Predictions in a step.
     learning_rate
         Highest learning rate of the cycle (AdamW).
-    weight_decay
-        Weight decay of AdamW.
     """
 
     errors: Errors = "holdout"
@@ -112,9 +108,7 @@ class ColumnSettings:
     head: str = "hyperplane"
     hidden: tuple[int, ...] = ()
     epochs: int | None = None
-    batch_size: int = 256
     learning_rate: float = 3e-3
-    weight_decay: float = 0.1
 
     def __post_init__(self) -> None:
         for name, kind in (("inputs", str), ("hidden", int)):

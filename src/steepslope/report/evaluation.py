@@ -22,8 +22,9 @@ from steepslope.metrics.selective import (
     Groups,
     OperatingPoint,
     RiskCoverage,
-    confusion_of,
+    confusion,
     group_risks,
+    risk_coverage_curve,
     threshold_at_risk_of,
 )
 from steepslope.numerics.array_shapes import Brief
@@ -252,10 +253,10 @@ def table_rows(
             risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
-            curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
+            curve=risk_coverage_curve.of(ranking).thinned(CURVE_POINTS),
             separability=values_of({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
             paper=_paper_values(one, predictions) if paper else {},
-            confusion=confusion_of(ranking, one.cut()) if has_cut else None,
+            confusion=confusion.of(ranking, one.cut()) if has_cut else None,
             cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
             unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,

@@ -3,7 +3,7 @@
 A temperature, the power of a norm, or a matrix of which confusions go with errors.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from steepslope.checks import number, require
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.log_space import is_class, top_log_odds, without
@@ -21,9 +20,12 @@ from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
 from steepslope.scores.logits import MCP
 from steepslope.scores.score import Rows, Score, State, require_both_sides
 
-LOG_TEMPERATURES = np.linspace(-4, 4, 65)
-TIE = 1e-12
+LOG_TEMPERATURES = -4.0, 4.0
 LARGEST_POWER = 10
+FOLDS = 5
+WRONG_ROWS = 0.5  # how much wrong rows count in RelU, against correct ones
+TINY = float(np.finfo(np.float64).tiny)
+Floats = NDArray[np.float64]
 
 
 class TemperatureScaledMCP(Score):
@@ -31,34 +33,27 @@ class TemperatureScaledMCP(Score):
 
     Guo et al., "On Calibration of Modern Neural Networks", 2017.
 
-    T minimises the negative log-likelihood of the labels (``criterion="nll"``), or the AURC ("aurc", by a grid of 65;
-    among equals, as all are for two classes, the T closest to 1). It is between e⁻⁴ and e⁴. Rows of none of the classes
-    are left out: no temperature makes their label likely.
+    T, between e⁻⁴ and e⁴, minimises the negative log-likelihood of the labels. Out-of-class rows are left out: no
+    temperature makes their label likely.
     """
 
     scale = "logit"
     fits_on = "errors"
 
-    def __init__(self, criterion: Literal["nll", "aurc"] = "nll") -> None:
-        require_known("criterion of the temperature", criterion, CRITERIA)
-        self.criterion = criterion
+    def __init__(self) -> None:
         self.temperature_: float | None = None
 
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Choose the temperature on outputs of rows new to the classifier."""
-        self.temperature_ = float(np.exp(CRITERIA[self.criterion](outputs.of_known_classes())))
+        self.temperature_ = float(np.exp(_log_temperature(outputs.of_known_classes())))
 
     def formula(self, rows: Rows) -> Tensor:
         """Return the log-odds of the predicted class at that temperature, float64 (m,)."""
         assert self.temperature_ is not None
-        return _scaled(rows["logits"], float(np.log(self.temperature_)))
+        return top_log_odds(rows["logits"] * float(np.exp(-np.log(self.temperature_))))
 
 
-def _scaled(logits: Tensor, log_temperature: float) -> Tensor:
-    return top_log_odds(logits * float(np.exp(-log_temperature)))
-
-
-def _by_likelihood(outputs: ClassifierOutputs) -> float:
+def _log_temperature(outputs: ClassifierOutputs) -> float:
     of_labels = np.asarray(outputs.logits[np.arange(len(outputs)), outputs.require_labels()], dtype=np.float64)
 
     def loss(log_temperature: float) -> float:
@@ -66,20 +61,7 @@ def _by_likelihood(outputs: ClassifierOutputs) -> float:
         totals = over_logits(outputs, lambda logits: (tensor(logits) * scale).logsumexp(dim=1).numpy())
         return float((totals - of_labels * scale).mean())
 
-    bounds = LOG_TEMPERATURES[[0, -1]]
-    return float(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
-
-
-def _by_aurc(outputs: ClassifierOutputs) -> float:
-    def risk(value: float) -> float:
-        return aurc(over_logits(outputs, lambda logits: _scaled(tensor(logits), value).numpy()), outputs.is_correct)
-
-    risks = np.array([risk(value) for value in LOG_TEMPERATURES.tolist()])
-    best = LOG_TEMPERATURES[risks <= risks.min() + TIE]
-    return float(best[np.abs(best).argmin()])
-
-
-CRITERIA = {"nll": _by_likelihood, "aurc": _by_aurc}
+    return float(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}).x)
 
 
 class MaxLogitPNorm(Score):
@@ -137,16 +119,11 @@ def _quotient(logits: Tensor, power: int) -> Tensor:
     return largest / scale[:, 0] / norm.clamp_min(TINY)
 
 
-FOLDS = 5
-TINY = float(np.finfo(np.float64).tiny)
-Floats = NDArray[np.float64]
-
-
 class RelU(Score):
     """The relative uncertainty u = pᵀ D p of the softmax p, as −ln u; D (K, K) says which confusions go with errors.
 
     Dadalto et al., "A Data-Driven Measure of Relative Uncertainty for Misclassification Detection", 2024, at
-    temperature 1.
+    temperature 1 and λ = ½.
 
     Of all symmetric D ≥ 0 with a diagonal of zeros and norm 1, D makes λ E[u | wrong] − (1 − λ) E[u | correct] largest
     on held-out rows. In closed form it is max(0, λ E[p pᵀ | wrong] − (1 − λ) E[p pᵀ | correct]) off the diagonal, over
@@ -158,17 +135,14 @@ class RelU(Score):
 
     Parameters
     ----------
-    weight
-        λ, from 0 to 1: how much wrong rows count against correct ones.
     fallback
         Whether entries are equal where D does not help; without, it is the paper's score.
     """
 
     fits_on = "errors"
 
-    def __init__(self, weight: float = 0.5, fallback: bool = True) -> None:
-        require("weight", weight, number(0, 1))
-        self.weight, self.fallback = weight, fallback
+    def __init__(self, fallback: bool = True) -> None:
+        self.fallback = fallback
         self.distances_: Floats | None = None
 
     def learn(self, outputs: ClassifierOutputs) -> None:
@@ -178,10 +152,10 @@ class RelU(Score):
         for side in (outputs.is_correct, ~outputs.is_correct):  # each dealt evenly to the folds
             fold[side] = np.arange(side.sum()) % FOLDS
         sums, counts = _products(outputs, fold)
-        self.distances_ = _distances(sums, counts, self.weight)
+        self.distances_ = _distances(sums, counts)
         if self.fallback:
             others = [np.arange(FOLDS) != number for number in range(FOLDS)]
-            parts = [_distances(sums[some], counts[some], self.weight) for some in others]
+            parts = [_distances(sums[some], counts[some]) for some in others]
             self.distances_ = self.distances_ if _help(parts, equal, outputs, fold) else equal
 
     def formula(self, rows: Rows) -> Tensor:
@@ -221,10 +195,10 @@ def _products(outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> tuple[Floa
     return sums.reshape(FOLDS, 2, *sums.shape[1:]), counts.reshape(FOLDS, 2)
 
 
-def _distances(sums: Floats, counts: Floats, weight: float) -> Floats:
+def _distances(sums: Floats, counts: Floats) -> Floats:
     """Return D from the sums and numbers of some folds, (f, 2, K, K) and (f, 2)."""
     wrong, correct = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)[:, None, None]
-    gain = weight * wrong - (1 - weight) * correct
+    gain = WRONG_ROWS * wrong - (1 - WRONG_ROWS) * correct
     learnt = np.maximum((gain + gain.T) / 2, 0)
     np.fill_diagonal(learnt, 0)
     norm = np.linalg.norm(learnt)  # 0 too where all entries are so small that their squares are none

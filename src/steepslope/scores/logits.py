@@ -1,13 +1,8 @@
 """Scores read off the logits, or off forward passes with dropout: they learn nothing."""
 
-from typing import Literal
-
-import torch
 from torch import Tensor
 
-from steepslope.errors import require_known
-from steepslope.numerics.log_space import is_class, log_complements, log_entropy, log_odds_of, top_log_odds, without
-from steepslope.numerics.tensors import log1p
+from steepslope.numerics.log_space import log_complements, log_entropy, top_log_odds
 from steepslope.scores.score import Rows, Score
 
 
@@ -47,45 +42,20 @@ class MaxLogit(Score):
 
 
 class Margin(Score):
-    """The gap between the two largest logits, or of the two largest softmax probabilities, as −ln(1 − gap).
+    """The gap between the two largest logits.
 
-    Scheffer et al., "Active Hidden Markov Models …", 2001, for softmax. The logarithm ranks as the gap does, but stays
-    apart where the gap rounds to 1.
+    After Scheffer et al., "Active Hidden Markov Models …", 2001, who take it of probabilities.
 
     >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[3.0, 1.0, 0.0], [50.0, 0.0, 0.0]], labels=[0, 0])
     >>> Margin().confidence(outputs)
     array([ 2., 50.])
-    >>> Margin("softmax").confidence(outputs).round(2)
-    array([ 1.31, 48.9 ])
     """
-
-    def __init__(self, space: Literal["logit", "softmax"] = "logit") -> None:
-        require_known("space of the margin", space, MARGINS)
-        self.space = space
 
     def formula(self, rows: Rows) -> Tensor:
         """Return the margin of each prediction, float64 (m,), >= 0."""
-        return MARGINS[self.space](rows["logits"])
-
-
-def _logit_margin(logits: Tensor) -> Tensor:
-    first, second = logits.topk(2, dim=1).values.unbind(dim=1)
-    return first - second
-
-
-def _softmax_margin(logits: Tensor) -> Tensor:
-    """Return −ln(1 − (p₁ − p₂)): for small gaps from the gap, for large ones from (1 − p₁) + p₂."""
-    gap, others = _logit_margin(logits), ~is_class(logits.argmax(dim=1), logits.shape[1])
-    log_first = without(logits.log_softmax(dim=1), others).amax(dim=1)
-    log_rest = without(log_complements(logits), others).amax(dim=1)
-    half = torch.tanh(gap / 2)
-    fraction = log_first.exp() * 2 * half / (1 + half)  # p₁ (1 − exp(−gap)), exact for small gaps
-    large = -torch.logaddexp(log_rest, log_first - gap)
-    return torch.where(fraction < 0.5, -log1p(-fraction.clamp_max(0.5)), large)
-
-
-MARGINS = {"logit": _logit_margin, "softmax": _softmax_margin}
+        first, second = rows["logits"].topk(2, dim=1).values.unbind(dim=1)
+        return first - second
 
 
 class Entropy(Score):
@@ -103,34 +73,24 @@ class Entropy(Score):
 
 
 class Doctor(Score):
-    """The discriminators D_α = (1 − Σp²) / Σp² and D_β = (1 − p) / p of the largest p, each as −ln D.
+    """The discriminator D_α = (1 − Σp²) / Σp², as −ln D.
 
-    Granese et al., "DOCTOR: A Simple Method for Detecting Misclassification Errors", 2021. D_β ranks exactly as MCP
-    does.
+    Granese et al., "DOCTOR: A Simple Method for Detecting Misclassification Errors", 2021, whose other one,
+    D_β = (1 − p) / p of the largest p, is MCP.
 
     >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0], [50.0, 0.0]], labels=[0, 0])
-    >>> Doctor().confidence(outputs).round(2), Doctor("beta").confidence(outputs).round(2)
-    (array([ 0.  , 49.31]), array([ 0., 50.]))
+    >>> Doctor().confidence(outputs).round(2)
+    array([ 0.  , 49.31])
     """
 
     scale = "logit"
 
-    def __init__(self, variant: Literal["alpha", "beta"] = "alpha") -> None:
-        require_known("variant of doctor", variant, VARIANTS)
-        self.variant = variant
-
     def formula(self, rows: Rows) -> Tensor:
         """Return −ln D of each prediction, float64 (m,)."""
-        return VARIANTS[self.variant](rows["logits"])
-
-
-def _alpha(logits: Tensor) -> Tensor:
-    log_p = logits.log_softmax(dim=1)
-    return (2 * log_p).logsumexp(dim=1) - (log_p + log_complements(logits)).logsumexp(dim=1)
-
-
-VARIANTS = {"alpha": _alpha, "beta": top_log_odds}
+        logits = rows["logits"]
+        log_p = logits.log_softmax(dim=1)
+        return (2 * log_p).logsumexp(dim=1) - (log_p + log_complements(logits)).logsumexp(dim=1)
 
 
 GEN_GAMMA = 0.1
@@ -175,21 +135,14 @@ class Energy(Score):
 
 
 class MCDropout(Score):
-    """The mean softmax over forward passes with dropout, as the outputs hold it (``extract --evidence dropout``).
+    """The entropy H of the mean softmax over forward passes with dropout, as −ln H, as the paper's baseline ranks.
 
-    Gal & Ghahramani, "Dropout as a Bayesian Approximation", 2016. ``measure="entropy"`` gives −ln H of the mean
-    softmax, by which the paper's baseline ranks; "probability" the log-odds of the predicted class's mean probability,
-    which has a threshold.
+    Gal & Ghahramani, "Dropout as a Bayesian Approximation", 2016. The outputs hold that mean (``extract --evidence
+    dropout``).
     """
 
     arrays = ("dropout",)
 
-    def __init__(self, measure: Literal["entropy", "probability"] = "entropy") -> None:
-        require_known("measure of mc_dropout", measure, ("probability", "entropy"))
-        self.measure = measure
-        self.scale = "logit" if measure == "probability" else "rank"
-
     def formula(self, rows: Rows) -> Tensor:
-        """Return the confidence of each prediction, float64 (m,)."""
-        log_mean = rows["dropout"][:, 0].double()
-        return -log_entropy(log_mean) if self.measure == "entropy" else log_odds_of(log_mean, rows["predictions"])
+        """Return −ln H of each prediction, float64 (m,)."""
+        return -log_entropy(rows["dropout"][:, 0].double())

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve.batching import Batcher
-from steepslope.serve.bodies import Capacity, Claim, file_of, pixels_of, read_body
+from steepslope.serve.bodies import Capacity, pixels_of, read_body
 from steepslope.serve.metrics import Metrics
 from steepslope.serve.options import MEBI, ServeOptions
 from steepslope.serve.protocol import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 VERSION = "1"  # of the model, in the protocol
 HEADER_LENGTH = "Inference-Header-Content-Length"
-JSON, BYTES, FORM = "application/json", "application/octet-stream", "multipart/form-data"
+JSON, BYTES = "application/json", "application/octet-stream"
 LARGE = 1 << 16  # bytes of a body that is read beside the event loop
 PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 
@@ -49,9 +49,7 @@ class Answers:
         self.capacity, self.metrics = Capacity(options.max_waiting, options.max_memory * MEBI), Metrics(watch)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
-        self.batcher = Batcher(
-            served, options.max_batch, options.max_wait / 1000, lambda: self.capacity.coming, self.metrics.of_batch
-        )
+        self.batcher = Batcher(served, options.max_batch, self.metrics.of_batch)
 
     def close(self) -> None:
         """Answer all that is queued, then end the threads."""
@@ -70,27 +68,25 @@ class Answers:
                 raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes, found more")
             claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
-            read = await self._beside(self._question, body) if is_large else self._question(body)
-            name, arrays, wanted = read
-            rows = await self._run(arrays, 1, claim)
+            name, arrays, wanted = await self._beside(self._question, body) if is_large else self._question(body)
+            rows = await self._run(arrays, 1)
         head = {"model_name": self.options.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(response_of(head, rows.outputs, wanted), media_type=JSON)
 
     async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
-        """Decide on an image, which is the body, or the part named file of a form."""
-        kind = _require_media(request, (BYTES, FORM, "image/"))
+        """Decide on an image, which is the body."""
+        _require_media(request, (BYTES, "image/"))
         with self.capacity.claim() as claim:
             body = await read_body(request, claim, self.options)
             claim.admit()
-            arrays = await self._beside(self._picture, body, kind, request.headers.get("content-type", ""), claim)
-            return self._decision(await self._run(arrays, top or 1, claim), top)
+            pixels = await self._beside(pixels_of, body, channels_of(self.served), self.options.pixels, claim)
+            return self._decision(await self._run({IMAGES: pixels}, top or 1), top)
 
     async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long in another thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 
-    async def _run(self, arrays: Arrays, top: int, claim: Claim) -> Rows:
-        claim.arrived()  # before it is queued: a batch never waits for a request that is in it
+    async def _run(self, arrays: Arrays, top: int) -> Rows:
         return await asyncio.wrap_future(self.batcher.submit(arrays, top))
 
     def _question(self, text: bytes) -> tuple[str | None, Arrays, list[ArraySpec]]:
@@ -104,10 +100,6 @@ class Answers:
             raise HTTPException(413, f"expected images of at most {self.options.pixels:,} pixels, found more")
         require_usable(arrays)
         return request.id, arrays, wanted_outputs(request, self.served.outputs)
-
-    def _picture(self, body: bytes, kind: str, content_type: str, claim: Claim) -> Arrays:
-        data = file_of(body, content_type) if kind == FORM else body
-        return {IMAGES: pixels_of(data, channels_of(self.served), self.options.pixels, claim)}
 
     def _decision(self, rows: Rows, top: int | None) -> ImageDecision:
         assert rows.decision is not None
@@ -126,10 +118,9 @@ class Answers:
         return label if classes is None else classes[label]
 
 
-def _require_media(request: Request, known: tuple[str, ...]) -> str:
-    """Return the type of a body, application/octet-stream where none is told; 415 if it is none of those known."""
+def _require_media(request: Request, known: tuple[str, ...]) -> None:
+    """Raise 415 if the type of a body is none of those known; it is application/octet-stream where none is told."""
     kind = request.headers.get("content-type", BYTES).partition(";")[0].strip().lower()
     if not any(kind == one or (one.endswith("/") and kind.startswith(one)) for one in known):
         expected = ", ".join(f"{one}*" if one.endswith("/") else one for one in known)
         raise HTTPException(415, f"expected Content-Type {expected}, found {kind[:60]!r}")
-    return kind

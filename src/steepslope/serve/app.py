@@ -19,21 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steepslope import __version__
 from steepslope.errors import SteepslopeError
-from steepslope.serve.answers import FORM, JSON, VERSION, Answers
-from steepslope.serve.bodies import FIELD
-from steepslope.serve.protocol import (
-    About,
-    Failure,
-    ImageDecision,
-    InferResponse,
-    Live,
-    ModelMetadata,
-    ModelReady,
-    Ready,
-    ServerMetadata,
-    described,
-    infer_schema,
-)
+from steepslope.serve.answers import JSON, VERSION, Answers
+from steepslope.serve.protocol import Failure, ImageDecision, described, infer_schema
 from steepslope.serve.served import takes_images
 
 GIVEN_UP = "the server stopped before this was answered"
@@ -43,8 +30,8 @@ UNKNOWN = "unknown"  # the route of a request for which there is none
 class Guard:
     """ASGI middleware around all routes.
 
-    It refuses what a proxy or a browser could be abused for, answers HEAD as GET, counts requests and their seconds,
-    and ends connections where the server stops.
+    It refuses what a proxy or a browser could be abused for, counts requests and their seconds, and ends connections
+    where the server stops.
     """
 
     def __init__(self, app: ASGIApp, answers: Answers) -> None:
@@ -56,8 +43,6 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
-        is_head = scope["method"] == "HEAD"
-        seen = {**scope, "method": "GET"} if is_head else scope
         app = _refusal(Headers(scope=scope), scope["method"]) or self.app
 
         async def answer(message: Message) -> None:
@@ -66,17 +51,15 @@ class Guard:
                 status = message["status"]
                 if self.answers.stopping:
                     MutableHeaders(scope=message)["Connection"] = "close"
-            elif is_head:
-                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await app(seen, receive, answer)
+            await app(scope, receive, answer)
         except asyncio.CancelledError:  # the time for stopping is over
             if not status:
-                await JSONResponse({"error": GIVEN_UP}, 503)(seen, receive, answer)
+                await JSONResponse({"error": GIVEN_UP}, 503)(scope, receive, answer)
         finally:
-            route = getattr(seen.get("endpoint"), "__name__", UNKNOWN)
+            route = getattr(scope.get("endpoint"), "__name__", UNKNOWN)
             self.answers.metrics.of_request(route, status or 500, time.perf_counter() - started)
 
 
@@ -94,17 +77,9 @@ def _refusal(headers: Headers, method: str) -> Response | None:
 NAME = "steepslope"
 LONGEST = 300  # characters of an error, which may repeat what the client sent
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The request is not as it has to be.", "model": Failure},
-    408: {"description": "The body did not come in time.", "model": Failure},
-    413: {"description": "The body, image or number of rows is too large.", "model": Failure},
-    415: {"description": "The body is of a type that is not known.", "model": Failure},
-    403: {"description": "The page of another site sent the request.", "model": Failure},
-    422: {"description": "The body cannot be used.", "model": Failure},
-    503: {"description": "Too many requests are under way.", "model": Failure},
+    status: {"model": Failure} for status in (400, 403, 408, 413, 415, 422, 503)
 }
-NOT_READY: dict[int | str, dict[str, Any]] = {
-    400: {"description": "Stopping, or the monitor's state cannot be written.", "model": Failure}
-}
+NOT_READY: dict[int | str, dict[str, Any]] = {400: {"model": Failure}}
 
 
 def make_app(answers: Answers) -> FastAPI:
@@ -132,19 +107,18 @@ def make_app(answers: Answers) -> FastAPI:
 
 def _routes(answers: Answers) -> APIRouter:
     router = APIRouter()
-    router.add_api_route("/", about, response_model=About)
+    router.add_api_route("/", about)
     router.add_api_route("/metrics", metrics, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    router.add_api_route("/v2", server_metadata, response_model=ServerMetadata)
-    router.add_api_route("/v2/health/live", live, response_model=Live)
-    router.add_api_route("/v2/health/ready", ready, response_model=Ready, responses=NOT_READY)
+    router.add_api_route("/v2", server_metadata)
+    router.add_api_route("/v2/health/live", live)
+    router.add_api_route("/v2/health/ready", ready, responses=NOT_READY)
     model = f"/v2/models/{answers.options.name}"
     for prefix in (model, f"{model}/versions/{VERSION}"):
-        router.add_api_route(prefix, model_metadata, response_model=ModelMetadata)
-        router.add_api_route(f"{prefix}/ready", model_ready, response_model=ModelReady, responses=NOT_READY)
+        router.add_api_route(prefix, model_metadata)
+        router.add_api_route(f"{prefix}/ready", model_ready, responses=NOT_READY)
         router.add_api_route(
-            f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response,
+            f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response, responses=REFUSALS,
             openapi_extra=_infer_body(answers),
-            responses={**REFUSALS, 200: {"model": InferResponse}},
         )  # fmt: skip
     if takes_images(answers.served):
         router.add_api_route(
@@ -159,14 +133,14 @@ def _answers(request: Request) -> Answers:
     return answers
 
 
-async def about(request: Request) -> About:
+async def about(request: Request) -> dict[str, Any]:
     """Tell what this server is."""
     answers = _answers(request)
-    card, routes = answers.served.card, list(request.app.openapi()["paths"])
-    return About(
-        name=NAME, version=__version__, model=answers.options.name, promise=card.words, accepts_any=card.accepts_any,
-        routes=routes,
-    )  # fmt: skip
+    card = answers.served.card
+    return {
+        "name": NAME, "version": __version__, "model": answers.options.name, "promise": card.words,
+        "accepts_any": card.accepts_any, "routes": list(request.app.openapi()["paths"]),
+    }  # fmt: skip
 
 
 async def metrics(request: Request) -> Response:
@@ -174,53 +148,45 @@ async def metrics(request: Request) -> Response:
     return Response(_answers(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def server_metadata() -> ServerMetadata:
-    """Tell the server's name, version and extensions."""
-    return ServerMetadata(name=NAME, version=__version__, extensions=[])
+async def server_metadata() -> dict[str, Any]:
+    """Tell the server's name and version, and which extensions of the protocol it has."""
+    return {"name": NAME, "version": __version__, "extensions": []}
 
 
-async def live() -> Live:
+async def live() -> dict[str, bool]:
     """Tell that the server lives."""
-    return Live(live=True)
+    return {"live": True}
 
 
-async def ready(request: Request) -> Ready:
+async def ready(request: Request) -> dict[str, bool]:
     """Tell whether the server takes requests: not while it stops, or while its monitor cannot write its state."""
     watch = _answers(request).metrics.watch
     if _answers(request).stopping:
         raise HTTPException(400, "the server is stopping")
     if watch is not None and not watch.can_write():
         raise HTTPException(400, "the monitor's state cannot be written: the log says why")
-    return Ready(ready=True)
+    return {"ready": True}
 
 
-async def model_ready(request: Request) -> ModelReady:
+async def model_ready(request: Request) -> dict[str, Any]:
     """Tell whether the model takes requests."""
-    await ready(request)
-    return ModelReady(name=_answers(request).options.name, ready=True)
+    return {"name": _answers(request).options.name, **await ready(request)}
 
 
-async def model_metadata(request: Request) -> ModelMetadata:
+async def model_metadata(request: Request) -> dict[str, Any]:
     """Tell what the model takes and gives; its parameters are the class names, the threshold and the certificate."""
     answers = _answers(request)
     served = answers.served
-    return ModelMetadata.model_validate({
+    return {
         "name": answers.options.name, "versions": [VERSION], "platform": served.platform,
-        "inputs": [described(one) for one in served.inputs], "outputs": [described(one) for one in served.outputs],
+        "inputs": [described(spec) for spec in served.inputs], "outputs": [described(spec) for spec in served.outputs],
         "parameters": served.card.as_json(),
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 PICTURE = {"type": "string", "format": "binary"}
 PREDICT_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "image/png": {"schema": PICTURE},
-            "image/jpeg": {"schema": PICTURE},
-            FORM: {"schema": {"type": "object", "properties": {FIELD: PICTURE}, "required": [FIELD]}},
-        },
-    }
+    "requestBody": {"required": True, "content": {"image/png": {"schema": PICTURE}, "image/jpeg": {"schema": PICTURE}}}
 }
 
 

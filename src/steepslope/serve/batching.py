@@ -1,4 +1,4 @@
-"""What arrives together is run together, in one thread of its own; a bad request never spoils its neighbours'."""
+"""What arrives while the model runs is run together, in one thread of its own; a bad request never spoils its neighbours'."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Job:
 class Batcher:
     """A thread that runs a model on jobs, up to ``max_batch`` rows at once.
 
-    A batch waits for up to ``max_wait`` seconds, but only while ``coming`` tells that other requests are being read.
-    ``seen`` is told of each batch; what goes wrong there is logged, and changes no answer.
+    What comes while the model runs is the next batch. ``seen`` is told of each batch; what goes wrong there is logged,
+    and changes no answer.
     """
 
-    def __init__(self, served: Served, max_batch: int, max_wait: float, coming: Callable[[], int], seen: Seen) -> None:
-        self.served, self.max_batch, self.max_wait, self.coming, self.seen = served, max_batch, max_wait, coming, seen
+    def __init__(self, served: Served, max_batch: int, seen: Seen) -> None:
+        self.served, self.max_batch, self.seen = served, max_batch, seen
         self.waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.left: Job | None = None
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -73,10 +73,11 @@ class Batcher:
         self.left = None
         if first is None:
             return []
-        jobs, rows, deadline = [first], first.rows, time.monotonic() + self.max_wait
-        while rows < self.max_batch:
-            job = self._within(deadline)
+        jobs, rows = [first], first.rows
+        while rows < self.max_batch and not self.waiting.empty():
+            job = self.waiting.get()
             if job is None:
+                self.waiting.put(None)  # the end, for the next time
                 break
             if rows + job.rows > self.max_batch:
                 self.left = job
@@ -84,17 +85,6 @@ class Batcher:
             jobs.append(job)
             rows += job.rows
         return jobs
-
-    def _within(self, deadline: float) -> Job | None:
-        """Return the next job that is there, or comes before the deadline while others are being read."""
-        wait = deadline - time.monotonic() if self.coming() else 0
-        try:
-            job = self.waiting.get(timeout=wait) if wait > 0 else self.waiting.get_nowait()
-        except queue.Empty:
-            return None
-        if job is None:
-            self.waiting.put(None)  # the end, for the next time
-        return job
 
     def _run(self, jobs: list[Job]) -> list[Rows]:
         """Answer some jobs, together if that works, else one by one; return what was found."""

@@ -1,4 +1,4 @@
-"""The bodies of requests: read, never more at once than the server can hold, taken out of a form, and decoded.
+"""The bodies of requests: read, never more at once than the server can hold, and decoded.
 
 What is too large is refused before it is decoded.
 """
@@ -17,58 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from python_multipart import FormParser
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import Field, File, parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from steepslope.errors import SteepslopeError, reason_of
+from steepslope.errors import reason_of
 from steepslope.nets.data.images import as_colour, as_grey, known_formats, open_image
 from steepslope.nets.export.file import COLOUR, GREY
 from steepslope.serve.options import ServeOptions
-
-FIELD = "file"
-MANY = 16  # parts are more than a form with one image has
-
-
-def file_of(body: bytes, content_type: str) -> bytes:
-    """Return the content of the part named file; raise if the form is damaged, or has not exactly one."""
-    boundary = parse_options_header(content_type)[1].get(b"boundary")
-    if not boundary:
-        raise SteepslopeError("expected a boundary in its Content-Type, found none", "form")
-    parts: list[Field | File] = []
-    is_whole = False
-
-    def add(part: Field | File) -> None:
-        if len(parts) == MANY:
-            raise SteepslopeError(f"expected at most {MANY} parts, found more", "form")
-        parts.append(part)
-
-    def end() -> None:
-        nonlocal is_whole
-        is_whole = True
-
-    try:
-        parser = FormParser("multipart/form-data", add, add, end, boundary, config={"MAX_MEMORY_FILE_SIZE": len(body)})
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
-        raise SteepslopeError(f"cannot be read ({reason_of(error, 160)})", "form") from None
-    if not is_whole:
-        raise SteepslopeError("expected its last boundary, found its end before", "form")
-    files = [part for part in parts if part.field_name == FIELD.encode()]
-    if len(files) != 1:
-        raise SteepslopeError(f"expected one part named {FIELD}, found {len(files)}", "form")
-    return _content(files[0])
-
-
-def _content(part: Field | File) -> bytes:
-    if isinstance(part, Field):
-        return part.value or b""
-    part.file_object.seek(0)
-    return part.file_object.read()
-
 
 LATER = {"Retry-After": "1"}
 
@@ -77,14 +32,13 @@ LATER = {"Retry-After": "1"}
 class Capacity:
     """How many requests may be under way, and how many bytes all that are read may hold together.
 
-    ``requests`` and ``held`` are what there is now; ``coming`` are the requests under way that are not queued yet.
+    ``requests`` and ``held`` are what there is now.
     """
 
     max_requests: int
     max_bytes: int
     requests: int = 0
     held: int = 0
-    coming: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -94,7 +48,6 @@ class Capacity:
         try:
             yield claim
         finally:
-            claim.arrived()
             self.requests -= claim.is_admitted
             claim.give_back(claim.held)
 
@@ -106,7 +59,6 @@ class Claim:
     capacity: Capacity
     held: int = 0
     is_admitted: bool = False
-    is_coming: bool = False
 
     def take(self, count: int) -> None:
         """Hold so many bytes more, in whatever thread; 413 if they are too many at any time, 503 if they are now."""
@@ -130,13 +82,7 @@ class Claim:
         if self.capacity.requests >= self.capacity.max_requests:
             raise HTTPException(503, f"{self.capacity.requests} requests are under way: try again later", LATER)
         self.capacity.requests += 1
-        self.capacity.coming += 1
-        self.is_admitted = self.is_coming = True
-
-    def arrived(self) -> None:
-        """Tell that the request was read, and is about to be queued, or will not be."""
-        self.capacity.coming -= self.is_coming
-        self.is_coming = False
+        self.is_admitted = True
 
 
 async def read_body(request: Request, claim: Claim, options: ServeOptions) -> bytes:

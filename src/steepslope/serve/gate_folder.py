@@ -1,4 +1,4 @@
-"""A gate with its nets behind the server. It imports torch plainly."""
+"""A gate with its nets behind the server. It needs torch."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,34 +15,31 @@ if TYPE_CHECKING:
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-RECENT = 1_000  # predictions of which the fractions are told
 
 
 class Metrics:
     """All metrics of one server, in a registry of its own; ``watch`` sees all decisions, in one thread only."""
 
     def __init__(self, watch: ServedMonitor | None = None) -> None:
-        self.watch, self.registry = watch, CollectorRegistry()
-        self.accepted, self.handed_over = (deque[float](maxlen=RECENT) for _ in range(2))
-        one = self.registry
-        of_requests = "steepslope_request_seconds", "Seconds from request to answer"
-        self.latency = Histogram(*of_requests, ["route"], buckets=SECONDS, registry=one)
-        self.requests = Counter("steepslope_requests", "Requests by route", ["route", "status"], registry=one)
-        self.batches = Histogram("steepslope_batch_rows", "Rows that were run together", buckets=ROWS, registry=one)
-        self.running = Histogram("steepslope_batch_seconds", "Seconds of a batch", buckets=SECONDS, registry=one)
-        self.predictions = Counter("steepslope_predictions", "Predictions that were decided on", registry=one)
-        self.accepts = Counter("steepslope_accepted", "Predictions that were accepted", registry=one)
-        of_last = f"of the last {RECENT:,} predictions"
-        for name, words, values in (
-            ("accepted", f"Fraction {of_last} that was accepted", self.accepted),
-            ("handed_over", f"How far the oracle handed over, mean {of_last}", self.handed_over),
-        ):
-            Gauge(f"steepslope_{name}_fraction", words, registry=one).set_function(partial(_mean, values))
+        self.watch = watch
+        self.registry = registry = CollectorRegistry()
+        self.latency = Histogram(
+            "steepslope_request_seconds", "Seconds from request to answer", ["route"], buckets=SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.requests = Counter("steepslope_requests", "Requests by route", ["route", "status"], registry=registry)
+        self.batches = Histogram("steepslope_batch_rows", "Rows run together", buckets=ROWS, registry=registry)
+        self.running = Histogram("steepslope_batch_seconds", "Seconds of a batch", buckets=SECONDS, registry=registry)
+        self.predictions = Counter("steepslope_predictions", "Predictions that were decided on", registry=registry)
+        self.accepts = Counter("steepslope_accepted", "Predictions that were accepted", registry=registry)
+        self.handed_over = Counter(
+            "steepslope_handed_over", "How far the oracle handed over, summed over predictions", registry=registry
+        )
         if watch is not None:
-            health = Gauge("steepslope_health", "By the monitor: 0 healthy, 4 changed, 3 harmful", registry=one)
-            health.set_function(partial(_health, watch))
+            health = Gauge("steepslope_health", "By the monitor: 0 healthy, 4 changed, 3 harmful", registry=registry)
+            health.set_function(lambda: float(watch.code))
             lost = Gauge(
-                "steepslope_monitor_lost", "1 while the monitor's state cannot be written, else 0", registry=one
+                "steepslope_monitor_lost", "1 while the monitor's state cannot be written, else 0", registry=registry
             )
             lost.set_function(lambda: float(not watch.can_write()))
 
@@ -58,9 +53,8 @@ class Metrics:
         accepted, handed_over = outputs["accepted"], outputs.get(HANDED_OVER)
         self.predictions.inc(len(accepted))
         self.accepts.inc(int(accepted.sum()))
-        self.accepted.extend(accepted.tolist())
         if handed_over is not None:
-            self.handed_over.extend(handed_over.tolist())
+            self.handed_over.inc(float(handed_over.sum()))
         if self.watch is not None:
             self.watch.update(outputs["p_correct"], accepted, outputs["probability"], outputs["label"])
 
@@ -72,13 +66,3 @@ class Metrics:
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
-
-
-def _health(watch: ServedMonitor) -> float:
-    return float(watch.code)
-
-
-def _mean(values: deque[float]) -> float:
-    """Return the mean of the last values, which another thread may add to; 0 of none."""
-    latest = list(values)
-    return sum(latest) / max(1, len(latest))

@@ -16,7 +16,6 @@ CHECKS: dict[str, Check] = {
         "letters, digits, dots, dashes", lambda value: isinstance(value, str) and bool(NAME.fullmatch(value))
     ),
     "max_batch": whole(1),
-    "max_wait": number(0, 10_000),
     "max_rows": whole(1),
     "max_body": number(0.001, 1024),
     "max_json": number(0.001, 1024),
@@ -44,8 +43,6 @@ class ServeOptions:
         Name of the model in the protocol.
     max_batch
         Most rows (images) that are run together.
-    max_wait
-        Most milliseconds that a batch waits, while other requests are still arriving.
     max_rows
         Most rows of one request.
     max_body
@@ -60,7 +57,7 @@ class ServeOptions:
         Most memory, in MiB, for the bodies and decoded images of all requests together; further ones are answered with
         503. The model takes more: as much as for one image of the largest size, or for a batch.
     max_connections
-        Most connections at once; beyond that, the one that has gone longest without a whole request is closed.
+        Most connections at once; requests on further ones are answered with 503.
     body_seconds
         Seconds within which a request's headers, and then its body, have to arrive.
     drain_seconds
@@ -73,7 +70,6 @@ class ServeOptions:
     port: int = 8000
     name: str = "gate"
     max_batch: int = 32
-    max_wait: float = 5
     max_rows: int = 1024
     max_body: float = 32
     max_json: float = 8

@@ -58,84 +58,16 @@ class InferRequest(Body):
 
 
 def infer_schema(inputs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the JSON schema of a request, with the names and types of a model's inputs, and an example of zeros."""
+    """Return the JSON schema of a request, with an example of zeros for a model's inputs."""
     whole = InferRequest.model_json_schema()
     tensors = whole.pop("$defs")
-    whole["properties"]["inputs"]["items"] = tensor = tensors["InputTensor"]
+    whole["properties"]["inputs"]["items"] = tensors["InputTensor"]
     whole["properties"]["outputs"]["anyOf"][0]["items"] = tensors["WantedTensor"]
-    for name in ("name", "datatype"):
-        tensor["properties"][name]["enum"] = list(dict.fromkeys(one[name] for one in inputs))
-    shapes = [
-        [1 if axis == 0 else EXAMPLE if size < 0 else size for axis, size in enumerate(one["shape"])] for one in inputs
-    ]
-    zeros = [
-        {"name": one["name"], "datatype": one["datatype"], "shape": shape, "data": [0] * math.prod(shape)}
-        for one, shape in zip(inputs, shapes, strict=True)
-    ]
+    zeros = []
+    for tensor in inputs:
+        shape = [1, *(EXAMPLE if size < 0 else size for size in tensor["shape"][1:])]
+        zeros.append({**tensor, "shape": shape, "data": [0] * math.prod(shape)})
     return {**whole, "examples": [{"inputs": zeros}]}
-
-
-class OutputTensor(Body):
-    """A tensor of an answer."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-    data: Data = None
-
-
-class InferResponse(Body):
-    """An answer; ``id`` is the request's own."""
-
-    model_name: str
-    model_version: str
-    id: str | None = None
-    outputs: list[OutputTensor]
-
-
-class TensorMetadata(Body):
-    """An array that a model takes or gives; −1 stands for any size."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-class ModelMetadata(Body):
-    """What a model takes, gives and promises."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
-    parameters: dict[str, Any]
-
-
-class ServerMetadata(Body):
-    """What the server is, and which extensions of the protocol it has."""
-
-    name: str
-    version: str
-    extensions: list[str]
-
-
-class Live(Body):
-    """Whether the server lives."""
-
-    live: bool
-
-
-class Ready(Body):
-    """Whether the server, or the model, takes requests."""
-
-    ready: bool
-
-
-class ModelReady(Ready):
-    """Whether a model takes requests."""
-
-    name: str
 
 
 class Failure(Body):
@@ -168,25 +100,15 @@ class ImageDecision(Body):
     top: list[LikelyClass] | None = None
 
 
-class About(Body):
-    """What this server is, for who comes across it."""
-
-    name: str
-    version: str
-    model: str
-    promise: str
-    accepts_any: bool
-    routes: list[str]
-
-
 DATATYPES: dict[type[np.generic], str] = {
     np.bool_: "BOOL", np.uint8: "UINT8", np.uint16: "UINT16", np.int32: "INT32", np.int64: "INT64",
     np.float16: "FP16", np.float32: "FP32", np.float64: "FP64",
 }  # fmt: skip
-BINARY = ("binary_data_size", "binary_data", "binary_data_output")  # parameters of the extension for binary tensors
+UNSUPPORTED = (  # parameters that would change the answer, unless they are false
+    "binary_data", "binary_data_output", "binary_data_size", "classification", "shared_memory_region",
+)  # fmt: skip
 JSON_ALONE = "tensors as JSON (binary_data=False in tritonclient)"
 KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}  # of numbers in JSON that each kind of array takes
-REFUSED = ("classification", "shared_memory_region")  # parameters that would change the answer, and that are not known
 
 
 def described(spec: ArraySpec) -> dict[str, Any]:
@@ -206,15 +128,15 @@ def parse_request(text: bytes) -> InferRequest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise SteepslopeError(str(first["msg"]), ".".join(map(str, first["loc"])) or "body") from None
-    _require_json(request.parameters, "parameters")
+    _require_supported(request.parameters, "parameters")
     for tensor in (*request.inputs, *(request.outputs or ())):
-        _require_json(tensor.parameters, tensor.name)
+        _require_supported(tensor.parameters, tensor.name)
     return request
 
 
-def _require_json(parameters: Mapping[str, object], place: str) -> None:
-    """Raise where parameters tell of a binary tensor, or ask for one."""
-    for name in BINARY:
+def _require_supported(parameters: Mapping[str, object], place: str) -> None:
+    """Raise where parameters tell of anything but plain tensors as JSON, or ask for it."""
+    for name in UNSUPPORTED:
         if parameters.get(name, False) is not False:
             raise SteepslopeError(f"expected {JSON_ALONE}, found {name}", place)
 
@@ -231,7 +153,6 @@ def arrays_of(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays:
         expected = DATATYPES[spec.dtype]
         if tensor.datatype != expected:
             raise SteepslopeError(f"expected datatype {expected}, found {tensor.datatype!r}", tensor.name)
-        _require_known_parameters(tensor.parameters, tensor.name)
         arrays[tensor.name] = _of_json(tensor, spec)
     require_fitting(arrays, tuple(specs))
     if len(next(iter(arrays.values()))) == 0 or any(array.size == 0 for array in arrays.values()):
@@ -281,19 +202,12 @@ def _as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:
         return array.astype(spec.dtype)
 
 
-def _require_known_parameters(parameters: Mapping[str, object], place: str) -> None:
-    for name in REFUSED:
-        if name in parameters:
-            raise SteepslopeError(f"the parameter {name} is not supported", place)
-
-
 def wanted_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[ArraySpec]:
     """Return the outputs that a request wants, in its order."""
     known = {one.name: one for one in specs}
     wanted = request.outputs or [WantedTensor(name=name) for name in known]
     for tensor in wanted:
         require_known("output", tensor.name, known)
-        _require_known_parameters(tensor.parameters, tensor.name)
     if len({one.name for one in wanted}) < len(wanted):
         raise SteepslopeError("expected each output once, found one twice", "outputs")
     return [known[one.name] for one in wanted]

@@ -107,15 +107,6 @@ def test_log_odds_are_of_the_predicted_class_against_all_others() -> None:
     assert_allclose(log_odds_of(small, np.array([0])), 60 - np.log1p(np.exp(-10)))
 
 
-def test_the_average_ranks_the_classifiers_own_predictions() -> None:
-    trial = made_trial()
-    rows = trial.judged[TEST]
-    line = ranked_lines(trial, rows, Choice("mcp", {}))[AVERAGE]
-    outputs = rows.outputs
-    mean = np.exp(averaged(outputs))[np.arange(len(outputs)), outputs.predictions]
-    assert_allclose(line, np.log(mean / (1 - mean)), rtol=1e-6)
-
-
 def test_stacking_is_a_stacker_that_learns_from_the_oracles_rows() -> None:
     trial = made_trial(2_000)
     outputs = trial.judged[TEST].outputs

@@ -102,19 +102,6 @@ def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
     assert (folder / "out" / "made.json").read_bytes() == before
 
 
-@pytest.mark.slow
-def test_a_row_of_another_run_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seed 1 ends while seed 0 is measured, by a run with a work folder of its own."""
-
-    def beside(preset: Preset, data: Path, work: Path, seed: int, notice: Any) -> Trial:
-        if seed == 0:
-            run_preset(table_preset(seeds=(1,)), folder, folder / "out", folder / "other")
-        return trial_of(preset, data, work, seed, notice)
-
-    monkeypatch.setattr(run, "trial_of", beside)
-    assert [row["seed"] for row in ran(table_preset(), folder)] == [1, 0]
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [("{", "expected rows of evidence, but it cannot be read"), ("[]", "expected rows of evidence, found a JSON list")],
@@ -153,3 +140,16 @@ def test_a_row_has_all_that_was_measured(folder: Path) -> None:
         aurc(trial.judged["later"].fused[ALL], labels.is_correct), abs=6e-6
     )
     assert {"mean_p_correct", "doc"} <= {*later["estimates"]}
+
+
+@pytest.mark.slow
+def test_a_row_of_another_run_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 1 ends while seed 0 is measured, by a run with a work folder of its own."""
+
+    def beside(preset: Preset, data: Path, work: Path, seed: int, notice: Any) -> Trial:
+        if seed == 0:
+            run_preset(table_preset(seeds=(1,)), folder, folder / "out", folder / "other")
+        return trial_of(preset, data, work, seed, notice)
+
+    monkeypatch.setattr(run, "trial_of", beside)
+    assert [row["seed"] for row in ran(table_preset(), folder)] == [1, 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.progress import silent
 from steepslope.lab.benchmark.estimators import ESTIMATORS
 from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.trial import ALL, FREE, SPLIT, TEST, Trial, stored_probabilities, timed, trial_of
+from steepslope.lab.benchmark.trial import ALL, FREE, SPLIT, TEST, Trial, stored_probabilities, trial_of
 from steepslope.oracle import FusedOracle
 from tests.lab.benchmark.tables import noisy_table, table_preset
 
@@ -41,17 +40,6 @@ def table_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noisy_table(500, 0).to_csv(folder / "t.csv", index=False)
     noisy_table(150, 1).to_csv(folder / "later.csv", index=False)
     return folder
-
-
-def test_seconds_are_of_work_and_not_of_waiting() -> None:
-    seconds: dict[str, float] = {}
-    with timed(seconds, "slept"):
-        time.sleep(0.3)
-    with timed(seconds, "worked"):
-        begun = time.process_time()
-        while time.process_time() < begun + 0.1:
-            pass
-    assert seconds["slept"] < 0.1 <= seconds["worked"] < 0.3
 
 
 @pytest.mark.slow
@@ -88,19 +76,6 @@ def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> N
     assert_allclose(softmax(rows.outputs.require("opinion_tree"), axis=1), said, atol=1e-4)
     assert_array_equal(trial.known.logits, model.calibration_.outputs.logits)
     assert_array_equal(trial.known.labels, model.calibration_.codes)
-
-
-@pytest.mark.slow
-def test_shifted_rows_have_all_lines(table_folder: Path) -> None:
-    preset = table_preset(opinions={"tree": "tree"}, shifted={"later": {"files": ["later.csv"]}})
-    trial = made(preset, table_folder)
-    assert [*trial.judged] == [TEST, "later"]
-    later = trial.judged["later"]
-    assert len(later.outputs) == 150
-    assert [*later.fused] == [FREE, "fused, tree"]
-    frame = noisy_table(150, 1)
-    classes = sorted({*frame["kind"]})
-    assert_array_equal(later.outputs.labels, [classes.index(one) for one in frame["kind"]])
 
 
 def test_stored_probabilities(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from steepslope.lab.paper import experiment as module
 from steepslope.lab.paper.experiment import FOLDER, ORDER, experiment_names, read_experiment
 from steepslope.lab.paper.methods import METHODS, method_of, stored_name
 from steepslope.lab.paper.preset import Preset, preset_names, read_preset
-from steepslope.lab.paper.tables import BEST, MCP
+from steepslope.lab.paper.tables import MCP
 from steepslope.lab.paper.views import require_possible
 
 PAPER = ["table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4",
@@ -22,7 +22,7 @@ OWN = """
 title: "Two lines, one pair, one column"
 pairs: first
 paper: [MCP]
-beside:
+ours:
   - SS, shorter and flatter: {kind: images, loss: steep_slope, alpha_neg: 2, epochs: 1}
   - MCP again
 columns: [tnr]
@@ -54,19 +54,6 @@ def test_the_catalogue_has_all_of_the_paper_first() -> None:
     assert {*PAPER} <= {*names}
     sources = {name: read_experiment(name).source for name in PAPER}
     assert all(sources[name].lower().replace(" ", "") == name.replace("-", "") for name in PAPER)
-
-
-@pytest.mark.parametrize("name", experiment_names())
-def test_lines_and_columns_compare_alike(name: str) -> None:
-    """Tables have MCP first, and those of the paper its rivals and the difference to the best single score."""
-    one = read_experiment(name)
-    if one.columns:
-        assert next(iter(one.lines)) == MCP
-        assert BEST in one.lines or not one.source
-    if name in PAPER and {*one.views} - {"losses", "histograms"}:
-        assert {MCP, BEST, "TrustScore", "MCDropout", "fused, free", "fused, auxiliary"} <= {*one.lines}
-    if name in ("table1", "table3", "table-a1", "figure3", "figure4", "appendix-e", "appendix-g"):
-        assert [*one.paper] == ["CE", "Focal", "TCP", "SS"]
 
 
 def test_what_decides_results_is_what_a_work_folder_remembers() -> None:

@@ -107,14 +107,6 @@ def test_the_first_points_do_not_rule_the_axis() -> None:
     assert axes.get_ylim()[0] == 0
 
 
-@pytest.mark.parametrize("panels", [1, 4])
-def test_long_names_of_curves_and_panels_fit(panels: int) -> None:
-    shown = {f"{index}: {LONG}": curve(index, 200) for index in range(4)}
-    figure = risk_coverage_grid({f"{index}: {LONG}": shown for index in range(panels)})
-    assert figure.get_figwidth() == PAGE_WIDTH
-    assert_readable(figure)
-
-
 def panel(title: str = "TPR and TNR", chosen: float | None = 3, names: Sequence[str] = ("TPR", "TNR")) -> SweepPanel:
     x = np.array([1.0, 2, 3, 4, 5])
     values = np.random.default_rng(0).uniform(0, 100, (len(names), 3, 5))

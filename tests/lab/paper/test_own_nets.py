@@ -33,7 +33,7 @@ EXPERIMENT = """\
 title: Mine
 pairs: first
 where: [test, "corrupt:contrast:5"]
-beside: [SS, MCP, "fused, auxiliary"]
+ours: [SS, MCP, "fused, auxiliary"]
 columns: [auc]
 views: [table]
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +22,6 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
-from tests.lab.paper.plans import Plan, plan_of
 
 TRAIN, TEST, HELD_OUT_HERE = 600, 200, 150  # images here
 STAGES = ["confidnet", "confidnet-tuned", "steep-slope"]
@@ -173,43 +173,52 @@ def stages_of(preset: str) -> list[dict[str, str]]:
     ]
 
 
+Plan = dict[str, tuple[int, list[dict[str, str]]]]  # what steps do: how many there are, and their settings by stages
+
+
+def plan_of(preset: str, capsys: pytest.CaptureFixture[str]) -> Plan:
+    """Plan all of a preset on the command line, for one seed of its three, and read what it says."""
+    assert main(["reproduce", "all", "--preset", preset, "--seeds", "0", "--dry-run"]) == 0
+    plan: Plan = {}
+    for line in capsys.readouterr().out.splitlines():
+        count, about = line.split(" × ", 1)
+        title, _, settings = about.partition(": ")
+        plan[title] = int(count), [dict(re.findall(r"(\w+) ([^,\[\]]+)", part)) for part in settings.split("[")]
+    return plan
+
+
 def check_imagenet(plan: Plan) -> None:
     """Compare the trainings of Table 1."""
-    oracles = plan.oracles()
     for (oracle, classifier), own in PAIRS.items():
         for name, loss in LOSSES.items():
-            line = oracles[oracle, classifier, name]
-            assert line.settings == {**ON_IMAGENET, **own, "loss": loss}
-            assert (line.count, line.oracle["live"]) == (3, classifier)
+            settings = {**ON_IMAGENET, **own, "loss": loss}
+            assert plan[f"train oracle ⟨{oracle}, {classifier}⟩ {name} ({classifier} run live)"] == (1, [settings])
 
 
 def check_small(preset: str) -> Callable[[Plan], None]:
     """Return the comparison of a classifier and its oracles in stages."""
 
     def check(plan: Plan) -> None:
-        classifier = plan.only("train classifier")
-        assert classifier.settings == {**CLASSIFIER, **CLASSIFIERS[preset]}
-        assert classifier.count == 3
-        oracle = plan.oracles()["small", "small", "in stages"]
-        shared = {"hidden": "400+400+400+400", "optimizer": "adam", "schedule": "constant", "batch_size": "128",
-                  "select": "aupr_error"}  # fmt: skip
-        assert oracle.settings == {**shared, "stages": stages_of(preset)}
-        assert oracle.count == 3
+        assert plan["train classifier small"] == (1, [{**CLASSIFIER, **CLASSIFIERS[preset]}])
+        assert plan[IN_STAGES] == (1, [SHARED, *stages_of(preset)])
         for place in ("test", "holdout"):
-            assert plan.only(f"extract small on {place}, 50 passes with dropout").count == 3
+            assert plan[f"extract small on {place}, 50 passes with dropout"][0] == 1
 
     return check
 
 
 def check_public(plan: Plan) -> None:
     """Compare the oracles on a frozen classifier with those on the paper's: the recipe is the same."""
-    assert not any(line.about.startswith("train classifier") for line in plan.lines)
-    oracle, usual = (one.oracles()["small", "small", "in stages"] for one in (plan, plan_of("cifar10")))
+    assert not any(title.startswith("train classifier") for title in plan)
     inputs = {"oracle_size": "32", "oracle_mean": "0.485+0.456+0.406", "oracle_std": "0.229+0.224+0.225"}
-    assert oracle.settings == usual.settings | inputs
-    assert oracle.count == 3
+    assert plan[IN_STAGES] == (1, [SHARED | inputs, *stages_of("cifar10")])
 
 
+IN_STAGES = "train oracle ⟨small, small⟩ in stages"
+SHARED = {
+    "hidden": "400+400+400+400", "optimizer": "adam", "schedule": "constant", "batch_size": "128",
+    "select": "aupr_error",
+}  # fmt: skip
 CHECKS = {
     "imagenet": check_imagenet, "mnist": check_small("mnist"), "cifar10": check_small("cifar10"),
     "cifar10-resnet20": check_public, "cifar10-resnet56": check_public,
@@ -227,8 +236,9 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("preset", CHECKS)
-def test_what_is_planned_is_the_paper(preset: str, bare: Path) -> None:
-    CHECKS[preset](plan_of(preset))
+def test_what_is_planned_is_the_paper(preset: str, bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_preset(preset).seeds == (0, 1, 2)
+    CHECKS[preset](plan_of(preset, capsys))
     assert list(bare.iterdir()) == []  # nothing was downloaded or written
 
 

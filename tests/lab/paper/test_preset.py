@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files.yaml_files import built, read_yaml, set_at
 from steepslope.lab.paper import preset as presets
 from steepslope.lab.paper.preset import read_preset
 
@@ -74,72 +69,3 @@ def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[s
     )
     assert "--presetPRESET" in shown
     assert all(name in shown for name in usual)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A place."""
-
-    name: str
-    sizes: tuple[int, ...] = ()
-    about: dict[str, Any] = field(default_factory=dict)
-
-
-def test_a_mapping_is_read(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("name: Wörgl\nsizes: [1, 2]\nabout: {a: [3]}\n", encoding="utf-8")
-    content = read_yaml(tmp_path / "a.yaml")
-    assert content == {"name": "Wörgl", "sizes": [1, 2], "about": {"a": [3]}}
-    assert built(Place, content, "a place") == Place(name="Wörgl", sizes=(1, 2), about={"a": [3]})
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"- a\n", "a.yaml: expected names and values, found list"),
-        (b"a: [1\n", r"a.yaml: cannot be read \(while parsing a flow sequence"),
-        (b"a: \xff\n", r"a.yaml: cannot be read \('utf-8' codec can't decode"),
-        (b"a: !!python/object:os.system {}\n", r"a.yaml: cannot be read \(could not determine a constructor"),
-    ],
-)
-def test_other_files_are_one_line(content: bytes, message: str, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_bytes(content)
-    with pytest.raises(SteepslopeError, match=message) as raised:
-        read_yaml(tmp_path / "a.yaml")
-    assert "\n" not in str(raised.value)
-    with pytest.raises(SteepslopeError, match=r"b.yaml: expected a YAML file, found none"):
-        read_yaml(tmp_path / "b.yaml")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"nmae": "x"}, "unknown field of a place: 'nmae': did you mean 'name'?"),
-        ({"sizes": [1]}, "a place: expected name, found none"),
-        (None, "a place: expected names and values, found None"),
-    ],
-)
-def test_wrong_fields_are_named(content: Any, message: str) -> None:
-    with pytest.raises(SteepslopeError) as raised:
-        built(Place, content, "a place")
-    assert str(raised.value).startswith(message)
-
-
-def _content() -> dict[str, Any]:
-    return {"nets": {"vit": {"size": 384}}, "stages": [{"epochs": 500}, {"epochs": 20}], "seeds": [0, 1]}
-
-
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [
-        ("net.vit.size", "unknown place in 'net.vit.size': 'net': did you mean 'nets'? Known: nets, seeds, stages"),
-        ("stages.last.epochs", "unknown place in 'stages.last.epochs': 'last': Known: 0, 1"),
-        ("seeds.2", "unknown place in 'seeds.2': '2': Known: 0, 1"),
-        ("nets.vit.size.width", "nets.vit.size.width: expected names and values below size, found int"),
-    ],
-)
-def test_places_that_are_not_there_are_named(place: str, message: str) -> None:
-    content = _content()
-    with pytest.raises(SteepslopeError) as raised:
-        set_at(content, place, 1)
-    assert str(raised.value) == message
-    assert content == _content()

@@ -85,9 +85,3 @@ def test_values_come_back_with_their_heading() -> None:
         ["⟨ViT, ViT⟩", "SS α⁺ = 1, α⁻ ≤ 3 (steep_slope)", "89.5 × 10⁻²", "60.2", "−0.6"],
         ["⟨RSN, ViT⟩", "[a] C:\\x~y^2 <$5> #1", "1", "2", "+0.1"],
     ]
-
-
-def test_rows_before_the_first_heading_have_an_empty_block() -> None:
-    rows = [[Cell("x"), Cell("1")], [Cell("**h**"), Cell("")], [Cell("y"), Cell("2")]]
-    assert comma_separated(Grid("", ["a", "b"], rows)) == "block,a,b\n,x,1\nh,y,2\n"
-    assert comma_separated(Grid("", ["a", "b"], rows[:1])) == "a,b\nx,1\n"

@@ -153,7 +153,7 @@ def test_a_plan_tells_what_is_done(tmp_path: Path) -> None:
 SMALL = """
 title: "Small"
 paper: [SS]
-beside: [MCP, best single score, "fused, free"]
+ours: [MCP, best single score, "fused, free"]
 columns: [auc, tnr, delta_auc]
 """
 

@@ -47,7 +47,7 @@ def row(score: str, where: str, seed: int, auc: float | None, low: float = -0.1,
 
 MATRIX = Experiment(
     name="own", title="T", views=("matrix",), pairs="first", where=(FOG, SNOW), columns=("auc",), note="Of mine.",
-    paper=lines("SS"), beside=lines("MCP"),
+    paper=lines("SS"), ours=lines("MCP"),
 )  # fmt: skip
 ROWS = [
     row("MCP", FOG, 0, 0.6), row("MCP", FOG, 1, 0.7), row("MCP", SNOW, 0, 0.8), row("MCP", SNOW, 1, 0.8),
@@ -159,7 +159,7 @@ def test_a_sweep_of_one_seed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_figures_are_of_the_first_seed_and_explain_the_star(tmp_path: Path) -> None:
-    experiment = Experiment(**{**vars(HISTOGRAMS), "beside": lines("MCP"), "note": "Of mine."})
+    experiment = Experiment(**{**vars(HISTOGRAMS), "ours": lines("MCP"), "note": "Of mine."})
     found = findings(tmp_path, experiment, [], DIGITS.changed(seeds=(4, 1)))
     assert found.figure_note(["MCP", "CE"]) == "Of seed 4, the first of 2. A star: not in the paper's figure. Of mine."
     assert found.figure_note(["CE"]) == "Of seed 4, the first of 2. Of mine."
@@ -168,7 +168,7 @@ def test_figures_are_of_the_first_seed_and_explain_the_star(tmp_path: Path) -> N
 
 
 COMPARED = Experiment(
-    name="own", title="T", pairs="first", paper=lines("SS"), beside=lines("MCP"), columns=("auc",), published="table3"
+    name="own", title="T", pairs="first", paper=lines("SS"), ours=lines("MCP"), columns=("auc",), published="table3"
 )
 
 

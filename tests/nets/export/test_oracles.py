@@ -12,7 +12,6 @@ from steepslope.nets.export.gate_graph import REFUSED
 from steepslope.oracle import Oracle
 from steepslope.oracle.evidence.registry import EVIDENCE
 from steepslope.scores import SCORES
-from steepslope.scores.logits import Doctor, Margin
 from tests.nets.export.rows import FIT, NEW, REFERENCE, exported_score, judged, rows_of, run, source_of
 
 SLOW = pytest.mark.slow
@@ -23,12 +22,6 @@ OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
 @pytest.mark.parametrize("name", [name for name, score in SCORES.items() if not {*score.arrays} & {*REFUSED}])
 def test_scores_are_the_same(name: str) -> None:
     judged(*exported_score(name), NEW, 1e-6)
-
-
-@pytest.mark.parametrize("score", [Doctor("beta"), Margin("softmax")])
-def test_scores_of_other_kinds_are_the_same(score: Any) -> None:
-    judge = source_of(score, NEW)
-    judged(judge, export_oracle(judge).model, NEW)
 
 
 @pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u", "sirc"])

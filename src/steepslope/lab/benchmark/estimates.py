@@ -32,8 +32,8 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
 
     def calibration_rows(rows: JudgedRows) -> CalibrationRows:
         p_correct = scale(tensor(rows.fused[FREE])).numpy()
-        beside = likeliest(rows.outputs)
-        return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), **beside)
+        predicted = likeliest(rows.outputs)
+        return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), **predicted)
 
     seen = calibration_rows(other)
     accuracy = float(seen.is_correct.mean())

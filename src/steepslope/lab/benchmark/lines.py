@@ -104,7 +104,8 @@ def averaged(outputs: ClassifierOutputs) -> Floats:
     A vote is 1 in its class. The last column has votes for classes that the classifier lacks.
     """
     probabilities = softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1)
-    total, count = np.pad(probabilities, ((0, 0), (0, 1))), np.ones(len(probabilities))
+    total = np.pad(probabilities, ((0, 0), (0, 1)))
+    count = np.ones(len(probabilities))
     for array in filter(is_opinion, outputs.arrays):
         values = outputs.require(array)
         there = has_opinion(array, values)

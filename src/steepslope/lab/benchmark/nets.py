@@ -114,7 +114,8 @@ def _net(preset: Preset, spec: str, folder: Path, work: Path, seed: int, name: s
     for key in changes:
         require_known("setting of train:", key, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
     recipe = recipe_for(preset.train["net"], seed=number, **changes)
-    data, out = preset.read["train"].replace("FOLDER", str(folder)), work / "nets" / f"seed{number}"
+    data = preset.read["train"].replace("FOLDER", str(folder))
+    out = work / "nets" / f"seed{number}"
     return train_classifier(preset.train["net"], data, out, recipe, preset.train.get("holdout"), notice=notice)[0]
 
 

@@ -14,7 +14,7 @@ from steepslope.outputs.options import require_name
 
 FOLDER = Path(__file__).parent / "presets"
 KINDS = ("text", "table", "sound", "image", "probabilities")
-TABLES = "evidence"  # so the file of all tables is called, which lies beside those of rows
+TABLES = "evidence"  # so the file of all tables is called, which lies next to those of rows
 TEXT = Check("text", lambda value: isinstance(value, str))
 NAMED = Check("names and values", lambda value: isinstance(value, Mapping))
 FOLDER_NAME = Check(

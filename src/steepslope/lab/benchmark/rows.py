@@ -181,7 +181,8 @@ def _chosen(frame: "pandas.DataFrame", settings: Settings, least_classes: int) -
     if labels := require("read.labels", settings.get("labels"), optional(NAMED)):
         classes = {str(name): str(value) for name, value in labels.items()}
         is_known = np.isin(y, [*classes])
-        frame, y = frame[is_known], np.array([classes[name] for name in y[is_known]], dtype=str)
+        frame = frame[is_known]
+        y = np.array([classes[name] for name in y[is_known]], dtype=str)
     if len({*y}) < least_classes:
         expected = f"expected rows of {least_classes} classes or more"
         raise SteepslopeError(f"{expected}, found {', '.join({*y}) or 'none'}", "read.label")

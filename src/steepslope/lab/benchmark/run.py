@@ -44,7 +44,8 @@ def run_preset(preset: Preset, folder: Path, out: Path, work: Path, notice: Noti
     SteepslopeError
         If files of the data set are missing, or the file is broken, or has rows of other settings or data.
     """
-    path, key = out / f"{preset.name}.json", digest_of({"version": VERSION, **preset.as_json()})
+    path = out / f"{preset.name}.json"
+    key = digest_of({"version": VERSION, **preset.as_json()})
     about = {"title": preset.title, "kind": preset.kind, "source": preset.source, "note": preset.note, "key": key}
     about["data"] = digest_of_data(preset, folder)
     out.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,8 @@ def row_of(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
 def shifted_row(trial: Trial, name: str, choice: Choice) -> dict[str, Any]:
     """Return what is measured on shifted rows: how lines rank, and how far estimates of the accuracy are off."""
     rows = trial.judged[name]
-    lines, right = ranked_lines(trial, rows, choice), rows.outputs.is_correct
+    lines = ranked_lines(trial, rows, choice)
+    right = rows.outputs.is_correct
     estimates = estimate_errors(trial, name)
     return {"n": len(right), "accuracy": _rate(right), "lines": briefly(lines, right), "estimates": estimates}
 

@@ -147,14 +147,16 @@ def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
     """
     if len(values) == 1 or not width:
         return 1.0
-    n, found, of_rows = len(values), variance(values), (width / 2 / HALF_OF_95) ** 2
+    n = len(values)
+    found = variance(values)
+    of_rows = (width / 2 / HALF_OF_95) ** 2
     of_mean = part * of_rows + max(found, (1 - part) * of_rows) / n
     freedom = (n - 1) * (n * of_mean / found) ** 2 if found > (1 - part) * of_rows else math.inf
     return float(students_t.ppf(0.975, freedom)) / HALF_OF_95 * math.sqrt(of_mean / of_rows)
 
 
 def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
-    """Return a difference with its interval; whether it is clear stands beside it as an arrow."""
+    """Return a difference with its interval; whether it is clear stands next to it as an arrow."""
     if difference is None:
         return UNDEFINED
     value, low, high = (scale * number for number in difference)
@@ -288,7 +290,8 @@ def opinions(results: Sequence[Result]) -> Grid:
 
 
 def _opinion_cells(result: Result, name: str) -> list[Cell]:
-    line, of_opinion = fused_name([name]), [row["opinions"][name] for row in result.rows]
+    line = fused_name([name])
+    of_opinion = [row["opinions"][name] for row in result.rows]
     return [
         Cell(result.title),
         Cell(name),
@@ -391,7 +394,7 @@ def standing(results: Sequence[Result]) -> dict[str, str]:
 
 
 def write_summary(out: Path) -> list[Grid]:
-    """Write the tables and the figure of all results in a folder beside their rows, and return the tables."""
+    """Write the tables and the figure of all results in a folder next to their rows, and return the tables."""
     results = results_in(out)
     grids = {
         "gains": gains(results),

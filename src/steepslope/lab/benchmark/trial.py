@@ -141,7 +141,8 @@ def stored_probabilities(folder: Path, preset: Preset) -> ClassifierOutputs:
         raise SteepslopeError(f"expected rows of which {won} is 0 or 1, found none", "read.won")
     with explained("expected columns of numbers", "read", (TypeError, ValueError), LONGEST):
         probabilities = frame[[first, second]].to_numpy(dtype=np.float64)
-    labels, total = 1 - frame[won].to_numpy(dtype=np.int64), probabilities.sum(axis=1, keepdims=True)
+    labels = 1 - frame[won].to_numpy(dtype=np.int64)
+    total = probabilities.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # the outputs refuse rows of zeros
         return ClassifierOutputs.from_probabilities(probabilities / total, labels)
 
@@ -180,7 +181,8 @@ def without_originals_in(known: ClassifierOutputs, shifted: ClassifierOutputs) -
 
 
 def _of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
-    rows, estimators = _at_most(read_rows(folder, preset.read), preset.most_rows), ESTIMATORS[preset.kind]
+    rows = _at_most(read_rows(folder, preset.read), preset.most_rows)
+    estimators = ESTIMATORS[preset.kind]
     strata = _strata(rows.y, preset.test)
     train, test = train_test_split(np.arange(len(rows.y)), test_size=preset.test, random_state=seed, stratify=strata)
     X, y = _safe_indexing(rows.X, train), rows.y[train]

@@ -1,4 +1,4 @@
-"""The paper's tables and figures, and ours, made anew by ``steepslope reproduce``. Nothing but ``cli`` imports this.
+"""The paper's tables and figures, and ours, made again by ``steepslope reproduce``. Nothing but ``cli`` imports this.
 
 Everything that may be added is data. A table or figure is a YAML file in ``catalogue/``, which ``experiment.py`` reads.
 What it runs on is one in ``presets/``, and how nets are trained one in ``trainings/``; ``preset.py`` reads both, by

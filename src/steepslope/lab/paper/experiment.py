@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"
 ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
 ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
-LISTS = ("paper", "beside", "where", "views", "columns", "drawn")  # fields of an experiment's file
+LISTS = ("paper", "ours", "where", "views", "columns", "drawn")  # fields of an experiment's file
 KNOWN_IMAGES = (TEST, STYLIZED, ADVERSARIAL)
 Lines = dict[str, Method]  # the name of a line -> where its confidences come from
 
@@ -32,7 +32,7 @@ class Experiment:
 
     ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
     test, stylized, adversarial, or a shift such as corrupt:fog:5, in which * stands for all. The lines of
-    ``paper`` are those of the paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``,
+    ``paper`` are those of the paper's own table, those of ``ours`` are not. ``views`` show them, tables in ``columns``,
     and histograms those that are ``drawn``, by default all; ``published`` names the paper's own numbers.
     """
 
@@ -43,7 +43,7 @@ class Experiment:
     pairs: str = ALL
     where: tuple[str, ...] = ("test",)
     paper: Lines = field(default_factory=dict)
-    beside: Lines = field(default_factory=dict)
+    ours: Lines = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     published: str | None = None
     drawn: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Experiment:
     @property
     def lines(self) -> Lines:
         """All lines, MCP's first."""
-        both = {**self.paper, **self.beside}
+        both = {**self.paper, **self.ours}
         return {name: both[name] for name in sorted(both, key=lambda name: name != MCP)}
 
 
@@ -88,7 +88,7 @@ def read_experiment(name: str) -> Experiment:
                 parse_data(f"{one}/digits")  # the data play no part
             else:
                 require_known("set of images", one, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))
-        lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
+        lines = {key: _lines(content.get(key, [])) for key in ("paper", "ours")}
         return built(Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment")
 
 

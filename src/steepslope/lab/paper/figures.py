@@ -44,7 +44,7 @@ OUTCOME_OF_PANEL = {"correct prediction, o = 1": 1, "wrong prediction, o = 0": 0
 POINTS = 500  # of a risk-coverage curve: more than the picture has dots
 FIRST_SHOWN = 0.1  # the coverage from which risks count for the axis
 PANEL_HEIGHT = 2.4  # inches
-WIDE = 2.2  # points, of an unbroken line: seen beside the dashes that cover it where two scores rank alike
+WIDE = 2.2  # points, of an unbroken line: seen next to the dashes that cover it where two scores rank alike
 BESIDE_AXES = 0.65  # inches that the label and the numbers of a vertical axis need
 
 
@@ -193,7 +193,8 @@ def _mark_chosen(axes: Axes, chosen: float) -> None:
     left, right = axes.get_xlim()
     to_the_right = chosen < (left + right) / 2
     look: dict[str, Any] = {"ha": "left" if to_the_right else "right", "va": "top", "fontsize": SMALL, "color": GREY}
-    offset, place = (3 if to_the_right else -3, 0), axes.get_xaxis_transform()
+    offset = (3 if to_the_right else -3, 0)
+    place = axes.get_xaxis_transform()
     axes.annotate(f"chosen: {chosen:g}", (chosen, 0.99), offset, place, "offset points", **look)
 
 
@@ -271,7 +272,7 @@ class OutcomePanel:
 def outcomes(panels: Sequence[Sequence[OutcomePanel]]) -> Figure:
     """Draw a grid of histograms: a row for each ⟨oracle, classifier⟩, say, and a column for each loss.
 
-    The vertical axis is logarithmic and begins at half a prediction, so that single errors are seen beside thousands
+    The vertical axis is logarithmic and begins at half a prediction, so that single errors are seen next to thousands
     of correct predictions. Correct predictions are filled, errors are hatched and drawn over them. The dashed line is
     the threshold; where wrong predictions have another, that is dotted.
     """

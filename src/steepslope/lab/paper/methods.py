@@ -25,9 +25,8 @@ from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Work
 from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
-from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import compare
-from steepslope.metrics.selective import RiskCoverage
+from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from steepslope.nets.training.loading import load_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
@@ -260,7 +259,9 @@ DIGITS = 5  # of numbers in rows: their intervals are wider by far
 
 def score_step(work: Workspace, wanted: Wanted) -> Step:
     """Return the step that scores a line, after MCP and the best single score, with which it is compared."""
-    name, case, kind = wanted.name, wanted.case, KINDS[wanted.method["kind"]]
+    name = wanted.name
+    case = wanted.case
+    kind = KINDS[wanted.method["kind"]]
     if not kind.sees_images:
         shared = not (kind.learns or work.preset.nets[case.classifier].is_seeded)
         case = Case(None, case.classifier, case.where, work.preset.seeds[0] if shared else case.seed)
@@ -309,7 +310,7 @@ def confidences(folder: Path) -> tuple[Scored, NDArray[np.bool_]]:
 def curve_of(folder: Path) -> RiskCoverage:
     """Return its risk-coverage curve."""
     scored, is_correct = confidences(folder)
-    return RiskCoverage.of(rank_rows(scored.confidence, is_correct).ranking())
+    return risk_coverage_curve(scored.confidence, is_correct)
 
 
 def measured(

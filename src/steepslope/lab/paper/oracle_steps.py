@@ -39,7 +39,8 @@ def settings_of(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any
 def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
     folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
-    settings, stages = settings_of(work, pair, changes), pair.training.get("stages", ())
+    settings = settings_of(work, pair, changes)
+    stages = pair.training.get("stages", ())
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
         request = FinetuneRequest.from_flat(**settings, oracle=pair.oracle, outputs=pair.classifier)
         loss_of(request)

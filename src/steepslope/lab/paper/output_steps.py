@@ -52,7 +52,8 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
 def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Train it."""
     settings = dict(work.preset.nets[name].train)
-    net, split = settings.pop("net", ""), (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
+    net = settings.pop("net", "")
+    split = (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
     recipe = recipe_for(net, **settings, seed=seed)
     _, accuracy = train_classifier(net, work.preset.data, out, recipe, *split, replace=False)
     work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
@@ -187,8 +188,10 @@ def probe_step(work: Workspace, name: str, seed: int) -> Step:
 
 def fit_probe(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Fit a linear classifier to the first rows of a permutation that the seed draws."""
-    outputs, images = (ClassifierOutputs.load(work.extracted(name, seed, TRAIN)), work.images(name, seed, TRAIN))
-    rows, labels = work.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
+    outputs = ClassifierOutputs.load(work.extracted(name, seed, TRAIN))
+    images = work.images(name, seed, TRAIN)
+    rows = work.fit_rows(name, seed, round(PROBED * len(outputs)))
+    labels = np.asarray(images.labels)
     rows = rows[labels[rows] != UNKNOWN]
     features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
     count = len(images.classes or ()) or int(labels.max()) + 1

@@ -47,7 +47,7 @@ class Net:
     It is either frozen, by its ``spec``, or trained here, one a seed, by settings of train-classifier in ``train``; its
     ``size``, ``mean``, ``std`` (a number, or one a channel) and ``resize`` change a frozen one's input. With ``probe``
     the classifier is a linear one on its features, one a seed. ``passes`` are forward passes with dropout, 0 where it
-    has none; ``auxiliary`` names the net whose features the fused oracle of budget auxiliary sees beside.
+    has none; ``auxiliary`` names the net whose features the fused oracle of budget auxiliary sees too.
     """
 
     spec: str = ""
@@ -252,5 +252,6 @@ def training_settings(name: str) -> dict[str, Any]:
 
 def trainings_of(options: Iterable[str]) -> list[str]:
     """Return the names of the presets that set nothing but these options."""
-    known, names = set(options), sorted(path.stem for path in TRAININGS.glob("*.yaml"))
+    known = set(options)
+    names = sorted(path.stem for path in TRAININGS.glob("*.yaml"))
     return [name for name in names if set(training_settings(name)) <= known]

@@ -39,7 +39,7 @@ def heading_of(row: Sequence[Cell]) -> str | None:
 def comma_separated(grid: Grid) -> str:
     """Return the table as comma-separated values, with a line of names first and without title and note.
 
-    A cell is its text and what stands beside it, without marks of bold text. Headings become a first column,
+    A cell is its text and its aside, without marks of bold text. Headings become a first column,
     ``block``, that every row below them has; a table without headings has no such column.
 
     >>> heading, row = [Cell("**MNIST**"), Cell("")], [Cell("SS"), Cell("**98.8**", "[98.1, 99.3]")]
@@ -79,7 +79,7 @@ def write_results(
 ) -> None:
     """Write tables and figures under their names, and NAME.json: what it is about, what is shown, and its rows.
 
-    What an earlier NAME.json names and this one does not goes: its numbers would stand beside others as if of one run.
+    What an earlier NAME.json names and this one does not goes: its numbers would stand next to others as if of one run.
     ``about`` has at least the ``title`` and the ``source``; in ``rows``, estimates become lists: value, low, high.
     """
     stale = _shown_by(out / f"{name}.json", name) - {*shown}

@@ -85,7 +85,7 @@ def slug(name: str) -> str:
 
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-KILLED = "a process ended before its task, killed from outside or for want of memory; run again, the rest goes on"
+KILLED = "a process ended before its task, killed from outside or because memory ran out; run again, the rest goes on"
 K = TypeVar("K", bound=Hashable)
 Task = Callable[[], None]  # one that can be sent to a process
 

@@ -275,7 +275,7 @@ VIEWS: dict[str, Callable[[Findings], Shown]] = {
 
 
 BESIDE = ("-seeds", "-differences")  # ends of tables with intervals: files alone, not printed
-# What a file of rows has of each, beside what tables show.
+# What a file of rows has of each, next to what tables show.
 WRITTEN = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", "accuracy", "auc", "aurc", "delta_auc",
            "best_auc")  # fmt: skip
 
@@ -283,7 +283,7 @@ WRITTEN = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", 
 def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
     """Write all that an experiment shows; return its main tables.
 
-    With ``compare`` there is also a table of its numbers beside the paper's, where the paper prints such; if no number
+    With ``compare`` there is also a table of its numbers next to the paper's, where the paper prints such; if no number
     can be compared, a table without rows, which is not written, says so in its title.
     """
     experiment, preset = found.experiment, found.work.preset

@@ -108,7 +108,7 @@ class Workspace:
         if comes_in_splits(spec) or test is not None:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":
-            raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test_data")
+            raise SteepslopeError(f"expected the spec of the test images next to {spec}, found none", "test_data")
         return f"{spec}/{TRAIN}", f"{spec}/{TEST if spec.splits == (TRAIN, TEST) else 'val'}"
 
     @property
@@ -174,7 +174,8 @@ class Workspace:
 
     def outputs(self, name: str, seed: int, place: str, budget: str) -> ClassifierOutputs:
         """Return a classifier's outputs, with the features of its auxiliary net where a budget pays for these."""
-        own, other = self.own_outputs(name, seed, place), self.preset.nets[name].auxiliary
+        own = self.own_outputs(name, seed, place)
+        other = self.preset.nets[name].auxiliary
         if budget != AUXILIARY or other is None:
             return own
         return own.with_auxiliary(self.own_outputs(other, seed, place))

@@ -100,7 +100,8 @@ def _last_shown(own: Tensor, target: Tensor) -> Tensor:
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         fits = _is_shown(start + middle * way)
-        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+        low = torch.where(fits, middle, low)
+        high = torch.where(fits, high, middle)
     ends.index_copy_(1, outside, start + low * way)
     # Near black, the gradient of RGB grows without limit as LUV leaves sRGB, even if by less than the tolerance.
     return torch.where((ends == own).all(dim=0), own, _clipped(ends))

@@ -45,7 +45,7 @@ class ShiftByKind(ABC):
     severity
         How strong it is, a whole number.
     seed
-        Seed of all draws, beside each image's id, in 0…2³¹−1.
+        Seed of all draws, next to each image's id, in 0…2³¹−1.
     crop
         Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
         cut out. ImageNet-C has 224. None keeps their size.
@@ -120,7 +120,7 @@ class ShiftByKind(ABC):
         return f"{self.method}:{self.kind}:{self.severity}" + (f"?{query}" if query else "")
 
 
-NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")  # drawn anew for each channel
+NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")  # drawn again for each channel
 PAPER_CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",
     "snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",

@@ -6,11 +6,7 @@ from typing import Literal
 from steepslope.checks import SEED, Check, choice, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
 
-WRITING_CHECKS: dict[str, Check] = {
-    "format": choice("png", "npy"),
-    "on_error": choice("stop", "skip"),
-    "workers": optional(whole(0)),
-}
+WRITING_CHECKS: dict[str, Check] = {"format": choice("png", "npy"), "workers": optional(whole(0))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +18,11 @@ class WritingOptions:
     format
         png: 8 bits, without loss beyond that; npy: arrays (H, W, C), floats in [0, 1] where the shift makes such.
         Images of other channels than grey and colour are always npy.
-    on_error
-        stop at an image that cannot be read, or skip it and list it in shift.json.
     workers
         Processes that shift and write images; 0 does it in this one. By default one a core, where no net is run.
     """
 
     format: Literal["png", "npy"] = "png"
-    on_error: Literal["stop", "skip"] = "stop"
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -58,7 +51,7 @@ class RecolorOptions:
     learning_rate
         Learning rate of Adam; a colour moves by about as much a step.
     smoothness
-        Weight of the colour map's roughness beside the classifier's margin, which are minimised together.
+        Weight of the colour map's roughness next to the classifier's margin: their sum is minimised.
     batch_size
         Images attacked together; a large classifier needs fewer for its gradients to fit the memory.
     """

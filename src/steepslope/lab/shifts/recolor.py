@@ -187,7 +187,8 @@ class Recoloring:
     ) -> list[Picture]:
         """Return the recoloured images, float32 (H, W, C) in [0, 1]; those of the size are not cropped again."""
         self.classifier.check_labels(labels, "images to recolour")
-        transform, device = unnormalised(self.classifier.transform), device_at_hand()
+        transform = unnormalised(self.classifier.transform)
+        device = device_at_hand()
         transform = transform.changed(resize="exact") if brought_to == transform.size else transform
         self.classifier.net.to(device)
         batch = torch.stack([transform(image) for image in images]).clamp(0, 1).to(device)

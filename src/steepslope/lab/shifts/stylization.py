@@ -62,7 +62,7 @@ class StylizeSpec:
     style_crop
         Side of the square that is cut out of a style, in pixels.
     seed
-        Seed of the styles and of where they are cut, beside each image's id.
+        Seed of the styles and of where they are cut, next to each image's id.
 
     Raises
     ------

@@ -190,7 +190,8 @@ class Stylizer(nn.Module):
         """
         path = Path(folder) / CARD
         content = read_json(path, "a stylizer")
-        digest, training = field(content, "digest", str, path), field(content, "training", dict, path)
+        digest = field(content, "digest", str, path)
+        training = field(content, "training", dict, path)
         with located(path), explained("expected what rebuilds the layers", path, FAILURES, 160):
             encoder = built(EncoderPlan, field(content, "encoder", dict, path), "an encoder")
             decoder = built(DecoderPlan, field(content, "decoder", dict, path), "a decoder")

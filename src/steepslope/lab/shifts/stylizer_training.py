@@ -119,7 +119,8 @@ def stylizer_losses(stylizer: Stylizer, content: Tensor, styles: Tensor) -> dict
         maps; ``reconstruction``: the squared error of pixels in [0, 1] where the content's own maps are decoded.
     """
     with torch.no_grad():
-        of_content, of_styles = stylizer.encode(content)[-1], stylizer.encode(styles)
+        of_content = stylizer.encode(content)[-1]
+        of_styles = stylizer.encode(styles)
         target = adain(of_content, of_styles[-1])
     output, rebuilt = stylizer.decode(torch.cat([target, of_content])).chunk(2)
     of_output = stylizer.encode(output)
@@ -180,7 +181,7 @@ class _Run:
         save_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
 
     def resume(self, path: Path) -> None:
-        """Take up an unfinished training; without one that can be read, start anew."""
+        """Take up an unfinished training; without one that can be read, start again."""
         with suppress(SteepslopeError):
             if (state := load_state(path)) is not None:
                 weights, moments_of_adam, about = state

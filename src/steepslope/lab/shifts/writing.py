@@ -1,4 +1,4 @@
-"""Shifted images on disk: a folder a class, with what was done, and a contact sheet, beside them.
+"""Shifted images on disk: a folder a class, with what was done, and a contact sheet, next to them.
 
 Each image is written by an atomic rename, so a killed run goes on after those that are there, and ends in the same
 bytes. ``shift.json`` comes last: its presence means that all images are there.
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.artifact import DELETE, Artifact
-from steepslope.files.folders import read_json, write_json
+from steepslope.files.folders import write_json
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.lab.shifts.options import WritingOptions
 from steepslope.lab.shifts.pixels import as_bytes, as_picture, cropped
@@ -61,10 +61,8 @@ def _thumbnail(image: Picture) -> Image.Image:
 
 KEY = ".shifting.json"  # of an unfinished run
 SHOWN = 8  # images on a contact sheet
-ABOUT = ("data", "skipped", "size", "folders", "classes")  # what does not decide the images, or follows from it
-SHIFTED = Artifact(
-    "shifted images", CARD, made="", free=ABOUT, unfinished=(KEY,), mendable=("on_error",), remedy=DELETE
-)
+ABOUT = ("data", "size", "folders", "classes")  # what does not decide the images, or follows from it
+SHIFTED = Artifact("shifted images", CARD, made="", free=ABOUT, unfinished=(KEY,), remedy=DELETE)
 
 
 def write_shifted(
@@ -86,7 +84,7 @@ def write_shifted(
     out
         Folder for the images; it is made if it is not there.
     options
-        Format, processes, and what to do with unreadable images.
+        Format and processes.
     notice
         Takes one line on what is there.
     names
@@ -96,40 +94,34 @@ def write_shifted(
     ------
     SteepslopeError
         If the folder holds images of another shift or data set, or of no shift at all; if two images would have one
-        name; or, unless errors are skipped, if an image cannot be read, which is named.
+        name; or if an image cannot be read, which is named.
     """
     options = options or WritingOptions()
     names = file_names(shifted, options.format) if names is None else names
     key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(), "images": len(shifted),
-           "format": options.format, "on_error": options.on_error}  # fmt: skip
+           "format": options.format}  # fmt: skip
     with SHIFTED.making(out, key) as complete:
         written = [name for name in names if _is_written(out / name)]
-        if complete and len(written) + len(read_json(out / CARD, SHIFTED.what).get("skipped", {})) >= len(names):
+        if complete and len(written) == len(names):
             notice(f"{out}: already complete")
             return
         if written and not (out / KEY).exists() and not (out / CARD).exists():
-            expected = f"expected no image here without a {CARD} beside: choose another folder"
+            expected = f"expected no image here without a {CARD} next to it: choose another folder"
             raise SteepslopeError(expected, out / written[0])
         SHIFTED.begin(out, key)
         try:
-            failed = _write_all(shifted, out, names, options)
-            for row, reason in failed.items() if options.on_error == "stop" else ():
-                raise unreadable(shifted, row, reason)
+            _write_all(shifted, out, names, options)
         except SteepslopeError:
             if not any(_is_written(out / name) for name in names):
                 SHIFTED.end(out)  # a folder without images is free for others
             raise
-        skipped = {str(shifted.ids[row]): reason for row, reason in sorted(failed.items())}
-        if len(skipped) == len(shifted):
-            raise SteepslopeError(f"expected images, found none that can be read ({next(iter(failed.values()))})", out)
         about = asdict(ShiftCard(shifted.brought_to, folders_of(shifted), shifted.classes))
-        _finish(shifted, out, names, {**key, **about, "skipped": skipped})
-    lost = f"; {len(skipped):,} could not be read and are listed in {CARD}" if skipped else ""
-    notice(f"{out}: {len(shifted) - len(skipped):,} images{lost}")
+        _finish(shifted, out, names, {**key, **about})
+    notice(f"{out}: {len(shifted):,} images")
 
 
-def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: WritingOptions) -> dict[int, str]:
-    """Write what is missing; return why images could not be read, by row."""
+def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: WritingOptions) -> None:
+    """Write what is missing; raise where an image cannot be read or written."""
     block = shifted.shift.block
     numbers = [start // block for start in range(0, len(names), block)
                if not all(_is_written(out / name) for name in names[start : start + block])]  # fmt: skip
@@ -137,19 +129,15 @@ def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: Writi
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = cores if block == 1 else 0
-    blocks, workers = _Blocks(shifted, out, names, numbers), min(workers, len(numbers))
+    blocks = _Blocks(shifted, out, names, numbers)
+    workers = min(workers, len(numbers))
     loader = DataLoader(blocks, batch_size=None, num_workers=workers, worker_init_fn=_on_one_thread)
-    failed: dict[int, str] = {}
     with bar() as progress:
         task = progress.add_task("shifting", total=len(names), completed=max(0, len(names) - len(numbers) * block))
-        for outcome in loader:
-            if isinstance(outcome, str):  # raised here, since a worker would wrap it in its own traceback
-                raise SteepslopeError(outcome)
-            failed |= outcome
-            if failed and options.on_error == "stop":
-                break
+        for error in loader:
+            if error:  # raised here, since a worker would wrap it in its own traceback
+                raise SteepslopeError(error)
             progress.update(task, advance=block)
-    return failed
 
 
 def _on_one_thread(worker: int) -> None:
@@ -161,8 +149,8 @@ def _on_one_thread(worker: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Blocks(TorchDataset[dict[int, str] | str]):
-    """Blocks of a shifted data set; one that is fetched is written, and what could not be read is returned by row."""
+class _Blocks(TorchDataset[str]):
+    """Blocks of a shifted data set; one that is fetched is written, and an error is returned as text, else none."""
 
     shifted: Shifted
     out: Path
@@ -172,20 +160,19 @@ class _Blocks(TorchDataset[dict[int, str] | str]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, place: int) -> dict[int, str] | str:
-        block, failed = self.shifted.shift.block, {}
+    def __getitem__(self, place: int) -> str:
+        block = self.shifted.shift.block
         start = self.numbers[place] * block
         for row in range(start, min(start + block, len(self.names))):
             picture: Picture | str = decoded(self.shifted, row, lambda image: image)
             if isinstance(picture, str):
-                failed[row] = picture
-                continue
+                return str(unreadable(self.shifted, row, picture))
             path = self.out / self.names[row]
             try:
                 _save(picture, path)
             except OSError as error:
                 return f"{path}: writing failed ({error.strerror or reason_of(error)})"
-        return failed
+        return ""
 
 
 def _is_written(path: Path) -> bool:
@@ -225,7 +212,7 @@ def file_names(data: Dataset, ending: str) -> list[str]:
     bare = [name.rpartition(".")[0] if PurePosixPath(name).suffix.lower() in SUFFIXES | ARRAYS else name
             for name in whole]  # fmt: skip
     often = Counter(bare)
-    names = [f"{name if often[short] > 1 else short}.{ending}"  # a.jpg beside a.png keeps its ending
+    names = [f"{name if often[short] > 1 else short}.{ending}"  # a.jpg next to a.png keeps its ending
              for name, short in zip(whole, bare, strict=True)]  # fmt: skip
     counts = Counter(names)
     for name, path in zip(data.ids, names, strict=True):
@@ -272,11 +259,9 @@ def _finish(shifted: Shifted, out: Path, names: Sequence[str], card: dict[str, A
 def _shown(shifted: Shifted, out: Path, names: Sequence[str]) -> dict[str, list[Picture]]:
     """Return some originals, from the first to the last row, and what they became, each under its title."""
     some = np.unique(np.linspace(0, len(names) - 1, SHOWN).astype(int)).tolist()
-    rows = [row for row in some if _is_written(out / names[row])]
-    rows = rows or [next(row for row, name in enumerate(names) if _is_written(out / name))]
     size = shifted.shift.size
-    originals = [cropped(shifted.data.image(row), None if size is None else min(size)) for row in rows]
-    return {"originals": originals, shifted.shift.title: [read_written(out / names[row]) for row in rows]}
+    originals = [cropped(shifted.data.image(row), None if size is None else min(size)) for row in some]
+    return {"originals": originals, shifted.shift.title: [read_written(out / names[row]) for row in some]}
 
 
 def read_written(path: Path) -> Picture:

@@ -152,9 +152,9 @@ def made_gates(home: Path, out: Path) -> None:
     fit_set = f"--outputs {out}/outputs/holdout"
     commands = [
         f"extract {backbone} --data digits --out {out}/outputs",
-        f"fit --epochs 1 {fit_set} --out {out}/columns-oracle",
-        f"fit --fused --budget free {fit_set} --reference {out}/outputs/train --out {out}/free-oracle",
-        f"fit --fused --budget auxiliary {fit_set} --reference {out}/outputs/train --out {out}/auxiliary-oracle",
+        f"fit --oracle paper --epochs 1 {fit_set} --out {out}/columns-oracle",
+        f"fit --budget free {fit_set} --reference {out}/outputs/train --out {out}/free-oracle",
+        f"fit --budget auxiliary {fit_set} --reference {out}/outputs/train --out {out}/auxiliary-oracle",
     ]
     for name in ("columns", "free", "auxiliary"):
         commands.append(f"--oracle {out}/{name}-oracle --out {out}/{name}")
@@ -225,7 +225,8 @@ def opinions(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = f"--opinion people={out}/votes.csv vendor={out}/vendor.csv"
     nets = "logits,opinion_second,opinion_twelve"
     for name, inputs, given in (("nets", nets, ""), ("all", f"{nets},vote_people,opinion_vendor", files)):
-        fit = f"fit --outputs {out}/outputs/holdout --inputs {inputs} --epochs 2 --out {out}/{name}-oracle {given}"
+        fit = f"fit --oracle paper --epochs 2 --outputs {out}/outputs/holdout --out {out}/{name}-oracle {given}"
+        fit += f" --inputs {inputs}"
         judging = f"--outputs {out}/outputs/test --oracle {out}/{name}-oracle --max-risk 0.2 --out {out}/{name} {given}"
         for words in (fit, f"calibrate {judging}"):
             assert main(words.split()) == 0, words

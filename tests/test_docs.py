@@ -23,6 +23,7 @@ from steepslope.errors import FewErrorsWarning
 from steepslope.metrics import auroc
 from steepslope.nets.data.specs import parse_data
 from steepslope.outputs import ClassifierOutputs
+from tests.conftest import make_outputs
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -32,9 +33,19 @@ WITH_LINKS = [
 
 
 @pytest.mark.slow
-def test_the_tabular_examples_run() -> None:
+def test_the_tabular_examples_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """They run one after the other; the oracle that has seen changed rows is the better one where pixels are noisy."""
-    first, second = re.findall(r"```python\n(.*?)```", (DOCS / "oracles.md").read_text(encoding="utf-8"), re.DOTALL)
+    slopes, first, second = re.findall(
+        r"```python\n(.*?)```", (DOCS / "oracles.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    for seed, part in enumerate(("holdout", "valid")):
+        make_outputs(200, seed=seed).save(tmp_path / "runs" / "mine" / part)
+    exec(compile(slopes, "oracles.md", "exec"), {})
+    shown = [float(word) for word in capsys.readouterr().out.split()]
+    assert [shown[0] in (0.5, 1, 2, 3), shown[1] in (1, 2, 3, 5, 8)] == [True, True]
     names: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewErrorsWarning)
@@ -189,9 +200,8 @@ def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.Monke
     section = (DOCS / "your-data.md").read_text(encoding="utf-8").split("## A CSV or Parquet file")[1]
     command = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0]
     assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0
-    first = Path("rows.csv").read_text(encoding="utf-8").splitlines()[1]
-    assert first.startswith('"0","cat","cat",')
-    assert first.endswith('"0.75","a","0.25","cat"')
+    first = pd.read_parquet("runs/report/rows.parquet").iloc[0]
+    assert (first["id"], first["label"], first["prediction"]) == ("0", "cat", "cat")
     details = json.loads(Path("runs/report/details.json").read_text(encoding="utf-8"))[0]
     assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 10, "b": 10}
 

@@ -30,7 +30,7 @@ def test_the_array_path_needs_no_extra(tmp_path: Path) -> None:
     for name, start in (("learn", 0), ("count", 500), ("new", 1_000)):
         outputs.subset(slice(start, start + 500)).save(tmp_path / f"{name}.npz")
     commands = [
-        "fit --fused --outputs learn.npz --out oracle",
+        "fit --outputs learn.npz --out oracle",
         "evaluate --outputs new.npz --scores mcp,margin,oracle --bootstrap 20 --out report",
         "calibrate --oracle oracle --outputs count.npz --max-risk 0.15 --out gate",
         "predict --gate gate --outputs new.npz --out decisions.csv",

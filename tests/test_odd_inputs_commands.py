@@ -16,11 +16,11 @@ from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.conftest import files_below, make_outputs
 
-FIT = "fit --epochs 1 --out OUT --outputs HOME/"
+FIT = "fit --oracle paper --epochs 1 --out OUT --outputs HOME/"
 EVALUATE = "evaluate --bootstrap 0 --out OUT --outputs HOME/"
 FINETUNE = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --out OUT "
-LOST = "fit --epochs 1 --out HOME/oracle --replace --outputs HOME/"
-FUSED = "fit --fused --out OUT --outputs HOME/fit.npz "
+LOST = "fit --oracle paper --epochs 1 --out HOME/oracle --replace --outputs HOME/"
+FUSED = "fit --out OUT --outputs HOME/fit.npz "
 CASES: list[tuple[str, str, int]] = [
     # what was silently wrong
     (EVALUATE + "moved.csv --scores HOME/bare", "200 of these 200 rows are those it was fitted on", 2),
@@ -35,14 +35,14 @@ CASES: list[tuple[str, str, int]] = [
     (EVALUATE + "fit.npz --scores mpc", "unknown score 'mpc': did you mean 'mcp'?", 2),
     (EVALUATE + "fit.npz --scores rel_u", "rel_u learns from the classifier: expected outputs of held-out rows", 2),
     (EVALUATE + "fit.npz --groups nation", "column 'nation'", 2),
-    (EVALUATE + "fit.npz --standardise", "standardise: expected an oracle that sees an auxiliary backbone's fea", 2),
     (EVALUATE + "one.npz", "1 predictions, 1 wrong (accuracy 0.00 %)", 0),
     (FIT + "one.npz", "no prediction is correct among the 1", 2),
-    (FIT + "fit.npz --budget free", "budget: expected none without --fused, found 'free'", 2),
+    (FIT + "fit.npz --budget free", "budget: expected none with --oracle paper, found 'free'", 2),
     (FIT + "fit.npz --out HOME/fit.npz", "fit.npz: expected a folder to write to, found a file", 2),
     (LOST + "fit.npz --loss steepslope", "unknown loss 'steepslope': did you mean 'steep_slope'?", 2),
     (LOST + "right.npz", "no prediction is wrong", 2),
-    (FUSED + "--errors train", "errors: expected holdout or crossfit with --fused, found 'train'", 2),
+    (FUSED + "--errors train", "errors: expected holdout or crossfit, or --oracle paper, found 'train'", 2),
+    (FUSED + "--hidden 4", "hidden: expected --oracle paper with it, found the fused oracle and (4,)", 2),
     (FUSED + "--budget auxiliary", "budget: expected features of an auxiliary backbone (extract --auxiliary)", 2),
     (FINETUNE + "--outputs HOME/fit.npz", "data: expected the data spec of the images, found none", 2),
     (FINETUNE + "--data digits --outputs HOME/fit.npz", "fit.npz: in digits", 2),
@@ -72,7 +72,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _made_by("b", make_outputs(200, seed=3), home / "made" / "b")
     _made_by("a", fit_set, home / "made" / "fit")
     for name, source in {"oracle": "fit.npz", "bare": "bare.npz", "of_a": "made/fit"}.items():
-        assert main(f"fit --epochs 1 --outputs {home}/{source} --out {home}/{name}".split()) == 0
+        assert main(f"fit --oracle paper --epochs 1 --outputs {home}/{source} --out {home}/{name}".split()) == 0
     (home / "empty").mkdir()
     return home
 

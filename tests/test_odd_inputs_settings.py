@@ -15,6 +15,7 @@ from tests.conftest import files_below
 
 TRAIN = "train-classifier --net digits-net --data digits --out OUT"
 TUNE = "finetune --oracle net:digits-net --classifier checkpoint:HOME/classifier --data digits --out OUT"
+PLAN = f"{TUNE} --dry-run"
 
 ODD: list[tuple[str, str]] = [
     ("train-classifier --net digit-net --data digits --out OUT", "unknown net 'digit-net': did you mean 'digits-net'?"),

@@ -13,7 +13,6 @@ from steepslope.cli.main import main
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import predicted, refuses
-from tests.conftest import contents
 
 TWELVE = "twelve=module:tests.tiny_nets:twelve_classes"
 
@@ -33,16 +32,6 @@ def test_extract_keeps_them_beside_the_outputs(opinions: Path, home: Path, capsy
     adding = f"extract --data digits --out {opinions}/outputs --opinion second=checkpoint:{opinions}/second"
     assert main(adding.split()) == 0
     assert "outputs/test/opinions/second: already complete, an opinion on 797 images" in capsys.readouterr().err
-
-
-def test_extract_in_one_call_is_extract_in_two(home: Path, opinions: Path, tmp_path: Path) -> None:
-    both = f"extract --classifier checkpoint:{home}/classifier --data digits:test --out {tmp_path}/outputs"
-    assert main([*both.split(), "--opinion", f"second=checkpoint:{opinions}/second"]) == 0
-    found, expected = (
-        tmp_path / "outputs" / "opinions" / "second",
-        opinions / "outputs" / "test" / "opinions" / "second",
-    )
-    assert contents(found)["logits.npy"] == contents(expected)["logits.npy"]
 
 
 def test_what_extract_refuses(opinions: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +125,8 @@ def test_the_net_of_a_folder_of_other_outputs_is_known(opinions: Path, home: Pat
     """The other classifier was extracted on its own, and its outputs are given as a file would be."""
     shutil.copytree(opinions / "outputs" / "test" / "opinions" / "second", tmp_path / "second")
     gate, given = tmp_path / "gate", f"--opinion second={tmp_path}/second"
-    fit = f"fit --outputs {opinions}/outputs/holdout --inputs logits,opinion_second --epochs 1 --out {tmp_path}/oracle"
+    fit = f"fit --oracle paper --outputs {opinions}/outputs/holdout --epochs 1 --out {tmp_path}/oracle"
+    fit += " --inputs logits,opinion_second"
     calibrate = (
         f"calibrate --outputs {home}/outputs/test --oracle {tmp_path}/oracle --max-risk 0.2 --out {gate} {given}"
     )
@@ -157,19 +147,13 @@ def test_a_gate_does_not_mind_opinions_that_it_does_not_count(opinions: Path, tm
     predicted(tmp_path / "mcp", tmp_path / "out.csv", *given.split())
 
 
-def test_search_judges_held_out_rows_with_their_opinions(opinions: Path, tmp_path: Path) -> None:
-    rows = f"--outputs {opinions}/outputs/holdout --valid {opinions}/outputs/test --reference {opinions}/outputs/train"
-    trials = f"--inputs logits,vote_people --negatives 2 --positives 1 --epochs 1 --out {tmp_path}/search"
-    assert main(f"search {rows} {trials} --opinion people={opinions}/votes.csv".split()) == 0
-    assert json.loads((tmp_path / "search" / "search.json").read_text())["held_out_rows"] == 797
-
-
 def test_changed_opinions_are_another_artifact(
     opinions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     votes = tmp_path / "votes.csv"
     shutil.copy(opinions / "votes.csv", votes)
-    fit = f"fit --outputs {opinions}/outputs/holdout --inputs logits,vote_people --epochs 1 --out {tmp_path}/oracle"
+    fit = f"fit --oracle paper --outputs {opinions}/outputs/holdout --epochs 1 --out {tmp_path}/oracle"
+    fit += " --inputs logits,vote_people"
     words = [*fit.split(), "--opinion", f"people={votes}"]
     assert main(words) == 0
     assert main(words) == 0

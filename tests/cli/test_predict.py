@@ -86,16 +86,6 @@ def test_rows_without_ids_have_names_that_no_other_file_has(
     assert ending == ".npz" or names[0] == names[2]  # an archive has the time in it
 
 
-def test_columns_by_the_names_of_others(gates: Path, outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    logits = {f"score {label}": outputs.logits[:, label] for label in range(10)}
-    names = [f"n{row}" for row in range(ROWS)]
-    pc.write_csv(pa.table({"who": names, **logits, "camera": ["a", "b"] * (ROWS // 2)}), tmp_path / "theirs.csv")
-    words = ["--outputs", f"{tmp_path}/theirs.csv", "--id-column", "who", "--logit-columns", "score *"]
-    found = predicted(gates / "mcp", tmp_path / "found.parquet", *words)
-    same(found, Gate.load(gates / "mcp").decide(outputs).table(), ids=False)
-    assert found["id"].to_pylist() == names
-
-
 def test_more_classes_and_reasons(gates: Path, outputs: ClassifierOutputs, tmp_path: Path, photos: Path) -> None:
     words = ["--data", f"images:{photos}/flat", "--top", "3", "--explain"]
     found = predicted(gates / "auxiliary", tmp_path / "found.parquet", *words, "--auxiliary", BACKBONE)
@@ -155,7 +145,7 @@ def test_groups_of_a_column_and_of_a_file(
     refused(capsys, f"groups: expected a group for each id, found none for {ids[0]!r}")
     pc.write_csv(pa.table({"id": [*ids, ids[3]], "group": [*groups, "day"]}), tmp_path / "twice.csv")
     assert predict(by_camera, tmp_path / "e.csv", *words, "--groups", str(tmp_path / "twice.csv")) == 2
-    refused(capsys, f"twice.csv: expected each id once, found {ids[3]!r} more than once")
+    refused(capsys, f"twice.csv: column 'id': expected each id once, found {ids[3]!r} twice")
     assert predict(by_camera, tmp_path / "e.csv", *words, "--groups", "camra") == 2
     refused(capsys, "new.parquet: 'camra': did you mean 'camera'")
     assert predict(by_camera, tmp_path / "e.csv", "--outputs", str(tmp_path / "folder")) == 2
@@ -280,12 +270,11 @@ def test_standard_output_is_the_file(
     assert sorted(path.name for path in tmp_path.glob("f*")) == ["found.csv", "found.csv.json"]
 
 
-@pytest.mark.parametrize("bad", [(0, 1, 2, 3), tuple(range(ROWS))])
-def test_broken_images_on_standard_output(
-    bad: tuple[int, ...], photos: Path, gates: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+def test_broken_images_alone_on_standard_output(
+    photos: Path, gates: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     shutil.copytree(photos / "flat", tmp_path / "broken")
-    for row in bad:
+    for row in range(ROWS):
         (tmp_path / "broken" / f"{row:03d}.png").write_bytes(b"no image")
     words = ["--data", f"images:{tmp_path}/broken", "--on-error", "keep", "--shard-rows", "2"]
     assert predict(gates / "free", tmp_path / "found.csv", *words) == 0

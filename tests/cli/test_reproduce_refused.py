@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import pytest
 
 from steepslope.cli.main import main
-from steepslope.cli.reproduce import reproduce
 from tests.cli.predictions import refuses
 
 ONE = "title: T\npairs: {pairs}\npaper: [{line}]\ncolumns: [{column}]\nviews: [{view}]\nwhere: ['{where}']\n"
@@ -143,14 +141,3 @@ def test_a_plan_of_imagenet_needs_no_data_and_leaves_nothing(
     assert main(words) == 0
     assert capsys.readouterr().out == "\n"
     assert not (tmp_path / "out").exists()
-
-
-def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["reproduce", "--help"])
-    assert ended.value.code == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert "EXPERIMENT table1, table2, table3, table-a1, figure2" in text
-    assert "--preset PRESET On what to run: digits (minutes)" in text
-    for option in inspect.signature(reproduce).parameters:
-        assert option == "experiment" or f"--{option.replace('_', '-')} " in text

@@ -90,16 +90,12 @@ PHOTOS = (_swapped_folders, _other_pixels)
 OF_HOME = (partial(_other_arrays, outputs="home/outputs/train"),)
 PREDICT, TINY = "predict --gate {i}/gate --out {o}/p.csv", "module:tests.tiny_nets:tiny"
 KINDS: dict[str, Kind] = {
-    "oracle": Kind("oracle.json", "--seed 1", "fit --outputs {i}/outputs --epochs 1 --out {o}"),
-    "fused": Kind("oracle.json", "--seed 1", "fit --fused --budget free --outputs {i}/outputs --out {o}"),
+    "oracle": Kind("oracle.json", "--seed 1", "fit --oracle paper --outputs {i}/outputs --epochs 1 --out {o}"),
+    "fused": Kind("oracle.json", "--seed 1", "fit --budget free --outputs {i}/outputs --out {o}"),
     "gate": Kind("gate.json", "--delta 0.1", "calibrate --outputs {i}/outputs --max-risk 0.3 --out {o}"),
     "report": Kind("made.json", "--seed 1", "evaluate --outputs {i}/outputs --bootstrap 0 --out {o}"),
     "comparison": Kind(
         "compare.json", "--seed 1", "compare {i}/reports/a {i}/reports/b --bootstrap 0 --out {o}", (_other_report,)
-    ),
-    "search": Kind(
-        "search.json", "--criterion auc",
-        "search --outputs {i}/outputs --epochs 1 --negatives 1,2 --positives 1 --out {o}",
     ),
     "outputs": Kind(
         "manifest.json", "--features float16",

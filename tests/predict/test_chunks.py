@@ -189,7 +189,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     for name, rows in {"fit": slice(0, 1_000), "reference": slice(1_000, 2_000), "rest": slice(2_000, 3_000)}.items():
         fit_set.subset(rows).changed(ids=[f"{name}/{row}" for row in range(1_000)]).save(tmp_path / f"{name}.npz")
     known = f"--outputs {tmp_path}/fit.npz --reference {tmp_path}/reference.npz"
-    assert main(f"fit --fused --budget free {known} --out {tmp_path}/oracle".split()) == 0
+    assert main(f"fit --budget free {known} --out {tmp_path}/oracle".split()) == 0
     for name in ("mcp", str(tmp_path / "oracle")):
         words = f"calibrate --oracle {name} --outputs {tmp_path}/rest.npz --max-risk 0.3 --out {tmp_path}/gate"
         assert main([*words.split(), "--replace"]) == 0

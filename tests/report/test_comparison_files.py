@@ -86,7 +86,7 @@ def test_colours_are_those_of_the_verdicts(comparison: Comparison) -> None:
 def test_markdown_begins_with_the_verdict(comparison: Comparison) -> None:
     shown = text(comparison)
     assert shown.startswith(
-        "# Runs side by side\n\nBeside a, by each run's best score: b|&lt;/script>&lt;b> is clearly worse by AURC"
+        "# Runs side by side\n\nNext to a, by each run's best score: b|&lt;/script>&lt;b> is clearly WORSE by AURC"
     )
     assert AURC_COUNTS in difference_grid(comparison).note
     tables = [line for line in shown.splitlines() if line.startswith("|")]
@@ -116,7 +116,7 @@ def test_without_errors_nothing_is_nan() -> None:
     json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item)
     assert "nan" not in text(comparison)
     assert (
-        "b is not known, without resamples, to differ in AURC and accuracy, and without a defined difference in AUC."
+        "b is not known without resamples by AURC, not known without resamples by accuracy, not defined by AUC."
         in text(comparison)
     )
 

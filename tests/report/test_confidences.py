@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.metrics import auroc
 from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.storage import ORACLE
@@ -34,7 +32,7 @@ def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> Non
         Oracle(epochs=1).fit(outputs).save(tmp_path / name)
     names = [str(tmp_path / name) for name in ("a/ss", "b/ss", "b/ce")]
     scored = score_predictions(["mcp", *names, f"{names[2]}/", str(tmp_path / "b" / ".." / "b" / "ce")], UNSEEN)
-    assert [one.name for one in scored] == ["mcp", names[0], names[1], "ce"]
+    assert [one.name for one in scored] == ["mcp", "a/ss", "b/ss", "ce"]
     np.testing.assert_array_equal(scored[0].confidence, MCP().confidence(UNSEEN))
     assert [one.loss for one in scored] == [None] + 3 * ["steep_slope"]
 
@@ -197,7 +195,6 @@ def test_the_part_handed_over_is_in_rows_and_words(folders: dict[str, str]) -> N
     mcp, auxiliary, free = (row.as_json() for row in evaluation.rows)
     assert (mcp["handed_over"], free["handed_over"]) == (None, None)
     assert auxiliary["handed_over"] == pytest.approx(weights.mean()) == pytest.approx(1, abs=0.05)
-    assert [row["standardised"] for row in (mcp, auxiliary, free)] == [False] * 3
     (sentence,) = (line for line in sentences(evaluation.rows) if "hands" in line)
     assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to what needs no second")
     assert sentence.endswith("%): these images look unlike those it was fitted on.")
@@ -239,15 +236,12 @@ def test_standardised_features_are_judged_as_before_the_shift(folders: dict[str,
     columns = unseen.require("auxiliary").astype(np.float64)
     by_hand = (columns - columns.mean(axis=0)) / columns.std(axis=0) * fit_set.std(axis=0) + fit_set.mean(axis=0)
     expected = oracle.trust_logit(unseen.changed(auxiliary=by_hand))
-    (_, scored) = score_predictions([folders["auxiliary"]], shifted(unseen), Resources(standardise=True))
-    np.testing.assert_allclose(scored.confidence, expected, atol=1e-3)
+    again = oracle.standardised(shifted(unseen))
+    np.testing.assert_allclose(oracle.trust_logit(again), expected, atol=1e-3)
     assert np.abs(oracle.trust_logit(shifted(unseen)) - expected).max() > 1
-    assert scored.standardised
-    assert scored.handed_over is not None
-    assert scored.handed_over.part < 0.2
-    assert scored.explain is not None
-    parts = scored.explain(np.arange(5))
-    np.testing.assert_allclose(sum(parts.values()), scored.confidence[:5], atol=1e-9)
+    weights = oracle.handed_over(again)
+    assert weights is not None
+    assert weights.mean() < 0.2
 
 
 def test_only_auxiliary_features_change(folders: dict[str, str]) -> None:
@@ -263,17 +257,13 @@ def test_only_auxiliary_features_change(folders: dict[str, str]) -> None:
 
 
 def test_what_cannot_be_standardised_is_refused(folders: dict[str, str]) -> None:
-    few, anew = make_complete(63, seed=3), Resources(standardise=True)
+    oracle, few = loaded(folders["auxiliary"]), make_complete(63, seed=3)
     with pytest.raises(SteepslopeError, match=r"standardise: expected 64 rows or more, with .* classes, found 63"):
-        score_predictions([folders["auxiliary"]], few, anew)
-    with pytest.raises(SteepslopeError, match=r"standardise: expected an oracle that sees an auxiliary .* found none"):
-        score_predictions([folders["free"]], few, anew)
-    with pytest.raises(SteepslopeError, match="standardise: expected an oracle"):
-        score_predictions([], Confidences(np.array([0.2, 0.9]), np.array([False, True])), anew)
+        oracle.standardised(few)
     narrow = make_complete(100, seed=3)
     narrow = narrow.changed(auxiliary=narrow.require("auxiliary")[:, :5])
     with pytest.raises(SteepslopeError, match="auxiliary: expected 8 columns, found 5"):
-        score_predictions([folders["auxiliary"]], narrow, anew)
+        oracle.standardised(narrow)
 
 
 @pytest.mark.parametrize("usual", [-0.1, 1.5, "much"])
@@ -283,20 +273,3 @@ def test_a_damaged_part_is_named(folders: dict[str, str], tmp_path: Path, usual:
     seal_again(ORACLE, tmp_path / "oracle", fitted={**fitted, "usual_handover": usual})
     with pytest.raises(SteepslopeError, match=r"oracle\.json: .*usual_handover"):
         Oracle.load(tmp_path / "oracle")
-
-
-def test_the_command_standardises_and_says_so(
-    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    unseen = shifted(make_complete(200, seed=3))
-    unseen.save(tmp_path / "test.npz")
-    (_, plain) = score_predictions([folders["auxiliary"]], unseen)
-    words = f"evaluate --outputs {tmp_path}/test.npz --scores {folders['auxiliary']} --bootstrap 0 --standardise --out"
-    assert main([*words.split(), str(tmp_path / "out")]) == 0
-    shown = capsys.readouterr().out
-    assert "auxiliary sees auxiliary features that were standardised anew on these 200 rows." in shown
-    assert "look like those it was fitted on." in shown
-    anew = json.loads((tmp_path / "out" / "metrics.json").read_text())[1]
-    assert anew["auc"]["value"] > auroc(plain.confidence, unseen.is_correct)
-    assert anew["standardised"]
-    assert anew["handed_over"] < 0.2

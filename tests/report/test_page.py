@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import vl_convert
 from markdown_it import MarkdownIt
 from rich.console import Console
 
@@ -22,6 +23,7 @@ from steepslope.report.evaluation import Evaluation, evaluate_predictions
 from steepslope.report.grid import markdown, terminal
 from steepslope.report.page import page, write_report
 from steepslope.report.tables import main_grid, terminal_titles
+from steepslope.report.web.charts import page_charts
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
@@ -60,12 +62,8 @@ def test_the_best_single_score_and_what_is_beside_the_perfect_ranking_are_shown(
     assert f" | {value:.1f} [" in (tmp_path / "table.md").read_text()
 
 
-def test_the_page_needs_nothing_from_outside(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows stand in it, unless they are many: then they are beside it."""
+def test_the_page_needs_nothing_from_outside(evaluation: Evaluation) -> None:
     html = page(evaluation)
-    assert "Rows as CSV" in html
-    monkeypatch.setattr("steepslope.report.row_table.MOST_ROWS", 399)
-    assert "All rows are in rows.parquet" in page(evaluation)
     assert "Trust &lt;me&gt;" in html
     own = html[: html.index('<script type="application/json"')]
     assert not re.search(r'(src|href)="(?!#|data:)', own)
@@ -122,3 +120,11 @@ def test_an_entry_in_metrics_is_all_that_a_metric_takes(
     assert f"| {wrong}.0 [" in table
     assert ">Toy ×1000 ↓</button>" in (tmp_path / "out" / "report.html").read_text()
     assert "TOY" in capsys.readouterr().out
+
+
+def test_all_charts_are_valid(evaluation: Evaluation) -> None:
+    rows = {"score": "mcp", "coverage": 0.5, "risk": 0.1, "tpr": 0.5, "fpr": 0.1, "recall": 0.1, "precision": 0.2}
+    filled = {"curves": [rows], "now": [{**rows, "threshold": 1.0}], "bands": [{"coverage": 1, "low": 0, "high": 1}]}
+    for spec in page_charts(evaluation).specs.values():
+        spec["datasets"] = {name: filled.get(name, []) for name in spec["usermeta"]["uses"]}
+        assert vl_convert.vegalite_to_vega(spec)["marks"]

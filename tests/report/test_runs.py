@@ -9,39 +9,42 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.report.confidences import score_predictions
+from steepslope.report.confidences import Scored
+from steepslope.report.evaluation import evaluate_predictions
+from steepslope.report.page import write_report
 from steepslope.report.runs import read_run
 from tests.conftest import make_outputs
+from tests.report.samples import with_scores
 
 
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
-    make_outputs(100).named(("ant", "bee", "cat", "dog")).save(tmp_path / "o")
-    words = f"evaluate --outputs {tmp_path}/o --scores margin --bootstrap 0 --out {tmp_path}/report"
-    assert main(words.split()) == 0
+    outputs = make_outputs(100).named(("ant", "bee", "cat", "dog"))
+    noise = np.random.default_rng(0).normal(size=100)
+    scores = [Scored(f"{name}/oracle", "focal", noise, "rank", fit_rows=seen) for name, seen in (("a", 9), ("b", 0))]
+    write_report(with_scores(outputs, *scores, bootstrap=0), tmp_path / "report")
     return tmp_path / "report"
 
 
 def test_a_run_is_what_was_evaluated(report: Path) -> None:
     outputs, run = make_outputs(100), read_run(report, "mine")
-    mcp, margin = score_predictions(["margin"], outputs)
-    assert list(run.scores) == ["mcp", "margin"]
-    np.testing.assert_array_equal(run.scores["mcp"].confidence, mcp.confidence)
-    np.testing.assert_array_equal(run.scores["margin"].confidence, margin.confidence)
-    assert [one.scale for one in run.scores.values()] == ["logit", "rank"]
+    assert list(run.scores) == ["mcp", "a/oracle", "b/oracle"]
+    for name, scored in zip(run.scores, with_scores(outputs, bootstrap=0).rows, strict=False):
+        np.testing.assert_array_equal(run.scores[name].confidence, scored.confidence)
+    assert [one.scale for one in run.scores.values()] == ["logit", "rank", "rank"]
+    assert [one.loss for one in run.scores.values()] == [None, "focal", "focal"]
+    assert run.fit_rows == {"a/oracle": 9}
     np.testing.assert_array_equal(run.is_correct, outputs.is_correct)
     assert run.ids is not None
     assert run.labels is not None
     assert run.ids.tolist() == [f"row/{row}" for row in range(100)]
     assert run.labels.tolist() == [("ant", "bee", "cat", "dog")[label] for label in outputs.require_labels()]
-    assert (run.name, run.clusters, run.folder, run.wrong) == ("mine", None, str(report), (~outputs.is_correct).sum())
+    assert (run.name, run.clusters, run.wrong) == ("mine", None, (~outputs.is_correct).sum())
 
 
 def test_rows_without_ids_have_none(tmp_path: Path) -> None:
-    make_outputs(50).changed(ids=None).save(tmp_path / "o.npz")
-    assert main(f"evaluate --outputs {tmp_path}/o.npz --bootstrap 0 --out {tmp_path}/report".split()) == 0
+    write_report(evaluate_predictions(make_outputs(50), [], bootstrap=0), tmp_path / "report")
     assert read_run(tmp_path / "report", "mine").ids is None
 
 
@@ -49,7 +52,13 @@ def test_what_is_no_report_is_named(report: Path, tmp_path: Path) -> None:
     for folder, words in (("no/such", "there is no such"), (tmp_path, r"it has no metrics\.json")):
         with pytest.raises(SteepslopeError, match=f"expected the report of evaluate or demo, but {words}"):
             read_run(Path(folder), "mine")
-    rows = report / "rows.parquet"
+    rows, metrics = report / "rows.parquet", report / "metrics.json"
+    before = metrics.read_text()
+    for text in ("{}", "[", "[]", "[1]"):
+        metrics.write_text(text)
+        with pytest.raises(SteepslopeError, match=r"metrics\.json: expected a report's metrics"):
+            read_run(report, "mine")
+    metrics.write_text(before)
     damages = (
         lambda: rows.write_bytes(rows.read_bytes()[:200]),
         lambda: pq.write_table(pa.table({"id": ["a"]}), rows),  # of someone else

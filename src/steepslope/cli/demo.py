@@ -18,7 +18,7 @@ CAUTION = (
 MAX_RISK = 0.02
 
 
-def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False, json: bool = False) -> None:
+def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
     """Show all steps on scikit-learn's digits: classifier, outputs, five oracles, report, a gate and ten decisions.
 
     A small classifier is trained on 500 digits. Each oracle learns from the classifier's errors on 500 others which of
@@ -33,17 +33,15 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False, json: boo
         Seed of the classifier, the oracles and the resamples.
     replace
         Replace a report that the folder holds already, even if it is not an earlier demo's.
-    json
-        Print one JSON document in place of the tables: the folder for the results, and the rows of metrics.json.
     """
     from steepslope.report.page import REPORT
 
-    with REPORT.making(out, MADE_BY_DEMO, replace):  # an earlier demo's is made anew
-        _run(Path(out), seed, json)
+    with REPORT.making(out, MADE_BY_DEMO, replace):  # an earlier demo's is made again
+        _run(Path(out), seed)
 
 
-def _run(folder: Path, seed: int, as_json: bool) -> None:
-    from steepslope.cli.evaluate import publish
+def _run(folder: Path, seed: int) -> None:
+    from steepslope.cli.evaluate import images_by_id, publish
     from steepslope.cli.fit import show_fused
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
@@ -78,9 +76,11 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed, title=title, ids=ids)
     evaluation = changed(evaluation, cautions=[CAUTION])
     train = work / "outputs" / "train"
-    sources = report_sources(test, work / "outputs" / "test", ids, reference=outputs[train], reference_path=train)
-    publish(evaluation, folder, MADE_BY_DEMO, sources, as_json)
-    _decide(gate, others, work, as_json)
+    sources = report_sources(
+        images_by_id, test, work / "outputs" / "test", ids, reference=outputs[train], reference_path=train
+    )
+    publish(evaluation, folder, MADE_BY_DEMO, sources)
+    _decide(gate, others, work)
 
 
 def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any]:
@@ -94,7 +94,7 @@ def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any
     return gate, others
 
 
-def _decide(gate: Any, others: Any, work: Path, as_json: bool) -> None:
+def _decide(gate: Any, others: Any, work: Path) -> None:
     """Show ten decisions, from most to least trusted."""
     from steepslope.report.grid import Cell, Grid
     from steepslope.report.screen import screen_of, show_grid, show_lines
@@ -108,7 +108,7 @@ def _decide(gate: Any, others: Any, work: Path, as_json: bool) -> None:
         numbers = f"{100 * found.p_correct[row]:.1f} %", f"{found.trust_logit[row]:+.1f}"
         words = (others.require("ids")[row], names[row], *numbers, found.decision[row], right)
         lines.append([Cell(str(word)) for word in words])
-    screen = screen_of(errors=as_json)
+    screen = screen_of()
     show_lines(["", "A gate:", *gate.sentences().splitlines(), "", f"Ten of {len(found)} other digits:"], screen)
     titles = "image", "label", "P(correct)", "trust logit", "decision", "truth"
     show_grid(Grid("", titles, lines), titles, screen)

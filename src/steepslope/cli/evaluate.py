@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,21 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepslope.cli.fit import further_outputs
-from steepslope.files.artifact import MADE, made_by, require_free
-from steepslope.files.folders import fingerprint, read_json
+from steepslope.files.artifact import made_by
+from steepslope.files.folders import fingerprint
 from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
     from steepslope.metrics import Groups
+    from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.table import Table
     from steepslope.report.comparison import Comparison
     from steepslope.report.confidences import Predictions, Resources
     from steepslope.report.evaluation import Evaluation
-    from steepslope.report.web.gallery import Sources
+    from steepslope.report.sources import FindImages, ReadImage, Sources
 
 
 def evaluate(
@@ -40,15 +41,12 @@ def evaluate(
     backbones: tuple[str, ...] = (),
     groups: str | None = None,
     cluster: str | None = None,
-    rows: str | None = None,
     paper: bool = False,
     gates: tuple[str, ...] = (),
-    standardise: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
     allow_fit_rows: bool = False,
     replace: bool = False,
-    json: bool = False,
 ) -> None:
     """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.parquet and report.html.
 
@@ -85,19 +83,11 @@ def evaluate(
     cluster
         Clusters of predictions that depend on one another, such as those of one patient; whole clusters are resampled:
         a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
-    rows
-        File (.csv or .parquet) for a line a prediction: id, label, prediction, the confidence of each score and whether
-        it trusts the prediction, beside the columns of the outputs' file. Without those columns it is rows.parquet in
-        the folder for the results.
     paper
         Also show the metrics as the paper's code computes them.
     gates
         Folders of gates whose certified thresholds are marked in the report, at the score that each ranks by; what a
         gate ranks by is evaluated too.
-    standardise
-        Move an auxiliary backbone's features, as fused oracles see them, to the fit set's mean and deviation, by those
-        of the rows that are judged. It helps where all images are shifted alike, as by another camera. It needs 64
-        rows or more, with the fit set's mix of classes: where classes are lacking, it makes the ranking worse.
     bootstrap
         Number of resamples for the intervals; 0 leaves the intervals out.
     seed
@@ -106,10 +96,7 @@ def evaluate(
         Evaluate a score or oracle even on rows that it was fitted on, which are left out or refused otherwise; the
         table warns that its numbers are too good.
     replace
-        Replace a report that the folder holds already, made with other options or of other files, and a file of rows
-        that is there.
-    json
-        Print one JSON document in place of the table: the folder for the results, and the rows of metrics.json.
+        Replace a report that the folder holds already, made with other options or of other files.
     """
     made = made_by("evaluate", locals())
     from steepslope.oracle.storage import names_oracle
@@ -117,46 +104,50 @@ def evaluate(
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
-    from steepslope.report.row_table import require_writable
     from steepslope.report.sources import report_sources
     from steepslope.report.web.shell import library
 
     path = Path(outputs)
     held_out, known = further_outputs(reading, outputs, fit, reference)
-    if rows is not None:
-        require_writable(Path(rows), path, Path(out))
-    resources = _resources(path, data, held_out, known, gates, backbones, standardise, allow_fit_rows)
+    resources = _resources(path, data, held_out, known, gates, backbones, allow_fit_rows)
     oracles = [Path(name) for name in scores if names_oracle(name)]
     table = read_table(path, reading, (groups, cluster))
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
     with REPORT.making(out, made, replace) as complete:
-        if complete and (rows is None or Path(rows).exists()):
-            print_complete(Path(out), json)
+        if complete:
+            console().print(f"{out}: already complete")
             return
-        if rows is not None:
-            require_free(Path(rows), replace)
         given = predictions, groups_of(groups, predictions, table), clusters_of(cluster, table)
         places = _new_rows(predictions, scores, resources)
         predictions, grouped, clusters = given if len(places) == len(predictions) else _at(places, *given)
-        ids, known = partial(_ids_of, table, places), resources.reference
+        ids = partial(_ids_of, table, places)
         sources = report_sources(
-            predictions, path, ids, data=data, images=images, reference=known, reference_path=reference, oracles=oracles
-        )
+            images_by_id if images else None, predictions, path, ids,
+            data=data, reference=known, reference_path=reference,
+        )  # fmt: skip
         library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
             clusters=clusters, title=f"Trust in {as_title(path)}", ids=ids,
         )  # fmt: skip
-        publish(evaluation, Path(out), made, sources, json)
-        _write_rows(evaluation, rows, table, places)
+        publish(evaluation, Path(out), made, sources)
 
 
-def _write_rows(evaluation: Evaluation, rows: str | None, table: Table, places: NDArray[np.int64]) -> None:
-    from steepslope.report.row_table import write_rows
+def images_by_id(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
+    """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
+    from steepslope.nets.data.images import in_pil
+    from steepslope.nets.training.images import ImageFinder, data_of
 
-    if rows is not None:
-        write_rows(evaluation, Path(rows), table, places)
-        console().print(f"rows: {rows}")
+    finder = ImageFinder(data_of(path, data), outputs.classes)
+    finder.places(first) if data is None else finder(first)
+
+    def read(data: Dataset, row: int) -> Image.Image:
+        return in_pil(data.image(row))
+
+    def find(ids: Sequence[str]) -> list[ReadImage | None]:
+        return [None if place is None else partial(read, *place) for place in finder.places(ids)]
+
+    return find
 
 
 def _new_rows(predictions: Predictions, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
@@ -196,10 +187,9 @@ def _resources(
     reference: ClassifierOutputs | None,
     gates: Sequence[str],
     backbones: Sequence[str],
-    standardise: bool,
     allow_fit_rows: bool,
 ) -> Resources:
-    """Return what scores and oracles need beside the predictions."""
+    """Return what scores and oracles need next to the predictions."""
     import torch
 
     from steepslope.gate import Gate
@@ -211,7 +201,7 @@ def _resources(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     load = partial(load_oracle, backbones=backbones, images=opened, device=device)
     loaded = {folder: Gate.load(folder, load) for folder in gates}
-    return Resources(held_out, reference, load, standardise, allow_fit_rows, loaded)
+    return Resources(held_out, reference, load, allow_fit_rows, loaded)
 
 
 def as_title(path: Path) -> str:
@@ -228,13 +218,13 @@ def compare(
     /,
     out: str = "runs/compare",
     names: tuple[str, ...] = (),
-    baseline: str | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     replace: bool = False,
-    json: bool = False,
 ) -> None:
     """Set reports side by side, of models, losses or months, and write compare.json and compare.md.
+
+    Each is compared with the first.
 
     Where two reports are of the same rows, in any order, their differences are paired: both are resampled alike. Where
     they are not, the differences are unpaired, and their intervals are wider. The result says which kind each is, and
@@ -249,85 +239,50 @@ def compare(
     names
         Names of the runs, one for each folder, with commas between them; by default their folders' names, with as much
         of the path before these as tells them apart.
-    baseline
-        Name of the run that all others are compared with; by default the first.
     bootstrap
         Number of resamples for the intervals of the differences; 0 leaves the intervals out.
     seed
         Seed of the resamples.
     replace
         Replace a comparison that the folder holds already, made with other options or of other reports.
-    json
-        Print one JSON document in place of the table: the folder for the results, and what compare.json holds.
     """
     made = made_by("compare", {**locals(), "dir": ()})
-    from steepslope.report.comparison import compare_runs, names_of_runs, require_comparable, shown_folders
+    from steepslope.report.comparison import compare_runs, names_of_runs, require_comparable
     from steepslope.report.comparison_files import COMPARISON
     from steepslope.report.runs import read_run
 
-    called, shown = names_of_runs(dir, names), shown_folders(dir)
-    require_comparable(called, baseline)
-    runs = [read_run(Path(folder), *words) for folder, *words in zip(dir, called, shown, strict=True)]
+    called = names_of_runs(dir, names)
+    require_comparable(called)
+    runs = [read_run(Path(folder), name) for folder, name in zip(dir, called, strict=True)]
     stamps = {f"content of {name}": fingerprint(Path(folder)) for folder, name in zip(dir, called, strict=True)}
-    made |= {"dir": list(shown), **stamps}
+    made |= {"dir": list(called), **stamps}
     with COMPARISON.making(out, made, replace, console().print) as complete:
-        if complete:
-            if json:
-                print_comparison(Path(out))
-            return
-        publish_comparison(compare_runs(runs, baseline, bootstrap=bootstrap, seed=seed), Path(out), made, json)
+        if not complete:
+            publish_comparison(compare_runs(runs, bootstrap=bootstrap, seed=seed), Path(out), made)
 
 
-def publish(
-    evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources, as_json: bool = False
-) -> None:
-    """Write the report, and print the table with what it means in words, or the rows as JSON."""
+def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:
+    """Write the report, and print the table with what it means in words."""
     from steepslope.report.page import write_report
     from steepslope.report.screen import screen_of, show_evaluation
 
     write_report(evaluation, out, made, sources)
-    if as_json:
-        print_report(out)
-        return
     screen = screen_of()
     show_evaluation(evaluation.rows, screen)
     screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
-def print_complete(out: Path, as_json: bool) -> None:
-    """Tell that a report is there already, and print its rows where JSON is wanted."""
-    if as_json:
-        print_report(out)
-    console().print(f"{out}: already complete")
-
-
-def print_report(out: Path) -> None:
-    """Print the rows of a report's metrics.json as one JSON document on standard output, with nothing beside it."""
-    from steepslope.report.runs import read_metrics
-
-    print(json_format.dumps({"out": str(out), "rows": read_metrics(out)}))
-
-
-def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any], as_json: bool = False) -> None:
-    """Write the comparison, and print the table with what it means in words, or all of it as JSON."""
+def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
+    """Write the comparison, and print the table with what it means in words."""
     from steepslope.report.comparison import headline, sentences
     from steepslope.report.comparison_files import headings, terminal_grid, write_comparison
     from steepslope.report.screen import screen_of, show_grid, show_legend, show_lines
     from steepslope.report.tables import terminal_titles
 
     write_comparison(comparison, out, made)
-    if as_json:
-        print_comparison(out)
-        return
     screen = screen_of()
     show_lines([headline(comparison), *headings(comparison)], screen)
     show_grid(terminal_grid(comparison), terminal_titles(), screen)
     show_legend(f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen)
     show_lines(sentences(comparison), screen)
     screen.print(f"comparison: {out / 'compare.md'}", soft_wrap=True)
-
-
-def print_comparison(out: Path) -> None:
-    """Print what compare.json holds as one JSON document on standard output, with nothing beside it."""
-    content = read_json(out / "compare.json", "a comparison")
-    print(json_format.dumps({"out": str(out), **{name: value for name, value in content.items() if name != MADE}}))

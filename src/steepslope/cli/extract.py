@@ -1,9 +1,11 @@
 """`steepslope train-classifier` and `steepslope extract`: a classifier, and its outputs on images."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace as replaced
 from pathlib import Path
 from typing import Any, Literal
 
+from steepslope.cli.parser import with_presets
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
 from steepslope.nets.extraction.options import ExtractionOptions, InputOptions
@@ -107,6 +109,13 @@ def input_changes(inputs: InputOptions) -> dict[str, Any]:
     return changes
 
 
+def _presets() -> Mapping[str, Path]:
+    from steepslope.lab.paper.preset import training_files
+
+    return training_files(of_classifiers=True)
+
+
+@with_presets(_presets)
 def train_classifier(
     net: str,
     data: str,

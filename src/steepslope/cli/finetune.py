@@ -1,11 +1,20 @@
 """`steepslope finetune`: an oracle on images."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from steepslope.cli.parser import with_presets
 from steepslope.files.progress import console
 from steepslope.nets.training.request import FinetuneRequest
 
 
+def _presets() -> Mapping[str, Path]:
+    from steepslope.lab.paper.preset import training_files
+
+    return training_files(of_classifiers=False)
+
+
+@with_presets(_presets)
 def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace: bool = False) -> None:
     """Train an oracle on images, as the paper does; killed at any step and run again, it goes on.
 
@@ -16,14 +25,14 @@ def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace:
     request
         What the oracle is trained on, and how.
     dry_run
-        Say what the training will cost: steps, parameters and time, from a few steps on noise. Nothing is written.
+        Open all that is named, say how large the training is, in parameters, images and steps, and write nothing.
     replace
         Replace an oracle that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.nets.training.launch import costs_of, train_stages
+    from steepslope.nets.training.launch import sizes_of, train_stages
 
     if dry_run:
-        for line in costs_of(request):
+        for line in sizes_of(request):
             console().print(line)
         return
     train_stages(request, Path(out), console().print, replace)

@@ -2,8 +2,9 @@
 
 A function is a command. Its parameters are options, and its docstring is the help. A parameter that is an option class
 (a frozen dataclass) gives one option for each field, in a group of their own. Parameters before a ``/`` are given
-without a name. The field ``parameters`` of an option class stands for the parameters of the losses. Defaults give way
-to the file of ``--preset``, this one to the files of ``--config``, and these to the words.
+without a name. The field ``parameters`` of an option class stands for the parameters of the losses. A command
+:func:`with_presets` also has ``--preset``. Defaults give way to the file of ``--preset``, this one to the files of
+``--config``, and these to the words.
 """
 
 import argparse
@@ -25,10 +26,22 @@ import yaml
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.files.yaml_files import read_yaml
-from steepslope.lab.paper.preset import training_file, trainings_of
 
 Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
+PRESET = "preset"
+Presets = Callable[[], Mapping[str, Path]]  # files of options, by name
+_presets: dict[Command, Presets] = {}
+
+
+def with_presets(presets: Presets) -> Callable[[Command], Command]:
+    """Give a command the option ``--preset``, the name of a file of options; it may have a parameter of that name."""
+
+    def decorated(command: Command) -> Command:
+        _presets[command] = presets
+        return command
+
+    return decorated
 
 
 class Option(NamedTuple):
@@ -82,16 +95,19 @@ class Option(NamedTuple):
 
 
 def options_of(command: Command) -> list[Option]:
-    """Return the options of a command; that of a preset, which is None by default, is left out."""
+    """Return the options of a command."""
     hints, texts = get_type_hints(command), documented(command.__doc__)[1]
     options: list[Option] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if is_dataclass(hints[name]):
             options += _fields_of(hints[name], texts[name].rstrip("."))
-        elif (name, parameter.default) != ("preset", None):
+        elif name != PRESET or command not in _presets:
             default = MISSING if parameter.default is parameter.empty else parameter.default
             is_word = parameter.kind is parameter.POSITIONAL_ONLY
             options.append(Option(name, hints[name], default, texts.get(name, ""), is_word=is_word))
+    if command in _presets:
+        named = ", ".join(_presets[command]())
+        options.append(Option(PRESET, str | None, None, f"Options that hold unless given: {named}."))
     return options
 
 
@@ -236,16 +252,17 @@ def parser_of(command: Command, options: Sequence[Option], prog: str) -> Parser:
 def call(command: Command, words: Sequence[str], prog: str) -> int:
     """Parse the words and call the command; return its exit code."""
     options = options_of(command)
-    presets = trainings_of(option.name for option in options)
-    if presets:
-        options.append(Option("preset", str | None, None, f"Options that hold unless given: {', '.join(presets)}."))
     lists = {option.spelt for option in options if option.element is str}
     words = [part for word in words for part in (word.split("=", 1) if word.partition("=")[0] in lists else [word])]
     given = parser_of(command, options, prog).words_of(words)
     values = {option.name: option.default for option in options if option.default is not MISSING}
-    preset = [training_file(given["preset"])] if presets and "preset" in given else []
-    for file in [*preset, *given.get("config", [])]:
-        values |= _settings_in(Path(file), options)
+    files = [Path(file) for file in given.get("config", [])]
+    if PRESET in given and command in _presets:
+        presets = _presets[command]()
+        require_known(PRESET, given[PRESET], presets)
+        files = [presets[given[PRESET]], *files]
+    for file in files:
+        values |= _settings_in(file, options)
     for option in options:
         if option.name in given:
             with located(option.spelt):

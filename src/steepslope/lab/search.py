@@ -18,15 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import require
 from steepslope.errors import SteepslopeError, UndefinedMetricError, require_known
-from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field
 from steepslope.losses import parameters_of, steep_slope
 from steepslope.metrics.curves import checked, rank_rows
 from steepslope.metrics.measures import METRICS, Metric, tnr, tpr
 
 BALANCED = "balanced"
-CARD, TABLE, ORACLE = "search.json", "table.md", "oracle"  # of a folder of a search
-SEARCH = Artifact("a search", CARD)
 
 
 def balanced(trust_logit: ArrayLike, is_correct: ArrayLike) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError
 from steepslope.metrics.intervals import Difference, Resampled, resample
 from steepslope.metrics.measures import METRICS, measures_at
 from steepslope.metrics.selective import SCALES
@@ -90,10 +90,8 @@ class Comparison:
     bootstrap: int
 
 
-def compare_runs(
-    runs: Sequence[Run], baseline: str | None = None, *, bootstrap: int = 1000, seed: int = 0
-) -> Comparison:
-    """Compare each run with the baseline, which is the first by default.
+def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000, seed: int = 0) -> Comparison:
+    """Compare each run with the first, the baseline.
 
     Each score that both have is compared, and the best of each by AURC. The seed fixes the ``bootstrap`` resamples; the
     order of the rows has no influence where they have ids.
@@ -101,12 +99,10 @@ def compare_runs(
     Raises
     ------
     SteepslopeError
-        If there are fewer than two runs, two have the same name, none is named as the baseline is, or a number is out
-        of range.
+        If there are fewer than two runs, two have the same name, or a number is out of range.
     """
-    names = [run.name for run in runs]
-    require_comparable(names, baseline)
-    first = runs[0] if baseline is None else runs[names.index(baseline)]
+    require_comparable([run.name for run in runs])
+    first = runs[0]
 
     @cache
     def drawn(run: Run, score: str, seed: int, clustered: Run) -> Resampled[str]:
@@ -126,17 +122,16 @@ def compare_runs(
         contrasts = [Contrast(*pair, difference(*both), pair == best) for pair, both in drawn_pairs.items()]
         return Rival(run, why, contrasts)
 
-    return Comparison(runs, first, [rival(run, i) for i, run in enumerate(runs) if run is not first], bootstrap)
+    return Comparison(runs, first, [rival(run, place) for place, run in enumerate(runs[1:], 1)], bootstrap)
 
 
-def require_comparable(names: Sequence[str], baseline: str | None) -> None:
-    """Raise unless these are the names of two runs or more, each once, with the baseline's among them."""
+def require_comparable(names: Sequence[str]) -> None:
+    """Raise unless these are the names of two runs or more, each once."""
     if len(names) < 2:
         raise SteepslopeError(f"expected at least two runs to compare, found {len(names)}")
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise SteepslopeError(f"expected a name for each run, found {repeated!r} twice", "names")
-    require_known("baseline", names[0] if baseline is None else baseline, names)
 
 
 def difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
@@ -202,33 +197,12 @@ def _in_order(run: Run, values: Texts | None) -> Texts:
 
 
 def headline(comparison: Comparison) -> str:
-    """Return what the comparison comes to: how each run's best score is beside the baseline's.
-
-    Runs of which the same is clear stand together.
-    """
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for rival in comparison.rivals:
-        alike.setdefault(tuple(map(rival.best.word, HEADLINED)), []).append(rival.run.name)
-    parts = [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {_clear(words)}" for words, names in alike.items()]
-    return f"Beside {comparison.baseline.name}, by each run's best score: {'; '.join(parts)}."
-
-
-def _clear(words: Sequence[str]) -> str:
-    """Return what is clear by each of the headline's metrics; those of which the same is stand together."""
-    lead = {UNKNOWN: "not known, without resamples, to differ in", UNDEFINED: "without a defined difference in"}
-    titles: dict[str, list[str]] = {}
-    for title, word in zip(HEADLINED.values(), words, strict=True):
-        titles.setdefault(lead.get(word, f"{word.lower()} by"), []).append(title)
-    return listed([f"{by} {listed(some)}" for by, some in titles.items()], ", and ")
-
-
-def listed(words: Sequence[str], last: str = " and ") -> str:
-    """Return words with commas, and another link before the last.
-
-    >>> listed(["may", "june", "july"])
-    'may, june and july'
-    """
-    return last.join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+    """Return what the comparison comes to: how each run's best score is next to the baseline's."""
+    told = [
+        f"{rival.run.name} is {', '.join(f'{rival.best.word(name)} by {title}' for name, title in HEADLINED.items())}"
+        for rival in comparison.rivals
+    ]
+    return f"Next to {comparison.baseline.name}, by each run's best score: {'; '.join(told)}."
 
 
 def cautions(comparison: Comparison) -> list[str]:
@@ -294,28 +268,8 @@ def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str
         if len(names) != len(folders):
             raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
         return names
-    paths = _resolved(folders)
+    paths = [str(Path(folder).resolve()).lstrip("/") for folder in folders]  # no tail of them is absolute
     twice = next((folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1), None)
     if twice is not None:
         raise SteepslopeError("expected each report once, or a name for each (--names), found it twice", twice)
     return tuple(shortest_tails(paths))
-
-
-def shown_folders(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """Return folders as they are given, but of absolute paths the shortest tails that tell them apart.
-
-    Results are passed on, and absolute paths reveal the machine and its user.
-
-    >>> shown_folders(("runs/may", "/home/someone/runs/june"))
-    ('runs/may', 'june')
-    """
-    paths = _resolved(folders)
-    distinct = list(dict.fromkeys(paths))
-    tails = dict(zip(distinct, shortest_tails(distinct), strict=True))
-    given = zip(folders, paths, strict=True)
-    return tuple(tails[path] if Path(folder).is_absolute() else folder for folder, path in given)
-
-
-def _resolved(folders: tuple[str, ...]) -> list[str]:
-    """Return absolute paths, without the first slash: no tail of them is absolute."""
-    return [str(Path(folder).resolve()).lstrip("/") for folder in folders]

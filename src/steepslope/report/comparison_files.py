@@ -57,7 +57,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 def _run_as_json(run: Run, rival: Rival | None) -> dict[str, Any]:
     """Return a run's facts, and of all but the baseline whether it is paired with that, and by ids."""
     accuracy = (len(run) - run.wrong) / len(run)
-    facts = {"run": run.name, "folder": run.folder, "n": len(run), "errors": run.wrong, "accuracy": accuracy}
+    facts = {"run": run.name, "n": len(run), "errors": run.wrong, "accuracy": accuracy}
     if rival is None:
         return {**facts, "best": run.best}
     by_ids = None if not rival.paired else not rival.guessed

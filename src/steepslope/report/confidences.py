@@ -20,6 +20,7 @@ from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.outputs.arrays import is_opinion, opinion_name, require_same_names
 from steepslope.outputs.opinions import has_opinion
 from steepslope.outputs.row_hashes import shared_rows
+from steepslope.report.grid import shortest_tails
 from steepslope.scores import SCORES
 
 BASELINE = "mcp"
@@ -31,16 +32,13 @@ class Resources:
     """What scores and oracles need beside the predictions.
 
     Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
-    ``reference``. ``load_oracle`` reads an oracle from its folder. With ``standardise``, oracles that see an auxiliary
-    backbone's features see them standardised again on the rows that are judged. With ``allow_fit_rows``, rows are
-    judged even if something was fitted on them. ``gates``, by their folders, are attached to the scores that they rank
-    by.
+    ``reference``. ``load_oracle`` reads an oracle from its folder. With ``allow_fit_rows``, rows are judged even if
+    something was fitted on them. ``gates``, by their folders, are attached to the scores that they rank by.
     """
 
     held_out: ClassifierOutputs | None = None
     reference: ClassifierOutputs | None = None
     load_oracle: LoadOracle = Oracle.load
-    standardise: bool = False
     allow_fit_rows: bool = False
     gates: Mapping[str, Gate] = field(default_factory=dict)
 
@@ -68,7 +66,7 @@ class Scored:
 
     ``natural_cut`` is the probability that the threshold stands for where an oracle's loss sets another than ½.
     ``explain`` splits the trust logits of rows, by their numbers, by their evidence. ``handed_over`` is None where no
-    row ever is; ``standardised`` is whether auxiliary features were standardised anew on these rows. ``fit_rows`` is
+    row ever is; ``fit_rows`` is
     how many of these rows it was fitted on, which makes it look better than it is. ``gates`` are those that rank by it.
     ``opinions`` are those of other classifiers, or people, that it counts, with the fraction of rows that have them.
     """
@@ -80,7 +78,6 @@ class Scored:
     natural_cut: float | None = None
     explain: Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]] | None = None
     handed_over: HandedOver | None = None
-    standardised: bool = False
     fit_rows: int = 0
     gates: tuple[Gate, ...] = ()
     opinions: Mapping[str, float] = field(default_factory=dict)
@@ -103,31 +100,25 @@ class Scored:
 def score_predictions(names: Sequence[str], predictions: Predictions, resources: Resources = NOTHING) -> list[Scored]:
     """Apply post-hoc scores, by name, and oracles, by folder; MCP always comes first.
 
-    An oracle has its folder's name, or the whole path where two have the same name. Predictions that come with a
-    confidence alone are scored by it and nothing else.
+    An oracle has its folder's name, with as much of the path before it as tells it from others. Predictions that come
+    with a confidence alone are scored by it and nothing else.
 
     Raises
     ------
     SteepslopeError
-        If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, it was fitted on some of
-        these rows or for another classifier, or there is nothing to standardise.
+        If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, or it was fitted on some
+        of these rows or for another classifier.
     """
     if isinstance(predictions, Confidences):
-        scored = [_given(names, predictions)]
-    else:
-        scored = _with_gates(_all(names, predictions, resources), predictions, resources)
-    if resources.standardise and not any(one.standardised for one in scored):
-        found = "expected an oracle that sees an auxiliary backbone's features, found none"
-        raise SteepslopeError(found, "standardise")
-    return scored
+        return [_given(names, predictions)]
+    return _with_gates(_all(names, predictions, resources), predictions, resources)
 
 
 def _all(names: Sequence[str], predictions: ClassifierOutputs, resources: Resources) -> list[Scored]:
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     distinct = {folders.get(name, name): name for name in (BASELINE, *names)}
-    labels = [Path(key).name for key in distinct]
-    named = zip(distinct.values(), labels, strict=True)
-    return [_score(name, label if labels.count(label) == 1 else name, predictions, resources) for name, label in named]
+    named = zip(distinct.values(), shortest_tails([key.lstrip("/") for key in distinct]), strict=True)
+    return [_score(name, label, predictions, resources) for name, label in named]
 
 
 def _with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Resources) -> list[Scored]:
@@ -231,21 +222,19 @@ def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resou
     seen = oracle.rows_fitted_on(outputs)
     if seen and not resources.allow_fit_rows:
         raise SteepslopeError(f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}")
-    seen_outputs = oracle.standardised(outputs) if resources.standardise else outputs
-    confidence = _defined(oracle.trust_logit(seen_outputs))
-    weights = oracle.handed_over(seen_outputs)
+    confidence = _defined(oracle.trust_logit(outputs))
+    weights = oracle.handed_over(outputs)
     return Scored(
         label,
         oracle.loss,
         confidence,
         oracle.scale,
         natural_cut=oracle.cut if oracle.loss in CUTS else None,
-        explain=(lambda rows: oracle.explain(seen_outputs.subset(rows))) if oracle.explains else None,
+        explain=(lambda rows: oracle.explain(outputs.subset(rows))) if oracle.explains else None,
         handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
-        standardised=seen_outputs is not outputs,
         fit_rows=seen,
         opinions={
-            opinion_name(name): float(has_opinion(name, seen_outputs.require(name)).mean())
+            opinion_name(name): float(has_opinion(name, outputs.require(name)).mean())
             for name in oracle.arrays
             if is_opinion(name)
         },

@@ -1,4 +1,4 @@
-"""A table of cells, and its two renderings: Markdown, and a terminal's, where long names are shortened."""
+"""A table of cells, and its two renderings: Markdown, and a terminal's."""
 
 import math
 import re
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
-from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -33,18 +31,6 @@ def shortest_tails(paths: Sequence[str]) -> list[str]:
     return [tail(one) for one in parts]
 
 
-def shortened(names: Sequence[str], wanted: int) -> list[str]:
-    """Return names for a column of ``wanted`` cells: where one has more, paths lose their first folders.
-
-    >>> shortened(["mcp", "/home/someone/runs/seed_12/oracle", "a_score_of_22_letters_"], 20)
-    ['mcp', '…/oracle', 'a_score_of_22_letters_']
-    """
-    if max(map(cell_len, names), default=0) <= wanted:
-        return list(names)
-    tails = [f"…/{tail}" for tail in shortest_tails(names)]
-    return [tail if len(tail) < len(name) else name for name, tail in zip(names, tails, strict=True)]
-
-
 class Cell(NamedTuple):
     """The text of a cell, and what stands beside or below it: an interval, or a remark.
 
@@ -62,8 +48,6 @@ class Cell(NamedTuple):
 
 
 UNDEFINED = Cell("–")
-GAP = 1  # between the columns of a terminal's table
-LEAST_NAME = 20  # cells of a terminal that the names of rows may take in any case
 
 
 class Grid(NamedTuple):
@@ -115,42 +99,16 @@ def plain(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"\s*[\r\n]+\s*", " ", text)).replace("](", r"]\(")
 
 
-def terminal(grid: Grid, titles: Sequence[str], width: int = 80) -> Group:
-    """Return the table for a terminal of some width, with short titles and without what stands beside.
-
-    No cell is broken: what does not fit goes to further tables below, each with the names of the rows. Names that are
-    paths lose their first folders where that lets all stand in one table; in place of names of more than half the width
-    stand numbers, and the names below.
-    """
-    columns = [[Text(title), *(_text(row[index]) for row in grid.rows)] for index, title in enumerate(titles)]
-    others = sum(map(_width, columns[1:]))
-    short = shortened([text.plain for text in columns[0][1:]], max(width - others - 2 * GAP, LEAST_NAME))
-    long = [name for name in short if cell_len(name) > width // 2]
-    names = [f"({long.index(name) + 1})" if name in long else name for name in short]
-    shown = [Text(name) for name in (titles[0], *names)]
-    tables: list[list[list[Text]]] = []
-    for column in columns[1:]:
-        if not tables or sum(map(_width, (*tables[-1], column))) + GAP > width:
-            tables.append([shown])
-        tables[-1].append(column)
-    legend = (Text(f" ({number}) {name}", overflow="ignore") for number, name in enumerate(long, 1))
-    return Group(*map(_table, tables), *legend)
+def terminal(grid: Grid, titles: Sequence[str]) -> Table:
+    """Return the table for a terminal, with short titles, and without what stands next to values; no cell is broken."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    for place, title in enumerate(titles):
+        table.add_column(Text(title), justify="right" if place else "left", no_wrap=True)
+    for row in grid.rows:
+        table.add_row(*map(_text, row[: len(titles)]))
+    return table
 
 
 def _text(cell: Cell) -> Text:
     text = cell.text.strip("*") if cell.text.startswith("**") else cell.text
     return Text(text, f"{'bold ' if cell.is_best else ''}{COLOURS[cell.look]}")
-
-
-def _width(column: Sequence[Text]) -> int:
-    """Return how many cells of a terminal a column takes, with the gap before it."""
-    return GAP + max(text.cell_len for text in column)
-
-
-def _table(columns: Sequence[Sequence[Text]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
-    for index, texts in enumerate(columns):
-        table.add_column(texts[0], justify="right" if index else "left", no_wrap=True)
-    for line in list(zip(*columns, strict=True))[1:]:
-        table.add_row(*line)
-    return table

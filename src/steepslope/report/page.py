@@ -9,18 +9,19 @@ from typing import Any
 from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.evaluation import Evaluation, nan_to_none
+from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import Grid, markdown, plain
-from steepslope.report.row_table import ROWS, as_csv, packed_rows, write_report_rows
+from steepslope.report.row_table import ROWS, write_report_rows
 from steepslope.report.sentences import Remark, heading, headline, leader, remarks, sentences
+from steepslope.report.sources import NO_SOURCES, Sources
 from steepslope.report.tables import class_grids, definitions, detail_grids, main_grid, summary_grid
 from steepslope.report.web import charts
-from steepslope.report.web.gallery import NO_SOURCES, Sources, gallery
+from steepslope.report.web.gallery import gallery
 from steepslope.report.web.page_scores import page_scores, promises
 from steepslope.report.web.shell import web_page
 
 REPORT = Artifact("a report", "made.json", files=("metrics.json", "details.json", "table.md", ROWS, "report.html"))
-SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "downloads.js", "page.js")
+SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "page.js")
 SHOWN_GROUPS = 30  # in Markdown
 
 
@@ -57,24 +58,19 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
     """Return the report as one HTML page without outside parts; ``groups`` are as :func:`text` takes them."""
     rows, names, predictions = evaluation.rows, [one.name for one in evaluation.rows], evaluation.predictions
     best = names.index(leader(rows).name)
-    shown, scores = charts.page_charts(evaluation, sources.sweeps), page_scores(evaluation)
-    packed = packed_rows(evaluation)
+    shown, scores = charts.page_charts(evaluation), page_scores(evaluation)
     cards, summary, grids = gallery(evaluation, best, sources), summary_grid(rows), detail_grids(rows)
-    metrics = [
-        {"score": row.name, "metric": name, **nan_to_none(one)} for row in rows for name, one in row.metrics.items()
-    ]
     data = {
         **scores,
         "leader": best,
         "charts": shown.specs,
         **cards.data,
         "classes": [*predictions.class_names] if isinstance(predictions, ClassifierOutputs) else [],
-        "files": {"metrics": as_csv(metrics), "rows": packed},
     }
     contents = {
         "scores": "Scores", "point": "Operating point", "confidences": "Confidences",
         **({"probability": "P(correct)"} if shown.reliabilities else {}),
-        **({"slopes": "Slopes"} if shown.sweeps else {}), "gallery": "Gallery",
+        "gallery": "Gallery",
         **({"groups": "Classes and groups"} if groups else {}), "further": "Further tables",
         "definitions": "Definitions",
     }  # fmt: skip
@@ -85,5 +81,5 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
         contents=contents, definitions=definitions([summary, *groups, *grids]), summary=summary, names=names,
         lines=charts.looks(names), sentences=sentences(rows), groups=groups, grids=grids, gallery=cards, shown=shown,
         promises=promises(evaluation), certified=any(one["certified"] for one in scores["scores"]),
-        independent=rows[0].resampled.clusters is None, has_rows=packed is not None,
+        independent=rows[0].resampled.clusters is None,
     )  # fmt: skip

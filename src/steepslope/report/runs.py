@@ -19,7 +19,6 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.metrics.curves import Bools, Floats, RankedRows, rank_rows
 from steepslope.metrics.intervals import BOUNDS, Estimate
 from steepslope.metrics.measures import METRICS
-from steepslope.report.grid import shortest_tails
 from steepslope.report.row_table import ABOUT, ROWS
 
 METRICS_FILE = "metrics.json"
@@ -82,8 +81,7 @@ class Run:
     """One evaluation, as its report's folder holds it.
 
     ``is_correct`` (n,) and the confidences of ``scores``, which are known by their names, are in the same order, as are
-    ``ids``, ``labels`` and ``clusters``: None where they are not known. ``folder`` is what results show of where the
-    report was read, if it was.
+    ``ids``, ``labels`` and ``clusters``: None where they are not known.
     """
 
     name: str
@@ -92,7 +90,6 @@ class Run:
     ids: Texts | None = None
     labels: Texts | None = None
     clusters: NDArray[Any] | None = None
-    folder: str = ""
 
     def __len__(self) -> int:
         return len(self.is_correct)
@@ -143,11 +140,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
+def read_run(folder: Path, name: str) -> Run:
     """Return the run whose report a folder holds; metrics that the report does not have are undefined.
-
-    ``shown`` is what results show of the folder, by default its path. Scores that are paths get the shortest tails
-    that tell them apart.
 
     Raises
     ------
@@ -165,17 +159,16 @@ def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
         if [one["score"] for one in about] != [row["score"] for row in rows]:
             found = ", ".join(one["score"] for one in about)
             raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {found}", path)
-        names, ids = shortest_tails([row["score"] for row in rows]), table["id"]
+        ids = table["id"]
         numbered = pc.all(pc.equal(ids, pa.array(np.arange(len(table))).cast(pa.string()))).as_py()
         return Run(
             name=name,
             is_correct=table["is_correct"].to_numpy(),
-            scores={score: RunScore({**row, "score": score}, table[one["confidence"]].to_numpy(), one["scale"])
-                    for score, one, row in zip(names, about, rows, strict=True)},
+            scores={row["score"]: RunScore(row, table[one["confidence"]].to_numpy(), one["scale"])
+                    for one, row in zip(about, rows, strict=True)},
             ids=None if numbered else _texts(ids),
             labels=_texts(table["label"]) if "label" in table.column_names else None,
             clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
-            folder=str(folder) if shown is None else shown,
         )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ What `evaluate` and `demo` print: lines of words, and the main table, with colou
 """
 
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
 
 from rich.console import Console
 from rich.text import Text
@@ -15,15 +14,15 @@ from steepslope.report.sentences import heading, headline, sentences
 from steepslope.report.tables import main_grid, terminal_titles
 
 LEGEND = "Green: clearly better than MCP. Red: clearly worse. Bold: the best of its column."
-NO_BREAK = "\N{NO-BREAK SPACE}"
+WIDE = 10_000  # columns of a screen that has room for any table
 
 
-def screen_of(errors: bool = False) -> Console:
-    """Return the console for what commands print: text as it is, on standard output or on standard error.
+def screen_of() -> Console:
+    """Return the console for what commands print: text as it is, on standard output.
 
     Colours are shown on a terminal alone, and not where the environment sets NO_COLOR.
     """
-    return Console(stderr=errors, highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def show_evaluation(rows: Sequence[Row], screen: Console) -> None:
@@ -42,16 +41,13 @@ def show_legend(line: str, screen: Console) -> None:
 
 
 def show_grid(grid: Grid, titles: Sequence[str], screen: Console) -> None:
-    """Print a table as wide as the screen."""
-    screen.print(terminal(grid, titles, screen.width), crop=False)
+    """Print a table; no cell is broken, however narrow the screen is."""
+    usual, screen.width = screen.width, WIDE
+    screen.print(terminal(grid, titles), crop=False)
+    screen.width = usual
 
 
 def show_lines(lines: Iterable[str], screen: Console) -> None:
     """Print lines: on a terminal they are broken between words, elsewhere not at all."""
     for line in lines:
-        words = line.replace(" %", f"{NO_BREAK}%")  # a number and % stay together
-        parts = (
-            wrap(words, screen.width, break_long_words=False, break_on_hyphens=False) if screen.is_terminal else [words]
-        )
-        for part in parts:
-            screen.print(Text(part.replace(NO_BREAK, " ")), soft_wrap=True)
+        screen.print(Text(line, overflow="ignore"), soft_wrap=not screen.is_terminal)

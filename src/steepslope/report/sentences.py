@@ -154,8 +154,6 @@ def _on_a_score(row: Row) -> Iterator[str]:
     if best is not None and not any(np.isnan(one["value"]) for one in best.differences.values()):
         differences = ", ".join(compared(name, one, AGAINST_BEST) for name, one in best.differences.items())
         yield f"{row.name} against {best.score}, the best single score by AURC: {differences}."
-    if row.standardised:
-        yield f"{row.name} sees auxiliary features that were standardised anew on these {row.n:,} rows."
     yield handed_over(row)
     if row.opinions:
         counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())

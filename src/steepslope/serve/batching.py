@@ -1,4 +1,4 @@
-"""What arrives while the model runs is run together, in one thread; a bad request never spoils its neighbours'."""
+"""What arrives while the model runs is run together, in a thread of its own; a bad request never spoils another."""
 
 from __future__ import annotations
 

@@ -64,8 +64,5 @@ def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main([command, "--help"])
     shown = "".join(capsys.readouterr().out.split())
-    usual = presets.trainings_of(
-        set(presets.training_settings("mnist-classifier" if command == "train-classifier" else "mnist"))
-    )
     assert "--presetPRESET" in shown
-    assert all(name in shown for name in usual)
+    assert all(name in shown for name in presets.training_files(command == "train-classifier"))

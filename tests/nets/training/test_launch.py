@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,11 +78,10 @@ def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys:
     assert main(["finetune", *given, "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().err
     conv, dense, head, last = 16 * 10, 32 * 257, 33, 330
-    assert "oracle: images 1 × 8 × 8, 32 features" in shown
+    assert "oracle: images 1 × 8 × 8, " in shown
     assert f"{conv + dense + head + last:,} parameters, {conv + dense + head:,} of them trained" in shown
     assert f"classifier: {conv + dense + last:,} parameters, run live" in shown
     assert "images: 1,500 in 39 steps of 40" in shown
-    assert re.search(r"time: [\d,.]+ hours at [\d,.]+ images/s", shown)
     assert not (tmp_path / "out").exists()
 
 

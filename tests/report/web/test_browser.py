@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -269,21 +266,6 @@ def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Sho
     nearest = reference.require("ids")[np.argsort(distances)[:3]]
     assert card.locator(".near small").all_inner_texts() == nearest.tolist()
     assert card.locator(".near img").count() == 0  # these are of no image
-
-
-def test_downloads_are_the_metrics_and_all_rows(shown: Shown, one: Opened) -> None:
-    tables = {}
-    for name in ("metrics", "rows"):
-        with one.page.expect_download() as waiting:
-            one.page.click(f"[data-download={name}]")
-        assert waiting.value.suggested_filename == f"{name}.csv"
-        tables[name] = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
-    assert [row["id"] for row in tables["rows"]] == shown.outputs.require("ids").tolist()
-    mcp = SCORES["mcp"]().confidence(shown.outputs)
-    assert [float(row["mcp"]) for row in tables["rows"]] == mcp.tolist()
-    stored = json.loads((shown.report.parent / "metrics.json").read_text())
-    auc = next(row for row in tables["metrics"] if (row["score"], row["metric"]) == ("margin", "auc"))
-    assert float(auc["value"]) == next(row for row in stored if row["score"] == "margin")["auc"]["value"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,12 +1,12 @@
 """On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each.
 
 A training is a YAML file in ``trainings/``, whose comments name the source of each number. Those for
-``train-classifier`` end in ``-classifier``. All others are for ``finetune``, and are named after the data,
-or after the data, the oracle and the classifier: ``imagenet-vit-resnet``. The command line takes the file of
+``train-classifier`` end in ``-classifier``. All others are for ``finetune``, and are named after the data, or after the
+data, the oracle and the classifier: ``imagenet-vit-resnet``. The command line takes the file of
 ``--preset NAME`` as a config.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -234,11 +234,10 @@ def _with_training(content: Any, key: str) -> Any:
     return {**content, key: training_settings(value) if isinstance(value, str) else deepcopy(value)}
 
 
-def training_file(name: str) -> Path:
-    """Return the file of a preset; raise if there is none of that name."""
-    known = {path.stem: path for path in TRAININGS.glob("*.yaml")}
-    require_known("preset", name, known)
-    return known[name]
+def training_files(of_classifiers: bool) -> dict[str, Path]:
+    """Return the files of trainings by name: of classifiers (train-classifier), or of oracles (finetune)."""
+    files = sorted(TRAININGS.glob("*.yaml"))
+    return {path.stem: path for path in files if path.stem.endswith("-classifier") == of_classifiers}
 
 
 def training_settings(name: str) -> dict[str, Any]:
@@ -247,11 +246,6 @@ def training_settings(name: str) -> dict[str, Any]:
     >>> training_settings("mnist-classifier")["optimizer"]
     'sgd'
     """
-    return read_yaml(training_file(name))
-
-
-def trainings_of(options: Iterable[str]) -> list[str]:
-    """Return the names of the presets that set nothing but these options."""
-    known = set(options)
-    names = sorted(path.stem for path in TRAININGS.glob("*.yaml"))
-    return [name for name in names if set(training_settings(name)) <= known]
+    known = training_files(of_classifiers=name.endswith("-classifier"))
+    require_known("preset", name, known)
+    return read_yaml(known[name])

@@ -91,7 +91,7 @@ def shapes_of(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
         return {**shapes, OWN_NET: ()}
     for name in judge.arrays:
         if name in REFUSED:
-            remedy = "fit an oracle without it (fit --fused --budget free, or other --inputs)"
+            remedy = "fit an oracle without it (fit --budget free, or other --inputs)"
             raise SteepslopeError(f"cannot be exported, since {REFUSED[name]}: {remedy}", name)
         if name != LOGITS and name not in judge.shapes:
             raise SteepslopeError(f"expected to know how many numbers a row of {name} has, found none", "export")

@@ -7,16 +7,15 @@ Colours are the page's own, by name, so that a chart is light or dark as the pag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.lab.search import Search
 from steepslope.metrics.curves import Bools, Floats
-from steepslope.report.evaluation import Evaluation, nan_to_none
+from steepslope.report.evaluation import Evaluation
 from steepslope.report.web.page_scores import ESTIMATES, UNITS, estimates, reliability
 
 Spec = dict[str, Any]
@@ -37,12 +36,11 @@ class PageCharts:
     specs: dict[str, Spec]
     histograms: dict[str, str] = field(default_factory=dict)
     reliabilities: dict[str, str] = field(default_factory=dict)
-    sweeps: dict[str, str] = field(default_factory=dict)
     estimates: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageCharts:
-    """Return all charts; ``searches`` for slopes are known by the names of the oracles that they found."""
+def page_charts(evaluation: Evaluation) -> PageCharts:
+    """Return all charts."""
     names, correct = [one.name for one in evaluation.rows], evaluation.predictions.is_correct
     highest = highest_risk((row.curve.coverage, row.curve.risk) for row in evaluation.rows)
     roc = "errors trusted (FPR)", "correct predictions trusted (TPR)"
@@ -61,8 +59,6 @@ def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageC
             charts.specs[key := f"reliability-{place}"] = reliability_chart(one.name, series)
             charts.reliabilities[key] = one.name
             charts.estimates.update({kind: {"color": _of_estimate(kind), "dash": "1 0"} for kind in series})
-    for place, (title, spec) in enumerate(_sweeps(searches)):
-        charts.specs[key := f"sweep-{place}"], charts.sweeps[key] = spec, title
     return charts
 
 
@@ -180,27 +176,6 @@ def reliability_chart(name: str, series: Mapping[str, Sequence[Mapping[str, floa
 
 def _of_estimate(kind: str) -> str:
     return color(ESTIMATES.index(kind) + 1)
-
-
-def _sweeps(searches: Mapping[str, Search]) -> Iterator[tuple[str, Spec]]:
-    """Yield title and chart of each step of each search: TPR, TNR and AUC against one of the two slopes."""
-    names = ["TPR", "TNR", "AUC"]
-    colors = {"domain": names, "range": [*map(color, range(3))]}
-    for name, search in searches.items():
-        for slope, symbol, trials in (
-            ("alpha_neg", "α⁻", search.alpha_neg_trials), ("alpha_pos", "α⁺", search.alpha_pos_trials),
-        ):  # fmt: skip
-            rows = [{slope: getattr(one, slope), "TPR": one.tpr, "TNR": one.tnr, "AUC": one.auc} for one in trials]
-            encoding = {
-                "x": quantity(slope, symbol, axis={}), "y": quantity("value", "on the held-out rows"),
-                "color": {"field": "metric", "scale": colors, "legend": {"orient": "top", "title": None}},
-            }  # fmt: skip
-            lines = layer("line", encoding, [nan_to_none(row) for row in rows], point={"size": 40})
-            title = f"{name}: {symbol}, the other slope frozen; {getattr(search, slope):g} was chosen"
-            yield (
-                title,
-                chart(title, [{**lines, "transform": [{"fold": names, "as": ["metric", "value"]}]}], height=200),
-            )
 
 
 def layer(mark: str, encoding: Spec, data: str | Sequence[Mapping[str, Any]], **look: Any) -> Spec:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.gate.decisions import most_probable
-from steepslope.lab.search import Search
 from steepslope.metrics.curves import Bools, Floats
-from steepslope.nets.data.images import Dataset, in_pil
 from steepslope.numerics.neighbors import nearest_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Predictions, Scored
 from steepslope.report.evaluation import Evaluation
+from steepslope.report.sources import NO_SOURCES, FindImages, ReadImage, Sources
 
 SIZE, NEAREST_SIZE = 96, 48  # pixels of the longer side
 LOSSLESS = 40  # up to this size a PNG is small, and shows each pixel
@@ -39,27 +38,6 @@ NEAREST = 3
 ROOM, NEAREST_ROOM = 3 * 2**19, 2**19  # bytes of all images, and of all references' images
 NO_LABEL = "–"
 Numbers = NDArray[np.int64]  # of rows
-Place = tuple[Dataset, int]  # of an image: a data set and a row in it
-FindImages = Callable[[Sequence[str]], Sequence[Place | None]]  # where images are, by id; None of one not found
-
-
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """What cards show beside the predictions.
-
-    ``images`` finds the images with some ids, of the evaluated predictions; where there are none, ``no_images`` says
-    why. ``reference`` are the classifier's training outputs, for the nearest of them, and ``reference_images`` finds
-    theirs. ``sweeps`` are searches for slopes, by name.
-    """
-
-    images: FindImages | None = None
-    no_images: str = ""
-    reference: ClassifierOutputs | None = None
-    reference_images: FindImages | None = None
-    sweeps: Mapping[str, Search] = field(default_factory=dict)
-
-
-NO_SOURCES = Sources()
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,14 +189,14 @@ def _reference_cards(
     return found
 
 
-def thumbnails(places: Iterable[Place | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
-    """Yield the ``image`` at each place as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
+def thumbnails(images: Iterable[ReadImage | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
+    """Yield each ``image`` as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
 
     The room is counted in bytes. The first image that does not fit is the last that is tried.
     """
-    for place in places:
-        text = "" if place is None or room <= 0 else thumbnail(*place, size)
-        if place is None:
+    for read in images:
+        text = "" if read is None or room <= 0 else thumbnail(read, size)
+        if read is None:
             yield {"no_image": NOT_FOUND}
         elif text is None:
             yield {"no_image": UNREADABLE}
@@ -230,10 +208,10 @@ def thumbnails(places: Iterable[Place | None], room: int, size: int = SIZE) -> I
             yield {"no_image": NO_ROOM}
 
 
-def thumbnail(data: Dataset, row: int, size: int = SIZE) -> str | None:
+def thumbnail(read: ReadImage, size: int = SIZE) -> str | None:
     """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
     try:
-        picture = _shown(in_pil(data.image(row)))
+        picture = _shown(read())
         picture.thumbnail((size, size))
         return data_uri(picture)
     except Exception:  # of a damaged file, each decoder raises its own; a report needs no images

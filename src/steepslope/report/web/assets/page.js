@@ -1,5 +1,4 @@
 startTables();
-startDownloads();
 startGallery();
 startPoint();
 startCharts(startData).then(() => {

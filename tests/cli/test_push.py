@@ -59,7 +59,7 @@ def test_the_program_of_the_page_loads_what_was_pushed(home: Path, gates: Path, 
     names: dict[str, Any] = {}
     exec(compile(program.replace("runs/net", str(home / "classifier")), "sharing.md", "exec"), names)
     outputs = ClassifierOutputs.load(gates / "outputs" / "test")
-    assert (names["gate"].decide(outputs).trust_logit == names["oracle"].trust_logit(outputs)).all()
+    assert (names["gate"].gate.decide(outputs).trust_logit == names["oracle"].trust_logit(outputs)).all()
 
 
 def test_a_repository_is_private_unless_it_is_to_be_public(

@@ -265,7 +265,7 @@ def test_the_programs_of_the_page_run_on_a_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The net of the digits takes grey images; the page says how to give these."""
-    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8")
     first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exported("free").save(tmp_path / "gate.onnx")

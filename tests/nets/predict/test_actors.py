@@ -26,7 +26,7 @@ ROWS, PARTS, SECONDS = 400, 20, 400
 ON_RAY = ("--engine", "ray", "--actors", "2")
 SLOW = "module:tests.slow_nets:slow"
 PROC = Path("/proc")
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 needs_proc = pytest.mark.skipif(not PROC.exists(), reason="processes are found there")
 
 

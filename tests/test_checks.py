@@ -116,14 +116,12 @@ def test_every_class_of_settings_is_plain(kind: Any) -> None:
     one = kind(2)
     made = (
         recipe_for("digits-net", epochs=one, batch_size=one, seed=one, flip=np.True_, rotate=float32(0.5)),
-        extraction.ExtractionOptions(
-            passes=one, augment=one, augment_seed=one, batch_size=one, shard_rows=one, devices=one
-        ),
+        extraction.ExtractionOptions(passes=one, augment=one, batch_size=one, shard_rows=one, devices=one),
         request.FinetuneRequest(
             oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one
         ),
         FusedOracle(seed=one, alpha_neg=one).settings,
-        Augmented(parse_data("digits").load_into_memory("test"), one, ("blur",), one),
+        Augmented(parse_data("digits").load_into_memory("test"), one),
         LossSettings("focal", {"gamma": float32(2)}),
     )
     for settings in made:

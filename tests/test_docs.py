@@ -245,10 +245,11 @@ def test_imports_inside_functions_are_of_what_is_optional_or_heavy() -> None:
         for line in ast.walk(function)
         if isinstance(line, ast.Import | ast.ImportFrom)
     }
-    extras = {"cv2", "ray", "torch.utils.tensorboard"}
+    extras = {"cv2", "ray"}
     heavy = {"sklearn", "sklearn.utils", "timm.data", "torchvision"}
     heavy |= {"torch", "steepslope.numerics.log_space"}  # of opinions, which few outputs hold
-    runs_nets = {"steepslope.nets.training.on_images"}
+    runs_nets = {"steepslope.nets.training.on_images", "steepslope.predict.prediction_file"}
+    runs_nets |= {"steepslope.predict.source"}
     assert late <= extras | heavy | runs_nets
 
 

@@ -70,7 +70,7 @@ CASES: list[tuple[str, str, int]] = [
     ),
     # one preprocessing file
     (f"{OPEN} {GIVEN} --preprocessing {{}}/given.json", "3 predictions, accuracy", 0),
-    (f"{OPEN} {GIVEN} --preprocessing {{}}/given.json --mean 0.5", "--mean: expected none beside --preprocessing", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/given.json --mean 0.5", "--mean: expected none with --preprocessing", 2),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/no-mean.json", "expected size, mean and std, found no mean", 2),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/zero.json", "zero.json: std: expected a list, each a number from 1e-12", 2),
     (f"{OPEN} {GIVEN} --preprocessing {{}}/stretch.json", "resize: expected crop or squash or exact, found 's", 2),

@@ -10,7 +10,6 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.training.request import FinetuneRequest
 from tests.conftest import files_below
 
@@ -23,14 +22,10 @@ ODD: list[tuple[str, str]] = [
     ("train-classifier --net mnist-net --data digits --out OUT", "mnist-net expects grey images of 28×28 pixels"),
     ("train-classifier --net digits-net --data digits:test --out OUT", "trains on the training split, not on the test"),
     (f"{TRAIN} --holdout 1000", "holdout: expected 1 to 999 of the 1000 training rows, found 1000"),
-    (
-        "finetune --dry-run --oracle net:digits-net --data digits --out OUT",
-        "classifier and outputs: expected one of the two, found neither",
-    ),
-    (f"{PLAN} --strategy fsdp", "strategy: expected auto, ddp or a kind of ddp, found 'fsdp'"),
-    (f"{PLAN} --num-nodes 2", "num_nodes: expected torchrun --nnodes 2, or MASTER_ADDR, MASTER_PORT, NODE_RANK"),
-    (f"{PLAN}", "--oracle-mean and --oracle-std: have to be given, since net:digits-net has none of its own"),
-    (f"{TUNE} --cycle-momentum", "cycle_momentum: expected the optimizer sgd and the schedule one_cycle beside it"),
+    ("finetune --oracle net:digits-net --out OUT", "classifier and outputs: expected one of the two, found neither"),
+    (f"{TUNE} --num-nodes 2", "num_nodes: expected torchrun --nnodes 2, or MASTER_ADDR, MASTER_PORT, NODE_RANK"),
+    (f"{TUNE} --dry-run", "--oracle-mean and --oracle-std: have to be given, since net:digits-net has none of its own"),
+    (f"{TUNE} --cycle-momentum", "cycle_momentum: expected the optimizer sgd and the schedule one_cycle with it"),
     (f"{TUNE} --valid some", "valid: expected none where no epoch is selected (--select)"),
     (f"{TUNE} --init nowhere --oracle-mean 0.5 --oracle-std 0.5", "expected a fitted oracle"),
     (f"{TUNE} --stages '[{{\"epochs\": 1}}]'", "stages: expected a name of each"),
@@ -39,13 +34,12 @@ ODD: list[tuple[str, str]] = [
 
 RIGHT = [
     f"{TRAIN} --epochs 1 --batch-size 5000 --learning-rate 1e-3 --rotate 180",
-    f"{PLAN} --oracle-mean 0.5 --oracle-std 0.5 --hidden none --stages []",
-    f"{PLAN} --oracle-mean [0.5] --oracle-std=1 --precision=32 --devices 1 --num-nodes 1",
+    f"{TUNE} --dry-run --oracle-mean 0.5 --oracle-std 0.5 --hidden none --stages []",
+    f"{TUNE} --dry-run --oracle-mean [0.5] --oracle-std=1 --precision=32 --devices 1 --num-nodes 1",
 ]
 
 IN_PYTHON: list[tuple[Callable[[], Any], str]] = [
-    (lambda: ExtractionOptions(views=("flip", "flip")), "views: expected each name once, found flip 2 times"),
-    (lambda: FinetuneRequest(oracle="net:digits-net", outputs="o", seed=np.int8(-1)), "seed: expected a whole number"),  # type: ignore[arg-type]
+    (lambda: FinetuneRequest(oracle="net:digits-net", outputs="o", seed=np.int8(-1)), "seed: expected a whole number")  # type: ignore[arg-type]
 ]
 
 

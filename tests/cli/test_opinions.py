@@ -38,7 +38,7 @@ def test_what_extract_refuses(opinions: Path, home: Path, tmp_path: Path, capsys
     shutil.copytree(home / "outputs" / "test", tmp_path / "out")
     given, size = f"extract --data digits:test --out {tmp_path}/out", "--image-size 12 --mean 0.5 --std 0.5"
     second = f"second=checkpoint:{opinions}/second"
-    refuses(given, capsys, "classifier: expected a spec, or --opinion beside outputs that are there")
+    refuses(given, capsys, "classifier: expected a spec, or --opinion next to outputs that are there")
     refuses(
         f"{given} --opinion {second} --auxiliary", capsys, "auxiliary: expected --classifier with it, and no --opin"
     )

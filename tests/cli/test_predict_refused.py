@@ -12,9 +12,11 @@ import pandas
 import pytest
 from safetensors.numpy import save_file
 
+from steepslope.errors import SteepslopeError
 from steepslope.nets.data.specs import parse_data
+from steepslope.nets.predict.from_images import images_to_judge
+from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict import source
 from tests.cli.predictions import ROWS, of_another_classifier, predict, refused, refuses
 
 CASES: list[tuple[str, str]] = [
@@ -110,12 +112,10 @@ def test_ids_that_are_empty_or_there_twice_are_refused_before_anything_is_writte
     assert not (tmp_path / "out").exists()
 
 
-def test_so_are_those_of_images(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    images = parse_data(f"images:{photos}/flat").look()
+def test_so_are_those_of_images(gates: Path, photos: Path) -> None:
+    images = parse_data(f"images:{photos}/flat")
     twice = SimpleNamespace(open=lambda names: replace(cast(Any, images.open(names=names)), ids=["a"] * 999))
-    monkeypatch.setattr(source, "parse_data", lambda _: SimpleNamespace(look=lambda: twice))
-    assert predict(gates / "mcp", tmp_path / "found.csv", "--data", f"images:{photos}/flat") == 2
-    refused(capsys, "expected unique ids without empty ones, or none at all, found 'a' in 999 rows")
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(
+        SteepslopeError, match="expected unique ids without empty ones, or none at all, found 'a' in 999"
+    ):
+        images_to_judge(ImageGate.load(gates / "mcp"), cast(Any, twice))

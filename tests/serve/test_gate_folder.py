@@ -14,7 +14,6 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate, Origin
 from steepslope.nets.classifiers.specs import load_classifier
@@ -178,10 +177,6 @@ def test_odd_image_files_are_judged_as_python_judges_them(case: str, client: Tes
 
 
 @pytest.mark.slow
-def test_an_oracle_on_images_sees_them(gates: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
-    net = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --epochs 1"
-    assert main(f"{net} --outputs {gates}/outputs/holdout --out {tmp_path}/oracle".split()) == 0
-    words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
-    assert main(words.split()) == 0
-    with client_of(served_gate(tmp_path / "gate")) as client:
-        same(infer(client, pixels[..., None]), ImageGate.load(tmp_path / "gate").predict(pixels))
+def test_an_oracle_on_images_sees_them(gate_on_images: Path, pixels: NDArray[np.uint8]) -> None:
+    with client_of(served_gate(gate_on_images)) as client:
+        same(infer(client, pixels[..., None]), ImageGate.load(gate_on_images).predict(pixels))

@@ -100,7 +100,7 @@ def push(
     Parameters
     ----------
     card
-        What the model card tells beside what is shared.
+        What the model card tells next to what is shared.
     sharing
         Who can read it, and how much of the calibration rows it has.
     gate

@@ -50,9 +50,9 @@ def extract(
         of ImageNet), else the folders in alphabetical order, if they are as many as the classifier has classes.
     auxiliary
         The classifier is a second backbone: its features of the images whose outputs ``out`` holds already are kept
-        beside them, as evidence for oracles.
+        next to them, as evidence for oracles.
     opinion
-        Another classifier, NAME=SPEC, whose logits of the same images are kept beside the outputs, as evidence for
+        Another classifier, NAME=SPEC, whose logits of the same images are kept with the outputs, as evidence for
         oracles. Several can be given.
     opinion_classes
         What the classes of an opinion are called in the outputs, NAME=FILE: lines other=this, or a .csv file of two
@@ -61,8 +61,8 @@ def extract(
     from steepslope.nets.classifiers.specs import load_classifier
     from steepslope.nets.data.class_names import read_classes
     from steepslope.nets.data.specs import parse_data
-    from steepslope.nets.extraction.beside import extract_auxiliary, extract_opinion
     from steepslope.nets.extraction.extraction import extract_to_folder
+    from steepslope.nets.extraction.other_nets import extract_auxiliary, extract_opinion
     from steepslope.outputs.opinion_files import read_mapping
 
     opinions = by_name("opinion", opinion)
@@ -89,7 +89,7 @@ def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool, c
     """Raise unless there is a classifier, or a net of an opinion, and one thing alone is wanted of it."""
     if classifier is None and not opinions:
         raise SteepslopeError(
-            "expected a spec, or --opinion beside outputs that are there, found neither", "classifier"
+            "expected a spec, or --opinion next to outputs that are there, found neither", "classifier"
         )
     if auxiliary and (opinions or classifier is None):
         raise SteepslopeError(

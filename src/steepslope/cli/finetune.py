@@ -1,4 +1,4 @@
-"""`steepslope finetune`: an oracle on images, or what its training will cost."""
+"""`steepslope finetune`: an oracle on images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +15,7 @@ def _presets() -> Mapping[str, Path]:
 
 
 @with_presets(_presets)
-def finetune(
-    out: str, request: FinetuneRequest, dry_run: bool = False, replace: bool = False, preset: str | None = None
-) -> None:
+def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace: bool = False) -> None:
     """Train an oracle on images, as the paper does; killed at any step and run again, it goes on.
 
     Parameters
@@ -27,21 +25,14 @@ def finetune(
     request
         What the oracle is trained on, and how.
     dry_run
-        Say what the training will cost, and do nothing else: steps, parameters, memory and time, from a few steps on
-        noise. Without --data, the number of images is that of the preset's data. Weights of timm's and torchvision's
-        nets are not needed.
+        Open all that is named, say how large the training is, in parameters, images and steps, and write nothing.
     replace
         Replace an oracle that the folder holds already, trained in another way or on other images.
-    preset
-        Name of the preset that the request came from.
     """
-    from steepslope.nets.training.launch import plan_stages, train_stages
+    from steepslope.nets.training.launch import sizes_of, train_stages
 
-    if not dry_run:
-        train_stages(request, Path(out), console().print, replace)
+    if dry_run:
+        for line in sizes_of(request):
+            console().print(line)
         return
-    from steepslope.lab.paper.preset import training_images
-
-    images = None if preset is None or request.data is not None else training_images(preset)
-    for line in plan_stages(request, images):
-        console().print(line)
+    train_stages(request, Path(out), console().print, replace)

@@ -131,8 +131,8 @@ def _source_of_images(
     model = _gate(gate, nets.backbones, options.explain)
     _, by_id = groups_of(model, groups, False, reading)
     spec = parse_data(data).look()
-    judge = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
-    source = FromImages(judge, images_to_judge(judge, spec), str(spec), options, by_id)
+    image_gate = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
+    source = FromImages(image_gate, images_to_judge(image_gate, spec), str(spec), options, by_id)
     return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source
 
 
@@ -150,7 +150,7 @@ def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.predictions import read_predictions
     from steepslope.monitor.sentences import class_mix_advice, health
-    from steepslope.predict.prediction_file import STDOUT
+    from steepslope.predict.options import STDOUT
 
     found = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
     lines = [] if found is None else [*health(found[0], alone=True), *class_mix_advice(gate, *found)]

@@ -44,16 +44,16 @@ def served_gate(
     """
     gate = Gate.load(folder, partial(load_oracle, backbones=backbones))
     if gate.source is None:
-        expected = "expected a gate with an oracle or a score, which can judge an image"
+        expected = "expected a gate with an oracle or a score, which can image_gate an image"
         raise SteepslopeError(f"{expected}, found one of confidences alone", folder)
     if gate.has_groups and gate.by != PREDICTED:
         expected = "expected a gate without groups, or by predicted class"
         raise SteepslopeError(f"{expected}, found one by {gate.by}, which no image tells", folder)
-    judge = ImageGate.of(gate, classifier, auxiliary, opinions)
-    channels = _channels(judge)
+    image_gate = ImageGate.of(gate, classifier, auxiliary, opinions)
+    channels = _channels(image_gate)
     dtype = np.uint8 if channels in (GREY, COLOUR) else np.float32
-    sides = (one or PROBE for one in judge.classifier.transform.size)
-    probe = judge.predict([np.zeros((*sides, channels), dtype)])
+    sides = (one or PROBE for one in image_gate.classifier.transform.size)
+    probe = image_gate.predict([np.zeros((*sides, channels), dtype)])
     has = {REJECTED: gate.rejection is not None, HANDED_OVER: probe.handed_over is not None}
     outputs = tuple(ArraySpec(name, kind, (None,)) for name, kind in OUTPUTS.items() if has.get(name, True))
     return Served(
@@ -61,24 +61,24 @@ def served_gate(
         (ArraySpec(IMAGES, dtype, (None, None, None, channels)),),
         outputs,
         "steepslope_gate",
-        partial(_run_gate, judge, [one.name for one in outputs]),
+        partial(_run_gate, image_gate, [one.name for one in outputs]),
         gate,
     )
 
 
-def _run_gate(judge: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Rows]:
+def _run_gate(image_gate: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Rows]:
     """Return the rows of each request; images of all sizes are run together."""
-    decisions = judge.predict([image for part in parts for image in part[IMAGES]], top=top)
+    decisions = image_gate.predict([image for part in parts for image in part[IMAGES]], top=top)
     others = {"label": decisions.labels, REJECTED: decisions.decision == REJECT}
     outputs = {name: others[name] if name in others else getattr(decisions, name) for name in names}
     rows = Rows(outputs, decisions.decision, decisions.top_labels, decisions.top_probability)
     return split_rows(rows, parts)
 
 
-def _channels(judge: ImageGate) -> int:
+def _channels(image_gate: ImageGate) -> int:
     """Return the channels of an image that every net of a gate can see: colour, if one of them sees it."""
-    model = judge.gate.require_source().model
-    seen = [judge.classifier.transform.channels]
-    seen += [other.net.transform.channels for other in judge.others.values()]
+    model = image_gate.gate.require_source().model
+    seen = [image_gate.classifier.transform.channels]
+    seen += [other.net.transform.channels for other in image_gate.others.values()]
     seen += [model.transform.channels] if isinstance(model, ImageOracle) else []
     return COLOUR if COLOUR in seen and {*seen} <= {GREY, COLOUR} else seen[0]

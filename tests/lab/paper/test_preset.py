@@ -66,11 +66,3 @@ def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[s
     shown = "".join(capsys.readouterr().out.split())
     assert "--presetPRESET" in shown
     assert all(name in shown for name in presets.training_files(command == "train-classifier"))
-
-
-def test_a_plan_takes_the_number_of_images_from_its_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    net = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--outputs", "none"]
-    words = ["finetune", "--dry-run", "--preset", "mnist", "--valid", "none", "--out", "none", *net]
-    assert main(words) == 0
-    steps = -(-54_000 // 128)
-    assert f"images: {100 * 54_000:,} in {100 * steps:,} steps of 128" in capsys.readouterr().err  # the last stage

@@ -103,6 +103,3 @@ def test_the_papers_recipe_is_another_training(tmp_path: Path) -> None:
     paper = replace(RECIPE, optimizer="sgd", schedule="constant", weight_decay=5e-4, rotate=15, learning_rate=1e-2)
     _, accuracy = train_classifier("digits-net", "digits", tmp_path / "paper", replace(paper, epochs=8))
     assert accuracy > 0.5
-    for wrong in ({"optimizer": "lion"}, {"schedule": "step"}, {"rotate": 200.0}, {"momentum": 1.0}):
-        with pytest.raises(SteepslopeError, match=next(iter(wrong))):
-            replace(RECIPE, **wrong)

@@ -18,11 +18,9 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.image_files import open_image_folder
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.data.transforms import decoded, unreadable
-from steepslope.nets.data.urls import Listed
 from steepslope.outputs import ClassifierOutputs
 from tests.images import PIXELS, opened, png, write_shard
 
@@ -68,25 +66,6 @@ def server(photos: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{served.server_port}/"
         served.shutdown()
         thread.join()
-
-
-def test_each_file_is_looked_at_once_however_many_classes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listing of 300 folders with 20 files each takes a few looks a file, not one for each folder."""
-    looks = 0
-
-    class Name(str):
-        def partition(self, *words: object) -> tuple[str, str, str]:
-            nonlocal looks
-            looks += 1
-            return super().partition(*words)  # type: ignore[arg-type]
-
-    names = [f"class{folder:03d}/{number}.png" for folder in range(300) for number in range(20)]
-    files = [Listed(name, Name(name)) for name in names]
-    monkeypatch.setattr("steepslope.nets.data.image_files.files_below", lambda url: files)
-    found = open_image_folder("memory://of-many", "", ClassNames())
-    assert found.ids == names
-    np.testing.assert_array_equal(np.asarray(found.labels), np.repeat(np.arange(300), 20))
-    assert looks <= 3 * len(files)
 
 
 def test_a_store_has_the_rows_of_the_folder(photos: Path, store: str) -> None:

@@ -13,7 +13,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.nets.data.images import Images, Labels, Picture
 from steepslope.nets.data.shifted import Shifted, Size, recipes_of
 from steepslope.nets.data.transforms import Transform, decoded_batches, transform_of
-from steepslope.nets.extraction.beside import Unlabelled
+from steepslope.nets.extraction.other_nets import Unlabelled
 from tests.images import folder_of, opened
 
 

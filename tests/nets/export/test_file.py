@@ -119,16 +119,6 @@ def test_a_bit_that_is_changed_anywhere_is_found(tmp_path: Path) -> None:
             ExportedGate.open(source)
 
 
-def test_another_threshold_under_the_same_certificate_is_found(tmp_path: Path) -> None:
-    source = image_gate(tmp_path)
-    model = onnx.load(source)
-    cut = next(one for one in model.graph.initializer if one.name == "cut")
-    cut.double_data[:] = [-5.0]
-    onnx.save(model, source)
-    with pytest.raises(SteepslopeError, match="SHA-256"):
-        ExportedGate.open(source)
-
-
 def test_what_onnx_runtime_cannot_run_on_is_told_in_one_line(tmp_path: Path) -> None:
     class Broken:
         def run(self, names: list[str], arrays: Any, options: Any) -> None:

@@ -1,7 +1,6 @@
 """Every score, and oracles on every kind of evidence, as graphs: their trust logits are the oracles' own."""
 
 import warnings
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -45,13 +44,7 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("num_classes", "budget"),
-    [
-        (5, "free"),
-        *(pytest.param(*one, marks=SLOW) for one in product([2, 5, 15], ["free", "auxiliary"]) if one != (5, "free")),
-    ],
-)
+@pytest.mark.parametrize(("num_classes", "budget"), [(2, "auxiliary"), (5, "free"), (15, "auxiliary")])
 @pytest.mark.usefixtures("quick_nets")
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:

@@ -43,14 +43,6 @@ def test_a_size_that_has_to_be_right_is_fixed_in_the_graph() -> None:
     assert [one.dim_value for one in model.graph.input[0].type.tensor_type.shape.dim] == [0, 8, 8, 1]
 
 
-@pytest.mark.slow
-def test_large_photographs_are_the_same() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (1, 1500, 2001, 3), dtype=np.uint8)
-    transform = TRANSFORMS[0]
-    expected = transform(Image.fromarray(images[0])).numpy()
-    np.testing.assert_array_equal(run(preprocessing(transform, 3), {"images": images})["pixels"][0], expected)
-
-
 def test_images_are_in_colour_where_any_net_sees_colour() -> None:
     assert source_channels([TRANSFORMS[3]]) == 1
     assert source_channels([TRANSFORMS[3], TRANSFORMS[0]]) == 3

@@ -14,27 +14,21 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.engine import noise_of
-from steepslope.nets.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
 from tests.conftest import contents
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
-def test_the_options_know_all_kinds() -> None:
-    assert tuple(AUGMENTATIONS) == AUGMENTATION_NAMES
-    assert ExtractionOptions(augmentations=("shear", "blur")).augmentations == ("blur", "shear")
-
-
 def test_each_copy_is_what_the_net_makes_of_it(images: Path, tmp_path: Path) -> None:
-    options = ["--augment", "2", "--augmentations", "noise,shear", "--augment-seed", "5"]
+    options = ["--augment", "2"]
     assert extract_folder(images, tmp_path / "out", "--evidence", "features,views,noise", *options) == 0
     outputs = ClassifierOutputs.load(tmp_path / "out")
     logits_of_copies = outputs.require("augmented_logits")
     assert logits_of_copies.shape == (24, 2, 3)
     assert np.shares_memory(outputs.augmented().logits, logits_of_copies)  # type: ignore[union-attr]
     net = load_classifier("module:tests.tiny_nets:tiny").with_transform()
-    copies = Augmented(opened(f"imagefolder:{images}"), 2, ("noise", "shear"), 5)
+    copies = Augmented(opened(f"imagefolder:{images}"), 2)
     for row in (0, 1, 17, 47):
         inputs = net.transform(copies.image(row))[None]
         features, logits = net(inputs)
@@ -46,7 +40,7 @@ def test_each_copy_is_what_the_net_makes_of_it(images: Path, tmp_path: Path) -> 
         "features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy",
     }  # fmt: skip
     record = read_json(tmp_path / "out" / "augmented" / "manifest.json", "outputs")["extraction"]["augmented"]
-    assert record == {"copies": 2, "kinds": ["noise", "shear"], "seed": 5}
+    assert record == {"copies": 2, "kinds": [*AUGMENTATIONS], "seed": 0}
 
 
 def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,9 +57,8 @@ def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.Cap
     for options in (["--augment", "2"], []):  # nothing is asked for: other copies stay
         assert extract_folder(data, out, *options) == 0
         assert capsys.readouterr().err.count("already complete") == 1 + bool(options)
-    for options in (["2", "--augment-seed", "1"], ["2", "--augmentations", "blur"], ["3"]):
-        assert extract_folder(data, out, "--augment", *options) == 2
-        refused(capsys, "augmented: holds outputs already, with ")
+    assert extract_folder(data, out, "--augment", "3") == 2
+    refused(capsys, "augmented: holds outputs already, with ")
     assert contents(out) == after
     plain = tmp_path / "plain"
     assert extract_folder(data, plain, "--evidence", "none", "--augment", "1") == 0
@@ -99,7 +92,7 @@ def test_splits_that_are_fitted_on_get_copies(home: Path, idx_folder: Path, tmp_
     words = ["extract", "--classifier", f"checkpoint:{home / 'classifier'}", "--data", spec, "--out", str(out)]
     assert main([*words, "--augment", "0"]) == 0
     assert auxiliary(spec, out) == 0
-    assert main([*words, "--augment", "2", "--augmentations", "rotate,blur"]) == 0
+    assert main([*words, "--augment", "2"]) == 0
     assert ClassifierOutputs.load(out / "train").augmented_auxiliary is None
     assert auxiliary(spec, out) == 0
     for part in ("train", "holdout"):
@@ -113,7 +106,7 @@ def test_splits_that_are_fitted_on_get_copies(home: Path, idx_folder: Path, tmp_
     backbone = load_classifier("module:tests.tiny_nets:ten_classes").with_transform(12, 0.5, 0.5)
     outputs, data = ClassifierOutputs.load(out / "holdout"), parse_data(spec).load_into_memory("train")
     row = data.ids.tolist().index(outputs.require("ids")[3])
-    copy = Augmented(data, 2, ("blur", "rotate"), 0).image(2 * row + 1)
+    copy = Augmented(data, 2).image(2 * row + 1)
     features, _ = backbone(backbone.transform(copy)[None])
     np.testing.assert_allclose(outputs.require("augmented_auxiliary")[3, 1], np.asarray(features)[0], atol=1e-5)
 
@@ -174,8 +167,8 @@ def test_what_an_auxiliary_backbone_cannot_have(tmp_path: Path, capsys: pytest.C
     path = out / "augmented" / "manifest.json"
     manifest = read_json(path, "outputs")
     for record, message in (
-        ({"copies": 1, "kinds": ["fog"], "seed": 0}, "unknown kind of augmentation 'fog'"),
-        ({"copies": 1, "kinds": ["blur"]}, "the field 'seed' is missing"),
+        ({"copies": 1, "kinds": ["fog"], "seed": 0}, "found others: extract them again"),
+        ({"kinds": ["blur"]}, "the field 'copies' is missing"),
         ([], "field 'augmented': found [] of an unexpected type"),
     ):
         write_json(path, {**manifest, "extraction": {**manifest["extraction"], "augmented": record}})
@@ -199,10 +192,3 @@ def test_copies_of_other_images_or_classifiers_are_refused(tmp_path: Path, capsy
     write_json(out / "augmented" / "manifest.json", changed)
     assert main(evaluate) == 2
     assert f"expected outputs of the same classifier and input as {out}" in capsys.readouterr().err
-
-
-def test_worker_processes_give_the_same_copies(images: Path, tmp_path: Path) -> None:
-    for name, options in (("a", ["--batch-size", "7"]), ("b", ["--workers", "2", "--shard-rows", "5"])):
-        assert extract_folder(images, tmp_path / name, "--augment", "2", *options) == 0
-    one, two = (ClassifierOutputs.load(tmp_path / name).require("augmented_logits") for name in ("a", "b"))
-    np.testing.assert_allclose(one, two, atol=1e-6)

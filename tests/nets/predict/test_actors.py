@@ -26,7 +26,7 @@ ROWS, PARTS, SECONDS = 400, 20, 400
 ON_RAY = ("--engine", "ray", "--actors", "2")
 SLOW = "module:tests.slow_nets:slow"
 PROC = Path("/proc")
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 needs_proc = pytest.mark.skipif(not PROC.exists(), reason="processes are found there")
 
 
@@ -126,14 +126,6 @@ def on_ray(given: list[str], folder: Path = PROJECT, actors: int = 2) -> tuple[i
     return code, error
 
 
-def test_the_nets_of_opinions_run_in_actors(opinions: Path, photos: Path, tmp_path: Path) -> None:
-    twelve = ("--opinion", "twelve=module:tests.tiny_nets:twelve_classes")
-    assert main(words(opinions / "nets", photos, tmp_path / "here.parquet", *twelve)) == 0
-    code, error = on_ray(words(opinions / "nets", photos, tmp_path / "there.parquet", *twelve))
-    assert code == 0, error
-    assert (tmp_path / "there.parquet").read_bytes() == (tmp_path / "here.parquet").read_bytes()
-
-
 @needs_proc
 def test_an_actor_that_is_killed_costs_no_row(slow_gate: Path, photos: Path, whole: bytes, tmp_path: Path) -> None:
     out = tmp_path / "found.parquet"
@@ -188,15 +180,6 @@ def test_an_image_that_kills_its_process_ends_the_run(
     assert code == 2
     assert "steepslope: error: engine ray: the cluster failed (" in error
     assert error.count("\n") == 1, error
-
-
-def test_more_actors_than_cpus_and_parts(gates: Path, photos: Path, tmp_path: Path) -> None:
-    files = [tmp_path / "here.csv", tmp_path / "there.csv"]
-    sizes = ("--shard-rows", "150", "--top", "2", "--auxiliary", "module:tests.tiny_nets:ten_classes")
-    assert main(words(gates / "auxiliary", photos, files[0], *sizes)) == 0
-    code, error = on_ray(words(gates / "auxiliary", photos, files[1], *sizes), actors=5)
-    assert code == 0, error
-    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_one_image_and_odd_ones(gates: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

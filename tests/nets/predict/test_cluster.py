@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.predict import cluster as sessions
 from steepslope.nets.predict.cluster import _room, _WithoutRay, session
@@ -104,27 +103,17 @@ def test_words_of_rays_threads_are_dropped() -> None:
 def test_addresses() -> None:
     for address in (None, "auto", "10.0.0.1:6379", "head.cluster.local:6379", "[fd00::1]:6379"):
         assert ClusterOptions(address=address).address == address
+    for address in ("ray://head:10001", "head"):
+        with pytest.raises(SteepslopeError, match="address: expected auto or HOST:PORT"):
+            ClusterOptions(address=address)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"address": "ray://head:10001"}, "address: expected auto or HOST:PORT"),
-        ({"address": "head"}, "address: expected auto or HOST:PORT"),
-    ],
-)
-def test_others_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        ClusterOptions(**settings)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("--outputs x.npz --out found.csv", "engine: expected --data with ray"),
-        ("--data images:. --out -", "out: expected a file to write to with ray"),
-    ],
-)
-def test_what_a_cluster_is_no_use_for(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(f"predict --gate none --engine ray {words}".split()) == 2
-    assert message in capsys.readouterr().err
+def test_what_a_cluster_is_no_use_for() -> None:
+    cluster = ClusterOptions(engine="ray")
+    cluster.require_use(None, "found.csv")
+    with pytest.raises(SteepslopeError, match="engine: expected --data with ray"):
+        cluster.require_use("x.npz", "found.csv")
+    with pytest.raises(SteepslopeError, match="out: expected a file to write to with ray"):
+        cluster.require_use(None, "-")
+    with pytest.raises(SteepslopeError, match="actors: expected none without --engine ray"):
+        ClusterOptions(actors=2).require_use("x.npz", "found.csv")

@@ -235,17 +235,13 @@ def test_a_precision_of_gpus_is_refused_on_a_cpu(gates: Path) -> None:
         ImageGate.of(replace(gate, origin=replace(gate.origin, precision="fp16"))).predict(np.zeros((8, 8), np.uint8))
 
 
-def test_an_oracle_on_images_sees_them(home: Path, gates: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
-    net = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --epochs 1"
-    assert main(f"{net} --outputs {gates}/outputs/holdout --out {tmp_path}/oracle".split()) == 0
-    words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
-    assert main(words.split()) == 0
+def test_an_oracle_on_images_sees_them(gate_on_images: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
     with pytest.raises(SteepslopeError, match=r"expected an oracle on outputs, found one on images: .*ImageGate"):
-        Gate.load(tmp_path / "gate")
-    gate = ImageGate.load(tmp_path / "gate")
+        Gate.load(gate_on_images)
+    gate = ImageGate.load(gate_on_images)
     found = gate.predict(pixels)
     out = tmp_path / "found.parquet"
-    assert main(f"predict --gate {tmp_path}/gate --data digits:test --out {out} --shard-rows 100".split()) == 0
+    assert main(f"predict --gate {gate_on_images} --data digits:test --out {out} --shard-rows 100".split()) == 0
     table = pq.read_table(out).slice(0, COUNT)
     np.testing.assert_allclose(found.trust_logit, table["trust_logit"].to_numpy(), rtol=1e-4, atol=1e-4)
     with pytest.raises(SteepslopeError, match="this oracle needs the images"):

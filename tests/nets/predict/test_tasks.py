@@ -40,8 +40,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def images_of(
     gate: Path, spec: str, options: PredictOptions = IN_PARTS, groups: dict[str, str] | None = None, **nets: Any
 ) -> FromImages:
-    judge, data = ImageGate.load(gate, **nets), parse_data(spec).look()
-    return FromImages(judge, images_to_judge(judge, data), str(data), options, groups)
+    image_gate, data = ImageGate.load(gate, **nets), parse_data(spec).look()
+    return FromImages(image_gate, images_to_judge(image_gate, data), str(data), options, groups)
 
 
 def sent(images: FromImages) -> list[Answer]:

@@ -15,9 +15,6 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision.amp import MixedPrecision
-from safetensors.torch import load_file
-from torch import nn
-from torch.utils.data import DataLoader
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
@@ -109,28 +106,6 @@ def test_the_history_has_what_the_authors_print(home: Path, tmp_path: Path) -> N
     assert validation_score(z, held_out.is_correct) == pytest.approx(best, rel=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile calls
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler on a CPU")
-def test_compiled_it_takes_the_same_course(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without dropout, whose draws compiled code takes otherwise."""
-    compiled: list[object] = []
-    compile_it = torch.compile
-
-    def counted(net: nn.Module) -> Any:
-        compiled.append(net)
-        return compile_it(net)
-
-    monkeypatch.setattr(torch, "compile", counted)
-    for name in ("false", "true"):
-        assert not compiled
-        trained(home, tmp_path / name, "--compile", name, "--dropout", "false")
-    assert len(set(compiled)) == 1  # which Fabric takes apart and compiles anew
-    assert losses(tmp_path / "true") == pytest.approx(losses(tmp_path / "false"), rel=1e-4)
-    weights = [load_file(tmp_path / name / "oracle.safetensors") for name in ("true", "false")]
-    assert weights[0].keys() == weights[1].keys()
-
-
 @pytest.fixture(scope="module")
 def plain(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train an oracle with the usual settings."""
@@ -169,24 +144,6 @@ def test_backbones_of_ones_own_are_named_again(
             capsys.readouterr().err
         )
     assert main([*given, "--backbones", f"{codes[0]}?weights=none.pt,{codes[1]}"]) == 0  # an oracle brings its own
-
-
-def test_processes_that_decode_change_nothing(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They decode what is trained on, features and validation rows alike."""
-    workers: list[int] = []
-
-    def loader(*given: Any, **options: Any) -> DataLoader[Any]:
-        workers.append(options["num_workers"])
-        return DataLoader(*given, **options)
-
-    for name in ("nets.data.transforms", "nets.training.examples"):
-        monkeypatch.setattr(f"steepslope.{name}.DataLoader", loader)
-    runs = {"aupr_error": 3, "head": 2}  # held-out rows twice and what is trained on; its features and outputs
-    for options in (["--select", "aupr_error"], ["--trainable", "head", "--hidden", "8"]):
-        one = trained(home, tmp_path / f"{options[1]} alone", *options, live=True)
-        workers.clear()
-        assert trained(home, tmp_path / options[1], *options, "--workers", "1", live=True) == one
-        assert workers == [1] * runs[options[1]]
 
 
 def test_a_loss_that_is_not_finite_stops(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,13 +14,13 @@ from steepslope.lab.benchmark.preset import Preset
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for, train_classifier
-from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
+from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.extraction.beside import extract_opinion
 from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.extraction.other_nets import extract_opinion
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import OF_COPIES, array_of, is_opinion
 from steepslope.outputs.folder import AUGMENTED
@@ -135,7 +135,7 @@ def _extracted(
     images = _images(preset, spec, out.name, net)
     plain = ExtractionOptions(batch_size=BATCH)
     if out.name in (LABELLED, REFERENCE):
-        copies = Augmented(images, 1, tuple(AUGMENTATIONS), 0)
+        copies = Augmented(images, 1)
         extract(net, {out / AUGMENTED: (f"{spec}, augmented", copies)}, plain, notice=notice)
     passes = 0 if out.name == REFERENCE else preset.passes
     evidence = ("features", "noise", *(["dropout"] if passes else []))

@@ -27,6 +27,7 @@ from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
 from steepslope.metrics.intervals import compare
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
+from steepslope.nets.data.images import Dataset
 from steepslope.nets.training.loading import load_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
@@ -85,8 +86,12 @@ def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     case, method = wanted.case, wanted.method
     outputs = work.outputs(case.classifier, case.seed, work.place(case), method.get("budget", ""))
     backbones = [work.spec(name, case.seed) for name in work.preset.nets]
-    images = work.images(case.classifier, case.seed, work.place(case))
-    load = partial(load_oracle, backbones=backbones, images=lambda _: images, device=str(device_at_hand()))
+    device = str(device_at_hand())
+
+    def images(_: ClassifierOutputs) -> Dataset:
+        return work.images(case.classifier, case.seed, work.place(case))
+
+    load = partial(load_oracle, backbones=backbones, images=images, device=device)
     oracle = str(folder / method.get("stage", ""))
     return score_predictions([oracle], outputs, Resources(load_oracle=load))[-1]
 

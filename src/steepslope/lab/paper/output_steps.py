@@ -26,9 +26,9 @@ from steepslope.nets.data.image_files import CARD as SHIFT_CARD
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
 from steepslope.nets.data.specs import SPLIT_SEED, parse_data
-from steepslope.nets.extraction.beside import Unlabelled, summary_of_features
 from steepslope.nets.extraction.extraction import extract, summary
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.extraction.other_nets import Unlabelled, summary_of_features
 from steepslope.numerics.linear import fit_standardised_softmax
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST

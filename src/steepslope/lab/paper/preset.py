@@ -234,9 +234,6 @@ def _with_training(content: Any, key: str) -> Any:
     return {**content, key: training_settings(value) if isinstance(value, str) else deepcopy(value)}
 
 
-IMAGES = {"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000, "imagenet": 1_281_167}  # training images
-
-
 def training_files(of_classifiers: bool) -> dict[str, Path]:
     """Return the files of trainings by name: of classifiers (train-classifier), or of oracles (finetune)."""
     files = sorted(TRAININGS.glob("*.yaml"))
@@ -252,17 +249,3 @@ def training_settings(name: str) -> dict[str, Any]:
     known = training_files(of_classifiers=name.endswith("-classifier"))
     require_known("preset", name, known)
     return read_yaml(known[name])
-
-
-def training_images(name: str) -> int | None:
-    """Return how many images a preset trains on: those of its data, less those that its classifier holds out.
-
-    >>> training_images("mnist"), training_images("imagenet-vit-vit")
-    (54000, 1281167)
-    """
-    data = next((one for one in IMAGES if name == one or name.startswith(f"{one}-")), None)
-    if data is None:
-        return None
-    classifier = f"{data}-classifier"
-    has_classifier = (TRAININGS / f"{classifier}.yaml").exists()
-    return IMAGES[data] - (int(training_settings(classifier)["holdout"]) if has_classifier else 0)

@@ -14,7 +14,7 @@ from steepslope.files.weights import load_arrays
 from steepslope.lab.paper.preset import Preset
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.augmentation import AUGMENTATIONS, Augmented
+from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
 from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_data
@@ -145,7 +145,7 @@ class Workspace:
         """Return a set of images: a split, its augmented copies, or what a shift has written."""
         sets = self.sets(name, seed)
         if place.endswith(COPIES):
-            return Augmented(sets[place.removesuffix(COPIES)], 1, tuple(AUGMENTATIONS), 0)
+            return Augmented(sets[place.removesuffix(COPIES)], 1)
         return sets[place] if place in sets else parse_data(f"imagefolder:{self.shifted(place)}").open()
 
     def drawn(self, n: int, count: int) -> NDArray[np.int64]:

@@ -38,7 +38,8 @@ OF_A_FILE = (
     "a file of weights does not tell its normalisation: most nets have ImageNet's, &mean=imagenet&std=imagenet in the "
     "spec, those from TensorFlow and many transformers 0.5, &mean=0.5&std=0.5"
 )
-timm, models = optional_library("timm", "images"), optional_library("torchvision.models", "images")
+timm = optional_library("timm", "images")
+models = optional_library("torchvision.models", "images")
 
 
 def timm_classifier(argument: str) -> Classifier:
@@ -80,7 +81,9 @@ def torchvision_classifier(argument: str) -> Classifier:
     model = _create(lambda: models.get_model(name, weights=chosen if from_hub else None), f"torchvision:{name}")
     _load(model, None if from_hub else weights)
     preset = chosen.transforms()
-    side, mean, std = preset.crop_size[0], tuple(preset.mean), tuple(preset.std)
+    side = preset.crop_size[0]
+    mean = tuple(preset.mean)
+    std = tuple(preset.std)
     transform = Transform((side, side), mean, std, "crop", side / preset.resize_size[0], preset.interpolation.value)
     return _frozen(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
 
@@ -136,7 +139,7 @@ def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classi
 
 
 class TimmNet(nn.Module):
-    """A timm model, with what goes into its last layer beside its logits."""
+    """A timm model, with what goes into its last layer next to its logits."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -149,7 +152,7 @@ class TimmNet(nn.Module):
 
 
 class BeforeLastLinear(nn.Module):
-    """Any model from images to logits, with what goes into the linear map that runs last beside them.
+    """Any model from images to logits, with what goes into the linear map that runs last next to them.
 
     That is a linear layer, or a convolution to K channels, as in SqueezeNet, whose input is averaged over the places.
     """
@@ -237,7 +240,8 @@ def load_state_dict(model: nn.Module, path: Path, more: bool = False) -> None:
     There may be ``more`` weights in the file, which are left out. Names may begin with ``module.``, as those of
     ``DataParallel`` do. Files of before PyTorch 0.4.1 lack the counters of batch normalisation, which no output needs.
     """
-    wanted, state = model.state_dict(), _state_in(path)
+    wanted = model.state_dict()
+    state = _state_in(path)
     if not wanted.keys() & state.keys():
         state = {name.removeprefix(PARALLEL): weight for name, weight in state.items()}
     if not any(name.endswith(COUNTER) for name in state):
@@ -247,7 +251,8 @@ def load_state_dict(model: nn.Module, path: Path, more: bool = False) -> None:
     if state.keys() != wanted.keys() and [*map(_shape, state.values())] == [*map(_shape, wanted.values())]:
         state = dict(zip(wanted, state.values(), strict=True))
     for name in {**wanted, **state}:
-        expected, found = _shape(wanted.get(name)), _shape(state.get(name))
+        expected = _shape(wanted.get(name))
+        found = _shape(state.get(name))
         if expected != found:
             raise SteepslopeError(f"expected weights of this architecture: {name}: {expected}, found {found}", path)
     model.load_state_dict({**model.state_dict(), **state})

@@ -89,7 +89,7 @@ class Classifier:
         if preprocessing is not None:
             doubled = [options[name] for name, value in given.items() if value is not None]
             if doubled:
-                raise SteepslopeError(f"expected none beside {options['preprocessing']}", doubled[0])
+                raise SteepslopeError(f"expected none with {options['preprocessing']}", doubled[0])
             return self._running(preprocessing, options)
         require(options["channels"], channels, optional(whole(1)))
         known = channels or self.transform.channels or max(_count(mean), _count(std))

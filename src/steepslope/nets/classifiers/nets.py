@@ -37,7 +37,7 @@ class Net(nn.Module):
 
 
 class TwoParts(nn.Module):
-    """Our own net, with its features beside its logits."""
+    """Our own net, with its features next to its logits."""
 
     def __init__(self, net: Net) -> None:
         super().__init__()

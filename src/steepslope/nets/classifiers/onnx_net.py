@@ -52,7 +52,7 @@ class OnnxNet(nn.Module):
         """Return what makes it again in another process, which needs the file only where others hold its weights."""
         model = self.model
         if isinstance(model, Path):
-            model = model.resolve() if _beside(model) else model.read_bytes()
+            model = model.resolve() if _weight_files(model) else model.read_bytes()
         return type(self), (model, self.source)
 
     def open(self) -> None:
@@ -101,7 +101,7 @@ def onnx_classifier(argument: str) -> Classifier:
     path = Path(argument)
     digest = hashlib.sha256()
     with explained("expected an ONNX file, but it cannot be read", path, OSError):
-        files = [path, *_beside(path)]
+        files = [path, *_weight_files(path)]
         size = sum(file.stat().st_size for file in files)
         require_room(path, size, size)
         for file in files:
@@ -114,7 +114,7 @@ def onnx_classifier(argument: str) -> Classifier:
     return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest.hexdigest(), classes)
 
 
-def _beside(path: Path) -> list[Path]:
+def _weight_files(path: Path) -> list[Path]:
     """Return the files in which large weights are kept, if there are any."""
     return [*path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]
 
@@ -123,7 +123,7 @@ def as_onnx(net: nn.Module, images: Tensor, source: str, digest: str | None = No
     """Export a net from images to (features, logits), and check it on a batch.
 
     With a ``digest`` of the net, the export is kept in the user's cache, and taken from there the next time. It is
-    checked each time: a net whose code has changed is exported anew.
+    checked each time: a net whose code has changed is exported again.
 
     Raises
     ------

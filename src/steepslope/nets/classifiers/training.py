@@ -186,7 +186,7 @@ class _Run:
         return float(loss.detach())
 
     def resume(self, path: Path) -> None:
-        """Take up an unfinished run; without one that can be read, start anew."""
+        """Take up an unfinished run; without one that can be read, start again."""
         try:
             state = load_state(path)
         except SteepslopeError:
@@ -223,7 +223,9 @@ def mirrored(inputs: Tensor) -> Tensor:
 def turned(inputs: Tensor, degrees: float, outside: float) -> Tensor:
     """Turn each image (n, C, H, W) by up to so many degrees either way; what comes in from outside has that value."""
     angle = torch.deg2rad((2 * torch.rand(len(inputs)) - 1) * degrees)
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros(len(inputs))
+    cos = angle.cos()
+    sin = angle.sin()
+    zero = torch.zeros(len(inputs))
     maps = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
     grid = torch.nn.functional.affine_grid(maps, list(inputs.shape), align_corners=False)
     return torch.nn.functional.grid_sample(inputs - outside, grid, align_corners=False) + outside

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from steepslope.checks import SEED, require_all, whole
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.checks import require_all, whole
 from steepslope.files.seeding import seed_of
 from steepslope.nets.data.images import ALL, Dataset, as_colour, in_pil
 from steepslope.outputs.folder import copy_ids
@@ -29,6 +28,7 @@ Draw = np.random.Generator
 Range = tuple[float, float]
 Kind = Callable[[Floats, Draw], Floats]
 SMALL_SIDE = 28  # pixels, at which strengths are as written
+COPY_SEED = 0  # of all draws
 
 
 def _blur(image: Floats, draw: Draw) -> Floats:
@@ -51,8 +51,10 @@ def _rectangle(image: Floats, draw: Draw) -> Floats:
     """Fill a rectangle of 4 to 30 % of the area with one grey value, or black."""
     height, width = image.shape[-2:]
     area, aspect = draw.uniform(0.04, 0.3) * height * width, math.exp(draw.uniform(-0.7, 0.7))
-    tall, wide = _within(math.sqrt(area * aspect), height), _within(math.sqrt(area / aspect), width)
-    top, left = draw.integers(height - tall + 1), draw.integers(width - wide + 1)
+    tall = _within(math.sqrt(area * aspect), height)
+    wide = _within(math.sqrt(area / aspect), width)
+    top = draw.integers(height - tall + 1)
+    left = draw.integers(width - wide + 1)
     filled = image.copy()
     filled[:, top : top + tall, left : left + wide] = draw.uniform() if draw.uniform() < 0.5 else 0.0
     return filled
@@ -69,7 +71,8 @@ def _grating(image: Floats, draw: Draw) -> Floats:
 
 def _affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 0), shear: float = 0) -> Floats:
     """Turn by up to so many degrees, scale or shear about the centre."""
-    turn, scale = math.radians(draw.uniform(-angle, angle)), math.exp(draw.uniform(*log_scale))
+    turn = math.radians(draw.uniform(-angle, angle))
+    scale = math.exp(draw.uniform(*log_scale))
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     # from new to old (row, column)
     matrix = rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
@@ -92,11 +95,13 @@ def _perspective(image: Floats, draw: Draw) -> Floats:
 
 def _homography(sources: Places, targets: Places, places: Places) -> Places:
     """Map places (2, n) by the projection that takes four sources (4, 2) to four targets (4, 2)."""
-    rows, columns = np.zeros((4, 8)), np.zeros((4, 8))
+    rows = np.zeros((4, 8))
+    columns = np.zeros((4, 8))
     rows[:, :2], rows[:, 2] = sources, 1
     columns[:, 3:5], columns[:, 5] = sources, 1
     rows[:, 6:], columns[:, 6:] = -targets[:, :1] * sources, -targets[:, 1:] * sources
-    system, wanted = np.concatenate([rows, columns]), targets.T.ravel()
+    system = np.concatenate([rows, columns])
+    wanted = targets.T.ravel()
     matrix = np.append(np.linalg.lstsq(system, wanted)[0], 1).reshape(3, 3)  # a side of one pixel leaves it open
     row, column, depth = matrix @ np.vstack([places, np.ones(places.shape[1])])
     return np.stack([row / depth, column / depth])
@@ -145,36 +150,26 @@ def augmented(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
 class Augmented:
     """Augmented copies of a data set's images: row r is a copy of its row ``r // copies``, with the same label.
 
-    A copy depends on the image, its id, the copy's number, the kinds and the seed, and on nothing else.
+    A copy depends on the image, its id and the copy's number alone.
 
     Parameters
     ----------
     data
         The images to copy.
     copies
-        Copies of each image, >= 1.
-    kinds
-        Names in :data:`AUGMENTATIONS`; each copy is changed by one of them, drawn evenly.
-    seed
-        What all draws begin with, in 0…2³¹−1.
+        Copies of each image, >= 1; each is changed by one of :data:`AUGMENTATIONS`, drawn evenly.
 
     Raises
     ------
     SteepslopeError
-        If a setting is not as described.
+        If there are to be no copies.
     """
 
     data: Dataset
     copies: int
-    kinds: tuple[str, ...]
-    seed: int
 
     def __post_init__(self) -> None:
-        require_all(self, {"copies": whole(1), "seed": SEED})
-        if not self.kinds:
-            raise SteepslopeError("expected at least one, found none", "kinds")
-        for kind in self.kinds:
-            require_known("kind of augmentation", kind, AUGMENTATIONS)
+        require_all(self, {"copies": whole(1)})
 
     def __len__(self) -> int:
         return len(self.data) * self.copies
@@ -197,13 +192,13 @@ class Augmented:
     @property
     def recipe(self) -> dict[str, Any]:
         """What makes the copies from the data, as JSON holds it."""
-        return {"copies": self.copies, "kinds": list(self.kinds), "seed": self.seed}
+        return {"copies": self.copies, "kinds": list(AUGMENTATIONS), "seed": COPY_SEED}
 
     def image(self, row: int) -> Image.Image:
         """Decode an image and change it; an unreadable one raises as in the data set."""
         original, copy = divmod(row, self.copies)
-        draw = np.random.default_rng(seed_of(self.seed, self._names[original], copy + 1))
-        kind = self.kinds[draw.integers(len(self.kinds))]
+        draw = np.random.default_rng(seed_of(COPY_SEED, self._names[original], copy + 1))
+        kind = [*AUGMENTATIONS][draw.integers(len(AUGMENTATIONS))]
         return augmented(ImageOps.exif_transpose(in_pil(self.data.image(original))), kind, draw)
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
@@ -216,4 +211,4 @@ class Augmented:
 
     @cached_property
     def _names(self) -> list[str]:
-        return [str(name) for name in self.data.ids]  # once: some data sets make them anew each time
+        return [str(name) for name in self.data.ids]  # once: some data sets make them again each time

@@ -51,7 +51,8 @@ def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
     folder = existing_folder("idx", argument)
     images, classes = _idx_files(folder, split)
-    pixels, labels = read_idx(images, dimensions=3), read_idx(classes, dimensions=1)
+    pixels = read_idx(images, dimensions=3)
+    labels = read_idx(classes, dimensions=1)
     if len(pixels) != len(labels):
         raise SteepslopeError(f"expected {len(pixels)} labels, one for each {split} image, found {len(labels)}", folder)
     if len(pixels) == 0:

@@ -45,7 +45,8 @@ class HubImages:
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the library's own fingerprint, the rows and their labels."""
-        numbers, labels = list(range(*rows.indices(len(self)))), labels_at(self.labels, rows)
+        numbers = list(range(*rows.indices(len(self))))
+        labels = labels_at(self.labels, rows)
         return digest_of([self.table._fingerprint, self.column, numbers, labels])
 
 

@@ -55,7 +55,8 @@ class ShiftCard:
         if not path.is_file():
             return None
         content = read_json(path, "shifted images")
-        size, classes = content.get("size"), content.get("classes")
+        size = content.get("size")
+        classes = content.get("classes")
         labels = field(content, "folders", dict, path)
         if not all(type(label) is int and label >= UNKNOWN for label in labels.values()):
             raise SteepslopeError(f"field 'folders': expected labels >= {UNKNOWN}, found {list(labels.values())}", path)
@@ -189,7 +190,7 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
 def splits_of_image_folder(argument: str) -> tuple[str, ...]:
     """Return the splits that a local folder has in place of classes; none where it has other folders as well.
 
-    They are ``train`` and ``val``, ``test`` or both, each with class folders and no image beside them.
+    They are ``train`` and ``val``, ``test`` or both, each with class folders and no image next to them.
     """
     root = Path(as_path(argument)) if argument and not is_url(argument) else None
     if root is None or not root.is_dir():
@@ -248,7 +249,8 @@ def _names_below(root: Path, folder: str = "") -> Iterator[str]:
     """Yield the paths from a root of the files in one of its folders, at any depth; a loop of links ends."""
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(root / folder, followlinks=True):
-        status, below = Path(parent).stat(), Path(parent).relative_to(root)
+        status = Path(parent).stat()
+        below = Path(parent).relative_to(root)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue

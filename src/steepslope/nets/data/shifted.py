@@ -75,7 +75,7 @@ class Shifted:
 
     @cached_property
     def ids(self) -> Sequence[str] | NDArray[np.str_]:
-        """Names of the images, (n,): those of the originals, asked for once, since some data sets make them anew."""
+        """Names of the images, (n,): those of the originals, asked for once, since some data sets make them again."""
         return self.data.ids
 
     @property
@@ -111,7 +111,8 @@ class Shifted:
         """Shift images together; where that fails, one by one, so that one of them does not spoil the others."""
         if not images:
             return []
-        names, labels = [str(self.ids[row]) for row in rows], labels_at(self.data.labels, rows)
+        names = [str(self.ids[row]) for row in rows]
+        labels = labels_at(self.data.labels, rows)
         try:
             return [*self.shift(images, names, labels, brought_to(self.data))]
         except Exception as error:

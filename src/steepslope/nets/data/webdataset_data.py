@@ -65,7 +65,8 @@ class ShardImages:
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return a hash of the keys, sizes, labels and the local shards' fingerprints, or the images' contents."""
-        samples, labels = self.samples[rows], labels_at(self.labels, rows)
+        samples = self.samples[rows]
+        labels = labels_at(self.labels, rows)
         places = [(_folder_and_name(one.shard)[1], one.key, one.size) for one in samples]
         if verify:
             seen = [sha256(_bytes_of(one)).hexdigest() for one in samples]

@@ -41,7 +41,8 @@ def require_agreement(exported: Exported) -> float:
     )
     rows = random_inputs(session, exported)
     names = [one.name for one in session.get_outputs()]
-    outputs, expected = dict(zip(names, session.run(None, rows), strict=True)), expected_outputs(exported, rows)
+    outputs = dict(zip(names, session.run(None, rows), strict=True))
+    expected = expected_outputs(exported, rows)
     differing = [name for name in names if not _agree(name, outputs, expected, exported.gate)]
     if differing:
         raise SteepslopeError(f"ONNX Runtime finds another {' and '.join(differing)} than the gate", "export")

@@ -128,19 +128,19 @@ def _gate_piece(
     return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
 
 
-def _whole(judge: ConfidenceSource, live: ImageGate) -> Any:
+def _whole(judge: ConfidenceSource, image_gate: ImageGate) -> Any:
     """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
-    gate = live.gate
+    gate = image_gate.gate
     if gate.origin.precision != "32":
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
     shapes = shapes_of(judge)
-    _require_made_of_images(shapes, live)
+    _require_made_of_images(shapes, image_gate)
     nets: dict[str, Classifier] = {
-        "classifier": live.classifier,
-        **{name: one.net for name, one in live.others.items()},
+        "classifier": image_gate.classifier,
+        **{name: one.net for name, one in image_gate.others.items()},
     }
-    places = {name: one.places for name, one in live.others.items() if one.places is not None}
+    places = {name: one.places for name, one in image_gate.others.items() if one.places is not None}
     oracle = judge.oracle
     transforms = [one.transform for one in nets.values()]
     if isinstance(oracle, ImageOracle):
@@ -151,21 +151,21 @@ def _whole(judge: ConfidenceSource, live: ImageGate) -> Any:
     gives = {"classifier": kept, AUXILIARY: {FEATURES: AUXILIARY}, **{name: {LOGITS: name} for name in places}}
     parts += [net_piece(name, one, gives[name]) for name, one in nets.items()]
     if NOISE in shapes:
-        parts.append(noise_piece("classifier", live.classifier.transform))
+        parts.append(noise_piece("classifier", image_gate.classifier.transform))
     if isinstance(oracle, ImageOracle):
         parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
-    names, decides = _gate_piece(judge, gate, live.options.features == "float16", places)
+    names, decides = _gate_piece(judge, gate, image_gate.options.features == "float16", places)
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
     return joined([*parts, decides], inputs, names)
 
 
-def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], live: ImageGate) -> None:
+def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], image_gate: ImageGate) -> None:
     """Raise unless a graph makes all arrays from images, with as many features as the oracle takes."""
     for name in shapes:
-        if name not in (LOGITS, FEATURES, NOISE, OWN_NET, *live.others):
+        if name not in (LOGITS, FEATURES, NOISE, OWN_NET, *image_gate.others):
             raise SteepslopeError("no graph makes it from images: export the gate alone (--part gate)", name)
-    others = {name: one.net for name, one in live.others.items() if one.places is None}
-    for name, net in {FEATURES: live.classifier, **others}.items():
+    others = {name: one.net for name, one in image_gate.others.items() if one.places is None}
+    for name, net in {FEATURES: image_gate.classifier, **others}.items():
         if name in shapes:
             features, _ = net(net.noise(2))
             found, (expected,) = None if features is None else features.shape[1], shapes[name]
@@ -204,8 +204,8 @@ def exported_from(
     if gate is not None:
         loaded = Gate.load(gate, partial(load_oracle, backbones=nets.backbones))
         whole = part == "all" and loaded.source is not None
-        judge = ImageGate.of(loaded, nets.classifier, nets.auxiliary, opinions) if whole else loaded
-        return export_gate(judge, part, digest_of_gate(gate))
+        asked = ImageGate.of(loaded, nets.classifier, nets.auxiliary, opinions) if whole else loaded
+        return export_gate(asked, part, digest_of_gate(gate))
     assert oracle is not None
     if is_image_oracle(oracle):
         raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", "oracle")

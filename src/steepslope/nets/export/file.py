@@ -142,7 +142,7 @@ def require_unchanged(source: Path) -> None:
     if not found.startswith(DIGEST):
         raise SteepslopeError("expected a file that steepslope export wrote, with its SHA-256, found another", source)
     if found[len(DIGEST) :] != digest.hexdigest().encode():
-        raise SteepslopeError("expected the content whose SHA-256 the file holds, found another: export anew", source)
+        raise SteepslopeError("expected the content whose SHA-256 the file holds, found another: export again", source)
 
 
 @dataclass(frozen=True, eq=False)

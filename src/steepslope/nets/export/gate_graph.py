@@ -127,7 +127,8 @@ def _pooled(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:
         found: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))
         return pool.slope * found + pool.offset
 
-    odds, handed_over = log_odds(fitted.pool), {}
+    odds = log_odds(fitted.pool)
+    handed_over = {}
     if fitted.handover is not None and fitted.fallback is not None:
         handed_over = {HANDED_OVER: fitted.handover.weight_of(rows)}
         odds = mixed(odds, log_odds(fitted.fallback), handed_over[HANDED_OVER])

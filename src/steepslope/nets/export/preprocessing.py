@@ -205,14 +205,16 @@ def resizes_rows_first() -> bool:
 
 def _normalised(transform: Transform) -> Any:
     """Return the function from bytes (N, h, w, C) to what the net takes, float32 (N, C, h, w)."""
-    means, stds = list(transform.mean), list(transform.std)
+    means = list(transform.mean)
+    stds = list(transform.std)
 
     @script(OWN, default_opset=op)
     def normalised(images: UINT8) -> FLOAT:
         """Scale to [0, 1], and subtract and divide by channel."""
         pixels = op.Cast(op.Transpose(images, perm=[0, 3, 1, 2]), to=AS_FLOAT) / 255.0
         by_channel = op.Constant(value_ints=[-1, 1, 1])
-        mean, std = op.Constant(value_floats=means), op.Constant(value_floats=stds)
+        mean = op.Constant(value_floats=means)
+        std = op.Constant(value_floats=stds)
         return (pixels - op.Reshape(mean, by_channel)) / op.Reshape(std, by_channel)
 
     return normalised
@@ -245,7 +247,8 @@ def preprocessing(transform: Transform, channels: int) -> Any:
     fixed.
     """
     recoloured = {(COLOUR, GREY): as_grey, (GREY, COLOUR): as_colour}.get((channels, transform.channels), as_they_are)
-    fitted, normalised = _fitted(transform), _normalised(transform)
+    fitted = _fitted(transform)
+    normalised = _normalised(transform)
 
     @script(OWN, default_opset=op)
     def prepared(images: UINT8) -> FLOAT:

@@ -3,5 +3,5 @@
 ``extraction``: the orchestration, and the splits of a data set by name. ``options``: what can be chosen, free of
 torch. ``machines``: processes, devices and precision. ``engine``: a batch of images -> the arrays to keep, by PyTorch
 or ONNX Runtime; small changes of an image, and estimates of its noise. ``shards``: the files of a running extraction,
-how they are joined, and what decides the outputs. ``beside``: another net's features or logits.
+how they are joined, and what decides the outputs. ``other_nets``: another net's features or logits.
 """

@@ -74,7 +74,7 @@ def extract_to_folder(
     if options.augment is None:
         to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
         some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(folder, one[1])}
-        copies = _copied(some, replace(options, augment=1))
+        copies = _copied(some, 1)
     else:
         copies = _copies(spec, sources, out, options) if options.augment else {}
     return extract(classifier, {**sources, **copies}, options, notice=notice)
@@ -82,9 +82,8 @@ def extract_to_folder(
 
 def _copied_by_default(folder: Path, data: Dataset) -> bool:
     """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
-    made, usual = extraction_of(folder / AUGMENTED).get(AUGMENTED), ExtractionOptions()
-    as_usual = {"copies": 1, "kinds": list(usual.augmentations), "seed": usual.augment_seed}
-    return data.labels is not None and len(data) <= MOST_COPIED and made in (None, as_usual)
+    made = extraction_of(folder / AUGMENTED).get(AUGMENTED)
+    return data.labels is not None and len(data) <= MOST_COPIED and made in (None, Augmented(data, 1).recipe)
 
 
 def _but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:
@@ -97,13 +96,12 @@ def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionO
         raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
     if any(data.labels is None for _, data in sources.values()):
         raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
-    return _copied(_but_test(spec, sources, out), options)
+    return _copied(_but_test(spec, sources, out), options.augment or 0)
 
 
-def _copied(sources: Sources, options: ExtractionOptions) -> Sources:
-    recipe = options.augment or 0, options.augmentations, options.augment_seed
+def _copied(sources: Sources, copies: int) -> Sources:
     return {
-        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, *recipe)) for folder, (name, data) in sources.items()
+        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, copies)) for folder, (name, data) in sources.items()
     }
 
 
@@ -242,7 +240,7 @@ def _extract(
 def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:
     """Return the data set under the name "", or the splits "train", "holdout" and "test" where the spec names none.
 
-    A folder with the folders train, val or test has those that are there, beside "holdout".
+    A folder with the folders train, val or test has those that are there, next to "holdout".
 
     Where the training images are those that a checkpoint was made from, "train" are the rows that it was fitted to and
     "holdout" those that it never saw. Other training images are cut in the same way; whether others' classifiers were

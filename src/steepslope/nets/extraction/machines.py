@@ -27,7 +27,7 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 JOIN = timedelta(minutes=10)  # for all processes to come
 LONG = timedelta(days=7)  # the first process may join shards for hours while the others wait
 # Said of exceptions of any kind: Fabric, its strategies and plugins have some of their own.
-UNAVAILABLE, CHOICES = "not available here", "devices, num_nodes, strategy and precision"
+UNAVAILABLE, CHOICES = "not available here", "devices, num_nodes and precision"
 MASTER = "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"  # where processes of several machines meet, without a launcher
 
 
@@ -62,11 +62,10 @@ def _require_possible(precision: str) -> None:
 def _launch(machines: Machines, accelerator: str) -> Fabric:
     _require_possible(machines.precision)
     devices, nodes = _processes(machines)
-    plain = machines.strategy in ("auto", "ddp")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision: Any = PRECISIONS[machines.precision]
     with explained(UNAVAILABLE, CHOICES, longest=200):
-        strategy = fabrics.strategies.DDPStrategy(timeout=JOIN) if plain and devices * nodes > 1 else machines.strategy
+        strategy = fabrics.strategies.DDPStrategy(timeout=JOIN) if devices * nodes > 1 else "auto"
         fabric: Fabric = fabrics.Fabric(
             accelerator=accelerator, strategy=strategy, devices=devices, num_nodes=nodes, precision=precision
         )

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from steepslope.checks import SEED, Check, choice, optional, require_all, whole
+from steepslope.checks import Check, choice, optional, require_all, whole
 from steepslope.errors import SteepslopeError, require_known
 
 EVIDENCE_ARRAYS = ("features", "views", "dropout", "noise")
@@ -13,7 +13,6 @@ VIEW_NAMES = (
     "flip", "left", "right", "up", "down", "turn_left", "turn_right",
     "blur", "shrink", "grow", "less_contrast", "more_contrast",
 )  # fmt: skip
-AUGMENTATION_NAMES = ("blur", "noise", "contrast", "rectangle", "grating", "rotate", "scale", "shear", "perspective")
 NONE = "none"
 
 MACHINE_CHECKS: dict[str, Check] = {
@@ -25,7 +24,6 @@ EXTRACTION_CHECKS: dict[str, Check] = {
     "features": choice("float32", "float16"),
     "passes": whole(2),
     "augment": optional(whole(0)),
-    "augment_seed": SEED,
     "batch_size": whole(1),
     "workers": whole(0),
     "shard_rows": whole(1),
@@ -45,15 +43,12 @@ class Machines:
     num_nodes
         Number of machines; by default 1, or what torchrun started. They find one another by torchrun, by a scheduler
         such as SLURM, or by MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
-    strategy
-        Strategy of Lightning Fabric, such as ddp.
     precision
         Precision of the forward pass: 32, or mixed with bf16 or fp16, which is faster on GPUs and new CPUs.
     """
 
     devices: int | None = None
     num_nodes: int | None = None
-    strategy: str = "auto"
     precision: Literal["32", "bf16", "fp16"] = "32"
 
     def __post_init__(self) -> None:
@@ -67,7 +62,7 @@ class ExtractionOptions(Machines):
     Parameters
     ----------
     evidence
-        Evidence to keep beside the logits: features (penultimate), views (the logits of the image mirrored, shifted,
+        Evidence to keep next to the logits: features (penultimate), views (the logits of the image mirrored, shifted,
         turned, blurred, scaled and in other contrast), dropout (mean and spread of its passes), noise (two estimates
         of the image's noise, for the fused oracle's hand-over), or none.
     features
@@ -82,11 +77,6 @@ class ExtractionOptions(Machines):
         default is 1 for at most 100,000 labelled images that are no test split; it doubles the time. Logits are kept
         in a subfolder, with features and noise where these are kept of the images. Where the outputs are complete,
         only the copies are added.
-    augmentations
-        Changes from which one is drawn for each copy, among blur, noise, contrast, rectangle (which covers a part),
-        rotate, scale and shear; by default all.
-    augment_seed
-        Seed of the changes; each copy is drawn from it and the image's id.
     batch_size
         Images a forward pass.
     workers
@@ -108,8 +98,6 @@ class ExtractionOptions(Machines):
     views: tuple[str, ...] = VIEW_NAMES
     passes: int = 50
     augment: int | None = None
-    augmentations: tuple[str, ...] = AUGMENTATION_NAMES
-    augment_seed: int = 0
     batch_size: int = 64
     workers: int = 0
     shard_rows: int = 4096
@@ -123,10 +111,7 @@ class ExtractionOptions(Machines):
         evidence = () if self.evidence == (NONE,) else self.evidence
         require_names("evidence", evidence, EVIDENCE_ARRAYS)
         require_names("views", self.views or (NONE,), VIEW_NAMES)
-        require_names("augmentations", self.augmentations or (NONE,), AUGMENTATION_NAMES)
         object.__setattr__(self, "evidence", tuple(name for name in EVIDENCE_ARRAYS if name in evidence))
-        kinds = tuple(name for name in AUGMENTATION_NAMES if name in self.augmentations)  # their order decides draws
-        object.__setattr__(self, "augmentations", kinds)
         if self.backend == "onnx" and ("dropout" in evidence or self.precision != "32"):
             raise SteepslopeError("onnx runs in precision 32 and without dropout passes: expected torch", "backend")
 

@@ -268,7 +268,7 @@ class FromCluster(FromImages):
         import ray
 
         nothing: Any = None
-        alone = FromImages(self.judge, nothing, self.source, self.options)
+        alone = FromImages(self.image_gate, nothing, self.source, self.options)
         with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
             images = ray.put(alone)
         settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}

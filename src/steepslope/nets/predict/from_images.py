@@ -28,10 +28,12 @@ from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made,
 from steepslope.predict.options import PredictOptions
 
 
-def images_to_judge(judge: ImageGate, spec: DatasetSpec) -> Dataset:
+def images_to_judge(image_gate: ImageGate, spec: DatasetSpec) -> Dataset:
     """Open the images that a gate is to decide on; raise where two have one id."""
-    names = None if judge.gate.classes is None else {name: label for label, name in enumerate(judge.gate.classes)}
-    images = spec.open(names=ClassNames(names, judge.classifier.classes, judge.classifier.num_classes))
+    names = (
+        None if image_gate.gate.classes is None else {name: label for label, name in enumerate(image_gate.gate.classes)}
+    )
+    images = spec.open(names=ClassNames(names, image_gate.classifier.classes, image_gate.classifier.num_classes))
     with located(str(spec)):
         require_ids_once(pa.array([str(name) for name in images.ids], pa.string()))
     return images
@@ -44,7 +46,7 @@ class FromImages:
     ``first`` is the number that the data set's first row has in the whole, where it is a part of one.
     """
 
-    judge: ImageGate
+    image_gate: ImageGate
     data: Dataset
     source: str
     options: PredictOptions
@@ -54,10 +56,10 @@ class FromImages:
     @property
     def gate(self) -> Gate:
         """The gate."""
-        return self.judge.gate
+        return self.image_gate.gate
 
     def key(self) -> dict[str, Any]:
-        """Return what decides the rows, beside gate and options."""
+        """Return what decides the rows, next to gate and options."""
         verify = self.options.verify
         return {"data": self.source, FINGERPRINT: self.data.fingerprint(verify=verify), "verify": verify}
 
@@ -73,10 +75,10 @@ class FromImages:
 
     def engines(self, notice: Notice = silent) -> list[Engine]:
         """Return the nets on this process's device: the classifier, and the others."""
-        precision = self.judge.options.precision
+        precision = self.image_gate.options.precision
         fabric = single_device(precision)
-        nets = [(self.judge.classifier, self.judge.options)]
-        nets += [(other.net, other.options(precision)) for other in self.judge.others.values()]
+        nets = [(self.image_gate.classifier, self.image_gate.options)]
+        nets += [(other.net, other.options(precision)) for other in self.image_gate.others.values()]
         chosen = [(net, self._options(options)) for net, options in nets]
         return [Engine.on(on_backend(net, options, fabric, notice), options, fabric) for net, options in chosen]
 
@@ -94,7 +96,7 @@ class FromImages:
         return list(self._plan(folder))
 
     def _plan(self, folder: Path) -> Shards:
-        return plan(self.data, self._options(self.judge.options), folder, ENDING)
+        return plan(self.data, self._options(self.image_gate.options), folder, ENDING)
 
     def _options(self, of_net: ExtractionOptions) -> ExtractionOptions:
         given = self.options
@@ -109,7 +111,8 @@ class FromImages:
         rows = [row for row in _read(batches) if row not in failed]
         tables = [self._decided(rows, batches, others)] if rows else []
         if failed:  # they are not accepted, and have the reason
-            ids, n = [str(self.data.ids[row]) for row in failed], len(failed)
+            ids = [str(self.data.ids[row]) for row in failed]
+            n = len(failed)
             columns = {"id": ids, "accepted": [False] * n, "decision": [REVIEW] * n, ERROR: [*failed.values()]}
             tables.append(pa.table(columns))
         together = pa.concat_tables(tables, promote_options="default")
@@ -121,13 +124,13 @@ class FromImages:
 
     def _decided(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Any:
         arrays = _joined(batches, rows)
-        for (name, net), one in zip(self.judge.others.items(), others, strict=True):
+        for (name, net), one in zip(self.image_gate.others.items(), others, strict=True):
             arrays[name] = net.array(arrays["logits"], _joined(one, rows))
         ids = self.data.ids
         arrays["ids"] = np.array([str(ids[row]) for row in rows])
         groups = None if self.groups is None else groups_by_id(self.groups, arrays["ids"])
-        outputs = self.judge.as_outputs(arrays)
-        gate = self.judge.seeing(self.data)
+        outputs = self.image_gate.as_outputs(arrays)
+        gate = self.image_gate.seeing(self.data)
         return gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()
 
 
@@ -137,5 +140,6 @@ def _read(batches: Batches) -> list[int]:
 
 def _joined(batches: Batches, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the arrays of some of the rows; one net may take an image that another cannot."""
-    names, kept = next(some for _, some in batches if some), np.isin(_read(batches), rows)
+    names = next(some for _, some in batches if some)
+    kept = np.isin(_read(batches), rows)
     return {name: np.concatenate([some[name] for _, some in batches if some])[kept] for name in names}

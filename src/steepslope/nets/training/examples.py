@@ -79,7 +79,8 @@ class Examples(torch.utils.data.Dataset[Example | str]):
             return image
         image = in_pil(image)
         draw = np.random.default_rng((self.recipe.seed, epoch, place))
-        mirror, angle = draw.random() < 0.5, draw.uniform(-self.recipe.rotate, self.recipe.rotate)
+        mirror = draw.random() < 0.5
+        angle = draw.uniform(-self.recipe.rotate, self.recipe.rotate)
         if self.recipe.rotate:
             image = ImageOps.exif_transpose(image).rotate(angle, Image.Resampling.BILINEAR)
         return ImageOps.mirror(ImageOps.exif_transpose(image)) if self.recipe.flip and mirror else image
@@ -87,7 +88,7 @@ class Examples(torch.utils.data.Dataset[Example | str]):
 
 @dataclass(frozen=True)
 class Steps:
-    """Which rows each step takes: n of them shuffled anew each epoch, in batches of all processes together.
+    """Which rows each step takes: n of them shuffled again each epoch, in batches of all processes together.
 
     A part is one of ``accumulate`` that a process makes of its rows. A last batch of fewer than two rows a part is left
     out: batch normalisation has no use for a single row.

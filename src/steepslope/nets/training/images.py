@@ -86,7 +86,8 @@ class ImageFinder:
 
 def _row_of_each(data: Dataset, ids: Sequence[str]) -> list[int | None]:
     """Return the rows of the images with some ids; None where none has the id, or several have it."""
-    wanted, rows = set(ids), dict[str, int | None]()
+    wanted = set(ids)
+    rows = dict[str, int | None]()
     for row, name in enumerate(map(str, data.ids)):
         if name in wanted:
             rows[name] = None if name in rows else row

@@ -1,34 +1,23 @@
-"""Carry out a request: check its stages, and train one after another, or tell what each would cost.
+"""Carry out a request: check its stages, and train one after another, or tell how large each is."""
 
-Sizes are counted, time and memory found by a short trial.
-"""
-
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import torch
-from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import nn
 
-from steepslope.checks import optional, require, whole
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.progress import Notice, silent
 from steepslope.heads import HEADS
-from steepslope.losses import LossSettings
-from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.extraction.machines import alone_in, launched, together
 from steepslope.nets.extraction.options import Machines
-from steepslope.nets.training.learner import freeze, optimizer_of
+from steepslope.nets.training.learner import freeze
 from steepslope.nets.training.loop import finetune
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.prepare import new_oracle, prepare
 from steepslope.nets.training.request import FinetuneRequest, Finetuning
-from steepslope.nets.training.sources import net_source, open_fit_set, open_sources
+from steepslope.nets.training.sources import FitSet, net_source, open_fit_set, open_sources
 from steepslope.oracle.base import loss_of
 
 
@@ -49,11 +38,9 @@ def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
         raise SteepslopeError("expected none where no epoch is selected (--select)", "valid")
     if request.outputs is not None and any(one is not None for one in request.inputs("classifier")):
         inputs = "classifier size, mean, std, resize, channels and preprocessing"
-        raise SteepslopeError("expected none beside outputs", inputs)
+        raise SteepslopeError("expected none with outputs", inputs)
     if request.outputs is not None and request.classes is not None:
-        raise SteepslopeError("expected none beside outputs, which hold the labels", "classes")
-    if request.strategy != "auto" and not request.strategy.startswith("ddp"):
-        raise SteepslopeError(f"expected auto, ddp or a kind of ddp, found {request.strategy!r}", "strategy")
+        raise SteepslopeError("expected none with outputs, which hold the labels", "classes")
     return stages
 
 
@@ -62,15 +49,16 @@ def _require_possible(request: FinetuneRequest, recipe: Finetuning, first: Finet
     if request.outputs is not None and recipe.select != "last" and request.valid is None:
         raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
     for name in ("hidden", "precision"):
-        value, expected = getattr(recipe, name), getattr(first, name)
+        value = getattr(recipe, name)
+        expected = getattr(first, name)
         if value != expected:
             raise SteepslopeError(f"expected {expected!r}, as for all stages, found {value!r}", name)
 
 
 def machines_of(request: FinetuneRequest) -> Machines:
     """Return on what to run; the precision is the same in all stages."""
-    chosen = {name: getattr(request, name) for name in ("devices", "num_nodes", "strategy")}
-    return Machines(**chosen, precision=next(iter(request.recipes.values())).precision)
+    precision = next(iter(request.recipes.values())).precision
+    return Machines(devices=request.devices, num_nodes=request.num_nodes, precision=precision)
 
 
 def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, replace_them: bool = False) -> None:
@@ -94,121 +82,40 @@ def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, r
             init = out / name
 
 
-def plan_stages(request: FinetuneRequest, images: int | None = None, trial: int = 2) -> Iterator[str]:
-    """Yield lines on each stage's cost, in the first process; without ``images``, those of the data are counted."""
+def sizes_of(request: FinetuneRequest) -> Iterator[str]:
+    """Yield lines on each stage's size, in the first process, once all that the request names is opened."""
     stages = stages_of(request)
-    images, trial = require("images", images, optional(whole(1))), require("trial", trial, whole(1))
-    if images is None and request.data is None:
-        raise SteepslopeError("dry-run: expected the data (--data) or a preset that knows their number, found neither")
-    backbone = net_source(request, "oracle").without_weights()
-    live = None if request.classifier is None else net_source(request, "classifier").without_weights()
     with launched(machines_of(request)) as fabric:
-        rows = len(open_fit_set(request).rows) if images is None else images
+        fit_set = open_fit_set(request)
+        backbone = net_source(request, "oracle")
         for name, recipe in stages.items():
-            classifier = None if live is None else live.load()
-            oracle = new_oracle(backbone.load(), replace(recipe, oracle_sees="image"), classifier)
-            lines = cost_lines(oracle, recipe, classifier, rows, fabric, trial)
+            seen_by_both = replace(recipe, oracle_sees="image")
+            oracle = new_oracle(backbone.load(), seen_by_both, fit_set.classifier, fit_set.num_classes)
+            lines = size_lines(oracle, recipe, fit_set)
             if fabric.is_global_zero:
                 yield from [f"stage {name}", *lines] if name else lines
 
 
-MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # numbers an optimizer keeps for each weight
-
-
-def cost_lines(
-    oracle: ImageOracle, recipe: Finetuning, classifier: Classifier | None, rows: int, fabric: Fabric, trial: int = 2
-) -> list[str]:
-    """Return what a training costs, in lines to print.
-
-    Parameters, and the bytes of weights, gradients, moments and of what the backward pass keeps of an image, are
-    counted; libraries need memory of their own. The time is that of a few steps on ``trial`` images of noise, the
-    classifier's forward pass included. Where features stay the same, each image goes through the nets once.
-    """
-    net = oracle.net
-    freeze(net, recipe)
-    net.train(recipe.trainable == "all")
-    fabric.to_device(net)
-    images = torch.randn((trial, oracle.transform.channels, *net.size), device=fabric.device)
-    with torch.no_grad():
-        width = net.features(images).shape[1]
-    loss = partial(_loss, oracle, loss_of(recipe), images, fabric)
-    with _counting_saved(net) as saved:
-        loss()
-    speed = trial / _seconds(loss, optimizer_of(recipe, net), classifier, trial, fabric)
-    parameters, trained = _count(net), _count(net, trained=True)
-    beside = 0 if classifier is None else _count(classifier.net)
-    weights, training = 4 * (parameters + beside), 4 * trained * (1 + MOMENTS[recipe.optimizer])
-    an_image, held = saved[0] // trial, -(-recipe.batch_size // (fabric.world_size * recipe.accumulate))
-    steps, seen = -(-rows // recipe.batch_size) * recipe.epochs, rows if recipe.features_stay else rows * recipe.epochs
+def size_lines(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet) -> list[str]:
+    """Return how large a training is, in lines; where features stay the same, each image goes through the nets once."""
+    freeze(oracle.net, recipe)
+    classifier = "not run, its outputs are there"
+    if fit_set.classifier is not None:
+        classifier = f"{_millions(_count(fit_set.classifier.net))} parameters, run live"
+    rows = len(fit_set.rows)
+    steps = -(-rows // recipe.batch_size) * recipe.epochs
+    seen = rows if recipe.features_stay else rows * recipe.epochs
+    size = " × ".join(map(str, (oracle.transform.channels, *oracle.net.size)))
     return [
-        f"oracle: images {' × '.join(map(str, images.shape[1:]))}, {width:,} features, {_millions(parameters)} "
-        f"parameters, {_millions(trained)} of them trained",
-        f"classifier: {f'{_millions(beside)} parameters, run live' if beside else 'not run, its outputs are there'}",
+        f"oracle: images {size}, {_millions(_count(oracle.net))} parameters, "
+        f"{_millions(_count(oracle.net, trained=True))} of them trained",
+        f"classifier: {classifier}",
         f"images: {seen:,} in {steps:,} steps of {recipe.batch_size}",
-        f"memory of a process: {(weights + training + held * an_image) / 1e9:.2f} GB with {held} images at once: "
-        f"weights {weights / 1e9:.2f} GB, gradients and moments {training / 1e9:.2f} GB, {an_image / 1e6:.1f} MB an "
-        "image",
-        f"time: {seen / speed / 3600:,.2f} hours at {speed:,.1f} images/s, tried on {trial} images at once "
-        f"({_device(fabric)}); decoding images comes on top",
     ]
 
 
 def _count(net: nn.Module, trained: bool = False) -> int:
-    return sum(one.numel() for one in net.parameters() if one.requires_grad or not trained)
-
-
-def _device(fabric: Fabric) -> str:
-    if fabric.device.type == "cuda":
-        return torch.cuda.get_device_name(fabric.device)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _loss(oracle: ImageOracle, loss: LossSettings, images: Tensor, fabric: Fabric) -> Tensor:
-    """Return a loss as in training; half of the images count as errors."""
-    right = torch.arange(len(images), device=images.device) % 2 == 0
-    target = right.float() if loss.takes_probability else right
-    with fabric.autocast():
-        z = oracle.net(images)
-    return loss.bind()(z, target).sum()
-
-
-@contextmanager
-def _counting_saved(net: nn.Module) -> Iterator[list[int]]:
-    """Count the bytes that the backward pass keeps of a forward pass inside the block, weights left out."""
-    of_net = {one.untyped_storage().data_ptr() for one in [*net.parameters(), *net.buffers()]}
-    seen, total = set(of_net), [0]
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
-            total[0] += storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        yield total
-
-
-def _seconds(
-    loss: Callable[[], Tensor], optimizer: Optimizer, classifier: Classifier | None, trial: int, fabric: Fabric
-) -> float:
-    """Return how long a second step takes: the classifier's forward pass, the oracle's passes, and the update."""
-    start, noise = 0.0, None
-    if classifier is not None:
-        fabric.to_device(classifier.net)
-        noise = classifier.noise(trial).to(fabric.device)
-    for _ in range(2):  # the first warms up
-        start = time.perf_counter()
-        if classifier is not None:
-            with torch.inference_mode(), fabric.autocast():
-                classifier.net(noise)
-        loss().backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize(fabric.device)
-    return time.perf_counter() - start
+    return sum(weight.numel() for weight in net.parameters() if weight.requires_grad or not trained)
 
 
 def _millions(count: int) -> str:

@@ -1,6 +1,6 @@
 """Train an oracle on images, step by step; killed at any of them, it goes on to the same weights.
 
-The course of a training is a CSV file, and TensorBoard's files where they are wanted.
+The course of a training is a CSV file.
 """
 
 import csv
@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import Artifact
-from steepslope.files.extras import require_extra
 from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
@@ -76,7 +75,8 @@ class Progress:
 
 def totals_of(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
     """Return what :meth:`Progress.add` takes of one part of a step, float64 (6,)."""
-    correct, trusted = is_correct.bool(), z > 0
+    correct = is_correct.bool()
+    trusted = z > 0
     counts = torch.stack([torch.ones_like(correct), ~correct, correct, trusted & ~correct, trusted & correct]).sum(1)
     return torch.cat([losses.detach().double().sum()[None], counts.double()])
 
@@ -84,11 +84,7 @@ def totals_of(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
 class History:
     """``history.csv``, cut back to the step from which a run goes on."""
 
-    def __init__(self, path: Path, step: int, tensorboard: Path | None = None) -> None:
-        self._board = None
-        if tensorboard is not None:
-            boards = require_extra("torch.utils.tensorboard", "tensorboard", "tensorboard: the history")
-            self._board = boards.SummaryWriter(str(tensorboard), purge_step=step + 1)
+    def __init__(self, path: Path, step: int) -> None:
         rows = [row for row in _read(path) if int(row["step"]) <= step]
         with (
             staged_folder(path.parent, last=path.name) as staging,
@@ -104,17 +100,10 @@ class History:
         """Add a row, at once."""
         self._csv.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
         self._file.flush()
-        if self._board is not None:
-            for name, value in row.items():
-                if name != "step":
-                    self._board.add_scalar(name, value, row["step"])
-            self._board.flush()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the file."""
         self._file.close()
-        if self._board is not None:
-            self._board.close()
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -160,7 +149,7 @@ def _by_first(fabric: Fabric, do: Callable[[], None]) -> None:
 
 
 def _finish(training: Training, out: Path) -> None:
-    """Write the oracle that the recipe selects, with the last one beside it where that is another."""
+    """Write the oracle that the recipe selects, with the last one next to it where that is another."""
     net = training.oracle.net.cpu().eval()
     oracle = replace(training.oracle, net=net)
     if training.recipe.select == "aupr_error" and (out / BEST).exists():
@@ -189,8 +178,7 @@ class Run:
         self.optimizer = optimizer_of(recipe, learner)
         if fabric.device.type == "cuda" and fabric.world_size > 1 and recipe.batch_norm == "train":
             learner = convert_sync_batchnorm(learner)  # timm's, which keeps the activations that its layers hold
-        compiled: Any = torch.compile(learner) if recipe.compile else learner
-        self.learner, self.running_optimizer = fabric.setup(compiled, self.optimizer)
+        self.learner, self.running_optimizer = fabric.setup(learner, self.optimizer)
 
     def resume(self) -> bool:
         """Take up where a killed run of the same training was saved; return whether there was one."""
@@ -308,13 +296,12 @@ class Run:
         with together(self.fabric):
             if self.fabric.is_global_zero:
                 self.out.mkdir(parents=True, exist_ok=True)
-                board = self.out / "tensorboard" if self.training.tensorboard else None
-                history = History(self.out / HISTORY, self.progress.step, board)
+                history = History(self.out / HISTORY, self.progress.step)
         with nullcontext() if history is None else closing(history):
             yield history
 
     def _log(self, history: History | None, speed: float, score: float | None) -> None:
-        """Write a row, in the first process, and begin the mean loss anew."""
+        """Write a row, in the first process, and begin the mean loss again."""
         progress, step = self.progress, self.progress.step
         rates = self._rates(step - 1)
         row = {"step": step, "epoch": (step - 1) // self.steps.an_epoch + 1, "loss": progress.loss / progress.rows}

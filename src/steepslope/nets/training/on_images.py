@@ -162,8 +162,10 @@ class ImageOracle(BaseOracle):
         """Return the oracle of a card; its backbone's architecture comes from the spec, the weights from a file."""
         path = folder / CARD
         require_allowed(folder, backbones)
-        spec, described = field(card, "backbone", str, path), field(card, "transform", dict, path)
-        recipe, size = field(card, "recipe", dict, path), tuple(field(card, "size", list, path))
+        spec = field(card, "backbone", str, path)
+        described = field(card, "transform", dict, path)
+        recipe = field(card, "recipe", dict, path)
+        size = tuple(field(card, "size", list, path))
         for name, kind in {"hidden": list, "head": str, "seed": int, "loss": str}.items():
             field(recipe, name, kind, path)
         try:

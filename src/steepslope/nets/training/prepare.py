@@ -71,7 +71,6 @@ class Training:
     validation: Callable[[Fabric], float] | None
     key: dict[str, Any]
     workers: int = 0
-    tensorboard: bool = False
 
 
 def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
@@ -81,7 +80,8 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     """
     fit_set, workers = sources.fit_set, sources.workers
     validation = None if recipe.select == "last" else sources.validation
-    backbone, loss = sources.backbone.load(), loss_of(recipe)
+    backbone = sources.backbone.load()
+    loss = loss_of(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
     key = {"oracle": [sources.backbone.spec, backbone.digest], **fit_set.identity(), **oracle.card()}
@@ -99,7 +99,7 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     targets = _targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
-    return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers, sources.tensorboard)
+    return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers)
 
 
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:

@@ -65,8 +65,6 @@ class Finetuning(LossOptions):
         Which weights to keep: of the last step, or of the epoch with the best validation AUPR-Error.
     precision
         Precision of the forward pass: 32, or mixed with bf16 or fp16.
-    compile
-        Compile the oracle with torch.compile.
     save_every
         Steps from one saved state to the next; a killed run loses at most these.
     seed
@@ -101,14 +99,13 @@ class Finetuning(LossOptions):
     rotate: float = 0.0
     select: Literal["last", "aupr_error"] = "last"
     precision: Literal["32", "bf16", "fp16"] = "32"
-    compile: bool = False
     save_every: int = 500
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
         if self.cycle_momentum and (self.optimizer, self.schedule) != ("sgd", "one_cycle"):
-            raise SteepslopeError("cycle_momentum: expected the optimizer sgd and the schedule one_cycle beside it")
+            raise SteepslopeError("cycle_momentum: expected the optimizer sgd and the schedule one_cycle with it")
 
     @property
     def augments(self) -> bool:
@@ -196,10 +193,6 @@ class FinetuneRequest(Finetuning):
     num_nodes
         Number of machines; by default 1, or what torchrun started. They find one another by torchrun, by a scheduler
         such as SLURM, or by MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
-    strategy
-        Strategy of Lightning Fabric: auto, ddp or a kind of ddp.
-    tensorboard
-        Also write the history for TensorBoard.
 
     Raises
     ------
@@ -232,8 +225,6 @@ class FinetuneRequest(Finetuning):
     workers: int = 0
     devices: int | None = None
     num_nodes: int | None = None
-    strategy: str = "auto"
-    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import load_classifier, without_weights
+from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.class_names import read_classes
 from steepslope.nets.data.images import Dataset, labels_at, require_labels
 from steepslope.nets.data.specs import parse_data
@@ -41,21 +41,12 @@ class NetSource:
     role: str
 
     def load(self) -> Classifier:
-        """Load the net anew; an error names the options of its role."""
+        """Load the net again; an error names the options of its role."""
         size, mean, std, resize, channels, path = self.changes
         with located(self.role):
             preprocessing = None if path is None else read_transform(Path(path))
             net = load_classifier(self.spec)
             return net.with_transform(size, mean, std, resize, channels, preprocessing, self.role)
-
-    def without_weights(self) -> NetSource:
-        """Return the same architecture with random weights, where a spec can name those.
-
-        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", (None,) * 6, "oracle")
-        >>> net.without_weights().spec
-        'timm:resnet50?weights=random'
-        """
-        return replace(self, spec=without_weights(self.spec))
 
 
 def net_source(request: FinetuneRequest, role: str) -> NetSource:
@@ -118,7 +109,7 @@ class FitSet:
 class Sources:
     """What all stages of a training work on.
 
-    ``backbone`` is loaded anew for each stage, since training changes it. ``validation`` are the images and outputs on
+    ``backbone`` is loaded again for each stage, since training changes it. ``validation`` are the images and outputs on
     which epochs are compared, where any stage does so.
     """
 
@@ -126,7 +117,6 @@ class Sources:
     fit_set: FitSet
     validation: tuple[Dataset, ClassifierOutputs] | None = None
     workers: int = 0
-    tensorboard: bool = False
 
 
 def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
@@ -138,7 +128,7 @@ def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
         fabric.to_device(fit_set.classifier.net)
     selects = any(recipe.select != "last" for recipe in request.recipes.values())
     validation = _open_validation(request, fit_set) if selects else None
-    return Sources(net_source(request, "oracle"), fit_set, validation, request.workers, request.tensorboard)
+    return Sources(net_source(request, "oracle"), fit_set, validation, request.workers)
 
 
 def open_fit_set(request: FinetuneRequest) -> FitSet:

@@ -1,4 +1,4 @@
-"""What another net makes of images, kept beside a classifier's outputs of the same images.
+"""What another net makes of images, kept next to a classifier's outputs of the same images.
 
 A second backbone's features, or another classifier's logits, its opinion.
 """
@@ -144,7 +144,7 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
         return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
     splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
-        raise SteepslopeError("expected complete outputs, to keep those of another net beside, found none", out)
+        raise SteepslopeError("expected complete outputs, to which another net's are added, found none", out)
     first = ClassifierOutputs.load(next(iter(splits)))
     names = ClassNames.by_label(first.classes if spec.is_named else None)
     opened = {split: spec.load(split, names) for split in dict.fromkeys(splits.values())}
@@ -153,7 +153,8 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 
 def _images_of(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
-        found, shifts = extraction_of(folder).get("shifts", []), recipes_of(data)
+        found = extraction_of(folder).get("shifts", [])
+        shifts = recipes_of(data)
         if found != shifts:
             expected = f"expected images shifted as those of the outputs ({_told(found)})"
             raise SteepslopeError(f"{expected}, not {_told(shifts)}")
@@ -171,7 +172,8 @@ def _copies_of(folder: Path, originals: Unlabelled) -> Augmented:
     """Return the augmented copies whose outputs a folder holds, made again as its manifest records."""
     path = folder / MANIFEST
     recipe = field(extraction_of(folder), AUGMENTED, dict, path)
-    kinds: dict[str, type] = {"copies": int, "kinds": list, "seed": int}
-    copies, names, seed = (field(recipe, name, kind, path) for name, kind in kinds.items())
     with located(path):
-        return Augmented(originals, copies, tuple(map(str, names)), seed)
+        copies = Augmented(originals, field(recipe, "copies", int, path))
+        if recipe != copies.recipe:
+            raise SteepslopeError(f"expected copies by {copies.recipe}, found others: extract them again")
+        return copies

@@ -5,6 +5,7 @@ from typing import Literal
 
 from steepslope.checks import Check, choice, optional, require_all, whole
 
+STDOUT = "-"
 CHECKS: dict[str, Check] = {
     "top": whole(1),
     "audit": optional(whole(1)),

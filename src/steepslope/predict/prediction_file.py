@@ -27,8 +27,8 @@ from steepslope.gate.decisions import ACCEPT, LACKING, REJECT
 from steepslope.outputs.folder import IDS
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
+from steepslope.predict.options import STDOUT
 
-STDOUT = "-"
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"

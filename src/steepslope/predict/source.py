@@ -18,8 +18,8 @@ from steepslope.outputs.options import TABLES, ReadingOptions
 from steepslope.outputs.predictions import groups_by_id
 from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromOutputs, Source
-from steepslope.predict.options import PredictOptions
-from steepslope.predict.prediction_file import STDOUT, See, Summary, predict_to_file, predict_to_stdout, unseen
+from steepslope.predict.options import STDOUT, PredictOptions
+from steepslope.predict.prediction_file import See, Summary, predict_to_file, predict_to_stdout, unseen
 from steepslope.predict.sentences import sentences
 
 

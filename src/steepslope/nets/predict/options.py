@@ -6,7 +6,7 @@ from typing import Literal
 
 from steepslope.checks import Check, choice, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
-from steepslope.predict.prediction_file import STDOUT
+from steepslope.predict.options import STDOUT
 
 AUTO = "auto"
 ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}")

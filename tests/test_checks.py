@@ -23,6 +23,7 @@ from steepslope.nets.classifiers.training import recipe_for, train_classifier
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction import options as extraction
+from steepslope.nets.predict import options as cluster
 from steepslope.nets.training import request
 from steepslope.oracle import FusedOracle, Oracle, settings as oracles
 from steepslope.predict import options as predict
@@ -42,6 +43,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "machines": (extraction.Machines, extraction.MACHINE_CHECKS),
     "extraction": (extraction.ExtractionOptions, extraction.EXTRACTION_CHECKS),
     "predictions": (predict.PredictOptions, predict.CHECKS),
+    "cluster": (cluster.ClusterOptions, cluster.CLUSTER_CHECKS),
     "server": (serve.ServeOptions, serve.CHECKS),
     "shift": (shifts.WritingOptions, shifts.WRITING_CHECKS),
     "recolouring": (shifts.RecolorOptions, shifts.RECOLOR_CHECKS),

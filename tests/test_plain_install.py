@@ -49,7 +49,6 @@ NEEDING = {
     "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[onnx]'",
     "serve --gate gate": "serve needs fastapi: pip install 'steepslope[serve]'",
     "push --gate gate --to USER/NAME": "needs huggingface_hub: pip install 'steepslope[hub]'",
-    "monitor --gate gate --predictions new.csv --state state.sqlite --plot it.png": "steepslope[plots]'",
 }
 
 

@@ -13,15 +13,13 @@ from sklearn.metrics import roc_auc_score
 
 from steepslope import Gate, Oracle
 from steepslope.cli.main import main
-from steepslope.errors import SteepslopeError
 from steepslope.losses import LOSSES
 from steepslope.oracle.evidence.registry import EVIDENCE
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.comparison import why_unpaired
 from steepslope.report.evaluation import UnknownRows, evaluate_predictions
-from steepslope.report.page import page, text
+from steepslope.report.page import page
 from steepslope.report.runs import read_run
-from steepslope.report.tables import class_grids
 from steepslope.scores import SCORES
 from tests.conftest import make_complete
 
@@ -60,13 +58,6 @@ def test_what_learns_from_errors_counts_the_unknown_as_such(name: str) -> None:
     found, expected = (SCORES[name]().fit(rows).state() for rows in (with_unknown(outputs), with_wrong(outputs)))
     for key, array in found.items():
         np.testing.assert_array_equal(array, expected[key])
-
-
-@pytest.mark.parametrize("name", OF_KNOWN)
-def test_nothing_is_learnt_of_classes_without_known_rows(name: str) -> None:
-    outputs = make_complete()
-    with pytest.raises(SteepslopeError, match="expected rows of the classes, found 400 that belong to none"):
-        SCORES[name]().fit(outputs.changed(labels=np.full(400, -1)))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -121,14 +112,6 @@ def test_what_is_undefined_of_unknown_rows_is_null(
     shown = found.as_json()
     assert (shown["auc_known"], shown["auc_correct_vs_unknown"]) == (auc_known, auc_unknown)
     assert (shown["accepted_at_90_of_known"] is None) == all(unknown)
-
-
-def test_nothing_is_said_of_unknown_rows_where_there_are_none() -> None:
-    evaluation = evaluate_predictions(make_complete(), ["mcp", "margin"], bootstrap=0)
-    shown = text(evaluation, class_grids(evaluation, evaluation.rows[0])) + page(evaluation)
-    assert "unknown" not in text(evaluation).lower()
-    assert "Inputs of none of the classes" not in shown
-    assert [row.as_json()["unknown"] for row in evaluation.rows] == [None, None]
 
 
 @pytest.mark.parametrize("classes", [None, ["ant", "bee", "cat", "dog"]])

@@ -27,7 +27,7 @@ from steepslope.cli.main import run
 from steepslope.lab.paper.tables import grouped
 from steepslope.promise.certificate import rows_needed, tail
 from steepslope.promise.certify import Above
-from steepslope.promise.start_thresholds import Start, start_rows, starts, starts_at
+from steepslope.promise.sequence import Start, start_rows, start_thresholds, start_thresholds_at
 from steepslope.report.grid import Cell, Grid, markdown
 
 SIZES, DELTA = (100, 300, 1_000, 5_000), 0.05
@@ -102,7 +102,7 @@ def by_starts(found: Sequence[Start], draws: Draws, risk: float) -> Counts:
 
 def ours(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     """Test from our start thresholds."""
-    last = by_starts(starts(draws.accepted, draws.n, risk, delta), draws, risk)
+    last = by_starts(start_thresholds(draws.accepted, draws.n, risk, delta), draws, risk)
     alone = Above(draws.n, draws.accepted, draws.errors[0]).last_passing(risk, delta)
     assert last[0] == (NONE if alone is None else alone)
     return last
@@ -116,7 +116,9 @@ def before(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
         rows.append(math.ceil(rows[-1] * 1.5))
     if early > 3 / 8 * draws.n:
         rows = [first_rows(draws.n, risk, delta)]
-    return by_starts(starts_at(np.array(rows), np.full(len(rows), 0.4), draws.accepted, risk, delta), draws, risk)
+    return by_starts(
+        start_thresholds_at(np.array(rows), np.full(len(rows), 0.4), draws.accepted, risk, delta), draws, risk
+    )
 
 
 def fallback(draws: Draws, risk: float, delta: float, seed: int) -> Counts:

@@ -51,7 +51,7 @@ def choice(*words: str) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """Allow None beside what another check allows."""
+    """Allow None or what another check allows."""
     return Check(check.expected, lambda value: value is None or check.allows(value))
 
 

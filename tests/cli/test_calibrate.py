@@ -57,9 +57,9 @@ def test_a_gate_of_a_score_of_every_kind(name: str, stored: Path, tmp_path: Path
 
 def test_it_is_that_of_python(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows, fit_set = (ClassifierOutputs.load(stored / f"{name}.npz") for name in ("rows", "fit"))
-    aims = "--max-risk 0.2,0.3 --delta 0.1 --reject 0.6 --seed 3"
+    objectives = "--max-risk 0.2,0.3 --delta 0.1 --reject 0.6 --seed 3"
     capsys.readouterr()
-    assert calibrate(stored, tmp_path / "a", f"--outputs HOME/rows.npz {aims}") == 0
+    assert calibrate(stored, tmp_path / "a", f"--outputs HOME/rows.npz {objectives}") == 0
     expected = Gate.of(MCP(), rows, (0.2, 0.3), 0.1, reject=0.6, seed=3)
     assert Gate.load(tmp_path / "a").certificates == expected.certificates
     assert capsys.readouterr().out == expected.sentences() + "\n"

@@ -109,11 +109,11 @@ def test_it_is_strict_after_bad_labels_and_opens_after_good_ones(
     assert f"{held:,} below the limit of --follow" in shown
     assert json.loads((days.here / "2.parquet.json").read_text())["below_limit"] == held
 
-    for day in range(2, 8):  # nothing is wrong any more, also of what is left to review
+    for day in range(2, 4):  # nothing is wrong any more, also of what is left to review
         table = second if day == 2 else days.predict(day)
         days.label(day, table, np.zeros(len(table), np.int64))
     assert days.limit == 0
-    last = days.predict(8)
+    last = days.predict(4)
     assert (last["accepted"].to_numpy() == (last[CHANCE].to_numpy() > 0)).all()
 
 

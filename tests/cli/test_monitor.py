@@ -99,16 +99,6 @@ def test_late_labels_tell_of_harm_that_stays(home: Path, tmp_path: Path, capsys:
     assert state_of(state)["labels"] == 450
 
 
-def test_labels_of_rows_that_are_not_there_yet_wait_for_another_run(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    labels = write_labels(tmp_path / "labels.csv", np.arange(900, 1_100))
-    monitor(home, tmp_path / "state.sqlite", "0", "--labels", labels)
-    assert "100 labels, 100 of them new, 100 are of no prediction that is known." in capsys.readouterr().out
-    monitor(home, tmp_path / "state.sqlite", "1", "--labels", labels)
-    assert "200 labels, 100 of them new, 100 were known already." in capsys.readouterr().out
-
-
 def test_labels_in_a_column_of_the_predictions(home: Path, tmp_path: Path) -> None:
     table = pq.read_table(home / "day0.parquet")
     truths = [str(label) if row % 2 else None for row, label in enumerate(NEW.predictions[:1_000])]
@@ -249,7 +239,7 @@ def shifted_outputs(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("out", ["found.parquet", "found.csv", "-"])
+@pytest.mark.parametrize("out", ["found.parquet", "-"])
 def test_predict_and_monitor_say_the_same_of_one_file(
     out: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -145,7 +145,7 @@ def test_groups_of_a_column_and_of_a_file(
     refused(capsys, f"groups: expected a group for each id, found none for {ids[0]!r}")
     pc.write_csv(pa.table({"id": [*ids, ids[3]], "group": [*groups, "day"]}), tmp_path / "twice.csv")
     assert predict(by_camera, tmp_path / "e.csv", *words, "--groups", str(tmp_path / "twice.csv")) == 2
-    refused(capsys, f"twice.csv: expected each id once, found {ids[3]!r} more than once")
+    refused(capsys, f"twice.csv: column 'id': expected each id once, found {ids[3]!r} twice")
     assert predict(by_camera, tmp_path / "e.csv", *words, "--groups", "camra") == 2
     refused(capsys, "new.parquet: 'camra': did you mean 'camera'")
     assert predict(by_camera, tmp_path / "e.csv", "--outputs", str(tmp_path / "folder")) == 2

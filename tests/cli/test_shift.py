@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.lab.shifts.stylizer import Stylizer
-from steepslope.lab.shifts.stylizer_encoder import vgg_layers
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
 from tests.images import folder_of, opened
@@ -41,19 +39,6 @@ def test_a_stylizer_is_trained_and_stylises(styles: Path, tmp_path: Path, capsys
     assert (card["method"], card["alpha"], card["side"]) == ("stylize", 1.0, 16)
     assert card["stylizer"] == Stylizer.load(tmp_path / "stylizer").digest
     assert f"imagefolder:{tmp_path}/images" in capsys.readouterr().err
-
-
-def test_published_weights_become_a_stylizer(tmp_path: Path) -> None:
-    from steepslope.lab.shifts.stylizer import DecoderPlan, decoder_layers
-
-    torch.save(vgg_layers().state_dict(), tmp_path / "encoder.pth")
-    torch.save(decoder_layers(512, DecoderPlan((256, 128, 64), (4, 2, 2))).state_dict(), tmp_path / "decoder.pth")
-    words = (
-        f"shift import-stylizer --encoder {tmp_path}/encoder.pth --decoder {tmp_path}/decoder.pth --out {tmp_path}/s"
-    )
-    assert main(f"{words} --out {tmp_path}/s".split()) == 0
-    assert main(f"{words} --out {tmp_path}/s".split()) == 2  # it is there already, and is not replaced
-    assert Stylizer.load(tmp_path / "s").reduction == 8
 
 
 @pytest.mark.slow
@@ -101,7 +86,7 @@ def test_oracles_on_images_find_shifted_ones_by_themselves(home: Path, tmp_path:
         ("stylize --data digits:test --stylizer no --styles no", "no: expected the folder of a stylizer"),
         ("recolor --data digits:test --classifier onnx:a.onnx", "onnx:a.onnx: expected a classifier with gradients"),
         ("train-stylizer --content digits:train --styles no", "data spec 'images:no': no such folder"),
-        ("", "expected a command: corrupt, stylize, train-stylizer, import-stylizer, recolor"),
+        ("", "expected a command: corrupt, stylize, train-stylizer, recolor"),
     ],
 )
 def test_what_is_wrong_is_one_line(

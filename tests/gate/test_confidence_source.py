@@ -9,7 +9,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate, Origin
-from steepslope.gate.confidence_source import ORACLE, UNKNOWN, ConfidenceSource
+from steepslope.gate.confidence_source import ORACLE, UNRECORDED, ConfidenceSource
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
@@ -104,10 +104,10 @@ def test_a_folder_tells_both_nets(gates: Path) -> None:
 
 def test_files_and_folders_of_ones_own_tell_nothing(tmp_path: Path) -> None:
     make_outputs().save(tmp_path / "outputs")
-    assert Origin.from_folder(tmp_path / "outputs") == UNKNOWN
+    assert Origin.from_folder(tmp_path / "outputs") == UNRECORDED
     make_outputs().save(tmp_path / "outputs.npz")
-    assert Origin.from_folder(tmp_path / "outputs.npz") == UNKNOWN
-    assert Origin.from_json(asdict(UNKNOWN), Path("gate.json")) == UNKNOWN
+    assert Origin.from_folder(tmp_path / "outputs.npz") == UNRECORDED
+    assert Origin.from_json(asdict(UNRECORDED), Path("gate.json")) == UNRECORDED
 
 
 def test_another_classifier_is_refused_where_both_are_known(gates: Path) -> None:

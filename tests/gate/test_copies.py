@@ -10,7 +10,7 @@ import pytest
 from steepslope.errors import RepeatedRowsWarning
 from steepslope.gate import Gate
 from steepslope.scores import MCP
-from tests.promise.test_importance import SHARES, make_rows
+from tests.promise.references import SHARES, make_rows
 
 
 @pytest.mark.parametrize("kind", [list, np.array])

@@ -8,7 +8,8 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.promise.certify import certify, split_rows
+from steepslope.promise.certify import certify
+from steepslope.promise.rows import split_rows
 from tests.promise.references import Rows, distinct_rows, rows_with_ties
 
 THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)

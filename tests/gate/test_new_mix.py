@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from steepslope.gate import Gate
-from steepslope.gate.new_mix import new_mix_of
+from steepslope.gate.mix import new_mix_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.scores import MCP

@@ -39,8 +39,8 @@ def test_it_decides_as_before(kind: str, gates: Path, tmp_path: Path) -> None:
     again = Gate.load(tmp_path / "again")
     assert gate.decide(outputs, top=2).table().equals(again.decide(outputs, top=2).table())
     np.testing.assert_array_equal(gate.of_errors, again.of_errors)
-    assert (again.certificates, again.aims, again.n, again.by, again.origin, again.classes) == (
-        gate.certificates, gate.aims, gate.n, gate.by, gate.origin, gate.classes,
+    assert (again.certificates, again.objectives, again.n, again.by, again.origin, again.classes) == (
+        gate.certificates, gate.objectives, gate.n, gate.by, gate.origin, gate.classes,
     )  # fmt: skip
     ours, theirs = contents(tmp_path / "again"), contents(gates / kind)
     assert {name: ours[name] for name in ours if name != "gate.json"} == {
@@ -128,7 +128,7 @@ def test_a_certificate_edited_by_hand_is_refused(gates: Path, tmp_path: Path) ->
         ({"classes": "abc"}, "field 'classes'"),
         ({"rows": 0}, "field 'rows'"),
         ({"probability": {"slope": 0.0}}, "probability|offset"),
-        ({"aims": {"risk": 1}}, "expected aims"),
+        ({"objectives": {"risk": 1}}, "expected objectives"),
         ({"source": {}}, "the field 'kind' is missing"),
     ],
 )

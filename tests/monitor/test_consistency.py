@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.monitor.consistency import require_decided, require_drawn, rounding_of
-from steepslope.monitor.predictions import Batch, joined, read_predictions
+from steepslope.monitor.predictions import Batch, batch_of, joined
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.audit import AUDIT, CHANCE, Audit, chances
 from steepslope.scores import MCP
@@ -44,9 +41,10 @@ def changed(table: Any, name: str, values: Any) -> Any:
     return table.set_column(table.column_names.index(name), name, pa.array(values))
 
 
-def read(table: Any, path: Path) -> Batch:
-    (pc.write_csv if path.suffix == ".csv" else pq.write_table)(table, path)
-    batch = joined(read_predictions(path))
+def read(table: Any) -> Batch:
+    """Return the predictions of a table as a file has them, whose labels are text."""
+    table = table.set_column(table.column_names.index("label"), "label", table["label"].cast(pa.string()))
+    batch = joined([batch_of(table.combine_chunks())])
     assert batch is not None
     return batch
 
@@ -75,31 +73,31 @@ ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("name", GATES)
-def test_what_gates_decide_is_believed_however_it_is_rounded_or_cut(name: str, rounding: str, tmp_path: Path) -> None:
+def test_what_gates_decide_is_believed_however_it_is_rounded_or_cut(name: str, rounding: str) -> None:
     table = rounded(table_of(name), ROUNDINGS[rounding])
     for dropped in ([], ["trust_logit"], ["decision"], ["trust_logit", "decision", "probability"]):
-        require_decided(GATES[name], read(table.drop_columns(dropped), tmp_path / "day.csv"))
+        require_decided(GATES[name], read(table.drop_columns(dropped)))
 
 
 @pytest.mark.parametrize("name", GATES)
 @pytest.mark.parametrize("value", [True, False])
-def test_decisions_that_are_all_the_same_are_refused(name: str, value: bool, tmp_path: Path) -> None:
+def test_decisions_that_are_all_the_same_are_refused(name: str, value: bool) -> None:
     table = table_of(name)
     if (table["accepted"].to_numpy() == value).all():
         return
     same = changed(table, "accepted", [value] * len(table))
     if not value:
         with pytest.raises(SteepslopeError, match=r"accepted: expected True for .*, found False"):
-            require_decided(GATES[name], read(same, tmp_path / "day.csv"))
+            require_decided(GATES[name], read(same))
     told = changed(same, "decision", ["accept" if value else "review"] * len(table))
     for dropped in (["trust_logit"], ["decision"], []):
         with pytest.raises(
             SteepslopeError, match=r"decision: expected \w+ for '.*, found \w+; [\d,]+ of 2,000 rows contradict"
         ):
-            require_decided(GATES[name], read(told.drop_columns(dropped), tmp_path / "day.csv"))
+            require_decided(GATES[name], read(told.drop_columns(dropped)))
 
 
-def test_one_row_is_enough_and_it_is_named(tmp_path: Path) -> None:
+def test_one_row_is_enough_and_it_is_named() -> None:
     table, gate = table_of("plain"), GATES["plain"]
     trust = table["trust_logit"].to_numpy()
     row = int(np.flatnonzero(trust < gate.threshold - 0.01)[0])
@@ -109,19 +107,19 @@ def test_one_row_is_enough_and_it_is_named(tmp_path: Path) -> None:
     name = table["id"][row].as_py()
     words = rf"decision: expected review for '{name}' .*, found accept; 1 of 2,000 rows contradict"
     with pytest.raises(SteepslopeError, match=words):
-        require_decided(gate, read(wrong, tmp_path / "day.parquet"))
+        require_decided(gate, read(wrong))
 
 
 @pytest.mark.parametrize("by", [0.02, -0.02])
-def test_p_correct_has_to_follow_from_the_trust_logit(by: float, tmp_path: Path) -> None:
+def test_p_correct_has_to_follow_from_the_trust_logit(by: float) -> None:
     table = table_of("plain")
     p_correct = table["p_correct"].to_numpy().copy()
     p_correct[7] = np.clip(p_correct[7] + by, 0, 1)
     with pytest.raises(SteepslopeError, match=rf"p_correct: expected 0\.\d+ for '{table['id'][7].as_py()}'"):
-        require_decided(GATES["plain"], read(changed(table, "p_correct", p_correct), tmp_path / "day.csv"))
+        require_decided(GATES["plain"], read(changed(table, "p_correct", p_correct)))
 
 
-def test_numbers_at_the_threshold_may_be_rounded_and_no_further(tmp_path: Path) -> None:
+def test_numbers_at_the_threshold_may_be_rounded_and_no_further() -> None:
     """A row whose six digits fall just below the threshold was accepted by the others; one a digit below was not."""
     gate, table = GATES["plain"], table_of("plain").slice(0, 2)
     for below, is_right in ((4e-7, True), (2e-6, False)):
@@ -129,7 +127,7 @@ def test_numbers_at_the_threshold_may_be_rounded_and_no_further(tmp_path: Path) 
         p_correct = gate.p_correct(trust)
         near = changed(changed(table, "trust_logit", trust), "p_correct", p_correct)
         near = changed(changed(near, "accepted", [True, False]), "decision", ["accept", "review"])
-        batch = read(near, tmp_path / "day.parquet")
+        batch = read(near)
         if is_right:
             require_decided(gate, batch)
             continue
@@ -137,43 +135,41 @@ def test_numbers_at_the_threshold_may_be_rounded_and_no_further(tmp_path: Path) 
             require_decided(gate, batch)
 
 
-def test_a_row_that_lacks_an_opinion_goes_to_review_and_nowhere_else(tmp_path: Path) -> None:
+def test_a_row_that_lacks_an_opinion_goes_to_review_and_nowhere_else() -> None:
     table = table_of("rejects")
     lacking = np.arange(len(table)) % 5 == 0
     decision = np.where(lacking, "review", table["decision"].to_numpy(zero_copy_only=False))
     told = changed(changed(table, "accepted", decision == "accept"), "decision", decision)
-    require_decided(GATES["rejects"], read(told.append_column("lacks_opinion", pa.array(lacking)), tmp_path / "a.csv"))
+    require_decided(GATES["rejects"], read(told.append_column("lacks_opinion", pa.array(lacking))))
     for column in (np.zeros(len(table), np.bool_), None):
         unexplained = told if column is None else told.append_column("lacks_opinion", pa.array(column))
         with pytest.raises(SteepslopeError, match=r"decision: expected (accept|reject) for .*, found review"):
-            require_decided(GATES["rejects"], read(unexplained, tmp_path / "a.csv"))
+            require_decided(GATES["rejects"], read(unexplained))
     with pytest.raises(SteepslopeError, match=r"decision: expected review for .*, found (accept|reject)"):
-        require_decided(
-            GATES["rejects"], read(table.append_column("lacks_opinion", pa.array(lacking)), tmp_path / "a.csv")
-        )
+        require_decided(GATES["rejects"], read(table.append_column("lacks_opinion", pa.array(lacking))))
 
 
-def test_groups_that_are_not_known_explain_what_is_not_accepted(tmp_path: Path) -> None:
+def test_groups_that_are_not_known_explain_what_is_not_accepted() -> None:
     """What reaches no group's threshold is never accepted."""
     gate, table = GATES["by group"], table_of("by group")
     assert table["group"].to_pylist() == NEW_GROUPS.tolist()
     unknown = table.drop_columns(["group"])
-    require_decided(gate, read(unknown, tmp_path / "day.csv"))
+    require_decided(gate, read(unknown))
     nothing = changed(changed(unknown, "accepted", [False] * 2_000), "decision", ["review"] * 2_000)
-    require_decided(gate, read(nothing, tmp_path / "day.csv"))
+    require_decided(gate, read(nothing))
     others = changed(changed(table, "accepted", [False] * 2_000), "decision", ["review"] * 2_000)
-    require_decided(gate, read(changed(others, "group", ["near"] * 2_000), tmp_path / "day.csv"))  # a new group
+    require_decided(gate, read(changed(others, "group", ["near"] * 2_000)))  # a new group
     everything = changed(changed(unknown, "accepted", [True] * 2_000), "decision", ["accept"] * 2_000)
     with pytest.raises(SteepslopeError, match="decision: expected review"):
-        require_decided(gate, read(everything, tmp_path / "day.csv"))
+        require_decided(gate, read(everything))
 
 
-def test_a_row_without_p_correct_is_not_accepted(tmp_path: Path) -> None:
+def test_a_row_without_p_correct_is_not_accepted() -> None:
     table = table_of("plain")
     for row in np.flatnonzero(table["accepted"].to_numpy())[:3]:
         p_correct = [*table["p_correct"].to_pylist()[:row], None, *table["p_correct"].to_pylist()[row + 1 :]]
         with pytest.raises(SteepslopeError, match="column 'p_correct': expected a number in each accepted row"):
-            read(changed(table, "p_correct", p_correct), tmp_path / "day.parquet")
+            read(changed(table, "p_correct", p_correct))
 
 
 def audited(limit: float = 0.0, labels: int = 150) -> Any:
@@ -185,45 +181,43 @@ def audited(limit: float = 0.0, labels: int = 150) -> Any:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_limit_explains_what_is_below_it_and_nothing_else(known: bool, tmp_path: Path) -> None:
+def test_a_limit_explains_what_is_below_it_and_nothing_else(known: bool) -> None:
     gate, table = GATES["plain"], audited(0.95)
     assert 0 < table["accepted"].to_numpy().sum() < table_of("plain")["accepted"].to_numpy().sum()
     limit = 0.95 if known else None
     for rounding in ROUNDINGS.values():
-        require_decided(gate, read(rounded(table, rounding), tmp_path / "day.csv"), limit)
+        require_decided(gate, read(rounded(table, rounding)), limit)
     with pytest.raises(SteepslopeError, match=r"decision: expected accept for .*, found review"):
-        require_decided(gate, read(table, tmp_path / "day.csv"))  # it does not follow
+        require_decided(gate, read(table))  # it does not follow
     p_correct, accepted = (table[name].to_numpy() for name in ("p_correct", "accepted"))
     row = int(np.flatnonzero(accepted & (p_correct > np.median(p_correct[accepted])))[0])
     held, decision = accepted.copy(), table["decision"].to_pylist()
     held[row], decision[row] = False, "review"
     with pytest.raises(SteepslopeError, match=r"decision: expected accept for .*, found review; 1 of"):
-        require_decided(
-            gate, read(changed(changed(table, "accepted", held), "decision", decision), tmp_path / "a.csv"), limit
-        )
+        require_decided(gate, read(changed(changed(table, "accepted", held), "decision", decision)), limit)
 
 
-def test_an_audit_draws_of_all_that_the_gate_accepts_and_of_nothing_else(tmp_path: Path) -> None:
+def test_an_audit_draws_of_all_that_the_gate_accepts_and_of_nothing_else() -> None:
     table = audited()
     chance = table[CHANCE].to_numpy().copy()
     chance[~table["accepted"].to_numpy()] = 0.1
     with pytest.raises(SteepslopeError, match=r"audit_probability: expected review for .*, found accept"):
-        require_decided(GATES["plain"], read(changed(table, CHANCE, chance), tmp_path / "day.csv"))
+        require_decided(GATES["plain"], read(changed(table, CHANCE, chance)))
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("labels", [1, 150, 5_000])
-def test_an_audit_is_believed_however_it_is_rounded(labels: int, rounding: str, tmp_path: Path) -> None:
+def test_an_audit_is_believed_however_it_is_rounded(labels: int, rounding: str) -> None:
     table = rounded(audited(labels=labels), ROUNDINGS[rounding])
     if not (table[CHANCE].to_numpy()[table["accepted"].to_numpy()] > 0).all():
         return  # a probability that is rounded to 0 is refused before
-    require_drawn(read(table, tmp_path / "day.csv"), GATES["plain"].promised_risk, "digest")
+    require_drawn(read(table), GATES["plain"].promised_risk, "digest")
 
 
-def test_marks_are_drawn_again(tmp_path: Path) -> None:
+def test_marks_are_drawn_again() -> None:
     """Those of another gate, or one that is missing, or one too many."""
     table = audited()
-    whole = read(table, tmp_path / "day.csv")
+    whole = read(table)
     require_drawn(whole, 0.1, "digest")
     with pytest.raises(SteepslopeError, match=r"audit: expected (True|False) for"):
         require_drawn(whole, 0.1, "another")
@@ -233,11 +227,11 @@ def test_marks_are_drawn_again(tmp_path: Path) -> None:
         marked[row] = not value
         expected = f"audit: expected {value} for '{table['id'][row].as_py()}'.*, found {not value}; 1 of"
         with pytest.raises(SteepslopeError, match=expected):
-            require_drawn(read(changed(table, AUDIT, marked), tmp_path / "day.csv"), 0.1, "digest")
+            require_drawn(read(changed(table, AUDIT, marked)), 0.1, "digest")
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.1])
-def test_the_probability_of_one_row_follows_from_all_others(factor: float, tmp_path: Path) -> None:
+def test_the_probability_of_one_row_follows_from_all_others(factor: float) -> None:
     """As where a wrong row is to seem likely to have stayed unmarked."""
     table = audited()
     chance = table[CHANCE].to_numpy().copy()
@@ -246,16 +240,16 @@ def test_the_probability_of_one_row_follows_from_all_others(factor: float, tmp_p
     with pytest.raises(
         SteepslopeError, match=r"audit_probability: expected 0\.\d+ for .*, by an audit of the whole file"
     ):
-        require_drawn(read(changed(table, CHANCE, chance), tmp_path / "day.csv"), 0.1, "digest")
+        require_drawn(read(changed(table, CHANCE, chance)), 0.1, "digest")
 
 
-def test_marked_rows_alone_are_no_audit(tmp_path: Path) -> None:
+def test_marked_rows_alone_are_no_audit() -> None:
     table = audited()
     for part in (table.filter(table[AUDIT]), table.slice(0, 700)):
         with pytest.raises(
             SteepslopeError, match=r"audit_probability: expected .*, by an audit of the whole file, found"
         ):
-            require_drawn(read(part, tmp_path / "day.csv"), 0.1, "digest")
+            require_drawn(read(part), 0.1, "digest")
 
 
 @given(st.integers(0, 8), st.floats(-3, 3), st.integers(0, 5))
@@ -272,18 +266,18 @@ def test_numbers_without_an_end_are_rounded_by_nothing_to_speak_of() -> None:
     assert rounding_of(np.zeros(0)).shape == (0,)
 
 
-def test_a_confidence_without_an_end_is_the_surest(tmp_path: Path) -> None:
+def test_a_confidence_without_an_end_is_the_surest() -> None:
     trust = np.concatenate([np.random.default_rng(0).normal(2, 2, 1_000), [np.inf, -np.inf]])
     gate = Gate.calibrate(trust, np.random.default_rng(1).random(1_002) < 1 / (1 + np.exp(-trust)), of_log_odds=True)
     p_correct, accepted = gate.p_correct(trust), gate.accepts(trust)
     columns = {"id": [*map(str, range(1_002))], "label": [0] * 1_002, "p_correct": p_correct, "accepted": accepted}
     for table in (pa.table({**columns, "trust_logit": trust}), pa.table(columns)):
-        require_decided(gate, read(table, tmp_path / "day.csv"))
+        require_decided(gate, read(table))
         with pytest.raises(SteepslopeError, match="decision: expected review"):
-            require_decided(gate, read(changed(table, "accepted", [True] * 1_002), tmp_path / "day.csv"))
+            require_decided(gate, read(changed(table, "accepted", [True] * 1_002)))
 
 
-def test_outputs_whose_classes_got_names_later_have_unknown_groups(tmp_path: Path) -> None:
+def test_outputs_whose_classes_got_names_later_have_unknown_groups() -> None:
     gate = GATES["by class"]
     named = ClassifierOutputs(ROWS.logits, ids=ROWS.ids).named(["a", "b", "c", "d"])
-    require_decided(gate, read(gate.decide(named).table(), tmp_path / "day.csv"))
+    require_decided(gate, read(gate.decide(named).table()))

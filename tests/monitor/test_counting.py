@@ -61,7 +61,7 @@ def counted(state: State, *batches: Batch) -> FileCount:
     return count
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(parts=st.lists(st.lists(st.integers(0, 20), max_size=12), max_size=5))
 def test_each_id_of_a_file_is_counted_once_in_an_order_that_ids_draw(
     parts: list[list[int]], tmp_path_factory: pytest.TempPathFactory

@@ -64,12 +64,12 @@ def test_a_state_that_is_there_is_not_begun_again(path: Path) -> None:
 
 def test_several_processes_count_all_their_rows(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
-        for done in [pool.submit(add_rows, path, process) for process in range(4)]:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        for done in [pool.submit(add_rows, path, process) for process in range(2)]:
             done.result()
     with closing(sqlite3.connect(path)) as connection:
         rows = [row for (row,) in connection.execute("SELECT row FROM predictions ORDER BY row")]
-    assert rows == [*range(1, 81)]
+    assert rows == [*range(1, 41)]
 
 
 def execute(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:

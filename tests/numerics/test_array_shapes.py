@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -31,11 +29,6 @@ def test_outputs_are_shown_by_the_shapes_of_what_they_hold(outputs: ClassifierOu
     assert repr(outputs) == f"ClassifierOutputs({held})"
     bare = ClassifierOutputs([[2.0, 0.0]], classes=["ant", "bee"]).of_classifier("f00d")
     assert repr(bare) == "ClassifierOutputs(logits (1, 2), classes=('ant', 'bee'), classifier='f00d')"
-
-
-def test_outputs_in_files_are_shown_likewise(outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    outputs.save(tmp_path / "outputs")  # memory-mapped when it is read
-    assert repr(ClassifierOutputs.load(tmp_path / "outputs")).startswith(repr(outputs)[:-1])
 
 
 def test_a_thousand_names_are_cut(outputs: ClassifierOutputs) -> None:

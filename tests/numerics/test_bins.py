@@ -10,7 +10,6 @@ from torch import Tensor
 from steepslope.nets.classifiers.onnx_net import exported_model
 from steepslope.numerics.bins import Bins, blocks_of, second_least, two_least, width_of_bins
 from steepslope.numerics.neighbors import Index
-from steepslope.scores.neighbors import RANK
 
 COUNTS = (10, 50)
 SIZES = {
@@ -41,20 +40,20 @@ def _queries(index: Index, n: int = 30) -> NDArray[np.float32]:
 def test_copies_are_as_far_whatever_else_is_searched_for_at_once() -> None:
     """Products in float32 round the distance to a copy to something that depends on the size of a batch."""
     index = _index([40] * 12)
-    queries = np.repeat(index.points[::4] + index.centre, 2, axis=0).astype(np.float32)
+    queries = np.repeat(index.points[::24] + index.centre, 2, axis=0).astype(np.float32)
     doubled = Index.build(np.repeat(index.points, 3, axis=0), np.repeat(np.arange(12), 120), 12)
     for found in (index, doubled):
-        together = found.search(queries, RANK, COUNTS, quick=True)
-        alone = [found.search(one[None], RANK, COUNTS, quick=True) for one in queries]
+        together = found.search(queries, COUNTS)
+        alone = [found.search(one[None], COUNTS) for one in queries]
         for number, whole in enumerate(together):
             np.testing.assert_allclose(np.concatenate([one[number] for one in alone]), whole, rtol=1e-3)
-    graph = Bins.of(doubled.arrays).search(torch.from_numpy(queries), RANK, COUNTS)
+    graph = Bins.of(doubled.arrays).search(torch.from_numpy(queries), COUNTS)
     np.testing.assert_allclose(graph[0].numpy(), together[0], rtol=1e-3)
     np.testing.assert_allclose(graph[1].numpy(), together[1], atol=1e-9)
 
 
 def _require_same(found: tuple[NDArray[np.float64], ...], index: Index, queries: NDArray[np.float32]) -> None:
-    distances, counts = index.search(queries, RANK, COUNTS, quick=True)
+    distances, counts = index.search(queries, COUNTS)
     np.testing.assert_allclose(found[0], distances, rtol=1e-4)
     np.testing.assert_allclose(found[1], counts, atol=1e-9)
     np.testing.assert_allclose(found[1].sum(axis=2), np.broadcast_to(COUNTS, (len(queries), 2)))
@@ -65,7 +64,7 @@ def _require_same(found: tuple[NDArray[np.float64], ...], index: Index, queries:
 def test_a_search_finds_what_the_index_does(name: str) -> None:
     index = _index(SIZES[name])
     queries = _queries(index)
-    found = Bins.of(index.arrays).search(torch.from_numpy(queries), RANK, COUNTS)
+    found = Bins.of(index.arrays).search(torch.from_numpy(queries), COUNTS)
     _require_same(tuple(one.numpy() for one in found), index, queries)
 
 
@@ -74,9 +73,7 @@ def test_exact_distances_are_those_of_the_index(name: str) -> None:
     index = _index(SIZES[name])
     queries, references = _queries(index), Bins.of(index.arrays, exact=True)
     rows = torch.from_numpy(queries)
-    np.testing.assert_allclose(
-        references.search(rows, RANK, ())[0].numpy(), index.class_distances(queries, RANK), rtol=1e-6
-    )
+    np.testing.assert_allclose(references.class_distances(rows).numpy(), index.class_distances(queries), rtol=1e-6)
     np.testing.assert_allclose(references.kth_distance(rows, 7).numpy(), index.kth_distance(queries, 7), rtol=1e-6)
 
 
@@ -86,7 +83,7 @@ class _Search(torch.nn.Module):
         self.references = references
 
     def forward(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        return self.references.search(queries, RANK, COUNTS)
+        return self.references.search(queries, COUNTS)
 
 
 @pytest.mark.slow

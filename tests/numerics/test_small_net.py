@@ -29,7 +29,6 @@ def ring(n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]
         (256 * 25, 2, 400),
         (256 * 25 + 1, 2, 416),  # a last batch of one row is a step too
         (256 * 25, 5, 350),  # 20 weights where 7,000 products of a weight and a batch are the most
-        (256 * 25, 200, 300),
     ],
 )
 def test_sixteen_epochs_within_limits(n: int, width: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:

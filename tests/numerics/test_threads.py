@@ -124,7 +124,7 @@ def test_neighbors_that_are_sought_in_slices_are_the_nearest() -> None:
     index, exact = Index.build(points, labels, 3), cdist(queries, points)
     by_class = np.stack([np.sort(exact[:, labels == label])[:, 1] for label in range(3)], axis=1)
     nearest = np.stack([np.bincount(labels[row.argsort()[:5]], minlength=3) for row in exact])
-    distances, counts = index.search(queries, 2, (5,))
+    distances, counts = index.search(queries, (5,))
     np.testing.assert_allclose(distances, by_class, rtol=1e-5)
     np.testing.assert_array_equal(counts[:, 0], nearest)
     np.testing.assert_allclose(index.kth_distance(queries, 7), np.sort(exact)[:, 6], rtol=1e-5)

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.columns import Layout, found_columns, layout_of, natural
+from steepslope.outputs.columns import Layout, layout_of
 from steepslope.outputs.labels import Texts, labels_of, read_classes
 from steepslope.outputs.options import ReadingOptions
 
@@ -74,12 +73,13 @@ def test_a_file_of_classes_fixes_their_order(
         ("target,p_cat", {}, "expected logits in columns logit_0, logit_1, … (or --logit-columns), probabilities"),
         ("label;logit_0", {}, "found one column, 'label;logit_0': give --separator ';'"),
         ("logit_0,logit_1", {"label_column": "target"}, "unknown column 'target'"),
+        (",".join(f"c{k}" for k in range(1000)), {}, "… (1,000 in all)"),
         ("a,b", {"logit_columns": ("score*",)}, "logit-columns: expected columns like 'score*', found the columns a"),
         ("p_1,p_2", {"logit_columns": ("p_1", "p_*")}, "expected every column once, found 'p_1' twice"),
         ("p,p_1", {"logit_columns": ("p*",)}, "expected a class in the name of each column, found none in 'p'"),
         ("logit_0,logit_1,logit_0,label", {}, "expected every column that is read once, found 'logit_0' 2 times"),
         ("logit_0,logit_2", {}, "logit_1 is missing"),
-        ("confidence,ok", {}, "expected a column is_correct (or --correct-column) beside confidence, found the"),
+        ("confidence,ok", {}, "expected a column is_correct (or --correct-column) next to confidence, found the"),
         ("p,is_correct", {"confidence_column": "q"}, "unknown column 'q'"),
         ("confidence,is_correct", {"probabilities": True}, "probabilities: expected columns of logits to go with it"),
         (" logit_0, logit_1", {}, "found the columns ' logit_0', ' logit_1'"),
@@ -124,12 +124,6 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
         ReadingOptions(**options)
 
 
-def texts(*rows: str) -> Texts:
-    """Return the texts of a column."""
-    distinct = list(dict.fromkeys(rows))
-    return Texts(np.array([distinct.index(row) for row in rows], dtype=np.int32), distinct)
-
-
 @pytest.mark.parametrize(
     ("rows", "classes", "counts", "expected"),
     [
@@ -150,7 +144,7 @@ def texts(*rows: str) -> Texts:
 def test_labels_are_names_or_places(
     rows: tuple[str, ...], classes: tuple[str, ...] | None, counts: bool, expected: list[int]
 ) -> None:
-    assert labels_of(texts(*rows), "label", classes, counts).tolist() == expected
+    assert labels_of(Texts.of_rows(rows), "labels", classes, counts).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -171,10 +165,5 @@ def test_a_label_that_is_no_class_is_named_with_its_row(
     rows: tuple[str, ...], classes: tuple[str, ...] | None, counts: bool, message: str
 ) -> None:
     with pytest.raises(SteepslopeError) as caught:
-        labels_of(texts(*rows), "label", classes, counts)
+        labels_of(Texts.of_rows(rows), "labels", classes, counts)
     assert message in str(caught.value)
-
-
-def test_names_are_sorted_with_numbers_as_numbers() -> None:
-    assert sorted(["a10b2", "a9", "b", "a10b10", ""], key=natural) == ["", "a9", "a10b2", "a10b10", "b"]
-    assert "… (1,000 in all)" in found_columns([f"c{k}" for k in range(1000)])

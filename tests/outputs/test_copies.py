@@ -87,7 +87,7 @@ def test_copies_with_noise_are_found_among_many_rows() -> None:
     ("columns", "levels", "n"), [(1, 10, 500), (2, 10, 1000), (3, 4, 2000), (5, 4, 3000), (20, 2, 1000)]
 )
 def test_equal_rows_of_coarse_tables_are_no_copies(columns: int, levels: int, n: int) -> None:
-    for seed in range(20):
+    for seed in range(6):
         draw = np.random.default_rng(seed)
         shares = draw.dirichlet(np.full(levels, 0.5), size=columns)
         table = np.column_stack([draw.choice(levels, size=n, p=share) for share in shares])
@@ -99,7 +99,7 @@ def test_equal_rows_of_coarse_tables_are_no_copies(columns: int, levels: int, n:
 
 @pytest.mark.parametrize("decimals", [1, 2, 3])
 def test_rounded_numbers_are_equal_by_chance(decimals: int) -> None:
-    for seed in range(10):
+    for seed in range(4):
         table = np.random.default_rng(seed).normal(size=(2000, 2)).round(decimals)
         np.testing.assert_array_equal(copies_of(table), np.arange(2000))
 
@@ -123,12 +123,8 @@ def test_missing_values_are_values() -> None:
 
 
 def test_what_shares_a_number_in_a_chain_belongs_together() -> None:
-    assert together(np.array([0, 1, 2, 3]), np.array(["a", "b", "a", "c"]), np.array([9, 9, 8, 7])).tolist() == [
-        0,
-        0,
-        0,
-        1,
-    ]
+    codes = together(np.array([0, 1, 2, 3]), np.array(["a", "b", "a", "c"]), np.array([9, 9, 8, 7]))
+    assert codes.tolist() == [0, 0, 0, 1]
 
 
 def test_one_row_of_each_number_is_drawn() -> None:
@@ -194,7 +190,7 @@ def test_a_gate_of_confidences_counts_each_once_where_all_are_repeated() -> None
 
 
 def test_confidences_of_ten_values_count_as_they_are() -> None:
-    for seed in range(20):
+    for seed in range(5):
         draw = np.random.default_rng(seed)
         confidence = draw.integers(1, 11, size=600) / 10
         is_correct = draw.random(600) < confidence

@@ -1,7 +1,6 @@
 """Rows are known again by their ids, or else by their values, in any order, file and type of float."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,13 +80,13 @@ def test_equal_names_in_two_folders_are_not_the_same_rows(classes: int, by_class
     """train/cat/1.png and test/cat/1.png have one id each, cat/1.png; the classifier sees other images."""
     for n, apart in ((20, 4), (300, 4), (300, 12)):
         ids = [f"cat/{i}.png" for i in range(n)]
-        for seed in range(0, 20, 2):
+        for seed in range(0, 12, 4):
             known, new = (drawn(n, classes, i, apart, by_class).changed(ids=ids) for i in (seed, seed + 1))
             assert shared_rows(new, known) == 0
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("classes", [2, 10])
 def test_all_rows_with_equal_ids_count_however_their_logits_were_changed(classes: int, change: str) -> None:
     rows = drawn(1000, classes, 0)
     known = rows.changed(ids=[f"cat/{i}.png" for i in range(1000)])
@@ -132,7 +131,7 @@ def test_ids_on_one_side_alone_do_not_hide_rows() -> None:
 
 
 @pytest.mark.parametrize("change", ["float16", "log p", "noise 1e-05", "noise 0.001"])
-@pytest.mark.parametrize("classes", [4, 10, 100])
+@pytest.mark.parametrize("classes", [4, 100])
 def test_without_ids_rows_are_known_up_to_noise(classes: int, change: str) -> None:
     known, new = drawn(1000, classes, 0), drawn(950, classes, 1)
     leaked = CHANGES[change](known.subset(slice(50)), np.random.default_rng(1))  # a row in twenty
@@ -140,15 +139,6 @@ def test_without_ids_rows_are_known_up_to_noise(classes: int, change: str) -> No
     assert seen[950:].sum() >= 45
     assert seen[:950].sum() <= 5
     assert shared_rows(new, known) == 0
-
-
-@pytest.mark.parametrize("form", ["folder", "rows.npz", "rows.csv", "rows.parquet"])
-def test_values_are_the_same_in_every_file_and_type(form: str, tmp_path: Path) -> None:
-    outputs = make_outputs(30).changed(ids=None)
-    outputs.save(tmp_path / form)
-    loaded = ClassifierOutputs.load(tmp_path / form)
-    wide = ClassifierOutputs(loaded.logits.astype(np.float64), loaded.labels)
-    assert shared_rows(loaded, outputs) == shared_rows(wide, outputs) == 30
 
 
 def test_neither_labels_nor_the_sign_of_zero_matter() -> None:
@@ -163,7 +153,7 @@ def test_neither_labels_nor_the_sign_of_zero_matter() -> None:
 
 @pytest.mark.parametrize(("n", "m", "trees"), [(100, 1000, 100), (500, 2000, 10_000), (20, 20, 10)])
 def test_equal_rows_of_a_forest_are_luck(n: int, m: int, trees: int) -> None:
-    for seed in range(20):
+    for seed in range(8):
         assert shared_rows(forest(m, seed + 100, trees), forest(n, seed, trees)) == 0
     rows = forest(n, 0, trees)
     assert shared_rows(rows, rows) == n  # but all of them are not
@@ -187,8 +177,8 @@ def confidences(n: int, decimals: int | None, draw: np.random.Generator) -> NDAr
 
 
 @pytest.mark.parametrize("form", ["spread", "one-hot"])
-@pytest.mark.parametrize("decimals", [None, 1, 2, 3, 4])
-@pytest.mark.parametrize("classes", [2, 10, 300])
+@pytest.mark.parametrize("decimals", [None, 1, 3])
+@pytest.mark.parametrize("classes", [2, 300])
 def test_rows_of_a_label_and_a_confidence_are_not_taken_for_each_other(
     classes: int, decimals: int | None, form: str
 ) -> None:
@@ -202,25 +192,6 @@ def test_rows_of_a_label_and_a_confidence_are_not_taken_for_each_other(
         if form == "one-hot":
             rows = ClassifierOutputs(top, as_logits=True)
         assert shared_rows(rows.subset(slice(n)), rows.subset(slice(n, None))) == 0
-
-
-def test_seventeen_thousand_labels_with_confidences() -> None:
-    for seed in range(2):
-        draw = np.random.default_rng(seed)
-        confidence = confidences(17_000, None, draw)[:, None]
-        top = np.eye(5)[draw.integers(5, size=17_000)]
-        rows = ClassifierOutputs.from_probabilities(np.where(top, confidence, (1 - confidence) / 4))
-        known, new = rows.subset(slice(10_000)), rows.subset(slice(10_000, None))
-        assert shared_rows(new, known) == 0
-        assert shared_rows(joined(new, known.subset(slice(350))), known) >= 350  # a row in twenty
-
-
-def test_equal_rows_of_ten_classes_are_no_luck_and_labels_may_be_lacking() -> None:
-    rows = drawn(30_000, 10, 0)
-    known = rows.subset(slice(0, 25_000))
-    assert shared_rows(rows.subset(slice(24_900, None)), known) >= 100
-    assert shared_rows(rows.subset(slice(24_900, None)).changed(labels=None), known) >= 100
-    assert shared_rows(rows.subset(slice(25_000, None)).changed(labels=None), known) == 0
 
 
 def test_what_is_kept_is_what_the_formulas_say() -> None:

@@ -1,6 +1,5 @@
 """Tables: many batches, late decimals, groups as codes, confidences alone, and blocks that are the whole."""
 
-import json
 import re
 from pathlib import Path
 
@@ -10,9 +9,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
 from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
 from steepslope.outputs.table import Table, TableBlocks, read_columns, read_table
@@ -54,10 +51,12 @@ def test_what_a_table_cannot_hold_is_named(suffix: str, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".npz"])
 @pytest.mark.parametrize("truth", [[True, False, True], [1, 0, 1]])
 def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: Path) -> None:
-    path = write(tmp_path / f"outputs{suffix}", {"confidence": [0.9, 0.2, 0.7], "is_correct": truth})
+    columns = {"confidence": [0.9, 0.2, 0.7], "is_correct": truth}
+    path = tmp_path / f"outputs{suffix}"
+    np.savez(path, **columns) if suffix == ".npz" else write(path, dict(columns))  # type: ignore[arg-type]
     predictions = predictions_of(read_table(path))
     assert isinstance(predictions, Confidences)
     assert predictions.is_correct.tolist() == [True, False, True]
@@ -65,41 +64,14 @@ def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: 
         ClassifierOutputs.load(path)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".npz"])
-def test_evaluate_a_confidence_alone(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    outputs = make_outputs(300)
-    confidence = np.random.default_rng(0).random(300)
-    path = tmp_path / f"outputs{suffix}"
-    if suffix == ".npz":
-        np.savez(path, confidence=confidence, is_correct=outputs.is_correct)
-    else:
-        write(path, {"confidence": confidence, "is_correct": outputs.is_correct, "site": ["a", "b", "c"] * 100})
-    groups = "" if suffix == ".npz" else " --groups site"
-    assert main(f"evaluate --outputs {path} --bootstrap 20 --paper --out {tmp_path}/out{groups}".split()) == 0
-    assert "cannot be compared with MCP: that needs logits" in capsys.readouterr().out
-    row = json.loads((tmp_path / "out" / "metrics.json").read_text())[0]
-    assert row["score"] == "confidence"
-    assert row["tpr"]["value"] == pytest.approx(np.mean(confidence[outputs.is_correct] > 0.5))
-    details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
-    assert [one["group"] for one in details["groups"]] == ([] if suffix == ".npz" else ["a", "b", "c"])
-    assert main(f"evaluate --outputs {path} --scores margin --out {tmp_path}/other".split()) == 2
-    assert "margin needs logits, but the predictions come with a confidence alone" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
-    path = write(tmp_path / f"groups{suffix}", {"group": ["b", "a", "b", "c"] * 50})
+    path = write(tmp_path / f"groups{suffix}", {"group": ["007", "7", "007", "c"] * 50})
     table = read_columns(path, ["group", "nosuch"])
     codes, names = table.groups("group")
-    assert [names[code] for code in codes[:4]] == ["b", "a", "b", "c"]
+    assert [names[code] for code in codes[:4]] == ["007", "7", "007", "c"]
     with pytest.raises(SteepslopeError, match="did you mean 'group'"):
         table.groups("groups")
-
-
-@pytest.mark.parametrize("values", [["cat", "dog"], ["007", "7"]])
-def test_groups_of_any_column_stay_text(values: list[str], tmp_path: Path) -> None:
-    codes, names = read_columns(write(tmp_path / "g.csv", {"label_2": values}), ["label_2"]).groups("label_2")
-    assert [names[code] for code in codes] == values
 
 
 @pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])
@@ -167,26 +139,6 @@ def test_clusters_of_a_column_or_a_file(tmp_path: Path) -> None:
     assert clusters_of(None, table) is None
     with pytest.raises(SteepslopeError, match="unknown column"):
         clusters_of("patients", table)
-    words = f"evaluate --outputs {path} --bootstrap 50 --out {tmp_path}/out"
-    assert main([*words.split(), "--cluster", "patient"]) == 0
-    assert "Whole clusters were resampled, of which there are 10." in (tmp_path / "out" / "table.md").read_text()
-
-
-def test_fit_reads_tables_by_the_same_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of the same numbers in columns of other names comes the same oracle, and it knows the classes' names."""
-    outputs = make_outputs(200).changed(features=None, ids=None).named(("ant", "bee", "cat", "dog"))
-    outputs.save(tmp_path / "outputs.npz")
-    labels = [("ant", "bee", "cat", "dog")[label] for label in outputs.require_labels()]
-    scores = {f"p {name}": outputs.logits[:, k].tolist() for k, name in enumerate(("ant", "bee", "cat", "dog"))}
-    mine = write(tmp_path / "mine.parquet", {"truth": labels, **scores})
-    options = ["--oracle", "paper", "--inputs", "logits", "--epochs", "3", "--out"]
-    assert main(["fit", "--outputs", str(tmp_path / "outputs.npz"), *options, str(tmp_path / "one")]) == 0
-    reading = ["--label-column", "truth", "--logit-columns", "p *"]
-    assert main(["fit", "--outputs", str(mine), *reading, *options, str(tmp_path / "other")]) == 0
-    one, other = (Oracle.load(tmp_path / name) for name in ("one", "other"))
-    np.testing.assert_allclose(one.trust_logit(outputs), other.trust_logit(outputs), rtol=1e-5)
-    assert main(["fit", "--outputs", str(tmp_path / "outputs.npz"), *reading, *options, str(tmp_path / "none")]) == 2
-    assert "label-column: expected a .csv or .parquet file to go with it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -256,7 +208,7 @@ def together(blocks: list[Table], name: str) -> np.ndarray[tuple[int, ...], np.d
     return np.concatenate([ClassifierOutputs.of_table(block).require(name) for block in blocks])
 
 
-@pytest.mark.parametrize("size", [7, ROWS - 1, ROWS, 10_000])
+@pytest.mark.parametrize("size", [7, ROWS - 1, ROWS])
 @pytest.mark.parametrize("ending", ["", ".npz"])
 def test_blocks_of_folders_and_archives(ending: str, size: int, tmp_path: Path) -> None:
     outputs = make_complete(ROWS)
@@ -272,7 +224,7 @@ def test_blocks_of_folders_and_archives(ending: str, size: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_blocks_of_tables(suffix: str, tmp_path: Path) -> None:
-    path, n = tmp_path / f"outputs{suffix}", 150_000
+    path, n = tmp_path / f"outputs{suffix}", 80_000
     rng = np.random.default_rng(0)
     logits, features = rng.normal(size=(n, 3)).round(4), rng.normal(size=(n, 2)).round(4)
     ClassifierOutputs(logits, features=features, ids=[f"row {row}" for row in range(n)]).save(path)
@@ -288,14 +240,6 @@ def test_rows_without_ids_have_their_numbers_and_classes_their_names(ending: str
     blocks = [*TableBlocks(tmp_path / f"outputs{ending}", size=7)]
     assert together(blocks, "ids").tolist() == [str(row) for row in range(30)]
     assert {block.classes for block in blocks} == {None if ending == ".csv" else ("a", "b", "c", "d")}
-
-
-def test_the_classifier_is_known(tmp_path: Path) -> None:
-    make_outputs(30).save(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "extraction": {"digest": "a1b2"}}))
-    assert {block.classifier for block in TableBlocks(tmp_path, size=7)} == {"a1b2"}
-    assert ClassifierOutputs.load(tmp_path).classifier == "a1b2"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -115,15 +115,6 @@ def test_an_archive_holds_them_as_text(tmp_path: Path, labels: list[str]) -> Non
         assert ClassifierOutputs.load(tmp_path / "outputs.npz", options).require_labels().tolist() == CODES
 
 
-@pytest.mark.parametrize("name", ["folder", "o.npz", "o.csv", "o.parquet"])
-@pytest.mark.parametrize("classes", [None, NAMES])
-def test_what_is_saved_is_read_again(tmp_path: Path, name: str, classes: list[str] | None) -> None:
-    ClassifierOutputs(LOGITS, CODES, classes=classes).save(tmp_path / name)
-    loaded = ClassifierOutputs.load(tmp_path / name)
-    assert loaded.require_labels().tolist() == CODES
-    assert loaded.is_correct.tolist() == [True, False, False, True]
-
-
 def test_many_names_are_counted_and_the_most_frequent_named() -> None:
     labels = ["ant"] * 3 + ["yak", "emu", "elk", "fox", "fox"]
     with pytest.warns(UnknownLabelsWarning, match=r"in 5 rows, .* row 3; .*: 'fox' \(2\), .*, … \(4 names in all\)$"):

@@ -1,19 +1,15 @@
 """Outputs without labels, and the names of classes: kept in memory and on disk, and asked for by name."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
 from steepslope.oracle.evidence.fit_set import joined
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.predictions import predictions_of
-from steepslope.outputs.table import read_table
 from steepslope.scores import SCORES
 from tests.conftest import make_outputs
 
@@ -36,13 +32,9 @@ def unlabelled(labelled: ClassifierOutputs) -> ClassifierOutputs:
     "use",
     [
         lambda outputs: outputs.is_correct,
-        lambda outputs: outputs.true_class_probability,
-        lambda outputs: outputs.require_labels(),
         lambda outputs: Oracle().fit(outputs),
         lambda outputs: Oracle.fused().fit(outputs),
         lambda outputs: SCORES["temperature_scaled_mcp"]().fit(outputs),
-        lambda outputs: SCORES["max_logit_pnorm"]().fit(outputs),
-        lambda outputs: SCORES["trust_score"]().fit(outputs),
     ],
 )
 def test_what_needs_labels_says_so(unlabelled: ClassifierOutputs, use: Callable[[ClassifierOutputs], Any]) -> None:
@@ -70,32 +62,6 @@ def test_scores_judge_without_labels(labelled: ClassifierOutputs, name: str) -> 
     np.testing.assert_array_equal(score.confidence(labelled.changed(labels=None)), score.confidence(labelled))
 
 
-@pytest.mark.parametrize("format_", FORMATS)
-def test_files_keep_what_there_is(unlabelled: ClassifierOutputs, tmp_path: Path, format_: str) -> None:
-    unlabelled.save(tmp_path / format_)
-    found = ClassifierOutputs.load(tmp_path / format_)
-    assert found.labels is None
-    assert found.classes == (None if format_.endswith("csv") else NAMES)
-    np.testing.assert_array_equal(found.logits.astype(np.float32), unlabelled.logits)
-
-
-@pytest.mark.parametrize("format_", ["folder", "outputs.csv"])
-def test_predictions_to_evaluate_need_labels(unlabelled: ClassifierOutputs, tmp_path: Path, format_: str) -> None:
-    unlabelled.save(tmp_path / format_)
-    with pytest.raises(SteepslopeError, match=MISSING) as raised:
-        predictions_of(read_table(tmp_path / format_))
-    assert str(raised.value).startswith(str(tmp_path / format_))
-
-
-def test_a_command_names_the_outputs_without_labels(
-    unlabelled: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    unlabelled.save(tmp_path / "outputs")
-    assert main(["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out")]) == 2
-    assert f"{tmp_path / 'outputs'}: {MISSING}" in " ".join(capsys.readouterr().err.split())
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_reference_without_labels_is_named(labelled: ClassifierOutputs, fused: bool) -> None:
     reference = make_outputs(seed=1).changed(labels=None, ids=None)
@@ -116,10 +82,3 @@ def test_copies_have_the_labels_and_names_of_their_originals(labelled: Classifie
     assert joined([labelled, copies]).labels is not None
     assert joined([labelled, bare]).labels is None
     assert joined([labelled, copies]).classes == NAMES
-
-
-def test_names_stay_with_the_outputs(labelled: ClassifierOutputs) -> None:
-    assert labelled.subset(np.arange(3)).classes == NAMES
-    assert labelled.changed(features=None).classes == NAMES
-    assert labelled.named(None).classes is None
-    assert ClassifierOutputs([[0.0, 1.0]], [0], classes=np.array(["no", "yes"])).classes == ("no", "yes")

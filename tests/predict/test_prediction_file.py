@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,46 +14,24 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
 from steepslope.predict.prediction_file import Summary, _join, require_file
-from steepslope.predict.sentences import sentences
+from steepslope.predict.source import sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
 
-def decisions(
-    *words: str, handed_over: list[float | None] | None = None, errors: list[str | None] | None = None
-) -> pa.Table:
-    columns = {"decision": [*words], "handed_over": handed_over, "error": errors}
-    return pa.table({name: column for name, column in columns.items() if column is not None})
+def decisions(*words: str, errors: list[str | None] | None = None) -> pa.Table:
+    return pa.table({"decision": [*words], **({} if errors is None else {"error": errors})})
 
 
 def test_rows_are_counted() -> None:
     found = Summary().plus(decisions("accept", "review", "reject", "accept"))
-    assert found == Summary(4, 2, 1, 0, None)
-    assert found.plus(decisions("review", errors=["broken"])) == Summary(5, 2, 1, 1, None)
-    assert found.plus(decisions("accept", errors=[None])) == Summary(5, 3, 1, 0, None)
-
-
-def test_the_hand_over_is_the_mean_of_what_was_judged() -> None:
-    one = decisions("accept", "review", handed_over=[0.5, None], errors=[None, "broken"])
-    two = decisions("accept", "accept", "accept", handed_over=[0.0, 0.5, 1.0])
-    broken = decisions("review", errors=["broken"])
-    mean = Summary().plus(one).plus(broken).plus(two).handed_over
-    assert mean == pytest.approx(0.5)
-    assert Summary().plus(broken).plus(two).handed_over == pytest.approx(0.5)
-    assert Summary().plus(decisions("review", handed_over=[None], errors=["broken"])).handed_over is None
+    assert found == Summary(4, 2, 1)
+    assert found.plus(decisions("review", errors=["broken"])) == Summary(5, 2, 1, 1)
+    assert found.plus(decisions("accept", errors=[None])) == Summary(5, 3, 1)
 
 
 def test_it_is_read_back(tmp_path: Path) -> None:
-    content = {
-        "rows": 5,
-        "accepted": 2,
-        "rejected": 1,
-        "failed": 0,
-        "handed_over": None,
-        "audited": 0,
-        "below_limit": 0,
-        "lacking": 0,
-    }
+    content = {**asdict(Summary(5, 2, 1)), "key": {}}
     assert Summary.read(json.loads(json.dumps(content)), tmp_path) == Summary(5, 2, 1)
     with pytest.raises(SteepslopeError, match="the field 'failed' is missing"):
         Summary.read({"rows": 5, "accepted": 2, "rejected": 1}, tmp_path)

@@ -7,11 +7,17 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from steepslope.promise.start_thresholds import starts
+from steepslope import ClassifierOutputs
+from steepslope.promise.rows import LabelledRows
+from steepslope.promise.sequence import start_thresholds
+from steepslope.promise.target import Target
+from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rows = tuple[Floats, Bools]
+MIX = {"a": 0.2, "b": 0.3, "c": 0.5}
+SHARES = [0.6, 0.3, 0.1]  # of the calibration rows
 
 
 def exact_tail(errors: int, accepted: int, risk: Fraction) -> Fraction:
@@ -27,7 +33,7 @@ def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fracti
     for threshold in thresholds.tolist():
         kept = [right for value, right in zip(confidence, is_correct, strict=True) if value >= threshold]
         counts.append((len(kept), len(kept) - sum(kept)))
-    begun = {one.place: one for one in starts(np.array([m for m, _ in counts]), n, float(risk), float(delta))}
+    begun = {one.place: one for one in start_thresholds(np.array([m for m, _ in counts]), n, float(risk), float(delta))}
     found, level = math.inf, 0.0
     for place, (accepted, errors) in enumerate(counts):
         p_value, start = exact_tail(errors, accepted, risk), begun.get(place)
@@ -55,3 +61,27 @@ def distinct_rows(n: int, seed: int) -> Rows:
     rng = np.random.default_rng(seed)
     level = rng.random(n)
     return 1 - level, rng.random(n) >= 0.7 * level**6
+
+
+def make_rows(n: int, shares: list[float], seed: int) -> ClassifierOutputs:
+    """Return outputs of three classes, of which c is the hardest."""
+    draw = np.random.default_rng(seed)
+    labels = draw.choice(3, size=n, p=shares)
+    means = np.diag([2.5, 2.5, 1.8])[labels]
+    return ClassifierOutputs(draw.normal(size=(n, 3)) + means, labels, classes=["a", "b", "c"])
+
+
+def names_of(outputs: ClassifierOutputs) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Return the names of the true and of the predicted classes, (n,) each."""
+    names = np.array(outputs.label_names)
+    return names[outputs.require_labels()], names[outputs.predictions]
+
+
+def labelled(outputs: ClassifierOutputs) -> LabelledRows:
+    """Return outputs as rows to calibrate on, by MCP."""
+    return LabelledRows.of(MCP().confidence(outputs), outputs.is_correct, true_classes=names_of(outputs)[0])
+
+
+def target_of(rows: ClassifierOutputs, unlabelled: ClassifierOutputs) -> Target:
+    """Return calibration rows and target rows by their classes."""
+    return Target.of(*names_of(rows), names_of(unlabelled)[1])

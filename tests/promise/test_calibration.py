@@ -3,18 +3,18 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Aims, Certificate, Gate, threshold_sequence
+from steepslope.gate import Certificate, Gate, Objectives, threshold_sequence
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, all_certificates, neglected_class
 from steepslope.promise.certificate import tail
 from steepslope.promise.certify import TAKEN, certify
+from steepslope.promise.rows import LabelledRows
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 from tests.promise.references import distinct_rows
@@ -22,23 +22,23 @@ from tests.promise.references import distinct_rows
 THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)
 
 
-class Rows(NamedTuple):
-    """Confidences, whether each prediction is correct, and groups, (n,) each."""
-
-    confidence: NDArray[np.float64]
-    is_correct: NDArray[np.bool_]
-    groups: NDArray[np.str_] | None = None
-
-
-def _rows(n: int = 3_000, groups: int = 0) -> Rows:
+def _rows(n: int = 3_000, groups: int = 0) -> LabelledRows:
     confidence, is_correct = distinct_rows(n, 5)
     names = np.array(["cats", "dogs", "emus"])[np.random.default_rng(1).integers(groups, size=n)] if groups else None
-    return Rows(confidence, is_correct, names)
+    return LabelledRows.of(confidence, is_correct, groups=names)
 
 
-def rejected(rows: Rows, **aims: Any) -> Certificate:
+def promised(
+    rows: LabelledRows, seed: int = 0, **objectives: Any
+) -> tuple[tuple[Certificate, ...], Certificate | None]:
+    """Return the certificates of what is accepted, and that of rejection."""
+    certificates = all_certificates(rows, THRESHOLDS, Objectives(**objectives), seed)
+    return certificates.accepted, certificates.rejection
+
+
+def rejected(rows: LabelledRows, **objectives: Any) -> Certificate:
     """Return the promise of what is rejected."""
-    _, _, rejection = all_certificates(*rows, THRESHOLDS, Aims(**aims), 0)
+    _, rejection = promised(rows, **objectives)
     assert rejection is not None
     return rejection
 
@@ -47,7 +47,7 @@ def rejected(rows: Rows, **aims: Any) -> Certificate:
     ("groups", "risks", "reject"), [(3, (0.05,), None), (2, (0.1, 0.02), 0.5), (0, (0.1, 0.2), 0.3)]
 )
 def test_promises_share_delta(groups: int, risks: tuple[float, ...], reject: float | None) -> None:
-    found, _, rejection = all_certificates(*_rows(groups=groups), THRESHOLDS, Aims(max_risk=risks, reject=reject), 0)
+    found, rejection = promised(_rows(groups=groups), max_risk=risks, reject=reject)
     everything = [*found, *([] if rejection is None else [rejection])]
     assert sum(one.delta for one in everything) == pytest.approx(0.05)
     assert len({one.delta for one in everything}) == 1
@@ -57,7 +57,7 @@ def test_promises_share_delta(groups: int, risks: tuple[float, ...], reject: flo
 
 def test_a_group_is_calibrated_on_its_own_rows() -> None:
     rows = _rows(groups=3)
-    found, *_ = all_certificates(*rows, THRESHOLDS, Aims(delta=0.06), 0)
+    found, _ = promised(rows, delta=0.06)
     for one in found:
         mine = rows.groups == one.group
         assert one == certify(rows.confidence[mine], rows.is_correct[mine], THRESHOLDS, 0.05, 0.02, one.group)
@@ -66,7 +66,7 @@ def test_a_group_is_calibrated_on_its_own_rows() -> None:
 
 @pytest.mark.parametrize("coverage", [0.001, 0.3, 0.5, 1.0])
 def test_coverage_is_the_nearest_there_is(coverage: float) -> None:
-    (found,), *_ = all_certificates(*_rows(), THRESHOLDS, Aims(coverage=coverage), 0)
+    (found,), _ = promised(_rows(), coverage=coverage)
     there = [(_rows().confidence >= threshold).mean() for threshold in THRESHOLDS]
     assert abs(found.coverage - coverage) == pytest.approx(min(abs(one - coverage) for one in there))
     assert (found.aim, found.max_risk, found.is_given) == ("coverage", None, True)
@@ -76,14 +76,14 @@ def test_coverage_is_the_nearest_there_is(coverage: float) -> None:
 
 def test_labels_do_not_choose_a_coverage() -> None:
     rows = _rows()
-    other = Rows(rows.confidence, ~rows.is_correct)
-    thresholds = {all_certificates(*one, THRESHOLDS, Aims(coverage=0.4), 0)[0][0].threshold for one in (rows, other)}
+    other = LabelledRows.of(rows.confidence, ~rows.is_correct)
+    thresholds = {promised(labelled, coverage=0.4)[0][0].threshold for labelled in (rows, other)}
     assert len(thresholds) == 1
 
 
 def test_costs_are_counted_on_rows_that_did_not_choose_the_threshold() -> None:
     rows = _rows(4_001, groups=2)
-    found, *_ = all_certificates(*rows, THRESHOLDS, Aims(costs=(100, 5)), 7)
+    found, _ = promised(rows, 7, costs=(100, 5))
     order = np.random.default_rng(7).permutation(4_001)
     learnt, counted = order[:2_001], order[2_001:]
     probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt])
@@ -95,13 +95,13 @@ def test_costs_are_counted_on_rows_that_did_not_choose_the_threshold() -> None:
 
 
 def test_costs_of_one_row() -> None:
-    (found,), *_ = all_certificates(np.array([0.5]), np.array([True]), None, THRESHOLDS, Aims(costs=(9, 1)), 0)
+    (found,), _ = promised(LabelledRows.of([0.5], [True]), costs=(9, 1))
     assert (found.n, found.accepted, found.risk_bound) == (0, 0, 1)
 
 
 def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
     rows = _rows(20_000)
-    (accepted,), _, found = all_certificates(*rows, THRESHOLDS, Aims(max_risk=(0.001,), reject=0.4), 0)
+    (accepted,), found = promised(rows, max_risk=(0.001,), reject=0.4)
     assert found is not None
     rejected = rows.confidence <= found.threshold
     assert found.aim == "rejection"
@@ -117,7 +117,7 @@ def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
 @pytest.mark.parametrize("max_risk", [0.03, 0.9])
 def test_what_is_accepted_is_not_rejected_and_not_promised_to_be(max_risk: float) -> None:
     rows = _rows(20_000)
-    accepted, _, found = all_certificates(*rows, THRESHOLDS, Aims(max_risk=(max_risk, 0.01), reject=0.4), 0)
+    accepted, found = promised(rows, max_risk=(max_risk, 0.01), reject=0.4)
     assert found is not None
     lowest = min(one.threshold for one in accepted)
     rejected = rows.confidence <= found.threshold
@@ -129,7 +129,7 @@ def test_what_is_accepted_is_not_rejected_and_not_promised_to_be(max_risk: float
 def test_rejection_of_nothing_and_of_all() -> None:
     confidence = np.linspace(0, 1, 500)
     right, wrong = np.ones(500, np.bool_), np.zeros(500, np.bool_)
-    none, every = (rejected(Rows(confidence, one), reject=0.9) for one in (right, wrong))
+    none, every = (rejected(LabelledRows.of(confidence, one), reject=0.9) for one in (right, wrong))
     assert (none.threshold, none.accepted) == (-np.inf, 0)
     assert none.advice.startswith("among the least trusted of 500 rows too many are right for 10 %")
     assert (every.threshold, every.accepted, every.advice) == (1, 500, "")
@@ -247,17 +247,17 @@ def test_arrays_that_do_not_fit_are_named(change: dict[str, Any], tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "aims",
+    "objectives",
     [{}, {"reject": 0.4}, {"max_risk": (0.01, 0.1)}, {"coverage": 0.4}, {"costs": (100, 5)}, {"max_risk": (1e-6,)}],
 )
 @pytest.mark.parametrize("groups", [0, 3])
-def test_unknown_rows_are_counted_and_change_no_promise(aims: dict[str, Any], groups: int) -> None:
+def test_unknown_rows_are_counted_and_change_no_promise(objectives: dict[str, Any], groups: int) -> None:
     rows = _rows(groups=groups)
     is_unknown = ~rows.is_correct & (np.arange(3_000) % 3 == 0)
-    accepted, _, rejection = all_certificates(*rows, THRESHOLDS, Aims(**aims), 7, is_unknown=is_unknown)
-    before = all_certificates(*rows, THRESHOLDS, Aims(**aims), 7)
-    half = np.random.default_rng(7).permutation(3_000)[1_500:] if "costs" in aims else np.arange(3_000)
-    for one, other in zip([*accepted, rejection], [*before[0], before[2]], strict=True):
+    accepted, rejection = promised(replace(rows, is_unknown=is_unknown), 7, **objectives)
+    before = promised(rows, 7, **objectives)
+    half = np.random.default_rng(7).permutation(3_000)[1_500:] if "costs" in objectives else np.arange(3_000)
+    for one, other in zip([*accepted, rejection], [*before[0], before[1]], strict=True):
         if one is None:
             assert other is None
             continue
@@ -300,12 +300,12 @@ def test_what_cannot_be_unknown_is_refused(is_unknown: list[Any], message: str) 
 def test_a_class_that_is_accepted_under_other_labels_alone_is_named() -> None:
     truths = np.repeat(["good", "bad", "worse", "rare"], [950, 30, 10, 4])
     accepted = np.arange(994) % 5 > 0
-    caution = neglected_class(np.full(994, "good"), truths, accepted)
+    (caution,) = neglected_class(np.full(994, "good"), truths, accepted)
     assert caution.startswith("of 30 rows of class bad, 24 are accepted, all of them under another label; 1 other")
     assert "all that is accepted is called good" in caution
     assert "max_class_risk" in caution
     predicted = truths.copy()
     predicted[954:960] = "good"  # a class of which some are accepted rightly is not neglected
-    assert neglected_class(predicted, truths, accepted) == ""
-    assert neglected_class(np.full(994, "good"), truths, accepted, promised=0.2) == ""
-    assert neglected_class(np.full(994, "good"), truths, np.zeros(994, np.bool_)) == ""
+    assert neglected_class(predicted, truths, accepted) == []
+    assert neglected_class(np.full(994, "good"), truths, accepted, promised=0.2) == []
+    assert neglected_class(np.full(994, "good"), truths, np.zeros(994, np.bool_)) == []

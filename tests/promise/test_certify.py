@@ -18,9 +18,9 @@ from steepslope.promise.certify import (
     checked_sequence,
     conformal_p_values,
     selected,
-    split_rows,
     threshold_sequence,
 )
+from steepslope.promise.rows import split_rows
 from tests.promise.references import Rows, distinct_rows, rows_with_ties, slow_threshold
 
 

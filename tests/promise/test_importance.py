@@ -12,23 +12,16 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
+from steepslope.gate.mix import Mix, require_mix
 from steepslope.gate.storage import GATE
-from steepslope.gate.target_rows import Importance, require_mix
-from steepslope.promise.certify import certify, certify_weighted, split_rows, threshold_sequence
-from steepslope.promise.importance import SIZES, Weights, bets, counted_above, last_passing, log_fortune, starts
+from steepslope.promise.certificate import log_e_value
+from steepslope.promise.certify import certify, threshold_sequence
+from steepslope.promise.importance import SIZES, Weights, bets, certify_mix, start_thresholds
+from steepslope.promise.rows import LabelledRows, split_rows
+from steepslope.promise.sequence import Start
 from steepslope.scores import MCP
 from tests.files.sealing import seal_again
-
-MIX = {"a": 0.2, "b": 0.3, "c": 0.5}
-SHARES = [0.6, 0.3, 0.1]  # of the calibration rows
-
-
-def make_rows(n: int, shares: list[float], seed: int) -> ClassifierOutputs:
-    """Return outputs of three classes, of which c is the hardest."""
-    draw = np.random.default_rng(seed)
-    labels = draw.choice(3, size=n, p=shares)
-    means = np.diag([2.5, 2.5, 1.8])[labels]
-    return ClassifierOutputs(draw.normal(size=(n, 3)) + means, labels, classes=["a", "b", "c"])
+from tests.promise.references import MIX, SHARES, labelled, make_rows
 
 
 @settings(max_examples=200)
@@ -37,10 +30,10 @@ def make_rows(n: int, shares: list[float], seed: int) -> ClassifierOutputs:
     st.floats(0.01, 0.5),
     st.sampled_from(SIZES[::20].tolist()),
 )
-def test_no_fortune_is_expected_where_the_promise_is_broken(
+def test_no_e_value_above_1_is_expected_where_the_promise_is_broken(
     classes: list[tuple[int, float, float, float]], risk: float, size: float
 ) -> None:
-    """The mean fortune of independent rows is a product over classes; it is at most 1 where the risk is too high."""
+    """The mean e-value of independent rows is a product over classes; it is at most 1 where the risk is too high."""
     rows, shares, accepted, wrong = (np.array(one, dtype=np.float64) for one in zip(*classes, strict=True))
     if shares.sum() < 0.01:
         return
@@ -53,7 +46,7 @@ def test_no_fortune_is_expected_where_the_promise_is_broken(
     assert rows @ np.log1p(-bet * values * means) <= 1e-9
 
 
-def test_the_fortune_is_a_product_over_rows() -> None:
+def test_the_e_value_is_a_product_over_rows() -> None:
     draw, risk, bet = np.random.default_rng(0), 0.1, 0.2
     weights = Weights.of_mix(draw.choice(["a", "b"], 200, p=[0.8, 0.2]), {"a": 0.4, "b": 0.6})
     accepted, wrong = draw.random(200) < 0.7, draw.random(200) < 0.2
@@ -62,7 +55,7 @@ def test_the_fortune_is_a_product_over_rows() -> None:
         for weight, is_used, is_wrong in zip(weights.of_rows, accepted, wrong, strict=True)
     )
     used, errors = (np.bincount(weights.index[rows], minlength=2) for rows in (accepted, accepted & wrong))
-    assert float(log_fortune(used, errors, weights.values, risk, bet)) == pytest.approx(math.log(by_hand))
+    assert float(log_e_value(used, errors, weights.values, risk, bet)) == pytest.approx(math.log(by_hand))
 
 
 def test_rows_above_each_threshold_are_counted_by_class() -> None:
@@ -70,7 +63,7 @@ def test_rows_above_each_threshold_are_counted_by_class() -> None:
     confidence, is_correct, names = draw.integers(0, 9, 300) / 8, draw.random(300) < 0.8, draw.choice([*"abc"], 300)
     thresholds = np.array([2.0, 0.75, 0.7, 0.0, -np.inf])
     weights = Weights.of_mix(names, MIX)
-    found = counted_above(confidence, is_correct, weights, thresholds)
+    found = weights.counted_above(LabelledRows.of(confidence, is_correct), thresholds)
     for counts, rows in zip(found, (is_correct | ~is_correct, ~is_correct), strict=True):
         expected = [[(rows & (confidence >= one) & (names == name)).sum() for name in "abc"] for one in thresholds]
         np.testing.assert_array_equal(counts, expected)
@@ -82,7 +75,8 @@ def test_weights_make_the_mix() -> None:
     assert {name: weights.of_rows[names == name].sum() / 1_000 for name in MIX} == pytest.approx(MIX)
     drawn = names[weights.thinned(0)]
     assert {name: (drawn == name).mean() for name in MIX} == pytest.approx(MIX, abs=0.1)
-    half = Importance(MIX).weights(names, np.zeros(1_000), np.arange(500))
+    rows = LabelledRows.of(np.zeros(1_000), np.ones(1_000, dtype=np.bool_), true_classes=names)
+    half = Mix(MIX).weights(rows, np.arange(500))
     assert half is not None
     assert half.of_rows[names[:500] == "a"].sum() / 500 == pytest.approx(MIX["a"])
 
@@ -93,7 +87,7 @@ def test_a_bet_bears_more_errors_than_others_and_more_at_a_higher_coverage() -> 
     assert (np.diff(sizes) <= 0).all()
     assert (np.diff(borne) > 0).all()
     assert (sizes * weights.values.max() < 1).all()
-    values, fractions = weights.values, weights.outlook.fractions
+    values, fractions = weights.values, np.array([0.9, 0.1])
     for bet in (sizes[2] * 0.8, sizes[2] * 1.2):
         gain, loss = np.log1p(bet * values * 0.05) @ fractions, -np.log1p(-bet * values * 0.95) @ fractions
         assert (1_000 * gain + math.log(0.05)) / (gain + loss) <= borne[2] + 1e-9
@@ -106,11 +100,12 @@ def test_rows_that_are_set_aside_tell_how_late_and_how_often_wrong_each_class_is
     weights = Weights.of_mix(
         np.array(["a", "b", "never set aside"]), dict.fromkeys(["a", "b", "never set aside"], 1 / 3)
     )
-    outlook = weights.learning(names, confidence, is_correct, 1 - np.linspace(0.0025, 1, 400)).outlook
-    np.testing.assert_allclose(outlook.late, [1, 3, 1], rtol=0.06)
-    np.testing.assert_allclose(outlook.rates, [0.1, 0.3, 0.2], rtol=0.12)
-    other = weights.learning(np.array(["of no share"]), np.ones(1), np.ones(1, dtype=np.bool_), np.array([-np.inf]))
-    np.testing.assert_array_equal(other.outlook.late, 1)
+    rows = LabelledRows.of(confidence, is_correct, true_classes=names)
+    learnt = weights.learning(rows, 1 - np.linspace(0.0025, 1, 400))
+    np.testing.assert_allclose(learnt.late, [1, 3, 1], rtol=0.06)
+    np.testing.assert_allclose(learnt.rates, [0.1, 0.3, 0.2], rtol=0.12)
+    of_no_share = LabelledRows.of(np.ones(1), np.ones(1, dtype=np.bool_), true_classes=["of no share"])
+    np.testing.assert_array_equal(weights.learning(of_no_share, np.array([-np.inf])).late, 1)
 
 
 def test_where_a_class_to_come_is_accepted_late_rows_that_are_set_aside_find_a_threshold() -> None:
@@ -130,8 +125,8 @@ def test_where_a_class_to_come_is_accepted_late_rows_that_are_set_aside_find_a_t
             confidence, outputs.is_correct, 0.05, 0.1, thresholds=sequence, true_classes=names, class_mix=mix, seed=seed
         )
         found.append(gate.coverage)
-        _, counted = last_passing(confidence, outputs.is_correct, Weights.of_mix(names, mix), sequence, 0.05, 0.1)
-        alike.append(counted.coverage)
+        rows_alike = LabelledRows.of(confidence, outputs.is_correct)
+        alike.append(certify_mix(rows_alike, Weights.of_mix(names, mix), sequence, 0.05, 0.1).coverage)
     assert np.mean(found) > 0.3
     assert np.mean(alike) < 0.2
 
@@ -151,8 +146,8 @@ def test_what_bets_assume_is_learnt_on_rows_that_are_not_bet_on(monkeypatch: pyt
     )
     set_aside, counted = split_rows(900, 5)
     (given,) = seen
-    for found, values in zip(given[:3], (names, confidence, rows.is_correct), strict=True):
-        np.testing.assert_array_equal(found, values[set_aside])
+    for name, values in {"true_classes": names, "confidence": confidence, "is_correct": rows.is_correct}.items():
+        np.testing.assert_array_equal(getattr(given[0], name), values[set_aside])
     weighted = gate.certificates[0].weighted
     assert weighted is not None
     assert sum(one.rows for one in weighted.strata) == len(counted)
@@ -160,10 +155,7 @@ def test_what_bets_assume_is_learnt_on_rows_that_are_not_bet_on(monkeypatch: pyt
 
 def test_errors_of_a_heavy_class_are_expected_to_cost_more() -> None:
     weights = Weights.of_mix(np.repeat(["a", "b"], [900, 100]), {"a": 0.5, "b": 0.5})
-    wrong = [
-        replace(weights, outlook=replace(weights.outlook, rates=np.array(rates)))
-        for rates in ([0.9, 0.1], [0.5, 0.5], [0.1, 0.9])
-    ]
+    wrong = [replace(weights, rates=np.array(rates)) for rates in ([0.9, 0.1], [0.5, 0.5], [0.1, 0.9])]
     borne = [bets(one, 3, 0.05, 0.05)[1][-1] for one in wrong]
     assert borne[0] > 1.2 * borne[1] > 1.44 * borne[2]
 
@@ -179,19 +171,21 @@ def test_a_class_that_is_accepted_last_of_all_is_no_obstacle() -> None:
 
 @given(st.lists(st.sampled_from("abcd"), min_size=4, max_size=60), st.integers(0, 9), st.booleans())
 def test_each_class_of_a_mix_keeps_rows_that_count(names: list[str], seed: int, has_thresholds: bool) -> None:
-    classes, rows = np.array(names), np.arange(len(names))
-    fixing, counted = Importance(dict.fromkeys(names, 1 / len({*names}))).split(rows, classes, seed, has_thresholds)
+    classes, once = np.array(names), np.arange(len(names))
+    rows = LabelledRows.of(np.zeros(len(names)), np.ones(len(names), dtype=np.bool_), true_classes=classes)
+    fixing, counted = Mix(dict.fromkeys(names, 1 / len({*names}))).split(rows, once, seed, has_thresholds)
     assert {*classes[counted].tolist()} == {*names}
-    np.testing.assert_array_equal(np.sort(np.concatenate([fixing, counted])), rows)
-    alone, all_of_them = Importance().split(rows, classes, seed, has_thresholds)
+    np.testing.assert_array_equal(np.sort(np.concatenate([fixing, counted])), once)
+    alone, all_of_them = Mix().split(rows, once, seed, has_thresholds)
     assert len(alone) == (0 if has_thresholds else len(rows) - len(all_of_them))
     assert has_thresholds or len(alone) > 0
 
 
 def test_tests_begin_where_errors_can_be_borne() -> None:
-    assert starts(np.linspace(-5, 60, 100)) == [17, 36]
-    assert starts(np.linspace(-5, 4, 100)) == [55]  # of none in the first half: where all have to be right
-    assert starts(np.linspace(-5, -1, 100)) == []
+    assert start_thresholds(np.linspace(-5, 60, 100), 0.1) == Start.sharing([17, 36], 0.1)
+    late = start_thresholds(np.linspace(-5, 4, 100), 0.1)
+    assert late == Start.sharing([55], 0.1)  # of none in the first half: where all have to be right
+    assert start_thresholds(np.linspace(-5, -1, 100), 0.1) == []
 
 
 @pytest.mark.slow
@@ -210,11 +204,10 @@ def test_the_promise_holds_under_the_mix(risk: float, shares: dict[str, float]) 
 
     for seed in range(300):
         rows = make_rows(1_500, SHARES, seed)
-        names = np.array(rows.label_names)[rows.require_labels()]
-        given = MCP().confidence(rows), rows.is_correct
-        found = certify_weighted(*given, Weights.of_mix(names, shares), sequence, risk, 0.2)
+        given = labelled(rows)
+        found = certify_mix(given, Weights.of_mix(given.require_true_classes(), shares), sequence, risk, 0.2)
         broken += is_broken(found.threshold)
-        plain_broken += is_broken(certify(*given, sequence, risk, 0.2).threshold)
+        plain_broken += is_broken(certify(given.confidence, given.is_correct, sequence, risk, 0.2).threshold)
         coverage.append(found.coverage)
     assert broken <= 60
     assert plain_broken > 150
@@ -227,7 +220,7 @@ def test_without_another_mix_it_promises_little_less_than_the_exact_test() -> No
     confidence, sequence = MCP().confidence(rows), threshold_sequence(MCP().confidence(make_rows(2_000, SHARES, 6)))
     shares = {name: float((names == name).mean()) for name in MIX}
     exact = certify(confidence, rows.is_correct, sequence, 0.05, 0.05)
-    found = certify_weighted(confidence, rows.is_correct, Weights.of_mix(names, shares), sequence, 0.05, 0.05)
+    found = certify_mix(labelled(rows), Weights.of_mix(names, shares), sequence, 0.05, 0.05)
     assert exact.coverage - 0.03 < found.coverage <= exact.coverage
     assert found.accepted == round(found.coverage * 5_000)
     assert found.risk_bound <= 0.05
@@ -324,7 +317,8 @@ def test_what_cannot_be_promised_of_a_mix_is_refused(options: dict[str, Any], ex
 
 
 def test_no_shares_are_no_weights() -> None:
-    assert Importance().weights(None, np.zeros(3), np.arange(3)) is None
+    rows = LabelledRows.of(np.zeros(3), np.ones(3, dtype=np.bool_))
+    assert Mix().weights(rows, np.arange(3)) is None
     assert require_mix({"b": 1.0}, ("a", "b")) == {"b": 1.0}
 
 
@@ -350,7 +344,9 @@ def test_a_changed_certificate_is_refused(change: dict[str, Any], expected: str,
 def test_all_wrong_rows_pass_no_test() -> None:
     names, sequence = np.repeat(["a", "b"], 500), np.array([0.5, -np.inf])
     weights = Weights.of_mix(names, {"a": 0.5, "b": 0.5})
-    place, counted = last_passing(np.ones(1_000), np.zeros(1_000, dtype=np.bool_), weights, sequence, 0.05, 0.05)
-    assert place is None
-    assert counted.coverage == counted.risk == 0
-    assert counted.risk_bound(0.05) == 1
+    rows = LabelledRows.of(np.ones(1_000), np.zeros(1_000, dtype=np.bool_))
+    certificate = certify_mix(rows, weights, sequence, 0.05, 0.05)
+    assert certificate.weighted is not None
+    assert not certificate.is_given
+    assert certificate.coverage == certificate.weighted.risk == 0
+    assert certificate.risk_bound == 1

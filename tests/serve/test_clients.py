@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from tritonclient.utils import InferenceServerException
 
 from steepslope.serve.options import ServeOptions
 from tests.serve.live import Live, running
@@ -67,34 +66,6 @@ def test_it_gets_the_models_numbers(client: Any) -> None:
         assert given.dtype == expected.dtype
         np.testing.assert_allclose(given, expected, rtol=1e-6)
     np.testing.assert_allclose(found.as_numpy("handed_over"), found.as_numpy("probability") / 2)
-
-
-@pytest.mark.parametrize(
-    ("as_binary", "outputs", "found"),
-    [
-        (True, _wanted("label"), "Inference-Header-Content-Length: .* found binary data"),
-        (False, None, "parameters: .* found binary_data_output"),
-        (False, [triton.InferRequestedOutput("label")], "label: .* found binary_data"),
-    ],
-)
-def test_binary_tensors_are_refused(as_binary: bool, outputs: Any, found: str, client: Any) -> None:
-    expected = r"expected tensors as JSON \(binary_data=False in tritonclient\),"
-    with pytest.raises(InferenceServerException, match=found.replace(".*", expected)):
-        client.infer("gate", [_input(drawn(1, 3, 3), as_binary)], outputs=outputs)
-
-
-def test_requests_that_come_together_get_their_own_answers(client: Any) -> None:
-    several = [drawn(count, 4 + count % 2, 4, seed=count) for count in range(1, 9)]
-    sent = [client.async_infer("gate", [_input(images)], outputs=_wanted("p_correct")) for images in several]
-    for images, one in zip(several, sent, strict=True):
-        np.testing.assert_allclose(one.get_result().as_numpy("p_correct"), of_images(images)["p_correct"], rtol=1e-6)
-
-
-def test_it_is_told_what_is_wrong(client: Any) -> None:
-    given = triton.InferInput("images", [1, 2, 2, 3], "FP32")
-    given.set_data_from_numpy(np.zeros((1, 2, 2, 3), np.float32), binary_data=False)
-    with pytest.raises(InferenceServerException, match="expected datatype UINT8, found 'FP32'"):
-        client.infer("gate", [given], outputs=_wanted("label"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")

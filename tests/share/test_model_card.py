@@ -21,11 +21,11 @@ from steepslope.gate import Gate
 from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.options import CardOptions
 from steepslope.promise.certificate import ASSUMES
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.scores import SCORES
 from steepslope.share.model_card import model_card
+from steepslope.share.options import CardOptions
 from steepslope.share.sharing import GATE, ORACLE, Shared, tensor_shapes
 from tests.conftest import make_complete, make_outputs
 

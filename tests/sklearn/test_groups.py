@@ -133,7 +133,7 @@ def test_of_several_risks_it_is_the_first_that_most_groups_can_have() -> None:
     assert given[0.001] < max(given.values())
     assert model.max_risk_ == max(given, key=lambda risk: given[risk])
     assert "can be promised for the most groups." in model.summary_
-    assert model.gate_.aims.max_risk == (0.001, 0.15, 0.4)
+    assert model.gate_.objectives.max_risk == (0.001, 0.15, 0.4)
     rows = model.gate_.calibration_rows
     assert rows is not None
     assert rows.accepted.sum() == sum(one.accepted for one in model.gate_.promises)

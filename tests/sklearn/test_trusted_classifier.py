@@ -208,7 +208,7 @@ def test_the_first_of_several_risks_that_can_be_promised_is(n: int, promised: fl
     X, y = table(n)
     model = TrustedClassifier(GaussianNB(), max_risk=(0.01, 0.3, 0.2) if n > 100 else (0.01, 0.001)).fit(X, y)
     assert model.max_risk_ == promised
-    assert model.gate_.aims.max_risk[0] == 0.01
+    assert model.gate_.objectives.max_risk[0] == 0.01
     (certificate,) = model.gate_.promises
     assert (certificate.max_risk, certificate.is_given) == (promised, n > 100)
     words = "30 % is the first of 1 %, 30 %, 20 % that can be promised." if n > 100 else "None of 1 %, 0.1 % can be"

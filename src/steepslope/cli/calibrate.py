@@ -14,7 +14,7 @@ from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions
-from steepslope.promise.aims import Aims
+from steepslope.promise.objectives import Objectives
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def calibrate(
     outputs: str,
     out: str,
-    aims: Aims,
+    objectives: Objectives,
     reading: ReadingOptions,
     oracle: str = "mcp",
     fit: str | None = None,
@@ -49,7 +49,7 @@ def calibrate(
         of none of the classes (label -1 or unknown) count as wrong.
     out
         Folder for the gate: all that predict needs but the classifier's weights.
-    aims
+    objectives
         What is promised.
     reading
         How files of outputs are read.
@@ -100,8 +100,7 @@ def calibrate(
             console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
-            judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=origin, seed=seed,
-            coverage=aims.coverage, costs=aims.costs, reject=aims.reject, max_class_risk=aims.max_class_risk,
+            judge, rows, **vars(objectives), by=by, groups=groups, origin=origin, seed=seed,
             class_mix=None if class_mix is None else read_shares(Path(class_mix)), target=coming,
         )  # fmt: skip
         gate.save(out, made)

@@ -12,7 +12,7 @@ from steepslope.files.hub import HUB, Repository, require_repository, upload
 from steepslope.files.progress import console
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import by_name
-from steepslope.predict.options import CardOptions, ShareOptions
+from steepslope.share.options import CardOptions, ShareOptions
 
 if TYPE_CHECKING:
     from steepslope.share.sharing import Shared

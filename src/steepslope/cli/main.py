@@ -24,7 +24,7 @@ from steepslope.cli.parser import Command, Parser, call, documented
 from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve
-from steepslope.cli.shift import corrupt, import_stylizer, recolor, stylize, train_stylizer
+from steepslope.cli.shift import corrupt, recolor, stylize, train_stylizer
 from steepslope.errors import RowsWarning, SteepslopeError, reason_of, require_known
 from steepslope.files.extras import EXTRAS
 
@@ -34,7 +34,6 @@ COMMANDS: dict[str, Command] = {
     "shift corrupt": corrupt,
     "shift stylize": stylize,
     "shift train-stylizer": train_stylizer,
-    "shift import-stylizer": import_stylizer,
     "shift recolor": recolor,
     "extract": extract,
     "fit": fit,

@@ -110,7 +110,7 @@ def stylize(
     data
         Data spec of the images, such as imagefolder:DIR, images:DIR or idx:DIR:test.
     stylizer
-        Folder of a stylizer (shift train-stylizer, shift import-stylizer).
+        Folder of a stylizer (shift train-stylizer).
     styles
         Folder or data spec of the images whose styles are taken; each image has one of them, drawn by its id.
     out
@@ -179,26 +179,6 @@ def train_stylizer(
         require_elsewhere(out, argument)
     net = load_classifier(backbone).with_transform(mean=mean, std=std)
     train(net, photos.open(), paintings.open(), Path(out), options, console().print)
-    console().print(f"stylizer: {out}")
-
-
-def import_stylizer(encoder: str, decoder: str, out: str) -> None:
-    """Make a stylizer of published weights for PyTorch, VGG-19 and its decoder.
-
-    Parameters
-    ----------
-    encoder
-        File of the encoder's weights, often named vgg_normalised.pth.
-    decoder
-        File of the decoder's weights, often named decoder.pth.
-    out
-        Folder for the stylizer.
-    """
-    from steepslope.files.folders import locked
-    from steepslope.lab.shifts.stylizer import import_vgg_stylizer
-
-    with locked(out):
-        import_vgg_stylizer(encoder, decoder, out)
     console().print(f"stylizer: {out}")
 
 

@@ -210,7 +210,7 @@ class Artifact:
         paths = [folder / name for name in self.unfinished]
         if not paths or not paths[0].exists():
             return None
-        # work is a file, or a folder with files beside the key; files without an ending are signs
+        # work is a file, or a folder with files next to the key; files without an ending are signs
         inside = [path for folder in paths[1:] for path in (folder, *folder.glob("*"))]
         if len(paths) > 1 and not any(path.is_file() and path.suffix and path != paths[0] for path in inside):
             return None
@@ -275,20 +275,12 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
             for path in (word, word.partition("=")[2]) if isinstance(word, str) else ():  # also of NAME=FILE
                 if not is_hub(path) and _is_there(path):
                     decisive[f"content of {path}"] = folders.fingerprint(Path(path))
-    made: dict[str, Any] = _without_secrets(as_json(decisive))
+    made: dict[str, Any] = json.loads(without_secrets(json.dumps(decisive, default=str)))
     return made
 
 
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, str):
-        return without_secrets(value)
-    if isinstance(value, Mapping):
-        return {name: _without_secrets(one) for name, one in value.items()}
-    return [_without_secrets(one) for one in value] if isinstance(value, list) else value
-
-
 def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with those inside option classes, and in mappings, beside the others."""
+    """Return the options with those inside option classes, and in mappings, next to the others."""
     flat: dict[str, Any] = {}
     for name, value in options.items():
         inside = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -82,7 +82,7 @@ def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]]
             about = json.loads((file.metadata() or {})["about"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise SteepslopeError(f"cannot be read; delete it to start anew ({error})", path) from error
+        raise SteepslopeError(f"cannot be read; delete it to start again ({error})", path) from error
     moments: dict[int, Tensors] = {}
     for name in [name for name in tensors if name.startswith("optimizer.")]:
         _, index, moment = name.split(".")

@@ -2,8 +2,8 @@
 
 - ``confidence_source``: its oracle or score, and the classifier that it is for.
 - ``decisions``: what is decided of each prediction.
-- ``promises``: what a gate keeps, promises, and decides by confidences alone; ``gate``: the gate itself.
-- ``target_rows``: another mix of classes, named or estimated; ``new_mix``: the mix of some predictions.
+- ``gate``: the gate itself: what it keeps, promises and decides.
+- ``mix``: another mix of classes, named or estimated, and the mix of some predictions.
 - ``storage``: its folder.
 """
 

@@ -23,6 +23,7 @@ from steepslope.outputs.opinions import PLACES, lacks_opinion
 from steepslope.outputs.row_hashes import BY_VALUES, have_ids
 from steepslope.promise.calibration import too_few_errors
 from steepslope.promise.certificate import as_percent
+from steepslope.promise.rows import LabelledRows
 from steepslope.scores import SCORES, Score
 
 Floats = NDArray[np.float64]
@@ -71,6 +72,11 @@ class ConfidenceSource:
         percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
         errors = None if fit_set.labels is None else (int((~fit_set.is_correct).sum()), len(fit_set))
         return cls(names[0], model, num_classes, tuple(percentiles), errors=errors)
+
+    @classmethod
+    def of(cls, model: BaseOracle | Score | ConfidenceSource, num_classes: int) -> ConfidenceSource:
+        """Return the source of an oracle or a score, or what is a source already."""
+        return model if isinstance(model, ConfidenceSource) else cls.from_model(model, num_classes)
 
     @property
     def oracle(self) -> BaseOracle | None:
@@ -137,6 +143,14 @@ class ConfidenceSource:
                 row = int(np.isnan(values).argmax())
                 raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
             return values
+
+    def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
+        """Return what it says of labelled outputs (n,), with their groups, as rows to calibrate on."""
+        labels, names = outputs.require_labels(), np.array(outputs.label_names)
+        extra = {**likeliest(outputs), "true": labels}
+        confidence, truths = self.confidence(outputs), names[labels]
+        rows = LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, truths)
+        return replace(rows, of_log_odds=self.of_log_odds, extra=extra)
 
     def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
         """Return which of these rows its oracle was fitted on, (n,), as far as is known."""
@@ -270,4 +284,4 @@ class Origin:
                 raise record.other(str(digest), f"opinion {name}")
 
 
-UNKNOWN = Origin()
+UNRECORDED = Origin()

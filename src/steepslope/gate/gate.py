@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,44 +12,61 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import SEED, require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, LoadOracle, Origin
-from steepslope.gate.decisions import PREDICTED, REVIEW, Decisions, groups_by, likeliest, most_probable
-from steepslope.gate.promises import Promises
+from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Origin
+from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_by, most_probable
+from steepslope.gate.mix import Mix, TargetRows, require_mix
 from steepslope.gate.storage import read_gate, write_gate
-from steepslope.gate.target_rows import Importance, TargetRows, require_mix
-from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.copies import once_each, predictions_once, rows_together, warn_of_copies
 from steepslope.outputs.table import require_ids_once
-from steepslope.promise.aims import Aims
-from steepslope.promise.calibration import (
-    CalibrationRows,
-    ProbabilityMap,
-    all_certificates,
-    checked_unknown,
-    group_names,
-    neglected_class,
-)
-from steepslope.promise.certificate import Certificate
-from steepslope.promise.certify import checked_sequence, threshold_sequence
+from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, all_certificates, neglected_class
+from steepslope.promise.certificate import Certificate, assumptions, in_lines
+from steepslope.promise.certify import checked_sequence, conformal_p_values, selected, threshold_sequence
+from steepslope.promise.objectives import Objectives
+from steepslope.promise.rows import LabelledRows, group_names, numbers
 from steepslope.scores import Score
 
-__all__ = ["Aims", "Certificate", "Gate", "threshold_sequence"]  # what is promised is part of what a gate shows
+__all__ = ["Certificate", "Gate", "Objectives", "threshold_sequence"]  # what is promised is part of what a gate shows
 FEW = 50  # rows as those to come, of which a monitor makes nothing
+MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Gate(Promises):
+class Gate:
     """Which predictions to use: those with a confidence of at least a threshold that comes with a promise.
 
     :meth:`calibrate` makes one of confidences alone, :meth:`of` one that has its own oracle or score.
 
-    What it promises, and decides by confidences alone, is in its base class.
+    ``certificates`` are of what is accepted, a risk and a group each; ``of_classes`` those of the true classes, if
+    these are promised anything; ``rejection`` that of what is rejected. ``caution`` says, a line each, which true class
+    is never predicted among the accepted, though its rows are accepted under other labels, and what looks too good to
+    be true. It is empty where there is nothing of the kind.
+    ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
+    ``n`` to calibrate on, (e,), in ascending order; under another mix of classes, among n rows that are drawn as in it.
+    ``source`` is the gate's oracle or score, None where it is of confidences alone; ``by`` names what its groups are:
+    ``predicted``, the predicted classes, or others. ``classes`` are the names of the classes, and ``origin`` tells
+    which classifier made the predictions, as far as it is known. ``calibration_rows`` is what it makes of these n rows,
+    None where a copy leaves them out, where too few could be drawn, and for another of several risks (:meth:`at`).
     """
+
+    certificates: tuple[Certificate, ...]
+    probability: ProbabilityMap
+    of_errors: Floats = field(repr=False)
+    n: int
+    objectives: Objectives
+    of_classes: tuple[Certificate, ...] = ()
+    rejection: Certificate | None = None
+    caution: str = ""
+    source: ConfidenceSource | None = None
+    by: str | None = None
+    classes: tuple[str, ...] | None = None
+    origin: Origin = UNRECORDED
+    calibration_rows: CalibrationRows | None = field(default=None, repr=False)
 
     @classmethod
     def calibrate(
@@ -84,7 +101,7 @@ class Gate(Promises):
         is_correct
             Booleans (n,).
         max_risk, delta, coverage, costs, reject, max_class_risk
-            As in :class:`~steepslope.gate.Aims`.
+            As in :class:`~steepslope.gate.Objectives`.
         thresholds
             Floats (t,), highest first, fixed without the labels of these rows, such as
             :func:`~steepslope.gate.threshold_sequence` of the confidences of others. Without these, or with a
@@ -117,54 +134,14 @@ class Gate(Promises):
         >>> gate.accepts([-0.2, -0.9])
         array([ True, False])
         """
-        aims = Aims(
+        objectives = Objectives(
             max_risk=max_risk,  # type: ignore[arg-type]
             delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
         )  # fmt: skip
-        rows, importance = (confidence, is_correct, is_unknown), Importance.of(aims, groups, class_mix)
-        return cls._calibrated(*rows, aims, thresholds, groups, true_classes, of_log_odds, importance, seed)
-
-    @classmethod
-    def _calibrated(
-        cls,
-        confidence: ArrayLike,
-        is_correct: ArrayLike,
-        is_unknown: ArrayLike | None,
-        aims: Aims,
-        thresholds: ArrayLike | None,
-        groups: ArrayLike | None,
-        true_classes: ArrayLike | None,
-        of_log_odds: bool,
-        importance: Importance,
-        seed: int,
-        beside: Mapping[str, NDArray[Any]] | None = None,
-    ) -> Self:
-        require("seed", seed, SEED)
-        values, correct = checked(confidence, is_correct)
-        unknown = checked_unknown(is_unknown, correct)
-        names = group_names(groups, len(values))
-        truths = group_names(true_classes, len(values), "true_classes")
-        once = predictions_once(values, correct, seed)
-        kept = np.intersect1d(importance.counted_rows(truths, len(values)), once)
-        fixing, counted = importance.split(kept, truths, seed, thresholds is not None)
-        sequence = threshold_sequence(values[fixing]) if thresholds is None else checked_sequence(thresholds)
-        weights = importance.weights(truths, values, counted)
-        if weights is not None and truths is not None and importance.mix is not None:
-            weights = weights.learning(truths[fixing], values[fixing], correct[fixing], sequence)
-        certificates, of_classes, rejection = all_certificates(
-            values[counted], correct[counted], None if names is None else names[counted], sequence, aims, seed,
-            of_log_odds, unknown[counted], None if truths is None else truths[counted], weights,
-        )  # fmt: skip
-        learnt = drawn = once
-        if weights is not None:  # rows as those to come
-            learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
-        probability_map = ProbabilityMap.from_rows(values[learnt], correct[learnt], of_log_odds)
-        values, correct = values[drawn], correct[drawn]
-        gate = cls(certificates, probability_map, np.sort(values[~correct]), len(values), aims, of_classes, rejection)
-        accepted = gate.accepts(values, None if names is None else names[drawn])
-        known = {name: array[drawn] for name, array in (beside or {}).items()}
-        rows = CalibrationRows(gate.p_correct(values), correct, accepted, **known)
-        return replace(gate, calibration_rows=rows if weights is None or len(rows) >= FEW else None)
+        mix = Mix(None if class_mix is None else require_mix(class_mix))
+        mix.require_risk_alone(objectives, groups is not None)
+        rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes)
+        return cls._calibrated(replace(rows, of_log_odds=of_log_odds), objectives, mix, thresholds, seed)
 
     @classmethod
     def of(
@@ -182,7 +159,7 @@ class Gate(Promises):
         max_class_risk: float | None = None,
         class_mix: Mapping[str, float] | None = None,
         target: ClassifierOutputs | None = None,
-        origin: Origin = UNKNOWN,
+        origin: Origin = UNRECORDED,
         seed: int = 0,
     ) -> Self:
         """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
@@ -199,7 +176,7 @@ class Gate(Promises):
             classes (label −1) are wrong whatever is predicted: with as many of them as will come, the promise includes
             them, and the certificate says how many are accepted.
         max_risk, delta, coverage, costs, reject, max_class_risk
-            As in :class:`~steepslope.gate.Aims`.
+            As in :class:`~steepslope.gate.Objectives`.
         by
             ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
         class_mix
@@ -227,57 +204,206 @@ class Gate(Promises):
         >>> round(gate.coverage, 2), round(decisions.coverage, 2)
         (0.97, 0.98)
         """
-        source = (
-            model if isinstance(model, ConfidenceSource) else ConfidenceSource.from_model(model, outputs.num_classes)
-        )
-        source.require_new(outputs)
-        if outputs.ids is not None:
-            require_ids_once(outputs.ids, "outputs")
-        names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
-        codes = rows_together(outputs)
-        if by is not None and names is None:
-            raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
-        warn_of_copies(codes)
-        whole, of_whole = _some(outputs, names, once_each(codes, seed))
-        source = source.taking(whole)
-        # rows that lack an opinion go to review, so only others are accepted
-        outputs, names = _some(whole, of_whole, np.flatnonzero(~source.lacking(whole.arrays)))
-        origin.require_classifier(outputs.classifier)
-        nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
-        aims = Aims(
+        objectives = Objectives(
             max_risk=max_risk,  # type: ignore[arg-type]
             delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
         )  # fmt: skip
-        thresholds = None if source.reference is None else threshold_sequence(source.reference)
-        confidence = source.confidence(outputs)
-        labels = np.array(outputs.label_names)
-        truths, predicted = labels[outputs.require_labels()], labels[outputs.predictions]
-        truth = outputs.is_correct, outputs.is_unknown
-        if class_mix is not None:
-            class_mix = require_mix(class_mix, outputs.label_names)
-        rows_to_come = TargetRows.of(source, outputs, target)
-        importance = Importance.of(aims, names, class_mix, target=rows_to_come)
-        beside = {**likeliest(outputs), "true": outputs.require_labels()}
-        gate = cls._calibrated(
-            confidence, *truth, aims, thresholds, names, truths, source.of_log_odds, importance, seed, beside
+        source = ConfidenceSource.of(model, outputs.num_classes)
+        source.require_new(outputs)
+        origin.require_classifier(outputs.classifier)
+        if outputs.ids is not None:
+            require_ids_once(outputs.ids, "outputs")
+        names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
+        if by is not None and names is None:
+            raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
+        codes = rows_together(outputs)
+        warn_of_copies(codes)
+        once = once_each(codes, seed)
+        whole = _rows_of(outputs, once)
+        source = source.taking(whole)
+        rows = source.labelled(whole, None if names is None else names[once])
+        # rows that lack an opinion go to review, so only others are accepted
+        complete = np.flatnonzero(~source.lacking(whole.arrays))
+        outputs = _rows_of(whole, complete)
+        mix = Mix(
+            None if class_mix is None else require_mix(class_mix, outputs.label_names),
+            None if target is None else TargetRows.of(source, outputs, target),
         )
-        accepted = gate.accepts(confidence, names)
-        accepted[np.setdiff1d(np.arange(len(outputs)), importance.counted_rows(truths, len(outputs)))] = False
-        neglected = neglected_class(predicted, truths, accepted, aims.max_class_risk)
-        caution = "\n".join([*([neglected] if neglected else []), *source.cautions(outputs)])
-        named = by if by is not None or names is None else "group"
-        known = replace(origin, opinions=nets)
-        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=known, caution=caution)
-        if len(outputs) == len(whole) or class_mix is not None or target is not None:
-            return gate
-        return gate._remembering(whole, None if by == PREDICTED else of_whole)
+        mix.require_risk_alone(objectives, names is not None)
+        thresholds = None if source.reference is None else threshold_sequence(source.reference)
+        calibrating = rows.subset(complete)
+        gate = cls._calibrated(calibrating, objectives, mix, thresholds, seed)
+        if len(complete) < len(rows) and not mix.is_other:  # a monitor also meets rows that lack an opinion
+            gate = gate._remembering(rows, complete)
+        accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
+        predicted, truths = np.array(outputs.label_names)[outputs.predictions], calibrating.require_true_classes()
+        neglected = neglected_class(predicted, truths, accepted, objectives.max_class_risk)
+        nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
+        return replace(
+            gate,
+            source=source,
+            by=by if by is not None or names is None else "group",
+            classes=outputs.classes,
+            origin=replace(origin, opinions=nets),
+            caution="\n".join([*neglected, *source.cautions(outputs)]),
+        )
 
-    def _remembering(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Self:
-        """Return the same gate, which remembers all of these rows: a monitor also meets those that lack an opinion."""
-        judged = self.decide(outputs, groups)
-        beside = {**likeliest(outputs), "true": outputs.require_labels()}
-        rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, **beside)
-        return replace(self, calibration_rows=rows)
+    @classmethod
+    def _calibrated(
+        cls, rows: LabelledRows, objectives: Objectives, mix: Mix, thresholds: ArrayLike | None, seed: int
+    ) -> Self:
+        """Return the gate of rows (n,), which remembers what it makes of them; its source is not known yet."""
+        require("seed", seed, SEED)
+        once = predictions_once(rows.confidence, rows.is_correct, seed)
+        fixing, counted = mix.split(rows, once, seed, thresholds is not None)
+        known = threshold_sequence(rows.confidence[fixing]) if thresholds is None else checked_sequence(thresholds)
+        weights = mix.weights(rows, counted)
+        if weights is not None and mix.shares is not None:
+            weights = weights.learning(rows.subset(fixing), known)
+        found = all_certificates(rows.subset(counted), known, objectives, seed, weights)
+        learnt = drawn = once
+        if weights is not None:  # rows that are drawn as in the mix
+            learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
+        probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt], rows.of_log_odds)
+        rows = rows.subset(drawn)
+        of_errors = np.sort(rows.confidence[~rows.is_correct])
+        gate = cls(found.accepted, probability, of_errors, len(rows), objectives, found.of_classes, found.rejection)
+        return gate if weights is not None and len(rows) < FEW else gate._remembering(rows)
+
+    def _remembering(self, rows: LabelledRows, complete: Counts | None = None) -> Self:
+        """Return the same gate, which remembers what it makes of rows; it accepts none but ``complete`` ones."""
+        accepted = self.accepts(rows.confidence, rows.groups)
+        if complete is not None:
+            accepted &= np.isin(np.arange(len(rows)), complete)
+        remembered = CalibrationRows(self.p_correct(rows.confidence), rows.is_correct, accepted, **rows.extra)
+        return replace(self, calibration_rows=remembered)
+
+    def at(self, max_risk: float) -> Self:
+        """Return the gate of another of the risks that were promised together."""
+        chosen = [certificate for certificate in self.certificates if certificate.max_risk == max_risk]
+        if not chosen:
+            promised = ", ".join(map(str, dict.fromkeys(certificate.max_risk for certificate in self.certificates)))
+            raise SteepslopeError(f"expected a risk that was promised: {promised}, found {max_risk}", "max_risk")
+        others = [certificate for certificate in self.certificates if certificate.max_risk != max_risk]
+        return replace(self, certificates=(*chosen, *others), calibration_rows=None)  # it accepts others of these rows
+
+    @property
+    def promises(self) -> tuple[Certificate, ...]:
+        """The certificates of the gate's own risk, one a group."""
+        return tuple(one for one in self.certificates if one.max_risk == self.certificates[0].max_risk)
+
+    @property
+    def promised_risk(self) -> float:
+        """The risk that is promised of the accepted; where a coverage is, the upper bound of its risk."""
+        risk = self.promises[0].max_risk
+        return self.risk_bound if risk is None else risk
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether each group has a threshold of its own."""
+        return self.certificates[0].group is not None
+
+    @property
+    def thresholds(self) -> dict[str | None, float]:
+        """The threshold of each group; of all predictions under None, where there are no groups."""
+        return {one.group: one.threshold for one in self.promises}
+
+    @property
+    def threshold(self) -> float:
+        """The confidence from which on (>=) predictions are accepted; ∞ where nothing can be promised."""
+        if self.has_groups:
+            raise SteepslopeError("this gate has one for each of its groups: see thresholds", "threshold")
+        return self.promises[0].threshold
+
+    @property
+    def coverage(self) -> float:
+        """The fraction of calibration rows that are accepted, in [0, 1]."""
+        return sum(one.coverage * one.n for one in self.promises) / max(1, sum(one.n for one in self.promises))
+
+    @property
+    def risk_bound(self) -> float:
+        """The upper bound of the risk of what is accepted, in [0, 1]; of groups, the highest; 1 if none is accepted."""
+        return max((one.risk_bound for one in self.promises if one.accepted), default=1.0)
+
+    @property
+    def advice(self) -> str:
+        """Why nothing, or nothing of some groups, can be promised, and what to do about it; empty where all is.
+
+        Of many groups, the first are named.
+        """
+        given = [one for one in self.promises if one.advice]
+        parts = [one.advice if one.group is None else f"{one.group}: {one.advice}" for one in given[:MOST_ADVICE]]
+        others = len(given) - len(parts)
+        return "; ".join([*parts, *([f"{others:,} other groups likewise"] if others else [])])
+
+    def accepts(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> Bools:
+        """Return whether each prediction is accepted, (m,): its confidence is at least its group's threshold.
+
+        A group that was not among the calibration rows is never accepted.
+        """
+        values = numbers(confidence, "confidence")
+        names = group_names(groups, len(values))
+        if self.has_groups != (names is not None):
+            found = "found none" if names is None else "found some, but the gate has one threshold for all"
+            raise SteepslopeError(f"expected groups where the gate was calibrated by groups, {found}", "groups")
+        if names is None:
+            return _at_least(values, self.threshold)
+        distinct, index = np.unique(names, return_inverse=True)
+        known = self.thresholds
+        return _at_least(values, np.array([known.get(str(name), np.inf) for name in distinct])[index])
+
+    def decisions(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.str_]:
+        """Return accept, review or reject of each prediction, (m,); none is rejected unless that is an objective."""
+        accepted, values = self.accepts(confidence, groups), numbers(confidence, "confidence")
+        lowest = -np.inf if self.rejection is None else self.rejection.threshold
+        rejected = _at_least(-values, -lowest)
+        return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
+
+    def selects(self, confidence: ArrayLike, max_risk: float = 0.05) -> Bools:
+        """Return which predictions of one batch are accepted, (m,), such that on average at most max_risk are wrong.
+
+        It is the expected fraction of errors among the accepted, over calibration rows and batch, that is at most
+        ``max_risk``: a promise that is weaker than the gate's, and so accepts more. The batch has to be judged at
+        once, and to be drawn as the calibration rows were.
+        """
+        risk = Objectives(max_risk=(max_risk,)).max_risk[0]
+        return selected(conformal_p_values(numbers(confidence, "confidence"), self.of_errors, self.n), risk)
+
+    def p_correct(self, confidence: ArrayLike) -> Floats:
+        """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
+        found: Floats = self.probability(numbers(confidence, "confidence"))
+        return found
+
+    def sentences(self) -> str:
+        """Return what is promised, a line each, and what that assumes."""
+        given = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
+        lines = [certificate.sentences() for certificate in given]
+        if self.objectives.costs is not None:
+            error, review = self.objectives.costs
+            n, accepted, errors = (
+                sum(getattr(one, name) for one in self.promises) for name in ("n", "accepted", "errors")
+            )
+            cost = (errors * error + (n - accepted) * review) / max(1, n)
+            all_of_them = f"accepting all {len(self.of_errors) / self.n * error:.4g}, reviewing all {review:.4g}"
+            lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
+        count = sum(one.is_given for one in given)
+        if count > 1:
+            lines.append(f"All {count} promises hold together with a confidence of {1 - self.objectives.delta:g}.")
+        lines += self.cautions
+        if self.source is not None and self.source.opinions:
+            lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
+            lines += self.source.sentences()
+        return "\n".join([*lines, in_lines(self.assumptions)])
+
+    @property
+    def cautions(self) -> list[str]:
+        """What may make the promise worth nothing, a sentence each."""
+        return [f"Caution: {one.rstrip('?')}{'?' if one.endswith('?') else '.'}" for one in self.caution.splitlines()]
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What its promises assume."""
+        return assumptions(self.certificates[0].weighted)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -354,10 +480,11 @@ class Gate(Promises):
         return cls(**read_gate(folder, load_oracle))
 
 
-def _some(
-    outputs: ClassifierOutputs, names: NDArray[np.str_] | None, rows: NDArray[np.int64]
-) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
-    """Return some rows of outputs with their groups; the same where these are all, which may be memory-mapped."""
-    if len(rows) == len(outputs):
-        return outputs, names
-    return outputs.subset(rows), None if names is None else names[rows]
+def _rows_of(outputs: ClassifierOutputs, rows: Counts) -> ClassifierOutputs:
+    """Return some rows of outputs; the same where these are all, which may be memory-mapped."""
+    return outputs if len(rows) == len(outputs) else outputs.subset(rows)
+
+
+def _at_least(values: Floats, threshold: float | Floats) -> Bools:
+    """Return whether values reach a threshold; none reaches ∞, where nothing is promised, be it ∞ itself."""
+    return (values >= threshold) & (np.asarray(threshold) < np.inf)

@@ -6,10 +6,12 @@ of the wrong calibration rows; ``calibration_rows.safetensors`` with what the ga
 may leave out, since it serves monitoring alone; the oracle in a folder of its own, or what the score has learnt.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,22 +21,24 @@ from steepslope.files.folders import field, positive, read_json
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
-from steepslope.gate.promises import Promises
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs.arrays import checked_classes
-from steepslope.promise.aims import Aims
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
 from steepslope.promise.certificate import Certificate
+from steepslope.promise.objectives import Objectives
+
+if TYPE_CHECKING:
+    from steepslope.gate.gate import Gate
 
 CARD, SENTENCES, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact(
-    "a calibrated gate", CARD, version=4, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
+    "a calibrated gate", CARD, version=5, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
     inside=f"{ORACLE}/{ORACLE_CARD}",
 )  # fmt: skip
 
 
-def write_gate(folder: Path, gate: Promises, made: Mapping[str, Any] | None = None) -> None:
+def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) -> None:
     """Write all files, or none, the card last; an earlier gate there is replaced."""
     source = gate.source
     with GATE.staged(folder) as staging:
@@ -44,7 +48,7 @@ def write_gate(folder: Path, gate: Promises, made: Mapping[str, Any] | None = No
             save_arrays(gate.calibration_rows.arrays(), staging / CALIBRATION_ROWS)
         (staging / SENTENCES).write_text(gate.sentences() + "\n", encoding="utf-8")
         card = {
-            "source": written, "by": gate.by, "aims": asdict(gate.aims),
+            "source": written, "by": gate.by, "objectives": asdict(gate.objectives),
             "certificates": [certificate.as_json() for certificate in gate.certificates],
             "of_classes": [certificate.as_json() for certificate in gate.of_classes], "caution": gate.caution,
             "rejection": None if gate.rejection is None else gate.rejection.as_json(),
@@ -68,7 +72,7 @@ def _read(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[s
     rejection, source = (field(card, key, (dict, type(None)), path) for key in ("rejection", "source"))
     classes = field(card, "classes", (list, type(None)), path)
     with located(path):
-        aims = Aims.from_json(field(card, "aims", dict, path))
+        objectives = Objectives.from_json(field(card, "objectives", dict, path))
     of_errors = load_arrays(folder / ERRORS).get("of_errors", np.zeros((0, 0)))
     if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
         raise SteepslopeError("expected rising confidences (e,), found others", folder / ERRORS)
@@ -79,7 +83,7 @@ def _read(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[s
         "of_classes": tuple(Certificate.from_json(one, path) for one in field(card, "of_classes", list, path)),
         "rejection": None if rejection is None else Certificate.from_json(rejection, path),
         "probability": ProbabilityMap.from_json(field(card, "probability", dict, path), path),
-        "of_errors": of_errors, "n": positive(card, "rows", path), "aims": aims,
+        "of_errors": of_errors, "n": positive(card, "rows", path), "objectives": objectives,
         "source": None if source is None else ConfidenceSource.read(folder, source, path, load_oracle),
         "by": field(card, "by", (str, type(None)), path),
         "classes": checked_classes(classes, len(classes)) if classes else None,

@@ -13,7 +13,7 @@ from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT,
 from steepslope.monitor.audit import ACCEPT_NOTHING
 from steepslope.monitor.predictions import DECISION, TRUST, Batch
 from steepslope.predict.audit import AUDIT, CHANCE, chances, coins, doubt
-from steepslope.promise.certify import numbers
+from steepslope.promise.rows import numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

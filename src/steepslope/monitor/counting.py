@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,6 @@ from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
 from steepslope.promise.calibration import CalibrationRows
 
-UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
 PART = 2**16  # predictions at a time
 NONE: Texts = np.zeros(0, dtype=np.object_)
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
@@ -56,8 +55,7 @@ class FileCount:
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
     drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
     of a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
-    predictions of the last file of this run. ``caution`` says why labels may not be true ones; it is empty if nothing
-    suggests that.
+    predictions of the last file of this run.
     """
 
     monitor: Monitor
@@ -72,7 +70,6 @@ class FileCount:
     strange: Counter[str] = field(default_factory=Counter)
     unmarked: int = 0
     not_following: int = 0
-    caution: str = ""
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -138,19 +135,6 @@ class FileCount:
         follows = followed(drawn, promised) if monitor.follows else None
         monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm, follows)
 
-    def doubt_labels(self, state: State) -> None:
-        """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.
-
-        The latest labels are those since the last error. Each error begins such a stretch, so the level is divided by
-        the number of stretches.
-        """
-        latest, errors = state.latest_correct()
-        if math.prod(latest) * (1 + errors) < UNLIKELY:
-            self.caution = (
-                f"the latest {len(latest):,} labels equal the predictions, all of them. By P(correct), the probability "
-                f"of that is below {UNLIKELY:g}: make sure that they are true labels, not copies of the predictions"
-            )
-
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None if that is not known."""
         key = _key_of(path)
@@ -177,24 +161,24 @@ class FileCount:
 
     def _count(self, state: State, batch: Batch, weights: NDArray[np.float64] | None) -> None:
         rows = batch.rows
-        columns = (map(hash_of, batch.ids), map(hash_of, batch.labels), rows.p_correct.astype(np.float32).tolist())
-        found = [*zip(*columns, rows.accepted.tolist(), strict=True)]
-        none = [None] * len(rows)
-        chances = none if weights is None or rows.chance is None else rows.chance.tolist()
-        audits = [*zip(chances, none if weights is None else weights.tolist(), strict=True)]
-        counted = state.counted(id_ for id_, *_ in found)
+        chance = None if weights is None else rows.chance
+        audit = (repeat(None) if column is None else column.tolist() for column in (chance, weights))
+        ids, labels = (map(hash_of, texts) for texts in (batch.ids, batch.labels))
+        columns = (ids, labels, rows.p_correct.astype(np.float32).tolist(), rows.accepted.tolist(), repeat(0), *audit)
+        predictions = [*map(Counted, *columns)]
+        counted = state.counted(prediction.id for prediction in predictions)
         fresh: list[Counted] = []
         numbers = []
-        for number, facts in enumerate(found):
-            prediction = Counted(*facts, self.monitor.rows + len(fresh) + 1, *audits[number])
-            before = counted.setdefault(prediction.id, prediction)
-            if before is prediction:
-                fresh.append(prediction)
+        for number, prediction in enumerate(predictions):
+            before = counted.get(prediction.id)
+            if before is None:
+                fresh.append(prediction._replace(row=self.monitor.rows + len(fresh) + 1))
+                counted[prediction.id] = fresh[-1]
                 numbers.append(number)
             elif not before.is_same(prediction):
                 expected = "expected ids that tell predictions apart, over all files"
                 raise SteepslopeError(f"{expected}, found {batch.ids[number]!r} with another prediction before", "id")
-            elif not before.is_in_same_audit(prediction):
+            elif before.chance != prediction.chance:
                 expected = (
                     f"expected the one with which {batch.ids[number]!r} was counted before, or none if it had none"
                 )
@@ -300,7 +284,6 @@ def count_files(
         if changes:
             count.audit(opened)
             opened.write(monitor.as_json())
-        count.doubt_labels(opened)
     return count
 
 

@@ -21,8 +21,8 @@ from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
-from steepslope.promise.aims import INSIDE
 from steepslope.promise.calibration import CalibrationRows
+from steepslope.promise.objectives import INSIDE
 
 DELTA = 0.05
 ROUNDING = 1e-3  # of P(correct) in Python, at most
@@ -124,7 +124,6 @@ class Monitor(Brief):
         accepted: ArrayLike,
         probability: ArrayLike | None = None,
         predicted: ArrayLike | None = None,
-        chance: ArrayLike | None = None,
     ) -> None:
         """Take further predictions, arrays (m,) or single values, in the order in which they were made.
 
@@ -139,9 +138,6 @@ class Monitor(Brief):
             outputs.
         predicted
             The numbers of the predicted classes; without them, a change of their mix stays unseen.
-        chance
-            With what probability an audit draws each to be labelled, above 0 where it is accepted. Only the
-            command monitor evaluates an audit: do not give its labels to :meth:`label`, which does not weigh them.
 
         Raises
         ------
@@ -149,7 +145,7 @@ class Monitor(Brief):
             If shapes differ, numbers are out of range, something is missing, or a prediction is accepted whose
             P(correct) is below that of all thresholds of the gate. The monitor is then as before.
         """
-        rows = Predicted.of(p_correct, accepted, probability, predicted, chance)
+        rows = Predicted.of(p_correct, accepted, probability, predicted)
         below = np.flatnonzero(rows.accepted & (rows.p_correct < self.least - ROUNDING))
         if len(below):
             expected = f"expected p_correct of {self.least:.6g} or more where the gate accepts"

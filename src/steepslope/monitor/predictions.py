@@ -1,4 +1,4 @@
-"""Predictions to come, as a monitor sees them: columns of what ``predict`` writes.
+"""Predictions as a monitor sees them: columns of what ``predict`` writes.
 
 Predictions and labels from files, batch by batch.
 """
@@ -24,7 +24,7 @@ from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.certify import numbers
+from steepslope.promise.rows import numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -32,7 +32,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """Predictions to come, (m,) each, in the order in which they were made.
+    """Predictions, (m,) each, in the order in which they were made.
 
     ``p_correct`` is P(correct). ``predicted`` are the numbers of the predicted classes, and ``probability`` is the
     classifier's own of each; None where they are not known. ``chance`` is the probability with which an audit draws
@@ -77,7 +77,7 @@ class Predicted:
         return Predicted(**chosen)
 
 
-Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions to come
+Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions
 
 
 def probabilities(values: ArrayLike, place: str) -> Floats:

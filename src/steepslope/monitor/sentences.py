@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from steepslope.gate import Gate
-from steepslope.gate.new_mix import new_mix_of
+from steepslope.gate.mix import new_mix_of
 from steepslope.monitor.audit import TOLERATED, Limit
 from steepslope.monitor.bets import mean_interval
 from steepslope.monitor.counting import FileCount
@@ -177,8 +177,6 @@ def _audit(count: FileCount) -> Iterator[str]:
         )
     if count.unmarked:
         yield f"{count.unmarked:,} new labels are of predictions that no audit drew, and are no evidence."
-    if count.caution:
-        yield f"Caution: {count.caution}."
 
 
 def _followed(monitor: Monitor) -> Iterator[str]:

@@ -56,10 +56,6 @@ class Counted(NamedTuple):
         """Return whether another is the same prediction, wherever in the stream, with a label or without."""
         return self[:4] == other[:4]
 
-    def is_in_same_audit(self, other: Counted) -> bool:
-        """Return whether an audit draws both with the same probability, or none does."""
-        return self.chance == other.chance
-
 
 class Marked(NamedTuple):
     """A prediction that an audit drew, with the probability ``chance``; the rest as of :class:`Counted`."""
@@ -105,13 +101,6 @@ class State:
         """Return the predictions that audits drew, in the order in which they were counted."""
         query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
         return [Marked(*row) for row in self.connection.execute(query)]
-
-    def latest_correct(self) -> tuple[list[float], int]:
-        """Return P(correct) of each labelled prediction after the last wrong one, and how many are wrong."""
-        wrong = "SELECT coalesce(max(row), 0), count(*) FROM predictions WHERE is_correct = 0"
-        last, errors = self.connection.execute(wrong).fetchone()
-        latest = "SELECT p_correct FROM predictions WHERE is_correct = 1 AND row > ?"
-        return [p_correct for (p_correct,) in self.connection.execute(latest, (last,))], errors
 
     @property
     def has_predictions(self) -> bool:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from steepslope.numerics.tensors import tensor
 
+RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
 SAME = 1e-6  # distances this close, relatively, are ties
 LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
 SPARE = 8  # candidates beyond those wanted
@@ -96,19 +97,24 @@ class Bins:
         found = torch.nn.functional.pad(found, (0, k + 1 - found.shape[1]), value=torch.inf)
         return torch.where(found[:, 0] == 0, found[:, k], found[:, k - 1]).clamp_max(torch.finfo(torch.float32).max)
 
-    def search(self, queries: Tensor, rank: int, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return distances to classes, float64 (m, K), and how many of the nearest are of each, (m, len(counts), K).
+    def class_distances(self, queries: Tensor) -> Tensor:
+        """Return the distance to the second nearest of each class, float64 (m, K), ∞ if it has none."""
+        own, squared = self.squared(queries)
+        return self._distances(own, *two_least(squared))
 
-        The ``rank`` is 2: the distance is that to the second nearest of a class, ∞ if it has none. Of ``counts``
-        nearest, those tied at the last place split what is left of it; without any, none are counted.
+    def search(self, queries: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return :meth:`class_distances`, and how many of the nearest are of each class, (m, len(counts), K).
+
+        Of ``counts`` nearest, those tied at the last place split what is left of it.
         """
-        assert rank == 2
         own, squared = self.squared(queries)
         first, second = two_least(squared)
+        return self._distances(own, first, second), self._counted(own, squared, first, counts)
+
+    def _distances(self, own: Tensor, first: Tensor, second: Tensor) -> Tensor:
         of_firsts = self._of_classes(first, second_least)
         of_seconds = self._of_classes(second, lambda bins: bins.amin(dim=1))
-        distances = lengths(own[:, None], torch.minimum(of_firsts, of_seconds))
-        return distances, self._counted(own, squared, first, counts) if counts else distances[:, None]
+        return lengths(own[:, None], torch.minimum(of_firsts, of_seconds))
 
     def _nearest(self, squared: Sequence[Tensor], first: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the least of all, ascending, and their places, (m, count): they lie in the bins of least ``first``."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.bins import LEAST, SAME, SPARE, Bins, lengths
+from steepslope.numerics.bins import LEAST, RANK, SAME, SPARE, Bins, lengths
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.tensors import in_graph, on_arrays, tensor
 from steepslope.numerics.threads import in_slices
@@ -99,13 +99,24 @@ class Index:
         """The number of classes."""
         return len(self.starts) - 1
 
-    def class_distances(self, queries: Any, rank: int) -> Any:
-        """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> float64 (n, K).
+    @on_arrays
+    def class_distances(self, queries: Tensor) -> Tensor:
+        """Return the distance to the second nearest reference of each class, exactly, (n, d) -> float64 (n, K).
 
         It is infinite for a class with fewer references.
         """
-        distances, _ = self.search(queries, rank, ())
-        return distances
+        require_width(queries, len(self.centre))
+        if in_graph():
+            return Bins.of(self.arrays, exact=True).class_distances(queries)
+        points, found = tensor(self.points), np.full((len(queries), self.num_classes), np.inf)
+
+        def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
+            for label, start, stop in self._searched():
+                some = squared[:, start:stop]
+                found[part, label] = _at_rank(chunk, own, points[start:stop], some, RANK).numpy()
+
+        self._for_chunks(queries, seek)
+        return torch.from_numpy(found)
 
     @on_arrays
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
@@ -116,11 +127,10 @@ class Index:
             return Bins.of(self.arrays, exact=True).kth_distance(queries, k)
         points, found = tensor(self.points), np.empty(len(queries))
 
-        def seek(rows: slice) -> None:
-            for part, chunk, own, squared in self._chunks(queries, rows):
-                found[part] = _at_rank(chunk, own, points, squared, k).numpy()
+        def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
+            found[part] = _at_rank(chunk, own, points, squared, k).numpy()
 
-        in_slices(seek, len(queries), len(queries) * self.points.size)
+        self._for_chunks(queries, seek)
         return torch.from_numpy(found)
 
     def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
@@ -150,60 +160,49 @@ class Index:
         return found
 
     @on_arrays
-    def search(self, queries: Tensor, rank: int, counts: Sequence[int], quick: bool = False) -> tuple[Tensor, Tensor]:
+    def search(self, queries: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
-        The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
-        place split what is left of it, whatever their order. A ``quick`` search takes distances as exact as products
-        in float32 are, and measures none again; all below a hundredth of the query's length are taken to be that, since
-        the least of them are but rounding, which depends on what else is searched for at once.
+        Each is the distance to the second nearest reference of a class. Of ``counts`` nearest references, those tied at
+        the last place split what is left of it, whatever their order. Distances are as exact as products in float32
+        are, unlike :meth:`class_distances`; all below a hundredth of the query's length are taken to be that, since the
+        least of them are but rounding, which depends on what else is searched for at once.
         """
-        self._require_at_least(max(counts, default=0))
+        self._require_at_least(max(counts))
         require_width(queries, len(self.centre))
         if in_graph():
-            return Bins.of(self.arrays, exact=not quick).search(queries, rank, counts)
+            return Bins.of(self.arrays).search(queries, counts)
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
 
-        def seek(rows: slice) -> None:
-            for part, chunk, own, squared in self._chunks(queries, rows):
-                if counts:
-                    found[part] = self._counted(chunk, own, squared, counts, quick)
-                if quick and self.num_classes > MANY:
-                    distances[part] = self._of_all_classes(own, squared, rank)
-                else:
-                    self._of_each_class(chunk, own, squared, rank, quick, distances[part])
+        def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
+            found[part] = self._counted(chunk, own, squared, counts)
+            if self.num_classes > MANY:
+                distances[part] = self._of_all_classes(own, squared)
+                return
+            for label, start, stop in self._searched():
+                distances[part, label] = lengths(own, _least(squared[:, start:stop], RANK - 1)[1]).numpy()
 
-        in_slices(seek, len(queries), len(queries) * self.points.size)
+        self._for_chunks(queries, seek)
         return torch.from_numpy(distances), torch.from_numpy(found)
 
-    def _of_each_class(
-        self, chunk: Tensor, own: Tensor, squared: Tensor, rank: int, quick: bool, distances: Floats
-    ) -> None:
-        """Write the distances of :meth:`search` to ``distances`` (m, K), class by class; uses ``squared`` up."""
-        points = torch.from_numpy(self.points)
-        for label, (start, stop) in enumerate(pairwise(self.starts)):
-            if rank > stop - start:
-                continue
-            some = squared[:, start:stop]
-            if quick:
-                value = some.amin(dim=1) if rank == 1 else _least(some, rank - 1)[1]
-                distances[:, label] = lengths(own, value).numpy()
-            else:
-                distances[:, label] = _at_rank(chunk, own, points[start:stop], some, rank).numpy()
+    def _searched(self) -> Iterator[tuple[int, int, int]]:
+        """Yield each class that has references enough, with where they begin and end."""
+        cuts = enumerate(pairwise(self.starts))
+        return ((label, start, stop) for label, (start, stop) in cuts if stop - start >= RANK)
 
-    def _of_all_classes(self, own: Tensor, squared: Tensor, rank: int) -> Floats:
-        """Return the distances of :meth:`search` to as much as float32 products know, (m, K); uses ``squared`` up."""
+    def _of_all_classes(self, own: Tensor, squared: Tensor) -> Floats:
+        """Return the distances of :meth:`search`, (m, K), of all classes at once; uses ``squared`` up."""
         values, sizes = squared.numpy(), np.diff(self.starts)
         held = np.flatnonzero(sizes)
         result = np.full((len(values), len(held)), np.inf)
         seen = np.zeros(result.shape, dtype=np.int64)
-        for _ in range(rank):
+        for _ in range(RANK):
             least = np.minimum.reduceat(values, self.starts[held], axis=1)
             there = values == np.repeat(least, sizes[held], axis=1)
             before = seen.copy()
             seen += np.add.reduceat(there, self.starts[held], axis=1, dtype=np.int64)
-            chosen = (before < rank) & (rank <= seen)
+            chosen = (before < RANK) & (seen >= RANK)
             result[chosen] = least[chosen]
             values[there] = np.inf
         distances = np.full((len(values), self.num_classes), np.inf)
@@ -211,44 +210,47 @@ class Index:
         distances[:, held] = np.sqrt(np.maximum(result + squares, LEAST * squares))
         return distances
 
-    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int], quick: bool) -> Floats:
+    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Floats:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
-        points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
+        most = min(max(counts) + SPARE, len(self.points))
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
         values, places = _smallest(squared, most)
-        distances = lengths(own[:, None], values) if quick else _measured(chunk, points, places)
+        distances = lengths(own[:, None], values)
         order = distances.argsort(dim=1, stable=True)
         sorted_distances = distances.gather(1, order)
         nearest = labels[places.gather(1, order).numpy()]
         result = np.stack([_shared(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1)
-        if most < len(points):
-            reach = sorted_distances[:, max(counts) - 1] * (1 + SAME)
-            unsure = sorted_distances[:, -1] <= reach if quick else _unsure(own, reach, values[:, -1])
-            for rows, all_distances in _exact(chunk, points, unsure):
+        if most < len(self.points):
+            unsure = sorted_distances[:, -1] <= sorted_distances[:, max(counts) - 1] * (1 + SAME)
+            for rows, exact in _exact(chunk, torch.from_numpy(self.points), unsure):
+                all_distances = np.maximum(exact, np.sqrt(LEAST * own.numpy()[rows, None]))
                 everything = np.broadcast_to(labels, all_distances.shape)
-                if quick:
-                    all_distances = np.maximum(all_distances, np.sqrt(LEAST * own.numpy()[rows, None]))
                 for number, count in enumerate(counts):
                     result[rows, number] = _shared(all_distances, everything, count, total)
         return result
 
-    def _chunks(self, queries: Tensor, rows: slice) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-        """Yield places of some queries among ``rows``, those (n, d), their squared lengths (n,), and distances (n, m).
+    def _for_chunks(self, queries: Tensor, work: Callable[[slice, Tensor, Tensor, Tensor], None]) -> None:
+        """Do some work for each chunk of queries, on several threads.
 
-        The lengths are float64. The distances are squared, and less each query's own square, which does not change the
+        The work is given the places of some queries, those (n, d) in float32, centred, their squared lengths (n,) in
+        float64, and distances (n, m), which are squared, and less each query's own square; that does not change the
         order.
         """
         points, squares, centre = (tensor(one) for one in (self.points, self.squares, self.centre))
-        room, size = torch.empty(0), max(1, CHUNK_ENTRIES // max(self.points.shape))
-        for part in blocks(rows.stop, size, rows.start):
-            chunk = (queries[part] - centre).float()
-            if not chunk.sum().isfinite():
-                bad = part.start + int((~chunk.isfinite()).any(dim=1).int().argmax())
-                raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
-            if len(room) < len(chunk):  # once, since new memory costs as much as a product
-                room = torch.empty((len(chunk), len(points)))
-            squared = torch.addmm(squares, chunk, points.T, alpha=-2, out=room[: len(chunk)])
-            yield part, chunk, chunk.double().square().sum(dim=1), squared
+
+        def seek(rows: slice) -> None:
+            room = torch.empty(0)
+            for part in blocks(rows.stop, max(1, CHUNK_ENTRIES // max(self.points.shape)), rows.start):
+                chunk = (queries[part] - centre).float()
+                if not chunk.sum().isfinite():
+                    bad = part.start + int((~chunk.isfinite()).any(dim=1).int().argmax())
+                    raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
+                if len(room) < len(chunk):  # once, since new memory costs as much as a product
+                    room = torch.empty((len(chunk), len(points)))
+                squared = torch.addmm(squares, chunk, points.T, alpha=-2, out=room[: len(chunk)])
+                work(part, chunk, chunk.double().square().sum(dim=1), squared)
+
+        in_slices(seek, len(queries), len(queries) * self.points.size)
 
     def _require_at_least(self, count: int) -> None:
         if count > len(self.points):

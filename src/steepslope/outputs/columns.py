@@ -117,9 +117,8 @@ class Layout:
         arrays = {name: array[:, 0] if name in vectors else array for name, array in found.items()}
         labels, correct = self.texts.get("labels"), self.texts.get(CORRECT)
         if labels is not None:
-            arrays["labels"] = labels_of(
-                columns.texts[labels], labels, None if self.by_number else self.classes, self.counts
-            )
+            names = None if self.by_number else self.classes
+            arrays["labels"] = labels_of(columns.texts[labels], f"column {labels!r}", names, self.counts)
         if correct is not None:
             arrays[CORRECT] = truths(columns.texts[correct], correct)
         return arrays
@@ -353,7 +352,7 @@ def _of_confidences(names: Sequence[str], options: ReadingOptions) -> Layout:
     confidence = _column(names, CONFIDENCE, options.confidence_column)
     texts = _texts(names, ids=options.id_column, is_correct=options.correct_column)
     if CORRECT not in texts:
-        wanted = f"expected a column {CORRECT} (or --correct-column) beside {confidence}"
+        wanted = f"expected a column {CORRECT} (or --correct-column) next to {confidence}"
         raise SteepslopeError(f"{wanted}, {found_columns(names)}")
     return Layout({CONFIDENCE: [confidence]}, texts)
 

@@ -24,13 +24,13 @@ from scipy.spatial import cKDTree
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import have_ids
+from steepslope.outputs.row_hashes import hashed, have_ids
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 NEAR = 1e-2  # standard deviations: rows that differ less in each column may be copies with noise
 FLAT = 0.1  # of the median deviation of all columns: a column that varies less may be noise itself
-LAGS = 8  # each row is compared with so many: the next ones in a random projection, or the nearest ones
+NEAREST = 8  # each row is compared with so many
 LUCK = 3  # times the share of rows that are equal in a quarter of the columns: so many may be equal by chance
 PARTS, DEALS = 4, 8  # parts that columns are dealt into, and how often; halves may tell as much as all (LOG.md)
 LEAST_DISTINCT = 20  # different rows: that all are repeated has by chance a probability below 2⁻¹⁹
@@ -91,20 +91,12 @@ def _scaled(columns: Floats) -> Floats:
 
 
 def _equal(table: Floats) -> Codes:
-    """Return a number for each row (n, d), the same one for equal rows, which a random projection puts side by side."""
-    along = table @ np.random.default_rng(0).normal(size=table.shape[1])
-    order = np.argsort(along, kind="stable")
-    reach = 1e-9 * (np.abs(along).max(initial=0) + 1)
-    pairs = [np.zeros((2, 0), np.int64)]
-    for lag in range(1, LAGS + 1):
-        near = np.flatnonzero(along[order[lag:]] - along[order[:-lag]] <= reach)
-        first, second = order[near], order[near + lag]
-        equal = (table[first] == table[second]).all(axis=1)
-        pairs.append(np.stack([first[equal], second[equal]]))
-    return _connected(len(table), np.concatenate(pairs, axis=1))
+    """Return a number for each row (n, d), the same one for equal rows, by their hashes."""
+    hashes = [hashed(table[rows] + 0.0) for rows in blocks(len(table), BLOCK_ROWS)]  # of -0.0 that of 0.0
+    return together(np.concatenate(hashes)) if hashes and table.size else np.zeros(len(table), np.int64)
 
 
-def _alike(table: Floats, tolerance: float, neighbours: int = LAGS) -> Codes:
+def _alike(table: Floats, tolerance: float, neighbours: int = NEAREST) -> Codes:
     """Return a number for each row that those share which differ by less than a tolerance in each column, in a chain.
 
     Each row is compared with its nearest ``neighbours``. With a tolerance of 0, rows are equal.

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, located, unknown_name, without_secrets
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, without_secrets
 from steepslope.files.folders import field, read_json
 from steepslope.outputs.arrays import as_array
 
@@ -29,7 +29,6 @@ UNKNOWN_NAME = "unknown"  # the same as text; a class of this name goes before
 NOTHING_THERE = {"", "none", "null", "na", "n/a", "<na>", "nan", "nat"}  # what stands where a label is missing
 SHOWN = 20  # names in a message
 SHOWN_UNKNOWN = 3  # names that are no class, in a warning
-CLASSES_ADVICE = "expected numbers from 0, or text beside classes=, the names of the classes in the logits' order"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -75,39 +74,13 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
     if array.dtype.kind == "O" and any(isinstance(one, str) for one in array.flat):
         array = array.astype(np.str_)  # what is missing becomes a name that no class has
     is_text = array.dtype.kind in "UST"
-    if array.ndim != 1 or (values is None and not is_text):
+    only_names = all(isinstance(value, str) and not value.strip().lstrip("-").isdecimal() for value in values or ())
+    if array.ndim != 1 or (only_names and not is_text):
         return labels
-    if values is None:
-        return _numbered(array)
-    only_names = all(isinstance(value, str) and not value.strip().lstrip("-").isdecimal() for value in values)
-    return _looked_up(array, values) if is_text or not only_names else labels
-
-
-def _numbered(labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Return labels that are text though the classes have no names: numbers, where ``unknown`` is among them."""
-    texts = labels.astype(np.str_).tolist()
-    whole = {**whole_in(texts), UNKNOWN_NAME: UNKNOWN}
-    row = next((row for row, text in enumerate(texts) if text not in whole), None if UNKNOWN_NAME in texts else 0)
-    if row is not None:
-        raise SteepslopeError(f"{CLASSES_ADVICE}; found {texts[row]!r} in row {row}", "labels")
-    return np.array([whole[text] for text in texts], dtype=np.int64)
-
-
-def _looked_up(labels: NDArray[Any], values: Sequence[Any]) -> NDArray[np.int64]:
-    places = {str(value): place for place, value in enumerate(values)}
-    places_by_value = {value: place for place, value in enumerate(values)}  # in which 1, 1.0 and True are the same
-    distinct, codes = np.unique(labels.astype(np.str_) if labels.dtype.kind == "S" else labels, return_inverse=True)
+    distinct, codes = np.unique(array.astype(np.str_) if array.dtype.kind == "S" else array, return_inverse=True)
     texts = Texts(codes.astype(np.int32), [*map(_text, distinct.tolist())])
-    found = {name: places_by_value.get(one, places.get(name))
-             for one, name in zip(distinct.tolist(), texts.distinct, strict=True)}  # fmt: skip
-    known = {name: place for name, place in found.items() if place is not None}
-    meaning = known | no_classes(texts, known)
-    refused = texts.rows_beside(meaning)
-    if len(refused):
-        with located(f"labels: row {refused[0]}"):
-            raise unknown_name("class", str(labels[refused[0]]), map(str, values))
-    warn_of_names("labels", texts, known, list(places))
-    return np.array([meaning[name] for name in texts.distinct], dtype=np.int64)[texts.codes]
+    names = None if values is None else [*map(_text, values)]
+    return labels_of(texts, "labels", names, counts=names is None, advice=IN_MEMORY)
 
 
 def no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
@@ -176,7 +149,9 @@ def _like(text: str, classes: Sequence[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """Return a label, or a class, as text: 1, 1.0 and True are the same."""
+    is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
+    return str(int(value)) if is_whole else str(value)
 
 
 RECORDS = ("manifest.json", "classifier.json")  # of folders whose classes have names: outputs and checkpoints
@@ -208,7 +183,8 @@ def _recorded(folder: Path) -> list[str]:
 
 
 EMPTY = "(empty)"
-NAMED = "that need --classes, or columns such as logit_cat"
+IN_FILES = "names of classes (that need --classes, or columns such as logit_cat)"
+IN_MEMORY = "text with classes=, the names of the classes in the logits' order"
 IN_ORDER = "for whole numbers from 0 give --classes, with the names in that order"
 TRUTHS: dict[str, int] = {"true": 1, "1": 1, "1.0": 1, "yes": 1, "false": 0, "0": 0, "0.0": 0, "no": 0}
 
@@ -250,39 +226,49 @@ class Texts(NamedTuple):
             raise SteepslopeError(f"column {column!r}: expected a value in each row, found {found}")
         return self.codes, [text or str(empty) for text in self.distinct]
 
-    def numbers(self, meaning: Mapping[str, int], expected: str, column: str) -> NDArray[np.int64]:
-        """Return the number that each row's text means, (n,); the first row whose text has no meaning is named."""
+    def numbers(
+        self, meaning: Mapping[str, int], expected: str, place: str, names: Sequence[str] = ()
+    ) -> NDArray[np.int64]:
+        """Return the number that each row's text means, (n,); the first row whose text has no meaning is named.
+
+        So is the closest of some names.
+        """
         unknown = self.rows_beside(meaning)
         if len(unknown):
             row = int(unknown[0])
-            shown = repr(self.distinct[self.codes[row]]) if self.distinct[self.codes[row]] else "an empty cell"
-            more = f" ({len(unknown):,} such rows)"
-            raise SteepslopeError(f"column {column!r}: expected {expected}, found {shown} in row {row}{more}")
+            text = self.distinct[self.codes[row]]
+            found = f"found {repr(text) if text else 'an empty cell'} in row {row} ({len(unknown):,} such rows)"
+            raise SteepslopeError(f"{place}: expected {expected}, {found}{_like(text, names)}")
         return np.array([meaning[text] for text in self.distinct], dtype=np.int64)[self.codes]
 
 
 def truths(texts: Texts, column: str) -> NDArray[np.bool_]:
     """Return whether each prediction is correct, (n,)."""
     meaning = {text: TRUTHS[text.lower()] for text in texts.distinct if text.lower() in TRUTHS}
-    return texts.numbers(meaning, "true and false, 1 and 0, or yes and no", column).astype(np.bool_)
+    expected = "true and false, 1 and 0, or yes and no"
+    return texts.numbers(meaning, expected, f"column {column!r}").astype(np.bool_)
 
 
-def labels_of(texts: Texts, column: str, classes: Sequence[str] | None, counts: bool) -> NDArray[np.int64]:
+def labels_of(
+    texts: Texts, place: str, classes: Sequence[str] | None, counts: bool, advice: str = IN_FILES
+) -> NDArray[np.int64]:
     """Return the label of each row, (n,): the place of its class, by the class's name or by number, or −1 for none.
 
-    Where ``counts`` is false, whole numbers cannot be places: they are names or nothing.
+    Where ``counts`` is false, whole numbers cannot be places: they are names or nothing. Errors name the ``place``, and
+    give the ``advice`` where classes have no names.
     """
-    places = {name: place for place, name in enumerate(classes or ())}
+    places = {name: number for number, name in enumerate(classes or ())}
     whole = whole_in(texts.distinct)
     known = {text: places[name] for text in texts.distinct if (name := _name(text, places, whole)) in places}
     meaning = known | no_classes(texts, known)
     if places and (known or not counts):
-        remedy = "" if counts or all(map(str.isdecimal, places)) else f" ({IN_ORDER})"
-        labels = texts.numbers(meaning, f"one of the classes {listed(list(places))}{remedy}", column)
-        warn_of_names(f"column {column!r}", texts, known, list(places))
+        ordered = counts or advice != IN_FILES or all(map(str.isdecimal, places))
+        expected = f"one of the classes {listed(list(places))}{'' if ordered else f' ({IN_ORDER})'}"
+        labels = texts.numbers(meaning, expected, place, list(places))
+        warn_of_names(place, texts, known, list(places))
         return labels
-    names = f"one of the classes {listed(list(places))}" if places else f"names of classes ({NAMED})"
-    return texts.numbers(whole | meaning, f"whole numbers from 0, or {names}", column)
+    names = f"one of the classes {listed(list(places))}" if places else advice
+    return texts.numbers(whole | meaning, f"whole numbers from 0, or {names}", place)
 
 
 def _name(text: str, places: Collection[str], whole: Mapping[str, int]) -> str:

@@ -106,8 +106,8 @@ def _of_archive(path: Path) -> Opinion:
         names = list(archive.files)
         arrays = arrays_in(archive, (*ARRAYS, "ids", CLASSES), path)
     name = next((name for name in ARRAYS if name in arrays), None)
-    beside = set(names) - {"ids", "labels", CLASSES}
-    if name is None or (name == "labels" and beside):  # which are the true classes in files of outputs
+    others = set(names) - {"ids", "labels", CLASSES}
+    if name is None or (name == "labels" and others):  # which are the true classes in files of outputs
         raise SteepslopeError(f"expected {', '.join(ARRAYS)}, found {', '.join(names)}", path)
     ids, classes = (arrays[one].astype(np.str_) if one in arrays else None for one in ("ids", CLASSES))
     return Opinion(arrays[name], ids, None if classes is None else classes.tolist())
@@ -118,8 +118,8 @@ def _of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: M
     columns, usual = file.names, options.ids
     layout = class_columns(columns, ReadingOptions(), {usual, LABEL})
     names = [] if layout is None else layout.numbers["logits"]
-    beside = [name for name in columns if name not in names and len(columns) > 1]
-    id_column = usual if usual in columns else _column_of_ids(file, own, beside)
+    candidates = [name for name in columns if name not in names and len(columns) > 1]
+    id_column = usual if usual in columns else _column_of_ids(file, own, candidates)
     others = [name for name in columns if name != id_column]
     named = {} if id_column is None else {"ids": id_column}
     if layout is None and len(others) == 1:
@@ -158,7 +158,7 @@ def _column_of_ids(file: TableFile, own: Opinion, columns: Sequence[str]) -> str
 
 
 def _require_no_class(own: Opinion, column: str) -> None:
-    """Raise if the one column beside the ids is called as a class, unless that is class 1 of two."""
+    """Raise if the one column next to the ids is called as a class, unless that is class 1 of two."""
     names = list(own.classes or ())
     if column in names and column != (names[1] if len(names) == 2 else None):
         raise SteepslopeError(f"expected a column for each class, or one of votes, found {column!r} alone", "columns")

@@ -166,7 +166,7 @@ def _is_probability(array: NDArray[Any], num_classes: int) -> bool:
 
 
 def require_columns_of_classes(own: Opinion, columns: Sequence[Any], classes: Classes = None) -> None:
-    """Raise at columns of a table that are no class: any other number beside them would make them logits."""
+    """Raise at columns of a table that are no class: any other number next to them would make them logits."""
     if classes is not None and not isinstance(classes, Mapping):
         return
     names = list(map(str, columns))
@@ -190,7 +190,7 @@ def _require_whole_rows(array: NDArray[Any]) -> None:
         bad = np.flatnonzero(np.isinf(part).any(axis=1) | (lacking.any(axis=1) & ~lacking.all(axis=1)))
         if len(bad):
             infinite = part[bad[0]][np.isinf(part[bad[0]])]
-            found = f"found {infinite[0] if len(infinite) else 'NaN beside numbers'} in row {rows.start + bad[0]}"
+            found = f"found {infinite[0] if len(infinite) else 'NaN next to numbers'} in row {rows.start + bad[0]}"
             remedy = NOT_FINITE[str(infinite[0])] if len(infinite) else "leave all cells of a row empty, or none"
             raise SteepslopeError(f"expected finite values, {found}: {remedy}")
 
@@ -243,44 +243,41 @@ def rows_of(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     return found if len(places) == len(others) else np.arange(len(found))
 
 
-def _names(classes: Classes, own: Sequence[Any] | None, count: int) -> Classes:
-    """Return the classes that are given, or else the other's own names.
+def places_of(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
+    """Return the place of each of the other's classes among the own ones, (K',); -1 for one that these lack.
+
+    Classes go by the names that are given, or else the other's own, where these outputs have names, too.
+    """
+    count, is_mapping = other.values.shape[1], isinstance(classes, Mapping)
+    targets = _targets(classes, other.classes, count)
+    if targets is None or (own.classes is None and not is_mapping):
+        if count != own.values.shape[1]:
+            expected = f"expected {own.values.shape[1]} classes, or the names of classes on both sides"
+            raise SteepslopeError(f"{expected}, found {count} classes", "classes")
+        return tuple(range(count))
+    if len(targets) != count:
+        raise SteepslopeError(f"expected {count} classes, one a column, found {len(targets)}", "classes")
+    known = _numbers_of(own)
+    places = tuple(_place(known, target, is_mapping) for target in targets)
+    if max(places) == LACKING:
+        raise unknown_name("class", str(targets[0]), known).within("classes")
+    return places
+
+
+def _targets(classes: Classes, names: Sequence[Any] | None, count: int) -> list[Any] | None:
+    """Return what each of the other's classes, which have these names, is called here; None where nobody says.
 
     The names in a mapping are those of the other's classes: where these have none, numbers, or names in their order.
     """
     if not isinstance(classes, Mapping):
-        return own if classes is None else class_values(classes, None)
+        return class_values(names if classes is None else classes, None)
     given = {str(name): target for name, target in classes.items()}
-    if own is None and not all(map(str.isdecimal, given)):
-        return classes
-    names = [str(name) for name in (range(count) if own is None else own)]
+    if names is None and not all(map(str.isdecimal, given)):
+        return list(given.values())
+    own_names = [str(name) for name in (range(count) if names is None else names)]
     for name in given:
-        require_known("class of the other", name, names)
-    return {name: given.get(name) for name in names}
-
-
-def places_of(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
-    """Return the place of each of the other's classes among the own ones, (K',); -1 for one that these lack."""
-    count = other.values.shape[1]
-    return tuple(_places(own, _names(classes, other.classes, count), count).tolist())
-
-
-def _places(own: Opinion, classes: Classes, count: int) -> Integers:
-    """Return the place of each of so many classes, (count,), by their names where both have names."""
-    if classes is None or (own.classes is None and not isinstance(classes, Mapping)):
-        if count != own.values.shape[1]:
-            expected = f"expected {own.values.shape[1]} classes, or the names of classes on both sides"
-            raise SteepslopeError(f"{expected}, found {count} classes", "classes")
-        return np.arange(count)
-    targets = list(classes.values()) if isinstance(classes, Mapping) else list(classes)
-    if len(targets) != count:
-        raise SteepslopeError(f"expected {count} classes, one a column, found {len(targets)}", "classes")
-    known = _numbers_of(own)
-    strict = isinstance(classes, Mapping)
-    places = [_place(known, target, strict) for target in targets]
-    if max(places) == LACKING:
-        raise unknown_name("class", str(targets[0]), known).within("classes")
-    return np.array(places)
+        require_known("class of the other", name, own_names)
+    return [given.get(name) for name in own_names]
 
 
 def _numbers_of(own: Opinion) -> dict[str, int]:

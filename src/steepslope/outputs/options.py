@@ -9,7 +9,7 @@ from steepslope.outputs.arrays import OPINION_NAMES
 
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
-# Of no use beside a confidence alone.
+# Of no use with a confidence alone.
 OF_CLASSES = ("label_column", "logit_columns", "probabilities", "as_logits", "classes")
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = ("id_column", "label_column", "logit_columns", "confidence_column", "correct_column", "separator")
@@ -62,7 +62,7 @@ class ReadingOptions:
     confidence_column
         Column of a .csv or .parquet file with a confidence alone, in place of logits; by default confidence.
     correct_column
-        Column that tells beside a confidence whether the prediction is correct: true and false, 1 and 0, or yes and no;
+        Column that tells with a confidence whether the prediction is correct: true and false, 1 and 0, or yes and no;
         by default is_correct.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.

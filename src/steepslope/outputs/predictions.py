@@ -1,5 +1,6 @@
 """Predictions to evaluate: outputs, or a confidence alone; and their groups and clusters, from a column or a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.metrics import Groups
 from steepslope.metrics.curves import checked
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
-from steepslope.outputs.labels import EMPTY, Texts
+from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.outputs.table import Table, naming, read_columns
 
@@ -73,32 +74,33 @@ def _column(named: str, usual: str, table: Table, empty: str | None = None) -> G
     codes, names = other.groups(usual, empty)
     if table.ids is not None and id_column in other.texts:
         with located(source):
-            codes = codes[_rows_by_id(other.texts[id_column], id_column, table)]
+            codes = codes[_rows_by_id(other, id_column, table.ids.to_pylist())]
     elif len(codes) != len(table):
         raise SteepslopeError(f"expected {len(table)} {usual}s, one a prediction, found {len(codes)}", source)
     return Groups(codes, names, by=usual)
 
 
-def _rows_by_id(ids: Texts, column: str, table: Table) -> NDArray[np.int64]:
-    """Return the row of another file, whose ids these are, for each row of a table, (n,)."""
-    codes, names = ids.groups(column)
-    rows = {names[code]: row for row, code in enumerate(codes)}
-    wanted = table.ids.to_pylist()
+def _rows_by_id(other: Table, column: str, wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Return the row of another table, whose ids are in a column, for each id that is wanted, (n,)."""
+    rows = _row_of_each(other, column)
     missing = [name for name in wanted if name not in rows]
     if missing:
         found = f"expected a row for each prediction by column {column!r}, found none for {missing[0]!r}"
         raise SteepslopeError(f"{found} ({len(missing):,} such); without that column rows go by their places")
+    return np.array([rows[name] for name in wanted], dtype=np.int64)
+
+
+def _row_of_each(table: Table, column: str) -> dict[str, int]:
+    """Return the row of each id in a column; raise unless each is there once."""
+    codes, names = table.groups(column)
     if len(names) < len(codes):
         twice = names[int(np.bincount(codes).argmax())]
-        raise SteepslopeError(f"column {column!r}: expected each id once, found {twice!r} twice")
-    return np.array([rows[name] for name in wanted], dtype=np.int64)
+        raise SteepslopeError(f"column {column!r}: expected each id once, found {twice!r} twice", table.path)
+    return {names[code]: row for row, code in enumerate(codes)}
 
 
 def groups_by_id(path: Path, options: ReadingOptions = AS_WRITTEN) -> dict[str, str]:
     """Return the group of each id, from the columns of ids and of groups of a file; an empty cell is a group."""
     table = read_columns(path, (options.ids, "group"), options)
-    (ids, id_names), (codes, names) = table.groups(options.ids), table.groups("group", EMPTY)
-    if len(id_names) < len(ids):
-        twice = id_names[int(np.bincount(ids).argmax())]
-        raise SteepslopeError(f"expected each id once, found {twice!r} more than once", path)
-    return {id_names[one]: names[code] for one, code in zip(ids, codes, strict=True)}
+    codes, names = table.groups("group", EMPTY)
+    return {name: names[codes[row]] for name, row in _row_of_each(table, options.ids).items()}

@@ -25,7 +25,7 @@ def logits_of(probabilities: Any, floor: float | None = None) -> NDArray[np.floa
     stays below all others, and the zeros of a row weigh less together than any other probability: they decide neither
     what is predicted nor what is trusted. A floor far below, such as float64's smallest number, would not do: one row
     whose label was given 0 would outweigh hundreds of others wherever likelihoods are summed, as where a temperature is
-    fitted. Give a floor of your own where probabilities below 2⁻²⁴ beside zeros must mean the same in several files.
+    fitted. Give a floor of your own where probabilities below 2⁻²⁴ next to zeros must mean the same in several files.
 
     Raises
     ------

@@ -57,7 +57,7 @@ class RowHashes(Brief):
         >>> int(RowHashes.of(rows).known(RowHashes.of(rows.subset(slice(90, 190)))).sum())
         100
         """
-        return cls(_sketches(outputs), _hashed(outputs.require("ids")) if have_ids(outputs) else None)
+        return cls(_sketches(outputs), hashed(outputs.require("ids")) if have_ids(outputs) else None)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RowHashes:
@@ -96,7 +96,7 @@ class RowHashes(Brief):
 
     def _close(self, others: RowHashes) -> NDArray[np.bool_]:
         """Return which of some other rows have sketches close to one of these, (m,); none if that may be chance."""
-        if np.array_equal(np.sort(_hashed(self.sketches)), np.sort(_hashed(others.sketches))):
+        if np.array_equal(np.sort(hashed(self.sketches)), np.sort(hashed(others.sketches))):
             return np.ones(len(others), np.bool_)
         tree = cKDTree(np.unique(self.sketches, axis=0))
         distance, _ = tree.query(others.sketches, p=np.inf, distance_upper_bound=2 * DISTANCES[0])
@@ -174,7 +174,7 @@ def _close_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray((ordered - len(sketches)) / 2, dtype=np.float64)
 
 
-def _hashed(rows: NDArray[np.generic]) -> NDArray[np.uint64]:
+def hashed(rows: NDArray[np.generic]) -> NDArray[np.uint64]:
     """Return a weighted sum, modulo 2⁶⁴, of the words of 32 bits in each row (m, …): a universal hash.
 
     It is blind to zeros at the end, with which shorter texts are filled.

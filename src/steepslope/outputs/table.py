@@ -128,7 +128,7 @@ class Table:
 class TableBlocks:
     """The rows of a file or folder, block by block, the same each time: nothing that grows with them is held but ids.
 
-    Labels are not read. A .npz file is read as a whole, and so is a file beside which opinions are given. ``further``
+    Labels are not read. A .npz file is read as a whole, and so is a file that comes with opinions. ``further``
     are columns of text to read as well.
     """
 
@@ -138,7 +138,7 @@ class TableBlocks:
     size: int = BLOCK_ROWS
 
     def as_json(self) -> dict[str, Any]:
-        """Return what decides the rows, beside the file."""
+        """Return what decides the rows, with the file."""
         named = (*self.options.opinion, *self.options.opinion_classes)
         opinions = {word: fingerprint(Path(word.partition("=")[2])) for word in named}
         return {"reading": asdict(self.options), "columns": list(self.further), **opinions}

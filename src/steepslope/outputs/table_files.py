@@ -144,7 +144,7 @@ def write(path: Path, arrays: Arrays) -> None:
     """Write the arrays as columns, in their order; one that has no columns there is refused."""
     columns: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
-        if name == CLASSES:  # which are not rows; Parquet keeps them beside its columns
+        if name == CLASSES:  # which are not rows; Parquet keeps them next to its columns
             continue
         column = array_of(name).column
         if column is None:

@@ -64,7 +64,7 @@ class FromOutputs:
     column: str | None = None
 
     def key(self) -> dict[str, Any]:
-        """Return what decides the rows, beside gate and options."""
+        """Return what decides the rows, with gate and options."""
         return {"outputs": fingerprint(self.rows.path), **self.rows.as_json()}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:

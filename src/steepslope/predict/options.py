@@ -1,4 +1,4 @@
-"""What can be chosen about predictions and sharing; free of torch, so that commands can read it."""
+"""What can be chosen about predictions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -61,43 +61,3 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShareOptions:
-    """Who can read what is shared, and how much of the calibration rows it has.
-
-    Parameters
-    ----------
-    public
-        Make the repository public, or upload to a public one. Without it a new one is private, and a public one is
-        refused.
-    for_monitor
-        Share also what a gate keeps of each calibration row: P(correct), the classifier's probability, the predicted
-        and the true class, whether it is accepted. Without it, monitor takes --calibration.
-    """
-
-    public: bool = False
-    for_monitor: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardOptions:
-    """What a model card tells beside what is shared.
-
-    Parameters
-    ----------
-    report
-        Folder of a report (evaluate, demo), whose numbers the card shows.
-    row
-        Score of the report that is what is shared; by default the one that has its folder's name.
-    dataset
-        Name of the data set that the report is about, for people to read.
-    license
-        License of what is shared, as the Hub names it, such as apache-2.0.
-    """
-
-    report: str | None = None
-    row: str | None = None
-    dataset: str | None = None
-    license: str | None = None

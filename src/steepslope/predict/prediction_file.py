@@ -1,7 +1,7 @@
 """Decisions as one file, written in chunks: killed at any moment and run again, it ends in the same bytes.
 
-Chunks lie in a hidden folder beside the file, each written by an atomic rename, and are joined at the end. A summary in
-JSON, written last, is named like the file.
+Chunks lie in a hidden folder next to the file, each written by an atomic rename, and are joined at the end. A summary
+in JSON, written last, is named like the file.
 """
 
 from __future__ import annotations
@@ -37,45 +37,38 @@ See = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Summary:
-    """How many predictions there are, are accepted, rejected, and could not be made; and what was handed over.
+    """How many predictions there are, are accepted, rejected, and could not be made.
 
-    ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over. ``audited`` are those that are
-    to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its audit; ``lacking`` lack an
-    opinion that nearly all calibration rows had, and go to review.
+    ``audited`` are those that are to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its
+    audit; ``lacking`` lack an opinion that nearly all calibration rows had, and go to review.
     """
 
     rows: int = 0
     accepted: int = 0
     rejected: int = 0
     failed: int = 0
-    handed_over: float | None = None
     audited: int = 0
     below_limit: int = 0
     lacking: int = 0
 
     def plus(self, table: Any) -> Summary:
         """Return the summary with further rows counted."""
-        n, decision = self.rows + len(table), table["decision"].to_numpy(zero_copy_only=False)
-        failed = 0 if ERROR not in table.column_names else len(table) - table[ERROR].null_count
-        mean, judged = self.handed_over, n - self.failed - failed
-        if "handed_over" in table.column_names and judged:  # of rows that could not be read, nothing is
-            added = compute.sum(table["handed_over"]).as_py() or 0.0
-            mean = ((mean or 0.0) * (self.rows - self.failed) + added) / judged
-        audited = below_limit = 0
-        if AUDIT in table.column_names:
-            audited = int(table[AUDIT].to_numpy().sum())
-            below_limit = int((table[CHANCE].to_numpy() > 0).sum() - table["accepted"].to_numpy().sum())
-        return Summary(
-            n, self.accepted + int((decision == ACCEPT).sum()), self.rejected + int((decision == REJECT).sum()),
-            self.failed + failed, mean, self.audited + audited, self.below_limit + below_limit,
-            self.lacking + (compute.sum(table[LACKING]).as_py() or 0 if LACKING in table.column_names else 0),
-        )  # fmt: skip
+        names, decision = table.column_names, table["decision"].to_numpy(zero_copy_only=False)
+        accepted = int((decision == ACCEPT).sum())
+        counts = {"rows": len(table), "accepted": accepted, "rejected": int((decision == REJECT).sum())}
+        if ERROR in names:
+            counts["failed"] = len(table) - table[ERROR].null_count
+        if LACKING in names:
+            counts["lacking"] = compute.sum(table[LACKING]).as_py() or 0
+        if AUDIT in names:
+            counts["audited"] = int(table[AUDIT].to_numpy().sum())
+            counts["below_limit"] = int((table[CHANCE].to_numpy() > 0).sum() - table["accepted"].to_numpy().sum())
+        return Summary(**{name: count + counts.get(name, 0) for name, count in asdict(self).items()})
 
     @classmethod
     def read(cls, content: Mapping[str, Any], path: Path) -> Summary:
         """Return the summary that JSON holds."""
-        optional = (int, float, type(None))
-        return cls(*(field(content, one.name, optional, path) for one in fields(cls)))
+        return cls(*(field(content, one.name, int, path) for one in fields(cls)))
 
 
 def predict_to_file(
@@ -101,7 +94,7 @@ def predict_to_file(
             for path, table in chunks:
                 with staged_folder(folder, last=path.name) as staging:
                     pq.write_table(table, staging / path.name)
-        with kind.staged(out.parent) as staging, located(out):  # no file lies beside another's card
+        with kind.staged(out.parent) as staging, located(out):  # no file lies next to another's card
             labels = source.options.audit
             facts = source.gate.promised_risk, str(key.get("gate")), float(key.get(LIMIT, 0.0))
             audit = None if labels is None else Audit(labels, *facts)

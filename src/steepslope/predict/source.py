@@ -20,7 +20,7 @@ from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromOutputs, Source
 from steepslope.predict.options import STDOUT, PredictOptions
 from steepslope.predict.prediction_file import See, Summary, predict_to_file, predict_to_stdout, unseen
-from steepslope.predict.sentences import sentences
+from steepslope.promise.certificate import as_percent
 
 
 def source_of_outputs(
@@ -74,6 +74,20 @@ def decide(source: Source, key: dict[str, Any], out: str, replace: bool, see: Se
     if out != STDOUT:
         notice(f"decisions: {out}")
     return summary
+
+
+def sentences(gate: Gate, summary: Summary) -> list[str]:
+    """Return a sentence on what was decided, and one on why nothing is accepted by a gate that promises nothing."""
+    review = summary.rows - summary.accepted - summary.rejected
+    counts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
+    counts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
+    counts.append(f"{review:,} to review")
+    counts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
+    counts += [f"{summary.lacking:,} lack an opinion that nearly all calibration rows had"] if summary.lacking else []
+    counts += [f"{summary.below_limit:,} below the limit of --follow"] if summary.below_limit else []
+    counts += [f"{summary.audited:,} to label (column audit)"] if summary.audited else []
+    nothing = [] if any(one.is_given for one in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]
+    return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *nothing]
 
 
 def groups_of(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import binom
 from torch import Tensor
@@ -20,10 +20,11 @@ from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
 from steepslope.outputs.labels import UNKNOWN
-from steepslope.promise.aims import Aims
 from steepslope.promise.certificate import Certificate
-from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes, certify_weighted
-from steepslope.promise.importance import Weights
+from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes
+from steepslope.promise.importance import Weights, certify_mix
+from steepslope.promise.objectives import Objectives
+from steepslope.promise.rows import LabelledRows
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -134,12 +135,13 @@ class CalibrationRows(Brief):
 
 def neglected_class(
     predicted: NDArray[np.str_], true_classes: NDArray[np.str_], accepted: Bools, promised: float | None = None
-) -> str:
+) -> list[str]:
     """Return a caution about the true class that is accepted under other labels alone, the one with most such rows.
 
-    All are of rows (n,). It is empty where there is no such class, or each true class is ``promised`` something.
+    All are of rows (n,). The list is empty where there is no such class, or each true class is ``promised`` something.
 
-    >>> neglected_class(np.repeat("good", 90), np.repeat(["good", "bad"], [80, 10]), np.ones(90, dtype=np.bool_))[:60]
+    >>> predicted, true_classes = np.repeat("good", 90), np.repeat(["good", "bad"], [80, 10])
+    >>> neglected_class(predicted, true_classes, np.ones(90, dtype=np.bool_))[0][:60]
     'of 10 rows of class bad, 10 are accepted, all of them under '
     """
     names, index = np.unique(true_classes, return_inverse=True)
@@ -147,7 +149,7 @@ def neglected_class(
     wrong, right = (np.bincount(index[accepted & one], minlength=len(names)) for one in (~is_right, is_right))
     neglected = np.where(right == 0, wrong, 0)
     if promised is not None or neglected.max(initial=0) < NEGLECTED:
-        return ""
+        return []
     worst, labels = int(neglected.argmax()), np.unique(predicted[accepted])
     rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
     others = (neglected >= NEGLECTED).sum() - 1
@@ -155,9 +157,8 @@ def neglected_class(
     parts += [f"{others:,} other classes likewise"] if others else []
     parts += [f"all that is accepted is called {labels[0]}"] if len(labels) == 1 else []
     advice = "a promise for each true class (max_class_risk) would not accept so many of them"
-    return "; ".join(
-        [*parts, f"the promise for all predictions can hold and still be worthless for such a class: {advice}"]
-    )
+    parts.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
+    return ["; ".join(parts)]
 
 
 def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
@@ -185,133 +186,89 @@ def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, i
     return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {asked}"] if unlikely else []
 
 
-def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
-    """Return groups as text (n,); raise for another number of them."""
-    if groups is None:
-        return None
-    names = np.asarray(groups)
-    if names.shape != (n,):
-        raise SteepslopeError(f"expected one group a prediction, ({n},), found shape {names.shape}", place)
-    return names.astype(np.str_)
+@dataclass(frozen=True)
+class Certificates:
+    """The certificates of what is accepted, risk by risk and group by group; of true classes; and of rejection."""
 
-
-def checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
-    """Return which rows are of none of the classes, (n,); none where it is not known. Raise if one of them is right."""
-    found = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
-    if found.dtype != np.bool_ or found.shape != is_correct.shape:
-        expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
-        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "is_unknown")
-    right = np.flatnonzero(found & is_correct)
-    if len(right):
-        raise SteepslopeError(f"expected wrong predictions, found a correct one in row {right[0]}", "is_unknown")
-    return found
+    accepted: tuple[Certificate, ...]
+    of_classes: tuple[Certificate, ...] = ()
+    rejection: Certificate | None = None
 
 
 def all_certificates(
-    confidence: Floats,
-    is_correct: Bools,
-    groups: NDArray[np.str_] | None,
-    thresholds: Floats,
-    aims: Aims,
-    seed: int,
-    of_log_odds: bool = False,
-    is_unknown: Bools | None = None,
-    true_classes: NDArray[np.str_] | None = None,
-    weights: Weights | None = None,
-) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...], Certificate | None]:
-    """Return the certificates of what is accepted, risk by risk and group by group; of true classes; and of rejection.
+    rows: LabelledRows, thresholds: Floats, objectives: Objectives, seed: int = 0, weights: Weights | None = None
+) -> Certificates:
+    """Return all certificates that are counted on rows (n,); they share the delta of the objectives.
 
-    They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta. Those of
-    the true classes (n,), if they are promised anything, hold together, and take one share. Which rows are of none of
-    the classes, ``is_unknown`` (n,), changes no promise: all of them are wrong. Of rows with ``weights`` (n,), risks
-    alone are promised.
+    Those of the true classes, if they are promised anything, hold together, and take one share. Of rows with
+    ``weights`` (n,), risks alone are promised.
     """
-    is_unknown = np.zeros(len(confidence), dtype=np.bool_) if is_unknown is None else is_unknown
     if weights is not None:
-        delta = aims.delta / len(aims.max_risk)
-        certificates = (
-            certify_weighted(confidence, is_correct, weights, thresholds, risk, delta) for risk in aims.max_risk
-        )
-        return tuple(one.counting(confidence, is_unknown) for one in certificates), (), None
-    members: dict[str | None, Bools] = {None: np.ones(len(confidence), dtype=np.bool_)}
-    if groups is not None:
-        members = {str(name): groups == name for name in np.unique(groups)}
-    shares = len(aims.risks) * len(members) + (aims.reject is not None) + (aims.max_class_risk is not None)
-    delta = aims.delta / shares
+        delta = objectives.delta / len(objectives.max_risk)
+        of_mix = (certify_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
+        return Certificates(tuple(one.counting(rows.confidence, rows.is_unknown) for one in of_mix))
+    names, reject, class_risk = rows.group_names, objectives.reject, objectives.max_class_risk
+    delta = objectives.delta / (len(objectives.risks) * len(names) + (reject is not None) + (class_risk is not None))
     of_classes: tuple[Certificate, ...] = ()
-    if aims.max_class_risk is not None:
-        if true_classes is None:
-            raise SteepslopeError("expected the true class of each row, found none", "true_classes")
-        of_classes = certify_true_classes(confidence, is_correct, true_classes, thresholds, aims.max_class_risk, delta)
+    if class_risk is not None:
+        truths = rows.require_true_classes()
+        of_classes = certify_true_classes(rows.confidence, rows.is_correct, truths, thresholds, class_risk, delta)
     tested = [one for one in of_classes if one.advice == UNFIT or one.is_given]  # all but those of too few rows
     allowed = min((one.threshold for one in tested), default=-np.inf)  # the same of all that are promised anything
-    possible = int((thresholds >= allowed).sum())
-    if aims.costs is not None:
-        rows = confidence, is_correct, is_unknown
-        accepted = tuple(_by_costs(*rows, members, aims.least_probability, delta, seed, of_log_odds))
+    if objectives.costs is not None:
+        accepted = tuple(_by_costs(rows, names, objectives.least_probability, delta, seed))
     else:
+        possible = int((thresholds >= allowed).sum())
+        groups = {name: rows.of_group(name) for name in names}
         accepted = tuple(
             (
-                _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
-                if aims.coverage is not None
-                else certify(confidence[rows], is_correct[rows], thresholds, risk, delta, name, possible=possible)
-            ).counting(confidence[rows], is_unknown[rows])
-            for risk in aims.max_risk[: len(aims.risks)]
-            for name, rows in members.items()
+                _by_coverage(members, thresholds, objectives.coverage, delta, name)
+                if risk is None
+                else certify(members.confidence, members.is_correct, thresholds, risk, delta, name, possible=possible)
+            ).counting(members.confidence, members.is_unknown)
+            for risk in objectives.risks
+            for name, members in groups.items()
         )
-    if aims.reject is None:
-        return accepted, of_classes, None
+    if reject is None:
+        return Certificates(accepted, of_classes)
     lowest = min(certificate.threshold for certificate in accepted)
-    rejected = _rejection(confidence, is_correct, is_unknown, thresholds, lowest, 1 - aims.reject, delta)
-    return accepted, of_classes, rejected
+    return Certificates(accepted, of_classes, _rejection(rows, thresholds, lowest, 1 - reject, delta))
 
 
 def _by_coverage(
-    confidence: Floats, is_correct: Bools, thresholds: Floats, coverage: float, delta: float, name: str | None
+    rows: LabelledRows, thresholds: Floats, coverage: float | None, delta: float, name: str | None
 ) -> Certificate:
     """Return the certificate of the threshold whose coverage is the nearest, whatever the labels are."""
-    above = Above.from_rows(confidence, is_correct, thresholds)
+    assert coverage is not None
+    above = Above.from_rows(rows.confidence, rows.is_correct, thresholds)
     place = int(np.abs(above.accepted - coverage * above.n).argmin())
     return above.certificate("coverage", place, float(thresholds[place]), delta, None, name)
 
 
 def _by_costs(
-    confidence: Floats,
-    is_correct: Bools,
-    is_unknown: Bools,
-    members: Mapping[str | None, Bools],
-    least_probability: float,
-    delta: float,
-    seed: int,
-    of_log_odds: bool,
+    rows: LabelledRows, names: Sequence[str | None], least_probability: float, delta: float, seed: int
 ) -> Iterator[Certificate]:
     """Yield certificates of the confidence from which accepting costs less: learnt on a half, counted on the other."""
-    order = np.random.default_rng(seed).permutation(len(confidence))
-    half = (len(confidence) + 1) // 2
-    learnt, counted = order[:half], order[half:]
-    probability_map = ProbabilityMap.from_rows(confidence[learnt], is_correct[learnt], of_log_odds)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    half = (len(rows) + 1) // 2
+    learnt = rows.subset(order[:half])
+    counted = rows.subset(order[half:])
+    probability_map = ProbabilityMap.from_rows(learnt.confidence, learnt.is_correct, rows.of_log_odds)
     threshold = float(probability_map.inverse(least_probability))
-    for name, rows in members.items():
-        group = counted[rows[counted]]
-        above = Above.from_rows(confidence[group], is_correct[group], np.array([threshold]))
-        found = above.certificate("costs", 0, threshold, delta, None, name)
-        yield found.counting(confidence[group], is_unknown[group])
+    for name in names:
+        group = counted.of_group(name)
+        above = Above.from_rows(group.confidence, group.is_correct, np.array([threshold]))
+        certificate = above.certificate("costs", 0, threshold, delta, None, name)
+        yield certificate.counting(group.confidence, group.is_unknown)
 
 
-def _rejection(
-    confidence: Floats,
-    is_correct: Bools,
-    is_unknown: Bools,
-    thresholds: Floats,
-    lowest: float,
-    most_right: float,
-    delta: float,
-) -> Certificate:
+def _rejection(rows: LabelledRows, thresholds: Floats, lowest: float, most_right: float, delta: float) -> Certificate:
     """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
 
     All of it lies below the ``lowest`` threshold from which on predictions are accepted.
     """
     upside_down = -thresholds[np.isfinite(thresholds)][::-1]
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
-    found = certify(-confidence, ~is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
-    return replace(found.counting(-confidence, is_unknown), threshold=-found.threshold)
+    confidence, is_wrong = -rows.confidence, ~rows.is_correct
+    found = certify(confidence, is_wrong, upside_down, most_right, delta, aim="rejection", possible=possible)
+    return replace(found.counting(confidence, rows.is_unknown), threshold=-found.threshold)

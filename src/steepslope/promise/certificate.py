@@ -1,7 +1,7 @@
 """What is promised of the predictions that a gate accepts, in numbers, in sentences, and as JSON.
 
-Tails and bounds are exact: those of the binomial distribution of a count of errors. Those under another mix of classes
-are in :mod:`steepslope.promise.importance`.
+Tails and bounds are exact: those of the binomial distribution of a count of errors, or of bets under another mix of
+classes (:mod:`steepslope.promise.importance`).
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 from scipy.stats import binom
 
 from steepslope.checks import Check, number, require, whole
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.folders import field
 from steepslope.numerics.binomial import clopper_pearson
-from steepslope.promise.importance import Weighted
 
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # of a percentage
 PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and starts divide delta
@@ -37,6 +39,7 @@ MOST_SHARES = 8  # classes of a mix that are named with their shares
 EVERYTHING, NOTHING = -math.inf, math.inf
 TRUE_CLASS: Aim = "true class"
 EXACT = 6  # digits of the percentage that is promised
+EDGE = 1e-12
 ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
 
 
@@ -68,6 +71,18 @@ def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]
     """
     low, high = clopper_pearson(successes, n, (1 - level) / 2)
     return float(low), float(high)
+
+
+def log_e_value(
+    accepted: Floats | Counts, errors: Floats | Counts, weights: Floats, risk: float, bet: ArrayLike
+) -> Floats:
+    """Return logarithms of e-values against a risk, (…), by how many rows of strata are accepted, (…, s), and wrong.
+
+    The weights are (s,), the bets (…). See :mod:`steepslope.promise.importance`.
+    """
+    stakes = np.multiply.outer(np.asarray(bet), weights)
+    right = (accepted - errors) * np.log1p(stakes * risk)
+    return np.asarray((right + errors * np.log1p(-stakes * (1 - risk))).sum(axis=-1))
 
 
 @cache
@@ -140,6 +155,80 @@ def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
 def in_lines(assumed: Sequence[str]) -> str:
     """Return assumptions as a list."""
     return "\n".join(["This assumes that", *(f"- {one};" for one in assumed[:-1]), f"- {assumed[-1]}."])
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Rows of one class: how many there are, are accepted, and are accepted although they are wrong."""
+
+    name: str
+    weight: float
+    rows: int
+    accepted: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
+
+    ``mix`` has the shares of the classes. If it was estimated, ``target`` is the number of rows without labels, and
+    ``bound`` the bound of the risk; otherwise they are 0 and None.
+    """
+
+    strata: tuple[Stratum, ...]
+    bet: float
+    mix: Mapping[str, float]
+    target: int = 0
+    bound: float | None = None
+
+    def _column(self, name: str) -> Floats:
+        return np.array([getattr(one, name) for one in self.strata], dtype=np.float64)
+
+    @property
+    def coverage(self) -> float:
+        """The fraction of weighted rows that is accepted, in [0, 1]."""
+        weights = self._column("weight")
+        return float(weights @ self._column("accepted") / (weights @ self._column("rows")))
+
+    @property
+    def risk(self) -> float:
+        """The fraction of accepted weighted rows that is wrong, in [0, 1]; 0 of none."""
+        weights = self._column("weight")
+        accepted = float(weights @ self._column("accepted"))
+        return float(weights @ self._column("errors")) / accepted if accepted else 0.0
+
+    def risk_bound(self, delta: float) -> float:
+        """Return the least risk that is excluded with confidence 1 − delta, by the same bet; 1 where none is."""
+        if self.bound is not None:
+            return self.bound
+
+        def gain(risk: float) -> float:
+            accepted, errors, weights = (self._column(name) for name in ("accepted", "errors", "weight"))
+            return float(log_e_value(accepted, errors, weights, risk, self.bet)) + math.log(delta)
+
+        return 1.0 if gain(1.0) < 0 else float(brentq(gain, 0.0, 1.0, xtol=EDGE)) + EDGE
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON holds of it: columns of the strata."""
+        columns = {name: [getattr(one, name) for one in self.strata] for name in Stratum.__dataclass_fields__}
+        return {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound, **columns}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: Path) -> Self:
+        """Return what JSON holds."""
+        columns = [field(content, name, list, path) for name in Stratum.__dataclass_fields__]
+        bet, mix = float(field(content, "bet", (int, float), path)), field(content, "mix", dict, path)
+        target, bound = field(content, "target", int, path), field(content, "bound", (int, float, type(None)), path)
+        with explained("expected strata of the calibration rows, found something else", path, (TypeError, ValueError)):
+            strata = tuple(
+                Stratum(str(name), float(weight), *map(int, counts))
+                for name, weight, *counts in zip(*columns, strict=True)
+            )
+        fits = strata and mix and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
+        if not (fits and bet > 0 and bet * max(one.weight for one in strata) <= 1):
+            raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
+        return cls(strata, bet, mix, target, bound)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """From confidences and errors on calibration rows to the threshold of largest coverage that can be promised.
 
-Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): thresholds are fixed before the
-labels are seen, and tested from the highest down, as long as all before have passed, so it costs nothing to test many.
-It starts again at further start thresholds: ``starts``.
+Thresholds of a fixed sequence are tested by exact tails (:mod:`steepslope.promise.sequence`).
 
 For one batch, conformal selection (Jin & Candès, 2023) promises an expected fraction of errors instead.
 """
@@ -10,23 +8,23 @@ For one batch, conformal selection (Jin & Candès, 2023) promises an expected fr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import require, whole
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError
 from steepslope.promise.certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed, tail
-from steepslope.promise.importance import Weights, last_passing, rows_to_add
+from steepslope.promise.rows import numbers
 from steepslope.promise.sample_size import advice_for
-from steepslope.promise.start_thresholds import starts
+from steepslope.promise.sequence import Start, by_p_values, last_passing, start_thresholds
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 THRESHOLDS = 400  # more gain nothing (LOG.md)
-LEAST_SPLIT = 10
 BELOW = 4.0 ** np.arange(-5, 1)  # distances of thresholds below all confidences, in ranges of the confidences
 AT_HOME = 0.99  # share of the calibration rows: a gate that accepted all would accept any rows (LOG.md)
 TAKEN = {  # why the thresholds that are possible are none of those that pass
@@ -34,18 +32,6 @@ TAKEN = {  # why the thresholds that are possible are none of those that pass
     "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
 }
 UNFIT = "even at the highest threshold too many of a true class are accepted under another label"
-
-
-def numbers(values: ArrayLike, place: str) -> Floats:
-    """Return values as float64 (m,), one alone as (1,); raise at a place unless they are numbers, none of them NaN."""
-    with explained("expected numbers (m,)", place, (TypeError, ValueError)):
-        found = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    if found.ndim != 1:
-        raise SteepslopeError(f"expected numbers (m,), found shape {found.shape}", place)
-    if np.isnan(found).any():
-        rows = np.flatnonzero(np.isnan(found))
-        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {rows[0]}", place)
-    return found
 
 
 def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
@@ -87,13 +73,6 @@ def checked_sequence(thresholds: ArrayLike) -> Floats:
     return below
 
 
-def split_rows(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut the rows 0…n−1 into those that fix a sequence, 2√n of them, and those that are calibrated on."""
-    order = np.random.default_rng(seed).permutation(n)
-    count = min(n // 2, max(LEAST_SPLIT, round(2 * math.sqrt(n))))
-    return np.sort(order[:count]), np.sort(order[count:])
-
-
 @dataclass(frozen=True, eq=False)
 class Above:
     """How many of n calibration rows each threshold of a sequence accepts, and how many of these are wrong, (t,)."""
@@ -117,21 +96,15 @@ class Above:
         counts = int(self.accepted[place]), int(self.errors[place])
         return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
 
-    def last_passing(self, risk: float, delta: float, possible: int | None = None) -> int | None:
-        """Return the last threshold of the sequence, or of its first ``possible`` ones, that passes its test, or None.
+    def last_passing(self, risk: float, delta: float) -> int | None:
+        """Return the last threshold of the sequence that passes its test, or None."""
+        return self.tests(risk, delta)(len(self.accepted))
 
-        Tests begin at a start threshold, and go on beyond the next one until one fails; then they begin at the next.
-        """
-        p_values, begun = tail(self.errors, self.accepted, risk), starts(self.accepted, self.n, risk, delta)
-        last, most = None, len(p_values) if possible is None else possible
-        ends, goes_on = [*(start.place for start in begun), len(p_values)][1:], False
-        for start, end in zip(begun, ends, strict=True):
-            begins = goes_on or p_values[start.place] <= start.after_failure
-            passes = p_values[start.place : end] <= start.level
-            run = int(np.argmin(np.append(passes, False))) if begins else 0
-            last = min(start.place + run, most) - 1 if run and start.place < most else last
-            goes_on = run == end - start.place
-        return last
+    def tests(self, risk: float, delta: float) -> Callable[[int], int | None]:
+        """Return what finds the last threshold that passes among so many first ones of the sequence, None if none."""
+        starts = start_thresholds(self.accepted, self.n, risk, delta)
+        passes = by_p_values(tail(self.errors, self.accepted, risk))
+        return lambda count: last_passing(starts, count, passes)[0]
 
 
 def certify(
@@ -158,52 +131,16 @@ def certify(
     (-0.54, 541, 4, 0.0168)
     """
     above = Above.from_rows(confidence, is_correct, thresholds)
-    last = above.last_passing(max_risk, delta, possible)
+    last_among, count = above.tests(max_risk, delta), len(thresholds)
+    last = last_among(count if possible is None else possible)
     if last is None:
-        is_taken = above.last_passing(max_risk, delta) is not None
+        is_taken = last_among(count) is not None
         advice = TAKEN[aim] if is_taken else advice_for(above.n, above.accepted, above.errors, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
     floor = int(np.searchsorted(above.accepted, AT_HOME * above.n))
-    if thresholds[-1] > -math.inf and floor < last and above.last_passing(max_risk, delta, floor + 1) == floor:
+    if thresholds[-1] > -math.inf and floor < last and last_among(floor + 1) == floor:
         last = floor
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
-
-
-def certify_weighted(
-    confidence: Floats, is_correct: Bools, weights: Weights, thresholds: Floats, max_risk: float, delta: float
-) -> Certificate:
-    """Return the certificate of the lowest threshold that keeps the risk to ``max_risk`` where rows have weights.
-
-    >>> rows = np.arange(3000)
-    >>> weights = Weights.of_mix(np.where(rows % 3 < 1, "a", "b"), {"a": 0.5, "b": 0.5})
-    >>> is_correct = rows % 10 * (rows > 1500) < 9
-    >>> found = certify_weighted(-rows / 3000, is_correct, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
-    >>> found.threshold, round(found.coverage, 3), round(found.risk_bound, 4)
-    (-0.56, 0.56, 0.0189)
-    """
-    place, weighted = last_passing(confidence, is_correct, weights, thresholds, max_risk, delta)
-    n = len(confidence)
-    if place is not None and thresholds[-1] > -math.inf:  # the highest that accepts the same rows
-        place = int((confidence.min(where=confidence >= thresholds[place], initial=NOTHING) < thresholds).sum())
-    if place is not None:
-        accepted, errors = (sum(getattr(one, name) for one in weighted.strata) for name in ("accepted", "errors"))
-        counts = n, accepted, errors, delta, max_risk
-        return Certificate("risk", float(thresholds[place]), *counts, weighted=weighted)
-    largest = max(weighted.strata, key=lambda one: one.weight)
-    promise = f"{as_percent(max_risk, EXACT)} at delta {delta:g}"
-    reason = f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}"
-    heaviest = f"each of the {largest.rows:,} rows of {largest.name} counts {largest.weight:.3g} times"
-    parts = [reason, heaviest]
-    if weights.target is not None:
-        parts.append("an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer")
-    elif more := rows_to_add(confidence, is_correct, weights, thresholds, max_risk, delta):
-        parts.append(
-            f"about {more:,} more rows like these would do if as many of them are wrong, fewer if more are of that kind"
-        )
-    else:
-        parts.append("these rows do not tell how many more would do")
-    advice = "; ".join(parts)
-    return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, advice, weighted=weighted)
 
 
 def certify_true_classes(
@@ -221,12 +158,15 @@ def certify_true_classes(
         str(name): Above.from_rows(confidence[names == name], is_correct[names == name], thresholds)
         for name in np.unique(names)
     }
-    passing = [tail(one.errors, one.n, max_risk) <= delta for one in counts.values() if one.n >= needed]
-    run = int(np.argmin(np.append(np.logical_and.reduce(passing), False))) if passing else 0
+    p_values = [tail(above.errors, above.n, max_risk) for above in counts.values() if above.n >= needed]
+    last = None
+    if p_values:
+        passes = by_p_values(np.max(p_values, axis=0))
+        last, _ = last_passing([Start(0, delta, delta)], len(thresholds), passes)
 
     def certificate(name: str, above: Above) -> Certificate:
-        if run and above.n >= needed:
-            return above.certificate(TRUE_CLASS, run - 1, float(thresholds[run - 1]), delta, max_risk, name)
+        if last is not None and above.n >= needed:
+            return above.certificate(TRUE_CLASS, last, float(thresholds[last]), delta, max_risk, name)
         promise = f"{as_percent(max_risk, EXACT)} at delta {delta:g}"
         few = f"{above.n:,} rows are too few for {promise}, which takes at least {needed:,}"
         return Certificate(

@@ -1,15 +1,15 @@
-"""A promise about rows that come in another mix of classes than the calibration rows.
+"""A promise about target rows that come in another mix of classes than the calibration rows.
 
 A weight W tells how many times as often a row comes as it does among the calibration rows. Let A be whether a row is
 accepted, and L whether its prediction is wrong. At most r of the accepted rows are wrong exactly if Z = W·A·(L − r) has
-a mean of at most 0. The test bets on that: the fortune, a product of 1 − ν·Z over all rows, has a mean of at most 1 if
+a mean of at most 0. The test bets on that: the e-value, a product of 1 − ν·Z over all rows, has a mean of at most 1 if
 the mean of Z is 0 or more, so it reaches 1/δ with a probability of at most δ (Markov's inequality; Waudby-Smith &
 Ramdas, arXiv 2010.09686). The bet ν is chosen without looking at the rows that are bet on, except for the counts of the
 classes under a mix. It is the one that bears the most errors at the coverage that a threshold was made for. Under a
 mix, a few rows that are set aside tell how much of each class a threshold accepts, and how often that is wrong.
 
 Under another mix of the classes, a row of class y has the weight q[y]·n / n[y]: q[y] is the share of the class to come,
-and n[y] of the n rows are of it. The counts n[y] may vary: given them, the mean of the fortune is a product over all
+and n[y] of the n rows are of it. The counts n[y] may vary: given them, the mean of the e-value is a product over all
 rows, of 1 − ν·(the mean of Z in the row's class). By the inequality of arithmetic and geometric means it is at most 1
 if the mean of Z over all rows is 0 or more, which is so where more than r of the accepted are wrong under the mix q.
 """
@@ -19,143 +19,48 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
+from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import field
-from steepslope.promise.exact_target import last_of_runs, last_passing_exact
-from steepslope.promise.target import Target
+from steepslope.errors import SteepslopeError
+from steepslope.promise.certificate import EDGE, EXACT, NOTHING, Certificate, Stratum, Weighted, as_percent, log_e_value
+from steepslope.promise.rows import LabelledRows
+from steepslope.promise.sequence import Start, by_p_values, last_passing
+from steepslope.promise.target import Target, last_passing_on_target
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 SIZES = np.geomspace(0.003, 0.99, 120)  # of bets, over the largest that cannot lose more than all
-BORNE = 6  # errors that the first threshold has to bear (LOG.md)
-EARLY = 0.5  # of the rows: a first threshold that accepts more bears fewer errors, if it has to
-FURTHER = 2.0  # a start accepts so many times the rows of the one before it (LOG.md)
+BORNE = 6  # errors that the first start threshold has to bear (LOG.md)
+EARLY = 0.5  # of the rows: a first start threshold that accepts more bears fewer errors, if it has to
+FURTHER = 2.0  # a start threshold accepts so many times the rows of the one before it (LOG.md)
 MOST_STARTS = 3
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, among which the least is found that would do
-EDGE = 1e-12
 LATEST = 30.0  # power of the coverage; a class that is accepted later is taken to be accepted so late
-ASSUMED = 4.0  # average rows that each class gets beside its own that are set aside (LOG.md)
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Rows of one class: how many there are, are accepted, and are accepted although they are wrong."""
-
-    name: str
-    weight: float
-    rows: int
-    accepted: int
-    errors: int
-
-
-@dataclass(frozen=True)
-class Weighted:
-    """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
-
-    ``mix`` has the shares of the classes. If it was estimated, ``target`` is the number of rows without labels, and
-    ``bound`` the bound of the risk; otherwise they are 0 and None.
-    """
-
-    strata: tuple[Stratum, ...]
-    bet: float
-    mix: Mapping[str, float]
-    target: int = 0
-    bound: float | None = None
-
-    def _column(self, name: str) -> Floats:
-        return np.array([getattr(one, name) for one in self.strata], dtype=np.float64)
-
-    @property
-    def coverage(self) -> float:
-        """The fraction of weighted rows that is accepted, in [0, 1]."""
-        weights = self._column("weight")
-        return float(weights @ self._column("accepted") / (weights @ self._column("rows")))
-
-    @property
-    def risk(self) -> float:
-        """The fraction of accepted weighted rows that is wrong, in [0, 1]; 0 of none."""
-        weights = self._column("weight")
-        accepted = float(weights @ self._column("accepted"))
-        return float(weights @ self._column("errors")) / accepted if accepted else 0.0
-
-    def risk_bound(self, delta: float) -> float:
-        """Return the least risk that is excluded with confidence 1 − delta, by the same bet; 1 where none is."""
-        if self.bound is not None:
-            return self.bound
-
-        def gain(risk: float) -> float:
-            accepted, errors, weights = (self._column(name) for name in ("accepted", "errors", "weight"))
-            return float(log_fortune(accepted, errors, weights, risk, self.bet)) + math.log(delta)
-
-        return 1.0 if gain(1.0) < 0 else float(brentq(gain, 0.0, 1.0, xtol=EDGE)) + EDGE
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what JSON holds of it: columns of the strata."""
-        columns = {name: [getattr(one, name) for one in self.strata] for name in Stratum.__dataclass_fields__}
-        return {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound, **columns}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], path: Path) -> Self:
-        """Return what JSON holds."""
-        columns = [field(content, name, list, path) for name in Stratum.__dataclass_fields__]
-        bet, mix = float(field(content, "bet", (int, float), path)), field(content, "mix", dict, path)
-        target, bound = field(content, "target", int, path), field(content, "bound", (int, float, type(None)), path)
-        with explained("expected strata of the calibration rows, found something else", path, (TypeError, ValueError)):
-            strata = tuple(
-                Stratum(str(name), float(weight), *map(int, counts))
-                for name, weight, *counts in zip(*columns, strict=True)
-            )
-        fits = strata and mix and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
-        if not (fits and bet > 0 and bet * max(one.weight for one in strata) <= 1):
-            raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
-        if content.get("asymptotic"):  # of an earlier version: it may break more often than its certificate says
-            raise SteepslopeError("expected an exact promise, found an asymptotic one: calibrate again", path)
-        return cls(strata, bet, mix, target, bound)
-
-
-@dataclass(frozen=True, eq=False)
-class Outlook:
-    """What bets assume about the rows of each weight, (s,) each. The promise holds even if that is wrong.
-
-    ``fractions`` tell which part of all rows has each weight. A threshold that accepts a part c of all rows is assumed
-    to accept c ** ``late`` of the rows of a weight. ``rates`` tell how often those accepted are wrong, up to a common
-    factor.
-    """
-
-    fractions: Floats
-    late: Floats
-    rates: Floats
-
-    @classmethod
-    def alike(cls, fractions: Floats) -> Self:
-        """Return the one in which rows of all weights are accepted, and wrong, equally often."""
-        return cls(fractions, np.ones_like(fractions), np.ones_like(fractions))
+ASSUMED = 4.0  # average rows that each class gets next to its own that are set aside (LOG.md)
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
     """The weight of each row, (n,): that of its stratum, by the place ``index`` (n,) among ``names`` and ``values``.
 
-    ``target`` is what an estimated mix was estimated on.
+    ``late`` and ``rates`` (s,) are what bets assume of the strata; the promise holds even if that is wrong. A threshold
+    that accepts a part c of all rows is assumed to accept c ** ``late`` of the rows of a stratum, and ``rates`` tell
+    how often these are wrong, up to a common factor. ``target`` is what an estimated mix was estimated on.
     """
 
     names: tuple[str, ...]
     values: Floats
     index: Counts
     mix: Mapping[str, float]
-    outlook: Outlook
+    late: Floats
+    rates: Floats
     target: Target | None = None
 
     @classmethod
-    def of_mix(cls, true_classes: NDArray[np.str_], mix: Mapping[str, float]) -> Self:
+    def of_mix(cls, true_classes: NDArray[np.str_], mix: Mapping[str, float], target: Target | None = None) -> Self:
         """Return the weights that make rows of known classes (n,) as frequent as a mix, shares by class, wants them.
 
         Classes that the mix does not name have no share.
@@ -169,26 +74,24 @@ class Weights:
         if lacking:
             expected = f"expected calibration rows of each class that has a share, found none of {lacking[0]}"
             raise SteepslopeError(expected, "class_mix")
-        values = shares * len(index) / counts
-        return cls(tuple(names.tolist()), values, index, dict(mix), Outlook.alike(counts / len(index)))
+        values, alike = shares * len(index) / counts, np.ones(len(names))
+        return cls(tuple(names.tolist()), values, index, dict(mix), alike, alike, target)
 
-    def learning(
-        self, true_classes: NDArray[np.str_], confidence: Floats, is_correct: Bools, thresholds: Floats
-    ) -> Self:
-        """Return the weights of a mix, with the outlook that is estimated on rows (m,) that were set aside.
+    def learning(self, rows: LabelledRows, thresholds: Floats) -> Self:
+        """Return the same weights, with what bets assume estimated on rows (m,) that were set aside.
 
         Let U be the lowest coverage at which a row is accepted. If U is at most c with probability c ** a, then −log U
         is exponential with the rate a (Lehmann, 1953). That rate is estimated for each class.
         """
-        known = np.isin(true_classes, self.names)
-        index, count = np.searchsorted(self.names, true_classes[known]), len(self.names)
-        first = np.searchsorted(-thresholds, -confidence[known]).clip(max=len(thresholds) - 1)
-        rows = np.bincount(index, minlength=count) + ASSUMED
-        late = rows / (np.bincount(index, -np.log((first + 1) / len(thresholds)), count) + ASSUMED)
-        is_wrong = ~is_correct[known]
+        rows = rows.subset(np.isin(rows.require_true_classes(), self.names))
+        index, count = np.searchsorted(self.names, rows.require_true_classes()), len(self.names)
+        first = np.searchsorted(-thresholds, -rows.confidence).clip(max=len(thresholds) - 1)
+        of_class = np.bincount(index, minlength=count) + ASSUMED
+        late = of_class / (np.bincount(index, -np.log((first + 1) / len(thresholds)), count) + ASSUMED)
+        is_wrong = ~rows.is_correct
         usual = (is_wrong.sum() + 1) / (len(index) + 2)
-        rates = (np.bincount(index, is_wrong, count) + ASSUMED * usual) / rows
-        return replace(self, outlook=replace(self.outlook, late=late.clip(max=LATEST), rates=rates))
+        rates = (np.bincount(index, is_wrong, count) + ASSUMED * usual) / of_class
+        return replace(self, late=late.clip(max=LATEST), rates=rates)
 
     @property
     def of_rows(self) -> Floats:
@@ -196,7 +99,7 @@ class Weights:
         return self.values[self.index]
 
     def thinned(self, seed: int) -> Counts:
-        """Return rows that are drawn as those to come: each is kept in proportion to its weight, or not."""
+        """Return rows that are drawn like target rows: each is kept in proportion to its weight, or not."""
         draws = np.random.default_rng(seed).random(len(self.index))
         return np.flatnonzero(draws * self.values.max() < self.of_rows)
 
@@ -205,17 +108,14 @@ class Weights:
         n = len(self.index)
         return np.sort(np.random.default_rng(seed).choice(n, n, p=self.of_rows / self.of_rows.sum()))
 
-
-def log_fortune(
-    accepted: Floats | Counts, errors: Floats | Counts, weights: Floats, risk: float, bet: ArrayLike
-) -> Floats:
-    """Return the logarithms of fortunes, (…), by how many rows of strata are accepted, (…, s), and of these wrong.
-
-    The weights are (s,), the bets (…).
-    """
-    stakes = np.multiply.outer(np.asarray(bet), weights)
-    right = (accepted - errors) * np.log1p(stakes * risk)
-    return np.asarray((right + errors * np.log1p(-stakes * (1 - risk))).sum(axis=-1))
+    def counted_above(self, rows: LabelledRows, thresholds: Floats) -> tuple[Counts, Counts]:
+        """Return how many rows of each stratum each threshold accepts, and how many of these are wrong, (t, s) each."""
+        first = np.searchsorted(-thresholds, -rows.confidence)  # the threshold from which on a row is accepted
+        shape = len(thresholds) + 1, len(self.names)
+        accepted, errors = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        np.add.at(accepted, (first, self.index), 1)
+        np.add.at(errors, (first, self.index), ~rows.is_correct)
+        return accepted[:-1].cumsum(axis=0), errors[:-1].cumsum(axis=0)
 
 
 def bets(weights: Weights, count: int, risk: float, level: float, times: float = 1.0) -> tuple[Floats, Floats]:
@@ -223,10 +123,10 @@ def bets(weights: Weights, count: int, risk: float, level: float, times: float =
 
     The thresholds are at even steps of coverage, up to all rows. It is of so many ``times`` the rows.
     """
-    outlook = weights.outlook
+    fractions = np.bincount(weights.index) / len(weights.index)
     sizes, coverage = SIZES / weights.values.max(), (np.arange(count) + 1) / count
-    accepted = outlook.fractions * coverage[:, None] ** outlook.late
-    wrong = accepted * outlook.rates
+    accepted = fractions * coverage[:, None] ** weights.late
+    wrong = accepted * weights.rates
     wrong /= wrong.sum(axis=1, keepdims=True)
     gain = np.log1p(np.outer(weights.values, sizes) * risk)
     loss = gain - np.log1p(-np.outer(weights.values, sizes) * (1 - risk))
@@ -235,8 +135,8 @@ def bets(weights: Weights, count: int, risk: float, level: float, times: float =
     return sizes[best], borne.max(axis=1)
 
 
-def starts(borne: Floats) -> list[int]:
-    """Return where tests begin, places in the sequence, by how many errors each threshold bears, (t,).
+def start_thresholds(borne: Floats, delta: float) -> list[Start]:
+    """Return where tests start, by how many errors each threshold bears, (t,); they share delta.
 
     The first one bears six errors, or fewer where that would be more than half of all rows; each further one accepts
     twice as many rows. There are at most three, none beyond half of the rows but for the first, and none at all where
@@ -248,24 +148,7 @@ def starts(borne: Floats) -> list[int]:
     most = EARLY * len(borne)  # later ones cost more than they gain (LOG.md)
     while places and len(places) < MOST_STARTS and (further := int(FURTHER * (places[-1] + 1))) < most:
         places.append(further)
-    return places
-
-
-def last_passing(
-    confidence: Floats, is_correct: Bools, weights: Weights, thresholds: Floats, risk: float, delta: float
-) -> tuple[int | None, Weighted]:
-    """Return the last threshold of the sequence that passes, None if none does, and what was counted above it."""
-    accepted, errors = counted_above(confidence, is_correct, weights, thresholds)
-    bet, bound, target = EDGE, None, weights.target
-    if target is None:
-        passed, bet = passing(accepted, errors, weights, risk, delta)
-    else:
-        passed, bound = last_passing_exact(confidence, is_correct, target, thresholds, risk, delta)
-    rows = np.bincount(weights.index, minlength=len(weights.names))
-    above = [np.zeros_like(rows)] * 2 if passed is None else [accepted[passed], errors[passed]]
-    strata = zip(weights.names, weights.values.tolist(), *(one.tolist() for one in (rows, *above)), strict=True)
-    estimated = (0, None) if target is None else (len(target.coming), bound)
-    return passed, Weighted(tuple(Stratum(*one) for one in strata), bet, weights.mix, *estimated)
+    return Start.sharing(places, delta)
 
 
 def passing(
@@ -278,30 +161,67 @@ def passing(
     that what passes at a level passes at a higher one.
     """
     sizes, borne = bets(weights, len(accepted), risk, delta / MOST_STARTS, times)
-    fortunes = times * log_fortune(accepted, errors, weights.values, risk, sizes)
-    passed, _ = last_of_runs(starts(borne), len(accepted), delta, lambda at, level: fortunes[at] >= -math.log(level))
+    log_e_values = times * log_e_value(accepted, errors, weights.values, risk, sizes)
+    p_values = np.exp(-log_e_values.clip(min=0))  # by Markov's inequality
+    passed, _ = last_passing(start_thresholds(borne, delta), len(accepted), by_p_values(p_values))
     return passed, EDGE if passed is None else float(sizes[passed])
 
 
-def rows_to_add(
-    confidence: Floats, is_correct: Bools, weights: Weights, thresholds: Floats, risk: float, delta: float
-) -> int | None:
+def certify_mix(rows: LabelledRows, weights: Weights, thresholds: Floats, max_risk: float, delta: float) -> Certificate:
+    """Return the certificate of the lowest threshold that keeps the risk to ``max_risk`` where rows (n,) have weights.
+
+    >>> places = np.arange(3000)
+    >>> weights = Weights.of_mix(np.where(places % 3 < 1, "a", "b"), {"a": 0.5, "b": 0.5})
+    >>> rows = LabelledRows.of(-places / 3000, places % 10 * (places > 1500) < 9)
+    >>> found = certify_mix(rows, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
+    >>> found.threshold, round(found.coverage, 3), round(found.risk_bound, 4)
+    (-0.56, 0.56, 0.0189)
+    """
+    accepted, errors = weights.counted_above(rows, thresholds)
+    n, bet, bound = len(rows), EDGE, None
+    if weights.target is None:
+        place, bet = passing(accepted, errors, weights, max_risk, delta)
+    else:
+        place, bound = last_passing_on_target(rows, weights.target, thresholds, max_risk, delta)
+    of_class, nothing = np.bincount(weights.index), np.zeros(len(weights.names), dtype=np.int64)
+    above = (nothing, nothing) if place is None else (accepted[place], errors[place])
+    columns = (column.tolist() for column in (weights.values, of_class, *above))
+    strata = tuple(Stratum(*row) for row in zip(weights.names, *columns, strict=True))
+    m = 0 if weights.target is None else len(weights.target.on_target)
+    weighted = Weighted(strata, bet, weights.mix, m, bound)
+    if place is None:
+        advice = _advice(accepted, errors, weights, max_risk, delta)
+        return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, advice, weighted=weighted)
+    if thresholds[-1] > -math.inf:  # the highest that accepts the same rows
+        lowest = rows.confidence.min(where=rows.confidence >= thresholds[place], initial=NOTHING)
+        place = int((lowest < thresholds).sum())
+    total, wrong = (int(column.sum()) for column in above)
+    return Certificate("risk", float(thresholds[place]), n, total, wrong, delta, max_risk, weighted=weighted)
+
+
+def _advice(accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float) -> str:
+    """Return why nothing can be promised, and how many more rows would do, as far as these rows tell."""
+    n, largest = len(weights.index), int(weights.values.argmax())
+    of_largest = np.bincount(weights.index)[largest]
+    promise = f"{as_percent(risk, EXACT)} at delta {delta:g}"
+    parts = [
+        f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}",
+        f"each of the {of_largest:,} rows of {weights.names[largest]} counts {weights.values[largest]:.3g} times",
+    ]
+    if weights.target is not None:
+        parts.append("an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer")
+    elif more := rows_to_add(accepted, errors, weights, risk, delta):
+        parts.append(
+            f"about {more:,} more rows like these would do if as many of them are wrong, fewer if more are of that kind"
+        )
+    else:
+        parts.append("these rows do not tell how many more would do")
+    return "; ".join(parts)
+
+
+def rows_to_add(accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float) -> int | None:
     """Return how many more rows make a promise, if as many of them are wrong; None if it takes more than 30 times."""
-    counts = counted_above(confidence, is_correct, weights, thresholds)
     for times in map(float, MULTIPLES):
-        if passing(*counts, weights, risk, delta, times)[0] is not None:
-            return math.ceil((times - 1) * len(confidence))
+        if passing(accepted, errors, weights, risk, delta, times)[0] is not None:
+            return math.ceil((times - 1) * len(weights.index))
     return None
-
-
-def counted_above(confidence: Floats, is_correct: Bools, weights: Weights, thresholds: Floats) -> tuple[Counts, Counts]:
-    """Return how many rows of each stratum each threshold accepts, and how many of these are wrong, (t, s) each."""
-    order = np.argsort(-confidence, kind="stable")
-    ends = np.searchsorted(-confidence[order], -thresholds, side="right")
-    shape = len(thresholds), len(weights.names)
-    accepted, errors = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for place, rows in enumerate(np.split(order, ends)[:-1]):
-        wrong = rows[~is_correct[rows]]
-        for counts, some in ((accepted, rows), (errors, wrong)):
-            counts[place] = np.bincount(weights.index[some], minlength=shape[1])
-    return accepted.cumsum(axis=0), errors.cumsum(axis=0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import betabinom
 
 from steepslope.promise.certificate import EXACT, Aim, as_percent, rows_needed
-from steepslope.promise.start_thresholds import most_errors, starts
+from steepslope.promise.sequence import most_errors, start_thresholds
 
 Counts = NDArray[np.int64]
 STEPS = 64  # numbers of rows, and risks, among which the least is found
@@ -84,7 +84,7 @@ def chance(n: int, accepted: Counts, errors: Counts, total: int, risk: float, de
     """
     scaled = np.round(total / n * accepted).astype(np.int64) if n else accepted
     likely = 0.0
-    for start in starts(scaled, total, risk, delta):
+    for start in start_thresholds(scaled, total, risk, delta):
         rows, wrong = int(scaled[start.place]), int(errors[start.place])
         shape = wrong + PRIOR, int(accepted[start.place]) - wrong + PRIOR
         bearable = np.arange(most_errors(rows, risk, start.after_failure) + 1)

@@ -1,17 +1,41 @@
-"""A mix of classes that is not known, but estimated by what the classifier predicts for rows without labels.
+"""A mix of classes that is not known, but estimated by what is predicted for target rows, which have no labels.
 
 If each class still looks as it did, only its share is another, then any function Z of a calibration row has the mean
-Σ q[y]·v[y] among the rows to come: q[y] is the share of class y there, and v[y] the mean of Z in the class. Let
+Σ q[y]·v[y] among the target rows: q[y] is the share of class y there, and v[y] the mean of Z in the class. Let
 C[y, ŷ] be how often a row of class y is predicted as ŷ. A function h of the predicted class with C h = v has that same
-mean, and it needs no label: it is counted on the rows to come, the target (black-box shift estimation: Lipton et al.,
-arXiv 1802.03916). What is left to chance is the mean of h on m target rows, and C and v on n calibration rows, where
-each row adds W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal. The tests of whether a mix
-explains the target rely on that; the promise (:mod:`steepslope.promise.exact_target`) does not.
+mean, and it needs no label: it is counted on the target rows (black-box shift estimation: Lipton et al., arXiv
+1802.03916). What is left to chance is the mean of h on m target rows, and C and v on n calibration rows, where each row
+adds W·(Z − h(ŷ)) with W = q[y] / p[y]. Sums of that many terms are nearly normal. The tests of whether a mix explains
+the target rely on that. The promise does not: it holds for any number of rows.
+
+Let A be 1 for an accepted row and else 0, L 1 for a wrong prediction and else 0, and r the promised risk. At most r of
+the accepted are wrong exactly if Z = A·(L − r) has a mean of at most 0. Let q[y] be the unknown share of class y among
+the target rows, ŷ the predicted class, h any function of it, and t the mean of h(ŷ) among the target rows. Then the
+mean of Z there is the sum over y of q[y] times the mean of Z − h(ŷ) + t in class y. If that is 0 or more, each of two
+products, called e-values, has a mean of at most 1:
+
+- on m target rows, with a bet λ, the product of 1 − λ·(h(ŷ) − t);
+- on n calibration rows, n[y] of them of class y, with a bet ν, the product of 1 − ν·W·(Z − h(ŷ) + t), where
+  W = q[y]·n / n[y], as under a known mix (:mod:`steepslope.promise.importance`).
+
+Neither q nor t is known. Intervals contain both, except with a probability that is a small part of delta: for t it is
+an empirical Bernstein bound (Maurer & Pontil, arXiv 0907.3740). Those of q follow from Clopper–Pearson intervals of how
+often each class is predicted as which, and of how often each is predicted on the target (as in Si et al., arXiv
+2310.12964, for prediction sets). The test passes if, for all q and t within these intervals, the product of both
+e-values is at least 1 over the rest of delta. The logarithm of this product is concave in t, and a sum of concave
+functions of each q[y]. So its minimum over t lies at an end of the interval, and over q chords bound it from below.
+
+Choose h so that Z − h(ŷ) has a mean near 0 in each class, and λ·m = ν·n. Then first-order changes of q and t cancel,
+and the product depends little on either. The function h, the bet ν and the first threshold may be chosen freely on rows
+that are not bet on: a third of the calibration rows of each class, and a quarter of the target rows.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import takewhile
 from typing import Self
 
 import numpy as np
@@ -19,6 +43,9 @@ from numpy.typing import NDArray
 from scipy.stats import f
 
 from steepslope.errors import NoMixError, SteepslopeError
+from steepslope.numerics.binomial import clopper_pearson
+from steepslope.promise.rows import LabelledRows
+from steepslope.promise.sequence import Start, last_passing
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -29,13 +56,24 @@ SINGULAR = 1e-3  # of what tells the classes apart by predictions
 BINS = 5  # of confidences, to see whether a mix explains these
 ALPHA = 1e-3  # probability that what is a change of the mix alone is taken for another
 FAR = 4.0  # standard errors by which a share may be estimated below 0
+CHOOSING = 3, 4  # one in so many calibration rows of each class, and target rows, is not bet on (LOG.md)
+OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that an interval of the shares, or of the mean of h, misses
+SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # of bets, as parts of the largest that cannot lose everything
+SURE = 1.5  # testing begins where the expected log e-value is this many times the one needed (LOG.md)
+MOST_H = 2.0  # h is clipped to [−MOST_H·r, 1]
+RISKS = 41  # risks from the promised one down to 0; the bound is the lowest for which the test still passes
+INVERTIBLE = 1e-2  # singular values below this part of the largest count as 0
+ROUNDS = 8  # of narrowing the intervals of the shares
+EXPECTED = 6.0  # standard errors: half the width of the intervals that are assumed while bets are chosen
+STEP = 8  # bets are chosen at every eighth threshold, and used for these eight
+
 NO_MIX = "no mix of the classes explains what is predicted for these rows"
 INSTEAD = "Label some of them, and calibrate on these"
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Means of functions (f,) among the rows to come, and the covariance of their errors, (f, f)."""
+    """Means of functions (f,) among the target rows, and the covariance of their errors, (f, f)."""
 
     means: Floats
     covariance: Floats
@@ -43,7 +81,7 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Calibration rows and target rows by their classes: ``true`` (n,), ``predicted`` (n,) and ``coming`` (m,).
+    """Calibration rows and target rows by their classes: ``true`` (n,), ``predicted`` (n,) and ``on_target`` (m,).
 
     Those are places among ``names``, of the true classes, and among the classes that are predicted anywhere.
     ``inverse`` is the inverse of how often each true class is predicted as what, and ``shares`` are estimated.
@@ -52,21 +90,21 @@ class Target:
     names: tuple[str, ...]
     true: Counts
     predicted: Counts
-    coming: Counts
+    on_target: Counts
     inverse: Floats
     shares: Floats
 
     @classmethod
-    def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], coming: NDArray[np.str_]) -> Self:
+    def of(cls, true_classes: NDArray[np.str_], predicted: NDArray[np.str_], on_target: NDArray[np.str_]) -> Self:
         """Estimate the mix of the classes, by names; raise where rows are too few, or predictions do not tell it."""
-        if len(coming) < LEAST_TARGET:
-            raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(coming)}", "target")
+        if len(on_target) < LEAST_TARGET:
+            raise SteepslopeError(f"expected at least {LEAST_TARGET} rows, found {len(on_target)}", "target")
         names, true, counts = np.unique(true_classes, return_inverse=True, return_counts=True)
         if counts.min() < LEAST_ROWS:
             rare = names[counts.argmin()]
             expected = f"expected at least {LEAST_ROWS} calibration rows of each class, to estimate a mix"
             raise SteepslopeError(f"{expected}, found {counts.min()} of {rare}", "target")
-        said, index = np.unique(np.concatenate([predicted, coming]), return_inverse=True)
+        said, index = np.unique(np.concatenate([predicted, on_target]), return_inverse=True)
         if len(lacking := np.setdiff1d(said, names)):
             expected = "expected calibration rows of each class that is predicted, to estimate a mix"
             raise SteepslopeError(f"{expected}, found none of {lacking[0]}", "target")
@@ -99,23 +137,23 @@ class Target:
         return self.shares.clip(0) * len(self.true) / np.bincount(self.true)
 
     def moments(self, ours: Floats, theirs: Floats | None = None) -> Moments:
-        """Return the means of functions, (n, f) on the calibration rows, among the rows to come.
+        """Return the means of functions, (n, f) on the calibration rows, among the target rows.
 
         Where the target's own values are given, (m, f), the means are of how these differ from what a mix explains.
         """
         totals = np.stack([np.bincount(self.true, column) for column in ours.T], axis=1)
         by_predicted = self.inverse @ (totals / np.bincount(self.true)[:, None])
-        counts, coming = np.ones(len(self.coming)), by_predicted
+        counts, on_target = np.ones(len(self.on_target)), by_predicted
         if theirs is None:
-            counts = np.bincount(self.coming, minlength=len(by_predicted)).astype(np.float64)
+            counts = np.bincount(self.on_target, minlength=len(by_predicted)).astype(np.float64)
         else:
-            coming = by_predicted[self.coming] - theirs
+            on_target = by_predicted[self.on_target] - theirs
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
-        means, of_coming = _mean_and_covariance(coming, counts)
+        means, of_target = _mean_and_covariance(on_target, counts)
         _, of_ours = _mean_and_covariance(influence, np.ones(len(influence)))
-        return Moments(means, of_coming / len(self.coming) + of_ours / len(ours))
+        return Moments(means, of_target / len(self.on_target) + of_ours / len(ours))
 
-    def require_explained(self, confidence: Floats, coming: Floats) -> None:
+    def require_explained(self, confidence: Floats, on_target: Floats) -> None:
         """Raise where no mix of the classes explains the target's predictions and confidences (m,).
 
         Confidences are compared by Hotelling's test, with the degrees of freedom of the rarest class: the covariance
@@ -126,9 +164,9 @@ class Target:
         if self.shares[lowest] < -FAR * errors[lowest]:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
             raise NoMixError(f"{NO_MIX}: {found}. {INSTEAD}", "target")
-        edges = np.setdiff1d(np.quantile(coming, np.arange(1, BINS) / BINS), [coming.min()])
+        edges = np.setdiff1d(np.quantile(on_target, np.arange(1, BINS) / BINS), [on_target.min()])
         ours, theirs = (
-            np.eye(len(edges) + 1)[np.searchsorted(edges, one, side="right")] for one in (confidence, coming)
+            np.eye(len(edges) + 1)[np.searchsorted(edges, one, side="right")] for one in (confidence, on_target)
         )
         moments = self.moments(ours, theirs)
         statistic = moments.means @ np.linalg.pinv(moments.covariance, rcond=1e-8) @ moments.means
@@ -143,3 +181,235 @@ def _mean_and_covariance(values: Floats, counts: Floats) -> tuple[Floats, Floats
     total = counts.sum()
     mean = counts @ values / total
     return mean, (values.T * counts) @ values / total - np.outer(mean, mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """The lower and the upper end of the share of each class, (K,) each."""
+
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, confusion: Floats, on_target: Floats, delta: float) -> Self:
+        """Return intervals that hold all shares at once with probability 1 − delta.
+
+        ``confusion`` (K, S) counts the calibration rows of each true class by predicted class, and ``on_target`` (S,)
+        the target rows by predicted class. The shares and the confusion imply how often each class is predicted on the
+        target. That has to meet what was counted there, which narrows each share, given the ends of the others, for
+        some rounds. Raise if no shares agree with the counts.
+        """
+        level = delta / 2 / (confusion.size + on_target.size)
+        (least, most), (fewest, many) = (
+            clopper_pearson(counts, counts.sum(axis=-1, keepdims=True), level) for counts in (confusion, on_target)
+        )
+        largest, second = np.sort(np.vstack([most, np.zeros(most.shape[1])]), axis=0)[:-3:-1]
+        of_others = np.where(most == largest, second, largest)
+        low, high = np.zeros(len(most)), np.ones(len(most))
+        for _ in range(ROUNDS):
+            room = np.divide(many - low @ least, least, out=np.full_like(least, np.inf), where=least > 0)
+            high = np.minimum(high, (low[:, None] + room).min(axis=1))
+            lacking = (fewest - (high @ most - high[:, None] * most)) / most
+            above = np.divide(fewest - of_others, most - of_others, out=np.zeros_like(most), where=most > of_others)
+            low = np.maximum(low, np.maximum(lacking, above).max(axis=1))
+            high, low = np.minimum(high, 1 - (low.sum() - low)), np.maximum(low, 1 - (high.sum() - high))
+        if (low > high).any():
+            raise NoMixError(f"{NO_MIX}. {INSTEAD}", "target")
+        return cls(low, high)
+
+    def least_sum(self, at_low: Floats, at_high: Floats) -> float:
+        """Return a lower bound of a sum of concave functions of the shares, whose values at both ends are (K,) each.
+
+        It is the minimum with each function replaced by its chord.
+        """
+        width = self.high - self.low
+        slope = np.divide(at_high - at_low, width, out=np.zeros_like(width), where=width > 0)
+        order = slope.argsort()
+        filled = np.cumsum(width[order]).clip(max=max(0.0, 1 - self.low.sum()))
+        return float(at_low.sum() + slope[order] @ np.diff(filled, prepend=0.0))
+
+
+@dataclass(frozen=True)
+class Bet:
+    """The function h by predicted class, (S,), and the bet ν."""
+
+    h: Floats
+    size: float
+
+
+@dataclass(frozen=True, eq=False)
+class RowSet:
+    """Some calibration rows (n,), with their true and predicted classes, and the predicted classes of target rows (m,).
+
+    ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` are the numbers of calibration and of
+    target rows that will be bet on: the e-value is that of so many rows.
+    """
+
+    true: Counts
+    predicted: Counts
+    on_target: Counts
+    shape: tuple[int, int]
+    counts: tuple[int, int]
+
+    @cached_property
+    def confusion(self) -> Floats:
+        """How many rows of each true class are predicted as each, (K, S)."""
+        cells = np.bincount(self.true * self.shape[1] + self.predicted, minlength=self.shape[0] * self.shape[1])
+        return cells.reshape(self.shape).astype(np.float64)
+
+    @cached_property
+    def of_class(self) -> Floats:
+        """How many rows of each true class there are, (K,)."""
+        return np.asarray(self.confusion.sum(axis=1))
+
+    @cached_property
+    def inverse(self) -> Floats:
+        """The inverse of how often each true class is predicted as which, (S, K)."""
+        return np.asarray(np.linalg.pinv(self.confusion / self.of_class[:, None], rcond=INVERTIBLE))
+
+    @cached_property
+    def target(self) -> Floats:
+        """For how many target rows each class is predicted, (S,)."""
+        return np.bincount(self.on_target, minlength=self.shape[1]).astype(np.float64)
+
+    @cached_property
+    def kinds(self) -> tuple[Counts, Counts, Counts]:
+        """The true and the predicted class of each kind of row that there is, (c,) each, and the kind of each row."""
+        kinds, index = np.unique(self.true * self.shape[1] + self.predicted, return_inverse=True)
+        true, predicted = np.divmod(kinds, self.shape[1])
+        return true, predicted, index
+
+    def expected_shares(self, of_class: Floats, m: int) -> Shares:
+        """Return estimated shares and, around them, standard errors with ``of_class`` (K,) and m rows.
+
+        A function of the predicted class that has a mean of 1 in a class, and 0 in others, estimates the share of that
+        class: its mean squares among the rows bound the variances.
+        """
+        squares, predicted = self.inverse**2, (self.target + 1) / (self.target + 1).sum()
+        estimate = (predicted @ self.inverse).clip(0, 1)
+        of_rows = estimate**2 / of_class @ (self.confusion / self.of_class[:, None] @ squares)
+        off = EXPECTED * np.sqrt(predicted @ squares / m + of_rows)
+        return Shares((estimate - off).clip(0), (estimate + off).clip(max=1))
+
+    def outcomes(self, accepted: Bools, is_correct: Bools) -> Counts:
+        """Return how many rows of each kind are not accepted, accepted rightly, and accepted wrongly, (c, 3)."""
+        outcome = np.where(accepted, np.where(is_correct, 1, 2), 0)
+        return np.bincount(3 * self.kinds[2] + outcome, minlength=3 * len(self.kinds[0])).reshape(-1, 3)
+
+    def means_of_h(self, h: Floats, delta: float) -> Floats:
+        """Return the interval (2,) of the mean of h among the target rows; it misses with probability delta."""
+        m, width = len(self.on_target), float(np.ptp(h))
+        mean = self.target @ h / m
+        variance, level = self.target @ (h - mean) ** 2 / (m - 1), math.log(4 / delta)
+        off = math.sqrt(2 * variance * level / m) + 7 * width * level / (3 * (m - 1))
+        return np.asarray(np.clip([mean - off, mean + off], h.min(), h.max()))
+
+    def log_e_value(self, outcomes: Counts, risk: float, bet: Bet, shares: Shares, means: Floats) -> float:
+        """Return a lower bound of the logarithm of the product of both log_e_values.
+
+        It holds for all ``shares``, and all means of h between the ``means``. It is −∞ where a bet could lose more than
+        everything.
+        """
+        true, predicted, _ = self.kinds
+        n, m = self.counts
+        weights = [one * len(self.true) / self.of_class for one in (shares.low, shares.high)]
+        size = bet.size * n / m
+        most = max(
+            bet.size * weights[1].max() * (1 - risk - bet.h.min() + means.max()), size * (bet.h.max() - means.min())
+        )
+        if most >= 1:
+            return -math.inf
+        values = np.array([0, -risk, 1 - risk]) - bet.h[predicted, None]
+        least = math.inf
+        for mean in means:
+            gains = (outcomes * np.log1p(-bet.size * some[true, None] * (values + mean)) for some in weights)
+            ends = (np.bincount(true, one.sum(axis=1), len(self.of_class)).astype(np.float64) for one in gains)
+            of_target = self.target @ np.log1p(-size * (bet.h - mean))
+            least = min(least, m / len(self.on_target) * of_target + n / len(self.true) * shares.least_sum(*ends))
+        return least
+
+    def best_bet(self, outcomes: Counts, risk: float, shares: Shares) -> tuple[Bet, float]:
+        """Return the bet with the largest log e-value on these rows, and that log e-value."""
+        means = np.bincount(self.kinds[0], outcomes @ np.array([0, -risk, 1 - risk]), self.shape[0]) / self.of_class
+        h = np.clip(self.inverse @ means, -MOST_H * risk, 1.0)
+        mean = self.target @ h / len(self.on_target)
+        largest = (shares.high / self.of_class).max() * len(self.true) * (1 - risk - h.min() + mean)
+        bets = [Bet(h, part / largest) for part in SIZES]
+        log_e_values = [self.log_e_value(outcomes, risk, bet, shares, np.array([mean])) for bet in bets]
+        best = int(np.argmax(log_e_values))
+        return bets[best], log_e_values[best]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """The rows that choose bets, those that are bet on, and the shares of the classes.
+
+    ``chooses`` (n,) tells which calibration rows choose. The shares ``expected`` are known from rows that choose.
+    """
+
+    chooses: Bools
+    choosing: RowSet
+    tested: RowSet
+    shares: Shares
+    expected: Shares
+
+    @classmethod
+    def of(cls, target: Target, delta: float) -> Self:
+        """Return them; the same rows choose each time."""
+        draw, shape = np.random.default_rng(0), (len(target.names), len(target.inverse))
+        order = draw.permutation(len(target.true))
+        order = order[target.true[order].argsort(kind="stable")]
+        begins = np.searchsorted(target.true[order], target.true[order])
+        ours = np.zeros(len(order), dtype=np.bool_)
+        ours[order] = (np.arange(len(order)) - begins) % CHOOSING[0] == 0
+        m = len(target.on_target)
+        theirs = draw.permutation(m) % CHOOSING[1] == 0
+        counts = int((~ours).sum()), int((~theirs).sum())
+        choosing, tested, both = (
+            RowSet(target.true[rows], target.predicted[rows], target.on_target[on_target], shape, counts)
+            for rows, on_target in ((ours, theirs), (~ours, ~theirs), (slice(None), slice(None)))
+        )
+        shares = Shares.of(both.confusion, both.target, OF_SHARES * delta)
+        return cls(ours, choosing, tested, shares, choosing.expected_shares(both.of_class, m))
+
+    def bet(self, accepted: Bools, is_correct: Bools, risk: float) -> tuple[Bet, float]:
+        """Return the bet for a threshold that accepts some calibration rows (n,), and the log e-value to expect."""
+        outcomes = self.choosing.outcomes(accepted[self.chooses], is_correct[self.chooses])
+        return self.choosing.best_bet(outcomes, risk, self.expected)
+
+    def passes(self, accepted: Bools, is_correct: Bools, risk: float, bet: Bet, level: float) -> bool:
+        """Return whether the test passes at a level: at most ``risk`` of the accepted to come are wrong."""
+        outcomes = self.tested.outcomes(accepted[~self.chooses], is_correct[~self.chooses])
+        means = self.tested.means_of_h(bet.h, OF_MEAN * level)
+        return self.tested.log_e_value(outcomes, risk, bet, self.shares, means) >= needed(level)
+
+
+def needed(level: float) -> float:
+    """Return the log e-value that passes at a level."""
+    return -math.log(level * (1 - OF_SHARES - OF_MEAN))
+
+
+def last_passing_on_target(
+    rows: LabelledRows, target: Target, thresholds: Floats, risk: float, delta: float
+) -> tuple[int | None, float]:
+    """Return the last threshold whose risk among the target rows is at most ``risk``, and its bound; None if none is.
+
+    The bound is that of this threshold alone. The thresholds were fixed without a look at labels. One run of tests
+    starts at the first threshold that is likely to pass, a second at the one most likely to pass.
+    """
+    split, some = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
+    chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in some]
+    expected = [log_e_value for _, log_e_value in chosen]
+    surest = int(np.argmax(expected))
+    first = int(np.argmax(np.append(expected[:surest], np.inf) >= SURE * needed(delta / 2)))
+
+    def passes(place: int, level: float, at_most: float = risk) -> bool:
+        bet = chosen[place // STEP][0]
+        return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
+
+    starts = Start.sharing(sorted({some[first], some[surest]}), delta)
+    passed, level = last_passing(starts, len(thresholds), passes)
+    if passed is None:
+        return None, 1.0
+    risks = np.linspace(risk, 0, RISKS)[:-1].tolist()
+    return passed, list(takewhile(partial(passes, passed, level), risks))[-1]

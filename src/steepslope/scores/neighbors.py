@@ -15,7 +15,6 @@ from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, Score, State, require_both_sides
 
-RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
 EPSILON = 1e-12
 
 
@@ -69,7 +68,7 @@ class TrustScore(IndexScore):
 
     def formula(self, rows: Rows) -> Tensor:
         """Return the log of the quotient for each prediction, float64 (m,)."""
-        return log_distance_ratio(self.index.class_distances(rows["features"], RANK), rows["predictions"])
+        return log_distance_ratio(self.index.class_distances(rows["features"]), rows["predictions"])
 
 
 def log_distance_ratio(distances: Tensor, predictions: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ T = TypeVar("T")
 VERSION = "1"  # of the model, in the protocol
 HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BYTES = "application/json", "application/octet-stream"
-LARGE = 1 << 16  # bytes of a body that is read beside the event loop
+LARGE = 1 << 16  # bytes of a body that is read next to the event loop
 PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 
 
@@ -68,7 +68,7 @@ class Answers:
                 raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes, found more")
             claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
-            name, arrays, wanted = await self._beside(self._question, body) if is_large else self._question(body)
+            name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
             rows = await self._run(arrays, 1)
         head = {"model_name": self.options.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(response_of(head, rows.outputs, wanted), media_type=JSON)
@@ -79,10 +79,10 @@ class Answers:
         with self.capacity.claim() as claim:
             body = await read_body(request, claim, self.options)
             claim.admit()
-            pixels = await self._beside(pixels_of, body, channels_of(self.served), self.options.pixels, claim)
+            pixels = await self._in_thread(pixels_of, body, channels_of(self.served), self.options.pixels, claim)
             return self._decision(await self._run({IMAGES: pixels}, top or 1), top)
 
-    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long in another thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 

@@ -181,7 +181,7 @@ def _of_json(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
 
 
 def _require_numbers(data: list[Any], name: str) -> None:
-    """Raise unless nested lists hold numbers alone: beside one text, NumPy would make each number as long as that."""
+    """Raise unless nested lists hold numbers alone: next to a text, NumPy would make each number as long as that."""
     waiting = [data]
     while waiting:
         some = waiting.pop()

@@ -47,9 +47,9 @@ class Rows:
 
     def at(self, rows: slice) -> Rows:
         """Return some of the rows."""
-        beside: Any = (self.decision, self.top_labels, self.top_probability)
+        decisions: Any = (self.decision, self.top_labels, self.top_probability)
         outputs = {name: array[rows] for name, array in self.outputs.items()}
-        return Rows(outputs, *(None if array is None else array[rows] for array in beside))
+        return Rows(outputs, *(None if array is None else array[rows] for array in decisions))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,12 +26,12 @@ from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.nets.training.loading import CODE
 from steepslope.oracle.handover import AUXILIARY
 from steepslope.outputs.arrays import OPINION, is_opinion
-from steepslope.predict.options import CardOptions
 from steepslope.report.confidences import BASELINE
 from steepslope.report.grid import Cell, Grid, estimate_cell, markdown, plain
 from steepslope.report.page import REPORT
 from steepslope.report.runs import METRICS_FILE, StoredRow, read_metrics
 from steepslope.report.sentences import to_mcp
+from steepslope.share.options import CardOptions
 from steepslope.share.sharing import Shared, local_paths, tensor_shapes
 
 TASK = "selective-classification"
@@ -82,7 +82,7 @@ class Evaluated:
         return cls(row, rows.get(BASELINE, row), len(rows), options.dataset or _recorded(folder))
 
     def table(self) -> str:
-        """Return all metrics that the report has, beside MCP's, in Markdown."""
+        """Return all metrics that the report has, next to MCP's, in Markdown."""
         columns = {self.row.name: (self.row.metrics, ""), "MCP": (self.baseline.metrics, "")}
         columns["difference"] = self.row.vs_mcp, "+"
         if self.is_baseline:

@@ -21,8 +21,8 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY, UNKNOWN
 from steepslope.outputs.opinions import of_opinion
 from steepslope.outputs.table import require_ids_once
-from steepslope.promise.calibration import group_names
 from steepslope.promise.certificate import EXACT, as_percent
+from steepslope.promise.rows import group_names
 from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
 from steepslope.sklearn.responses import Responses, codes_of
@@ -160,7 +160,7 @@ def _texts(values: Any) -> NDArray[np.str_]:
 
 def promises_of(gate: Gate) -> list[str]:
     """Say which of several risks is promised and what that means, with a line for each group."""
-    lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.aims.max_risk
+    lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.objectives.max_risk
     if len(risks) == 1:
         return lines
     named, groups = ", ".join(as_percent(risk, EXACT) for risk in risks), " for the most groups" * gate.has_groups

@@ -33,7 +33,7 @@ from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
 from steepslope.outputs.predictions import LABEL
-from steepslope.promise.aims import Aims
+from steepslope.promise.objectives import Objectives
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
@@ -65,18 +65,18 @@ class Calibration:
         """The outputs with their labels."""
         return self.outputs.changed(labels=self.codes)
 
-    def gate(self, source: ConfidenceSource, aims: Aims, **options: Any) -> Gate:
+    def gate(self, source: ConfidenceSource, objectives: Objectives, **options: Any) -> Gate:
         """Return a gate that is calibrated on these rows, with options of :meth:`Gate.of`.
 
         Of several risks, its thresholds are for the first that can be promised, or promised to the most groups.
         """
-        options, risks = {**vars(aims), **options}, aims.max_risk
+        options, risks = {**vars(objectives), **options}, objectives.max_risk
         gate = Gate.of(source, self.labelled, **options)
         first = max(risks, key=lambda risk: sum(one.is_given for one in gate.certificates if one.max_risk == risk))
         if first == risks[0]:
             return gate
         options["max_risk"] = sorted(risks, key=lambda one: one != first)
-        return replace(Gate.of(source, self.labelled, **options), aims=aims)
+        return replace(Gate.of(source, self.labelled, **options), objectives=objectives)
 
     def write_report(self, path: str | Path, gate: Gate, title: str, notes: Sequence[str], bootstrap: int) -> None:
         """Write a report on a gate, and on single scores beside it."""

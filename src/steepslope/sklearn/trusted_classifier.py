@@ -27,8 +27,8 @@ from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.copies import together
 from steepslope.predict.prediction_file import require_file
 from steepslope.predict.source import write_decisions
-from steepslope.promise.aims import INSIDE, Aims
-from steepslope.promise.calibration import group_names as checked_groups
+from steepslope.promise.objectives import INSIDE, Objectives
+from steepslope.promise.rows import group_names as checked_groups
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features, is_frozen
@@ -204,7 +204,7 @@ class TrustedClassifier(AroundClassifier):
             the classifier has neither probabilities nor decision values, ``unknown_label`` is one of its classes, or
             an opinion is not by another classifier of some of these.
         """
-        self._aims()
+        self._objectives()
         require("calibration_size", self.calibration_size, INSIDE)
         require_folds(self.cv)
         checked_opinions(self.opinions, self.estimator)
@@ -368,8 +368,8 @@ class TrustedClassifier(AroundClassifier):
             unknown = self.calibration_.outputs.label_names[-1]
             shares = {unknown if name == self.unknown_label else name: one for name, one in class_mix.items()}
             class_mix = shares
-        source, aims = self.gate_.require_source(), self.gate_.aims
-        moved.gate_ = self.calibration_.gate(source, aims, class_mix=class_mix, target=coming)
+        source, objectives = self.gate_.require_source(), self.gate_.objectives
+        moved.gate_ = self.calibration_.gate(source, objectives, class_mix=class_mix, target=coming)
         return moved
 
     def save(self, path: str | Path) -> None:
@@ -413,8 +413,8 @@ class TrustedClassifier(AroundClassifier):
         saved.calibration.require_same(model.reader_.outputs)
         return model
 
-    def _aims(self) -> Aims:
-        return Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
+    def _objectives(self) -> Objectives:
+        return Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
 
     def _learn(
         self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any, codes: NDArray[np.int64]
@@ -471,7 +471,7 @@ class TrustedClassifier(AroundClassifier):
         outputs, codes = self.reader_.outputs(X).changed(ids=ids), codes_of(labels, self.classes_)
         self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
         by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
-        self.gate_ = self.calibration_.gate(source, self._aims(), **by, seed=seed)
+        self.gate_ = self.calibration_.gate(source, self._objectives(), **by, seed=seed)
         for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
             warnings.warn(caution, CautionWarning, stacklevel=3)
 

@@ -103,8 +103,7 @@ def test_an_estimate_is_the_mean_over_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "of_rows", "of_fits", "least", "most"),
-    [(0.4, 1, 0, 0.935, 0.98), (0.6, 1, 0, 0.935, 0.98), (0.6, 0, 0, 0.935, 1), (0.4, 1, 0.1, 0.85, 0.95)],
+    ("part", "of_rows", "of_fits", "least", "most"), [(0.6, 1, 0, 0.935, 0.98), (0.4, 1, 0.1, 0.85, 0.95)]
 )
 def test_the_interval_of_a_mean_over_seeds_covers_the_truth(
     part: float, of_rows: float, of_fits: float, least: float, most: float

@@ -322,4 +322,4 @@ def test_a_damaged_state_is_named(home: Path, tmp_path: Path, capsys: pytest.Cap
     (tmp_path / UNFINISHED).write_bytes(b"not weights")
     (tmp_path / "unfinished.json").write_text(json.dumps(training_of(home, batch_size=40).key))
     assert main(["finetune", *words(home, tmp_path)]) == 2
-    assert f"{tmp_path / UNFINISHED}: cannot be read; delete it to start anew" in capsys.readouterr().err
+    assert f"{tmp_path / UNFINISHED}: cannot be read; delete it to start again" in capsys.readouterr().err

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from steepslope.lab.benchmark.lines import DIGITS, MCP, Ranked
 from steepslope.promise.certificate import tail
-from steepslope.promise.certify import Above, split_rows, threshold_sequence
+from steepslope.promise.certify import Above, threshold_sequence
+from steepslope.promise.rows import split_rows
 
 RISKS, DELTA, DRAWS = (0.02, 0.05), 0.05, 100
 MOST_CALIBRATED = 2_000

@@ -1,9 +1,7 @@
 """A stylizer: an encoder gives the feature maps of images, and a decoder turns such maps back into images.
 
 Between them, the maps of the content take on the mean and deviation of each channel that the style has: adaptive
-instance normalisation (AdaIN, Huang & Belongie 2017, Eq. 8). A stylizer is a folder with all its weights. The weights
-that people have for PyTorch, ``vgg_normalised.pth`` and ``decoder.pth`` of the repository naoto0804/pytorch-AdaIN, are
-state dicts whose layers' numbers are their names; the encoder normalises its input in a 1 × 1 convolution.
+instance normalisation (AdaIN, Huang & Belongie 2017, Eq. 8). A stylizer is a folder with all its weights.
 """
 
 import hashlib
@@ -22,8 +20,7 @@ from steepslope.files.extras import versions_of
 from steepslope.files.folders import digest_of, field, read_json, write_json
 from steepslope.files.weights import load_weights, save_weights
 from steepslope.files.yaml_files import built
-from steepslope.lab.shifts.stylizer_encoder import FAILURES, RGB, VGG, VGG_POINTS, Encoder, EncoderPlan, rebuilt_encoder
-from steepslope.nets.classifiers.backbones import load_state_dict
+from steepslope.lab.shifts.stylizer_encoder import FAILURES, RGB, Encoder, EncoderPlan, rebuilt_encoder
 
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"
@@ -100,8 +97,8 @@ def planned_decoder(reduction: int, width: int) -> DecoderPlan:
 def decoder_layers(channels: int, plan: DecoderPlan) -> nn.Sequential:
     """Return a decoder from maps of so many channels to RGB: no normalisation, nearest upsampling, reflection padding.
 
-    The layers are numbered as in published AdaIN weights, which it can therefore hold. New weights keep the variance
-    of activations from layer to layer (He et al. 2015) and begin with grey, so that the first steps are not lost.
+    New weights keep the variance of activations from layer to layer (He et al. 2015) and begin with grey, so that the
+    first steps are not lost.
     """
     layers: list[nn.Module] = [*_convolution(channels, plan.widths[0]), nn.ReLU()]
     for (width, following), count in zip(pairwise((*plan.widths, RGB)), plan.convolutions, strict=True):
@@ -201,42 +198,3 @@ class Stylizer(nn.Module):
             found = f"expected the weights of digest {digest[:12]}…, found {stylizer.digest[:12]}…"
             raise SteepslopeError(f"{found}: the file is not the one that was saved", Path(folder) / WEIGHTS)
         return stylizer.eval()
-
-
-ENCODER = EncoderPlan(VGG, VGG_POINTS, (64, 128, 256, 512), 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-DECODER = DecoderPlan((256, 128, 64), (4, 2, 2))
-
-
-def import_vgg_stylizer(encoder: str | Path, decoder: str | Path, out: str | Path) -> Stylizer:
-    """Save the two files of published AdaIN weights as a stylizer's folder, which holds none yet.
-
-    Parameters
-    ----------
-    encoder
-        State dict of VGG-19's layers 0 to 30 (to relu4_1); further layers, as in ``vgg_normalised.pth``, are left out.
-    decoder
-        State dict of the decoder's layers 0 to 28, as in ``decoder.pth``.
-    out
-        The folder.
-
-    Returns
-    -------
-    Stylizer
-        On the CPU, of reduction 8.
-
-    Raises
-    ------
-    SteepslopeError
-        If a file cannot be read without running code, or holds other weights; or if the folder holds a stylizer.
-    """
-    if (Path(out) / CARD).exists():
-        raise SteepslopeError("holds a stylizer already: choose another folder", out)
-    facts = {"imported": {"encoder": Path(encoder).name, "decoder": Path(decoder).name}}
-    stylizer = Stylizer(rebuilt_encoder(ENCODER), DECODER, facts)
-    for layers, path, more in ((stylizer.encoder.net, encoder, True), (stylizer.decoder, decoder, False)):
-        load_state_dict(layers, Path(path), more)
-        for name, weight in layers.state_dict().items():
-            if not weight.isfinite().all():
-                raise SteepslopeError(f"expected finite weights, found others in {name}", path)
-    stylizer.eval().save(out)
-    return stylizer

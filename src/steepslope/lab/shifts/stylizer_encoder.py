@@ -22,9 +22,6 @@ from steepslope.nets.classifiers.specs import architecture, load_classifier, wit
 RGB = 3
 TRIAL_SIDE = 128  # pixels: enough for 32-fold reductions, and small enough to take no time
 REBUILDABLE = ("timm:", "torchvision:", "net:")  # architectures that a stylizer's folder can name without running code
-VGG = "adain:vgg19"  # the normalised VGG-19 that published AdaIN weights belong to
-VGG_POINTS = ("3", "10", "17", "30")  # relu1_1, relu2_1, relu3_1, relu4_1
-VGG_CHANNELS = (64, 64, None, 128, 128, None, 256, 256, 256, 256, None, 512)  # None halves the resolution
 FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, IndexError, AttributeError)  # what nets raise
 
 
@@ -36,7 +33,7 @@ class _ReachedError(Exception):
 class EncoderPlan:
     """What rebuilds an encoder: its architecture, where it is read, and the normalisation of its input.
 
-    ``architecture`` is a spec with random weights, or ``adain:vgg19``; ``points`` are the names of the layers that are
+    ``architecture`` is a spec with random weights; ``points`` are the names of the layers that are
     read, from the shallowest to the deepest; ``channels`` are the widths of their maps, and ``reduction`` is by how
     much the deepest map is smaller than the image. ``mean`` and ``std`` are of pixels in [0, 1], one a channel.
     """
@@ -146,27 +143,9 @@ def rebuilt_encoder(plan: EncoderPlan) -> Encoder:
     SteepslopeError
         If the architecture is unknown, is no plain one, or has no such points.
     """
-    if plan.architecture == VGG:
-        return Encoder(vgg_layers(), plan)
     if not plan.architecture.startswith(REBUILDABLE):
-        raise SteepslopeError(f"expected {VGG}, or a net of timm: or torchvision:", plan.architecture)
+        raise SteepslopeError("expected a net of timm: or torchvision:", plan.architecture)
     return Encoder(_own_copy(load_classifier(without_weights(plan.architecture)).net), plan)
-
-
-def vgg_layers() -> nn.Sequential:
-    """Return VGG-19 up to relu4_1 as AdaIN's published weights number it, with a 1 × 1 convolution in front.
-
-    That convolution normalises RGB in [0, 1]; all others are 3 × 3 with reflection padding.
-    """
-    layers: list[nn.Module] = [nn.Conv2d(RGB, RGB, 1)]
-    before = RGB
-    for channels in VGG_CHANNELS:
-        if channels is None:
-            layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
-        else:
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(before, channels, 3), nn.ReLU()]
-            before = channels
-    return nn.Sequential(*layers)
 
 
 def _own_copy(net: nn.Module) -> nn.Module:

@@ -16,7 +16,7 @@ from steepslope.numerics.neighbors import Index, require_width
 from steepslope.numerics.tensors import on_arrays, tensor
 from steepslope.oracle.evidence.states import State, numbered, references, with_unknown
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.neighbors import EPSILON, RANK, log_distance_ratio
+from steepslope.scores.neighbors import EPSILON, log_distance_ratio
 from steepslope.scores.score import Rows
 
 COUNTS = (10, 50)
@@ -80,7 +80,7 @@ def neighbor_opinions(rows: Rows, state: State) -> Tensor:
 def _nearest(queries: Tensor, state: State) -> tuple[Tensor, Tensor]:
     """Return distances to the classes, (m, K), and how many of the nearest are of each, (m, 2, K)."""
     index = Index(**{name: array for name, array in state.items() if name not in PROJECTION})
-    found: tuple[Tensor, Tensor] = index.search(_projected(queries, state), RANK, COUNTS, quick=True)
+    found: tuple[Tensor, Tensor] = index.search(_projected(queries, state), COUNTS)
     return found
 
 

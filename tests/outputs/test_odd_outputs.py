@@ -1,6 +1,5 @@
 """Odd inputs of outputs: what is wrong is said in one line, with what to do; what passes, passes rightly."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,9 @@ def probable(*arguments: Any, **named: Any) -> Callable[[], ClassifierOutputs]:
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "probabilities": (given(P, LABELS), "found rows that are probabilities: .*from_probabilities"),
-    "probabilities of float16": (given(P.astype(np.float16), LABELS), "as_logits=True"),
     "-inf": (given(edited(LOGITS, (4, 1), -np.inf)), "logits: .* found -inf in row 4: give probabilities"),
     "inf": (given(edited(LOGITS, (5, 1), np.inf)), "logits: .* found inf in row 5: clip"),
     "nan": (given(edited(LOGITS, (6, 1), np.nan)), "logits: .* found nan in row 6: leave such rows out"),
-    "masked logits": (given(np.ma.masked_greater(LOGITS, 1)), "found nan in row"),
     "boolean logits": (given(LOGITS > 0), "logits: expected float16, float32 or float64 .* found bool"),
     "text in logits": (given([["1.5", "x", "2"]] * 12), "logits: expected numbers, found '1.5' in row 0: leave"),
     "a frame with text": (
@@ -49,24 +46,22 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a frame with an empty cell": (given(pd.DataFrame({"ant": [0.5, None], "bee": [1.5, 1.0]})), "found nan in row 1"),
     "scores of two classes": (given(LOGITS[:, 0]), r"found float64 of shape \(12,\); one number for two classes"),
-    "a column of scores": (given(LOGITS[:, :1]), r"np.stack\(\[0 \* score, score\], axis=1\)"),
-    "no rows": (given(LOGITS[:0]), "n >= 1, K >= 2, found float64 of shape"),
     "rows of two lengths": (given([torch.zeros(3), torch.zeros(2)]), "logits: expected an array of float16"),
     "None": (given(None), "logits: expected float16, float32 or float64 of shape"),
     "a label of 2.5": (given(LOGITS, edited(LABELS.astype(float), 7, 2.5)), "found 2.5 in row 7 .*: give the number"),
     "a label of NaN": (given(LOGITS, edited(LABELS.astype(float), 8, np.nan)), "found nan in row 8 .*: leave such"),
     "a missing label": (given(LOGITS, [None, *LABELS[1:]]), "labels: expected whole numbers, found nan in row 0"),
-    "a label of K": (given(LOGITS, LABELS + 1), r"expected values in 0…2, .* found 3 in row 2 .* subtract 1"),
     "one-hot labels": (given(LOGITS, np.eye(3, dtype=int)[LABELS]), r"give labels.argmax\(axis=1\)"),
     "too few labels": (given(LOGITS, LABELS[:5]), "labels: expected 12 rows like the logits, found 5"),
-    "text labels alone": (given(LOGITS, TEXT), "beside classes=.*; found 'ant' in row 0"),
-    "all labels misspelt": (given(LOGITS, ["bea"] * 12, classes=NAMES), "row 0: unknown class 'bea': .* 'bee'"),
-    "an empty label": (given(LOGITS, edited(TEXT, 5, ""), classes=NAMES), "row 5: unknown class ''"),
+    "text labels alone": (given(LOGITS, TEXT), "with classes=.* found 'ant' in row 0"),
+    "all labels misspelt": (given(LOGITS, ["bea"] * 12, classes=NAMES), "found 'bea' in row 0 .*did you mean 'bee'"),
+    "an empty label": (given(LOGITS, edited(TEXT, 5, ""), classes=NAMES), "labels: .* found an empty cell in row 5"),
     "a label of -2": (given(LOGITS, LABELS - 2), "labels: expected values in 0…2, .* or -1 .* found -2 in row 0"),
-    "text and numbers alone": (given(LOGITS, ["0", "ant", "unknown"] * 4), "beside classes=.*; found 'ant' in row 1"),
-    "a missing text": (given(LOGITS, pd.Series(["ant", None] * 6), classes=NAMES), "row 1: unknown class '(None|nan)'"),
-    "a number that is no class": (given(LOGITS, LABELS, classes=[1, 2, 3]), "row 0: unknown class '0': Known: 1, 2, 3"),
-    "too few classes": (given(LOGITS, LABELS, classes=["ant", "bee"]), "classes: expected 3 names, .* found 2"),
+    "a missing text": (given(LOGITS, pd.Series(["ant", None] * 6), classes=NAMES), "found '(None|nan)' in row 1"),
+    "a number that is no class": (
+        given(LOGITS, LABELS, classes=[1, 2, 3]),
+        "one of the classes 1, 2, 3, found '0' in row",
+    ),
     "a class twice": (given(LOGITS, LABELS, classes=["ant", "bee", "ant"]), "classes: .* found 'ant' twice"),
     "classes as a dict": (given(LOGITS, classes={0: "ant", 1: "bee", 2: "cat"}), "expected a list .* found a dict"),
     "one number as classes": (given(LOGITS, classes=3), "classes: expected a list .* found a int"),
@@ -85,19 +80,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a probability of NaN": (probable(edited(P, 3, np.nan)), "expected finite values, found nan in row 3"),
     "a probability of 1.2": (probable([0.1, 1.2]), "expected none above 1, found 1.2 in row 1"),
     "three axes": (probable(P[None]), r"of shape \(n, K\), or \(n,\) of class 1 of 2, found float64 of shape"),
-    "no probabilities": (probable([]), r"found float64 of shape \(0,\)"),
     "a floor of 0": (probable(P, floor=0), "floor: expected a number above 0 and below all other .* found 0"),
-    "float128 logits": (given(LOGITS.astype(np.longdouble)), "logits: expected float16, float32 or float64"),
-    "features of fewer rows": (given(LOGITS, features=np.zeros((3, 2))), "features: expected 12 rows"),
-    "features of one axis": (given(LOGITS, features=np.zeros(12)), r"float64 of shape \(n, d\)"),
-    "features without columns": (given(LOGITS, features=np.zeros((12, 0))), "features: expected float16"),
     "ids of fewer rows": (given(LOGITS, ids=["a"]), "ids: expected 12 rows"),
-    "ids of two axes": (given(LOGITS, ids=[["a", "b"]] * 12), r"ids: expected strings of shape \(n,\)"),
-    "flat views": (given(LOGITS, views=np.zeros((12, 3))), "views: expected float16, float32 or float64 of shape"),
-    "no views": (given(LOGITS, views=np.zeros((12, 0, 3))), "views: expected float16, float32 or float64 of shape"),
     "dropout of three": (given(LOGITS, dropout=np.zeros((12, 3, 3))), r"dropout: expected .* of shape \(n, 2, K\)"),
-    "dropout of fewer classes": (given(LOGITS, dropout=np.zeros((12, 2, 2))), "dropout: expected .* K = 3, found"),
-    "three classes of one column": (probable([0.1, 0.9], classes=NAMES), "classes: expected 2 names, .* found 3"),
 }
 
 
@@ -145,25 +130,14 @@ def _save(path: Path, **arrays: Any) -> str:
     return str(path)
 
 
-FILES: dict[str, tuple[dict[str, Any], str]] = {
-    "probabilities": ({"logits": P, "labels": LABELS}, "found rows that are probabilities"),
-    "no labels": ({"logits": LOGITS}, "labels: expected the true class of each prediction, found none"),
-    "zeros as -inf": ({"logits": edited(LOGITS, 0, -np.inf), "labels": LABELS}, "found -inf in row 0: give prob"),
-    "text labels": ({"logits": LOGITS, "labels": TEXT}, "found 'ant' in row 0"),
-    "labels of 2.5": ({"logits": LOGITS, "labels": LABELS + 0.5}, "found 0.5 in row 0"),
-    "one-hot labels": ({"logits": LOGITS, "labels": np.eye(3, dtype=int)[LABELS]}, "labels.argmax(axis=1)"),
-    "two classes": ({"logits": LOGITS, "labels": LABELS, "classes": np.array(["a", "b"])}, "expected 3 names"),
-}
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_files_are_named(tmp_path: Path, name: str) -> None:
-    arrays, expected = FILES[name]
-    path = _save(tmp_path / "mine.npz", **arrays)
-    with pytest.raises(SteepslopeError, match=re.escape(expected)) as raised:
-        ClassifierOutputs.load(path, labelled=True)
-    assert str(raised.value).startswith(path)
-    assert "\n" not in str(raised.value)
+def test_files_are_named(tmp_path: Path) -> None:
+    for arrays, expected in (
+        ({}, "labels: expected the true class of each prediction"),
+        ({"labels": TEXT}, "found 'ant'"),
+    ):
+        path = _save(tmp_path / "mine.npz", logits=LOGITS, **arrays)
+        with pytest.raises(SteepslopeError, match=f"^{path}: .*{expected}"):
+            ClassifierOutputs.load(path, labelled=True)
 
 
 def test_a_file_with_text_and_classes_is_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Where a sequence starts, and that its levels keep the promise: by sums forward, where the module sums backward."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.stats import binom
 
 from steepslope.promise.certificate import rows_needed
 from steepslope.promise.certify import certify
-from steepslope.promise.start_thresholds import Start, most_errors, start_rows, starts
+from steepslope.promise.sequence import Start, last_passing, most_errors, start_rows, start_thresholds
 
 
 @given(st.integers(0, 20_000), st.sampled_from([0.01, 0.05, 0.3]), st.sampled_from([0.01, 0.1]))
@@ -69,7 +70,7 @@ def first_broken(place: int, found: list[Start], accepted: np.ndarray, risk: flo
 @pytest.mark.parametrize(("n", "delta"), [(60, 0.1), (800, 0.05), (3_000, 0.05), (3_000, 0.001)])
 def test_wherever_the_risk_is_too_high_from_little_passes_wrongly(n: int, risk: float, delta: float) -> None:
     accepted = np.unique(np.linspace(0, n, 90).astype(np.int64))
-    found = starts(accepted, n, risk, delta)
+    found = start_thresholds(accepted, n, risk, delta)
     chances = [first_broken(place, found, accepted, risk) for place in range(len(accepted))]
     assert max(chances) <= delta * (1 + 1e-9)
     assert not found or max(chances) > 0.5 * delta  # what is promised is used
@@ -79,7 +80,7 @@ def test_wherever_the_risk_is_too_high_from_little_passes_wrongly(n: int, risk: 
 @given(st.lists(st.integers(0, 2_000), min_size=1, max_size=30), st.sampled_from([0.05, 0.2]))
 def test_of_any_counts_little_passes_wrongly(counts: list[int], risk: float) -> None:
     accepted = np.sort(np.array(counts))
-    found = starts(accepted, 2_000, risk, 0.1)
+    found = start_thresholds(accepted, 2_000, risk, 0.1)
     for place in range(len(accepted)):
         assert first_broken(place, found, accepted, risk) <= 0.1 * (1 + 1e-9)
     assert [one.place for one in found] == sorted({one.place for one in found})
@@ -87,12 +88,51 @@ def test_of_any_counts_little_passes_wrongly(counts: list[int], risk: float) -> 
 
 
 def test_few_rows_have_one_start_with_all_of_delta() -> None:
-    assert starts(np.arange(0, 301, 10), 300, 0.05, 0.05) == [Start(13, 0.05, 0.05)]
-    assert starts(np.arange(0, 21, 10), 300, 0.05, 0.05) == []
+    assert start_thresholds(np.arange(0, 301, 10), 300, 0.05, 0.05) == [Start(13, 0.05, 0.05)]
+    assert start_thresholds(np.arange(0, 21, 10), 300, 0.05, 0.05) == []
 
 
 def test_a_million_rows_take_no_more_than_seconds() -> None:
-    found = starts(np.linspace(0, 1_000_000, 400).astype(np.int64), 1_000_000, 0.05, 0.05)
+    found = start_thresholds(np.linspace(0, 1_000_000, 400).astype(np.int64), 1_000_000, 0.05, 0.05)
     assert len(found) > 10
     assert found[-1].level == 0.05
     assert all(0 < one.after_failure <= one.level for one in found)
+
+
+def asking(failing: set[int]) -> tuple[list[tuple[int, float]], Callable[[int, float], bool]]:
+    """Return a list of what is asked, and a test that fails at some places."""
+    asked: list[tuple[int, float]] = []
+
+    def passes(place: int, level: float) -> bool:
+        asked.append((place, round(level, 3)))
+        return place not in failing
+
+    return asked, passes
+
+
+@pytest.mark.parametrize(
+    ("failing", "last", "expected"),
+    [
+        ({5}, (4, 0.1), [(1, 0.05), (1, 0.05), (2, 0.05), (3, 0.1), (4, 0.1), (5, 0.1)]),
+        ({2, 4}, (3, 0.05), [(1, 0.05), (1, 0.05), (2, 0.05), (3, 0.05), (3, 0.05), (4, 0.05)]),
+        ({1, 3}, (None, 0.0), [(1, 0.05), (3, 0.05)]),
+    ],
+)
+def test_runs_share_delta_and_hand_it_on(
+    failing: set[int], last: tuple[int | None, float], expected: list[tuple[int, float]]
+) -> None:
+    asked, passes = asking(failing)
+    assert last_passing(Start.sharing([1, 3], 0.1), 6, passes) == last
+    assert asked == expected
+
+
+def test_a_start_after_a_failure_has_a_level_of_its_own() -> None:
+    starts = [Start(0, 0.03, 0.03), Start(2, 0.02, 0.05)]
+    asked, passes = asking({1})
+    assert last_passing(starts, 4, passes) == (3, 0.05)
+    assert asked == [(0, 0.03), (0, 0.03), (1, 0.03), (2, 0.02), (2, 0.05), (3, 0.05)]
+    asked, passes = asking(set())
+    assert last_passing(starts, 4, passes) == (3, 0.05)
+    assert asked == [(0, 0.03), (0, 0.03), (1, 0.03), (2, 0.05), (3, 0.05)]
+    assert last_passing(starts, 2, passes) == (1, 0.03)  # of the first ones alone
+    assert last_passing([], 4, passes) == (None, 0.0)

@@ -7,33 +7,33 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Aims, Gate
+from steepslope.gate import Gate, Objectives
 
 
 def test_one_risk_or_several() -> None:
-    assert Aims().max_risk == (0.05,)
-    assert Aims(max_risk=0.1).max_risk == (0.1,)  # type: ignore[arg-type]
-    assert Aims(max_risk=[0.1, 0.02]).max_risk == (0.1, 0.02)  # type: ignore[arg-type]
-    assert Aims(max_risk="0.1, 0.02").max_risk == (0.1, 0.02)  # type: ignore[arg-type]
-    assert Aims(max_risk=np.float32(0.5)).max_risk == (0.5,)  # type: ignore[arg-type]
-    assert Aims(max_risk=np.array([0.1, 0.2])).max_risk == (0.1, 0.2)  # type: ignore[arg-type]
+    assert Objectives().max_risk == (0.05,)
+    assert Objectives(max_risk=0.1).max_risk == (0.1,)  # type: ignore[arg-type]
+    assert Objectives(max_risk=[0.1, 0.02]).max_risk == (0.1, 0.02)  # type: ignore[arg-type]
+    assert Objectives(max_risk="0.1, 0.02").max_risk == (0.1, 0.02)  # type: ignore[arg-type]
+    assert Objectives(max_risk=np.float32(0.5)).max_risk == (0.5,)  # type: ignore[arg-type]
+    assert Objectives(max_risk=np.array([0.1, 0.2])).max_risk == (0.1, 0.2)  # type: ignore[arg-type]
 
 
 def test_risks_are_promised_unless_the_aim_is_another() -> None:
-    assert Aims(max_risk=(0.1, 0.02)).risks == (0.1, 0.02)
-    assert Aims(coverage=1).risks == Aims(costs=(2, 1)).risks == (None,)
+    assert Objectives(max_risk=(0.1, 0.02)).risks == (0.1, 0.02)
+    assert Objectives(coverage=1).risks == Objectives(costs=(2, 1)).risks == (None,)
 
 
 def test_numbers_of_numpy_become_plain() -> None:
-    aims = Aims(delta=np.float64(0.1), coverage=np.float32(0.5))  # type: ignore[arg-type]
-    assert type(aims.delta) is type(aims.coverage) is float
+    objectives = Objectives(delta=np.float64(0.1), coverage=np.float32(0.5))  # type: ignore[arg-type]
+    assert type(objectives.delta) is type(objectives.coverage) is float
 
 
 @pytest.mark.parametrize(("error", "review", "least"), [(100, 5, 0.95), (2, 1, 0.5), (1, 1e-6, 0.999999)])
 def test_accept_where_an_error_is_expected_to_cost_less_than_a_review(
     error: float, review: float, least: float
 ) -> None:
-    found = Aims(costs=(error, review)).least_probability
+    found = Objectives(costs=(error, review)).least_probability
     assert found == pytest.approx(least)
     assert (1 - found) * error == pytest.approx(review)
 
@@ -64,7 +64,7 @@ def test_accept_where_an_error_is_expected_to_cost_less_than_a_review(
 )
 def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SteepslopeError, match=f"^{message}") as caught:
-        Aims(**options)
+        Objectives(**options)
     assert "\n" not in str(caught.value)
 
 

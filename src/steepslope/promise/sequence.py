@@ -1,7 +1,11 @@
-"""Which thresholds of a sequence are start thresholds, and the level of each test.
+"""A fixed sequence of tests, which every promise is found by: where it starts, the level of each test, where it ends.
+
+Thresholds are fixed before the labels are seen, and tested from the highest down, as long as all before have passed, so
+it costs nothing to test many (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021). What is tested, by exact
+tails or by bets, does not matter here.
 
 A sequence with one start threshold is fragile: a few early errors end it where a later threshold would pass. So after a
-failure, tests begin again at a threshold that accepts more rows. The levels are those of a group-sequential test: the
+failure, tests start again at a threshold that accepts more rows. The levels are those of a group-sequential test: the
 errors above a later threshold include those above an earlier one, so the chances that one of these counts is low by
 accident overlap, and the levels may add up to more than delta.
 """
@@ -9,7 +13,9 @@ accident overlap, and the levels may add up to more than delta.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +26,7 @@ from steepslope.promise.certificate import rows_needed
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Passes = Callable[[int, float], bool]  # whether the hypothesis at a place passes its test at a level
 FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
 BORNE = 3  # errors with which tests below half of the rows can pass: with fewer, one unlucky row ends a run
 MANY = 20  # errors with which a test of half of the rows can pass, where tests also start beyond it (LOG.md)
@@ -32,12 +39,42 @@ class Start:
     """A start threshold, by its place in the sequence.
 
     ``level`` is the nominal level: that of all tests from there to the next start threshold, as long as none fails.
-    ``after_failure`` is the level of its own test where the tests before it have failed.
+    ``after_failure`` is the level of its own test where the tests before it have failed. If it ``adds``, the level of a
+    run that reaches it is added to its own.
     """
 
     place: int
     after_failure: float
     level: float
+    adds: bool = False
+
+    @classmethod
+    def sharing(cls, places: Sequence[int], delta: float) -> list[Self]:
+        """Return start thresholds that share delta equally (the fallback procedure: Wiens, 2003)."""
+        share = delta / max(1, len(places))
+        return [cls(place, share, share, adds=True) for place in places]
+
+
+def last_passing(starts: Sequence[Start], count: int, passes: Passes) -> tuple[int | None, float]:
+    """Return the last of ``count`` hypotheses in a sequence that passes, and the level of its test; None if none does.
+
+    Tests begin at a start threshold, and go on beyond the next one until one fails; then they begin at the next.
+    """
+    last, level_of_last, carried = None, 0.0, None
+    for start, following in zip(starts, [*(later.place for later in starts[1:]), count], strict=False):
+        end = min(following, count)
+        level = start.level + (carried if carried is not None and start.adds else 0.0)
+        begins = start.place < end and (carried is not None or passes(start.place, start.after_failure))
+        failing = next((place for place in range(start.place, end) if not passes(place, level)), end) if begins else 0
+        carried = level if begins and failing == end else None
+        if begins and failing > start.place:
+            last, level_of_last = failing - 1, level
+    return last, level_of_last
+
+
+def by_p_values(p_values: Floats) -> Passes:
+    """Return whether hypotheses pass, by their p-values (t,)."""
+    return lambda place, level: bool(p_values[place] <= level)
 
 
 def start_rows(n: int, risk: float, delta: float) -> list[int]:
@@ -59,7 +96,7 @@ def start_rows(n: int, risk: float, delta: float) -> list[int]:
     return [round(half * FURTHER**step) for step in steps]
 
 
-def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
+def start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
     """Return the start thresholds, which do not depend on labels; none where no threshold accepts enough rows.
 
     ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending.
@@ -71,15 +108,15 @@ def starts(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
     accept, not on labels above H. Where the risk also falls with coverage, no proof is known: risks that were made
     to break the promise did so with a probability of about delta at most (LOG.md).
 
-    >>> found = starts(np.arange(0, 801, 100), 800, 0.05, 0.05)
-    >>> [(one.place, round(one.after_failure, 3), round(one.level, 3)) for one in found]
+    >>> starts = start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
+    >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in starts]
     [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
     """
     rows = np.array(start_rows(n, risk, delta))
-    return starts_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
+    return start_thresholds_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
 
 
-def starts_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
+def start_thresholds_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
     """Return the start thresholds that accept at least ``rows``, each with its share of the level after a failure.
 
     ``rows`` and ``shares`` (s,) go from the fewest rows to the most. Rows that no threshold accepts are left out.
@@ -87,7 +124,7 @@ def starts_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
     first, places = first[places < len(accepted)], places[places < len(accepted)]
     after_failure, levels = _levels(rows[first], accepted[places], shares[first], risk, delta)
-    return [Start(int(place), *both) for place, *both in zip(places, after_failure, levels, strict=True)]
+    return [Start(*start) for start in zip(places.tolist(), after_failure, levels, strict=True)]
 
 
 def _levels(

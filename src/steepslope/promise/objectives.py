@@ -15,7 +15,7 @@ PERCENT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aims:
+class Objectives:
     """What is promised of the accepted predictions, or by what else the threshold is found.
 
     Parameters
@@ -68,11 +68,11 @@ class Aims:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the aims that JSON holds."""
+        """Return the objectives that JSON holds."""
         lists: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
         }
-        with explained("expected aims", kinds=TypeError):
+        with explained("expected objectives", kinds=TypeError):
             return cls(**lists)
 
     @property

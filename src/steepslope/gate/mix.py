@@ -1,0 +1,181 @@
+"""Which mix of classes a promise is about: one that is named, or that of target rows; and the mix of new predictions.
+
+What is promised of it: :mod:`steepslope.promise.importance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import NoMixError, SteepslopeError, explained, located, require_known
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.decisions import class_names
+from steepslope.oracle.evidence.fitting import require_other_rows
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
+from steepslope.promise.importance import Weights
+from steepslope.promise.objectives import Objectives
+from steepslope.promise.rows import LabelledRows, split_rows
+from steepslope.promise.target import Target
+
+if TYPE_CHECKING:
+    from steepslope.gate.gate import Gate
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+SUM_OF_SHARES = 0.01  # by which shares may miss 1, as rounded ones do
+
+
+@dataclass(frozen=True, eq=False)
+class TargetRows:
+    """Rows without labels (m,): what is predicted for them, and how surely; and what is for calibration rows, (n,)."""
+
+    calibration_predicted: NDArray[np.str_]
+    predicted: NDArray[np.str_]
+    confidence: Floats
+
+    @classmethod
+    def of(cls, source: ConfidenceSource, outputs: ClassifierOutputs, target: ClassifierOutputs) -> Self:
+        """Return those of a target, and of outputs to calibrate on.
+
+        Raise for anything but outputs of the same classifier, of other rows than these and the oracle's fit set.
+        """
+        if not isinstance(target, ClassifierOutputs):
+            raise SteepslopeError(f"expected ClassifierOutputs, found {type(target).__name__}", "target")
+        if target.num_classes != outputs.num_classes:
+            expected = f"expected {outputs.num_classes} classes, as of the calibration rows"
+            raise SteepslopeError(f"{expected}, found {target.num_classes}", "target")
+        require_same_names("target", outputs.classes, target.classes)
+        if None not in (outputs.classifier, target.classifier) and outputs.classifier != target.classifier:
+            raise SteepslopeError("expected outputs of the same classifier as to calibrate on, found others", "target")
+        with located("target"):
+            source.require_new(target)
+            require_other_rows("rows", outputs, target, "the target is new to the labels")
+            target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
+            confidence = source.confidence(target)
+        names = np.array(outputs.label_names)
+        return cls(names[outputs.predictions], names[target.predictions], confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """The mix of classes that a promise is about: named ``shares``, or that of a ``target``; else of calibration rows.
+
+    ``shares`` are those of the true classes by name; a class without a share does not count.
+    """
+
+    shares: Mapping[str, float] | None = None
+    target: TargetRows | None = None
+
+    @property
+    def is_other(self) -> bool:
+        """Whether it is another than that of the calibration rows."""
+        return self.shares is not None or self.target is not None
+
+    def require_risk_alone(self, objectives: Objectives, has_groups: bool) -> None:
+        """Raise where something else than a risk of all rows is to be promised of another mix."""
+        others = {name: getattr(objectives, name) for name in ("coverage", "costs", "reject", "max_class_risk")}
+        others |= {"groups": has_groups or None, "target": None if self.shares is None else self.target}
+        other = next((name for name, value in others.items() if value is not None), None)
+        if self.is_other and other is not None:
+            place = "target" if self.shares is None else "class_mix"
+            raise SteepslopeError(f"expected a promised risk alone, found {other} beside it", place)
+
+    def counts(self, rows: LabelledRows) -> NDArray[np.bool_]:
+        """Return which rows count, (n,): all but those of classes without a share."""
+        if self.shares is None or rows.true_classes is None:
+            return np.ones(len(rows), dtype=np.bool_)
+        return np.isin(rows.true_classes, [name for name, share in self.shares.items() if share > 0])
+
+    def split(self, rows: LabelledRows, once: Counts, seed: int, has_thresholds: bool) -> tuple[Counts, Counts]:
+        """Return the rows that are set aside for thresholds and for the bets of a mix, and the rows to calibrate on.
+
+        Of all rows, only those that occur ``once`` are used. No row is set aside where there are thresholds and no mix.
+        Each class of a mix keeps a row to calibrate on.
+        """
+        used = once[self.counts(rows)[once]]
+        if has_thresholds and self.shares is None:
+            return used[:0], used
+        fixing, counted = (used[chosen] for chosen in split_rows(len(used), seed))
+        if self.shares is None or rows.true_classes is None:
+            return fixing, counted
+        lost = ~np.isin(rows.true_classes[fixing], rows.true_classes[counted])
+        return fixing[~lost], np.sort(np.concatenate([counted, fixing[lost]]))
+
+    def weights(self, rows: LabelledRows, counted: Counts) -> Weights | None:
+        """Return the weights of the rows that are calibrated on, None where they all count alike.
+
+        Those of a mix depend on how many rows of each class there are. Raise where no mix explains the target.
+        """
+        if not self.is_other:
+            return None
+        truths = rows.require_true_classes()[counted]
+        if self.target is None:
+            return Weights.of_mix(truths, self.shares or {})
+        target = Target.of(truths, self.target.calibration_predicted[counted], self.target.predicted)
+        target.require_explained(rows.confidence[counted], self.target.confidence)
+        return Weights.of_mix(truths, target.mix, target)
+
+
+def require_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None = None) -> dict[str, float]:
+    """Return shares of classes, by name, that sum to 1; raise for unknown classes, or other sums than about 1.
+
+    >>> require_mix({"fraud": 0.05, "fine": 0.949}, ("fine", "fraud"))["fraud"]
+    0.05005005005005005
+    """
+    if not isinstance(mix, Mapping):
+        raise SteepslopeError(f"expected shares by class, found {type(mix).__name__}", "class_mix")
+    for name in mix if classes is not None else ():
+        require_known("class in class_mix:", str(name), classes or ())
+    with explained("expected a number for each class", "class_mix", (TypeError, ValueError)):
+        shares = {str(name): float(share) for name, share in mix.items()}
+    total = sum(shares.values())
+    negative = [f"{share:g} of {name}" for name, share in shares.items() if not share >= 0]
+    if negative or not abs(total - 1) < SUM_OF_SHARES:
+        found = negative[0] if negative else f"a sum of {total:g}"
+        raise SteepslopeError(f"expected shares >= 0 that sum to 1, found {found}", "class_mix")
+    return {name: share / total for name, share in shares.items()}
+
+
+@dataclass(frozen=True)
+class NewMix:
+    """The estimated shares of the classes among some predictions, by name.
+
+    ``usual`` are the shares among the calibration rows. Where no mix of the classes explains the predictions, ``why``
+    says so, and ``shares`` is empty.
+    """
+
+    shares: Mapping[str, float]
+    usual: Mapping[str, float]
+    why: str = ""
+
+
+def new_mix_of(gate: Gate, p_correct: Floats, predicted: Counts | None) -> NewMix | None:
+    """Return the mix of predictions with these P(correct) and predicted classes, (m,) each.
+
+    None where that cannot be told: the gate's calibration rows have no true classes, or too few of one, the
+    predictions are fewer than 200, or the gate promises more than a risk of all, such as one of each group.
+    """
+    rows = gate.calibration_rows
+    if rows is None or rows.true is None or rows.predicted is None or predicted is None:
+        return None
+    truths = class_names(rows.true, gate.classes)
+    names, counts = np.unique(truths, return_counts=True)
+    usual = dict(zip(names.tolist(), (counts / len(truths)).tolist(), strict=True))
+    ours, theirs = (class_names(labels, gate.classes) for labels in (rows.predicted, predicted))
+    mix = Mix(target=TargetRows(ours, theirs, p_correct))
+    try:
+        mix.require_risk_alone(gate.objectives, gate.has_groups)
+        labelled = LabelledRows.of(rows.p_correct, rows.is_correct, true_classes=truths)
+        weights = mix.weights(labelled, np.arange(len(rows)))
+    except NoMixError as error:
+        return NewMix({}, usual, why=str(error).removeprefix("target: "))
+    except SteepslopeError:
+        return None
+    assert weights is not None
+    return NewMix(weights.mix, usual)

@@ -1,0 +1,43 @@
+"""What can be chosen about sharing: who may read it, and what its card tells."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """Who can read what is shared, and how much of the calibration rows it has.
+
+    Parameters
+    ----------
+    public
+        Make the repository public, or upload to a public one. Without it a new one is private, and a public one is
+        refused.
+    for_monitor
+        Share also what a gate keeps of each calibration row: P(correct), the classifier's probability, the predicted
+        and the true class, whether it is accepted. Without it, monitor takes --calibration.
+    """
+
+    public: bool = False
+    for_monitor: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardOptions:
+    """What a model card tells of what is shared.
+
+    Parameters
+    ----------
+    report
+        Folder of a report (evaluate, demo), whose numbers the card shows.
+    row
+        Score of the report that is what is shared; by default the one that has its folder's name.
+    dataset
+        Name of the data set that the report is about, for people to read.
+    license
+        License of what is shared, as the Hub names it, such as apache-2.0.
+    """
+
+    report: str | None = None
+    row: str | None = None
+    dataset: str | None = None
+    license: str | None = None

@@ -113,7 +113,7 @@ KINDS: dict[str, Kind] = {
     "stylizer": Kind(
         "stylizer.json", "--seed 1",
         "shift train-stylizer --backbone timm:mobilenetv3_small_100?weights=random --content imagefolder:{i}/photos "
-        "--crop 16 --styles imagefolder:{i}/photos --steps 3 --save-every 1 --batch-size 2 --reduction 4 --width 4 "
+        "--crop 16 --styles imagefolder:{i}/photos --steps 3 --batch-size 2 --reduction 4 --width 4 "
         "--out {o}",
         PHOTOS,
     ),

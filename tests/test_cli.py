@@ -11,17 +11,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from steepslope.cli.extract import train_classifier
+from steepslope.cli.fit import about_copies
 from steepslope.cli.main import COMMANDS, main
 from steepslope.cli.parser import options_of
 from steepslope.losses import LOSSES
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from tests.cli.predictions import refuses
+from tests.cli.predictions import of_another_classifier, refuses
 from tests.conftest import make_complete, make_outputs
 
 
@@ -65,35 +65,13 @@ def test_fit_shows_what_each_budget_gains_and_costs(
     assert json.loads((tmp_path / "oracle" / "oracle.json").read_text())["fitted"]["budget"] == budget
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("quick_nets")
-def test_fit_says_where_copies_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Copies are made of features where logits are linear in them; without, none are; extracted ones are not named.
-
-    Nothing is said of rows that no net was seen to make, such as those of a table.
-    """
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(300, 6)).astype(np.float32)
-    labels = (features @ rng.normal(size=(6, 3)) + rng.normal(size=(300, 3))).argmax(axis=1)
-    logits = (features @ np.linalg.lstsq(features, np.eye(3)[labels], rcond=None)[0]).astype(np.float32)
-    linear = ClassifierOutputs(logits, labels, features)
-    bare = ClassifierOutputs(logits, labels)
-    extracted = linear.changed(augmented_logits=logits[:, None], augmented_features=features[:, None])
-    expected = {
-        "table.npz": (linear, ""),
-        "linear": (linear, "no augmented copies of the fit set: copies of features were made instead (extract --aug"),
-        "bare": (bare, "no augmented copies of the fit set: none could be made, since"),
-        "extracted": (extracted, ""),
-    }
-    for name, (outputs, words) in expected.items():
-        outputs.save(tmp_path / name)
-        manifest = tmp_path / name / "manifest.json"
-        if manifest.exists():
-            content = json.loads(manifest.read_text())
-            manifest.write_text(json.dumps({**content, "extraction": {"digest": "a1b2"}}))
-        assert main(f"fit --outputs {tmp_path}/{name} --out {tmp_path}/oracle-{name}".split()) == 0
-        told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("no augmented copies")]
-        assert [line[: len(words)] for line in told] == ([words] if words else [])
+def test_fit_says_where_copies_come_from() -> None:
+    """Copies are made of features where logits are linear in them; extracted ones are not named."""
+    (told,) = about_copies({"fit set": "features", "reference": "none", "rows": "extracted"})
+    made, none = "copies of features were made instead", "none could be made, since no logits that are linear"
+    assert told.startswith(f"no augmented copies of the fit set: {made} and of the reference: {none} ")
+    assert told.endswith("(extract --augment 1 keeps those of changed images, which are nearer to what an oracle "
+                         "meets where images look different)")  # fmt: skip
 
 
 def test_fit_never_destroys_a_classifier(home: Path, tmp_path: Path) -> None:
@@ -153,26 +131,22 @@ def test_public_names_resolve() -> None:
         _ = package.oracle_of_delphi
 
 
-@pytest.mark.slow
 def test_outputs_of_two_classifiers_are_not_mixed(
-    demo: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own, others = home / "outputs", demo / "seed0" / "outputs"
-    fit = ["fit", "--oracle", "paper", "--epochs", "1"]
-    report = ["evaluate", "--outputs", str(own / "test"), "--out", str(tmp_path / "report"), "--bootstrap", "0"]
-    for words, mixed in (
-        ([*fit, "--outputs", f"{own}/holdout", "--out", f"{tmp_path}/oracle", "--reference"], others / "train"),
-        ([*report, "--scores", "trust_score", "--reference"], others / "train"),
-        ([*report, "--replace", "--scores", "temperature_scaled_mcp", "--fit"], others / "holdout"),
+    own = home / "outputs"
+    report = f"evaluate --outputs {own}/test --out {tmp_path}/report --bootstrap 0 --scores "
+    for words, option, part in (
+        (f"fit --oracle paper --epochs 1 --outputs {own}/holdout --out {tmp_path}/oracle", "--reference", "train"),
+        (f"{report}trust_score", "--reference", "train"),
+        (f"{report}temperature_scaled_mcp --replace", "--fit", "holdout"),
     ):
+        mixed = of_another_classifier(own / part, tmp_path / f"{len(words)}-{part}")
         expected = f"{mixed}: expected outputs of the same classifier and input as {own}"
-        refuses([*words, str(mixed)], capsys, expected)
-        assert main([*words, str(own / mixed.name)]) == 0
-    looking = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --select aupr_error"
-    refuses(f"{looking} --outputs {own}/train --valid {others}/holdout --out {tmp_path}/o", capsys, expected)
-    ClassifierOutputs.load(others / "train").save(tmp_path / "unsaid")  # who made them is not known
-    unsaid = ["--replace", "--scores", "trust_score", "--reference", str(tmp_path / "unsaid")]
-    assert main([*report, *unsaid]) == 0
+        refuses(f"{words} {option} {mixed}", capsys, expected)
+        assert main(f"{words} {option} {own}/{part}".split()) == 0
+    ClassifierOutputs.load(own / "holdout").save(tmp_path / "unsaid")  # who made them is not known
+    assert main(f"{report}temperature_scaled_mcp --replace --fit {tmp_path}/unsaid".split()) == 0
 
 
 def test_flags_need_no_value(tmp_path: Path) -> None:

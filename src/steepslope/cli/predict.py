@@ -10,7 +10,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
 from steepslope.nets.predict.options import ClusterOptions, NetSpecs
 from steepslope.outputs.options import ReadingOptions, by_name, require_files
-from steepslope.predict.options import PredictOptions
+from steepslope.predict.options import STDOUT, PredictOptions
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate

@@ -150,7 +150,6 @@ def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.predictions import read_predictions
     from steepslope.monitor.sentences import class_mix_advice, health
-    from steepslope.predict.options import STDOUT
 
     found = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
     lines = [] if found is None else [*health(found[0], alone=True), *class_mix_advice(gate, *found)]

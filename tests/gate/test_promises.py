@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.promise.certificate import tail
-from steepslope.promise.certify import Above, certify_true_classes
-from steepslope.promise.sample_size import rows_to_add
-from steepslope.promise.sequence import by_p_values, last_passing, start_thresholds
+from steepslope.promise.certify import certify_true_classes
 
 Floats = NDArray[np.float64]
 GRID = 20_000
@@ -85,31 +82,6 @@ def test_a_promise_is_kept(name: str, ties: int | None, are_given: bool) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RISKS)
-def test_a_promise_is_kept_in_many_draws(name: str) -> None:
-    """Tests alone, given how many rows each threshold accepts: far more draws, to see smaller faults."""
-    source, rng = Source(RISKS[name]), np.random.default_rng(1)
-    thresholds = threshold_sequence(source.draw(2_000, rng)[0])
-    accepted = (source.draw(800, rng)[0] >= thresholds[:, None]).sum(axis=1)
-    risks = np.array([_risk_above(source, threshold) for threshold in thresholds])
-    mass = (1 - thresholds).clip(0, 1)
-    width = np.diff(mass, prepend=0)
-    rates = np.divide(np.diff(risks * mass, prepend=0), width, out=np.zeros_like(width), where=width > 1e-9).clip(0, 1)
-    errors = rng.binomial(np.diff(accepted, prepend=0), rates, size=(10_000, len(rates))).cumsum(axis=1)
-    starts, broken = start_thresholds(accepted, 800, 0.05, 0.1), []
-    for p_values in tail(errors, accepted, 0.05):
-        last, _ = last_passing(starts, len(thresholds), by_p_values(p_values))
-        broken.append(last is not None and bool(risks[last] > 0.05 + 1e-6))
-    assert_kept(broken, 0.1, used=name == "constant")
-
-
-def _risk_above(source: Source, threshold: float) -> float:
-    level = (np.arange(GRID) + 0.5) / GRID
-    accepted = source.confidence(level) >= threshold
-    return float(source.risk_at(level)[accepted].mean()) if accepted.any() else 0.0
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("ties", [None, 8])
 def test_promises_of_groups_and_risks_are_kept_together(ties: int | None) -> None:
     sources = {"cats": Source(smooth, ties), "dogs": Source(constant, ties), "emus": Source(waves, ties)}
@@ -172,30 +144,3 @@ def test_promises_of_true_classes_are_kept_together() -> None:
         coverage = 1 - max(found[0].threshold, 0)
         broken.append(any(rate * coverage > 0.1 for rate in rates.values()))
     assert_kept(broken, 0.1, used=True)
-
-
-def test_advice_comes_true_in_four_of_five_draws() -> None:
-    """Of rows that a gate could promise nothing of, as many more as it says, drawn anew."""
-    source, rng = Source(smooth), np.random.default_rng(6)
-    thresholds = threshold_sequence(source.draw(500, rng)[0])
-    came_true: list[bool] = []
-    while len(came_true) < 60:
-        confidence, is_correct = source.draw(120, rng)
-        above = Above.from_rows(confidence, is_correct, thresholds)
-        if above.last_passing(0.05, 0.05) is not None:
-            continue
-        more = rows_to_add(above.n, above.accepted, above.errors, 0.05, 0.05)
-        if more is not None:
-            drawn = Above.from_rows(*source.draw(120 + more, rng), thresholds)
-            came_true.append(drawn.last_passing(0.05, 0.05) is not None)
-    assert np.mean(came_true) >= 0.8
-
-
-def test_true_classes_of_too_few_rows_restrict_nothing() -> None:
-    rng = np.random.default_rng(0)
-    confidence, is_correct = rng.normal(size=300), np.ones(300, dtype=np.bool_)
-    names = np.array(["ant", "bee", "cat"])[np.arange(300) % 3]
-    plain = Gate.calibrate(confidence, is_correct, max_risk=0.1)
-    given = Gate.calibrate(confidence, is_correct, max_risk=0.1, max_class_risk=0.005, true_classes=names)
-    assert given.coverage > 0.9 * plain.coverage > 0
-    assert all("too few for 0.5 %" in one.advice for one in given.of_classes)

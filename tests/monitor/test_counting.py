@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -16,10 +18,11 @@ from hypothesis import given, settings, strategies as st
 from steepslope.errors import SteepslopeError
 from steepslope.monitor import Monitor, counting
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.predictions import Batch, Predicted
-from steepslope.monitor.sentences import sentences
+from steepslope.monitor.predictions import TRUTHS, Batch, Predicted, read_labels, read_predictions, strange_labels
+from steepslope.monitor.sentences import class_mix_advice, health, sentences
 from steepslope.monitor.state import State, begin_state, hash_of, open_state
-from tests.monitor.problems import gate, monitor_of, stream
+from steepslope.promise.certificate import as_percent
+from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()
 
@@ -183,3 +186,170 @@ def test_labels_that_are_sorted_are_no_harm(state: State, tmp_path: Path) -> Non
     assert count.monitor.labelled.mean == pytest.approx(risk, abs=1e-6)
     assert risk < 0.05
     assert count.monitor.health == "healthy"
+
+
+def test_before_the_first_prediction() -> None:
+    assert sentences(FileCount(monitor_of(GATE))) == [
+        "0 predictions, 0 of them new.",
+        "HEALTHY: there is not enough evidence of a change. Errors that leave no trace in what is watched cannot be "
+        "seen without labels.",
+    ]
+
+
+def test_after_a_change_there_is_no_interval_of_what_was_before_it() -> None:
+    monitor = monitor_of(GATE)
+    feed(monitor, GATE, stream(2_000, 1))
+    assert " to " in next(line for line in sentences(FileCount(monitor)) if line.startswith("Accepted"))
+    judged = feed(monitor, GATE, stream(2_000, 2, lower=2, sure=2))
+    line = next(line for line in sentences(FileCount(monitor)) if line.startswith("Accepted"))
+    assert " to " not in line
+    latest = monitor.means["coverage"].latest
+    assert latest is not None
+    assert latest[1] == pytest.approx(judged.accepted[-400:].mean(), abs=0.02)
+    assert f", of the latest 400: {as_percent(latest[1])}; of the calibration rows " in line
+
+
+def test_what_is_known_is_said() -> None:
+    monitor = monitor_of(GATE)
+    judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2))
+    monitor.label(np.arange(3_000) % 4 > 0, judged.accepted)
+    text = "\n".join(sentences(FileCount(monitor, new=3_000, labels=3_000, labels_unknown=7)))
+    assert "3,000 labels, 3,000 of them new, 7 are of no prediction that is known." in text
+    assert f"Accepted: {as_percent(judged.accepted.mean())}, of the latest " in text
+    assert f"P(correct): {as_percent(judged.p_correct.mean())}, of the latest" in text
+    assert f"Risk of the accepted, by {judged.accepted.sum():,} labels: " in text
+    assert "promised 5 %." in text
+    assert "Accuracy on all, by 3,000 labels: 75 %." in text
+    assert all(f"({name})" in text for name in monitor.accuracy)
+
+
+def test_a_change_is_said_with_what_it_may_mean() -> None:
+    monitor = monitor_of(GATE)
+    judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2, first=0.8))
+    (line,), (hint,) = health(monitor), class_mix_advice(None, monitor, None)
+    row, latest = min(monitor.alarms.values()), monitor.means["risk"].latest
+    told = "they are not drawn as the calibration rows were, so the promise cannot be relied on."
+    assert line.startswith(f"CHANGED after {row:,} predictions: {told}")
+    assert f"P(correct) (latest mean {as_percent(judged.p_correct[-304:].mean())}, on the calibration rows " in line
+    assert "the mix of predicted classes;" in line or "the mix of predicted classes." in line
+    assert "`calibrate --target`" in hint
+    assert latest is not None
+    assert f"{as_percent(latest[1])} of the latest accepted are wrong; 5 % was promised." in line
+    assert "Label some of the latest accepted, drawn at random" in line
+    (alone,) = health(monitor, alone=True)
+    assert f"P(correct) (mean {as_percent(judged.p_correct.mean())}, on the calibration rows " in alone
+
+
+def test_harm_comes_first() -> None:
+    monitor = monitor_of(GATE)
+    feed(monitor, GATE, stream(1_000, 1))
+    feed(monitor, GATE, stream(2_000, 2, lower=2, sure=2))
+    monitor.label(np.zeros(60, np.bool_), np.ones(60, np.bool_), np.arange(1, 61))
+    first, second = health(monitor)
+    count = monitor.labelled.alarm_count
+    told = "by their labels, more than the promised 5 % of the accepted are wrong"
+    assert first.startswith(
+        f"HARMFUL after {count} labels of accepted predictions, with 3,000 predictions counted: {told}"
+    )
+    assert "calibrate it again" in first
+    assert second.startswith("CHANGED after 1,")
+    assert "Label some" not in second
+    assert class_mix_advice(None, monitor, None)
+    assert not class_mix_advice(None, monitor_of(GATE), None)
+
+
+TABLE = pa.table(
+    {
+        "id": ["a", "b", "c"], "label": ["cat", "dog", None], "probability": [0.9, 0.8, None],
+        "p_correct": [0.7, 0.4, None], "accepted": [True, False, False], "error": [None, None, "truncated"],
+        "truth": ["cat", None, "dog"],
+    }
+)  # fmt: skip
+
+
+def write(table: Any, path: Path) -> Path:
+    (pc.write_csv if path.suffix == ".csv" else pq.write_table)(table, path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_predict_writes_is_read_without_what_could_not_be_judged(ending: str, tmp_path: Path) -> None:
+    (batch,) = read_predictions(write(TABLE, tmp_path / f"found.{ending}"), "truth")
+    assert batch.ids.tolist() == ["a", "b"]
+    assert batch.labels.tolist() == ["cat", "dog"]
+    assert batch.rows.p_correct.tolist() == [0.7, 0.4]
+    assert batch.rows.accepted.tolist() == [True, False]
+    assert batch.rows.probability is not None
+    assert batch.rows.probability.tolist() == [0.9, 0.8]
+    assert batch.columns[TRUTHS].tolist() == ["cat", ""]
+
+
+def test_classes_by_number_and_no_probability(tmp_path: Path) -> None:
+    table = TABLE.slice(0, 2).drop_columns(["probability"]).set_column(1, "label", pa.array([7, 12]))
+    (batch,) = read_predictions(write(table, tmp_path / "found.parquet"))
+    assert (batch.labels.tolist(), batch.rows.probability, batch.columns) == (["7", "12"], None, {})
+
+
+def test_labels_that_are_no_numbers_of_classes_tell_of_no_mix(tmp_path: Path) -> None:
+    for labels in (["9" * 20, "1"], ["cat", "dog"]):
+        table = TABLE.slice(0, 2).set_column(1, "label", pa.array(labels))
+        (batch,) = read_predictions(write(table, tmp_path / "found.parquet"))
+        assert batch.rows.predicted is None
+    (batch,) = read_predictions(tmp_path / "found.parquet", None, ("cat", "dog"))
+    assert batch.rows.predicted is not None
+    assert batch.rows.predicted.tolist() == [0, 1]
+    with pytest.raises(
+        SteepslopeError, match="column 'label': expected one of the classes, such as 'cow', found 'dog'"
+    ):
+        list(read_predictions(tmp_path / "found.parquet", None, ("cow", "cat")))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"p_correct": [0.7, 1.4]}, "p_correct: expected probabilities, found 1.4 in row 1"),
+        ({"p_correct": ["x", "y"]}, "column 'p_correct': expected a number in each row, found string"),
+        ({"accepted": [1, 0]}, "column 'accepted': expected true or false in each row, found int64"),
+        ({"id": ["a", None]}, "column 'id': expected a value in each row, found an empty cell"),
+        ({"probability": [0.7, None]}, "column 'probability': expected a number in each row, found 1 empty"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: dict[str, list[Any]], expected: str, tmp_path: Path) -> None:
+    table = TABLE.slice(0, 2)
+    for name, values in change.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    path = write(table, tmp_path / "found.parquet")
+    with pytest.raises(SteepslopeError, match=f"^{path}: {expected}"):
+        list(read_predictions(path))
+
+
+def test_files_without_the_columns_are_refused(tmp_path: Path) -> None:
+    path = write(TABLE.select(["id", "label"]), tmp_path / "found.csv")
+    with pytest.raises(SteepslopeError, match="expected predictions with id, label, p_correct, accepted, found no p_c"):
+        list(read_predictions(path))
+    with pytest.raises(SteepslopeError, match="found no truths among"):
+        list(read_predictions(write(TABLE, path), "truths"))
+    with pytest.raises(SteepslopeError, match="expected the columns id and label, found id"):
+        list(read_labels(write(TABLE.select(["id"]), path)))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_labels_by_number_or_name_and_empty(ending: str, tmp_path: Path) -> None:
+    table = pa.table({"label": pa.array([3, None]), "id": ["a", "b"]})
+    ((ids, truths),) = read_labels(write(table, tmp_path / f"labels.{ending}"))
+    assert (ids.tolist(), truths.tolist()) == (["a", "b"], ["3", ""])
+
+
+def test_labels_have_to_be_written_as_they_are_predicted() -> None:
+    path, names = Path("labels.csv"), ("cat", "dog")
+    assert strange_labels(Counter(yak=2, cat=1), names, path) == {"yak": 2}  # a yak may be new to the classifier
+    assert strange_labels(Counter({"3": 1, "cat": 1}), None, path) == {"cat": 1}
+    assert strange_labels(Counter(), names, path) == {}
+    for unknown in ({"unknown": 2}, {"-1": 1, "unknown": 1}):  # a file may be of nothing else
+        assert strange_labels(Counter(unknown), names, path) == strange_labels(Counter(unknown), None, path) == unknown
+    with pytest.raises(SteepslopeError, match=r"expected labels as they are predicted, .* found 'yak'"):
+        strange_labels(Counter(unknown=2, yak=1), names, path)
+    with pytest.raises(SteepslopeError, match=r"^labels.csv: expected labels .* such as 'cat', found '0'"):
+        strange_labels(Counter({"0": 1, "1": 2}), names, path)
+    with pytest.raises(SteepslopeError, match="expected labels as they are predicted, a whole number, found 'cat'"):
+        strange_labels(Counter(cat=1), None, path)

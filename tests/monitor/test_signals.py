@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from steepslope.monitor.bets import Bets, MeanBets
+from steepslope.monitor.estimators import ESTIMATORS, DifferenceOfConfidences, learnt_estimators
 from steepslope.monitor.predictions import Predicted
+from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.promise.calibration import CalibrationRows
 
@@ -40,3 +44,86 @@ def test_what_is_below_the_limit_of_an_audit_counts_as_accepted() -> None:
     values = SIGNALS["accepted"].values(held)
     assert values is not None
     assert values.tolist() == [1, 0, 1]
+
+
+def rows_of(n: int, seed: int = 0) -> CalibrationRows:
+    rng = np.random.default_rng(seed)
+    p_correct = rng.beta(5, 1, n)
+    return CalibrationRows(p_correct, rng.random(n) < p_correct, p_correct > 0.5, np.sqrt(p_correct))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimate_of_the_calibration_rows_is_their_accuracy(name: str) -> None:
+    rows = rows_of(20_000)
+    found = ESTIMATORS[name].of(rows)
+    statistic = found.statistic(rows)
+    assert ((statistic >= 0) & (statistic <= 1)).all()
+    assert found.estimate(float(statistic.mean())) == pytest.approx(rows.is_correct.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["atc", "doc"])
+def test_what_is_learnt_on_rows_is_exact_on_them(name: str) -> None:
+    rows = rows_of(501)
+    found = ESTIMATORS[name].of(rows)
+    assert found.estimate(float(found.statistic(rows).mean())) == pytest.approx(rows.is_correct.mean(), abs=1e-12)
+
+
+def test_the_extremes() -> None:
+    rows = rows_of(50)
+    wrong = CalibrationRows(rows.p_correct, np.zeros(50, np.bool_), rows.accepted, rows.probability)
+    assert ESTIMATORS["atc"].of(wrong).statistic(rows).sum() == 0
+    assert DifferenceOfConfidences(-0.9).estimate(0.5) == 0
+    assert DifferenceOfConfidences(0.9).estimate(0.5) == 1
+
+
+def test_only_those_learn_whose_columns_are_there() -> None:
+    rows = rows_of(50)
+    assert list(learnt_estimators(rows)) == list(ESTIMATORS)
+    alone = CalibrationRows(rows.p_correct, rows.is_correct, rows.accepted)
+    assert list(learnt_estimators(alone)) == ["atc_p_correct", "mean_p_correct"]
+
+
+def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    return rng.random(n) ** 9, 3 * np.arange(1, n + 1)
+
+
+@pytest.mark.parametrize("n", [1, MOST_POINTS, MOST_POINTS + 1, 10 * MOST_POINTS + 3])
+def test_the_history_has_a_point_every_stride(n: int) -> None:
+    numbers, rows = values(n)
+    mean = RunningMean(MeanBets(limit=0.5), 0.05).after(numbers, rows)
+    assert len(mean.history) == n // mean.stride <= MOST_POINTS
+    assert mean.stride == 1 or n // (mean.stride // 2) > MOST_POINTS
+    whole = np.cumsum(np.floor(numbers * UNIT).astype(np.int64))
+    for point in mean.history:
+        assert (point.row, point.total) == (3 * point.n, whole[point.n - 1])
+    assert mean.mean == pytest.approx(numbers.mean(), abs=1e-8)
+
+
+def test_an_alarm_stays_where_it_was() -> None:
+    mean = RunningMean(MeanBets(limit=0.1), 0.05).after(np.ones(10), np.arange(101, 111))
+    e_values = np.exp(MeanBets(limit=0.1).after(np.ones(10))[1])
+    assert mean.alarm == 101 + int(np.argmax(e_values >= 20))
+    assert mean.after(np.zeros(500), np.arange(111, 611)).alarm == mean.alarm
+    assert RunningMean(MeanBets(limit=0.1), 0.05).after(np.zeros(500), np.arange(500)).alarm is None
+    assert RunningMean(MeanBets(limit=0.1), 0.05).after(np.zeros(0), np.zeros(0, np.int64)).mean is None
+
+
+@pytest.mark.parametrize("n", [100, 101, 900, 5_000])
+def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
+    numbers, rows = values(n)
+    found = RunningMean(MeanBets(limit=0.5), 0.05).after(numbers, rows).latest
+    if n == 100:  # they are all that there are
+        assert found is None
+        return
+    assert found is not None
+    count, mean = found
+    assert max(100, n // 10) <= count <= max(100, n // 10) + 16
+    assert mean == pytest.approx(numbers[-count:].mean(), abs=1e-8)
+
+
+def test_a_mean_that_is_only_looked_at_has_no_alarm() -> None:
+    numbers, rows = values(900)
+    mean = RunningMean(Bets(), 0.05).after(numbers, rows)
+    assert (mean.alarm, mean.count) == (None, 900)
+    assert mean.mean == pytest.approx(numbers.mean(), abs=1e-8)

@@ -235,30 +235,15 @@ def test_a_gate_for_another_mix(tmp_path: Path) -> None:
     assert (~coming.is_correct[decisions.accepted]).mean() <= 0.1
     assert decisions.p_correct.mean() == pytest.approx(coming.is_correct.mean(), abs=0.03)
     low, high = gate.promises[0].coverage_interval
-    assert low < gate.coverage < high
-    assert high - low < 0.1
+    assert low < gate.coverage < high < low + 0.1
     assert gate.calibration_rows is not None
     assert 500 < len(gate.calibration_rows) == gate.n < 2_000
-    assert gate.calibration_rows.probability is not None
     assert "in this mix: c 50 %, b 30 %, a 20 %" in gate.sentences()
     assert "weighted, the coverage is" in gate.sentences()
     gate.save(tmp_path)
     again = Gate.load(tmp_path)
     assert again.sentences() == gate.sentences()
     assert again.certificates == gate.certificates
-
-
-def test_a_mix_may_be_of_months() -> None:
-    """A fifth of the rows is of a harder month, of which half of the predictions to come will be."""
-    draw = np.random.default_rng(3)
-    is_hard = draw.random(4_000) < 0.2
-    confidence = draw.normal(size=4_000) - is_hard
-    is_correct = draw.random(4_000) < 1 / (1 + np.exp(-2 - 1.5 * confidence))
-    months, shares = np.where(is_hard, "june", "may"), {"june": 0.5, "may": 0.5}
-    plain = Gate.calibrate(confidence, is_correct, 0.1)
-    moved = Gate.calibrate(confidence, is_correct, 0.1, true_classes=months, class_mix=shares)
-    assert 0.2 < moved.coverage < plain.coverage
-    assert moved.threshold > plain.threshold - 0.1
 
 
 def test_where_nothing_can_be_promised_it_says_which_class_counts_most() -> None:
@@ -339,14 +324,3 @@ def test_a_changed_certificate_is_refused(change: dict[str, Any], expected: str,
     seal_again(GATE, tmp_path, certificates=card["certificates"])
     with pytest.raises(SteepslopeError, match=expected):
         Gate.load(tmp_path)
-
-
-def test_all_wrong_rows_pass_no_test() -> None:
-    names, sequence = np.repeat(["a", "b"], 500), np.array([0.5, -np.inf])
-    weights = Weights.of_mix(names, {"a": 0.5, "b": 0.5})
-    rows = LabelledRows.of(np.ones(1_000), np.zeros(1_000, dtype=np.bool_))
-    certificate = certify_mix(rows, weights, sequence, 0.05, 0.05)
-    assert certificate.weighted is not None
-    assert not certificate.is_given
-    assert certificate.coverage == certificate.weighted.risk == 0
-    assert certificate.risk_bound == 1

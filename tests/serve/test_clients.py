@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ import pytest
 import tritonclient.http as triton
 
 from steepslope.serve.options import ServeOptions
+from steepslope.serve.protocol import InferRequest, infer_schema
 from tests.serve.live import Live, running
-from tests.serve.models import CARD, CLASSES, drawn, image_gate, of_images
+from tests.serve.models import CARD, CLASSES, array_gate, client_of, drawn, file_served, image_gate, of_images
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +98,44 @@ def test_every_route_and_metric_and_option_is_documented(live: Live) -> None:
     assert [name for name in shown if f"`{name}`" not in text and not name.endswith("_created")] == []
     unnamed = [one.name for one in fields(ServeOptions) if f"--{one.name.replace('_', '-')}" not in text]
     assert unnamed == []
+
+
+# What JSON Schema cannot say of a request: that bytes are an image, or that data have the size of their shape.
+# A body too large is refused unread, so whether it fits the schema or not: both have 413 among their answers.
+CONFIG = """
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "400", "413", "415", "422"]
+[checks.negative_data_rejection]
+expected-statuses = ["400", "404", "405", "413", "415", "422"]
+"""
+EXAMPLES = 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("write", [image_gate, array_gate])
+def test_schemathesis_finds_nothing(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    with running(write(tmp_path), "--max-body 0.1") as live:
+        program = Path(sys.executable).with_name("schemathesis")
+        command = f"{program} --no-color --config-file {config} run {live.url}/openapi.json --max-examples {EXAMPLES}"
+        found = subprocess.run(command.split(), capture_output=True, text=True, timeout=300, cwd=tmp_path)
+        assert found.returncode == 0, found.stdout
+        assert " passed" in found.stdout
+        assert live.stopped() == 0
+
+
+@pytest.mark.parametrize("write", [image_gate, array_gate])
+def test_the_example_of_a_request_is_answered(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    with client_of(file_served(write(tmp_path))) as client:
+        body = client.get("/openapi.json").json()["paths"]["/v2/models/gate/infer"]["post"]["requestBody"]
+        (example,) = body["content"]["application/json"]["schema"]["examples"]
+        found = client.post("/v2/models/gate/infer", json=example)
+        assert found.status_code == 200, found.text
+        assert ("/predict" in client.get("/openapi.json").json()["paths"]) == (write is image_gate)
+
+
+def test_the_schema_refers_to_nothing_outside_of_it() -> None:
+    schema = infer_schema([{"name": "logits", "datatype": "FP32", "shape": [-1, 3]}])
+    assert "$ref" not in str(schema)
+    assert InferRequest.model_validate(schema["examples"][0]).inputs[0].shape == [1, 3]

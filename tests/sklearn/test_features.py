@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
-from sklearn.ensemble import BaggingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.frozen import FrozenEstimator
@@ -72,13 +71,6 @@ def test_the_steps_before_the_last_are_found(wrap: Any) -> None:
     assert isinstance(steps[-1], StandardScaler)
     assert_allclose(features(fitted, X, y).columns(fitted, X).std(axis=0), 1)
     assert isinstance(steps_before(FrozenEstimator(fitted))[-1], StandardScaler)
-
-
-def test_a_committee_of_pipelines_is_none() -> None:
-    X, y = table(100)
-    fitted = BaggingClassifier(make_pipeline(StandardScaler(), GaussianNB()), 2, random_state=0).fit(X, y)
-    assert steps_before(fitted) == []
-    assert features(fitted, X, y).saw == "The oracle saw 3 columns of X."
 
 
 def test_steps_in_steps_are_taken_one_by_one() -> None:

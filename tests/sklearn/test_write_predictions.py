@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from numpy.testing import assert_array_equal
 from sklearn.naive_bayes import GaussianNB
 
 from steepslope import TrustedClassifier
 from steepslope.cli.main import main
 from steepslope.errors import ChangedWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.audit import AUDIT, CHANCE
 from tests.conftest import _hurry
 from tests.sklearn.problems import table
 
@@ -37,38 +34,6 @@ def model(request: pytest.FixtureRequest) -> TrustedClassifier:
     with pytest.MonkeyPatch.context() as patch:
         _hurry(patch)
         return TrustedClassifier(GaussianNB(), 0.2, groups=request.param).fit(*frame(600, 0))
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_month_of_it_is_audited(
-    model: TrustedClassifier, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Labels are found by the frame's index; the exit code says that the gate is healthy, or else harmful."""
-    X, y = frame(400, 1)
-    file = tmp_path / f"day.{ending}"
-    model.write_predictions(file, X, audit=60)
-    model.save(tmp_path / "model")
-    rows = pd.read_csv(file) if ending == "csv" else pd.read_parquet(file)
-    decided = model.decide(X)
-    assert rows["id"].tolist() == X.index.tolist()
-    assert_array_equal(rows["label"], decided.labels)
-    assert_array_equal(rows["accepted"], decided.accepted)
-    assert_array_equal(rows["accepted"], rows["decision"] == "accept")
-    np.testing.assert_allclose(rows["trust_logit"], model.trust_logit(X), rtol=1e-6)
-    np.testing.assert_allclose(rows["p_correct"], model.p_correct(X), rtol=1e-6)
-    assert rows[CHANCE].sum() == pytest.approx(60)
-    assert (rows[CHANCE] > 0).equals(rows["accepted"])
-    marked = rows[rows[AUDIT]]
-    assert 30 < len(marked) < 90
-    truths = pd.Series(y, X.index)[marked["id"]]
-    for health, code, labels in [("HEALTHY", 0, truths), ("HARMFUL", 3, truths.map({"no": "yes", "yes": "no"}))]:
-        labels.rename("label").rename_axis("id").to_csv(tmp_path / "labels.csv")
-        given = {"gate": tmp_path / "model" / "gate", "predictions": file, "labels": tmp_path / "labels.csv"}
-        words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-        assert main(["monitor", *words, "--state", str(tmp_path / f"{health}.sqlite")]) == code
-        said = capsys.readouterr().out
-        assert re.search(health, said, re.IGNORECASE)
-        assert f"{decided.accepted.sum():,} accepted under audit, by {len(marked)} labels" in said
 
 
 @pytest.mark.parametrize("given", [{}, {"audit": 25}])
@@ -114,10 +79,8 @@ def test_rows_without_names_have_others_in_another_batch(model: TrustedClassifie
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("day.csv", {"ids": ["x"] * 50}, "ids: expected unique ids .* found 'x' in 50 rows"),
         ("day.csv", {"ids": ["", *range(49)]}, "ids: expected unique ids .* found '' in 1 rows"),
         ("day.csv", {"ids": range(49)}, "ids: expected 50 rows like the logits, found 49"),
-        ("day.csv", {"audit": 0}, "audit: expected a whole number >= 1"),
         ("day.txt", {}, r"out: expected a file that ends in \.csv or \.parquet"),
     ],
     ids=str,

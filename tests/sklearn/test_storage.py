@@ -125,31 +125,6 @@ def test_a_changed_card_is_refused(
         TrustedClassifier.load(saved, fitted.estimator_)
 
 
-def test_damaged_files_are_refused(fitted: TrustedClassifier, saved: Path) -> None:
-    for name in ("kept_rows.npy", "state.safetensors", "gate/gate.json", "trusted.json"):
-        content = (saved / name).read_bytes()
-        (saved / name).write_bytes(content[: len(content) // 2])
-        with pytest.raises(SteepslopeError, match="model"):
-            TrustedClassifier.load(saved, fitted.estimator_)
-        (saved / name).write_bytes(content)
-    with pytest.raises(SteepslopeError, match=r"expected a trusted classifier, but it has no trusted\.json"):
-        TrustedClassifier.load(saved / "nowhere", fitted.estimator_)
-
-
-def test_a_report_in_the_same_folder_does_no_harm(fitted: TrustedClassifier, saved: Path) -> None:
-    fitted.report(saved, bootstrap=0)
-    assert (saved / "report.html").exists()
-    again = TrustedClassifier.load(saved, fitted.estimator_)
-    assert_array_equal(again.trust_logit(table(50)[0]), fitted.trust_logit(table(50)[0]))
-
-
-def test_changed_features_are_noticed(fitted: TrustedClassifier, saved: Path) -> None:
-    path = saved / "state.safetensors"
-    path.write_bytes(path.read_bytes()[:-8] + np.float64(7).tobytes())
-    with pytest.raises(SteepslopeError):
-        TrustedClassifier.load(saved, fitted.estimator_)
-
-
 def test_inputs_that_have_no_file_are_not_kept(tmp_path: Path) -> None:
     X, y = table(200)
     rows = [{"a": complex(0), "b": row[0]} if row[0] > 9 else {"a": row[0], "b": row[1]} for row in X]
@@ -223,9 +198,6 @@ def test_the_unknown_label_is_saved_where_json_can_hold_it(label: Any, tmp_path:
     again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
     assert again.unknown_label == (None if label == (0,) else label)
     assert_array_equal(again.decide(X).accepted, model.decide(X).accepted)
-    again.report(tmp_path / "report", bootstrap=0)
-    row = json.loads((tmp_path / "report" / "metrics.json").read_text())[0]
-    assert (row["unknown"] or {"n": 0})["n"] == (15 if label in (-1, "other") else 0)
 
 
 @pytest.mark.parametrize("given", [{"X": np.zeros((3, 3))}, {"y": [0, 1, 0]}], ids=str)
@@ -253,19 +225,14 @@ def test_its_parts_belong_together(fitted: TrustedClassifier, saved: Path, tmp_p
         with pytest.raises(SteepslopeError):
             TrustedClassifier.load(saved, fitted.estimator_)
         path.write_bytes(content)
-    card = (saved / "trusted.json").read_text()
-    (saved / "trusted.json").write_text(card.replace('"max_risk": 0.3', '"max_risk": 0.1'))
-    with pytest.raises(SteepslopeError, match=r"trusted\.json: was changed after it was written"):
-        TrustedClassifier.load(saved, fitted.estimator_)
+    with pytest.raises(SteepslopeError, match=r"expected a trusted classifier, but it has no trusted\.json"):
+        TrustedClassifier.load(saved / "nowhere", fitted.estimator_)
 
 
 def test_nothing_of_an_earlier_model_stays(fitted: TrustedClassifier, saved: Path) -> None:
+    (saved / "report.html").touch()  # which is not ours
+    before = {path.relative_to(saved).as_posix() for path in saved.rglob("*")}
     (saved / "kept_rows.parquet").touch()
     (saved / "gate" / "oracle" / "left").touch()
-    (saved / "report.html").touch()  # which is not ours
-    before = {path.relative_to(saved).as_posix() for path in saved.rglob("*")} - {
-        "gate/oracle/left",
-        "kept_rows.parquet",
-    }
     fitted.save(saved)
     assert {path.relative_to(saved).as_posix() for path in saved.rglob("*")} == before

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")
-FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,6 +52,20 @@ def extract_folder(data: Path, out: Path, *options: str) -> int:
     return main([*words, "--out", str(out), *options])
 
 
+def digits(count: int) -> NDArray[np.uint8]:
+    """Return the first images of the digits' test split, (count, 8, 8)."""
+    data = opened("digits:test")
+    return np.stack([np.asarray(data.image(row)) for row in range(count)])
+
+
+def digits_below(home: Path, names: list[str]) -> Path:
+    """Write the first images of the digits' test split under names below a folder."""
+    for name, pixels in zip(names, digits(len(names)), strict=True):
+        (home / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(home / name)
+    return home
+
+
 def words(classifier: str, data: Path, out: Path, *options: str) -> list[str]:
     given = ["extract", "--classifier", classifier, "--data", f"imagefolder:{data}", "--out", str(out)]
     return [*given, "--image-size", "16", "--mean", "0.5", "--std", "0.25", *options]

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from steepslope.losses import LossSettings
 from steepslope.metrics import evaluate
 from steepslope.nets.classifiers import training
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import recipe_for, train_classifier
+from steepslope.nets.classifiers.training import recipe_for
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.specs import holdout_split, parse_data
 from steepslope.nets.extraction import options as extraction
@@ -50,24 +49,8 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "stylizer": (shifts.StylizerTraining, shifts.STYLIZER_CHECKS),
 }  # options of commands, with what each may be
 NAMED = [(kind, name) for kind, (_, checks) in SETTINGS.items() for name in checks if name != "hidden"]
-ODD: tuple[Any, ...] = (
-    -1,
-    0,
-    1,
-    2.5,
-    1e12,
-    -1e12,
-    2**31,
-    float("nan"),
-    True,
-    "odd",
-    "1",
-    None,
-    (),
-    (0,),
-    ("odd",),
-    [1],
-)
+ODD: tuple[Any, ...] = (-1, 0, 1, 2.5, 1e12, -1e12, 2**31, float("nan"), True, None)
+ODD += ("odd", "1", (), (0,), ("odd",), [1])
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMED)
@@ -100,18 +83,6 @@ def test_checks_allow_up_to_their_limits(check: Check, allowed: tuple[Any, ...],
 
 
 @pytest.mark.parametrize("kind", INTEGERS)
-def test_an_oracle_is_the_same(kind: Any, tmp_path: Path) -> None:
-    """np.uint8(3) once became 253 where the steep slope loss negates it."""
-    outputs = make_outputs(300)
-    settings: dict[str, Any] = {"seed": 3, "epochs": 2, "hidden": 4, "alpha_neg": 3, "alpha_pos": 1}
-    own = Oracle(**settings).fit(outputs)
-    numpy = Oracle(**{name: kind(value) for name, value in settings.items()}).fit(outputs)
-    np.testing.assert_array_equal(numpy.trust_logit(outputs), own.trust_logit(outputs))
-    numpy.save(tmp_path)
-    assert Oracle.load(tmp_path).loss_settings == own.loss_settings
-
-
-@pytest.mark.parametrize("kind", INTEGERS)
 def test_every_class_of_settings_is_plain(kind: Any) -> None:
     one = kind(2)
     made = (
@@ -121,6 +92,7 @@ def test_every_class_of_settings_is_plain(kind: Any) -> None:
             oracle="net:digits-net", outputs="some", epochs=one, hidden=(one,), seed=one, workers=one
         ),
         FusedOracle(seed=one, alpha_neg=one).settings,
+        Oracle(seed=one, epochs=one, hidden=one, alpha_neg=one, alpha_pos=one).settings,
         Augmented(parse_data("digits").load_into_memory("test"), one),
         LossSettings("focal", {"gamma": float32(2)}),
     )
@@ -141,15 +113,8 @@ def test_functions_take_them_too() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_classifier_and_its_input_are_the_same(tmp_path: Path) -> None:
-    kept: list[list[bytes]] = []
-    kinds: dict[str, Any] = {"own": int, "numpy": np.int64}
-    for name, kind in kinds.items():
-        recipe = recipe_for("digits-net", epochs=kind(1), batch_size=kind(64), seed=kind(1))
-        train_classifier("digits-net", "digits", tmp_path / name, recipe, kind(400), kind(42))
-        kept.append([(tmp_path / name / file).read_bytes() for file in ("classifier.json", "classifier.safetensors")])
-    assert kept[0] == kept[1]
-    changed = load_classifier(f"checkpoint:{tmp_path / 'own'}").with_transform(int64(8), float32(0.5), int64(1))
+def test_a_classifier_s_input_is_the_same() -> None:
+    changed = load_classifier("net:digits-net").with_transform(int64(8), float32(0.5), int64(1))
     assert (changed.transform.size, changed.transform.mean, changed.transform.std) == ((8, 8), (0.5,), (1.0,))
     assert {type(value) for value in (*changed.transform.size, *changed.transform.std)} == {int, float}
 

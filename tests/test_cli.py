@@ -13,15 +13,12 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.extract import train_classifier
 from steepslope.cli.fit import about_copies
 from steepslope.cli.main import COMMANDS, main
-from steepslope.cli.parser import options_of
 from steepslope.losses import LOSSES
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from tests.cli.predictions import of_another_classifier, refuses
 from tests.conftest import make_complete, make_outputs
 
 
@@ -129,30 +126,3 @@ def test_public_names_resolve() -> None:
     assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError, match="oracle_of_delphi"):
         _ = package.oracle_of_delphi
-
-
-def test_outputs_of_two_classifiers_are_not_mixed(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = home / "outputs"
-    report = f"evaluate --outputs {own}/test --out {tmp_path}/report --bootstrap 0 --scores "
-    for words, option, part in (
-        (f"fit --oracle paper --epochs 1 --outputs {own}/holdout --out {tmp_path}/oracle", "--reference", "train"),
-        (f"{report}trust_score", "--reference", "train"),
-        (f"{report}temperature_scaled_mcp --replace", "--fit", "holdout"),
-    ):
-        mixed = of_another_classifier(own / part, tmp_path / f"{len(words)}-{part}")
-        expected = f"{mixed}: expected outputs of the same classifier and input as {own}"
-        refuses(f"{words} {option} {mixed}", capsys, expected)
-        assert main(f"{words} {option} {own}/{part}".split()) == 0
-    ClassifierOutputs.load(own / "holdout").save(tmp_path / "unsaid")  # who made them is not known
-    assert main(f"{report}temperature_scaled_mcp --replace --fit {tmp_path}/unsaid".split()) == 0
-
-
-def test_flags_need_no_value(tmp_path: Path) -> None:
-    flags = {option.spelt for option in options_of(train_classifier) if option.hint in (bool, bool | None)}
-    assert flags == {"--flip", "--replace"}
-    small = ["train-classifier", "--net", "digits-net", "--data", "digits", "--epochs", "1", "--flip"]
-    assert main([*small, "--out", str(tmp_path)]) == 0
-    card = json.loads((tmp_path / "classifier.json").read_text())
-    assert card["training"]["flip"] is True

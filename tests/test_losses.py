@@ -67,17 +67,6 @@ def test_steep_slope_gradient_is_the_closed_form(alpha: float) -> None:
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=0)
 
 
-@pytest.mark.parametrize(("alpha", "place"), [(1.0, 0.0), (2.0, 0.0), (3.0, -0.5), (5.0, -1.5)])
-def test_steep_slope_is_steepest_where_the_theory_says(alpha: float, place: float) -> None:
-    z = torch.linspace(-4, 4, 8001, dtype=torch.float64, requires_grad=True)
-    loss = steep_slope(z, torch.ones_like(z, dtype=torch.bool), alpha_pos=alpha)
-    (gradient,) = torch.autograd.grad(loss.sum(), z)
-    steepest = int(gradient.abs().argmax())
-    assert z[steepest].item() == pytest.approx(place, abs=1e-3)
-    height = alpha if alpha <= 2 else 4 * torch.tensor(alpha - 2).double().exp().item() / alpha
-    assert gradient.abs().max().item() == pytest.approx(height, rel=1e-5)
-
-
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("side", [True, False])
 def test_gradients_are_right(name: str, side: bool) -> None:
@@ -107,12 +96,6 @@ def test_extremes_are_safe_and_unreduced(name: str, params: dict[str, float], dt
     assert not loss.isnan().any()
     assert not gradient.isnan().any()
     assert (loss >= 0).all()
-
-
-def test_steep_slope_keeps_its_direction_far_out() -> None:
-    z = torch.tensor([-1e4, 1e4], requires_grad=True)
-    (gradient,) = torch.autograd.grad(steep_slope(z, torch.tensor([True, True])).sum(), z)
-    assert (gradient < 0).all()
 
 
 @pytest.mark.parametrize("alpha", [20.0, 80.0])

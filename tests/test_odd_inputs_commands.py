@@ -27,6 +27,8 @@ CASES: list[tuple[str, str, int]] = [
     (EVALUATE + "fit.npz --scores trust_score --reference HOME/some.npz", "trust_score: expected other rows", 2),
     (EVALUATE + "made/b --scores HOME/of_a", "expected outputs of the classifier that it was fitted for (digest a", 2),
     (EVALUATE + "made/b --scores rel_u --fit HOME/made/a", "expected outputs of the same classifier and input as", 2),
+    (FIT + "made/b --reference HOME/made/a", "expected outputs of the same classifier and input as", 2),
+    (EVALUATE + "made/b --scores trust_score --reference HOME/made/a", "expected outputs of the same classifier", 2),
     # what is not there, or is something else
     ("", "expected a command: demo, ", 2),
     ("evalute", "unknown command 'evalute': did you mean 'evaluate'?", 2),

@@ -1,6 +1,6 @@
 """A new loss, score or kind of evidence is an entry: each is added at run time, and runs to the end.
 
-New data sources and metrics: ``tests/nets/data`` and ``tests/evaluation``.
+New data sources and metrics: ``tests/nets/data`` and ``tests/metrics``.
 """
 
 import json

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,49 +21,32 @@ from tests.conftest import contents as all_contents, make_outputs, write_idx
 Change = Callable[[Path], None]  # other contents of the inputs, under the same names
 
 
-def _changed_bytes(path: Path, content: bytes) -> None:
-    """Give a file other bytes, as many, and the times that it had."""
-    before = path.stat()
-    assert len(content) == before.st_size
-    assert content != path.read_bytes()
+def _change(path: Path, after: bytes = b"") -> None:
+    """Change one bit of a file, after some bytes or near its end, and give it the times that it had."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[content.index(after) + len(after) if after else -44] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def _other_arrays(inputs: Path, outputs: str = "outputs") -> None:
-    path = inputs / outputs / "logits.npy"
-    content = path.read_bytes()
-    _changed_bytes(path, content[:-80] + content[-40:] + content[-80:-40])
+def _changed(name: str, after: bytes = b"") -> Change:
+    return lambda inputs: _change(inputs / name, after)
 
 
-def _other_idx(inputs: Path) -> None:
-    path = inputs / "idx" / "train-images-idx3-ubyte"
-    _changed_bytes(path, path.read_bytes()[:-8] + bytes(8))
+def _replaced_image(inputs: Path) -> None:
+    """Put another file in the place of an image, with its size and times."""
+    path = inputs / "photos" / "ant" / "0.bmp"
+    other = Path(shutil.copy2(path, path.with_suffix(".tmp")))
+    _change(other)
+    other.replace(path)
+
+
+OTHER_IMAGE = _changed("photos/ant/0.bmp")
 
 
 def _swapped_folders(inputs: Path) -> None:
     for old, new in (("ant", "x"), ("bee", "ant"), ("x", "bee")):
         (inputs / "photos" / old).rename(inputs / "photos" / new)
-
-
-def _other_pixels(inputs: Path) -> None:
-    for path in (inputs / "photos" / "ant").iterdir():
-        _changed_bytes(path, path.read_bytes()[:-64] + bytes(64))
-
-
-def _replaced_pixels(inputs: Path) -> None:
-    """Put other files in the place of images, with their sizes and times."""
-    for path in (inputs / "photos" / "ant").iterdir():
-        other = shutil.copy2(path, path.with_suffix(".tmp"))
-        _changed_bytes(Path(other), path.read_bytes()[:-64] + bytes(64))
-        Path(other).replace(path)
-
-
-def _other_report(inputs: Path) -> None:
-    path = inputs / "reports" / "b" / "metrics.json"
-    text = path.read_text()
-    place = text.index('"value": 0.') + len('"value": 0.')
-    _changed_bytes(path, (text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]).encode())
 
 
 @dataclass(frozen=True)
@@ -74,7 +56,7 @@ class Kind:
     card: str
     other: str
     command: str
-    changes: tuple[Change, ...] = (_other_arrays,)
+    changes: tuple[Change, ...] = (_changed("outputs/logits.npy"),)
     inside: str = ""  # where in {o} the artifact is
 
     @property
@@ -86,8 +68,7 @@ class Kind:
         return [*self.command.format(i=inputs, o=out).split(), *options]
 
 
-PHOTOS = (_swapped_folders, _other_pixels)
-OF_HOME = (partial(_other_arrays, outputs="home/outputs/train"),)
+PHOTOS = (_swapped_folders, OTHER_IMAGE)
 PREDICT, TINY = "predict --gate {i}/gate --out {o}/p.csv", "module:tests.tiny_nets:tiny"
 KINDS: dict[str, Kind] = {
     "oracle": Kind("oracle.json", "--seed 1", "fit --oracle paper --outputs {i}/outputs --epochs 1 --out {o}"),
@@ -95,16 +76,18 @@ KINDS: dict[str, Kind] = {
     "gate": Kind("gate.json", "--delta 0.1", "calibrate --outputs {i}/outputs --max-risk 0.3 --out {o}"),
     "report": Kind("made.json", "--seed 1", "evaluate --outputs {i}/outputs --bootstrap 0 --out {o}"),
     "comparison": Kind(
-        "compare.json", "--seed 1", "compare {i}/reports/a {i}/reports/b --bootstrap 0 --out {o}", (_other_report,)
+        "compare.json", "--seed 1", "compare {i}/reports/a {i}/reports/b --bootstrap 0 --out {o}",
+        (_changed("reports/b/metrics.json", b'"value": 0.'),),
     ),
     "outputs": Kind(
         "manifest.json", "--features float16",
         f"extract --classifier {TINY} --data imagefolder:{{i}}/photos --shard-rows 5 --batch-size 5 --out {{o}}",
-        (*PHOTOS, _replaced_pixels),
+        (*PHOTOS, _replaced_image),
     ),
     "classifier": Kind(
         "classifier.json", "--seed 1",
-        "train-classifier --net digits-net --data idx:{i}/idx --epochs 2 --holdout 8 --out {o}", (_other_idx,),
+        "train-classifier --net digits-net --data idx:{i}/idx --epochs 2 --holdout 8 --out {o}",
+        (_changed("idx/train-images-idx3-ubyte"),),
     ),
     "shifted images": Kind(
         "shift.json", "--seed 1",
@@ -128,7 +111,7 @@ KINDS: dict[str, Kind] = {
         "oracle.json", "--seed 1",
         "finetune --oracle checkpoint:{i}/home/classifier --data digits --outputs {i}/home/outputs/train "
         "--epochs 1 --save-every 5 --batch-size 100 --out {o}",
-        OF_HOME,
+        (_changed("home/outputs/train/logits.npy"),),
     ),
 }  # fmt: skip
 NAMES = pytest.mark.parametrize("name", KINDS)
@@ -302,7 +285,7 @@ def test_a_copy_of_images_counts_as_the_same_where_contents_are_verified(
         assert main(kind.words(inputs, out, *options)) == 0
         assert main(kind.words(tmp_path / "copy", out, *options)) == code
         assert ("already complete" in capsys.readouterr().err) == (code == 0)
-    _other_pixels(tmp_path / "copy")
+    OTHER_IMAGE(tmp_path / "copy")
     assert main(kind.words(tmp_path / "copy", tmp_path / "out0", "--verify")) == 2
     (error,) = lines_of_errors(capsys)
     assert "with other fingerprint" in error

@@ -53,9 +53,7 @@ def test_each_file_is_bound_to_all_others(tmp_path: Path) -> None:
     (tmp_path / "one" / "c").unlink()
     assert texts(tmp_path / "one") == {"1"}
     (tmp_path / "one" / "a").unlink()
-    with pytest.raises(
-        SteepslopeError, match=r"one/a: expected the file written with card.json, found none: copy the folder as a"
-    ):
+    with pytest.raises(SteepslopeError, match=r"one/a: expected the file written with card.json, found none: copy"):
         texts(tmp_path / "one")
 
 
@@ -97,9 +95,7 @@ def test_two_write_and_one_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 50_000], ids=["lists", "mappings"])
 def test_what_is_nested_too_deeply_is_a_plain_refusal(text: str, tmp_path: Path) -> None:
     (tmp_path / "gate.json").write_text(text)
-    with pytest.raises(
-        SteepslopeError, match=r"gate\.json: expected a gate, but it cannot be read .it is nested too deep"
-    ):
+    with pytest.raises(SteepslopeError, match=r"gate\.json: expected a gate, .* cannot be read .it is nested too deep"):
         read_json(tmp_path / "gate.json", "a gate")
 
 
@@ -139,7 +135,5 @@ def test_a_small_file_that_unpacks_to_much_is_refused_before(
     with pytest.raises(SteepslopeError, match=r"expected a file that unpacks to 100 times its size at most"):
         ClassifierOutputs.load(path, ReadingOptions(opinion=(f"other={make(tmp_path / 'opinion')}",)))
     monkeypatch.setattr(memory, "free_memory", lambda: 1e6)
-    with pytest.raises(
-        SteepslopeError, match=r"rows.\w+: expected a file that fits into 0.0 GiB of free memory, found one"
-    ):
+    with pytest.raises(SteepslopeError, match=r"rows.\w+: expected a file that fits into 0.0 GiB of free memory"):
         ClassifierOutputs.load(path)

@@ -71,16 +71,6 @@ def test_a_group_with_more_errors_is_listed() -> None:
     assert south.p == pytest.approx(3 * fisher_exact(counts, alternative="greater").pvalue)
 
 
-def test_equal_groups_are_seldom_listed() -> None:
-    """Under no difference the share of tables with any mark must not exceed five in a hundred, by Holm."""
-    rng = np.random.default_rng(0)
-    listed = [
-        any(row.worse for row in metrics.group_risks(np.ones(300), rng.random(300) < 0.8, rng.integers(5, size=300)))
-        for _ in range(200)
-    ]
-    assert np.mean(listed) < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
-
-
 def test_groups_with_names_and_without_trust() -> None:
     rows = metrics.group_risks([0.9, 0.1], [True, False], [0, 2], names=["a", "b", "c"])
     assert [(row.group, row.coverage) for row in rows] == [("a", 1.0), ("c", 0.0)]

@@ -66,26 +66,6 @@ def test_the_last_candidate_stands_for_all_others() -> None:
     assert found.others[0] > 0.3
 
 
-def test_a_row_of_weight_two_is_two_rows() -> None:
-    opinions, classes, labels = problem(60)
-    twice = np.repeat(np.arange(60), 1 + (np.arange(60) < 20))
-    doubled = fit_opinion_pool(opinions[twice], classes[twice], labels[twice], 4, 0.02)
-    weighted = fit_opinion_pool(opinions, classes, labels, 4, 0.02, np.where(np.arange(60) < 20, 2.0, 1.0))
-    np.testing.assert_allclose(weighted.weights, doubled.weights, atol=1e-3)
-    plain = fit_opinion_pool(opinions, classes, labels, 4, 0.02)
-    assert np.abs(plain.weights - weighted.weights).max() > 0.01
-    scaled = fit_opinion_pool(opinions, classes, labels, 4, 0.02, np.full(60, 7.0))
-    np.testing.assert_allclose(scaled.weights, plain.weights, atol=1e-6)
-
-
-def test_the_prior_is_the_first_opinion_alone() -> None:
-    opinions, classes, labels = problem()
-    found = fit_opinion_pool(opinions, classes, labels, 4, 1e6)
-    np.testing.assert_allclose(found.weights, [1, 0, 0], atol=1e-4)
-    turned = fit_opinion_pool(opinions[:, ::-1].copy(), classes, labels, 4, 1e6)
-    np.testing.assert_allclose(turned.weights, [1, 0, 0], atol=1e-4)
-
-
 def test_a_misleading_opinion_has_weight_0() -> None:
     opinions, classes, labels = problem()
     against = np.where(classes == labels[:, None], -3.0, -0.4)

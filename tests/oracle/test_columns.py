@@ -78,13 +78,6 @@ def test_a_constant_feature_is_harmless(outputs: ClassifierOutputs) -> None:
     assert np.isfinite(Oracle(**QUICK).fit(constant).trust_logit(constant)).all()
 
 
-@pytest.mark.parametrize(("right", "message"), [(True, "no prediction is wrong"), (False, "no prediction is correct")])
-def test_one_sided_outputs_are_refused(outputs: ClassifierOutputs, right: bool, message: str) -> None:
-    labels = outputs.predictions if right else (outputs.predictions + 1) % 4
-    with pytest.raises(SteepslopeError, match=message):
-        Oracle().fit(ClassifierOutputs(outputs.logits, labels, outputs.features))
-
-
 def test_few_errors_are_warned_of() -> None:
     few = make_outputs(60)
     with pytest.warns(FewErrorsWarning, match=r"fitted on only \d+ errors"):
@@ -93,16 +86,14 @@ def test_few_errors_are_warned_of() -> None:
 
 def test_mismatched_use_is_named(outputs: ClassifierOutputs) -> None:
     oracle = Oracle(**QUICK).fit(outputs)
-    other_classes = make_outputs(num_classes=5)
     wider = ClassifierOutputs(outputs.logits, outputs.labels, np.ones((400, 9)))
-    with pytest.raises(SteepslopeError, match="fitted for 4 classes, found 5"):
-        oracle.trust_logit(other_classes)
-    with pytest.raises(SteepslopeError, match="features: expected the fit set's 6 columns, found 9"):
-        oracle.trust_logit(wider)
-    with pytest.raises(SteepslopeError, match="the outputs hold no features"):
-        oracle.trust_logit(ClassifierOutputs(outputs.logits, outputs.labels))
-    with pytest.raises(SteepslopeError, match="this oracle is not fitted"):
-        Oracle().trust_logit(outputs)
+    for other, message in (
+        (make_outputs(num_classes=5), "fitted for 4 classes, found 5"),
+        (wider, "features: expected the fit set's 6 columns, found 9"),
+        (outputs.changed(features=None), "the outputs hold no features"),
+    ):
+        with pytest.raises(SteepslopeError, match=message):
+            oracle.trust_logit(other)
 
 
 def test_features_that_are_not_finite_are_named(outputs: ClassifierOutputs) -> None:
@@ -128,16 +119,15 @@ def test_damaged_oracles_are_named(outputs: ClassifierOutputs, tmp_path: Path, s
 
 @pytest.mark.parametrize("num_classes", [2, 50])
 def test_logit_evidence_ignores_the_numbering_of_classes(num_classes: int) -> None:
-    outputs = make_outputs(50, num_classes)
+    outputs, whole = make_outputs(50, num_classes), slice(0, 50)
     order = np.random.default_rng(0).permutation(num_classes)
     shuffled = ClassifierOutputs(outputs.logits[:, order], np.argsort(order)[outputs.labels])
-    whole = slice(0, 50)
     found = columns(outputs, ["logits"], whole)
     np.testing.assert_allclose(found, columns(shuffled, ["logits"], whole), atol=1e-6)
-    expected = np.sort(log_softmax(outputs.logits.astype(np.float64), axis=1))[:, ::-1][:, :10]
-    np.testing.assert_allclose(found[:, 1 + expected.shape[1] :], expected, rtol=1e-5)
+    log_p = np.sort(log_softmax(outputs.logits.astype(np.float64), axis=1))[:, ::-1][:, :10]
+    odds = log_p[:, :1] - np.log1p(-np.exp(log_p[:, :1]))
     highest = np.sort(outputs.logits, axis=1)[:, ::-1][:, :10]
-    np.testing.assert_allclose(found[:, 1 : 1 + expected.shape[1]], highest, rtol=1e-6)
+    np.testing.assert_allclose(found, np.concatenate([odds, highest, log_p], axis=1), rtol=1e-4, atol=1e-5)
 
 
 def test_moments_are_those_of_the_whole_set() -> None:

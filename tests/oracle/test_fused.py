@@ -199,16 +199,6 @@ def test_constant_features_are_no_obstacle() -> None:
     assert np.isfinite(Oracle.fused().fit(flat, known).trust_logit(flat)).all()
 
 
-@pytest.mark.slow
-def test_memory_mapped_outputs_give_the_same(with_auxiliary: FusedOracle, tmp_path: Path) -> None:
-    for name, outputs in {"fit": FIT_SET, "reference": REFERENCE, "new": UNSEEN}.items():
-        outputs.save(tmp_path / name)
-    mapped = [ClassifierOutputs.load(tmp_path / name) for name in ("fit", "reference", "new")]
-    assert isinstance(mapped[0].require("auxiliary").base, np.memmap) or isinstance(mapped[0].auxiliary, np.memmap)
-    z = Oracle.fused(budget="auxiliary").fit(mapped[0], mapped[1]).trust_logit(mapped[2])
-    np.testing.assert_array_equal(z, with_auxiliary.trust_logit(UNSEEN))
-
-
 def test_a_seed_gives_the_same_oracle_and_crossfit_is_no_reference() -> None:
     some = FIT_SET.subset(slice(300))
     settings: list[dict[str, Any]] = [{"seed": 1}, {"seed": 1}, {"seed": 1, "errors": "crossfit"}, {"seed": 2}]

@@ -243,14 +243,6 @@ def test_a_probe_on_a_second_backbone_needs_no_features_of_the_classifier() -> N
     )
 
 
-@pytest.mark.slow
-def test_all_takes_what_there_is() -> None:
-    bare = without(FIT_SET, "auxiliary", "views", "dropout")
-    fitted = Oracle.fused(budget="all").fit(bare)
-    assert fit_of(fitted).budget == "free"
-    assert np.isfinite(fitted.trust_logit(without(UNSEEN, "auxiliary", "views", "dropout"))).all()
-
-
 def test_auto_pays_for_nothing_that_does_not_help() -> None:
     """An auxiliary backbone and views that know nothing; a joint opinion would know the classifier's features."""
     rng = np.random.default_rng(0)

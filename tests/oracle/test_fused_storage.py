@@ -119,7 +119,6 @@ def shorter(name: str) -> Callable[[Arrays], Any]:
         (WEIGHTS, first_to("fallback/others", np.inf), "expected finite numbers, found others in"),
         (STATES, without("neighbors/centre"), "expected what neighbors learnt"),
         (STATES, shorter("neighbors/starts"), "expected what neighbors learnt"),
-        (STATES, without("handover/points"), "hand-over: expected arrays basis"),
         (STATES, shorter("handover/centre"), "hand-over: expected arrays basis"),
     ],
 )

@@ -70,18 +70,6 @@ def test_the_statistics_are_those_of_plain_formulas(
     assert 0.1 < (expected > 0).mean() < 0.6
 
 
-def test_familiar_rows_stay_and_far_ones_go(handover: Handover, fit_set: ClassifierOutputs) -> None:
-    assert handover.weight(fit_set).mean() < 0.15
-    new = of_features(500, 4)
-    assert handover.weight(new).mean() < 0.2
-    auxiliary = new.require("auxiliary")
-    for changed in (auxiliary + 5, 4 * auxiliary, auxiliary[:, ::-1], np.zeros_like(auxiliary)):
-        far = handover.weight(new.changed(auxiliary=changed))
-        assert far.min() >= 0
-        assert far.max() <= 1
-        assert (far == 1).mean() > 0.95
-
-
 def test_without_a_reference_the_fit_set_says_what_is_usual(fit_set: ClassifierOutputs) -> None:
     alone = Handover.from_outputs(fit_set, fit_set, None)
     assert len(alone.points) == 300

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from steepslope.errors import SteepslopeError
 from steepslope.oracle import FusedOracle, fused_fit
 from tests.conftest import make_complete
 from tests.numerics.test_threads import settings, several, usual
@@ -38,14 +37,3 @@ def test_a_fit_computes_on_one_thread(several: int, monkeypatch: pytest.MonkeyPa
         assert seen == [usual(1)] * len(seen)
         assert seen
         assert settings() == usual(several)
-
-
-def test_all_is_as_before_after_an_error_in_the_fit(several: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
-        assert settings() == usual(1)
-        raise SteepslopeError("no room")
-
-    monkeypatch.setattr(fused_fit, "best_pool", fail)
-    with pytest.raises(SteepslopeError, match="no room"):
-        FusedOracle(budget="free").fit(FIT_SET)
-    assert settings() == usual(several)

@@ -42,7 +42,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "text in logits": (given([["1.5", "x", "2"]] * 12), "logits: expected numbers, found '1.5' in row 0: leave"),
     "a frame with text": (
         given(pd.DataFrame({"ant": [0.5, 2.0], "name": ["a", "b"]})),
-        "found 'a' in row 0: leave columns of text",
+        "found 'a' in row 0: leave columns",
     ),
     "a frame with an empty cell": (given(pd.DataFrame({"ant": [0.5, None], "bee": [1.5, 1.0]})), "found nan in row 1"),
     "scores of two classes": (given(LOGITS[:, 0]), r"found float64 of shape \(12,\); one number for two classes"),
@@ -58,16 +58,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "an empty label": (given(LOGITS, edited(TEXT, 5, ""), classes=NAMES), "labels: .* found an empty cell in row 5"),
     "a label of -2": (given(LOGITS, LABELS - 2), "labels: expected values in 0…2, .* or -1 .* found -2 in row 0"),
     "a missing text": (given(LOGITS, pd.Series(["ant", None] * 6), classes=NAMES), "found '(None|nan)' in row 1"),
-    "a number that is no class": (
-        given(LOGITS, LABELS, classes=[1, 2, 3]),
-        "one of the classes 1, 2, 3, found '0' in row",
-    ),
+    "a number that is no class": (given(LOGITS, LABELS, classes=[1, 2, 3]), "classes 1, 2, 3, found '0' in row"),
     "a class twice": (given(LOGITS, LABELS, classes=["ant", "bee", "ant"]), "classes: .* found 'ant' twice"),
     "classes as a dict": (given(LOGITS, classes={0: "ant", 1: "bee", 2: "cat"}), "expected a list .* found a dict"),
     "one number as classes": (given(LOGITS, classes=3), "classes: expected a list .* found a int"),
     "columns in another order": (
         given(pd.DataFrame(LOGITS, columns=NAMES), classes=NAMES[::-1]),
-        "order of the frame.*: leave classes",
+        "of the frame.*: leave classes",
     ),
     "an index in another order": (
         given(pd.DataFrame(LOGITS), pd.Series(LABELS).sample(frac=1, random_state=0)),

@@ -149,23 +149,21 @@ def test_classes_without_names_are_mapped_by_their_numbers(tmp_path: Path) -> No
     np.testing.assert_allclose(found, EXPECTED, rtol=1e-4)
 
 
-def test_labels_beside_probabilities_are_the_truth_and_not_read(tmp_path: Path) -> None:
-    rows = [f"{one},{numbers(values)},bee" for one, values in zip(IDS, softmax(OTHER, axis=1), strict=True)]
-    (tmp_path / "vendor.csv").write_text(table("id,ant,bee,cat,label", rows))
-    found = with_opinion(tmp_path, "vendor.csv")
-    assert found.opinion_net is not None
-    np.testing.assert_allclose(found.require("opinion_net"), EXPECTED, atol=1e-5)
+SHARES = softmax(OTHER, axis=1)
 
 
-def test_columns_called_logit_may_all_be_positive(tmp_path: Path) -> None:
-    rows = [f"{one},{numbers(values + 10)},1" for one, values in zip(IDS, OTHER, strict=True)]
-    (tmp_path / "other.csv").write_text(table("id,logit_ant,logit_bee,logit_cat,split", rows))
-    np.testing.assert_allclose(with_opinion(tmp_path, "other.csv").require("opinion_net"), EXPECTED, atol=1e-5)
-
-
-@pytest.mark.parametrize("header", ["file,ant,bee,cat", ",ant,bee,cat", "file,logit_ant,logit_bee,logit_cat"])
-def test_a_column_of_the_ids_goes_by_them_whatever_it_is_called(tmp_path: Path, header: str) -> None:
-    rows = [f"{one},{numbers(values)}" for one, values in zip(IDS, softmax(OTHER, axis=1), strict=True)]
+@pytest.mark.parametrize(
+    ("header", "values", "further"),
+    [
+        ("id,ant,bee,cat,label", SHARES, ",bee"),  # labels next to probabilities are the truth, and not read
+        ("id,logit_ant,logit_bee,logit_cat,split", OTHER + 10, ",1"),  # logits may all be positive
+        ("file,ant,bee,cat", SHARES, ""),  # a column of the ids goes by them, whatever it is called
+        (",ant,bee,cat", SHARES, ""),
+        ("file,logit_ant,logit_bee,logit_cat", SHARES, ""),
+    ],
+)
+def test_columns_are_told_apart(tmp_path: Path, header: str, values: np.ndarray, further: str) -> None:
+    rows = [f"{one},{numbers(some)}{further}" for one, some in zip(IDS, values, strict=True)]
     (tmp_path / "vendor.csv").write_text(table(header, rows[::-1]))
     np.testing.assert_allclose(with_opinion(tmp_path, "vendor.csv").require("opinion_net"), EXPECTED, atol=1e-5)
 

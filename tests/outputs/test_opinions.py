@@ -81,17 +81,13 @@ def test_votes_of_no_class_where_classes_are_numbers() -> None:
         OUTPUTS.named(None).with_opinion("people", [1, 2, 3] * 10)
     from_1 = OUTPUTS.named(["1", "2", "3"])
     assert from_1.with_opinion("people", [1, 2, 3] * 10).require("vote_people").tolist() == [0, 1, 2] * 10
-    with pytest.raises(
-        SteepslopeError, match=r"expected names of classes \(1, 2, 3\), or -1 for none, found 0 in row 0"
-    ):
+    with pytest.raises(SteepslopeError, match=r"expected names of classes \(1, 2, 3\), .*, found 0 in row 0"):
         from_1.with_opinion("people", [0, 1, 2] * 10)
 
 
 def test_columns_of_a_frame_that_are_no_class_are_named() -> None:
     frame = pd.DataFrame(softmax(OTHER, axis=1), columns=["ant", "bee", "cat"]).reset_index()
-    with pytest.raises(
-        SteepslopeError, match=r"opinion net: columns: expected .* \(ant, bee, cat\), found index: leave"
-    ):
+    with pytest.raises(SteepslopeError, match=r"opinion net: columns: expected .*, bee, cat\), found index: leave"):
         OUTPUTS.with_opinion("net", frame)
 
 

@@ -1,5 +1,6 @@
 """Probabilities as logits: the same predictions and probabilities, and a floor that decides nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,13 @@ def test_the_floor_is_the_same_for_all_coarse_probabilities_and_can_be_given() -
     assert np.isfinite(logits_of([[1.0, 0.0], [1.0, 5e-324]])).all()  # the smallest number there is
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 1)])
-def test_one_column_is_the_probability_of_class_1(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("form", [np.ravel, lambda p: p[:, None], lambda p: pd.DataFrame({"p": p})])
+def test_one_column_is_the_probability_of_class_1(form: Callable[[NDArray[np.float64]], Any]) -> None:
     scores = np.array([0.0, 0.25, 0.75, 1.0])
-    outputs = ClassifierOutputs.from_probabilities(scores.reshape(shape), [False, True, True, True])
+    outputs = ClassifierOutputs.from_probabilities(form(scores), [False, True, True, True])
     assert outputs.predictions.tolist() == [0, 0, 1, 1]
     assert outputs.is_correct.tolist() == [True, False, True, True]
+    assert outputs.classes is None
     np.testing.assert_allclose(softmax(outputs.logits, axis=1)[:, 1], scores, atol=1e-7)
 
 
@@ -83,14 +85,6 @@ def test_features_and_ids_go_with_them() -> None:
     assert outputs.require_features().tolist() == [[1.0, 2.0]]
     assert outputs.ids is not None
     assert outputs.labels is None
-
-
-def test_a_frame_of_one_column_is_the_probability_of_class_1() -> None:
-    p = np.array([0.2, 0.7, 0.9])
-    frame = pd.DataFrame({"p": p})
-    made = ClassifierOutputs.from_probabilities(frame, [0, 1, 1])
-    assert made.classes is None
-    np.testing.assert_array_equal(made.logits, ClassifierOutputs.from_probabilities(p, [0, 1, 1]).logits)
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -14,7 +14,6 @@ from steepslope.scores import SCORES
 from tests.conftest import make_outputs
 
 NAMES = ("ant", "bee", "cat", "dog")
-FORMATS = ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"]
 MISSING = "labels: expected the true class of each prediction, found none"
 
 

@@ -14,23 +14,19 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict import prediction_file
 from tests.cli.predictions import refused
-from tests.images import opened
+from tests.images import digits_below
 
 ROWS, PARTS, KILLS = 50, 7, 10
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home, data = tmp_path_factory.mktemp("photos"), opened("digits:test")
-    for row in range(ROWS):
-        Image.fromarray(np.asarray(data.image(row))).save(home / f"{row:03d}.png")
-    return home
+    return digits_below(tmp_path_factory.mktemp("photos"), [f"{row:03d}.png" for row in range(ROWS)])
 
 
 def words(gates: Path, photos: Path, out: Path, *options: str) -> list[str]:

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import MCP, Doctor, RelU
+from steepslope.scores import Doctor, RelU
 from tests.conftest import make_outputs
 
 
@@ -92,12 +92,6 @@ def test_without_an_entry_above_0_it_ranks_as_doctor() -> None:
     np.testing.assert_allclose(score.state()["distances"], (1 - np.eye(3)) / np.sqrt(6))
     unseen = make_outputs(num_classes=3)
     assert spearmanr(score.confidence(unseen), Doctor().confidence(unseen)).statistic > 1 - 1e-12
-
-
-def test_it_learns_confusions_that_mcp_does_not_see() -> None:
-    unseen = confused(2000, 2)
-    learnt, mcp = RelU().fit(confused(1000, 1)).confidence(unseen), MCP().confidence(unseen)
-    assert aurc(learnt, unseen.is_correct) < 0.7 * aurc(mcp, unseen.is_correct)
 
 
 def drawn(n: int, seed: int, num_classes: int = 60) -> ClassifierOutputs:

@@ -7,7 +7,6 @@ import mpmath
 import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
-from scipy.stats import spearmanr
 from sklearn.covariance import ledoit_wolf
 
 from steepslope.outputs import ClassifierOutputs
@@ -51,15 +50,6 @@ def test_confidence_is_the_definition(
     training, outputs = drawn(n, d, num_classes), drawn(150, d, num_classes, seed=1)
     found = MahalanobisRatio().fit(training).confidence(outputs)
     np.testing.assert_allclose(found, expected_of(training, outputs), rtol=1e-6, atol=1e-8)
-
-
-def test_stretched_features_hardly_change_the_order() -> None:
-    """The distance knows each feature's scale; shrinkage alone remains, and that is little with many rows."""
-    training, outputs = drawn(20_000, 4, 3), drawn(200, 4, 3, seed=1)
-    plain = MahalanobisRatio().fit(training).confidence(outputs)
-    stretched = [one.changed(features=one.require_features() * [1, 5, 0.3, 2]) for one in (training, outputs)]
-    found = MahalanobisRatio().fit(stretched[0]).confidence(stretched[1])
-    assert spearmanr(found, plain).statistic > 0.99
 
 
 def test_classes_without_references_are_infinitely_far() -> None:

@@ -48,13 +48,6 @@ def test_trust_score_is_that_of_trees(d: int, num_classes: int, entries: int, mo
     np.testing.assert_allclose(found, reference_trust_score(training, outputs), rtol=1e-5)
 
 
-def test_trust_score_of_the_references_themselves() -> None:
-    """A reference is its own nearest neighbour at distance 0, which is why the second counts."""
-    training, _ = random_pair(300, 1, 8, 3)
-    found = np.exp(TrustScore().fit(training).confidence(training))
-    np.testing.assert_allclose(found, reference_trust_score(training, training), rtol=1e-4)
-
-
 def test_rare_and_absent_classes_are_infinitely_far() -> None:
     features = np.arange(7, dtype=np.float32)[:, None]
     training = ClassifierOutputs(np.zeros((7, 4)), np.array([0, 0, 0, 1, 1, 1, 2]), features)
@@ -173,14 +166,6 @@ def test_ties_share_the_last_places(count: int) -> None:
     np.testing.assert_allclose(found.sum(axis=2), count)
 
 
-def test_knn_distance_is_between_unit_vectors() -> None:
-    training, outputs = random_pair(100, 20, 5, 3)
-    points, queries = (one.require_features().astype(np.float64) for one in (training, outputs))
-    cosine = (queries / np.linalg.norm(queries, axis=1)[:, None]) @ (points / np.linalg.norm(points, axis=1)[:, None]).T
-    expected = -np.sqrt(np.sort(2 - 2 * cosine, axis=1)[:, 9])
-    np.testing.assert_allclose(KNNDistance(k=10).fit(training).confidence(outputs), expected, rtol=1e-3)
-
-
 def complete(outputs: ClassifierOutputs) -> ClassifierOutputs:
     """Add dropout's array, the only evidence that a score needs and small outputs lack."""
     log_p = np.log(np.random.default_rng(0).dirichlet(np.ones(outputs.num_classes), len(outputs)))
@@ -268,21 +253,6 @@ def test_rows_that_say_nothing_rank_by_chance_where_it_was_fitted(copies: int) -
     labels = np.where(rng.random(2000) < 0.3, logits.argmin(axis=1), logits.argmax(axis=1))
     half = ClassifierOutputs(logits, labels, np.repeat(features[: 2000 // copies], copies, axis=0))
     assert auroc(KNNDensityRatio().fit(half).confidence(half), half.is_correct) == pytest.approx(0.5, abs=0.05)
-
-
-def test_the_ratio_is_the_log_odds_over_the_dimension() -> None:
-    """Two uniform densities on a line: the ratio of counts in a small ball is that of radii."""
-    rng = np.random.default_rng(0)
-    right, wrong = rng.uniform(0, 2, 40_000), rng.uniform(1, 2, 10_000)  # densities 20,000, and 0 or 10,000, a unit
-    features = np.concatenate([right, wrong])[:, None]
-    labels = np.repeat([0, 1], [40_000, 10_000])
-    held_out = ClassifierOutputs(np.tile([1.0, 0.0], (50_000, 1)), labels, features, as_logits=True)
-    places = np.linspace(1.1, 1.9, 400)
-    outputs = ClassifierOutputs(
-        np.tile([1.0, 0.0], (400, 1)), np.zeros(400, dtype=int), places[:, None], as_logits=True
-    )
-    found = KNNDensityRatio(k=200).fit(held_out).confidence(outputs)
-    assert np.mean(found) == pytest.approx(np.log(2), abs=0.03)
 
 
 def test_few_rows_are_survived() -> None:

@@ -81,6 +81,8 @@ def test_mirroring_flips_about_half() -> None:
 def test_bad_recipes_are_named(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="did you mean 'digits-net'"):
         recipe_for("digit-net")
+    with pytest.raises(SteepslopeError, match="mnist-net expects grey images of 28×28 pixels"):
+        train_classifier("mnist-net", "digits", tmp_path, RECIPE)
     with pytest.raises(SteepslopeError, match="not on the test split"):
         train_classifier("digits-net", "digits:test", tmp_path, RECIPE)
 

@@ -39,9 +39,7 @@ def test_names_that_do_not_agree(names: ClassNames, found: tuple[str, ...] | Non
         names.agreed(found, "data")
 
 
-def test_names_are_read_from_what_knows_them(tmp_path: Path) -> None:
-    (tmp_path / "names.txt").write_text("cat\ndog\n")
-    assert read_classes(tmp_path / "names.txt") == PETS
+def test_names_are_read_from_folders_that_know_them(tmp_path: Path) -> None:
     for record in ("manifest.json", "classifier.json"):
         folder = tmp_path / record.removesuffix(".json")
         folder.mkdir()
@@ -50,5 +48,3 @@ def test_names_are_read_from_what_knows_them(tmp_path: Path) -> None:
     (tmp_path / "manifest" / "manifest.json").write_text(json.dumps({"classes": None}))
     with pytest.raises(SteepslopeError, match=r"manifest\.json: expected names of classes, found none"):
         read_classes(tmp_path / "manifest")
-    with pytest.raises(SteepslopeError, match="expected a text file, outputs or a classifier"):
-        read_classes(tmp_path)

@@ -17,8 +17,7 @@ from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.transforms import Transform
-from steepslope.outputs import ClassifierOutputs
-from tests.images import PIXELS, extract_folder, folder_of, opened, png
+from tests.images import PIXELS, folder_of, opened, png
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
@@ -29,13 +28,9 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
 
 
 def test_a_missing_class_folder_shifts_no_label(tmp_path: Path) -> None:
-    """The names that an earlier extraction kept, or the classifier's own, give each folder its label."""
-    data = folder_of(tmp_path / "data", 1)
-    assert extract_folder(data, tmp_path / "whole") == 0
-    shutil.rmtree(data / "bee")
-    assert extract_folder(data, tmp_path / "part", "--classes", str(tmp_path / "whole")) == 0
-    outputs = ClassifierOutputs.load(tmp_path / "part")
-    assert (outputs.require_labels().tolist(), outputs.classes) == ([0, 2], ("ant", "bee", "cow"))
+    data = folder_of(tmp_path / "data", 1, ("ant", "cow"))
+    images = opened(f"imagefolder:{data}", ClassNames.by_label(["ant", "bee", "cow"]))
+    assert (np.asarray(images.labels).tolist(), images.classes) == ([0, 2], ("ant", "bee", "cow"))
 
 
 def test_names_give_the_order(tmp_path: Path) -> None:
@@ -59,15 +54,6 @@ def test_a_folder_of_none_of_the_classes(tmp_path: Path, name: str) -> None:
         }
         assert (found, images.classes) == (expected, ("ant", "bee", "cow"))
     assert sorted(np.asarray(opened(f"imagefolder:{data}").labels)) == [0, 1, 2, 3]  # a class of those to learn
-    assert extract_folder(data, tmp_path / "outputs", "--classes", str(_names(tmp_path))) == 0
-    outputs = ClassifierOutputs.load(tmp_path / "outputs")
-    assert sorted(outputs.require_labels()) == [-1, 0, 1, 2]
-    assert outputs.classes == ("ant", "bee", "cow")
-
-
-def _names(folder: Path) -> Path:
-    (folder / "names.txt").write_text("ant\nbee\ncow")
-    return folder / "names.txt"
 
 
 FILES = ["0.png", "a b/1;ü.png", "2.npy"]

@@ -16,8 +16,8 @@ from torchvision.models import ResNet18_Weights
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.transforms import Resize, Transform, as_channels, decoded_batches, read_transform
-from tests.images import EFFICIENTNET, opened
+from steepslope.nets.data.transforms import Transform, as_channels, read_transform
+from tests.images import EFFICIENTNET
 
 
 def test_an_image_is_turned_upright(tmp_path: Path) -> None:
@@ -48,34 +48,6 @@ def test_crops_are_timms(side: int, fraction: float) -> None:
     theirs = create_transform(input_size=size, interpolation="bicubic", crop_pct=fraction, mean=zero, std=one)
     ours = Transform((side, side), zero, one, crop_share=fraction)
     torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
-
-
-def odd_images(folder: Path) -> None:
-    """Write what is unusual, and readable all the same."""
-    folder.mkdir(parents=True)
-    pixels = np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
-    image = Image.fromarray(pixels)
-    image.convert("CMYK").save(folder / "cmyk.jpg")
-    Image.fromarray(pixels[:, :, 0].astype(np.uint16) << 8).save(folder / "grey16.png")
-    palette = image.convert("P")
-    palette.save(folder / "palette.png", transparency=0)
-    exif = Image.Exif()
-    exif[274] = 6
-    image.save(folder / "turned.jpg", exif=exif)
-    image.resize((1, 1)).save(folder / "one.png")
-    image.resize((20_000, 3)).save(folder / "long.png")
-    image.convert("RGBA").save(folder / "alpha.png")
-    image.convert("L").save(folder / "grey.png")
-    image.convert("1").save(folder / "bits.png")
-
-
-@pytest.mark.parametrize("resize", ["crop", "squash"])
-def test_odd_images_are_read(resize: Resize, tmp_path: Path) -> None:
-    odd_images(tmp_path / "data")
-    transform = Transform((8, 8), (0.5,) * 3, (0.5,) * 3, resize)
-    (batch,) = decoded_batches(opened(f"images:{tmp_path / 'data'}"), np.arange(9), transform, 9)
-    assert batch.shape == (9, 3, 8, 8)
-    assert batch.isfinite().all()
 
 
 def test_grey_and_colour_become_each_other_as_in_pil() -> None:

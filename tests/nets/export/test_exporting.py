@@ -30,7 +30,7 @@ from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.cli.predictions import refuses
-from tests.images import opened
+from tests.images import digits
 from tests.nets.export.rows import rows_of, run
 
 CALIBRATION, NEW = rows_of(2_000, seed=7), rows_of(300, seed=8)
@@ -89,9 +89,7 @@ def test_a_gate_that_accepts_nothing_accepts_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def pixels() -> NDArray[np.uint8]:
-    """Return images of the digits' test split, (m, 8, 8)."""
-    data = opened("digits:test")
-    return np.stack([np.asarray(data.image(row)) for row in range(120)])
+    return digits(120)
 
 
 def same_on_images(exported: Exported, pixels: NDArray[np.uint8]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -11,11 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.errors import FewErrorsWarning
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.nets.export.exporting import export_gate, export_oracle
-from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.nets.export.rows import exported_score, judged, rows_of, run, source_of
@@ -44,27 +41,10 @@ def test_references_that_are_the_query_itself_many_times_over(name: str) -> None
 
 
 @pytest.mark.slow
-def test_one_point_is_all_references() -> None:
-    one = repeated(SIX.subset(slice(0, 1)), 200, np.arange(200) % 5)
-    judge = source_of(SCORES["trust_score"]().fit(one), SIX)
-    expected = judge.confidence(SIX.subset(slice(0, 1)))
-    assert expected.tolist() == [0.0]
-    same(judge, SIX.subset(slice(0, 1)))
-
-
-@pytest.mark.slow
 def test_held_out_rows_that_are_the_query_itself() -> None:
     fit = repeated(SIX, 60)
     wrong = fit.changed(labels=np.where(np.arange(len(fit)) % 3 == 0, (fit.predictions + 1) % 5, fit.predictions))
     same(source_of(SCORES["knn_density_ratio"]().fit(wrong), SIX), SIX)
-
-
-@pytest.mark.slow
-def test_neighbours_of_a_fused_oracle_that_are_the_query_itself_give_numbers() -> None:
-    with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
-        oracle = Oracle(inputs="neighbors,logits", epochs=2).fit(rows_of(300, seed=21), repeated(SIX, 75))
-    found = run(export_oracle(source_of(oracle, SIX)).model, SIX.arrays)["trust_logit"]
-    assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-8, 1e3])

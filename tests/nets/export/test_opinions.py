@@ -17,9 +17,9 @@ from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import ReadingOptions
 from tests.cli.predictions import refuses
-from tests.images import opened
+from tests.images import digits
 from tests.nets.export.rows import run
-from tests.oracle.conftest import sure_of_its_errors, too_sure
+from tests.oracle.conftest import too_sure
 
 OPINIONS = {"twelve": "module:tests.tiny_nets:twelve_classes"}
 
@@ -31,8 +31,7 @@ def test_a_file_has_the_nets_of_opinions_in_it(opinions: Path, tmp_path: Path) -
     exported = export_gate(gate)
     assert require_agreement(exported) < 1e-3
     exported.save(tmp_path / "gate.onnx")
-    data = opened("digits:test")
-    images = np.repeat(np.stack([np.asarray(data.image(row)) for row in range(40)])[..., None], 3, axis=3)
+    images = np.repeat(digits(40)[..., None], 3, axis=3)
     file, expected = ExportedGate.open(tmp_path / "gate.onnx", threads=1), gate.predict(images)
     assert [one.name for one in file.inputs] == ["images"]
     found = file.run({"images": images})
@@ -97,17 +96,6 @@ def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
     gate = Gate.of(oracle, too_sure(300, 2), 0.3)
     found = run(export_gate(gate, "gate").model, dict(rows.arrays))
     np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
-def test_an_average_with_what_features_say_is_in_the_file() -> None:
-    oracle = FusedOracle(budget="free").fit(sure_of_its_errors(400, 0))
-    assert oracle.fitted_ is not None
-    assert oracle.fitted_.pool.is_linear
-    rows, gate = sure_of_its_errors(300, 1), Gate.of(oracle, sure_of_its_errors(300, 2), 0.3)
-    found = run(export_gate(gate, "gate").model, dict(rows.arrays))
-    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-4)
 
 
 def test_nets_of_opinions_are_of_no_use_to_parts(

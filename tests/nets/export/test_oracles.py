@@ -59,15 +59,6 @@ def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
         np.testing.assert_allclose(found["handed_over"], handed_over, atol=1e-4)
 
 
-@pytest.mark.slow
-def test_references_of_very_unequal_classes_are_the_same() -> None:
-    rows = np.concatenate(
-        [np.flatnonzero(REFERENCE.labels == label)[:count] for label, count in enumerate((99, 60, 7, 1, 0))]
-    )
-    judge = source_of(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), NEW)
-    judged(judge, export_oracle(judge).model, NEW, 1e-6)
-
-
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_needs_the_image_again_is_refused_with_the_way_out(name: str) -> None:
     dropout = np.stack([np.log(np.full((400, 5), 0.2)), np.full((400, 5), 0.1)], axis=1).astype(np.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
-from tests.conftest import contents, kill_once_there
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
@@ -49,13 +47,11 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "such as digits:test" in capsys.readouterr().err
     assert auxiliary("digits:test", out) == 2
     assert "found none with the id 'ant/0000.png' (6 such)" in capsys.readouterr().err
-    assert auxiliary(f"imagefolder:{photos}", out, "--evidence", "views") == 2
-    assert "expected features, found" in capsys.readouterr().err
     assert auxiliary(f"imagefolder:{photos}", out, "--classes", "any.txt") == 2
     assert auxiliary(f"imagefolder:{photos}", out) == 0
     (out / "auxiliary" / "ids.parquet").write_bytes((tmp_path / "out" / "ids.parquet").read_bytes()[:-1])
-    assert main(["evaluate", "--outputs", str(out), "--out", str(tmp_path / "report")]) == 2
-    assert str(out) in capsys.readouterr().err
+    with pytest.raises(SteepslopeError, match=str(out)):
+        ClassifierOutputs.load(out)
 
 
 def test_opinions_on_copies_and_without_the_images_that_are_lacking(tmp_path: Path) -> None:
@@ -103,25 +99,7 @@ def test_an_opinion_on_other_copies_is_refused(tmp_path: Path) -> None:
     manifest["extraction"]["augmented"]["seed"] = 1
     write_json(path, manifest)
     options = ReadingOptions(opinion=(f"other={tmp_path / 'other'}",))
-    with pytest.raises(
-        SteepslopeError, match=r"made alike \(copies 1, .*seed 0\), found others \(copies 1, .*seed 1\)"
-    ):
+    with pytest.raises(SteepslopeError, match=r"made alike \(copies 1, .*seed 0\), found others \(.*seed 1\)"):
         ClassifierOutputs.load(tmp_path / "own", options)
     shutil.rmtree(tmp_path / "other" / "augmented")
     assert ClassifierOutputs.load(tmp_path / "own", options).opinions == ("other",)
-
-
-@pytest.mark.slow
-def test_killed_and_run_again_an_opinion_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    photos = folder_of(tmp_path / "photos", 40)
-    for name in ("whole", "killed"):
-        assert extract_folder(photos, tmp_path / name) == 0
-    words = (
-        f"extract --data imagefolder:{photos} --opinion named=module:tests.tiny_nets:named --shard-rows 2 --out".split()
-    )
-    command = [sys.executable, "-m", "steepslope", *words, str(tmp_path / "killed")]
-    kill_once_there(command, tmp_path / "killed" / "opinions" / "named" / ".shards" / "*.npz")
-    assert ClassifierOutputs.load(tmp_path / "killed").opinions == ()
-    for name in ("whole", "killed"):
-        assert main([*words, str(tmp_path / name)]) == 0
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

@@ -12,13 +12,10 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from steepslope.cli.main import main
-from tests.images import opened
+from tests.images import digits_below
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -32,12 +29,7 @@ needs_proc = pytest.mark.skipif(not PROC.exists(), reason="processes are found t
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home, data = tmp_path_factory.mktemp("photos"), opened("digits:test")
-    for row in range(ROWS):
-        name = home / f"{row % 3} of 3" / f"ü #{row:04d}.png"
-        name.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.asarray(data.image(row))).save(name)
-    return home
+    return digits_below(tmp_path_factory.mktemp("photos"), [f"{row % 3} of 3/ü #{row:04d}.png" for row in range(ROWS)])
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +61,8 @@ def started(given: list[str], folder: Path = PROJECT) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "steepslope", *given]
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which a shell's & would leave ignored
-    return subprocess.Popen(
-        command,
-        env=environment,
-        text=True,
-        cwd=folder,
-        preexec_fn=heard,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, text=True, cwd=folder, preexec_fn=heard, stdout=pipe, stderr=pipe)
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -180,27 +165,6 @@ def test_an_image_that_kills_its_process_ends_the_run(
     assert code == 2
     assert "steepslope: error: engine ray: the cluster failed (" in error
     assert error.count("\n") == 1, error
-
-
-def test_one_image_and_odd_ones(gates: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    odd, one = tmp_path / "odd", tmp_path / "one"
-    for folder in (odd, one):
-        folder.mkdir()
-        (folder / "a.png").write_bytes(next(photos.rglob("*.png")).read_bytes())
-    (odd / "b.png").write_bytes(b"no image")
-    code, error = on_ray(words(gates / "free", one, tmp_path / "one.parquet"))
-    assert code == 0, error
-    assert pq.read_table(tmp_path / "one.parquet")["id"].to_pylist() == ["a.png"]
-    code, there = on_ray(words(gates / "free", odd, tmp_path / "odd.parquet"))
-    assert code == 2
-    assert "b.png: cannot be read as an image" in there
-    capsys.readouterr()
-    assert main(words(gates / "free", odd, tmp_path / "odd.parquet")) == 2
-    assert capsys.readouterr().err == there
-    assert main(words(gates / "free", odd, tmp_path / "here.parquet", "--on-error", "keep")) == 0
-    code, error = on_ray(words(gates / "free", odd, tmp_path / "there.parquet", "--on-error", "keep"))
-    assert code == 0, error
-    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 
 
 OF_MINE = """

@@ -23,7 +23,7 @@ from steepslope.nets.predict.image_gate import ImageGate, pictures_of
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from tests.images import PIXELS, TINY, extract_folder, folder_of, opened
+from tests.images import PIXELS, TINY, digits, extract_folder, folder_of, opened
 from tests.tiny_nets import tiny
 
 BACKBONE = "module:tests.tiny_nets:ten_classes"
@@ -32,9 +32,7 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def pixels() -> NDArray[np.uint8]:
-    """Return the first images of the digits' test split, (m, 8, 8)."""
-    data = opened("digits:test")
-    return np.stack([np.asarray(data.image(row)) for row in range(COUNT)])
+    return digits(COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +266,5 @@ def test_nets_of_opinions_that_nothing_recorded_are_given_as_classifiers(opinion
     found = ImageGate.of(gate, opinions={"second": net}).predict([data.image(row) for row in range(20)])
     np.testing.assert_allclose(found.trust_logit, gate.decide(both.subset(slice(20))).trust_logit, rtol=1e-3, atol=1e-3)
     for given in ({}, {"second": f"checkpoint:{opinions / 'second'}"}):
-        with pytest.raises(
-            SteepslopeError, match="opinion second: no net of it is recorded, so images cannot be judge"
-        ):
+        with pytest.raises(SteepslopeError, match="opinion second: no net of it is recorded, so images cannot"):
             ImageGate.of(gate, opinions=given)

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
@@ -19,7 +17,7 @@ from steepslope.nets.predict.from_images import FromImages, images_to_judge
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.predict.options import PredictOptions
 from tests.cli.predictions import BACKBONE
-from tests.images import opened, write_shard
+from tests.images import digits_below, opened, write_shard
 
 ROWS, BROKEN = 20, 13
 IN_PARTS = PredictOptions(shard_rows=8, batch_size=4)
@@ -28,10 +26,7 @@ NAMES = [f"{row % 2}/ü {row:02d}.png" for row in range(ROWS)]
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home, data = tmp_path_factory.mktemp("photos"), opened("digits:test")
-    for row, name in enumerate(NAMES):
-        (home / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(np.asarray(data.image(row))).save(home / name)
+    home = digits_below(tmp_path_factory.mktemp("photos"), NAMES)
     write_shard(home / "all.tar", {name: (home / name).read_bytes() for name in NAMES})
     (home / "all.csv").write_text("\n".join(["path", *NAMES]), encoding="utf-8")
     return home

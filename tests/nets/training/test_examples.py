@@ -106,9 +106,7 @@ def test_with_augmentation_images_run_through_the_whole_net(home: Path) -> None:
 def test_another_net_than_the_classifier_cannot_be_learnt_from(home: Path) -> None:
     other = {"oracle": "timm:resnet18?weights=random&dropout=0.5", "oracle_size": 32}
     assert isinstance(training_of(home, **{**DROPPED, "frozen_dropout": "features"}, **other).targets, CachedTargets)
-    with pytest.raises(
-        SteepslopeError, match="expected a backbone that predicts the classifier's 10 classes, found one"
-    ):
+    with pytest.raises(SteepslopeError, match="expected a backbone that predicts the classifier's 10 classes"):
         training_of(home, **DROPPED, **other)
 
 

@@ -91,12 +91,10 @@ def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--head", "steep"], "unknown head 'steep'"),
         (["--oracle-sees", "nearest"], "oracle-sees nearest: expected a live classifier"),
         (["--select", "aupr_error"], "expected outputs to compare epochs on"),
         (["--cycle-momentum", "true"], "expected the optimizer sgd and the schedule one_cycle"),
         (["--accumulate", "50"], "batch_size: expected at least 50 rows"),
-        (["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU"),
         (["--oracle-size", "9"], ": expected an image of 9×9 pixels"),
         (["--oracle-std", "0"], "oracle: --oracle-std: expected numbers > 0"),
         (["--oracle", "net:digits-net"], "oracle: --oracle-mean and --oracle-std: have to be given"),
@@ -104,13 +102,12 @@ def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys:
         (["--classifier-preprocessing", "none.json"], "channels and preprocessing: expected none with outputs"),
         (["--valid-data", "idx:nowhere", "--oracle", "timm:resnet50"], "data spec 'idx:nowhere': no such folder"),
         (["--classes", "names.txt"], "classes: expected none with outputs"),
-        (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
+        (["--stages", "[{name: a, epocs: 1}]"], "stage a: unknown setting 'epocs': did you mean"),
         (["--stages", "[{name: a}, {name: b, loss: focl}]"], "stage b: unknown loss 'focl'"),
         (["--stages", "[{name: a}, {name: b, hidden: [3]}]"], "stage b: hidden: expected (), as for all stages"),
         (["--stages", "[{name: a}, {name: a}]"], "stages: expected a name of each"),
         (["--valid", "OUTPUTS/holdout"], "valid: expected none where no epoch is selected"),
         (["--classifier", "net:digits-net"], "expected one of the two, found both"),
-        (["--data", "idx:nowhere"], "no such folder"),
         (["--outputs", "OUTPUTS/test", "--data", "digits:train"], "expected an image for each output, found none"),
         (["--init", "nowhere"], "expected a fitted oracle"),
         (["--oracle", "onnx:nothing.onnx"], "nothing.onnx"),
@@ -126,13 +123,6 @@ def test_wrong_options_are_named(
     assert message in error
     assert error.count("\n") == 1
     assert not (out / "oracle.json").exists()
-
-
-def test_the_classifiers_options_are_named_as_they_are_given(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["finetune", *words(home, tmp_path / "out", "--classifier-mean", "1,2", live=True)]) == 2
-    assert "classifier: --classifier-mean: expected" in capsys.readouterr().err
 
 
 def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +17,10 @@ from lightning_fabric.plugins.precision.amp import MixedPrecision
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.files import weights as run_state
-from steepslope.files.folders import LOCK
 from steepslope.metrics import auroc
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.training import loop as module
 from steepslope.nets.training.learner import set_modes
-from steepslope.nets.training.loop import HISTORY, LAST, UNFINISHED, Run
+from steepslope.nets.training.loop import LAST, UNFINISHED, Run
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.prepare import validation_score
 from steepslope.numerics.threads import single_thread
@@ -38,7 +34,6 @@ from tests.nets.training.trainings import (
     EXPLODING,
     NORMED,
     SHAPE_WORDS,
-    SMALLER,
     history_of,
     losses,
     trained,
@@ -114,36 +109,14 @@ def plain(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_is_evaluated_beside_scores(
-    home: Path, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ClassifierOutputs.load(home / "outputs" / "test").save(tmp_path / "moved.npz")
-    given = ["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--bootstrap", "0", "--scores", f"margin,{plain}"]
-    given += ["--out", str(tmp_path / "report")]
-    assert main(given) == 2
-    assert "does not say where its images are: give --data" in capsys.readouterr().err
-    assert main([*given, "--data", "digits"]) == 0
-    assert (tmp_path / "report" / "report.html").exists()
-
-
-def test_backbones_of_ones_own_are_named_again(
-    home: Path, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    codes = [NORMED, SMALLER]
-    fit_set = ["--data", "digits", "--outputs", str(home / "outputs" / "train")]
-    for code in codes:
-        out = str(tmp_path / code.rpartition(":")[2])
-        assert main(["finetune", "--oracle", code, *SHAPE_WORDS, *fit_set, "--out", out]) == 0
-    scores = ",".join(map(str, (tmp_path / "Normed", tmp_path / "Smaller", plain)))
-    given = ["evaluate", "--outputs", str(home / "outputs" / "test"), "--scores", scores, "--bootstrap", "0",
-             "--out", str(tmp_path / "report")]  # fmt: skip
-    for allowed in ("", codes[0], f"{codes[0]},module:os:getcwd"):
-        assert main([*given, *(["--backbones", allowed] if allowed else [])]) == 2
-        missing = codes[1] if allowed else codes[0]
-        assert f"its backbone is code of your own: allow it by its spec, {missing} (--backbones)" in (
-            capsys.readouterr().err
-        )
-    assert main([*given, "--backbones", f"{codes[0]}?weights=none.pt,{codes[1]}"]) == 0  # an oracle brings its own
+def test_a_backbone_of_ones_own_is_named_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    oracle, fit_set = tmp_path / "oracle", ["--data", "digits", "--outputs", str(home / "outputs" / "train")]
+    assert main(["finetune", "--oracle", NORMED, *SHAPE_WORDS, *fit_set, "--out", str(oracle)]) == 0
+    evaluate = f"evaluate --outputs {home}/outputs/test --scores {oracle} --bootstrap 0 --out {tmp_path}/report".split()
+    for allowed in ([], ["--backbones", "module:os:getcwd"]):
+        assert main([*evaluate, *allowed]) == 2
+        assert f"code of your own: allow it by its spec, {NORMED} (--backbones)" in capsys.readouterr().err
+    assert main([*evaluate, "--backbones", f"{NORMED}?weights=none.pt"]) == 0  # an oracle brings its own
 
 
 def test_a_loss_that_is_not_finite_stops(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,46 +174,17 @@ def test_a_killed_training_resumes_to_the_same_weights(
 
 
 @pytest.mark.slow
-def test_two_processes_follow_the_course_of_one_and_resume(home: Path, tmp_path: Path) -> None:
+def test_two_processes_follow_the_course_of_one(home: Path, tmp_path: Path) -> None:
     options = ("--epochs", "4", "--save-every", "5", "--dropout", "false", "--optimizer", "sgd", "--accumulate", "2")
     one, two = tmp_path / "one", tmp_path / "two"
     trained(home, one, *options)
-    given = words(home, two, *options)
-    kill_once_there([*COMMAND, *given, "--devices", "2"], two / UNFINISHED)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *COMMAND[1:]]
-    result = subprocess.run([*torchrun, *given], env=ENVIRONMENT, capture_output=True, text=True)
+    result = subprocess.run([*torchrun, *words(home, two, *options)], env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("goes on after step") == 1
     np.testing.assert_allclose(losses(two), losses(one), rtol=1e-4)
     weights = [ImageOracle.load(folder).net.state_dict() for folder in (one, two)]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-5)
-
-
-def test_an_interrupted_write_leaves_what_was_there(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "save_state", _second_fails(run_state.save_state))
-    options = ("--epochs", "2", "--flip", "true")
-    assert main(["finetune", *words(home, tmp_path, *options)]) == 2
-    assert "No space left" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK, HISTORY, "unfinished.json", UNFINISHED]
-    monkeypatch.undo()
-    resumed = trained(home, tmp_path, *options)
-    assert "goes on after step 13" in capsys.readouterr().err
-    assert resumed == trained(home, tmp_path / "unbroken", *options)
-
-
-def _second_fails(save: Any) -> Any:
-    calls = []
-
-    def failing(*arguments: Any) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise OSError(28, "No space left on device")
-        save(*arguments)
-
-    return failing
 
 
 def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) -> None:

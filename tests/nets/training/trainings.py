@@ -21,7 +21,7 @@ from steepslope.nets.training.sources import open_sources
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "steepslope", "finetune"]
-NORMED, SMALLER, EXPLODING = (f"module:{__name__}:{name}" for name in ("Normed", "Smaller", "Exploding"))
+NORMED, EXPLODING = (f"module:{__name__}:{name}" for name in ("Normed", "Exploding"))
 SHAPE: dict[str, Any] = {"oracle_size": 8, "oracle_mean": 0.5, "oracle_std": 0.5}  # which these nets do not name
 SHAPE_WORDS = ["--oracle-size", "8", "--oracle-mean", "0.5", "--oracle-std", "0.5"]
 
@@ -39,15 +39,6 @@ class Normed(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.last(self.body(images))
         return logits
-
-
-class Smaller(Normed):
-    """Another net of one's own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body[-2] = nn.AdaptiveAvgPool2d(1)
-        self.last = nn.Linear(8, 10)
 
 
 class Exploding(nn.Module):

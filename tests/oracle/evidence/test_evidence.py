@@ -67,14 +67,6 @@ def test_opinions_are_log_probabilities(name: str, fit_set: ClassifierOutputs, s
     np.testing.assert_array_equal(np.sort(classes, axis=1), np.broadcast_to(np.arange(4), (400, 4)))
 
 
-def test_columns_of_logits_are_those_of_scipy(fit_set: ClassifierOutputs) -> None:
-    logits = np.sort(fit_set.logits.astype(np.float64), axis=1)[:, ::-1]
-    log_p = log_softmax(logits, axis=1)
-    odds = log_p[:, :1] - np.log1p(-np.exp(log_p[:, :1]))
-    found = columns(fit_set, ["logits"], slice(0, 400))
-    np.testing.assert_allclose(found, np.concatenate([odds, logits, log_p], axis=1), rtol=1e-4, atol=1e-5)
-
-
 def test_neighbours_are_those_of_scikit_learn(
     reference: ClassifierOutputs, fit_set: ClassifierOutputs, states: dict[str, State]
 ) -> None:

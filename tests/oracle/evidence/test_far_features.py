@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle import Oracle
 from steepslope.oracle.evidence import EVIDENCE
 from steepslope.oracle.handover import Handover, Moments
 from steepslope.outputs import ClassifierOutputs
@@ -59,18 +59,6 @@ def test_an_oracle_on_them_is_the_same(name: str, sets: Any, short_nets: None) -
         oracle = Oracle(inputs=name, epochs=10, learning_rate=0.03)
         found.append(oracle.fit(move(fit_set), move(reference)).trust_logit(move(unseen)))
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=0.05 * found[0].std())
-
-
-@pytest.mark.slow
-def test_a_fused_oracle_is_the_same_and_is_kept(sets: Any, tmp_path: Any) -> None:
-    fit_set, reference, unseen = sets
-    found = []
-    for move in (_same, moved):
-        oracle = FusedOracle(budget="all").fit(move(fit_set), move(reference))
-        found.append(oracle.trust_logit(move(unseen)))
-    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=0.05 * found[0].std())
-    oracle.save(tmp_path)
-    np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(moved(unseen)), found[1])
 
 
 def test_the_hand_over_and_standardising_are_the_same(sets: Any) -> None:

@@ -40,16 +40,6 @@ def test_many_features_are_searched_in_components(state: State) -> None:
     assert state["points"].shape == (600, COMPONENTS)
 
 
-def test_features_far_from_0_are_centred_in_their_float64(state: State) -> None:
-    """In float32, numbers about ten million are a unit apart, and features would be rounded onto one another."""
-    known, outputs = (
-        one.changed(features=one.require_features().astype(np.float64)) for one in (wide(600, 1), wide(100, 2))
-    )
-    near = computed(neighbor_columns, outputs, fit_neighbors(known), "features")
-    far_known, far = (one.changed(features=one.require_features() + 1e7) for one in (known, outputs))
-    np.testing.assert_allclose(computed(neighbor_columns, far, fit_neighbors(far_known), "features"), near, atol=1e-3)
-
-
 def test_few_features_are_searched_as_they_are() -> None:
     assert fit_neighbors(make_complete(100)).keys() == {"points", "centre", "starts", "squares"}
 

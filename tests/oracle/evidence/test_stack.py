@@ -150,12 +150,9 @@ def test_its_name_tells_what_it_sees() -> None:
     assert not kind_of("stack(logits+features)").lacks
 
 
-def test_it_is_no_input_of_an_oracle_of_columns() -> None:
+def test_it_has_no_columns() -> None:
     with pytest.raises(SteepslopeError, match="expected inputs with columns, found one that only has opinions"):
         Oracle(inputs=("logits", NAME))
-
-
-def test_it_is_no_column_of_the_rows_that_it_learnt_from() -> None:
     with pytest.raises(SteepslopeError, match="only has opinions"):
         columns(with_two_opinions(5, 0), [NAME], slice(None), {})
 

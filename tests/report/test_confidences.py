@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.storage import ORACLE
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import HandedOver, Resources, Scored, score_predictions
 from steepslope.report.evaluation import evaluate_predictions
@@ -20,6 +22,7 @@ from steepslope.report.sentences import handed_over, sentences
 from steepslope.report.web.page_scores import certified, page_scores, promises
 from steepslope.scores import MCP, SCORES, Score
 from tests.conftest import make_complete, make_outputs
+from tests.files.sealing import seal_again
 
 UNSEEN = make_outputs(seed=1)  # rows that no oracle here was fitted on
 
@@ -261,3 +264,12 @@ def test_what_cannot_be_standardised_is_refused(folders: dict[str, str]) -> None
     narrow = narrow.changed(auxiliary=narrow.require("auxiliary")[:, :5])
     with pytest.raises(SteepslopeError, match="auxiliary: expected 8 columns, found 5"):
         oracle.standardised(narrow)
+
+
+@pytest.mark.parametrize("usual", [-0.1, 1.5, "much"])
+def test_a_damaged_part_is_named(folders: dict[str, str], tmp_path: Path, usual: object) -> None:
+    loaded(folders["auxiliary"]).save(tmp_path / "oracle")
+    fitted = json.loads((tmp_path / "oracle" / "oracle.json").read_text())["fitted"]
+    seal_again(ORACLE, tmp_path / "oracle", fitted={**fitted, "usual_handover": usual})
+    with pytest.raises(SteepslopeError, match=r"oracle\.json: expected the fit of a fused oracle"):
+        Oracle.load(tmp_path / "oracle")

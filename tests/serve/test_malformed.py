@@ -118,16 +118,26 @@ def test_headers_that_do_not_come_are_given_up(part: bytes, live: Live) -> None:
         assert 1 < time.monotonic() - started < 15
 
 
-def test_connections_are_bounded(tmp_path: Path) -> None:
-    ask = b"GET /v2 HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
-    with running(image_gate(tmp_path), "--max-connections 3") as found:
-        with ExitStack() as held:
-            for _ in range(3):
-                held.enter_context(socket.create_connection(found.address, 20))
+def test_connections_are_bounded_and_slow_clients_make_room(tmp_path: Path) -> None:
+    """Of too many, the one is closed that has kept the server waiting for longest, be it for headers or a body."""
+    ask, slow = (
+        b"GET /v2 HTTP/1.1\r\nHost: here\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n",
+    )
+    with running(image_gate(tmp_path), "--max-connections 3") as found, ExitStack() as held:
+        waiting = []
+        for part in (ask, slow, b""):
+            waiting.append(held.enter_context(socket.create_connection(found.address, 20)))
+            waiting[-1].sendall(part)
             time.sleep(0.2)
-            assert found.raw(ask).startswith(b"HTTP/1.1 503")
-        time.sleep(0.2)
-        assert found.raw(ask).startswith(b"HTTP/1.1 200")
+        assert found.raw(ask + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
+        assert waiting[0].recv(9) == b""
+        waiting[2].sendall(ask + b"\r\n")
+        assert waiting[2].recv(12) == b"HTTP/1.1 200"
+        for _ in range(9):
+            waiting.append(held.enter_context(socket.create_connection(found.address, 20)))
+        assert found.raw(ask + b"\r\n").startswith(b"HTTP/1.1 200")
+        assert waiting[1].recv(9) == b""
 
 
 def test_a_length_that_is_told_twice_ends_the_connection(live: Live) -> None:

@@ -25,14 +25,14 @@ def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace:
     request
         What the oracle is trained on, and how.
     dry_run
-        Open all that is named, say how large the training is, in parameters, images and steps, and write nothing.
+        Open all that is named, say what the training will cost, in parameters, steps and hours, and write nothing.
     replace
         Replace an oracle that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.nets.training.launch import sizes_of, train_stages
+    from steepslope.nets.training.launch import costs_of, train_stages
 
     if dry_run:
-        for line in sizes_of(request):
+        for line in costs_of(request):
             console().print(line)
         return
     train_stages(request, Path(out), console().print, replace)

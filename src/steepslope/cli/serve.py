@@ -138,7 +138,7 @@ def monitor(
     files = [Path(file) for file in predictions]
     count = count_files(Path(gate), Path(state), files, labels, calibration, delta, follow, load_oracle)
     if json:
-        print(dumps(count.monitor.standing(), indent=1))
+        print(dumps({**count.monitor.standing(), "caution": count.caution}, indent=1))
     else:
         print("\n".join(sentences(count)))
     console().print(f"state: {state}")

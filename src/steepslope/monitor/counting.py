@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from steepslope.outputs.options import TABLES
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
 from steepslope.promise.calibration import CalibrationRows
 
+UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
 PART = 2**16  # predictions at a time
 NONE: Texts = np.zeros(0, dtype=np.object_)
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
@@ -55,7 +57,8 @@ class FileCount:
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
     drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
     of a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
-    predictions of the last file of this run.
+    predictions of the last file of this run. ``caution`` says why labels may not be true ones; it is empty if nothing
+    suggests that.
     """
 
     monitor: Monitor
@@ -70,6 +73,7 @@ class FileCount:
     strange: Counter[str] = field(default_factory=Counter)
     unmarked: int = 0
     not_following: int = 0
+    caution: str = ""
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -134,6 +138,19 @@ class FileCount:
             alarm = (monitor.rows, labels)
         follows = followed(drawn, promised) if monitor.follows else None
         monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm, follows)
+
+    def doubt_labels(self, state: State) -> None:
+        """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.
+
+        The latest labels are those since the last error. Each error begins such a stretch, so the level is divided by
+        the number of stretches.
+        """
+        latest, errors = state.latest_correct()
+        if math.prod(latest) * (1 + errors) < UNLIKELY:
+            self.caution = (
+                f"the latest {len(latest):,} labels equal the predictions, all of them. By P(correct), the probability "
+                f"of that is below {UNLIKELY:g}: make sure that they are true labels, not copies of the predictions"
+            )
 
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None if that is not known."""
@@ -285,6 +302,7 @@ def count_files(
         if changes:
             count.audit(opened)
             opened.write(monitor.as_json())
+        count.doubt_labels(opened)
     return count
 
 

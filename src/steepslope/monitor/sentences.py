@@ -177,6 +177,8 @@ def _audit(count: FileCount) -> Iterator[str]:
         )
     if count.unmarked:
         yield f"{count.unmarked:,} new labels are of predictions that no audit drew, and are no evidence."
+    if count.caution:
+        yield f"Caution: {count.caution}."
 
 
 def _followed(monitor: Monitor) -> Iterator[str]:

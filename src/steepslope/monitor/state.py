@@ -102,6 +102,13 @@ class State:
         query = "SELECT p_correct, chance, weight, is_correct, accepted FROM predictions WHERE weight > 0 ORDER BY row"
         return [Marked(*row) for row in self.connection.execute(query)]
 
+    def latest_correct(self) -> tuple[list[float], int]:
+        """Return P(correct) of each labelled prediction after the last wrong one, and how many are wrong."""
+        wrong = "SELECT coalesce(max(row), 0), count(*) FROM predictions WHERE is_correct = 0"
+        last, errors = self.connection.execute(wrong).fetchone()
+        latest = "SELECT p_correct FROM predictions WHERE is_correct = 1 AND row > ?"
+        return [p_correct for (p_correct,) in self.connection.execute(latest, (last,))], errors
+
     @property
     def has_predictions(self) -> bool:
         """Whether any prediction has been counted by its id."""

@@ -266,6 +266,8 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     with explained("expected the fit of a fused oracle", path, WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
         plain = {name: card[name] for name in PLAIN}
+        if not 0 <= float(plain["usual_handover"] or 0) <= 1:
+            raise ValueError(f"usual_handover {plain['usual_handover']}")
         slope, offset, advice = float(card["slope"]), float(card["offset"]), tuple(card["advice"])
         pool = pools["pool"]
     num_classes = positive(card, "num_classes", path)

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from steepslope.errors import SteepslopeError
 from steepslope.serve.answers import Answers
 from steepslope.serve.app import make_app
+from steepslope.serve.options import ServeOptions
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BACKLOG = 2048  # connections that wait to be accepted
@@ -57,17 +58,31 @@ def address_of(bound: socket.socket) -> str:
 
 
 class Connection(H11Protocol):
-    """A connection that is closed where the headers of a request do not come in time."""
+    """A connection that is closed where the headers of a request do not come in time.
 
-    def __init__(self, seconds: float, **settings: Any) -> None:
+    If there are too many connections, the one is closed whose client has kept the server waiting longest for a whole
+    request. Connections that wait after an answer are closed last.
+    """
+
+    def __init__(self, options: ServeOptions, **settings: Any) -> None:
         super().__init__(**settings)
-        self.seconds = seconds
+        self.options = options
         self.headers_due: asyncio.TimerHandle | None = None
+        self.waits_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for headers."""
         super().connection_made(transport)
         self._expect_headers()
+        open_ones = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
+        if len(open_ones) > self.options.max_connections:
+            waiting = [one for one in open_ones if one.conn.their_state in (h11.IDLE, h11.SEND_BODY)]
+            min(waiting, key=lambda one: (one.is_kept_alive, one.waits_since), default=self).transport.close()
+
+    @property
+    def is_kept_alive(self) -> bool:
+        """Whether it waits for another request after one that was answered."""
+        return self.cycle is not None and self.conn.their_state is h11.IDLE
 
     def data_received(self, data: bytes) -> None:
         """Go on waiting for headers until they are complete."""
@@ -83,7 +98,8 @@ class Connection(H11Protocol):
         if self.conn.their_state is not h11.IDLE:
             self._wait_no_more()
         elif self.headers_due is None and not self.transport.is_closing():
-            self.headers_due = self.loop.call_later(self.seconds, self.timeout_keep_alive_handler)
+            self.waits_since = self.loop.time()
+            self.headers_due = self.loop.call_later(self.options.body_seconds, self.timeout_keep_alive_handler)
 
     def _wait_no_more(self) -> None:
         if self.headers_due is not None:
@@ -101,10 +117,9 @@ class Server(uvicorn.Server):
 
     def __init__(self, answers: Answers, listening: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            make_app(answers), http=partial(Connection, answers.options.body_seconds),  # type: ignore[arg-type]
+            make_app(answers), http=partial(Connection, answers.options),  # type: ignore[arg-type]
             ws="none", lifespan="off", backlog=BACKLOG, log_level="warning", access_log=False, server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=answers.options.stop_seconds,
-            limit_concurrency=answers.options.max_connections,
         )  # fmt: skip
         super().__init__(config)
         self.answers, self.listening, self.ticks = answers, listening, 0

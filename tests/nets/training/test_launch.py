@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys:
     assert f"{conv + dense + head + last:,} parameters, {conv + dense + head:,} of them trained" in shown
     assert f"classifier: {conv + dense + last:,} parameters, run live" in shown
     assert "images: 1,500 in 39 steps of 40" in shown
+    (hours,) = re.findall(r"time: ([\d.,]+) hours at ", shown)
+    assert float(hours.replace(",", "")) >= 0
     assert not (tmp_path / "out").exists()
 
 

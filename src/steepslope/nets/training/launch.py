@@ -1,24 +1,30 @@
-"""Carry out a request: check its stages, and train one after another, or tell how large each is."""
+"""Carry out a request: check its stages, and train one after another, or tell what each will cost."""
 
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.progress import Notice, silent
 from steepslope.heads import HEADS
+from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.extraction.machines import alone_in, launched, together
 from steepslope.nets.extraction.options import Machines
-from steepslope.nets.training.learner import freeze
+from steepslope.nets.training.learner import freeze, optimizer_of
 from steepslope.nets.training.loop import finetune
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.prepare import new_oracle, prepare
 from steepslope.nets.training.request import FinetuneRequest, Finetuning
 from steepslope.nets.training.sources import FitSet, net_source, open_fit_set, open_sources
 from steepslope.oracle.base import loss_of
+
+TRIAL = 2  # images of noise at once, by which time is told
 
 
 def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
@@ -82,8 +88,8 @@ def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, r
             init = out / name
 
 
-def sizes_of(request: FinetuneRequest) -> Iterator[str]:
-    """Yield lines on each stage's size, in the first process, once all that the request names is opened."""
+def costs_of(request: FinetuneRequest) -> Iterator[str]:
+    """Yield lines on each stage's cost, in the first process, once all that the request names is opened."""
     stages = stages_of(request)
     with launched(machines_of(request)) as fabric:
         fit_set = open_fit_set(request)
@@ -91,13 +97,13 @@ def sizes_of(request: FinetuneRequest) -> Iterator[str]:
         for name, recipe in stages.items():
             seen_by_both = replace(recipe, oracle_sees="image")
             oracle = new_oracle(backbone.load(), seen_by_both, fit_set.classifier, fit_set.num_classes)
-            lines = size_lines(oracle, recipe, fit_set)
+            lines = cost_lines(oracle, recipe, fit_set, fabric)
             if fabric.is_global_zero:
                 yield from [f"stage {name}", *lines] if name else lines
 
 
-def size_lines(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet) -> list[str]:
-    """Return how large a training is, in lines; where features stay the same, each image goes through the nets once."""
+def cost_lines(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, fabric: Fabric) -> list[str]:
+    """Return what a training costs, in lines; where features stay the same, each image goes through the nets once."""
     freeze(oracle.net, recipe)
     classifier = "not run, its outputs are there"
     if fit_set.classifier is not None:
@@ -105,13 +111,41 @@ def size_lines(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet) -> list
     rows = len(fit_set.rows)
     steps = -(-rows // recipe.batch_size) * recipe.epochs
     seen = rows if recipe.features_stay else rows * recipe.epochs
+    oracle.net.train(recipe.trainable == "all")
+    speed = TRIAL / _seconds_of_a_step(oracle, recipe, fit_set.classifier, fabric)
     size = " × ".join(map(str, (oracle.transform.channels, *oracle.net.size)))
     return [
         f"oracle: images {size}, {_millions(_count(oracle.net))} parameters, "
         f"{_millions(_count(oracle.net, trained=True))} of them trained",
         f"classifier: {classifier}",
         f"images: {seen:,} in {steps:,} steps of {recipe.batch_size}",
+        f"time: {seen / speed / 3600:,.2f} hours at {speed:,.1f} images/s, tried on {TRIAL} images of noise at once "
+        f"({fabric.device}); decoding images comes on top",
     ]
+
+
+def _seconds_of_a_step(oracle: ImageOracle, recipe: Finetuning, classifier: Classifier | None, fabric: Fabric) -> float:
+    """Return how long a second step takes: the classifier's forward pass, the oracle's passes, and the update."""
+    net = fabric.to_device(oracle.net)
+    images = torch.randn((TRIAL, oracle.transform.channels, *oracle.net.size), device=fabric.device)
+    loss = loss_of(recipe)
+    target = torch.arange(TRIAL, device=fabric.device) % 2 == 0  # half of the images count as errors
+    optimizer = optimizer_of(recipe, oracle.net)
+    start = 0.0
+    for _ in range(2):  # the first warms up
+        start = time.perf_counter()
+        with fabric.autocast():
+            if classifier is not None:
+                with torch.inference_mode():
+                    fabric.to_device(classifier.net)(classifier.noise(TRIAL).to(fabric.device))
+            trust_logit = net(images)
+        losses = loss.bind()(trust_logit, target.float() if loss.takes_probability else target)
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize(fabric.device)
+    return time.perf_counter() - start
 
 
 def _count(net: nn.Module, trained: bool = False) -> int:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")
+Captured = pytest.CaptureFixture[str]
+FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 
 @pytest.fixture(scope="session", autouse=True)

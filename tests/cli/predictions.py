@@ -9,11 +9,14 @@ from typing import Any
 
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
-import pytest
 
 from steepslope.cli.main import main
+from tests.conftest import Captured, make_outputs
 
 ROWS = 40  # images as files
+RISK = 0.1  # that the watched gate promises
+LABELLED = make_outputs(4_000)  # its calibration rows
+NEW = make_outputs(3_000, seed=1)  # rows that it decides on
 BACKBONE = "module:tests.tiny_nets:ten_classes"
 
 
@@ -26,7 +29,12 @@ def predicted(gate: Path, out: Path, *options: str) -> Any:
     return pq.read_table(out) if out.suffix == ".parquet" else pc.read_csv(out)
 
 
-def refused(capsys: pytest.CaptureFixture[str], *expected: str) -> str:
+def watch(home: Path, state: Path, *options: str) -> list[str]:
+    """Return the words that monitor the gate in a folder."""
+    return ["monitor", "--gate", str(home / "gate"), "--state", str(state), *options]
+
+
+def refused(capsys: Captured, *expected: str) -> str:
     """Require one line that says what is expected, beside warnings, and nothing on standard output; return it."""
     shown = capsys.readouterr()
     error, *more = [line for line in shown.err.splitlines() if not line.startswith("steepslope: warning: ")]
@@ -36,7 +44,7 @@ def refused(capsys: pytest.CaptureFixture[str], *expected: str) -> str:
     return error
 
 
-def refuses(words: str | list[str], capsys: pytest.CaptureFixture[str], *expected: str) -> str:
+def refuses(words: str | list[str], capsys: Captured, *expected: str) -> str:
     """Require that a command ends with code 2 and one line that says what is expected; return it."""
     capsys.readouterr()
     assert main(words.split() if isinstance(words, str) else words) == 2

@@ -13,7 +13,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.comparison import names_of_runs
 from tests.cli.predictions import refuses
-from tests.conftest import make_outputs
+from tests.conftest import Captured, make_outputs
 
 
 def model(seed: int, n: int = 300) -> ClassifierOutputs:
@@ -39,9 +39,7 @@ def reports(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_reports_side_by_side(
-    reports: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_side_by_side(reports: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run is called by what tells its path from the others; results go to runs/compare."""
     monkeypatch.chdir(reports)
     capsys.readouterr()
@@ -81,7 +79,7 @@ BAD = {
 }
 
 
-def test_bad_input_is_one_line_and_nothing_else(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line_and_nothing_else(reports: Path, capsys: Captured) -> None:
     for words, message in BAD.values():
         refuses(f"compare --out {reports}/out {words.replace('HOME', str(reports))}", capsys, message)
     assert not (reports / "out" / "compare.json").exists()

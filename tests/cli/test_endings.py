@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from steepslope.cli.main import COMMANDS, main
+from tests.conftest import Captured
 
 INTERRUPTED = """
 import sys
@@ -35,9 +36,7 @@ def test_an_interrupt_among_the_imports_is_one_line() -> None:
     assert project["scripts"] == {"steepslope": "steepslope.__main__:program"}
 
 
-def test_an_interrupted_command_says_what_to_type(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupted_command_says_what_to_type(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     def waits(out: str, seed: int = 0) -> None:
         """Wait."""
         raise KeyboardInterrupt
@@ -50,7 +49,7 @@ def test_an_interrupted_command_says_what_to_type(
 
 @pytest.mark.parametrize("allocate", [lambda: np.empty(2**55), lambda: torch.empty(2**55), lambda: bytearray(2**60)])
 def test_too_little_memory_is_one_line(
-    allocate: Callable[[], object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    allocate: Callable[[], object], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     def greedy() -> None:
         """Take more memory than there is."""
@@ -65,7 +64,7 @@ def test_too_little_memory_is_one_line(
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime", "onnxscript"])
 def test_export_names_the_library_that_it_lacks(
-    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     assert main(["export", "--gate", "gate", "--out", str(tmp_path / "gate.onnx")]) == 2

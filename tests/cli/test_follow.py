@@ -21,10 +21,8 @@ from steepslope.predict import prediction_file
 from steepslope.predict.audit import AUDIT, CHANCE, chances
 from steepslope.scores import MCP
 from steepslope.serve.monitoring import ServedMonitor
-from tests.cli.predictions import predicted, refuses
-from tests.conftest import make_outputs
-
-RISK = 0.1
+from tests.cli.predictions import RISK, predicted, refuses, watch
+from tests.conftest import Captured, make_outputs
 
 
 class Days:
@@ -52,15 +50,17 @@ class Days:
 
     def monitor(self, *options: str) -> int:
         """Run the monitor."""
-        return main(["monitor", "--gate", str(self.gate), "--state", str(self.state), *options])
+        return main(watch(self.gate.parent, self.state, *options))
+
+    @property
+    def audit(self) -> Any:
+        """What the state tells of all that was audited."""
+        return Monitor.load(self.state).audit
 
     @property
     def limit(self) -> float:
         """The limit in the state."""
-        audit = Monitor.load(self.state).audit
-        assert audit is not None
-        assert audit.followed is not None
-        return audit.followed.limit.p_correct
+        return float(self.audit.followed.limit.p_correct)
 
 
 def doubtful(table: Any, share: float = 2 / 3) -> np.ndarray:
@@ -69,25 +69,15 @@ def doubtful(table: Any, share: float = 2 / 3) -> np.ndarray:
     return np.asarray(p_correct < np.quantile(p_correct[accepted], 1 - share))
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a gate of MCP; tests must not write there."""
-    folder = tmp_path_factory.mktemp("followed")
-    Gate.of(MCP(), make_outputs(4_000), max_risk=RISK).save(folder / "gate")
-    return folder
-
-
 @pytest.fixture
-def days(home: Path, tmp_path: Path) -> Days:
+def days(watched: Path, tmp_path: Path) -> Days:
     """Begin a state with which the gate follows."""
-    found = Days(home, tmp_path)
+    found = Days(watched, tmp_path)
     assert found.monitor("--follow") == 0
     return found
 
 
-def test_it_is_strict_after_bad_labels_and_opens_after_good_ones(
-    days: Days, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_strict_after_bad_labels_and_opens_after_good_ones(days: Days, capsys: Captured) -> None:
     first = days.predict(1)
     capsys.readouterr()
     days.label(1, first, doubtful(first))
@@ -117,25 +107,20 @@ def test_it_is_strict_after_bad_labels_and_opens_after_good_ones(
     assert (last["accepted"].to_numpy() == (last[CHANCE].to_numpy() > 0)).all()
 
 
-def test_what_is_left_to_review_is_no_part_of_the_risk(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_left_to_review_is_no_part_of_the_risk(days: Days) -> None:
     first = days.predict(1)
     days.label(1, first, doubtful(first))
     limit = days.limit
-    before = Monitor.load(days.state).audit
+    before = days.audit
     second = days.predict(2)
     days.label(2, second, (second["p_correct"].to_numpy().astype(np.float32) < np.float32(limit)).astype(np.int64))
-    after = Monitor.load(days.state).audit
-    assert before is not None
-    assert after is not None
+    after = days.audit
     assert after.accepted == before.accepted + second["accepted"].to_numpy().sum()
     assert after.labels == before.labels + (second["accepted"].to_numpy() & second[AUDIT].to_numpy()).sum()
-    assert before.risk is not None
-    assert after.risk is not None
     assert after.risk < before.risk
-    assert capsys.readouterr().out
 
 
-def test_nothing_is_accepted_where_no_limit_helps(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_accepted_where_no_limit_helps(days: Days, capsys: Captured) -> None:
     first = days.predict(1)
     assert days.label(1, first, np.ones(len(first), np.int64)) == 3
     assert (
@@ -162,7 +147,7 @@ def test_harm_of_all_so_far_does_not_stay_for_ever(days: Days) -> None:
     assert codes[-1] == 0
 
 
-def test_without_labels_the_gate_decides_as_it_does_alone(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_labels_the_gate_decides_as_it_does_alone(days: Days, capsys: Captured) -> None:
     assert days.monitor() == 0
     assert "but no audited predictions have been counted yet" in capsys.readouterr().out
     followed = days.predict(1)
@@ -170,16 +155,16 @@ def test_without_labels_the_gate_decides_as_it_does_alone(days: Days, capsys: py
     assert predicted(days.gate, days.here / "plain.parquet", *outputs).equals(followed)
 
 
-def test_what_cannot_be_followed_is_refused(days: Days, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_followed_is_refused(days: Days, watched: Path, capsys: Captured) -> None:
     days.predict(1)
-    words = ["predict", "--gate", str(home / "gate"), "--outputs", str(days.here / "outputs1"), "--out"]
+    words = ["predict", "--gate", str(watched / "gate"), "--outputs", str(days.here / "outputs1"), "--out"]
     out, state = str(days.here / "x.csv"), days.state
     refuses([*words, out, "--follow", str(state)], capsys, "audit: expected a number of labels with --follow")
     refuses([*words, "-", "--audit", "9", "--follow", str(state)], capsys, "expected a file to write to with --audit")
     missing = str(days.here / "missing.sqlite")
     refuses([*words, out, "--audit", "9", "--follow", missing], capsys, "missing.sqlite: ", "no such file")
     plain = days.here / "plain.sqlite"
-    assert main(["monitor", "--gate", str(home / "gate"), "--state", str(plain)]) == 0
+    assert main(watch(watched, plain)) == 0
     expected = "plain.sqlite: expected a state that follows the audit (monitor --follow), found one that does not"
     refuses([*words, out, "--audit", "9", "--follow", str(plain)], capsys, expected)
     Gate.of(MCP(), make_outputs(3_000, seed=5), max_risk=RISK).save(days.here / "other")
@@ -188,21 +173,19 @@ def test_what_cannot_be_followed_is_refused(days: Days, home: Path, capsys: pyte
     assert not Path(out).exists()
 
 
-def test_a_good_gate_of_which_all_is_labelled_is_not_harmful(home: Path, tmp_path: Path) -> None:
+def test_a_good_gate_of_which_all_is_labelled_is_not_harmful(watched: Path, tmp_path: Path) -> None:
     """The interval of rows that are all labelled is narrow: it may exclude the promise though the gate keeps it."""
-    days = Days(home, tmp_path)
+    days = Days(watched, tmp_path)
     assert days.monitor("--follow") == 0
     table = days.predict(1, "--audit", "1500")
     accepted = np.flatnonzero(table["accepted"].to_numpy())
     is_wrong = np.zeros(len(table), np.int64)
     is_wrong[accepted[: int(1.1 * RISK * len(accepted))]] = 1
     assert days.label(1, table, is_wrong) == 0
-    audit = Monitor.load(days.state).audit
-    assert audit is not None
-    assert audit.low > RISK
+    assert days.audit.low > RISK
 
 
-def test_a_complete_file_stays_when_the_limit_moves(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_complete_file_stays_when_the_limit_moves(days: Days, capsys: Captured) -> None:
     first = days.predict(1)
     days.label(1, first, doubtful(first))
     assert days.limit > 0
@@ -229,7 +212,7 @@ def stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_rows_that_did_not_follow_are_counted(days: Days, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_did_not_follow_are_counted(days: Days, capsys: Captured) -> None:
     first = days.predict(1)
     days.label(1, first, doubtful(first))
     days.predict(2)
@@ -246,28 +229,31 @@ def test_rows_that_did_not_follow_are_counted(days: Days, capsys: pytest.Capture
 
 
 def test_labels_that_no_audit_drew_and_following_do_not_go_together(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    watched: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    days = Days(home, tmp_path)
+    days = Days(watched, tmp_path)
     assert days.monitor() == 0
     make_outputs(500, seed=3).save(tmp_path / "outputs")
-    plain = predicted(home / "gate", tmp_path / "plain.parquet", "--outputs", str(tmp_path / "outputs"))
+    plain = predicted(watched / "gate", tmp_path / "plain.parquet", "--outputs", str(tmp_path / "outputs"))
     truths = tmp_path / "truths.csv"
     pc.write_csv(pa.table({"id": plain["id"], "label": plain["label"]}), truths)
     files = ["--predictions", str(tmp_path / "plain.parquet"), "--labels", str(truths)]
-    other = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "other.sqlite"), *files]
+    other = watch(watched, tmp_path / "other.sqlite", *files)
     assert main([*other, "--follow"]) == 0
     assert Monitor.load(tmp_path / "other.sqlite").labelled.count == 0  # they are no evidence
     assert days.monitor(*files) == 0
-    watch = ["monitor", "--gate", str(home / "gate"), "--state", str(days.state)]
-    refuses([*watch, "--follow"], capsys, "expected a state in which all labels come from audits, found other labels")
+    refuses(
+        watch(watched, days.state, "--follow"),
+        capsys,
+        "expected a state in which all labels come from audits, found other labels",
+    )
 
 
-def test_following_can_be_ended(days: Days, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_following_can_be_ended(days: Days, watched: Path, capsys: Captured) -> None:
     days.predict(1)
     assert days.monitor("--follow", "false") == 0
-    words = ["predict", "--gate", str(home / "gate"), "--outputs", str(days.here / "outputs1"), "--audit", "9"]
+    words = ["predict", "--gate", str(watched / "gate"), "--outputs", str(days.here / "outputs1"), "--audit", "9"]
     refuses([*words, "--out", str(days.here / "x.csv"), "--follow", str(days.state)], capsys, "found one that does not")
     assert days.monitor("--follow") == 0
     with pytest.raises(SteepslopeError, match="a server cannot follow an audit, found one with it"):
-        ServedMonitor.open(days.state, digest_of_gate(home / "gate"))
+        ServedMonitor.open(days.state, digest_of_gate(watched / "gate"))

@@ -12,6 +12,7 @@ import pytest
 from steepslope.cli.main import COMMANDS, run
 from steepslope.cli.parser import loss_options, options_of
 from steepslope.losses import LOSSES, parameters_of
+from tests.conftest import Captured
 
 SEEN: list[tuple[Any, ...]] = []
 
@@ -127,15 +128,13 @@ def test_parameters_before_a_slash_are_words_alone(words: str, expected: tuple[A
         (with_words, "--wrod table1", "unrecognized arguments: --wrod"),
     ],
 )
-def test_what_is_wrong_is_named_as_it_is_typed(
-    function: Any, words: str, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_wrong_is_named_as_it_is_typed(function: Any, words: str, message: str, capsys: Captured) -> None:
     assert run(function, shlex.split(words), "prog") == 2
     assert message in capsys.readouterr().err
     assert not SEEN
 
 
-def test_help_shows_options_in_groups_and_defaults_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_options_in_groups_and_defaults_as_they_are_typed(capsys: Captured) -> None:
     for function, expected in (
         (command, ("An option class: --widths WIDTHS [WIDTHS ...] Some widths. (default: none)", "50 % of some")),
         (command, ("Some names. (default: a)", "--flag [{true,false}] (default: false)", "[options] Keep what")),
@@ -147,7 +146,7 @@ def test_help_shows_options_in_groups_and_defaults_as_they_are_typed(capsys: pyt
         assert all(one in text for one in expected), text
 
 
-def test_a_printed_config_is_a_config(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_printed_config_is_a_config(capsys: Captured) -> None:
     assert run(command, ["--names", "q,r", "--print-config"], "prog") == 0
     Path("printed.yaml").write_text(capsys.readouterr().out)
     assert run(command, ["--config", "printed.yaml", "--seed", "2"], "prog") == 0

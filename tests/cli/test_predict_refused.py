@@ -7,17 +7,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pandas
 import pytest
-from safetensors.numpy import save_file
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.predict.from_images import images_to_judge
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
-from tests.cli.predictions import ROWS, of_another_classifier, predict, refused, refuses
+from tests.cli.predictions import ROWS, of_another_classifier, predict, refuses
+from tests.conftest import Captured
 
 CASES: list[tuple[str, str]] = [
     ("--gate GATES/mcp --out OUT.csv", "expected --data or --outputs, found neither"),
@@ -43,6 +42,8 @@ CASES: list[tuple[str, str]] = [
     ("--gate GATES/auxiliary --out OUT.csv --outputs ALL.csv", "auxiliary"),
     ("--gate GATES/free --out OUT.csv --data digits:test --top 0", "top: expected a whole number >= 1"),
     ("--gate GATES/free --out OUT.csv --data digits:test --actors 2", "actors: expected none without --engine ray"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --groups camera", "groups: expected none, since the gate has"),
+    ("--gate GATES/mcp --out OUT.csv --data digits:test --explain", "explain: expected an oracle whose trust logit"),
     ("--gate GATES/free --out ALL.csv/inside/found.csv --data digits:test", "inside"),
     ("--gate GATES/free --out /proc/found.csv --data digits:test", "/proc"),
 ]  # fmt: skip
@@ -73,7 +74,7 @@ def test_one_line_and_nothing_lost(
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
 
 
-def test_outputs_of_another_classifier(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_of_another_classifier(gates: Path, tmp_path: Path, capsys: Captured) -> None:
     other = of_another_classifier(gates / "outputs" / "test", tmp_path / "other")
     for kind in ("mcp", "free"):
         refuses(f"predict --gate {gates}/{kind} --outputs {other} --out {tmp_path}/o.csv", capsys, "digest", "bbbbbb")
@@ -88,16 +89,9 @@ def test_workers_and_places_change_nothing(gates: Path, photos: Path, tmp_path: 
     assert predict(gates / "free", tmp_path / "a.parquet", *words, *given) == 0  # already complete
 
 
-def test_a_file_of_numbers_is_no_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_file({"of_errors": np.zeros(3)}, tmp_path / "errors.safetensors")
-    (tmp_path / "gate.json").write_text("[1, 2]")
-    assert predict(tmp_path, tmp_path / "found.csv", "--data", "digits:test") == 2
-    refused(capsys, "gate.json: expected a calibrated gate, found a JSON list")
-
-
 @pytest.mark.parametrize("out", ["found.csv", "-"])
 def test_ids_that_are_empty_or_there_twice_are_refused_before_anything_is_written(
-    out: str, gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    out: str, gates: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     outputs = ClassifierOutputs.load(gates / "outputs" / "test").subset(slice(0, 5))
     for ids, expected in ((list("abcbe"), "found 'b' in 2 rows"), (["a", "b", "", "d", "e"], "found '' in 1 rows")):

@@ -11,11 +11,12 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.serve.server import open_socket
 from tests.cli.predictions import refuses
+from tests.conftest import Captured
 from tests.serve.live import running
 from tests.serve.models import CARD, CERTIFICATE, image_gate
 
 
-def test_it_tells_what_it_serves_and_stops_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_tells_what_it_serves_and_stops_with_0(tmp_path: Path, capsys: Captured) -> None:
     """Also that the gate accepts nothing; and a second server on the same port ends in one line."""
     nothing = {**CARD, "threshold": None, "certificates": [{**CERTIFICATE, "threshold": None}]}
     path = image_gate(tmp_path, nothing)
@@ -28,7 +29,7 @@ def test_it_tells_what_it_serves_and_stops_with_0(tmp_path: Path, capsys: pytest
         assert live.stopped() == 0
 
 
-def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: Captured) -> None:
     path = image_gate(tmp_path)
     (tmp_path / "text.onnx").write_text("hello")
     for words, message in {
@@ -44,9 +45,7 @@ def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: pytes
         refuses(f"serve {words} --port 0" if "--port" not in words else f"serve {words}", capsys, message)
 
 
-def test_a_missing_extra_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_extra_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.setitem(sys.modules, "fastapi", None)
     refuses(f"serve --gate {tmp_path}", capsys, "serve needs fastapi: pip install 'steepslope[serve]'")
 

@@ -13,6 +13,7 @@ from steepslope.cli.main import main
 from steepslope.lab.shifts.stylizer import Stylizer
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refuses
+from tests.conftest import Captured
 from tests.images import folder_of, opened
 
 
@@ -25,7 +26,7 @@ def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_stylizer_is_trained_and_stylises(styles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stylizer_is_trained_and_stylises(styles: Path, tmp_path: Path, capsys: Captured) -> None:
     train = (
         "shift train-stylizer --backbone timm:mobilenetv3_small_100?weights=random --content digits:train --crop 16 "
         f"--styles {styles} --steps 2 --batch-size 2 --width 4 --out {tmp_path}/stylizer"
@@ -89,20 +90,18 @@ def test_oracles_on_images_find_shifted_ones_by_themselves(home: Path, tmp_path:
         ("", "expected a command: corrupt, stylize, train-stylizer, recolor"),
     ],
 )
-def test_what_is_wrong_is_one_line(
-    words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_wrong_is_one_line(words: str, message: str, tmp_path: Path, capsys: Captured) -> None:
     out = ["--out", str(tmp_path / "out")] if words else []
     refuses(["shift", *words.split(), *out], capsys, message)
     assert not (tmp_path / "out").exists()
 
 
-def test_classifiers_are_not_trained_on_shifted_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_classifiers_are_not_trained_on_shifted_images(tmp_path: Path, capsys: Captured) -> None:
     words = f"train-classifier --net digits-net --data corrupt:fog:3/digits --out {tmp_path}/out"
     refuses(words, capsys, "data: expected images that are not shifted, found corrupt:fog:3/digits")
 
 
-def test_images_are_not_written_into_their_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_are_not_written_into_their_source(tmp_path: Path, capsys: Captured) -> None:
     folder_of(tmp_path / "photos", 1)
     words = f"shift corrupt --data imagefolder:{tmp_path}/photos --kind fog --severity 1 --out"
     for out in (tmp_path / "photos", tmp_path / "photos" / "inside", tmp_path):

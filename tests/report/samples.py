@@ -13,8 +13,7 @@ from steepslope.report.evaluation import Evaluation, table_rows
 def with_scores(outputs: ClassifierOutputs, *others: Scored, bootstrap: int = 5, title: str = "") -> Evaluation:
     """Evaluate MCP and other scores, in full: with groups and the paper's variants."""
     scored = [*score_predictions([], outputs), *others]
-    assert outputs.labels is not None
-    rows = table_rows(scored, outputs, groups=Groups(outputs.labels), paper=True, bootstrap=bootstrap)
+    rows = table_rows(scored, outputs, groups=Groups(outputs.require_labels()), paper=True, bootstrap=bootstrap)
     return Evaluation(outputs, rows, title, lambda some: [f"row/{row}" for row in some])
 
 

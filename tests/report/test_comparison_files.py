@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from steepslope.metrics import METRICS, Metric, Ranking, auroc
-from steepslope.report.comparison import AURC_COUNTS, Comparison, compare_runs
+from steepslope.metrics import METRICS, auroc
+from steepslope.report.comparison import Comparison, compare_runs
 from steepslope.report.comparison_files import as_json, difference_grid, run_grid, terminal_grid, text
 from steepslope.report.tables import terminal_titles
 from tests.report.runs import drawn, fitted_on, run_of
@@ -73,41 +73,6 @@ def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
         assert line["verdicts"]["auc"] == {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}[sign]
     accuracy = [run["accuracy"] for run in found["runs"]]
     assert found["differences"][0]["accuracy"]["value"] == pytest.approx(accuracy[1] - accuracy[0])
-
-
-def test_colours_are_those_of_the_verdicts(comparison: Comparison) -> None:
-    by_name = {row[0].text: [cell.look for cell in row] for row in terminal_grid(comparison).rows}
-    assert set(by_name["a mcp"]) == {""}
-    weak = next(one for one in comparison.rivals[0].contrasts if one.score == one.baseline_score == "mcp")
-    place = terminal_titles().index("AUC")
-    assert (weak.sign("auc"), by_name[f"{NAME} mcp"][place]) == (-1, "worse")
-
-
-def test_markdown_begins_with_the_verdict(comparison: Comparison) -> None:
-    shown = text(comparison)
-    assert shown.startswith(
-        "# Runs side by side\n\nNext to a, by each run's best score: b|&lt;/script>&lt;b> is clearly WORSE by AURC"
-    )
-    assert AURC_COUNTS in difference_grid(comparison).note
-    tables = [line for line in shown.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in tables} == {17, 16}
-    assert "## Differences to a" in shown
-
-
-def test_a_metric_that_is_added_appears_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    def toy(ranking: Ranking) -> float:
-        return ranking.n_wrong / 1000
-
-    before = [drawn("a", n=60)]
-    monkeypatch.setitem(METRICS, "toy", Metric(toy, "Toy", "A toy.", "TOY", scale=1000, higher_is_better=False))
-    after = [drawn("b", n=60, model=2), drawn("c", n=60, model=3)]
-    comparison = compare_runs(after, bootstrap=20)
-    wrong = [run.wrong for run in after]
-    assert [row["toy"]["value"] for row in as_json(comparison)["rows"][::3]] == [one / 1000 for one in wrong]
-    assert as_json(comparison)["differences"][0]["toy"]["value"] == pytest.approx((wrong[1] - wrong[0]) / 1000)
-    assert text(comparison).count("| Toy ×1000 ↓ |") == 2
-    assert "TOY‰" in terminal_grid(comparison).columns
-    assert "toy" not in before[0].scores["mcp"].content
 
 
 def test_without_errors_nothing_is_nan() -> None:

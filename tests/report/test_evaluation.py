@@ -88,12 +88,6 @@ def test_lacking_replicates_are_counted() -> None:
     assert f"{row.resampled.lacking} bootstrap replicates lacked an error" in main_grid([row]).note
 
 
-def test_without_errors_json_has_nulls(outputs: ClassifierOutputs) -> None:
-    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
-    (row,) = with_scores(right, bootstrap=10).rows
-    assert row.as_json()["auc"] == {"value": None, "low": None, "high": None}
-
-
 def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs) -> None:
     (mcp,) = score_predictions([], outputs)
     rows = table_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)

@@ -29,10 +29,6 @@ def test_no_cell_is_broken_however_narrow_the_screen() -> None:
     assert [row.split() for row in rows] == [[name, *["-100.0"] * (len(terminal_titles()) - 1)] for name in names]
 
 
-def test_usual_names_fit_into_80_columns() -> None:
-    assert max(map(len, shown(["mcp", "oracle", "max_logit_pnorm"]))) <= 80
-
-
 @given(st.lists(st.text("ab1279_/日", min_size=1, max_size=40), min_size=1, max_size=6, unique=True))
 def test_tails_are_the_ends_of_paths_and_differ(paths: list[str]) -> None:
     tails = shortest_tails(paths)

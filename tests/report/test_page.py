@@ -14,52 +14,23 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from steepslope.cli.main import main
-from steepslope.metrics import METRICS, Metric, Ranking, e_aurc, naurc
+from steepslope.metrics import METRICS, Metric, Ranking
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.predictions import groups_of, predictions_of
 from steepslope.outputs.table import read_table
-from steepslope.report.confidences import Scored, score_predictions
+from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation, evaluate_predictions
-from steepslope.report.grid import markdown, terminal
+from steepslope.report.grid import terminal
 from steepslope.report.page import page, write_report
 from steepslope.report.tables import main_grid, terminal_titles
 from steepslope.report.web.charts import page_charts
-from tests.conftest import make_outputs
+from tests.conftest import Captured, make_outputs
 from tests.report.samples import with_noise, with_scores
 
 
 @pytest.fixture
 def evaluation(outputs: ClassifierOutputs) -> Evaluation:
     return with_noise(outputs, bootstrap=5, title="Trust <me>")
-
-
-def test_without_errors_the_table_says_so(outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
-    write_report(with_noise(right, bootstrap=10), tmp_path)
-    assert "–" in (tmp_path / "table.md").read_text()
-    assert "cannot be compared" in (tmp_path / "table.md").read_text()
-
-
-def test_the_markdown_table_is_square(evaluation: Evaluation) -> None:
-    lines = [line for line in markdown(main_grid(evaluation.rows)).splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + len(evaluation.rows)
-    assert {line.count("|") for line in lines} == {len(terminal_titles()) + 1}
-
-
-def test_the_best_single_score_and_what_is_beside_the_perfect_ranking_are_shown(
-    outputs: ClassifierOutputs, tmp_path: Path
-) -> None:
-    better = score_predictions([], outputs)[0].confidence + outputs.is_correct
-    others = [Scored("single", None, better, "rank"), Scored("oracle", "focal", -better, "logit")]
-    evaluation = with_scores(outputs, *others)
-    write_report(evaluation, tmp_path)
-    for name in ("table.md", "report.html"):
-        text = (tmp_path / name).read_text()
-        assert "oracle against single, the best single score by AURC: clearly BELOW it by AUC (" in text
-        assert "NAURC ↓" in text
-    value = 100 * naurc(better, outputs.is_correct)
-    assert f"| single | {1000 * e_aurc(better, outputs.is_correct):.1f} [" in (tmp_path / "table.md").read_text()
-    assert f" | {value:.1f} [" in (tmp_path / "table.md").read_text()
 
 
 def test_the_page_needs_nothing_from_outside(evaluation: Evaluation) -> None:
@@ -101,7 +72,7 @@ def test_classes_are_called_by_their_names(column: str, outputs: ClassifierOutpu
 
 
 def test_an_entry_in_metrics_is_all_that_a_metric_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     def toy(ranking: Ranking) -> float:
         return ranking.n_wrong / 1000

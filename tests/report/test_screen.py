@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,35 +66,3 @@ def test_markup_is_text() -> None:
     screen = Console(file=StringIO(), width=20, force_terminal=True)
     show_lines(["of [red]b"], screen)
     assert screen.file.getvalue() == "of [red]b\n"  # type: ignore[attr-defined]
-
-
-def in_terminal(command: str, width: int, **variables: str) -> str:
-    """Run a command in a pseudo-terminal of some width, and return what it shows."""
-    parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(width), "PYTHONIOENCODING": "utf-8", **variables}
-    words = [sys.executable, "-m", "steepslope", *command.split()]
-    process = subprocess.Popen(words, stdin=child, stdout=child, stderr=child, env=environment)
-    os.close(child)
-    shown = b""
-    while True:
-        try:
-            some = os.read(parent, 4096)
-        except OSError:  # Linux says so where the other side is closed
-            break
-        if not some:
-            break
-        shown += some
-    os.close(parent)
-    assert process.wait() == 0
-    return shown.decode().replace("\r\n", "\n")
-
-
-@pytest.mark.slow
-def test_a_real_terminal_of_80_columns(tmp_path: Path) -> None:
-    make_outputs(300).save(tmp_path / "o.npz")
-    command = f"evaluate --outputs {tmp_path}/o.npz --scores margin,entropy --bootstrap 20 --replace --out {tmp_path}/r"
-    shown = in_terminal(command, 80)
-    assert COLOUR.search(shown)
-    lines = COLOUR.sub("", shown).splitlines()
-    assert all(len(line) <= 80 or line.startswith("report: ") for line in lines)
-    assert "\x1b[3" not in in_terminal(command, 80, NO_COLOR="1")

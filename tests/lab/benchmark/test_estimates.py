@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.lab.benchmark.estimates import NANNYML, by_nannyml, estimate_errors
+from steepslope.lab.benchmark.estimates import NANNYML, estimate_errors
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.monitor.estimators import ESTIMATORS
 from steepslope.outputs import ClassifierOutputs
@@ -49,17 +49,3 @@ def test_estimates_are_off_where_the_classifier_is_wrong_unawares() -> None:
         Trial(usual.outputs, None, {TEST: usual, "fooled": fooled}, usual.outputs), "fooled"
     ).items():
         assert off == pytest.approx(fell, abs=0.02), kind
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_nannyml_estimates_calibrated_rows(classes: int) -> None:
-    pytest.importorskip("nannyml")
-    rng = np.random.default_rng(0)
-    made = []
-    for sureness in (0.5, 2.0):
-        p = rng.dirichlet(np.full(classes, sureness), 3_000)
-        labels = (p.cumsum(axis=1) < rng.random((3_000, 1))).sum(axis=1)
-        made.append(ClassifierOutputs(np.log(p + 1e-12), labels))
-    accuracies = [one.is_correct.mean() for one in made]
-    assert accuracies[0] - accuracies[1] > 0.05
-    assert by_nannyml(*made) == pytest.approx(accuracies[1], abs=0.03)

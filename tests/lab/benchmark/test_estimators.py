@@ -53,11 +53,6 @@ def test_each_learns_what_can_be_learnt(kind: str, name: str) -> None:
     assert (again.predict(X) == model.predict(X)).all()
 
 
-def test_every_kind_has_a_name_once() -> None:
-    names = [name for _, name in named_estimators()]
-    assert len(names) == len({*names})
-
-
 def test_a_tone_lies_in_its_band_and_in_its_time() -> None:
     wave = tones(np.array([500.0, 3_500.0]))
     wave[:, SAMPLES // 2 :] = 0

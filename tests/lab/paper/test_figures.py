@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
-from numpy.typing import NDArray
 
 from steepslope.lab.paper.figures import (
     EDGES,
-    OUTCOMES,
     OutcomePanel,
     SweepPanel,
     loss_graphs,
@@ -24,8 +22,7 @@ from steepslope.lab.paper.figures import (
     sweep,
 )
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
-from steepslope.report.style import PAGE_WIDTH
-from tests.report.readable import LONG, assert_readable, texts
+from tests.report.readable import assert_readable, texts
 
 
 def curves(axes: Axes) -> list[Line2D]:
@@ -45,12 +42,6 @@ def looks(line: Line2D) -> tuple[str, str]:
 
 def legend(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def by_legend(figure: Figure) -> dict[str, tuple[str, str]]:
-    """Return how the legend shows each name."""
-    handles = figure.legends[0].get_lines()
-    return dict(zip(legend(figure), map(looks, handles), strict=True))
 
 
 def test_losses_have_their_closed_forms() -> None:
@@ -74,18 +65,6 @@ def curve(seed: int, n: int = 3000, accuracy: float = 0.9) -> RiskCoverage:
     return risk_coverage_curve(rng.normal(is_correct * 1.5, 1), is_correct)
 
 
-def test_a_score_looks_alike_in_all_panels() -> None:
-    figure = risk_coverage_grid({"one": {"MCP": curve(0), "SS": curve(1)}, "two": {"SS": curve(2), "CE": curve(3)}})
-    assert_readable(figure)
-    assert legend(figure) == ["MCP", "SS", "CE", "risk of accepting all"]
-    known = by_legend(figure)
-    first, second = ([looks(line) for line in curves(axes)] for axes in figure.axes)
-    assert first == [known["MCP"], known["SS"]]
-    assert second == [known["SS"], known["CE"]]
-    assert len(set(known.values())) == 4
-    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
-
-
 def test_the_curve_is_drawn_in_percent_from_end_to_end() -> None:
     shown = curve(0)
     (axes,) = risk_coverage_grid({"one": {"MCP": shown}}).axes
@@ -95,16 +74,6 @@ def test_the_curve_is_drawn_in_percent_from_end_to_end() -> None:
     assert (x[-1], y[-1]) == (100, pytest.approx(10))
     (overall,) = set(axes.lines) - set(curves(axes))
     assert data(overall)[1] == pytest.approx([10, 10])
-
-
-def test_the_first_points_do_not_rule_the_axis() -> None:
-    """The most confident prediction is wrong: a risk of 100 %, of which the axis takes no notice."""
-    confidence = -np.arange(1000.0)
-    is_correct = np.arange(1000) % 20 > 0
-    (axes,) = risk_coverage_grid({"one": {"MCP": risk_coverage_curve(confidence, is_correct)}}).axes
-    assert np.asarray(curves(axes)[0].get_ydata())[0] == 100
-    assert 6 <= axes.get_ylim()[1] < 7
-    assert axes.get_ylim()[0] == 0
 
 
 def panel(title: str = "TPR and TNR", chosen: float | None = 3, names: Sequence[str] = ("TPR", "TNR")) -> SweepPanel:
@@ -125,21 +94,6 @@ def test_the_line_is_the_mean_and_the_band_the_range_over_seeds() -> None:
         assert line.get_marker() in {"o", "s"}
     assert [data(line)[0] for line in set(axes.lines) - set(curves(axes))] == [[3, 3]]
     assert "chosen: 3" in [text.get_text() for text in texts(figure)]
-
-
-@pytest.mark.parametrize("chosen", [1, 2.75, None])
-def test_the_chosen_value_is_readable_wherever_it_lies(chosen: float | None) -> None:
-    long = SweepPanel(LONG, np.array([1.0, 2]), {LONG: np.ones((1, 2)), "x" + LONG: np.zeros((1, 2))}, 2, LONG, LONG)
-    figure = sweep([panel(chosen=chosen), panel(), long])
-    assert_readable(figure)
-    shown = [text.get_text() for text in figure.axes[0].texts]
-    assert shown == ([] if chosen is None else [f"chosen: {chosen}"])
-
-
-def test_a_missing_run_is_left_out_of_the_mean() -> None:
-    values: NDArray[np.float64] = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
-    (axes,) = sweep([SweepPanel("", np.array([1.0, 2, 3]), {"loss": values}, None, "x", "y")]).axes
-    np.testing.assert_array_equal(np.asarray(curves(axes)[0].get_ydata()), [2, 5, np.nan])
 
 
 def outcome(title: str = "SS", n: int = 2000, accuracy: float = 0.92) -> OutcomePanel:
@@ -170,33 +124,3 @@ def test_heights_are_drawn_and_add_up_to_all_predictions() -> None:
             np.testing.assert_allclose(values, 100 * counts / len(chosen))
         assert len({(str(patch.get_facecolor()), patch.get_hatch()) for patch in patches}) == 4
         assert [float(np.asarray(line.get_xdata())[0]) for line in axes.lines] == [0.5]
-
-
-def test_a_single_error_is_seen() -> None:
-    confidence = np.full(10_000, 0.9)
-    is_correct = np.arange(10_000) > 0
-    (axes,) = outcomes([[OutcomePanel("", confidence, is_correct)]]).axes
-    assert axes.get_yscale() == "log"
-    low, high = axes.get_ylim()
-    assert low == pytest.approx(0.005)
-    assert high > 100
-    assert math.log(0.01 / low) / math.log(high / low) > 0.05  # of the height of the panel
-
-
-def test_the_rates_stand_in_the_panel() -> None:
-    given = outcome(accuracy=0.5)
-    correct, wrong = given.confidence[given.is_correct], given.confidence[~given.is_correct]
-    expected = f"TPR {100 * (correct > 0.5).mean():.1f} %\nTNR {100 * (wrong <= 0.5).mean():.1f} %"
-    only_correct = OutcomePanel("", np.array([0.9, 0.2]), np.array([True, True]))
-    figure = outcomes([[given, only_correct]])
-    assert [axes.texts[0].get_text() for axes in figure.axes] == [expected, "TPR 50.0 %\nTNR –"]
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 5)])
-def test_all_is_readable(rows: int, columns: int) -> None:
-    losses = ["CE ⟨ViT, ViT⟩", LONG, "SS", "TCP " + LONG, "MCP"][:columns]
-    figure = outcomes([[outcome(loss, 200) for loss in losses]] * rows)
-    assert figure.get_figwidth() == PAGE_WIDTH
-    assert_readable(figure)
-    assert any("% of all predictions" in text.get_text() for text in texts(figure))
-    assert [label[:2] for label in legend(figure)] == [*OUTCOMES, "th"]

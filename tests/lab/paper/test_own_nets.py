@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -39,13 +38,6 @@ views: [table]
 """
 
 
-class Run(NamedTuple):
-    """Where a preset of one's own has left its results, and the test images as arrays by class."""
-
-    work: Path
-    rows: list[dict[str, Any]]
-
-
 def write_folder(root: Path) -> None:
     """Write three digits under noise as coloured images, half of them to train."""
     bunch, rng = sklearn.datasets.load_digits(), np.random.default_rng(0)
@@ -58,49 +50,28 @@ def write_folder(root: Path) -> None:
             Image.fromarray(one).convert("RGB").resize((40, 36)).save(path)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Make a table of one's own, on a folder of images."""
-    home = tmp_path_factory.mktemp("folder")
-    write_folder(home / "images")
-    (home / "mine.yaml").write_text(PRESET.format(data=f"imagefolder:{home / 'images'}"))
-    (home / "own.yaml").write_text(EXPERIMENT)
-    words = ["reproduce", str(home / "own.yaml"), "--preset", str(home / "mine.yaml"), "--out", str(home / "out")]
-    assert main(words) == 0
-    return Run(home / "out/work", json.loads((home / "out/own.json").read_text())["rows"])
-
-
 @pytest.mark.slow
-def test_backbones_have_features_and_no_labels(run: Run) -> None:
-    for name in ("mine", "other"):
-        outputs = ClassifierOutputs.load(run.work / "outputs" / name / "train")
-        assert outputs.labels is None
-        assert outputs.require_features().shape[1] > 10
-
-
-@pytest.mark.slow
-def test_accuracy_is_that_of_the_probe(run: Run) -> None:
+def test_accuracy_is_that_of_the_probe(tmp_path: Path) -> None:
     """Its weights, applied here to the features of the net, are right as often as the table says."""
-    outputs = ClassifierOutputs.load(run.work / "outputs/mine/test")
-    assert outputs.ids is not None
-    arrays = load_file(run.work / "nets/mine-0/probe.safetensors")
-    predicted = (np.asarray(outputs.require_features()) @ arrays["weights"] + arrays["bias"]).argmax(axis=1)
-    labels = [sorted(NAMES).index(Path(str(one)).parts[0]) for one in outputs.ids]
+    write_folder(tmp_path / "images")
+    (tmp_path / "mine.yaml").write_text(PRESET.format(data=f"imagefolder:{tmp_path / 'images'}"))
+    (tmp_path / "own.yaml").write_text(EXPERIMENT)
+    words = f"reproduce {tmp_path}/own.yaml --preset {tmp_path}/mine.yaml --out {tmp_path}/out"
+    assert main(words.split()) == 0
+    rows = json.loads((tmp_path / "out/own.json").read_text())["rows"]
+    work = tmp_path / "out/work"
+    outputs = ClassifierOutputs.load(work / "outputs/mine/test")
+    arrays = load_file(work / "nets/mine-0/probe.safetensors")
+    predicted = (outputs.require_features() @ arrays["weights"] + arrays["bias"]).argmax(axis=1)
+    labels = [sorted(NAMES).index(Path(str(one)).parts[0]) for one in outputs.require("ids")]
     accuracy = float((predicted == np.array(labels)).mean())
     assert 0.5 < accuracy < 1
-    clean = [row for row in run.rows if row["where"] == "test"]
+    clean = [row for row in rows if row["where"] == "test"]
     assert {row["score"] for row in clean} == {"SS", "MCP", "fused, auxiliary"}
     for row in clean:
         assert row["accuracy"][0] == pytest.approx(accuracy, abs=1e-5)
         assert row["n"] == len(labels)
-
-
-@pytest.mark.slow
-def test_shifted_images_keep_their_labels(run: Run) -> None:
-    """Without contrast a probe guesses, better than chance at most by a little."""
-    for row in (row for row in run.rows if row["where"] != "test"):
-        assert row["n"] == 40
-        assert row["accuracy"][0] < 0.95
+    assert {row["n"] for row in rows if row["where"] != "test"} == {40}
 
 
 def test_nets_that_classify_are_no_backbones() -> None:

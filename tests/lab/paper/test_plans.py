@@ -8,23 +8,19 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import sklearn.datasets
-import torch
 from numpy.typing import NDArray
 
 from steepslope.cli.main import main
 from steepslope.lab.paper.preset import read_preset, training_settings
-from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import write_idx
+from tests.conftest import Captured, write_idx
 
 TRAIN, TEST, HELD_OUT_HERE = 600, 200, 150  # images here
-STAGES = ["confidnet", "confidnet-tuned", "steep-slope"]
 LINES = ["MCP", "MCDropout", "TrustScore", "TCP", "SS", "best single score", "TCP, new layers alone", "fused, free"]
 
 
@@ -37,24 +33,10 @@ def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return np.asarray(noisy.clip(0, 255), dtype=np.uint8), bunch.target[: TRAIN + TEST].astype(np.int64)
 
 
-class Run(NamedTuple):
-    """Where the results lie, and the rows of the table."""
-
-    out: Path
-    rows: list[dict[str, Any]]
-
-    @property
-    def outputs(self) -> dict[str, ClassifierOutputs]:
-        """The classifier's outputs by split."""
-        folder = self.out / "work/outputs/small-0"
-        return {split: ClassifierOutputs.load(folder / split) for split in ("train", "holdout", "test")}
-
-
-@pytest.fixture(scope="module")
-def table2(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Make Table 2 of one seed, shortened, from files as torchvision unpacks those that the preset names."""
-    root, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("mnist") / "out"
-    folder = root / "MNIST" / "raw"
+@pytest.mark.slow
+def test_table_2_from_files_to_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Table 2 of one seed, shortened, from files as torchvision unpacks those that the preset names."""
+    folder, out = tmp_path / "MNIST" / "raw", tmp_path / "out"
     folder.mkdir(parents=True)
     pixels, labels = digits()
     for stem, rows in (("train", slice(TRAIN)), ("t10k", slice(TRAIN, None))):
@@ -63,64 +45,22 @@ def table2(tmp_path_factory: pytest.TempPathFactory) -> Run:
     changes = ["nets.small.train.epochs=3", "nets.small.train.learning_rate=0.03", "nets.small.passes=4"]
     changes += [f"nets.small.train.holdout={HELD_OUT_HERE}", "resamples=20"]
     changes += [f"recipe.0.training.stages.{number}.epochs={number + 1}" for number in range(3)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STEEPSLOPE_DATA", str(root))
-        words = ["reproduce", "table2", "--preset", "mnist", "--seeds", "0", "--out", str(out), "--compare"]
-        assert main([*words, "--set", ",".join(changes)]) == 0
-    return Run(out, json.loads((out / "table2.json").read_text())["rows"])
-
-
-@pytest.mark.slow
-def test_table_2_is_complete(table2: Run) -> None:
-    assert Counter(row["score"] for row in table2.rows) == dict.fromkeys(LINES, 1)
-    assert {row["n"] for row in table2.rows} == {TEST}
-    assert "MNIST" in (table2.out / "table2-compared.md").read_text()
-
-
-@pytest.mark.slow
-def test_accuracy_is_that_of_the_classifier(table2: Run) -> None:
-    """Its checkpoint, run on the pixels that were written, gives the accuracy of every row."""
-    pixels, labels = (array[TRAIN:] for array in digits())
-    classifier = load_classifier(f"checkpoint:{table2.out}/work/nets/small-0")
-    card = classifier.card
-    assert card is not None
-    inputs = (torch.from_numpy(pixels.astype(np.float32)) / 255 - card.mean) / card.std
-    _, logits = classifier(inputs.unsqueeze(1))
-    accuracy = float((logits.argmax(axis=1) == labels).mean())
-    assert 0 < accuracy < 1
-    for row in table2.rows:
-        assert row["accuracy"][0] == pytest.approx(accuracy, abs=1e-5)
-
-
-@pytest.mark.slow
-def test_a_tenth_is_held_out_and_judges_epochs(table2: Run) -> None:
-    """The held-out rows are none of those that the classifier and the oracles learn from."""
-    ids = {split: {*np.asarray(outputs.ids).tolist()} for split, outputs in table2.outputs.items()}
-    assert [len(ids[one]) for one in ("train", "holdout", "test")] == [TRAIN - HELD_OUT_HERE, HELD_OUT_HERE, TEST]
-    assert not ids["train"] & ids["holdout"]
-    card = load_classifier(f"checkpoint:{table2.out}/work/nets/small-0").card
-    assert card is not None
-    assert (card.holdout, card.split_seed) == (HELD_OUT_HERE, 42)
-    assert table2.outputs["test"].arrays.keys() >= {"dropout"}
-
-
-@pytest.mark.slow
-def test_stages_follow_one_another(table2: Run) -> None:
-    """The first leaves the classifier's encoder as it is; the others train it too."""
-    folder = table2.out / "work/oracles/small-small-0/in-stages"
-    oracles = [ImageOracle.load(folder / name) for name in STAGES]
-    assert [one.recipe["epochs"] for one in oracles] == [1, 2, 3]
-    assert [one.recipe["loss"] for one in oracles] == ["true_class_probability"] * 2 + ["steep_slope"]
-    assert [one.recipe["trainable"] for one in oracles] == ["head", "all", "all"]
-    assert {tuple(one.recipe["hidden"]) for one in oracles} == {(400, 400, 400, 400)}
-    classifier = load_classifier(f"checkpoint:{table2.out}/work/nets/small-0").net.state_dict()
-    encoders = [{name.removeprefix("backbone."): weight for name, weight in one.net.state_dict().items()
-                 if name.startswith("backbone.")} for one in oracles]  # fmt: skip
-    trained = [name for name in encoders[0] if name.endswith("weight") and "encoder" in name]
-    assert trained
-    for name in encoders[0]:
-        torch.testing.assert_close(encoders[0][name], classifier[name], rtol=0, atol=0)
-    assert all(any(not torch.equal(one[name], classifier[name]) for name in trained) for one in encoders[1:])
+    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path))
+    words = ["reproduce", "table2", "--preset", "mnist", "--seeds", "0", "--out", str(out), "--compare"]
+    assert main([*words, "--set", ",".join(changes)]) == 0
+    found = json.loads((out / "table2.json").read_text())["rows"]
+    assert Counter(row["score"] for row in found) == dict.fromkeys(LINES, 1)
+    assert {row["n"] for row in found} == {TEST}
+    assert "MNIST" in (out / "table2-compared.md").read_text()
+    outputs = {split: ClassifierOutputs.load(out / "work/outputs/small-0" / split) for split in ("holdout", "test")}
+    assert len(outputs["holdout"]) == HELD_OUT_HERE
+    assert found[0]["accuracy"][0] == pytest.approx(outputs["test"].is_correct.mean(), abs=1e-5)
+    assert "dropout" in outputs["test"].arrays
+    stages = out / "work/oracles/small-small-0/in-stages"
+    recipes = [ImageOracle.load(stages / name).recipe for name in ("confidnet", "confidnet-tuned", "steep-slope")]
+    assert [one["epochs"] for one in recipes] == [1, 2, 3]
+    assert [one["loss"] for one in recipes] == ["true_class_probability"] * 2 + ["steep_slope"]
+    assert [one["trainable"] for one in recipes] == ["head", "all", "all"]
 
 
 # All sixteen trainings on ImageNet: paper, Section 4; where it is silent, the authors' code.
@@ -176,7 +116,7 @@ def stages_of(preset: str) -> list[dict[str, str]]:
 Plan = dict[str, tuple[int, list[dict[str, str]]]]  # what steps do: how many there are, and their settings by stages
 
 
-def plan_of(preset: str, capsys: pytest.CaptureFixture[str]) -> Plan:
+def plan_of(preset: str, capsys: Captured) -> Plan:
     """Plan all of a preset on the command line, for one seed of its three, and read what it says."""
     assert main(["reproduce", "all", "--preset", preset, "--seeds", "0", "--dry-run"]) == 0
     plan: Plan = {}
@@ -236,7 +176,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("preset", CHECKS)
-def test_what_is_planned_is_the_paper(preset: str, bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_planned_is_the_paper(preset: str, bare: Path, capsys: Captured) -> None:
     assert read_preset(preset).seeds == (0, 1, 2)
     CHECKS[preset](plan_of(preset, capsys))
     assert list(bare.iterdir()) == []  # nothing was downloaded or written

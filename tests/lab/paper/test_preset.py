@@ -8,6 +8,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.lab.paper import preset as presets
 from steepslope.lab.paper.preset import read_preset
+from tests.conftest import Captured
 
 
 def test_changes_reach_into_trainings_that_are_named() -> None:
@@ -50,19 +51,10 @@ def test_its_command_takes_each_training(name: str) -> None:
     assert main([command, "--preset", name, *nets, "--data", "c", "--out", "o", "--print-config"]) == 0
 
 
-def test_what_is_given_beside_a_preset_comes_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_given_beside_a_preset_comes_after_it(capsys: Captured) -> None:
     assert main(["finetune", "--loss", "focal", "--preset", "mnist", "--print-config"]) == 0
     printed = capsys.readouterr().out
     assert "loss: focal" in printed
     assert "alpha_pos: 10" in printed
     assert main(["finetune", "--preset", "mnits"]) == 2
     assert "did you mean 'mnist'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["train-classifier", "finetune"])
-def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    shown = "".join(capsys.readouterr().out.split())
-    assert "--presetPRESET" in shown
-    assert all(name in shown for name in presets.training_files(command == "train-classifier"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from steepslope.lab.paper.results import Drawing, comma_separated, heading_of, write_results
-from steepslope.report.grid import UNDEFINED, Cell, Grid
+from steepslope.lab.paper.results import Drawing, write_results
+from steepslope.report.grid import Cell, Grid
 
 
 def grid(title: str = "Main") -> Grid:
@@ -32,7 +32,7 @@ def test_a_table_is_there_in_every_form(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {*tables, *figures, "first.json"}
     assert "| SS | 71.8 [70.1, 73.2] |" in (tmp_path / "first.md").read_text()
     with (tmp_path / "first.csv").open(encoding="utf-8", newline="") as file:
-        assert [*csv.reader(file)][1][:2] == ["block", "SS"]
+        assert [*csv.reader(file)] == [["block", "score", "AUC ↑"], ["block", "SS", "71.8 [70.1, 73.2]"]]
     content = json.loads((tmp_path / "first.json").read_text())
     assert content["rows"] == [{"score": "SS", "auc": [0.5, None, 0.6]}]
     assert content["notes"] == {"first": "", "first-seeds": "", "first-loss": "Of seed 0, the first of 3, One."}
@@ -54,34 +54,3 @@ def test_a_broken_result_is_replaced(content: str, tmp_path: Path) -> None:
     (tmp_path / "first.json").write_text(content)
     write(tmp_path, "first", "New")
     assert "New" in (tmp_path / "first.json").read_text()
-
-
-GRID = Grid(
-    "Table 1: ⟨oracle, classifier⟩ on 5 % of {all} & none",
-    ["loss_name", "AUC ↑", "FPR-95%-TPR ↓", "ΔAUC"],
-    [
-        [Cell("**⟨ViT, ViT⟩**"), Cell(""), Cell(""), Cell("")],
-        [Cell("CE"), Cell("**92.2 ± 0.1**"), Cell("49.3", "[48.1, 50.2]"), UNDEFINED],
-        [Cell("SS α⁺ = 1, α⁻ ≤ 3", "(steep_slope)"), Cell("89.5 × 10⁻²"), Cell("60.2"), Cell("−0.6")],
-        [Cell("**⟨RSN, ViT⟩**"), Cell(""), Cell(""), Cell("")],
-        [Cell("[a] C:\\x~y^2 <$5> #1"), Cell("1"), Cell("2"), Cell("+0.1")],
-    ],
-    'A note of 100 % — and "quoted" --replace.',
-)
-
-
-def test_bold_alone_is_no_heading() -> None:
-    assert heading_of([Cell("**a**"), Cell("")]) == "a"
-    for row in ([Cell("**a**")], [Cell("**a** b"), Cell("")], [Cell("**a**", "b"), Cell("")], [Cell("a"), Cell("")]):
-        assert heading_of(row) is None
-    assert heading_of([Cell("**a** and **b**"), Cell("")]) is None
-
-
-def test_values_come_back_with_their_heading() -> None:
-    lines = list(csv.reader(comma_separated(GRID).splitlines()))
-    assert lines == [
-        ["block", *GRID.columns],
-        ["⟨ViT, ViT⟩", "CE", "92.2 ± 0.1", "49.3 [48.1, 50.2]", "–"],
-        ["⟨ViT, ViT⟩", "SS α⁺ = 1, α⁻ ≤ 3 (steep_slope)", "89.5 × 10⁻²", "60.2", "−0.6"],
-        ["⟨RSN, ViT⟩", "[a] C:\\x~y^2 <$5> #1", "1", "2", "+0.1"],
-    ]

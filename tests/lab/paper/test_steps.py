@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -73,19 +72,6 @@ def test_an_error_ends_the_run(jobs: int, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="net: the third epoch is missing"):
         run_tasks(NEEDS, tasks, jobs)
     assert begun(tmp_path / "log") == ["net", "outputs"]
-
-
-def test_those_that_were_begun_end_before_the_error_is_raised(jobs: int, tmp_path: Path) -> None:
-    """Two tasks wait for nothing; one fails while the other goes on; what needs the first never begins."""
-    needs = {"fails": [], "goes-on": [], "next": ["fails"], "last": ["goes-on"]}
-    tasks = {name: partial(note, tmp_path / "log", name) for name in ("next", "last")}
-    tasks |= {"fails": partial(fail, tmp_path / "log", "fails", SteepslopeError("the third epoch is missing"))}
-    tasks |= {"goes-on": partial(note, tmp_path / "log", "goes-on", 0.1)}
-    with pytest.raises(SteepslopeError, match="the third epoch is missing"):
-        run_tasks(needs, tasks, jobs)
-    found = [(name, what) for name, what, *_ in lines(tmp_path / "log")]
-    assert ("goes-on", "begins") not in found or ("goes-on", "ends") in found
-    assert {name for name, _ in found} <= {"fails", "goes-on"}
 
 
 @pytest.mark.parametrize("jobs", [2], indirect=True)
@@ -152,77 +138,26 @@ def test_a_plan_tells_what_is_done(tmp_path: Path) -> None:
 
 SMALL = """
 title: "Small"
+pairs: first
 paper: [SS]
 ours: [MCP, best single score, "fused, free"]
 columns: [auc, tnr, delta_auc]
 """
 
 
-def words_of(folder: Path, *more: str, pairs: str = "all") -> list[str]:
-    """Return the command of a small experiment of one's own, in a folder of its own."""
-    folder.mkdir(exist_ok=True)
-    (folder / "small.yaml").write_text(f"{SMALL}pairs: {pairs}\n")
-    options = ["--preset", "digits", "--seeds", "0", "--set", "resamples=20", "--out", str(folder / "out"), *more]
-    return ["reproduce", str(folder / "small.yaml"), *options]
-
-
-def shown(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "out" / "small.json").read_text())
-    return content
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("once")
-    assert main(words_of(folder)) == 0
-    assert len(shown(folder)["rows"]) == 4 * 4  # lines of pairs
-    return folder
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("last", ["nets/early-0/classifier.json", "oracles/late-late-0/ss/oracle.json"])
-def test_a_killed_run_goes_on_to_the_same_rows(last: str, once: Path, tmp_path: Path) -> None:
-    state = tmp_path / "run" / "out" / "work" / last
-    assert (once / "out" / "work" / last).exists()
-    words = words_of(tmp_path / "run")
-    kill_once_there([sys.executable, "-m", "steepslope", *words], state)
-    assert not (tmp_path / "run" / "out" / "small.json").exists()
+def test_a_killed_run_goes_on_to_the_same_rows(tmp_path: Path) -> None:
+    """Also in two processes."""
+    (tmp_path / "small.yaml").write_text(SMALL)
+    words = f"reproduce {tmp_path}/small.yaml --preset digits --seeds 0 --set resamples=20 --out {tmp_path}/".split()
+    whole, killed = [*words[:-1], f"{words[-1]}whole"], [*words[:-1], f"{words[-1]}killed"]
+    assert main(whole) == 0
+    state = tmp_path / "killed/work/oracles/late-late-0/ss/oracle.json"
+    kill_once_there([sys.executable, "-m", "steepslope", *killed], state)
+    assert not (tmp_path / "killed" / "small.json").exists()
     made = state.stat().st_mtime_ns
-    assert main(words) == 0
+    assert main([*killed, "--jobs", "2"]) == 0
     assert state.stat().st_mtime_ns == made
-    assert shown(tmp_path / "run") == shown(once)
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_same_rows(once: Path, tmp_path: Path) -> None:
-    assert main(words_of(tmp_path / "run", "--jobs", "2")) == 0
-    assert shown(tmp_path / "run") == shown(once)
-    files = [{path.relative_to(folder) for path in (folder / "out").rglob("*")} for folder in (once, tmp_path / "run")]
-    assert files[0] == files[1]
-
-
-@pytest.mark.slow
-def test_seeds_are_added_to_those_that_are_there(once: Path, tmp_path: Path) -> None:
-    """The work of the first seed is used again, and its rows stay as they are."""
-    work = once / "out" / "work"
-    before = {path: path.stat().st_mtime_ns for path in work.rglob("row.json")}
-    words = words_of(tmp_path / "run", "--work", str(work))
-    words[words.index("--seeds") + 1] = "0,1"
-    assert main(words) == 0
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    rows = shown(tmp_path / "run")["rows"]
-    assert [row for row in rows if row["seed"] == 0] == shown(once)["rows"]
-    assert len(rows) == 2 * len(shown(once)["rows"])
-
-
-@pytest.mark.slow
-def test_a_classifier_that_is_run_live_sees_what_the_oracle_sees(once: Path, tmp_path: Path) -> None:
-    """Its oracle learns from other images than one on outputs does; nothing else changes."""
-    words = words_of(tmp_path / "run", pairs="first")
-    words[words.index("--set") + 1] += ",pairs.0.training.classifier=late,pairs.0.training.flip=true"
-    assert main(words) == 0
-    recipe = json.loads((tmp_path / "run/out/work/oracles/late-late-0/ss/oracle.json").read_text())["recipe"]
-    assert recipe["flip"]
-    live, usual = ({row["score"]: row for row in shown(folder)["rows"] if row["oracle"] == row["classifier"] == "late"}
-                   for folder in (tmp_path / "run", once))  # fmt: skip
-    assert {score for score in usual if live[score] != usual[score]} == {"SS"}
+    rows, expected = (json.loads((tmp_path / name / "small.json").read_text()) for name in ("killed", "whole"))
+    assert len(expected["rows"]) == 4
+    assert rows == expected

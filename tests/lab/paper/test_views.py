@@ -18,10 +18,10 @@ from steepslope.lab.paper.methods import METHODS
 from steepslope.lab.paper.oracle_steps import SEARCH
 from steepslope.lab.paper.preset import Preset, read_preset
 from steepslope.lab.paper.results import Drawing
-from steepslope.lab.paper.views import VIEWS, Findings, Shown, matrix, require_possible, sweep, write
+from steepslope.lab.paper.views import Findings, matrix, require_possible, sweep, write
 from steepslope.lab.paper.workspace import Workspace
 from steepslope.lab.search import Search, Trial
-from steepslope.report.grid import Cell, Grid
+from steepslope.report.grid import Grid
 
 DIGITS = read_preset("digits")
 FOG, SNOW = "corrupt:fog:5", "corrupt:snow:5"
@@ -88,15 +88,6 @@ def test_a_mean_is_a_dash_where_a_value_is_undefined(tmp_path: Path) -> None:
     assert grid.note.startswith("AUC ↑, on 100 to 200 images each. ")
 
 
-def test_a_matrix_of_what_has_no_differences_has_no_arrows(tmp_path: Path) -> None:
-    experiment = Experiment(**{**vars(MATRIX), "columns": ("average_kl",)})
-    rows = [{**one, "average_kl": {"value": 1.5}} for one in ROWS]
-    require_possible(experiment, DIGITS)
-    grid = matrix_of(findings(tmp_path, experiment, rows))
-    assert [cell.aside for line in grid.rows for cell in line] == [""] * 12
-    assert grid.rows[-1][3].text == "**1.50 ± 0.00**"
-
-
 SWEEP = Experiment(name="own", title="T", views=("sweep",), pairs="first")
 HISTOGRAMS = Experiment(name="own", title="T", views=("histograms",), pairs="first", paper=lines("CE", "SS"))
 
@@ -149,22 +140,6 @@ def test_the_second_sweep_is_of_the_seeds_that_chose_as_the_first(
         "Mean and range over 3 seeds, against α⁺ over the 2 that chose the α⁻ of seed 0, ⟨late, late⟩, on held-out "
         "rows; the dashed line is the choice of seed 0. α⁻ is swept with α⁺ = 1, then α⁺ with the chosen α⁻."
     )
-
-
-def test_a_sweep_of_one_seed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    panels, note = swept(tmp_path, [search_of(2, 0.0)], monkeypatch)
-    assert [panel.chosen for panel in panels] == [2, 2, 2, 2]
-    assert panels[2].title == "loss against α⁺, at α⁻ = 2"
-    assert note.startswith("Of seed 0, ⟨late, late⟩, on held-out rows; the dashed line is its choice. ")
-
-
-def test_figures_are_of_the_first_seed_and_explain_the_star(tmp_path: Path) -> None:
-    experiment = Experiment(**{**vars(HISTOGRAMS), "ours": lines("MCP"), "note": "Of mine."})
-    found = findings(tmp_path, experiment, [], DIGITS.changed(seeds=(4, 1)))
-    assert found.figure_note(["MCP", "CE"]) == "Of seed 4, the first of 2. A star: not in the paper's figure. Of mine."
-    assert found.figure_note(["CE"]) == "Of seed 4, the first of 2. Of mine."
-    one = findings(tmp_path, HISTOGRAMS, [row("best single score", "test", 4, 0.5)], DIGITS.changed(seeds=(4,)))
-    assert one.figure_note(["CE", "SS"]) == "Of seed 4."
 
 
 COMPARED = Experiment(
@@ -220,17 +195,3 @@ def test_a_sweep_needs_what_is_swept() -> None:
     with pytest.raises(SteepslopeError, match=r"^own: preset digits: sweep: expected criterion for the view sweep"):
         require_possible(SWEEP, preset)
     require_possible(SWEEP)  # not known without a preset
-
-
-def test_a_new_view_is_a_function_and_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def count(found: Findings) -> Shown:
-        yield "-count", Grid("Count", ["rows"], [[Cell(str(len(found.rows)))]])
-
-    experiment = Experiment(**{**vars(MATRIX), "views": ("count",)})
-    with pytest.raises(SteepslopeError, match="unknown view 'count'"):
-        require_possible(experiment, DIGITS)
-    monkeypatch.setitem(VIEWS, "count", count)
-    require_possible(experiment, DIGITS)
-    (grid,) = write(findings(tmp_path, experiment, ROWS), tmp_path / "out")
-    assert [str(cell) for cell in grid.rows[0]] == [str(len(ROWS))]
-    assert (tmp_path / "out" / "own-count.md").is_file()

@@ -103,10 +103,3 @@ def test_seeds_and_ids_decide_where_something_is_drawn(kind: str) -> None:
 def test_other_channels_are_refused() -> None:
     with pytest.raises(SteepslopeError, match="expected a grey or colour image to distort, found 6 channels"):
         distorted(scene(20, 20, 6), "blur", 0, 0)
-
-
-def test_a_new_distortion_is_a_function_and_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DISTORTIONS, "darker", (lambda images, factor: factor * images, (0.8, 0.5)))
-    plain, darker = (parse_data(f"{shift}digits:test").open() for shift in ("", "distort:darker:1/"))
-    expected = np.asarray(plain.image(0)) / 2
-    np.testing.assert_allclose(np.asarray(darker.image(0)), expected, atol=0.5)

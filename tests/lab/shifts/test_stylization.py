@@ -65,32 +65,6 @@ def test_small_images_are_stylised_at_a_side_and_brought_back(spec: str, photos_
     assert np.abs(pixels(data, row) - pixels(shifted(spec, photos_folder), row)).max() > 1e-3
 
 
-def test_the_spec_is_its_own_text_and_decides_the_fingerprint(spec: str, photos_folder: Path) -> None:
-    texts = [spec, f"{spec}&alpha=0.5", f"{spec}&side=40", f"{spec}&seed=2", f"{spec}&crop=24"]
-    data = [shifted(text, photos_folder) for text in texts]
-    assert len({one.fingerprint() for one in data}) == len(texts)
-    for text in texts:
-        again = parse_data(str(parse_data(f"{text}/images:{photos_folder}")))
-        assert again == parse_data(f"{text}/images:{photos_folder}")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("stylize:nowhere?styles={styles}", "nowhere: expected the folder of a stylizer .*, no such folder"),
-        ("stylize:{styles}?styles={styles}", "expected the folder of a stylizer .*, it has no stylizer.json"),
-        ("stylize:{stylizer}?styles=nowhere", "styles: data spec 'images:nowhere': no such folder"),
-        ("stylize:{stylizer}", "styles: expected styles=FOLDER after [?]"),
-        ("stylize:{stylizer}?styles={styles}&alpha=2", "alpha: expected a number from 0 to 1, found 2"),
-        ("stylize:{stylizer}?styles={styles}&alpha=x", "alpha: expected numbers, found 'x'"),
-        ("stylize:{stylizer}?style={styles}", "'style': did you mean 'styles'"),
-    ],
-)
-def test_what_is_wrong_is_named(text: str, message: str, stylizer_folder: Path, styles_folder: Path) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        parse_data(f"{text.format(stylizer=stylizer_folder, styles=styles_folder)}/digits:test").look()
-
-
 def test_other_channels_are_refused(stylizer_folder: Path, styles_folder: Path) -> None:
     shift = StylizeSpec(str(stylizer_folder), str(styles_folder), style_crop=32).load()
     with pytest.raises(SteepslopeError, match="six: expected an image in grey or in colour, found 6 channels"):

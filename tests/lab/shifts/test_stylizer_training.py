@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -29,40 +29,35 @@ from steepslope.nets.data.specs import parse_data
 SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, seed=3)
 
 
-@pytest.fixture(scope="module")
-def backbone() -> Classifier:
-    return load_classifier("timm:mobilenetv3_small_100?weights=random")
+class Material(NamedTuple):
+    """What a stylizer is trained on: a backbone, images and styles."""
+
+    backbone: Classifier
+    content: Dataset
+    styles: Dataset
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Return a small grey image, a large one in colour, and a long one."""
-    folder = tmp_path_factory.mktemp("content")
-    Image.fromarray(pictures.brick()).resize((12, 12)).save(folder / "small.png")
-    Image.fromarray(pictures.astronaut()).resize((64, 64)).save(folder / "large.png")
-    Image.fromarray(pictures.coffee()).resize((90, 18)).save(folder / "long.png")
-    return parse_data(f"images:{folder}").open()
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Return a small grey image, a large one in colour and a long one; two styles; and a small net."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("content", "styles")]
+    for folder, name, size in (
+        (folders[0], "brick", (12, 12)), (folders[0], "astronaut", (64, 64)), (folders[0], "coffee", (90, 18)),
+        (folders[1], "grass", (40, 40)), (folders[1], "gravel", (40, 40)),
+    ):  # fmt: skip
+        Image.fromarray(getattr(pictures, name)()).resize(size).save(folder / f"{name}.png")
+    images, styles = (parse_data(f"images:{folder}").open() for folder in folders)
+    return Material(load_classifier("timm:mobilenetv3_small_100?weights=random"), images, styles)
 
 
 @pytest.fixture(scope="module")
-def styles(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("styles")
-    for name in ("grass", "gravel"):
-        Image.fromarray(getattr(pictures, name)()).resize((40, 40)).save(folder / f"{name}.png")
-    return parse_data(f"images:{folder}").open()
+def whole(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Stylizer:
+    """Return a stylizer of a short training."""
+    return train_stylizer(*material, tmp_path_factory.mktemp("whole"), SHORT)
 
 
-@pytest.fixture(scope="module")
-def whole(
-    backbone: Classifier, content: Dataset, styles: Dataset, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Stylizer]:
-    """Return a stylizer of a short training, and its folder."""
-    folder = tmp_path_factory.mktemp("whole")
-    return folder, train_stylizer(backbone, content, styles, folder, SHORT)
-
-
-def test_losses_are_equations_12_and_13(backbone: Classifier) -> None:
-    stylizer = Stylizer(encoder_of(backbone, 4), planned_decoder(4, 2))
+def test_losses_are_equations_12_and_13(material: Material) -> None:
+    stylizer = Stylizer(encoder_of(material.backbone, 4), planned_decoder(4, 2))
     content, style = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
     found = {name: float(loss.detach()) for name, loss in stylizer_losses(stylizer, content, style).items()}
 
@@ -85,12 +80,10 @@ def test_losses_are_equations_12_and_13(backbone: Classifier) -> None:
     assert found["reconstruction"] == pytest.approx(float(((rebuilt - content) ** 2).mean()), 1e-3)
 
 
-def test_training_learns_to_reconstruct_and_to_take_on_a_style(
-    backbone: Classifier, content: Dataset, styles: Dataset, tmp_path: Path
-) -> None:
+def test_training_learns_to_reconstruct_and_to_take_on_a_style(material: Material, tmp_path: Path) -> None:
     options = replace(SHORT, steps=150, batch_size=4, crop=32, reduction=2, width=8, learning_rate=0.01)
-    learned = train_stylizer(backbone, content, styles, tmp_path / "learned", options)
-    fresh = train_stylizer(backbone, content, styles, tmp_path / "fresh", replace(options, steps=1))
+    learned = train_stylizer(*material, tmp_path / "learned", options)
+    fresh = train_stylizer(*material, tmp_path / "fresh", replace(options, steps=1))
     picture = torch.from_numpy(pictures.chelsea()[100:164, 100:164] / 255).float().permute(2, 0, 1)[None]
     style = torch.from_numpy(pictures.grass()[:64, :64] / 255).float().expand(1, 3, -1, -1)
     errors, losses = [], []
@@ -106,9 +99,9 @@ class _KilledError(Exception):
 
 
 def test_a_killed_training_resumes_to_the_same_weights(
-    backbone: Classifier, content: Dataset, styles: Dataset, whole: tuple[Path, Stylizer], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    material: Material, whole: Stylizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another training is refused there; once complete, nothing is done again."""
     losses, calls = stylizer_losses, []
     monkeypatch.setattr(stylizer_training, "SAVE_EVERY", 2)
 
@@ -120,70 +113,53 @@ def test_a_killed_training_resumes_to_the_same_weights(
 
     monkeypatch.setattr(stylizer_training, "stylizer_losses", killed)
     with pytest.raises(_KilledError):
-        train_stylizer(backbone, content, styles, tmp_path / "killed", SHORT)
-    state = load_state(tmp_path / "killed" / STATE)
+        train_stylizer(*material, tmp_path, SHORT)
+    state = load_state(tmp_path / STATE)
     assert state is not None
     assert state[2]["steps"] == 4
-    assert not (tmp_path / "killed" / CARD).exists()
+    assert not (tmp_path / CARD).exists()
+    with pytest.raises(SteepslopeError, match=r"holds a stylizer, unfinished, with seed 3, not 4: "):
+        train_stylizer(*material, tmp_path, replace(SHORT, seed=4))
     calls.clear()
-    resumed = train_stylizer(backbone, content, styles, tmp_path / "killed", SHORT)
+    resumed = train_stylizer(*material, tmp_path, SHORT)
     assert len(calls) == 2
-    assert resumed.digest == whole[1].digest == Stylizer.load(tmp_path / "killed").digest
-    assert resumed.training_facts == whole[1].training_facts
-    assert not (tmp_path / "killed" / STATE).exists()
+    assert resumed.digest == whole.digest == Stylizer.load(tmp_path).digest
+    assert resumed.training_facts == whole.training_facts
+    assert not (tmp_path / STATE).exists()
+    told: list[str] = []
+    assert train_stylizer(*material, tmp_path, SHORT, told.append).digest == whole.digest
+    assert told == [f"{tmp_path}: already complete"]
 
 
-def test_the_state_of_another_training_is_refused_and_a_damaged_one_not_taken_up(
-    backbone: Classifier, content: Dataset, styles: Dataset, whole: tuple[Path, Stylizer], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    with monkeypatch.context() as patched:
-        patched.setattr(Stylizer, "save", lambda *given: (_ for _ in ()).throw(_KilledError))
-        with pytest.raises(_KilledError):
-            train_stylizer(backbone, content, styles, tmp_path / "other", replace(SHORT, seed=4))
-    assert (tmp_path / "other" / STATE).exists()
-    with pytest.raises(SteepslopeError, match=r"holds a stylizer, unfinished, with seed 4, not 3: "):
-        train_stylizer(backbone, content, styles, tmp_path / "other", SHORT)
-    assert (tmp_path / "other" / STATE).exists()
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / STATE).write_bytes(b"no tensors")
-    assert train_stylizer(backbone, content, styles, tmp_path / "damaged", SHORT).digest == whole[1].digest
+def test_a_damaged_state_is_not_taken_up(material: Material, whole: Stylizer, tmp_path: Path) -> None:
+    (tmp_path / STATE).write_bytes(b"no tensors")
+    assert train_stylizer(*material, tmp_path, SHORT).digest == whole.digest
 
 
-def test_a_complete_training_is_found(
-    backbone: Classifier, content: Dataset, styles: Dataset, whole: tuple[Path, Stylizer]
-) -> None:
-    lines: list[str] = []
-    found = train_stylizer(backbone, content, styles, whole[0], SHORT, lines.append)
-    assert found.digest == whole[1].digest
-    assert lines == [f"{whole[0]}: already complete"]
-
-
-def test_a_style_smaller_than_the_crop_is_refused_at_once(
-    backbone: Classifier, content: Dataset, tmp_path: Path
-) -> None:
+def test_a_style_smaller_than_the_crop_is_refused_at_once(material: Material, tmp_path: Path) -> None:
     (tmp_path / "styles").mkdir()
     Image.new("RGB", (40, 15)).save(tmp_path / "styles" / "thin.png")
     styles = parse_data(f"images:{tmp_path / 'styles'}").open()
     message = "styles: thin.png: expected a style of at least 16×16 pixels, the crop, found 40×15"
     with pytest.raises(SteepslopeError, match=message):
-        train_stylizer(backbone, content, styles, tmp_path / "out", SHORT)
+        train_stylizer(material.backbone, material.content, styles, tmp_path / "out", SHORT)
     assert {path.name for path in (tmp_path / "out").rglob("*")} <= {LOCK}
 
 
-def test_an_unreadable_image_and_an_array_are_named(backbone: Classifier, styles: Dataset, tmp_path: Path) -> None:
+def test_an_unreadable_image_and_an_array_are_named(material: Material, tmp_path: Path) -> None:
     for name in ("files", "arrays"):
         (tmp_path / name).mkdir()
     (tmp_path / "files" / "torn.png").write_bytes(b"\x89PNG")
     np.save(tmp_path / "arrays" / "deep.npy", np.zeros((20, 20, 6)))
+    files = [parse_data(f"images:{tmp_path / name}").open() for name in ("files", "arrays")]
     with pytest.raises(SteepslopeError, match=r"content: torn\.png: cannot be read"):
-        train_stylizer(backbone, parse_data(f"images:{tmp_path / 'files'}").open(), styles, tmp_path / "out", SHORT)
+        train_stylizer(*material._replace(content=files[0]), tmp_path / "out", SHORT)
     with pytest.raises(SteepslopeError, match=r"content: deep\.npy: cannot be read .*expected an image in grey or in"):
-        train_stylizer(backbone, parse_data(f"images:{tmp_path / 'arrays'}").open(), styles, tmp_path / "out", SHORT)
+        train_stylizer(*material._replace(content=files[1]), tmp_path / "out", SHORT)
 
 
 def test_a_loss_that_becomes_nan_is_an_error(
-    backbone: Classifier, content: Dataset, styles: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(stylizer: Stylizer, *images: object) -> dict[str, torch.Tensor]:
         loss = next(stylizer.decoder.parameters()).sum() * torch.nan
@@ -191,7 +167,7 @@ def test_a_loss_that_becomes_nan_is_an_error(
 
     monkeypatch.setattr(stylizer_training, "stylizer_losses", broken)
     with pytest.raises(SteepslopeError, match="the loss became NaN: a lower learning rate may help"):
-        train_stylizer(backbone, content, styles, tmp_path, SHORT)
+        train_stylizer(*material, tmp_path, SHORT)
     assert not (tmp_path / CARD).exists()
 
 

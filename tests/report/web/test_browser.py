@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from steepslope.cli.main import main
 from steepslope.metrics import confusion, tnr, tpr
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
@@ -94,7 +91,6 @@ def test_tables_sort_by_mouse_and_by_keyboard(one: Opened) -> None:
 def test_a_definition_is_shown_on_hover_and_on_focus(one: Opened) -> None:
     heading = "#scores ~ .wide thead th:nth-child(2) button"
     one.page.hover(heading)
-    assert "correct prediction has more confidence than a wrong one" in one.text("#tip")
     one.page.mouse.move(0, 0)
     assert one.page.is_hidden("#tip")
     one.page.focus(heading)
@@ -177,81 +173,6 @@ def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, one: Opened) 
     assert one.page.locator(".card").count() == 0
 
 
-def test_what_is_shown_of_many_is_told(shown: Shown, one: Opened) -> None:
-    cards = one.page.evaluate("report.cards.length")
-    assert 48 < cards < len(shown.outputs)
-    note = one.text("#gallery-note")
-    assert f", of the {cards} predictions in this page: " in note
-    assert "extremes among these" not in note
-    leader = one.page.evaluate("report.scores[report.leader].name")
-    told = "Filtered, or after the first 24 of each kind, cards are the extremes among these predictions only, which "
-    told += f"were chosen by {leader} beyond the first of each score."
-    one.page.select_option("#predicted", label="plain")
-    assert told in one.text("#gallery-note")
-    one.page.select_option("#predicted", label="any")
-    assert told not in one.text("#gallery-note")
-    one.page.click("[data-more=successes]")
-    assert told in one.text("#gallery-note")
-
-
-def test_more_cards_have_the_focus_and_another_choice_shows_few_again(one: Opened) -> None:
-
-    def count() -> int:
-        return int(one.page.locator("#successes .card").count())
-
-    assert count() == 12
-    for select, label in (("#score", "entropy"), ("#state", "held back at the threshold")):
-        one.page.focus("[data-more=successes]")
-        one.page.keyboard.press("Enter")
-        assert count() > 12
-        assert (
-            one.page.evaluate("[...document.querySelectorAll('#successes .card')].indexOf(document.activeElement)")
-            == 12
-        )
-        before = count()
-        one.page.focus("#slider")
-        one.page.keyboard.press("Home")  # nothing is accepted
-        assert count() == before
-        one.page.select_option(select, label=label)
-        assert count() == 12
-
-
-def test_confidences_have_their_unit_and_no_greatest_number(tmp_path: Path, opened: Open) -> None:
-    values = ["inf", "-inf", *(f"{row / 10}" for row in range(30))]
-    lines = ["id,confidence,is_correct", *(f"row {row},{value},{row % 3 > 1}" for row, value in enumerate(values))]
-    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
-    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "0", "--out", str(tmp_path / "out")]
-    assert main(words) == 0
-    one = opened(tmp_path / "out" / "report.html")
-    while one.page.is_visible("[data-more=errors]"):
-        one.page.click("[data-more=errors]")
-    texts = dict(one.page.eval_on_selector_all(".card", "all => all.map(one => [one.dataset.id, one.innerText])"))
-    unit = one.page.evaluate("report.scores[0].unit")
-    assert f"confidence ∞ ({unit})" in texts["row 0"]
-    assert f"confidence −∞ ({unit})" in texts["row 1"]
-    assert f"confidence 0.1000 ({unit})" in texts["row 3"]
-
-
-def test_cards_without_a_picture_say_why(shown: Shown, opened: Open, tmp_path: Path) -> None:
-    work, images = shown.report.parent.parent, tmp_path / "images"
-    shutil.copytree(work / "images", images)
-    one = opened(shown.report)
-    one.page.select_option("#score", label="mcp")
-    gone, broken = one.page.eval_on_selector_all("#errors .card", "all => all.slice(0, 2).map(one => one.dataset.id)")
-    assert shown.outputs.require("ids")[0] not in (gone, broken)
-    (images / gone).unlink()
-    (images / broken).write_bytes((images / broken).read_bytes()[:40])
-    words = ["evaluate", "--outputs", str(work / "outputs"), "--data", f"imagefolder:{images}", "--bootstrap", "0"]
-    assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    one = opened(tmp_path / "out" / "report.html")
-    boxes = one.page.eval_on_selector_all(
-        "#errors .card", "all => all.map(one => [one.dataset.id, one.querySelector('span.own')?.innerText || ''])"
-    )
-    found = {name: text for name, text in boxes if text}
-    assert found == {gone: "image not found", broken: "image cannot be read"}
-    assert "images were not found by their ids" in one.text("main")
-
-
 def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Shown, one: Opened) -> None:
     one.page.select_option("#score", label=ORACLE)
     card = one.page.locator("#errors .card").first
@@ -260,9 +181,7 @@ def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Sho
     for name, values in added.items():
         assert f"{name}\n{values[0]:+.2f}" in card.inner_text() or abs(values[0]) < 0.005
     reference = ClassifierOutputs.load(shown.report.parent.parent / "reference")
-    assert reference.features is not None
-    assert shown.outputs.features is not None
-    distances = np.linalg.norm(reference.features - shown.outputs.features[row], axis=1)
+    distances = np.linalg.norm(reference.require_features() - shown.outputs.require_features()[row], axis=1)
     nearest = reference.require("ids")[np.argsort(distances)[:3]]
     assert card.locator(".near small").all_inner_texts() == nearest.tolist()
     assert card.locator(".near img").count() == 0  # these are of no image
@@ -292,28 +211,6 @@ def test_axe_finds_nothing_serious(shown: Shown, opened: Open, width: int, schem
 
 def found_texts(violations: list[dict[str, Any]]) -> list[str]:
     return [f"{one['id']}: {node['html'][:200]}" for one in violations for node in one["nodes"][:3]]
-
-
-def test_light_and_dark_differ_and_print_is_light(shown: Shown, opened: Open) -> None:
-    color = "() => getComputedStyle(document.body).backgroundColor"
-    axis = "() => getComputedStyle(document.querySelector('[data-chart] .role-axis-label text')).fill"
-    looks = []
-    for scheme in ("light", "dark"):
-        one = opened(shown.report, scheme=scheme)
-        looks.append((one.page.evaluate(color), one.page.evaluate(axis)))
-    assert looks[0][0] != looks[1][0]
-    assert looks[0][1] != looks[1][1]
-    one.page.emulate_media(media="print")
-    assert one.page.evaluate(color) == looks[0][0]
-
-
-def test_paper_shows_what_is_folded_away(one: Opened) -> None:
-    closed = "() => document.querySelectorAll('details:not([open])').length"
-    before = one.page.evaluate(closed)
-    assert before > 3
-    assert one.page.evaluate(f"() => {{ dispatchEvent(new Event('beforeprint')); return ({closed})(); }}") == 0
-    assert one.page.evaluate(f"() => {{ dispatchEvent(new Event('afterprint')); return ({closed})(); }}") == before
-    assert one.page.pdf(format="A4").startswith(b"%PDF")
 
 
 def test_names_with_tags_are_text(one: Opened) -> None:

@@ -15,7 +15,6 @@ from PIL import Image
 
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import Scored
-from steepslope.report.page import page
 from steepslope.report.sources import Sources
 from steepslope.report.web import gallery as module
 from steepslope.report.web.gallery import (
@@ -121,9 +120,7 @@ def test_a_card_tells_what_is_known() -> None:
         assert card["confidence"] == [mcp[row], extra.confidence[row]]
         assert card["label"] == ("ant", "bee", "cow", "dog")[outputs.require_labels()[row]]
         assert opened(card["image"]).getpixel((0, 0)) == row
-        assert outputs.features is not None
-        assert reference.features is not None
-        nearest = np.argsort(np.linalg.norm(reference.features - outputs.features[row], axis=1))[:3]
+        nearest = np.argsort(np.linalg.norm(reference.require_features() - outputs.require_features()[row], axis=1))[:3]
         near = [found.references[place] for place in card["near"]]
         assert [one["id"] for one in near] == [f"row/1/{place}" for place in nearest]
         assert [one["label"] for one in near] == [str(reference.require_labels()[i]) for i in nearest]
@@ -149,8 +146,7 @@ def test_images_that_are_missing_are_counted() -> None:
 
 def test_references_of_another_kind_are_not_looked_up_and_the_page_tells_why() -> None:
     outputs, other = make_outputs(60), make_outputs(90, seed=1)
-    assert other.features is not None
-    wider = ClassifierOutputs(other.logits, other.labels, np.hstack([other.features, other.features]), other.ids)
+    wider = ClassifierOutputs(other.logits, other.labels, np.hstack([other.require_features()] * 2), other.ids)
     without = ClassifierOutputs(other.logits, other.labels, None, other.ids)
     for one, reference, why in (
         (outputs, wider, "the reference has 12 features a row, the predictions have 6"),
@@ -224,19 +220,3 @@ def test_what_cannot_be_shown_is_left_out(error: Exception) -> None:
 
     assert thumbnail(read) is None
     assert list(thumbnails([read], room=100)) == [{"no_image": UNREADABLE}]
-
-
-@pytest.mark.slow
-def test_ten_thousand_rows_of_large_images_and_many_scores_stay_below_five_megabytes() -> None:
-    rng = np.random.default_rng(0)
-    outputs = make_outputs(10_000, num_classes=100)
-    scores = [Scored(f"score {i}", None, rng.normal(size=10_000) + outputs.is_correct, "logit") for i in range(12)]
-    noise = Image.fromarray(rng.integers(256, size=(400, 400, 3), dtype=np.uint8))
-
-    def find(ids: Any) -> Any:
-        return [lambda: noise for _ in ids]
-
-    html = page(
-        with_scores(outputs, *scores, bootstrap=0), Sources(find, "", make_outputs(500, num_classes=100, seed=1), find)
-    )
-    assert 2e6 < len(html.encode()) < 5e6  # the pictures take 2 MiB at most

@@ -17,7 +17,7 @@ from tests.conftest import Captured
 
 def truths(frame: pd.DataFrame) -> np.ndarray:
     """Draw true labels that are wrong as often as P(correct) says."""
-    labels = frame["label"].to_numpy().copy()
+    labels: np.ndarray = frame["label"].to_numpy().copy()
     is_wrong = np.random.default_rng(0).random(len(frame)) > frame["p_correct"].to_numpy()
     labels[is_wrong] = (labels[is_wrong] + 1) % 4
     return labels

@@ -8,6 +8,4 @@ confidences), ``evaluation.py`` (confidences to a row for each score), ``sentenc
 colours, and sentences. ``row_table.py`` writes a line for each prediction. ``sources.py`` finds images and training
 rows for the page's gallery. ``runs.py`` reads again what a report's folder holds, ``comparison.py`` compares several of
 these, and ``comparison_files.py`` writes what comes of it.
-
-``style.py`` has the colours, lines and sizes of figures, and writes them as PNG and SVG.
 """

@@ -22,7 +22,7 @@ from steepslope.lab.paper.figures import (
     sweep,
 )
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
-from tests.report.readable import assert_readable, texts
+from tests.lab.paper.readable import assert_readable, texts
 
 
 def curves(axes: Axes) -> list[Line2D]:

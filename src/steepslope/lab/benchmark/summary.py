@@ -28,8 +28,18 @@ from steepslope.lab.benchmark.promises import MAPIE, MAPIE_SEQUENCE, OURS
 from steepslope.lab.benchmark.run import EXPECTED
 from steepslope.lab.benchmark.trial import FREE, fused_name
 from steepslope.lab.paper.results import Drawing, write_results
+from steepslope.lab.paper.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    LINE_HEIGHT,
+    ORANGE,
+    PAGE_WIDTH,
+    VERMILION,
+    legend_below,
+    styled,
+)
 from steepslope.report.grid import UNDEFINED, Cell, Grid
-from steepslope.report.style import BLACK, BLUE, GREY, LINE_HEIGHT, ORANGE, PAGE_WIDTH, VERMILION, legend_below, styled
 
 SUBJECT = "data and classifier"
 ABOUT = {"title": "What oracles gain, on data of many kinds", "source": ""}

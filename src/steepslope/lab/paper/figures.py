@@ -16,9 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steepslope.losses import Loss, cross_entropy, focal, steep_slope
-from steepslope.metrics.selective import RiskCoverage
-from steepslope.report.style import (
+from steepslope.lab.paper.style import (
     BLACK,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -36,6 +34,8 @@ from steepslope.report.style import (
     styled,
     wrapped,
 )
+from steepslope.losses import Loss, cross_entropy, focal, steep_slope
+from steepslope.metrics.selective import RiskCoverage
 
 Floats = NDArray[np.float64]
 SHOWN_LOGITS = np.linspace(-6, 6, 481)

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, read_json, staged_folder
+from steepslope.lab.paper.style import save
 from steepslope.report.grid import Cell, Grid, markdown
-from steepslope.report.style import save
 
 BLOCK = "block"  # the column of the headings in comma-separated values
 BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*")

@@ -10,9 +10,9 @@ from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from steepslope.report import style
-from steepslope.report.style import legend_below, lines, save, styled, text_width, wrapped
-from tests.report.readable import LONG, assert_readable, texts
+from steepslope.lab.paper import style
+from steepslope.lab.paper.style import legend_below, lines, save, styled, text_width, wrapped
+from tests.lab.paper.readable import LONG, assert_readable, texts
 
 
 @styled()

@@ -234,11 +234,10 @@ def _load(model: nn.Module, weights: str | None) -> None:
         load_state_dict(model, Path(str(weights)))
 
 
-def load_state_dict(model: nn.Module, path: Path, more: bool = False) -> None:
+def load_state_dict(model: nn.Module, path: Path) -> None:
     """Load a file of weights of the model's names, or of the same shapes in the same order.
 
-    There may be ``more`` weights in the file, which are left out. Names may begin with ``module.``, as those of
-    ``DataParallel`` do. Files of before PyTorch 0.4.1 lack the counters of batch normalisation, which no output needs.
+    Names may begin with ``module.``, as those of ``DataParallel`` do. Files of before PyTorch 0.4.1 lack the counters of batch normalisation, which no output needs.
     """
     wanted = model.state_dict()
     state = _state_in(path)
@@ -246,8 +245,6 @@ def load_state_dict(model: nn.Module, path: Path, more: bool = False) -> None:
         state = {name.removeprefix(PARALLEL): weight for name, weight in state.items()}
     if not any(name.endswith(COUNTER) for name in state):
         wanted = {name: weight for name, weight in wanted.items() if not name.endswith(COUNTER)}
-    if more:
-        state = {name: weight for name, weight in state.items() if name in wanted}
     if state.keys() != wanted.keys() and [*map(_shape, state.values())] == [*map(_shape, wanted.values())]:
         state = dict(zip(wanted, state.values(), strict=True))
     for name in {**wanted, **state}:

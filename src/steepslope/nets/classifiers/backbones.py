@@ -237,7 +237,8 @@ def _load(model: nn.Module, weights: str | None) -> None:
 def load_state_dict(model: nn.Module, path: Path) -> None:
     """Load a file of weights of the model's names, or of the same shapes in the same order.
 
-    Names may begin with ``module.``, as those of ``DataParallel`` do. Files of before PyTorch 0.4.1 lack the counters of batch normalisation, which no output needs.
+    Names may begin with ``module.``, as those of ``DataParallel`` do. Files of before
+    PyTorch 0.4.1 lack the counters of batch normalisation, which no output needs.
     """
     wanted = model.state_dict()
     state = _state_in(path)

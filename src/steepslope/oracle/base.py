@@ -164,10 +164,6 @@ class BaseOracle(ABC):
         """Return how far each row is handed over to evidence that needs less, (n,) in [0, 1]; None if never."""
         return None
 
-    def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
-        """Return the outputs with what shifts all rows alike undone; the same, but for a fused oracle."""
-        return outputs
-
     @abstractmethod
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and a card as JSON; an earlier oracle there is replaced."""

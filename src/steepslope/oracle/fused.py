@@ -20,13 +20,13 @@ from steepslope.oracle.evidence.fitting import flattened, grouped, load_states
 from steepslope.oracle.evidence.registry import kind_of
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
-from steepslope.oracle.handover import Handover, Moments
+from steepslope.oracle.handover import Handover
 from steepslope.oracle.pooling import Pool, inputs_of
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 
-HANDOVER, MOMENTS = "handover", "moments"
+HANDOVER = "handover"
 POOLS = "pool", "fallback"
 POOL = "inputs", "widths", "is_linear", "slope", "offset"  # of a pool, in the card
 PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
@@ -166,34 +166,6 @@ class FusedOracle(ConfigurableOracle):
         fitted = self._checked(outputs)
         return None if fitted.handover is None else fitted.handover.weight(outputs)
 
-    def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
-        """Return the outputs with auxiliary features of the fit set's mean and deviation; the same if none are seen.
-
-        It undoes what shifts and scales a feature of all rows alike, as another camera does. It needs 64 rows or more
-        with the fit set's mix of classes: of a batch of two classes, the mean differs for that reason, and the ranking
-        gets worse. So it is never done by itself.
-
-        Raises
-        ------
-        SteepslopeError
-            If there are fewer than 64 rows, or another number of features.
-
-        Examples
-        --------
-        >>> import warnings
-        >>> draw = np.random.default_rng(0)
-        >>> labels = draw.integers(3, size=600)
-        >>> logits, auxiliary = (draw.normal(size=(600, 3)) + k * np.eye(3)[labels] for k in (2, 3))
-        >>> outputs = ClassifierOutputs(logits, labels, auxiliary=auxiliary)
-        >>> oracle = FusedOracle(budget="auxiliary").fit(outputs)
-        >>> shifted = outputs.changed(auxiliary=5 * auxiliary + 2)
-        >>> again = oracle.trust_logit(oracle.standardised(shifted))
-        >>> bool(np.allclose(again, oracle.trust_logit(outputs), atol=1e-2))
-        True
-        """
-        moments = self._checked(outputs).moments
-        return outputs if moments is None else moments.restored_on(outputs)
-
     @single_thread()
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
@@ -236,8 +208,8 @@ class FusedOracle(ConfigurableOracle):
         arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         states = dict(fitted.states)
-        if fitted.handover is not None and fitted.moments is not None:
-            states |= {HANDOVER: vars(fitted.handover), MOMENTS: vars(fitted.moments)}
+        if fitted.handover is not None:
+            states[HANDOVER] = vars(fitted.handover)
         about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
         self._write(folder, about, weights, states)
 
@@ -256,12 +228,11 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     """Return what fitting left, from its part of a sealed card; what is checked is that it can be computed with."""
     weights = grouped(load_arrays(folder / WEIGHTS))
     pools = {name: _read_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
-    handover = moments = None
+    handover = None
     if "fallback" in pools:
         arrays = grouped(load_arrays(folder / STATES))
         with located(folder / STATES):
             handover = Handover.from_arrays(arrays.get(HANDOVER, {}))
-            moments = Moments.from_arrays(arrays.get(MOMENTS, {}))
     fallback = pools.get("fallback")
     with explained("expected the fit of a fused oracle", path, WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
@@ -273,7 +244,7 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     num_classes = positive(card, "num_classes", path)
     states = load_states(folder / STATES, inputs_of(pool, fallback), num_classes)
     return FusedFit(
-        pool=pool, fallback=fallback, handover=handover, moments=moments, states=states, num_classes=num_classes,
+        pool=pool, fallback=fallback, handover=handover, states=states, num_classes=num_classes,
         slope=slope, offset=offset, gains=gains, advice=advice, **plain,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from steepslope.oracle.evidence.registry import EVIDENCE, kind_of, stack_name
 from steepslope.oracle.evidence.stack import MOST_WEIGHTS, stacked_arrays
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.evidence.values import opinions_of
-from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
+from steepslope.oracle.handover import NEIGHBOR, Handover, mixed
 from steepslope.oracle.pooling import OWN, Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
@@ -75,10 +75,9 @@ class FusedFit:
     With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand up to three quarters of their
     log-odds over to the ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds.
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
-    ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
-    auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether
-    out-of-class rows were among the fit set's, so that "none of the classes" is one more candidate.
+    ``usual_handover`` is how far the fit set's rows are handed over on average. ``copies`` says where the augmented
+    copies of the fit set and the reference come from, and ``advice`` what would be gained without an oracle.
+    ``unknown`` is whether out-of-class rows were among the fit set's, so that "out-of-class" is one more candidate.
     """
 
     budget: str
@@ -92,7 +91,6 @@ class FusedFit:
     gains: dict[str, Gain] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     usual_handover: float | None = None
-    moments: Moments | None = None
     copies: dict[str, str] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     unknown: bool = False
@@ -187,7 +185,6 @@ def fit_fused(
         gains={name: gain_of(candidate, mcp, outputs) for name, candidate in candidates.items()},
         left_out=left_out,
         usual_handover=chosen.usual_handover,
-        moments=None if chosen.handover is None else Moments.from_outputs(outputs),
         copies=_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
         advice=without_an_oracle(opinions.parts, opinions.classes, outputs),

@@ -16,12 +16,12 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
-from steepslope.oracle.evidence.fitting import flattened, grouped, load_states
-from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.fitting import flattened_states, grouped_states, load_states
+from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover
-from steepslope.oracle.pooling import Pool, inputs_of
+from steepslope.oracle.pooling import Pool, inputs_of_pools
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
@@ -152,7 +152,7 @@ class FusedOracle(ConfigurableOracle):
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold: those of all opinions in its pools, and of the hand-over."""
         fitted: FusedFit = self._fitted()
-        needed = [array for name in fitted.inputs for array in kind_of(name).arrays]
+        needed = [array for name in fitted.inputs for array in kind_of_evidence(name).arrays]
         handover = () if fitted.handover is None else fitted.handover.arrays
         return tuple(dict.fromkeys(["logits", *needed, *handover]))
 
@@ -205,7 +205,7 @@ class FusedOracle(ConfigurableOracle):
         card = {name: getattr(fitted, name) for name in (*PLAIN, "slope", "offset", "num_classes", "advice")}
         card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
-        arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
+        arrays = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         states = dict(fitted.states)
         if fitted.handover is not None:
@@ -217,20 +217,20 @@ class FusedOracle(ConfigurableOracle):
     def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
-        fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
+        fitted = _read_fused_fit(folder, json_field(card, "fitted", dict, path), path)
         with explained("expected the settings of an oracle", path, (ValueError, TypeError)):
             oracle = cls(**json_field(card, "settings", dict, path))
         oracle.fitted_, oracle.record_ = fitted, FitRecord.read(folder, card, path)
         return oracle
 
 
-def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
+def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     """Return what fitting left, from its part of a sealed card; what is checked is that it can be computed with."""
-    weights = grouped(load_arrays(folder / WEIGHTS))
-    pools = {name: _read_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
+    weights = grouped_states(load_arrays(folder / WEIGHTS))
+    pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
     handover = None
     if "fallback" in pools:
-        arrays = grouped(load_arrays(folder / STATES))
+        arrays = grouped_states(load_arrays(folder / STATES))
         with located(folder / STATES):
             handover = Handover.from_arrays(arrays.get(HANDOVER, {}))
     fallback = pools.get("fallback")
@@ -242,20 +242,20 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         slope, offset, advice = float(card["slope"]), float(card["offset"]), tuple(card["advice"])
         pool = pools["pool"]
     num_classes = positive(card, "num_classes", path)
-    states = load_states(folder / STATES, inputs_of(pool, fallback), num_classes)
+    states = load_states(folder / STATES, inputs_of_pools(pool, fallback), num_classes)
     return FusedFit(
         pool=pool, fallback=fallback, handover=handover, states=states, num_classes=num_classes,
         slope=slope, offset=offset, gains=gains, advice=advice, **plain,
     )  # fmt: skip
 
 
-def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
+def _read_fused_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
     with explained("expected a pool of inputs with their widths", path, WRONG):
         inputs, widths = tuple(map(str, card["inputs"])), tuple(map(int, card["widths"]))
         slope, offset = float(card["slope"]), float(card["offset"])
         form = LinearPool if card["is_linear"] else OpinionPool
         for name in inputs:
-            kind_of(name)
+            kind_of_evidence(name)
     with located(path.with_name(WEIGHTS)):
         require_arrays(weights, {"weights": f"float64 {sum(widths)}", "others": "float64 1"})
     return Pool(inputs, widths, form(**weights), slope, offset)

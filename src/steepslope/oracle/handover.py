@@ -65,7 +65,7 @@ class Handover:
         centre, directions, variances = principal_components(rows, COMPONENTS)
         basis = directions / np.sqrt(np.maximum(variances, TINY))
         some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float64)
-        learnt = (basis, (some - centre) @ basis, _direction(rows, copies))
+        learnt = (basis, (some - centre) @ basis, _direction_of_copies(rows, copies))
         singles = [array.astype(np.float32) for array in learnt]
         plain = cls(singles[0], centre, singles[1], singles[2], np.zeros((2, 0)))
         arrays = tuple(name for name in (AUXILIARY, NOISE) if name in outputs.arrays)
@@ -130,12 +130,12 @@ class Handover:
         return cls(**arrays)
 
 
-def mixed(odds: Values, fallback: Values, weight: Values) -> Values:
+def mixed_by_handover(odds: Values, fallback: Values, weight: Values) -> Values:
     """Hand some of the log-odds over, by weights in [0, 1], (n,) each."""
     return odds + SHARE * weight * (fallback - odds)
 
 
-def _direction(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
+def _direction_of_copies(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
     """Return the direction (e,) from rows to augmented copies; none, where there are no copies."""
     if copies is None or AUXILIARY not in copies.arrays:
         return np.zeros(rows.shape[1])

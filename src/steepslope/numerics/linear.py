@@ -1,4 +1,4 @@
-"""Linear solvers. Products are PyTorch's: the threads of NumPy's would spin when one is done (LOG.md).
+"""Linear solvers.
 
 Principal components; columns of mean 0 and deviation 1; linear models by L-BFGS, to convergence or for some
 iterations; and log-odds that are calibrated by a slope and an offset, fitted to what was right (Platt, 1999).
@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import expit
-from torch import Tensor
 
 from steepslope.numerics.blocks import blocks
+from steepslope.numerics.formulas import log_softmax
 from steepslope.numerics.threads import in_slices
 
 Floats = NDArray[np.float64]
@@ -31,14 +30,14 @@ def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats
     >>> mean.tolist(), np.abs(directions).round(6).tolist(), variances.tolist()
     ([2.0, 1.0], [[1.0], [0.0]], [8.0])
     """
-    values = torch.from_numpy(np.array(rows, dtype=np.float64))  # a copy: torch wants none that is mapped for reading
-    mean = values.mean(dim=0)
+    values = np.asarray(rows, dtype=np.float64)
+    mean = values.mean(axis=0)
     centred = values - mean
-    products = in_slices(lambda some: centred[some].T @ centred[some], len(centred), centred.shape[1] * centred.numel())
-    covariance = (sum(products) / (len(values) - 1)).numpy()
+    products = in_slices(lambda some: centred[some].T @ centred[some], len(centred), centred.shape[1] * centred.size)
+    covariance = sum(products) / (len(values) - 1)
     width, kept = len(covariance), min(count, len(values) - 1, len(covariance))
     variances, directions = eigh(covariance, subset_by_index=(width - kept, width - 1))
-    return mean.numpy(), directions, variances
+    return mean, directions, variances
 
 
 Bounds = Sequence[tuple[float | None, float | None]]
@@ -88,7 +87,7 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
         return Standardised(changed, mean, scale)
     some = np.linspace(0, len(changed) - 1, min(len(changed), COMPONENT_ROWS)).round().astype(np.int64)
     directions = principal_components(changed[some], components)[1].astype(np.float32)
-    rotated = (torch.from_numpy(changed) @ torch.from_numpy(directions)).numpy()
+    rotated = changed @ directions
     return Standardised(rotated, mean, scale, directions)
 
 
@@ -101,24 +100,17 @@ def scale_of_columns(
 
 
 def minimise_by_lbfgs(
-    objective: Callable[[Tensor], Tensor], start: NDArray[Any], bounds: Bounds | None = None, **options: float
-) -> NDArray[np.float64]:
-    """Return the parameters (p,) where the objective, a scalar of them, is least, by L-BFGS-B with torch's gradient.
+    objective: Callable[[Floats], tuple[float, Floats]], start: Floats, bounds: Bounds | None = None, **options: float
+) -> Floats:
+    """Return the parameters (p,) where the objective is least, by L-BFGS-B from ``start`` (p,).
 
-    The objective gets them in the type of ``start`` (p,); ``options`` are those of scipy's L-BFGS-B, such as
+    The objective returns its value and its gradient (p,); ``options`` are those of scipy's L-BFGS-B, such as
     ``maxiter``.
 
-    >>> minimise(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
+    >>> minimise_by_lbfgs(lambda x: (float(np.square(x - 3).sum()), 2 * (x - 3)), np.zeros(2)).round(3)
     array([3., 3.])
     """
-
-    def value_and_gradient(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        parameters = torch.from_numpy(values.astype(start.dtype)).requires_grad_()
-        value = objective(parameters)
-        (gradient,) = torch.autograd.grad(value, parameters)
-        return float(value.detach()), gradient.numpy().astype(np.float64)
-
-    found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return np.asarray(found.x)
 
 
@@ -137,15 +129,20 @@ def fit_softmax(
 
     It stops after 100 iterations, when the loss falls by less than 10⁻⁷ of itself at the latest.
     """
-    inputs, target = torch.from_numpy(columns), torch.from_numpy(labels)
-    width = columns.shape[1]
+    width, rows = columns.shape[1], np.arange(len(labels))
 
-    def objective(parameters: Tensor) -> Tensor:
-        weights, bias = parameters[num_classes:].view(num_classes, width), parameters[:num_classes]
-        logits = torch.nn.functional.linear(inputs, weights, bias)  # a row a class: its gradient is 15 times as fast
-        return torch.nn.functional.cross_entropy(logits, target) + penalty / 2 * weights.square().sum()
+    def objective(parameters: Floats) -> tuple[float, Floats]:
+        singles = parameters.astype(np.float32)
+        weights, bias = singles[num_classes:].reshape(num_classes, width), singles[:num_classes]
+        logs = log_softmax(columns @ weights.T + bias)
+        loss = -logs[rows, labels].mean(dtype=np.float64)
+        excess = np.exp(logs, out=logs)
+        excess[rows, labels] -= 1
+        excess /= len(labels)
+        gradient = np.append(excess.sum(axis=0), (excess.T @ columns + penalty * weights).ravel())
+        return float(loss + penalty / 2 * np.square(weights).sum(dtype=np.float64)), gradient.astype(np.float64)
 
-    start = np.zeros((1 + width) * num_classes, dtype=np.float32)
+    start = np.zeros((1 + width) * num_classes)
     found = minimise_by_lbfgs(objective, start, maxiter=100, ftol=1e-7).astype(np.float32)
     return found[num_classes:].reshape(num_classes, width).T, found[:num_classes]
 

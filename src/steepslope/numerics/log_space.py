@@ -2,86 +2,89 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from steepslope.numerics.tensors import in_order, log1p
+from steepslope.numerics.formulas import Array, clipped, in_order, log1p, log_softmax, logsumexp, namespace_of
 
 TINY_LOG = -37.0  # below ln(2⁻⁵³), 1 + x rounds to 1
 
 
-def is_class(classes: Tensor, count: int) -> Tensor:
+def is_class(classes: Array, count: int) -> Array:
     """Return where the columns are the rows' classes, (m,) -> bool (m, count)."""
-    return classes[:, None] == torch.arange(count)
+    return classes[:, None] == namespace_of(classes).arange(count)
 
 
-def without(values: Tensor, chosen: Tensor) -> Tensor:
+def without(values: Array, chosen: Array) -> Array:
     """Return values with −∞ where they are chosen."""
-    return torch.where(chosen, -torch.inf, values)
+    return namespace_of(values).where(chosen, -np.inf, values)
 
 
-def log_complements(logits: Tensor) -> Tensor:
+def log_complements(logits: Array) -> Array:
     """Return ln(1 − p), (m, K) -> (m, K); of the largest p it is the log of the sum of all others."""
-    top = is_class(logits.argmax(dim=1), logits.shape[1])
-    of_top = without(logits, top).logsumexp(dim=1, keepdim=True) - logits.logsumexp(dim=1, keepdim=True)
-    p = torch.where(top, 0.0, logits.log_softmax(dim=1).exp())
-    return torch.where(top, of_top, log1p(-p))
+    xp, top = namespace_of(logits), is_class(logits.argmax(1), logits.shape[1])
+    of_top = logsumexp(without(logits, top), keepdims=True) - logsumexp(logits, keepdims=True)
+    p = xp.where(top, 0.0, xp.exp(log_softmax(logits)))
+    return xp.where(top, of_top, log1p(-p))
 
 
-def log_minus_log(log_p: Tensor, log_complement: Tensor) -> Tensor:
+def log_minus_log(log_p: Array, log_complement: Array) -> Array:
     """Return ln(−ln p) from ln p and ln(1 − p); a large p is known best by its complement."""
-    of_large = torch.where(log_complement < TINY_LOG, log_complement, torch.log(-log1p(-log_complement.exp())))
-    return torch.where(log_p > -0.5, of_large, torch.log(-log_p))
+    xp = namespace_of(log_p)
+    of_large = xp.where(log_complement < TINY_LOG, log_complement, xp.log(-log1p(-xp.exp(log_complement))))
+    return xp.where(log_p > -0.5, of_large, xp.log(-log_p))
 
 
-def log_entropy(logits: Tensor) -> Tensor:
+def log_entropy(logits: Array) -> Array:
     """Return the log of the entropy in nats, (m, K) -> (m,)."""
-    log_p = logits.log_softmax(dim=1)
-    return (log_p + log_minus_log(log_p, log_complements(logits))).logsumexp(dim=1)
+    log_p = log_softmax(logits)
+    return logsumexp(log_p + log_minus_log(log_p, log_complements(logits)))
 
 
-def log_odds_of(logits: Tensor, classes: Tensor) -> Tensor:
+def log_odds_of(logits: Array, classes: Array) -> Array:
     """Return ln(p / (1 − p)) of one class in each row, (m, K) and (m,) -> (m,); logits may be log-probabilities.
 
     It is the class's logit less the log-sum-exp of all others: no p, so nothing to saturate.
     """
-    chosen = is_class(classes, logits.shape[1])
-    return without(logits, ~chosen).amax(dim=1) - in_order(without(logits, chosen)).logsumexp(dim=1)
+    xp, chosen = namespace_of(logits), is_class(classes, logits.shape[1])
+    return xp.max(without(logits, ~chosen), axis=1) - logsumexp(in_order(without(logits, chosen)))
 
 
-def top_log_odds(logits: Tensor) -> Tensor:
+def top_log_odds(logits: Array) -> Array:
     """Return ln(p / (1 − p)) for the largest softmax probability p of each row, (m, K) -> (m,)."""
-    return log_odds_of(logits, logits.argmax(dim=1))
+    return log_odds_of(logits, logits.argmax(1))
 
 
-def softplus(x: Tensor) -> Tensor:
+def softplus(x: Array) -> Array:
     """Return ln(1 + eˣ), exact for large and small x; of log-odds ln(p / (1 − p)) it is −ln(1 − p)."""
-    return x.clamp_min(0) + log1p((-x.abs()).exp())
+    xp = namespace_of(x)
+    return clipped(x, 0) + log1p(xp.exp(-xp.abs(x)))
 
 
-def in_classes_of(own: Tensor, other: Tensor, places: Sequence[int]) -> Tensor:
+def in_classes_of(own: Array, other: Array, places: Sequence[int]) -> Array:
     """Return another classifier's log-probabilities of the own classes, (m, K) and (m, K') -> (m, K).
 
     ``places`` (K',) are those of the other's classes among the own ones; −1 of one that these lack. A class that the
     other does not know has the probability that the classifier gives it, and the known ones share the rest as the other
     has it (Jeffrey's rule); probabilities of classes that share a place are added.
 
-    >>> own, other = torch.tensor([[[0.2, 0.3, 0.5]], [[0.1, 0.3, 0.6]]], dtype=torch.float64).log()
-    >>> in_classes_of(own, other, [2, 0, 0]).exp().round(decimals=2).tolist()
+    >>> own, other = np.log([[0.2, 0.3, 0.5]]), np.log([[0.1, 0.3, 0.6]])
+    >>> np.exp(in_classes_of(own, other, [2, 0, 0])).round(2).tolist()
     [[0.63, 0.3, 0.07]]
     """
-    count = own.shape[1]
+    xp, count = namespace_of(own), own.shape[1]
     if tuple(places) == tuple(range(count)):
-        return other.log_softmax(dim=1)
+        return log_softmax(other)
     members: dict[int, list[int]] = {place: [] for place in sorted({*places} - {-1})}
     for column, place in enumerate(places):
         members.get(place, []).append(column)
     most = max(map(len, members.values()))
-    columns = torch.tensor([[*some, *[len(places)] * (most - len(some))] for some in members.values()])
-    padded = torch.cat([other, torch.full_like(other[:, :1], -torch.inf)], dim=1)  # of probability 0
-    shares = padded.index_select(1, columns.flatten()).reshape(-1, len(members), most).logsumexp(dim=2)
-    beliefs, known = own.log_softmax(dim=1), torch.tensor([*members])
-    rest = beliefs.index_select(1, known).logsumexp(dim=1, keepdim=True)
+    columns = xp.asarray([[*some, *[len(places)] * (most - len(some))] for some in members.values()])
+    padded = xp.concat([other, xp.full_like(other[:, :1], -np.inf)], axis=1)  # of probability 0
+    shares = xp.reshape(xp.take(padded, xp.reshape(columns, (-1,)), axis=1), (-1, len(members), most))
+    shares = logsumexp(shares, axis=2)
+    beliefs, known = log_softmax(own), xp.asarray([*members])
+    rest = logsumexp(xp.take(beliefs, known, axis=1), keepdims=True)
     number = {place: number for number, place in enumerate(members)}
-    filled = (rest + shares.log_softmax(dim=1)).index_select(1, torch.tensor([number.get(k, 0) for k in range(count)]))
-    return torch.where(torch.tensor([k in members for k in range(count)]), filled, beliefs)
+    order = xp.asarray([number.get(k, 0) for k in range(count)])
+    filled = xp.take(rest + log_softmax(shares), order, axis=1)
+    return xp.where(xp.asarray([k in members for k in range(count)]), filled, beliefs)

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import Tensor
 
+from steepslope.numerics.formulas import Array, constant, float64, log_softmax, logsumexp, namespace_of, quiet
 from steepslope.numerics.linear import minimise_by_lbfgs
-from steepslope.numerics.tensors import on_arrays, tensor
 
 Floats = NDArray[np.float64]
 
@@ -28,18 +26,24 @@ class OpinionPool:
     weights: Floats
     others: Floats
 
-    @on_arrays
-    def utilities(self, opinions: Tensor) -> Tensor:
+    @quiet
+    def utilities(self, opinions: Array) -> Array:
         """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
-        last = torch.arange(opinions.shape[2]) == opinions.shape[2] - 1
-        weighted = (opinions.double() * tensor(self.weights)[:, None]).sum(dim=1)
-        return weighted + tensor(self.others) * last
+        xp, weights = namespace_of(opinions), constant(self.weights, opinions)
+        weighted = xp.sum(float64(opinions) * weights[:, None], axis=1)
+        return weighted + self._of_last(opinions)
 
-    @on_arrays
-    def log_odds(self, opinions: Tensor) -> Tensor:
+    def _of_last(self, opinions: Array) -> Array:
+        """Return the offset of each candidate, (C,): 0 but for the last."""
+        offsets = np.zeros(opinions.shape[2])
+        offsets[-1] = self.others[0]
+        return constant(offsets, opinions)
+
+    @quiet
+    def log_odds(self, opinions: Array) -> Array:
         """Return the log-odds that the first candidate, the prediction, is right, (m, V, C) -> (m,)."""
-        utilities: Tensor = self.utilities(opinions)
-        return utilities[:, 0] - utilities[:, 1:].logsumexp(dim=1)
+        utilities = self.utilities(opinions)
+        return utilities[:, 0] - logsumexp(utilities[:, 1:])
 
     def contributions(self, opinions: Floats) -> Floats:
         """Return what each opinion adds to the log-odds, (m, V, C) -> (m, V): how much it prefers the first candidate.
@@ -59,13 +63,13 @@ class LinearPool(OpinionPool):
     lacks, has no weight there.
     """
 
-    @on_arrays
-    def utilities(self, opinions: Tensor) -> Tensor:
+    @quiet
+    def utilities(self, opinions: Array) -> Array:
         """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
-        last = torch.arange(opinions.shape[2]) == opinions.shape[2] - 1
-        lacking = (opinions == 0).all(dim=2, keepdim=True)
-        weighted = opinions.double().log_softmax(dim=2) + tensor(self.weights).log()[:, None]
-        return torch.where(lacking, -torch.inf, weighted).logsumexp(dim=1) + tensor(self.others) * last
+        xp, shares = namespace_of(opinions), constant(np.log(self.weights), opinions)
+        lacking = xp.all(opinions == 0, axis=2, keepdims=True)
+        weighted = log_softmax(float64(opinions), axis=2) + shares[:, None]
+        return logsumexp(xp.where(lacking, -np.inf, weighted)) + self._of_last(opinions)
 
     def contributions(self, opinions: Floats) -> Floats:
         """Return what each opinion adds to the log-odds, (m, V, C) -> (m, V): together they are the log-odds.
@@ -99,20 +103,23 @@ def fit_opinion_pool(
     label that is no candidate is the last of them, which then has the number ``num_classes`` and stands for all others;
     else its offset stays 0.
     """
-    listed = classes == labels[:, None]
-    target = torch.from_numpy(np.where(listed.any(axis=1), listed.argmax(axis=1), classes.shape[1] - 1))
-    inputs, count = torch.from_numpy(opinions).double(), opinions.shape[1]
-    shares = torch.full((len(labels),), 1 / len(labels), dtype=torch.float64)
-    if row_weights is not None:
-        shares = torch.from_numpy(row_weights / row_weights.sum())
-    last = torch.nn.functional.one_hot(torch.tensor(classes.shape[1] - 1), classes.shape[1]).double()
-    prior = torch.zeros(count + 1, dtype=torch.float64)
-    prior[0] = 1
+    listed, candidates = classes == labels[:, None], classes.shape[1]
+    target = np.where(listed.any(axis=1), listed.argmax(axis=1), candidates - 1)
+    rows, count = np.arange(len(labels)), opinions.shape[1]
+    inputs = np.ascontiguousarray(opinions.swapaxes(1, 2), dtype=np.float64).reshape(-1, count)
+    shares = np.full(len(labels), 1 / len(labels)) if row_weights is None else row_weights / row_weights.sum()
+    prior = np.eye(count + 1)[0]
 
-    def objective(parameters: torch.Tensor) -> torch.Tensor:
-        utilities = torch.einsum("mvc,v->mc", inputs, parameters[:count]) + parameters[count] * last
-        loss = torch.nn.functional.cross_entropy(utilities, target, reduction="none") @ shares
-        return loss + penalty / 2 * (parameters - prior).square().sum()
+    def objective(parameters: Floats) -> tuple[float, Floats]:
+        utilities = (inputs @ parameters[:count]).reshape(-1, candidates)
+        utilities[:, -1] += parameters[count]
+        logs = log_softmax(utilities)
+        excess = np.exp(logs)
+        excess[rows, target] -= 1
+        excess *= shares[:, None]
+        gradient = np.append(inputs.T @ excess.ravel(), excess[:, -1].sum()) + penalty * (parameters - prior)
+        loss = -logs[rows, target] @ shares + penalty / 2 * np.square(parameters - prior).sum()
+        return float(loss), gradient
 
     start = np.array([1 / count] * count + [0.0])
     free = bool((classes[:, -1] == num_classes).all())

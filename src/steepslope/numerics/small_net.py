@@ -5,17 +5,15 @@ A small net from features to classes: what a linear probe misses.
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from steepslope.files.seeding import seeded
+from steepslope.numerics.blocks import blocks
+from steepslope.numerics.formulas import Array, clipped, constant, float64, log_softmax
 from steepslope.numerics.linear import Standardised, standardised
-from steepslope.numerics.tensors import tensor
 from steepslope.numerics.threads import single_thread
 
 
@@ -41,8 +39,10 @@ EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
 MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
 MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of a minute; more learns by heart (LOG.md)
 RATE, DECAY = 2e-3, 1e-2
-ADAMW: Any = {"beta1": 0.9, "beta2": 0.999, "weight_decay": DECAY, "eps": 1e-8, "amsgrad": False, "maximize": False}
+BETAS, EPSILON = (np.float32(0.9), np.float32(0.999)), 1e-8
+BYTE = 256  # values of a random byte, which decides what is dropped
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
+Singles = NDArray[np.float32]
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 
@@ -63,60 +63,89 @@ def fit_small_net(
     few = len(labels) < MANY_ROWS
     width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
-    taken = torch.from_numpy(inputs.columns)
-    factor = 1.0 if inputs.directions is None else float(1 / taken.square().mean().sqrt().clamp_min(TINY))
-    layers = _trained_small_net(taken * factor, torch.from_numpy(labels), num_classes, width, dropout)
-    (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
-    arrays = dict(zip(NAMES, (*inputs.for_originals(factor * weights, bias), *outer), strict=True))
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    scale = 1.0
+    if inputs.directions is not None:
+        scale = 1 / max(float(np.sqrt(np.square(inputs.columns).mean(dtype=np.float64))), TINY)
+    net = _SmallNet(inputs.columns.shape[1], width, num_classes, dropout)
+    total = _steps_of_small_net(len(labels), net.weights.size)
+    scaled = inputs.columns * np.float32(scale)
+    with single_thread():
+        for step, rows in enumerate(itertools.islice(net.batches(len(labels)), total)):
+            net.step(scaled[rows], labels[rows], RATE * warm_cosine_rate((step + 1) / total))
+    inner, inner_bias, outer, outer_bias = net.layers
+    weights, bias = inputs.for_originals(scale * inner, inner_bias)
+    arrays = dict(zip(NAMES, (weights, bias, outer, outer_bias), strict=True))
+    return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 
-def _trained_small_net(
-    columns: torch.Tensor, labels: torch.Tensor, num_classes: int, width: int, dropout: float
-) -> tuple[nn.Linear, nn.Linear]:
-    total = _steps_of_small_net(len(labels), width * (columns.shape[1] + num_classes))
-    with seeded(0), single_thread():
-        inner, outer = nn.Linear(columns.shape[1], width), nn.Linear(width, num_classes)
-        net = nn.Sequential(nn.Dropout(dropout), inner, nn.ReLU(), nn.Dropout(dropout), outer)
-        adam = _AdamW([*net.parameters()])
-        for step, rows in enumerate(itertools.islice(_batches_for_small_net(len(labels)), total)):
-            loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
-            adam.step(loss, RATE * warm_cosine_rate((step + 1) / total))
-    return inner, outer
+class _SmallNet:
+    """Columns -> dropout -> linear -> ReLU -> dropout -> linear, and AdamW on all weights as one vector."""
 
+    def __init__(self, inputs: int, width: int, outputs: int, dropout: float) -> None:
+        self.draw, self.kept = np.random.default_rng(0), 1 - round(BYTE * dropout) / BYTE
+        self.shapes = (inputs, width), (width,), (width, outputs), (outputs,)
+        scales = np.repeat([inputs**-0.5, width**-0.5], [(inputs + 1) * width, (width + 1) * outputs])
+        self.weights = (scales * self.draw.uniform(-1, 1, len(scales))).astype(np.float32)
+        self.gradient, self.mean, self.square = (np.zeros_like(self.weights) for _ in range(3))
+        self.layers, self.slopes, self.steps = self._split(self.weights), self._split(self.gradient), 0
 
-class _AdamW:
-    """AdamW by the kernel of ``torch.optim``, which itself takes a second to import PyTorch's compiler."""
+    def _split(self, flat: Singles) -> list[Singles]:
+        """Return the four layers' parts of a vector, which are views of it."""
+        edges = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
+        return [part.reshape(shape) for part, shape in zip(np.split(flat, edges), self.shapes, strict=True)]
 
-    def __init__(self, weights: list[torch.Tensor]) -> None:
-        self.weights, self.counts = weights, [torch.zeros(()) for _ in weights]
-        self.means, self.squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+    def batches(self, n: int) -> Iterator[NDArray[np.int64]]:
+        """Yield batches of rows, in a new order each time that all have been seen."""
+        while True:
+            order = self.draw.permutation(n)
+            yield from (order[rows] for rows in blocks(n, BATCH))
 
-    def step(self, loss: torch.Tensor, rate: float) -> None:
-        """Change the weights by the gradient of a loss."""
-        gradients = [*torch.autograd.grad(loss, self.weights)]
-        with torch.no_grad():
-            torch._foreach_add_(self.counts, 1)
-            torch._fused_adamw_(self.weights, gradients, self.means, self.squares, [], self.counts, lr=rate, **ADAMW)
+    def step(self, columns: Singles, labels: NDArray[np.int64], rate: float) -> None:
+        """Change the weights by the gradient of the mean cross entropy of a batch."""
+        inner, inner_bias, outer, outer_bias = self.layers
+        seen = columns * self._mask(columns.shape)
+        hidden = seen @ inner + inner_bias
+        passed = self._mask(hidden.shape) * (hidden > 0)
+        hidden *= passed
+        logs = log_softmax(hidden @ outer + outer_bias)
+        excess = np.exp(logs, out=logs)
+        excess[np.arange(len(labels)), labels] -= 1
+        excess /= len(labels)
+        back = (excess @ outer.T) * passed
+        np.matmul(seen.T, back, out=self.slopes[0])
+        self.slopes[1][:] = back.sum(axis=0)
+        np.matmul(hidden.T, excess, out=self.slopes[2])
+        self.slopes[3][:] = excess.sum(axis=0)
+        self._adamw(rate)
+
+    def _mask(self, shape: tuple[int, ...]) -> Singles | np.float32:
+        """Return factors of dropout: 0, or what makes up for it."""
+        if self.kept == 1:
+            return np.float32(1)
+        kept = self.draw.integers(BYTE, size=shape, dtype=np.uint8) < round(BYTE * self.kept)
+        return kept * np.float32(1 / self.kept)
+
+    def _adamw(self, rate: float) -> None:
+        """Take a step of AdamW (Loshchilov & Hutter, 2019)."""
+        self.steps += 1
+        self.mean += (1 - BETAS[0]) * (self.gradient - self.mean)
+        self.square += (1 - BETAS[1]) * (self.gradient**2 - self.square)
+        mean_scale, square_scale = (1 - beta**self.steps for beta in BETAS)
+        self.weights *= 1 - rate * DECAY
+        self.weights -= (rate / mean_scale) * self.mean / (np.sqrt(self.square / square_scale) + EPSILON)
 
 
 def _steps_of_small_net(rows: int, weights: int) -> int:
     """Return the number of steps.
 
-    >>> _steps(100, 1_000), _steps(50_000, 140_000), _steps(10**6, 700_000)
+    >>> _steps_of_small_net(100, 1_000), _steps_of_small_net(50_000, 140_000), _steps_of_small_net(10**6, 700_000)
     (300, 3136, 1395)
     """
     most = int(MOST_PRODUCTS / (BATCH * weights))
     return max(min(EPOCHS * math.ceil(rows / BATCH), most), LEAST_STEPS)
 
 
-def _batches_for_small_net(n: int) -> Iterator[torch.Tensor]:
-    """Yield batches of rows, in a new order each time that all have been seen."""
-    while True:
-        yield from torch.split(torch.randperm(n), BATCH)
-
-
-def small_net_logits(columns: torch.Tensor, arrays: Any) -> torch.Tensor:
+def small_net_logits(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
-    inner, inner_bias, outer, outer_bias = (tensor(arrays[name]).double() for name in NAMES)
-    return (columns.double() @ inner + inner_bias).relu() @ outer + outer_bias
+    inner, inner_bias, outer, outer_bias = (float64(constant(arrays[name], columns)) for name in NAMES)
+    return clipped(float64(columns) @ inner + inner_bias, 0) @ outer + outer_bias

@@ -10,25 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks
+from steepslope.numerics.formulas import Array, clipped, constant, float32, float64, namespace_of, quiet
 from steepslope.numerics.linear import fit_standardised_softmax, principal_components
 from steepslope.numerics.neighbors import Index, require_width
-from steepslope.numerics.tensors import tensor
 from steepslope.oracle.evidence.states import State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, rows_of
 
 Floats = NDArray[np.float64]
-Values = TypeVar("Values", NDArray[np.float64], Tensor)
 AUXILIARY, NOISE = "auxiliary", "noise"
 COMPONENTS = 50
 COMPONENT_ROWS = 20_000  # from which the components are taken
@@ -87,33 +83,36 @@ class Handover:
             raise SteepslopeError(f"expected the {expected} estimates of the fit set, found {held or 'none'}", NOISE)
         return self._over(outputs, self.arrays, self.weight_of)
 
-    def weight_of(self, rows: Rows) -> Tensor:
+    def weight_of(self, rows: Rows) -> Array:
         """Return the weights of :meth:`weight` for some rows, float64 (m,)."""
-        statistics, (low, high) = self.statistics_of(rows), tensor(self.limits)
-        width = torch.where(high > low, (high - low) / 2, torch.inf)
-        above_only = torch.arange(len(low)) == 0
-        below = torch.where(above_only, 0.0, (low - statistics) / width)
-        return torch.maximum(below, (statistics - high) / width).amax(dim=1).clamp(0, 1)
+        statistics = self.statistics_of(rows)
+        low, high = self.limits
+        width = constant(np.where(high > low, (high - low) / 2, np.inf), statistics)
+        low, high, xp = constant(low, statistics), constant(high, statistics), namespace_of(statistics)
+        below = xp.where(xp.arange(len(self.limits[0])) == 0, 0.0, (low - statistics) / width)
+        return clipped(xp.max(xp.maximum(below, (statistics - high) / width), axis=1), 0, 1)
 
-    def statistics_of(self, rows: Rows) -> Tensor:
+    def statistics_of(self, rows: Rows) -> Array:
         """Return all statistics of some rows, float64 (m, s)."""
-        features = rows[AUXILIARY]
+        features, xp = rows[AUXILIARY], namespace_of(rows[AUXILIARY])
         require_width(features, len(self.basis), AUXILIARY)
-        basis, direction = tensor(self.basis), tensor(self.direction)
-        centred = (features - tensor(self.centre)).float()
+        basis, direction = constant(self.basis, features), constant(self.direction, features)
+        centred = float32(features - constant(self.centre, features))
         inside = centred @ basis
-        scale = basis.square().sum(dim=0)  # 1 / variance of each component
-        length = centred.square().sum(dim=1)
-        unexplained = torch.maximum(length - (inside.square() / scale).sum(dim=1), ROUNDING * length)
+        scale = xp.sum(basis**2, axis=0)  # 1 / variance of each component
+        length = xp.sum(centred**2, axis=1)
+        unexplained = xp.maximum(length - xp.sum(inside**2 / scale, axis=1), ROUNDING * length)
         index = Index.build(self.points, np.zeros(len(self.points), dtype=np.int64), 1)
         distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
-        logs = [one.clamp_min(TINY).log().double() for one in (distance, inside.square().sum(dim=1), unexplained)]
-        looks = (centred @ direction[:, None])[:, 0].double()
-        found = torch.stack([looks, *logs, features.double().mean(dim=1)], dim=1)
-        return torch.cat([found, rows[NOISE].double()], dim=1) if NOISE in rows else found
+        squares = distance, xp.sum(inside**2, axis=1), unexplained
+        logs = [float64(xp.log(clipped(values, TINY))) for values in squares]
+        looks = float64((centred @ direction[:, None])[:, 0])
+        found = xp.stack([looks, *logs, xp.mean(float64(features), axis=1)], axis=1)
+        return xp.concat([found, float64(rows[NOISE])], axis=1) if NOISE in rows else found
 
-    def _over(self, outputs: ClassifierOutputs, arrays: tuple[str, ...], formula: Callable[[Rows], Tensor]) -> Floats:
-        parts = [formula(rows_of(outputs, arrays, rows)).numpy() for rows in blocks(len(outputs), 8_192)]
+    @quiet
+    def _over(self, outputs: ClassifierOutputs, arrays: tuple[str, ...], formula: Callable[[Rows], Array]) -> Floats:
+        parts = [formula(rows_of(outputs, arrays, rows)) for rows in blocks(len(outputs), 8_192)]
         return np.concatenate(parts)
 
     @classmethod
@@ -130,7 +129,7 @@ class Handover:
         return cls(**arrays)
 
 
-def mixed_by_handover(odds: Values, fallback: Values, weight: Values) -> Values:
+def mixed_by_handover(odds: Array, fallback: Array, weight: Array) -> Array:
     """Hand some of the log-odds over, by weights in [0, 1], (n,) each."""
     return odds + SHARE * weight * (fallback - odds)
 

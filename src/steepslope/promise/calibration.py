@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import binom
-from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field
 from steepslope.numerics.array_shapes import Brief
+from steepslope.numerics.formulas import Array, clipped, float64, namespace_of, quiet
 from steepslope.numerics.linear import fit_calibration
-from steepslope.numerics.tensors import on_arrays
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes
@@ -67,24 +65,23 @@ class ProbabilityMap:
         slope, offset = fit_calibration((inputs - centre) / scale, is_correct)
         return cls(slope, offset, centre, scale, is_unit)
 
-    @on_arrays
-    def __call__(self, confidence: Tensor) -> Tensor:
+    @quiet
+    def __call__(self, confidence: Array) -> Array:
         """Return the probability that each prediction is correct, (n,), in [0, 1]."""
-        inputs: Tensor = self._inputs(confidence)
-        return (self.slope * (inputs - self.centre) / self.scale + self.offset).sigmoid()
+        odds = self.slope * (self._inputs(confidence) - self.centre) / self.scale + self.offset
+        return 1 / (1 + namespace_of(odds).exp(-odds))
 
     def inverse(self, probability: Any) -> Any:
         """Return the confidence that stands for a probability in (0, 1), or for each of several, (m,)."""
         inputs = (logit(probability) - self.offset) / self.slope * self.scale + self.centre
         return expit(inputs) if self.is_unit else inputs
 
-    @on_arrays
-    def _inputs(self, confidence: Tensor) -> Tensor:
+    def _inputs(self, confidence: Array) -> Array:
         if self.is_unit:
-            inside = confidence.double().clamp_min(TINY).clamp_max(1 - TINY)
-            return inside.log() - (1 - inside).log()
-        limits = torch.finfo(torch.float32)
-        return confidence.double().clamp(limits.min, limits.max)
+            xp, inside = namespace_of(confidence), clipped(float64(confidence), TINY, 1 - TINY)
+            return xp.log(inside) - xp.log(1 - inside)
+        limits = np.finfo(np.float32)
+        return clipped(float64(confidence), float(limits.min), float(limits.max))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from torch import Tensor
+from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
+from steepslope.numerics.formulas import Array, clipped, constant, float64, log_softmax, logsumexp, namespace_of
 from steepslope.numerics.log_space import is_class, top_log_odds, without
-from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
 from steepslope.scores.logits import MCP
 from steepslope.scores.score import Rows, Score, State, require_both_sides
@@ -47,7 +46,7 @@ class TemperatureScaledMCP(Score):
         """Choose the temperature on outputs of rows new to the classifier."""
         self.temperature_ = float(np.exp(_log_temperature(outputs.of_known_classes())))
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the log-odds of the predicted class at that temperature, float64 (m,)."""
         assert self.temperature_ is not None
         return top_log_odds(rows["logits"] * float(np.exp(-np.log(self.temperature_))))
@@ -58,7 +57,7 @@ def _log_temperature(outputs: ClassifierOutputs) -> float:
 
     def loss(log_temperature: float) -> float:
         scale = float(np.exp(-log_temperature))
-        totals = over_logits(outputs, lambda logits: (tensor(logits) * scale).logsumexp(dim=1).numpy())
+        totals = over_logits(outputs, lambda logits: logsumexp(logits * scale))
         return float((totals - of_labels * scale).mean())
 
     return float(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}).x)
@@ -95,7 +94,7 @@ class MaxLogitPNorm(Score):
         """Choose p on outputs of rows new to the classifier."""
 
         def risk(power: int) -> float:
-            found = over_logits(outputs, lambda logits: _quotient(tensor(logits), power).numpy())
+            found = over_logits(outputs, lambda logits: _quotient(logits, power))
             return aurc(found, outputs.is_correct)
 
         risks = [risk(power) for power in range(LARGEST_POWER + 1)]
@@ -103,20 +102,21 @@ class MaxLogitPNorm(Score):
         fallback = aurc(MCP().confidence(outputs), outputs.is_correct) <= risks[best]
         self.power_ = None if fallback else best
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the quotient of each prediction, or MCP's log-odds, float64 (m,)."""
         return MCP().formula(rows) if self.power_ is None else _quotient(rows["logits"], self.power_)
 
 
-def _quotient(logits: Tensor, power: int) -> Tensor:
-    centred = logits - logits.mean(dim=1, keepdim=True)
-    largest = centred.amax(dim=1)
+def _quotient(logits: Array, power: int) -> Array:
+    xp = namespace_of(logits)
+    centred = logits - xp.mean(logits, axis=1, keepdims=True)
+    largest = xp.max(centred, axis=1)
     if power == 0:
         return largest
-    scale = centred.abs().amax(dim=1, keepdim=True)  # kept out of the powers, which could overflow
-    scale = torch.where(scale == 0, 1.0, scale)
-    norm = ((centred / scale).abs() ** power).sum(dim=1) ** (1 / power)
-    return largest / scale[:, 0] / norm.clamp_min(TINY)
+    scale = xp.max(xp.abs(centred), axis=1, keepdims=True)  # kept out of the powers, which could overflow
+    scale = xp.where(scale == 0, 1.0, scale)
+    norm = xp.sum(xp.abs(centred / scale) ** power, axis=1) ** (1 / power)
+    return largest / scale[:, 0] / clipped(norm, TINY)
 
 
 class RelU(Score):
@@ -159,10 +159,10 @@ class RelU(Score):
             parts = [_distances(sums[some], counts[some]) for some in others]
             self.distances_ = self.distances_ if _help(parts, equal, outputs, fold) else equal
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return −ln u of each prediction, float64 (m,)."""
         assert self.distances_ is not None
-        return -_log_uncertainty(rows["logits"], tensor(self.distances_))
+        return -_log_uncertainty(rows["logits"], constant(self.distances_, rows["logits"]))
 
     def restore(self, state: State, num_classes: int) -> None:
         """Take over a D."""
@@ -183,7 +183,7 @@ def _products(outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> tuple[Floa
     part = 2 * fold + outputs.is_correct
     sums = np.zeros((2 * FOLDS, outputs.num_classes, outputs.num_classes))
     for rows in logit_blocks(outputs):
-        p = tensor(outputs.logits[rows]).double().softmax(dim=1).numpy()
+        p = softmax(np.asarray(outputs.logits[rows], dtype=np.float64), axis=1)
         for place in range(2 * FOLDS):
             chosen = p[part[rows] == place]
             sums[place] += chosen.T @ chosen
@@ -212,20 +212,20 @@ def _help(parts: list[Floats], equal: Floats, outputs: ClassifierOutputs, fold: 
 
 
 def _confidence(outputs: ClassifierOutputs, distances: Floats) -> Floats:
-    return over_logits(outputs, lambda logits: -_log_uncertainty(tensor(logits), tensor(distances)).numpy())
+    return over_logits(outputs, lambda logits: -_log_uncertainty(logits, distances))
 
 
-def _log_uncertainty(logits: Tensor, distances: Tensor) -> Tensor:
+def _log_uncertainty(logits: Array, distances: Array) -> Array:
     """Return ln pᵀ D p, (m, K) -> (m,), from pairs with the largest p and pairs without.
 
     Both are sums of products by e to the runner-up's log-probability, once and twice, so that sure predictions do not
     underflow.
     """
-    log_p = logits.log_softmax(dim=1)
-    top = is_class(log_p.argmax(dim=1), log_p.shape[1])
+    xp, log_p = namespace_of(logits), log_softmax(logits)
+    top = is_class(log_p.argmax(1), log_p.shape[1])
     others = without(log_p, top)
-    runner_up = others.amax(dim=1)
-    relative = (others - runner_up[:, None]).exp()
-    with_top = (2 * ((top.double() @ distances) * relative).sum(dim=1)).clamp_min(TINY)
-    pairs = ((relative @ distances) * relative).sum(dim=1).clamp_min(TINY)
-    return runner_up + torch.logaddexp(log_p.amax(dim=1) + with_top.log(), runner_up + pairs.log())
+    runner_up = xp.max(others, axis=1)
+    relative = xp.exp(others - runner_up[:, None])
+    with_top = clipped(2 * xp.sum((float64(top) @ distances) * relative, axis=1), TINY)
+    pairs = clipped(xp.sum((relative @ distances) * relative, axis=1), TINY)
+    return runner_up + xp.logaddexp(xp.max(log_p, axis=1) + xp.log(with_top), runner_up + xp.log(pairs))

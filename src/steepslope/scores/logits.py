@@ -1,7 +1,6 @@
 """Scores read off the logits, or off forward passes with dropout: they learn nothing."""
 
-from torch import Tensor
-
+from steepslope.numerics.formulas import Array, float64, highest, log_softmax, logsumexp, namespace_of
 from steepslope.numerics.log_space import log_complements, log_entropy, top_log_odds
 from steepslope.scores.score import Rows, Score
 
@@ -22,7 +21,7 @@ class MCP(Score):
 
     scale = "logit"
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the log-odds of the predicted class, float64 (m,)."""
         return top_log_odds(rows["logits"])
 
@@ -36,9 +35,9 @@ class MaxLogit(Score):
     array([2., 9.])
     """
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the largest logit, float64 (m,)."""
-        return rows["logits"].amax(dim=1)
+        return namespace_of(rows["logits"]).max(rows["logits"], axis=1)
 
 
 class Margin(Score):
@@ -52,10 +51,10 @@ class Margin(Score):
     array([ 2., 50.])
     """
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the margin of each prediction, float64 (m,), >= 0."""
-        first, second = rows["logits"].topk(2, dim=1).values.unbind(dim=1)
-        return first - second
+        two = highest(rows["logits"], 2)
+        return two[:, 0] - two[:, 1]
 
 
 class Entropy(Score):
@@ -67,7 +66,7 @@ class Entropy(Score):
     array([ 0.37, 55.89, 75.61])
     """
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return −ln H of each prediction, float64 (m,)."""
         return -log_entropy(rows["logits"])
 
@@ -86,11 +85,11 @@ class Doctor(Score):
 
     scale = "logit"
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return −ln D of each prediction, float64 (m,)."""
         logits = rows["logits"]
-        log_p = logits.log_softmax(dim=1)
-        return (2 * log_p).logsumexp(dim=1) - (log_p + log_complements(logits)).logsumexp(dim=1)
+        log_p = log_softmax(logits)
+        return logsumexp(2 * log_p) - logsumexp(log_p + log_complements(logits))
 
 
 GEN_GAMMA = 0.1
@@ -109,13 +108,13 @@ class GEN(Score):
     array([-0.55,  4.31,  8.31])
     """
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return −ln G of each prediction, float64 (m,)."""
         logits = rows["logits"]
-        terms = GEN_GAMMA * (logits.log_softmax(dim=1) + log_complements(logits))
+        terms = GEN_GAMMA * (log_softmax(logits) + log_complements(logits))
         if terms.shape[1] > GEN_MOST:  # p (1 - p) falls with p's place, so the largest terms are those of the largest p
-            terms = terms.topk(GEN_MOST, dim=1).values
-        return -terms.logsumexp(dim=1)
+            terms = highest(terms, GEN_MOST)
+        return -logsumexp(terms)
 
 
 class Energy(Score):
@@ -129,9 +128,9 @@ class Energy(Score):
     array([0.693])
     """
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the log of the sum of exponentials, float64 (m,)."""
-        return rows["logits"].logsumexp(dim=1)
+        return logsumexp(rows["logits"])
 
 
 class MCDropout(Score):
@@ -143,6 +142,6 @@ class MCDropout(Score):
 
     arrays = ("dropout",)
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return −ln H of each prediction, float64 (m,)."""
-        return -log_entropy(rows["dropout"][:, 0].double())
+        return -log_entropy(float64(rows["dropout"][:, 0]))

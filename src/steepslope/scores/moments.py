@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.numerics.blocks import blocks, read_rows
+from steepslope.numerics.formulas import Array, clipped, constant, float64, namespace_of
 from steepslope.numerics.log_space import softplus, top_log_odds
 from steepslope.numerics.neighbors import require_width
-from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import log_distance_ratio
 from steepslope.scores.score import Rows, Score, require_finite_rows
@@ -58,13 +56,14 @@ class MahalanobisRatio(Score):
         whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
         self.centre_, self.whitening_, self.means_, self.counts_ = centre, whitening, means @ whitening, counts
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the log of the quotient for each prediction, float64 (m,)."""
-        centre, whitening, means, counts = map(tensor, self.state().values())
-        require_width(rows["features"], len(centre))
-        white = (rows["features"].double() - centre) @ whitening
-        squares = white.square().sum(dim=1)[:, None] + means.square().sum(dim=1) - 2 * white @ means.T
-        distances = torch.where(counts > 0, squares.clamp_min(0).sqrt(), torch.inf)
+        features, xp = rows["features"], namespace_of(rows["features"])
+        centre, whitening, means, counts = (constant(array, features) for array in self.state().values())
+        require_width(features, len(centre))
+        white = (float64(features) - centre) @ whitening
+        squares = xp.sum(white**2, axis=1)[:, None] + xp.sum(means**2, axis=1) - 2 * white @ means.T
+        distances = xp.where(counts > 0, xp.sqrt(clipped(squares, 0)), np.inf)
         return log_distance_ratio(distances, rows["predictions"])
 
 
@@ -102,13 +101,14 @@ class SIRC(Score):
         self.slope_ = 1 / deviation if deviation > np.finfo(features.dtype).eps * mean else 0.0
         self.width_ = float(features.shape[1])
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return −ln(1 − p), less the norm's part, of each prediction, float64 (m,)."""
         assert self.offset_ is not None
         assert self.slope_ is not None
         assert self.width_ is not None
         require_width(rows["features"], int(self.width_))
-        norms = rows["features"].double().abs().sum(dim=1)
+        xp = namespace_of(rows["features"])
+        norms = xp.sum(xp.abs(float64(rows["features"])), axis=1)
         return softplus(top_log_odds(rows["logits"])) - softplus(self.slope_ * (self.offset_ - norms))
 
 
@@ -116,7 +116,7 @@ def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
     """Yield slices of the rows, and the features there in float64; raise where one is not finite."""
     for rows in blocks(len(features), BLOCK_ROWS):
         block = read_rows(features, rows).astype(np.float64)
-        require_finite_rows("features", tensor(block), rows.start)
+        require_finite_rows("features", block, rows.start)
         yield rows, block
 
 

@@ -3,15 +3,13 @@
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
+from steepslope.numerics.formulas import Array, clipped, constant, namespace_of
 from steepslope.numerics.log_space import is_class
 from steepslope.numerics.neighbors import LARGEST, Index, rows_as_they_are, unit_rows
-from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, Score, State, require_both_sides
 
@@ -66,20 +64,20 @@ class TrustScore(IndexScore):
     array([1.5])
     """
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the log of the quotient for each prediction, float64 (m,)."""
         return log_distance_ratio(self.index.class_distances(rows["features"]), rows["predictions"])
 
 
-def log_distance_ratio(distances: Tensor, predictions: Tensor) -> Tensor:
+def log_distance_ratio(distances: Array, predictions: Array) -> Array:
     """Return ln(d(closest other class) / (d(predicted class) + 10⁻¹²)), (m, K) and (m,) -> (m,).
 
     Infinite distances count as the largest float32, so that the result is finite.
     """
-    own = is_class(predictions, distances.shape[1])
-    closest = torch.where(own, torch.inf, distances).amin(dim=1).clamp(EPSILON, LARGEST)
-    nearest = torch.where(own, distances, torch.inf).amin(dim=1).clamp_max(LARGEST)
-    return closest.log() - (nearest + EPSILON).log()
+    xp, own = namespace_of(distances), is_class(predictions, distances.shape[1])
+    closest = clipped(xp.min(xp.where(own, np.inf, distances), axis=1), EPSILON, LARGEST)
+    nearest = clipped(xp.min(xp.where(own, distances, np.inf), axis=1), None, LARGEST)
+    return xp.log(closest) - xp.log(nearest + EPSILON)
 
 
 K = 50
@@ -104,9 +102,9 @@ class KNNDistance(IndexScore):
             raise SteepslopeError(f"expected at least k = {self.k} references, found {len(outputs)}", "KNNDistance")
         super().learn(outputs)
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return minus the distance of each prediction, float64 (m,), in [−2, 0]."""
-        found: Tensor = -self.index.kth_distance(unit_rows(rows["features"]), self.k)
+        found: Array = -self.index.kth_distance(unit_rows(rows["features"]), self.k)
         return found
 
 
@@ -151,17 +149,17 @@ class KNNDensityRatio(IndexScore):
         groups = outputs.predictions + outputs.num_classes * outputs.is_correct
         self.index_ = Index.build(outputs.require_features(), groups, 2 * outputs.num_classes)
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return ln r(wrong) − ln r(correct) of each prediction, float64 (m,)."""
         predictions, count = rows["predictions"], self.index.num_classes // 2
         enough = np.diff(self.index.starts).reshape(2, -1).min(axis=0) > self.k  # so that k are left beside the query
-        alike = tensor(enough)[predictions]
+        xp, alike = namespace_of(predictions), constant(enough, predictions)[predictions]
         logs = []
         for side in (0, count):
-            first = torch.where(alike, predictions + side, side)
-            last = torch.where(alike, predictions + side + 1, side + count)
+            first = xp.where(alike, predictions + side, side)
+            last = xp.where(alike, predictions + side + 1, side + count)
             distances = self.index.kth_of_others(rows["features"], self.k, first, last)
-            logs.append((distances + EPSILON).log())
+            logs.append(xp.log(distances + EPSILON))
         return logs[0] - logs[1]
 
     def restore(self, state: State, num_classes: int) -> None:

@@ -6,29 +6,28 @@ from math import prod
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks, read_rows
-from steepslope.numerics.tensors import tensor
+from steepslope.numerics.formulas import Array, float64, quiet
 from steepslope.outputs import ClassifierOutputs, require_classes
 
 State = Mapping[str, NDArray[Any]]
-Rows = Mapping[str, Tensor]  # arrays of some rows by name, (m, …); logits are float64, predictions int64 (m,)
+Rows = Mapping[str, Array]  # of some rows by name, (m, …); logits are float64, predictions int64 (m,)
 LOGITS, PREDICTIONS = "logits", "predictions"
 BLOCK_ENTRIES = 2**22
 SOURCES = {"errors": "held-out outputs", "reference": "the classifier's training outputs"}
 
 
-def rows_of(outputs: ClassifierOutputs, names: Iterable[str], rows: slice) -> dict[str, Tensor]:
-    """Return the named arrays of some rows, and their predictions, as formulas take them."""
-    found = {name: tensor(read_rows(outputs.require(name), rows)) for name in names}
+def rows_of(outputs: ClassifierOutputs, names: Iterable[str], rows: slice) -> dict[str, NDArray[Any]]:
+    """Return the named arrays of some rows, and their predictions, as formulas take them; float16 is float32 there."""
+    found = {name: np.asarray(read_rows(outputs.require(name), rows)) for name in names}
+    found = {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in found.items()}
     if LOGITS in found:
-        found[LOGITS] = found[LOGITS].double()
-    return {**found, PREDICTIONS: tensor(outputs.predictions[rows])}
+        found[LOGITS] = float64(found[LOGITS])
+    return {**found, PREDICTIONS: outputs.predictions[rows]}
 
 
 class Score(ABC):
@@ -56,11 +55,11 @@ class Score(ABC):
     num_classes_: int | None = None
 
     @abstractmethod
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Array:
         """Return the confidence of some rows, float64 (m,), from the ``arrays`` and ``predictions``.
 
-        It is traced for exported files, too: no step may depend on values, and none go through NumPy but what was
-        learnt.
+        It takes NumPy's arrays, and tensors where it is traced for an exported file, so it is written on the array API
+        and what :mod:`steepslope.numerics.formulas` adds; no step may depend on values.
         """
 
     def learn(self, outputs: ClassifierOutputs) -> None:  # noqa: B027 (most learn nothing)
@@ -79,6 +78,7 @@ class Score(ABC):
             self.num_classes_ = outputs.num_classes
         return self
 
+    @quiet
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the confidence of each prediction, float64 (n,), higher for what is more trustworthy.
 
@@ -92,7 +92,7 @@ class Score(ABC):
             if self.num_classes_ is None:
                 raise SteepslopeError(f"{type(self).__name__} is not fitted: call fit({SOURCES[self.fits_on]}) first")
             require_classes(type(self).__name__, outputs, self.num_classes_)
-        return torch.cat([self.formula(rows) for rows in self._blocks(outputs)]).numpy()
+        return np.concatenate([self.formula(rows) for rows in self._blocks(outputs)])
 
     def _blocks(self, outputs: ClassifierOutputs) -> Iterator[Rows]:
         """Yield the rows, so many at once that they need little memory; raise where a value is not finite."""
@@ -127,13 +127,14 @@ class Score(ABC):
         return score
 
 
-def require_finite_rows(name: str, values: Tensor, start: int) -> None:
+def require_finite_rows(name: str, values: NDArray[Any], start: int) -> None:
     """Raise at the first row of some values (m, …) that holds NaN or infinity; the rows' numbers begin at ``start``."""
-    if values.sum().isfinite():  # the quickest sign that all may be finite
-        return
-    is_finite = values.isfinite().flatten(1).all(dim=1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(values.sum()):  # the quickest sign that all may be finite
+            return
+    is_finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not is_finite.all():
-        row = start + int(is_finite.int().argmin())
+        row = start + int(is_finite.argmin())
         raise SteepslopeError(f"expected finite values, found others in row {row}", name)
 
 

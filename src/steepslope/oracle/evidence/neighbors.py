@@ -6,14 +6,12 @@ grow with every change of the domain.
 """
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.formulas import Array, clipped, constant, float32, log_softmax, namespace_of
 from steepslope.numerics.linear import principal_components
 from steepslope.numerics.log_space import is_class
 from steepslope.numerics.neighbors import Index, require_width
-from steepslope.numerics.tensors import on_arrays, tensor
 from steepslope.oracle.evidence.states import State, classes_of_state, numbered_labels, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import EPSILON, log_distance_ratio
@@ -48,47 +46,47 @@ def check_neighbors(state: State, num_classes: int) -> None:
         require_arrays(projection, {"mean": "float32 w", "directions": f"float32 w {len(index.centre)}"})
 
 
-def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Tensor:
+def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Array:
     """Return TrustScore's log-ratio of distances, and the fraction of the nearest with the predicted label.
 
     Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
     """
-    predictions = rows["predictions"]
+    predictions, xp = rows["predictions"], namespace_of(rows["predictions"])
     distances, counted = _nearest_neighbors(rows[array], state)
-    columns = [log_distance_ratio(distances, predictions).clamp(-RATIO_LIMIT, RATIO_LIMIT)]
+    columns = [clipped(log_distance_ratio(distances, predictions), -RATIO_LIMIT, RATIO_LIMIT)]
     own = is_class(predictions, distances.shape[1])
     for number, count in enumerate(COUNTS):
-        same = torch.where(own, counted[:, number], 0.0).sum(dim=1)
-        columns += [same / count, ((same + 0.5) / (count - same + 0.5)).log()]
-    return torch.stack(columns, dim=1)
+        same = xp.sum(xp.where(own, counted[:, number], 0.0), axis=1)
+        columns += [same / count, xp.log((same + 0.5) / (count - same + 0.5))]
+    return xp.stack(columns, axis=1)
 
 
-def neighbor_opinions(rows: Rows, state: State) -> Tensor:
+def neighbor_opinions(rows: Rows, state: State) -> Array:
     """Return the log of each class's fraction of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
     distances, counted = _nearest_neighbors(rows["features"], state)
-    counts = torch.tensor(COUNTS, dtype=torch.float64)[:, None]
-    fractions = ((counted + PRIOR / distances.shape[1]) / (counts + PRIOR)).log()
-    nearest = distances.amin(dim=1, keepdim=True).clamp_min(EPSILON)
-    relative = (distances.clamp_min(EPSILON) / nearest).log().clamp(0, RATIO_LIMIT)
-    relative = torch.where(nearest < torch.inf, relative, 0.0)  # where no class at all has two references
-    return torch.cat([fractions, (-STEEPNESS * relative).log_softmax(dim=1)[:, None]], dim=1)
+    xp = namespace_of(distances)
+    counts = constant(np.array(COUNTS, dtype=np.float64)[:, None], distances)
+    fractions = xp.log((counted + PRIOR / distances.shape[1]) / (counts + PRIOR))
+    nearest = clipped(xp.min(distances, axis=1, keepdims=True), EPSILON)
+    relative = clipped(xp.log(clipped(distances, EPSILON) / nearest), 0, RATIO_LIMIT)
+    relative = xp.where(nearest < np.inf, relative, 0.0)  # where no class at all has two references
+    return xp.concat([fractions, log_softmax(-STEEPNESS * relative)[:, None]], axis=1)
 
 
-def _nearest_neighbors(queries: Tensor, state: State) -> tuple[Tensor, Tensor]:
+def _nearest_neighbors(queries: Array, state: State) -> tuple[Array, Array]:
     """Return distances to the classes, (m, K), and how many of the nearest are of each, (m, 2, K)."""
     index = Index(**{name: array for name, array in state.items() if name not in PROJECTION})
-    found: tuple[Tensor, Tensor] = index.search(_in_neighbor_components(queries, state), COUNTS)
+    found: tuple[Array, Array] = index.search(_in_neighbor_components(queries, state), COUNTS)
     return found
 
 
-@on_arrays
-def _in_neighbor_components(rows: Tensor, state: State) -> Tensor:
+def _in_neighbor_components(rows: Array, state: State) -> Array:
     """Return rows in the principal components that a state has, or as they are."""
     if "directions" not in state:
         return rows
-    mean, directions = (tensor(state[name]) for name in PROJECTION)
+    mean, directions = (constant(state[name], rows) for name in PROJECTION)
     require_width(rows, len(mean))
-    return (rows - mean).float() @ directions
+    return float32(rows - mean) @ directions

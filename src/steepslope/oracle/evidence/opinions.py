@@ -8,12 +8,10 @@ much more the classifier counts there. The other is the mean of both probabiliti
 import math
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.formulas import Array, clipped, constant, float64, log_softmax, logsumexp, namespace_of
 from steepslope.numerics.log_space import log_odds_of, top_log_odds
-from steepslope.numerics.tensors import tensor
 from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows
@@ -44,50 +42,51 @@ def check_votes(state: State, num_classes: int) -> None:
     require_arrays(state, {LIKELIHOOD: f"float64 {num_classes + 1} {num_classes}"})
 
 
-def vote_opinions(rows: Rows, state: State, array: str) -> Tensor:
+def vote_opinions(rows: Rows, state: State, array: str) -> Array:
     """Return the log-likelihood of each vote by class, the classifier's opinion where there is none, and the mean.
 
     They are (m, 3, K).
     """
     votes = rows[array]
-    return _opinions_with_own(rows, tensor(state[LIKELIHOOD])[votes.clamp_min(0)], votes < 0)
+    return _opinions_with_own(rows, constant(state[LIKELIHOOD], votes)[clipped(votes, 0)], votes < 0)
 
 
-def net_opinions(rows: Rows, _: State, array: str) -> Tensor:
+def net_opinions(rows: Rows, _: State, array: str) -> Array:
     """Return the other's log-probabilities, the classifier's opinion where there are none, and the mean, (m, 3, K)."""
-    given = rows[array].double()
-    lacking = given.isnan().any(dim=1)
-    return _opinions_with_own(rows, torch.where(lacking[:, None], 0.0, given).log_softmax(dim=1), lacking)
+    logits, xp = float64(rows[array]), namespace_of(rows[array])
+    lacking = xp.any(xp.isnan(logits), axis=1)
+    return _opinions_with_own(rows, log_softmax(xp.where(lacking[:, None], 0.0, logits)), lacking)
 
 
-def _opinions_with_own(rows: Rows, opinions: Tensor, lacking: Tensor) -> Tensor:
+def _opinions_with_own(rows: Rows, opinions: Array, lacking: Array) -> Array:
     """Put the classifier's own opinion next to others, and the mean of both probabilities.
 
     What is not there is NaN, which counts for nothing: the others and the mean in rows that lack them, else its own.
     """
-    own, nothing = rows["logits"].log_softmax(dim=1), lacking[:, None]
-    mean = torch.stack([own, opinions.log_softmax(dim=1)]).logsumexp(dim=0) - math.log(2)
-    said, averaged = (torch.where(nothing, torch.nan, one) for one in (opinions, mean))
-    return torch.stack([said, torch.where(nothing, own, torch.nan), averaged], dim=1)
+    xp, own, nothing = namespace_of(lacking), log_softmax(rows["logits"]), lacking[:, None]
+    mean = logsumexp(xp.stack([own, log_softmax(opinions)], axis=0), axis=0) - math.log(2)
+    said, averaged = (xp.where(nothing, np.nan, logs) for logs in (opinions, mean))
+    return xp.stack([said, xp.where(nothing, own, np.nan), averaged], axis=1)
 
 
-def vote_columns(rows: Rows, _: State, array: str) -> Tensor:
+def vote_columns(rows: Rows, _: State, array: str) -> Array:
     """Return whether each vote agrees with the prediction, and which rows have none, (m, 2).
 
     What votes tell of classes is learnt from labels, which a column of the same rows must not know.
     """
     votes = rows[array]
-    return torch.stack([votes == rows["predictions"], votes < 0], dim=1).double()
+    return float64(namespace_of(votes).stack([votes == rows["predictions"], votes < 0], axis=1))
 
 
-def opinion_columns(rows: Rows, state: State, array: str) -> Tensor:
+def opinion_columns(rows: Rows, state: State, array: str) -> Array:
     """Return the opinion's log-odds of the predicted class, whether it agrees, and its own class's log-odds, (m, 4).
 
     The last column tells which rows lack the opinion; there the others are 0.
     """
     opinions = net_opinions(rows, state, array)[:, 0]
-    lacking = opinions.isnan().any(dim=1)
-    known = torch.where(lacking[:, None], 0.0, opinions)
-    agrees = (known.argmax(dim=1) == rows["predictions"]).double()
-    columns = torch.stack([log_odds_of(known, rows["predictions"]), agrees, top_log_odds(known)], dim=1)
-    return torch.cat([torch.where(lacking[:, None], 0.0, columns), lacking.double()[:, None]], dim=1)
+    xp = namespace_of(opinions)
+    lacking = xp.any(xp.isnan(opinions), axis=1)
+    known = xp.where(lacking[:, None], 0.0, opinions)
+    agrees = float64(known.argmax(1) == rows["predictions"])
+    columns = xp.stack([log_odds_of(known, rows["predictions"]), agrees, top_log_odds(known)], axis=1)
+    return xp.concat([xp.where(lacking[:, None], 0.0, columns), float64(lacking)[:, None]], axis=1)

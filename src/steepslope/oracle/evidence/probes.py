@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.formulas import Array, constant, float64, log_softmax, namespace_of
 from steepslope.numerics.linear import fit_standardised_softmax, standardised
 from steepslope.numerics.log_space import log_odds_of, top_log_odds
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.small_net import NAMES, fit_small_net, small_net_logits
-from steepslope.numerics.tensors import tensor
 from steepslope.oracle.evidence.states import State, classes_of_state, numbered_labels, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows
@@ -56,27 +54,29 @@ def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> Non
     require_arrays(state, expected)
 
 
-def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
+def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
     """Return what each probe or net on some arrays thinks: three columns, (m, 3) or (m, 6).
 
     They are its log-odds of the predicted class, whether it agrees, and its own class's log-odds.
     """
     predictions, parts = rows["predictions"], []
     for logits in _logits_of_probes(rows, state, arrays):
-        agrees = (logits.argmax(dim=1) == predictions).double()
+        agrees = float64(logits.argmax(1) == predictions)
         parts += [log_odds_of(logits, predictions), agrees, top_log_odds(logits)]
-    return torch.stack(parts, dim=1)
+    return namespace_of(predictions).stack(parts, axis=1)
 
 
-def probe_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
+def probe_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
     """Return the log-probabilities of each probe or net on some arrays, (m, 1, K) or (m, 2, K)."""
-    return torch.stack([logits.log_softmax(dim=1) for logits in _logits_of_probes(rows, state, arrays)], dim=1)
+    logs = [log_softmax(logits) for logits in _logits_of_probes(rows, state, arrays)]
+    return namespace_of(logs[0]).stack(logs, axis=1)
 
 
-def _logits_of_probes(rows: Rows, state: State, arrays: Sequence[str]) -> list[Tensor]:
+def _logits_of_probes(rows: Rows, state: State, arrays: Sequence[str]) -> list[Array]:
     """Return the logits, (m, K) each, of the probe and of the net that a state has."""
-    parts = [rows[name].double() for name in arrays]
-    columns, width = torch.cat(parts, dim=1), len(state["weights" if "weights" in state else "inner"])
+    parts = [float64(rows[name]) for name in arrays]
+    columns = namespace_of(parts[0]).concat(parts, axis=1)
+    width = len(state["weights" if "weights" in state else "inner"])
     if len(parts) == 1:
         require_width(columns, width, arrays[0])
     elif columns.shape[1] != width:
@@ -84,7 +84,8 @@ def _logits_of_probes(rows: Rows, state: State, arrays: Sequence[str]) -> list[T
         raise SteepslopeError(f"{' and '.join(arrays)}: expected {width} columns in all, found {sizes}")
     logits = []
     if "weights" in state:
-        logits.append(columns @ tensor(state["weights"]).double() + tensor(state["bias"]))
+        weights, bias = (constant(state[name], columns) for name in ("weights", "bias"))
+        logits.append(columns @ float64(weights) + bias)
     if "inner" in state:
         logits.append(small_net_logits(columns, state))
     return logits

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from torch import Tensor
-
 from steepslope.errors import require_known
+from steepslope.numerics.formulas import Array
 from steepslope.oracle.evidence import classifier, neighbors, opinions, probes, stack
 from steepslope.oracle.evidence.states import Evidence, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
@@ -98,7 +97,7 @@ def evidence_of_score(score: type[Score]) -> Evidence:
     def fit(outputs: ClassifierOutputs) -> State:
         return score().fit(references(outputs) if score.fits_on == "reference" else outputs).state()
 
-    def column(rows: Rows, state: State) -> Tensor:
+    def column(rows: Rows, state: State) -> Array:
         return score.restored(state, rows["logits"].shape[1]).formula(rows)[:, None]
 
     learning = None if score.fits_on == "nothing" else Learning(fit, score.restored, score.fits_on, score.at_least)

@@ -9,15 +9,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.formulas import Array, clipped, constant, float64, log_softmax, namespace_of, quiet
 from steepslope.numerics.linear import fit_softmax, fit_standardised_softmax, standardised
+from steepslope.numerics.log_space import is_class
 from steepslope.numerics.neighbors import require_width
-from steepslope.numerics.tensors import tensor
 from steepslope.oracle.evidence.states import (
     MOST_REFERENCES,
     State,
@@ -49,6 +48,7 @@ def stacked_arrays(outputs: ClassifierOutputs, opinions: Sequence[str]) -> tuple
     return arrays if width * classes <= MOST_WEIGHTS else None
 
 
+@quiet
 def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     """Learn from the rows that have all opinions; the ridge is the one with the least loss on a held-out fifth.
 
@@ -62,13 +62,13 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     width = sum(math.prod(outputs.require(name).shape[1:]) for name in arrays)
     outputs = references(outputs, min(MOST_REFERENCES, MOST_VALUES // width))
     rows = rows_of(outputs, arrays, slice(None))
-    complete = np.flatnonzero(~_rows_not_stacked(rows, arrays).numpy())
+    complete = np.flatnonzero(~_rows_not_stacked(rows, arrays))
     labels, classes = numbered_labels(outputs)
-    columns, labels = stacked_columns(rows, arrays).float()[complete], labels[complete]
+    columns, labels = stacked_columns(rows, arrays).astype(np.float32)[complete], labels[complete]
     if len(labels) < LEAST_ROWS:
         return {"weights": np.zeros((columns.shape[1], classes), np.float32), "bias": np.zeros(classes)}
     require_finite_rows("features", columns, 0)
-    inputs = standardised(columns.numpy())
+    inputs = standardised(columns)
     penalty = _penalty_of_stack(inputs.columns, labels, classes)
     weights, bias = fit_standardised_softmax(inputs, labels, classes, penalty)
     return {"weights": weights, "bias": bias}
@@ -77,11 +77,11 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
 def _penalty_of_stack(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> float:
     """Return the penalty with the least loss on a held-out fifth of the rows, stratified by class."""
     is_tried = fold_of_rows(labels, 0) == 0
-    target, tried = torch.from_numpy(labels[is_tried]), torch.from_numpy(columns[is_tried])
+    places = labels[is_tried][:, None]
     losses = {}
     for penalty in PENALTIES:
-        weights, bias = map(tensor, fit_softmax(columns[~is_tried], labels[~is_tried], classes, penalty))
-        losses[penalty] = float(torch.nn.functional.cross_entropy(tried @ weights + bias, target))
+        weights, bias = fit_softmax(columns[~is_tried], labels[~is_tried], classes, penalty)
+        losses[penalty] = -float(np.take_along_axis(log_softmax(columns[is_tried] @ weights + bias), places, 1).mean())
     return min(PENALTIES, key=lambda penalty: losses[penalty])
 
 
@@ -91,7 +91,7 @@ def check_stack(state: State, num_classes: int) -> None:
     require_arrays(state, {"weights": f"float32 w {count}", "bias": f"float32|float64 {count}"})
 
 
-def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
+def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Array:
     """Return the stacker's log-probabilities, (m, 1, K).
 
     A row that lacks an opinion gets NaN, which a pool ignores. Any other row whose features are NaN or infinite gets
@@ -99,39 +99,40 @@ def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
     """
     columns = stacked_columns(rows, arrays)
     require_width(columns, len(state["weights"]), "what is stacked")
-    logits = columns @ tensor(state["weights"]).double() + tensor(state["bias"]).double()
-    logs = logits.log_softmax(dim=1)
-    logs = torch.where(logs.isnan(), torch.inf, logs)
-    return torch.where(_rows_not_stacked(rows, arrays)[:, None], torch.nan, logs)[:, None]
+    xp, weights, bias = namespace_of(columns), constant(state["weights"], columns), constant(state["bias"], columns)
+    logs = log_softmax(columns @ float64(weights) + float64(bias))
+    logs = xp.where(xp.isnan(logs), np.inf, logs)
+    return xp.where(_rows_not_stacked(rows, arrays)[:, None], np.nan, logs)[:, None]
 
 
-def no_stack_columns(rows: Rows, state: State) -> Tensor:
+def no_stack_columns(rows: Rows, state: State) -> Array:
     """Raise: the evidence has none, since a stacker learns from labels that columns of the same rows must not know."""
     raise SteepslopeError("expected evidence with columns, found one that only has opinions on the classes")
 
 
-def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Tensor:
+def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Array:
     """Return the arrays side by side, float64 (m, w), as a stacker sees them: an opinion that a row lacks is NaN."""
     classes = rows["logits"].shape[1]
-    return torch.cat([_stacked_array(rows[name], name, classes) for name in arrays], dim=1)
+    return namespace_of(rows["logits"]).concat([_stacked_array(rows[name], name, classes) for name in arrays], axis=1)
 
 
-def _stacked_array(values: Tensor, name: str, classes: int) -> Tensor:
+def _stacked_array(values: Array, name: str, classes: int) -> Array:
     if name == "features":
-        return values.double()
+        return float64(values)
     if name.startswith(VOTE):  # K if the classifier lacks the class, -1 if there is no vote
-        votes = torch.arange(classes) == values[:, None]
-        logs = torch.where(votes, 0.0, FLOOR).double()
-        return torch.where((values < 0)[:, None], torch.nan, logs)
-    return values.double().log_softmax(dim=1).clamp_min(FLOOR)
+        xp = namespace_of(values)
+        logs = xp.where(is_class(values, classes), float64(xp.zeros(())), FLOOR)
+        return xp.where((values < 0)[:, None], np.nan, logs)
+    return clipped(log_softmax(float64(values)), FLOOR)
 
 
-def _rows_not_stacked(rows: Rows, arrays: Sequence[str]) -> Tensor:
+def _rows_not_stacked(rows: Rows, arrays: Sequence[str]) -> Array:
     """Return which rows lack an opinion, (m,)."""
-    lacking = torch.zeros_like(rows["logits"][:, 0], dtype=torch.bool)
+    xp = namespace_of(rows["logits"])
+    lacking = xp.zeros_like(rows["logits"][:, 0], dtype=xp.bool)
     for name in arrays:
         if name.startswith(VOTE):
             lacking = lacking | (rows[name] < 0)
         elif name not in ("logits", "features"):
-            lacking = lacking | rows[name].isnan().any(dim=1)
+            lacking = lacking | xp.any(xp.isnan(rows[name]), axis=1)
     return lacking

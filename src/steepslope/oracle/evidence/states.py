@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from steepslope.numerics.formulas import Array
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, State as State
 
@@ -44,14 +44,14 @@ class Evidence:
     ``opinions`` are what it thinks of every class, as V log-probabilities each, float64 (m, V, K), where it thinks so.
     ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have. Columns are kept in
     float32, but ``raw`` ones in the float64 that they may be given in, since they may lie far from 0. Both functions
-    are formulas on tensors, and are traced for exported files, too; the rows always hold ``logits``. Where rows may
-    ``lack`` the evidence, its opinions are NaN in those, and count for nothing.
+    are formulas on the array API, and are traced for exported files, too; the rows always hold ``logits``. Where rows
+    may ``lack`` the evidence, its opinions are NaN in those, and count for nothing.
     """
 
-    columns: Callable[[Rows, State], Tensor]
+    columns: Callable[[Rows, State], Array]
     arrays: tuple[str, ...] = ("logits",)
     learning: Learning | None = None
-    opinions: Callable[[Rows, State], Tensor] | None = None
+    opinions: Callable[[Rows, State], Array] | None = None
     least_classes: int = 2
     raw: bool = False
     lacks: bool = False

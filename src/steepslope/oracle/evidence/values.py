@@ -6,12 +6,20 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.numerics.tensors import highest_places
+from steepslope.numerics.formulas import (
+    Array,
+    clipped,
+    float32,
+    highest_places,
+    logsumexp,
+    namespace_of,
+    quiet,
+    replaced,
+    taken,
+)
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import NO_STATE, State
 from steepslope.outputs import ClassifierOutputs
@@ -64,6 +72,7 @@ def evidence_columns(
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
+@quiet
 def columns_by_input(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
 ) -> list[NDArray[np.floating[Any]]]:
@@ -74,18 +83,18 @@ def columns_by_input(
         with located(name):
             part = columns_of_input(given, name, states.get(name, NO_STATE))
         require_finite_rows(name, part, rows.start)
-        parts.append(part.numpy())
+        parts.append(part)
     return parts
 
 
-def columns_of_input(rows: Rows, name: str, state: State) -> Tensor:
+def columns_of_input(rows: Rows, name: str, state: State) -> Array:
     """Return an input's columns of some rows, (m, d): float32, or float64 where raw ones are."""
     kind = kind_of_evidence(name)
     found = kind.columns(rows, state)
-    return found if kind.raw else found.float()
+    return found if kind.raw else float32(found)
 
 
-def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, Tensor]:
+def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, NDArray[Any]]:
     found = rows_of(outputs, ["logits"], rows)
     for name in inputs:
         lacking = [array for array in kind_of_evidence(name).arrays if array not in found]
@@ -98,6 +107,7 @@ CANDIDATES = 10
 FAR = -50.0  # log-probabilities below this are drawn together, so that no opinion rules a class out
 
 
+@quiet
 def evidence_opinions(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State], unknown: bool = False
 ) -> list[NDArray[Any]]:
@@ -113,13 +123,13 @@ def evidence_opinions(
         with located(name):
             part = opinions_of_input(given, name, states.get(name, NO_STATE), classes, unknown)
         require_finite_rows(name, part, rows.start)
-        parts.append(part.numpy())
+        parts.append(part)
     if outputs.num_classes > CANDIDATES or unknown:
-        classes = torch.nn.functional.pad(classes, (0, 1), value=outputs.num_classes)
-    return [*parts, classes.numpy()]
+        classes = np.pad(classes, ((0, 0), (0, 1)), constant_values=outputs.num_classes)
+    return [*parts, classes]
 
 
-def opinions_of_input(rows: Rows, name: str, state: State, classes: Tensor, unknown: bool = False) -> Tensor:
+def opinions_of_input(rows: Rows, name: str, state: State, classes: Array, unknown: bool = False) -> Array:
     """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C).
 
     They are 0, which counts for nothing, where a row lacks them. Where there are no others but what is ``unknown``,
@@ -129,14 +139,14 @@ def opinions_of_input(rows: Rows, name: str, state: State, classes: Tensor, unkn
     if kind.opinions is None:
         raise SteepslopeError("expected evidence with opinions on classes, found none", name)
     of_all = kind.opinions(rows, state)
-    listed = classes[:, None].expand(-1, of_all.shape[1], -1)
-    found = of_all.gather(2, listed)
+    xp = namespace_of(of_all)
+    listed = classes[:, None]
+    found = taken(of_all, listed)
     if of_all.shape[2] > classes.shape[1]:
-        others = of_all.scatter(2, listed, -torch.inf).logsumexp(dim=2, keepdim=True)
-        found = torch.cat([found, others], dim=2)
+        found = xp.concat([found, logsumexp(replaced(of_all, listed, -np.inf), axis=2, keepdims=True)], axis=2)
     elif unknown:
-        others = torch.full_like(found[:, :, :1], -math.log(1 + classes.shape[1]))
-        found = torch.cat([found, torch.where(found[:, :, :1].isnan(), torch.nan, others)], dim=2)
+        others = xp.full_like(found[:, :, :1], -math.log(1 + classes.shape[1]))
+        found = xp.concat([found, xp.where(xp.isnan(found[:, :, :1]), np.nan, others)], axis=2)
     if kind.lacks:
-        found = torch.where(found.isnan(), 0.0, found)
-    return torch.where(found < FAR, FAR - torch.log(1 + (FAR - found).clamp_min(0)), found)
+        found = xp.where(xp.isnan(found), 0.0, found)
+    return xp.where(found < FAR, FAR - xp.log(1 + clipped(FAR - found, 0)), found)

@@ -1,0 +1,123 @@
+"""What formulas are made of. Each formula is written once: for NumPy's arrays, and for tensors that are traced.
+
+Most of a formula is the array API's (``namespace_of``). What that lacks, or what costs other in a graph than in memory,
+stands here. Tensors are given only where a graph is made of a formula, so nothing here imports PyTorch.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+Formula = TypeVar("Formula", bound=Callable[..., Any])
+Array = Any  # NumPy's, or a tensor that is traced
+
+
+def namespace_of(values: Array) -> Any:
+    """Return the functions of the array API for an array's or a tensor's library."""
+    return array_namespace(values)
+
+
+def is_traced(values: Array) -> bool:
+    """Return whether a formula is being traced for a graph, and not computed."""
+    return not isinstance(values, np.ndarray)
+
+
+def quiet(formula: Formula) -> Formula:
+    """Let a formula divide by 0 and take the logarithm of 0 without a warning: it deals with what comes of it."""
+    return np.errstate(divide="ignore", invalid="ignore", over="ignore")(formula)
+
+
+def constant(array: NDArray[Any], like: Array) -> Array:
+    """Return what was learnt in the library of ``like``; float16 becomes float32."""
+    taken = array.astype(np.float32) if array.dtype == np.float16 else array
+    return namespace_of(like).asarray(np.require(taken, requirements=["C", "W"])) if is_traced(like) else taken
+
+
+def float64(values: Array) -> Array:
+    """Return values in float64."""
+    return values.double() if is_traced(values) else values.astype(np.float64, copy=False)
+
+
+def float32(values: Array) -> Array:
+    """Return values in float32."""
+    return values.float() if is_traced(values) else values.astype(np.float32, copy=False)
+
+
+def clipped(values: Array, low: float | None = None, high: float | None = None) -> Array:
+    """Return values that are at least ``low`` and at most ``high``; NaN stays."""
+    return values.clamp(low, high) if is_traced(values) else np.clip(values, low, high)
+
+
+def logsumexp(values: Array, axis: int = 1, keepdims: bool = False) -> Array:
+    """Return ln Σ eˣ along an axis; −∞ where all are."""
+    if is_traced(values):
+        return values.logsumexp(dim=axis, keepdim=keepdims)
+    top = values.max(axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0).astype(values.dtype)
+    found = np.log(np.exp(values - top).sum(axis=axis, keepdims=True)) + top
+    return found if keepdims else found.squeeze(axis)
+
+
+def log_softmax(values: Array, axis: int = 1) -> Array:
+    """Return ln p of the softmax along an axis."""
+    return values.log_softmax(dim=axis) if is_traced(values) else values - logsumexp(values, axis, keepdims=True)
+
+
+def in_order(values: Array) -> Array:
+    """Return each row's values (m, K) ascending, so that sums do not depend on how the classes are numbered.
+
+    In a graph they stay as they are: to sort takes longer there than all else.
+    """
+    return values if is_traced(values) else np.sort(values, axis=1)
+
+
+def highest(values: Array, count: int) -> Array:
+    """Return each row's highest values, highest first, (m, K) -> (m, min(count, K))."""
+    count = min(count, values.shape[1])
+    if is_traced(values):
+        return values.topk(count, dim=1).values
+    return -np.sort(np.partition(-values, count - 1, axis=1)[:, :count], axis=1)
+
+
+def highest_places(values: Array, count: int) -> Array:
+    """Return the places of each row's highest values, highest first, (m, K) -> (m, min(count, K)).
+
+    Of equal ones the first comes first, as in a graph's own search.
+    """
+    if is_traced(values):
+        return values.topk(min(count, values.shape[1]), dim=1).indices
+    return np.argsort(-values, axis=1, kind="stable")[:, :count]
+
+
+def taken(values: Array, places: Array) -> Array:
+    """Return the values at some places along the last axis: (m, K) at (m, C), or (m, V, K) at (m, 1, C)."""
+    if is_traced(values):
+        return values.gather(-1, _expanded(places, values))
+    return np.take_along_axis(values, places, -1)
+
+
+def _expanded(places: Array, values: Array) -> Array:
+    return places if values.ndim == 2 else places.expand(-1, values.shape[1], -1)
+
+
+def replaced(values: Array, places: Array, number: float) -> Array:
+    """Return the values with a number at some places along the last axis; shapes are those of :func:`taken`."""
+    if is_traced(values):
+        return values.scatter(-1, _expanded(places, values), number)
+    changed = values.copy()
+    np.put_along_axis(changed, places, number, -1)
+    return changed
+
+
+def log1p(x: Array) -> Array:
+    """Return ln(1 + x) for x >= −1, exact for small x: ONNX has the logarithm alone.
+
+    What 1 + x rounds away is divided out again (Kahan).
+    """
+    if not is_traced(x):
+        return np.log1p(x)
+    xp, whole = namespace_of(x), 1 + x
+    return xp.where(whole == 1, x, xp.log(whole) * (x / (whole - 1)))

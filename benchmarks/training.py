@@ -23,13 +23,13 @@ from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.images import Images, row_ids
 from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.training.columns import OracleNet
 from steepslope.nets.training.launch import stages_of
 from steepslope.nets.training.loop import finetune
 from steepslope.nets.training.prepare import prepare
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.nets.training.sources import open_sources
 from steepslope.numerics.threads import single_thread
-from steepslope.oracle.net import OracleNet
 
 BATCH, BLOCK, GOAL = 256, 10_000, 200_000
 CLASSES = 10

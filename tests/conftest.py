@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from steepslope.cli.main import main
-from steepslope.files.seeding import seeded
 from steepslope.gate.storage import digest_of_gate
 from steepslope.lab.shifts.stylizer import Stylizer, planned_decoder
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
 from steepslope.nets.classifiers.specs import load_classifier
+from steepslope.nets.seeding import seeded
 from steepslope.numerics import linear, small_net
 from steepslope.outputs import ClassifierOutputs
 from tests.images import folder_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steepslope.heads import HEADS, Head, linear, signed_distance
+from steepslope.heads import HEADS, linear, signed_distance
+from steepslope.nets.training.columns import Head
 
 
 def test_signed_distance_ignores_the_length_of_the_normal() -> None:

@@ -1,6 +1,6 @@
 """The losses that train an oracle: pure functions of the trust logit, one value a prediction.
 
-Every loss takes ``trust_logit`` (float tensor, any shape, higher = more trustworthy) and ``target`` (same
+Every loss takes ``trust_logit`` (floats, any shape, higher = more trustworthy) and ``target`` (same
 shape: ``is_correct`` as bool or 0/1; for TCP the true-class probability in [0, 1]) and returns the unreduced
 loss in the dtype of ``trust_logit``. Half precisions are computed in float32 inside. Another shape or
 another target than that is a SteepslopeError. A trust logit of ±inf gives the limit (for an unbounded loss, at
@@ -19,29 +19,27 @@ from functools import partial
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from steepslope.checks import Check, number, plain, require
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.numerics.formulas import Array, clipped, namespace_of
 from steepslope.theory import decision_probability
 
-Loss = Callable[..., Tensor]
+Loss = Callable[..., Array]
 Slope = Annotated[float, number(1e-6, 80)]  # the steepest slope, α e^α, stays within float32
 
 
-def cross_entropy(trust_logit: Tensor, target: Tensor) -> Tensor:
+def cross_entropy(trust_logit: Array, target: Array) -> Array:
     """Binary cross entropy of sigmoid(z) against ``is_correct`` (paper, Eq. 4), in nats, ≥ 0.
 
-    >>> cross_entropy(torch.zeros(2), torch.tensor([True, False]))
-    tensor([0.6931, 0.6931])
+    >>> cross_entropy(np.zeros(2), np.array([True, False])).round(4)
+    array([0.6931, 0.6931])
     """
-    return -logsigmoid(-_wrongness(trust_logit, target)).to(trust_logit.dtype)
+    return _as(trust_logit, -_log_sigmoid(-_wrongness(trust_logit, target)))
 
 
-def focal(trust_logit: Tensor, target: Tensor, *, gamma: Annotated[float, number(0, 100)] = 2.0) -> Tensor:
+def focal(trust_logit: Array, target: Array, *, gamma: Annotated[float, number(0, 100)] = 2.0) -> Array:
     """Focal loss of sigmoid(z) against ``is_correct`` (paper, Eq. 5; Lin et al. 2017), ≥ 0.
 
     Parameters
@@ -52,23 +50,23 @@ def focal(trust_logit: Tensor, target: Tensor, *, gamma: Annotated[float, number
         Exponent of the focal loss, >= 0: turns down what is already well classified; 0 is cross entropy.
     """
     wrongness = _wrongness(trust_logit, target)
-    largest = torch.finfo(wrongness.dtype).max
-    finite = wrongness.clamp(-largest, largest)  # inf · 0 would be NaN
-    log_miss, log_hit = logsigmoid(finite), logsigmoid(-finite)
-    return (torch.exp(gamma * log_miss) * -log_hit).to(trust_logit.dtype)
+    xp = namespace_of(wrongness)
+    largest = float(xp.finfo(wrongness.dtype).max)
+    finite = clipped(wrongness, -largest, largest)  # inf · 0 would be NaN
+    return _as(trust_logit, xp.exp(gamma * _log_sigmoid(finite)) * -_log_sigmoid(-finite))
 
 
-def true_class_probability(trust_logit: Tensor, target: Tensor) -> Tensor:
+def true_class_probability(trust_logit: Array, target: Array) -> Array:
     """Squared distance of sigmoid(z) to the classifier's probability of the true class (paper, Eq. 6).
 
     In [0, 1]. ``target`` is that probability, not ``is_correct`` (Corbière et al. 2019).
     """
     _require_same_shape(trust_logit, target)
     z = _working_precision(trust_logit)
-    return (torch.sigmoid(z) - target.to(z.dtype)).square().to(trust_logit.dtype)
+    return _as(trust_logit, (namespace_of(z).exp(_log_sigmoid(z)) - _as(z, target)) ** 2)
 
 
-def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: Slope = 1.0, alpha_neg: Slope = 3.0) -> Tensor:
+def steep_slope(trust_logit: Array, target: Array, *, alpha_pos: Slope = 1.0, alpha_neg: Slope = 3.0) -> Array:
     """Steep slope loss (paper, Eq. 8 with its signs set right), in [0, exp(α) − exp(−α)].
 
     With s = z / (1 + |z|), a correct prediction costs exp(−α⁺ s) − exp(−α⁺) and a wrong one
@@ -92,34 +90,33 @@ def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: Slope = 1.0, 
     SteepslopeError
         If an alpha is not positive.
 
-    >>> z = torch.tensor([-float("inf"), 0.0, float("inf")])
-    >>> steep_slope(z, torch.tensor([True, True, True]))
-    tensor([2.3504, 0.6321, 0.0000])
-    >>> steep_slope(z, torch.tensor([False, False, False]))
-    tensor([ 0.0000,  0.9502, 20.0357])
+    >>> z = np.array([-np.inf, 0.0, np.inf])
+    >>> steep_slope(z, np.array([True, True, True])).round(4)
+    array([2.3504, 0.6321, 0.    ])
+    >>> steep_slope(z, np.array([False, False, False])).round(4)
+    array([ 0.    ,  0.9502, 20.0357])
     """
     if not (alpha_pos > 0 and alpha_neg > 0):
         raise SteepslopeError(f"alpha_pos and alpha_neg must be > 0, but are {alpha_pos} and {alpha_neg}")
     wrongness = _wrongness(trust_logit, target)
-    is_correct = target.bool()
-    well_placed = wrongness <= 0
-    tail = 1 / (1 + torch.where(well_placed, -wrongness, wrongness))  # 1 − |s|, exact for large |z|
-    alpha = wrongness.new_tensor([alpha_neg, alpha_pos])[is_correct.long()]
-    floor = wrongness.new_tensor([math.exp(-alpha_neg), math.exp(-alpha_pos)])[is_correct.long()]
-    valley = floor * torch.expm1(alpha * tail)
-    hill = torch.exp(alpha * (1 - tail)) - floor
-    return torch.where(well_placed, valley, hill).to(trust_logit.dtype)
+    xp, well_placed = namespace_of(wrongness), wrongness <= 0
+    tail = 1 / (1 + xp.where(well_placed, -wrongness, wrongness))  # 1 − |s|, exact for large |z|
+    alpha = _by_side(wrongness, target, alpha_pos, alpha_neg)
+    floor = _by_side(wrongness, target, math.exp(-alpha_pos), math.exp(-alpha_neg))
+    valley = floor * xp.expm1(alpha * tail)
+    hill = xp.exp(alpha * (1 - tail)) - floor
+    return _as(trust_logit, xp.where(well_placed, valley, hill))
 
 
 def class_balanced(
-    trust_logit: Tensor,
-    target: Tensor,
+    trust_logit: Array,
+    target: Array,
     *,
     beta: Annotated[float, number(0, 1 - 1e-12)] = 0.999,
     class_counts: tuple[int, int] | None = None,
     base: Loss = cross_entropy,
     **params: float,
-) -> Tensor:
+) -> Array:
     """Weigh a loss by each class's effective number of samples (Cui et al. 2019; paper, Appendix H).
 
     The weight of a class with n samples is (1 − β) / (1 − βⁿ), scaled so that both weights add up to 2.
@@ -137,17 +134,16 @@ def class_balanced(
     params
         Parameters of ``base``.
 
-    >>> class_balanced(torch.zeros(4), torch.tensor([False, True, True, True]), beta=0.9999)
-    tensor([1.0397, 0.3466, 0.3466, 0.3466])
+    >>> class_balanced(np.zeros(4), np.array([False, True, True, True]), beta=0.9999).round(4)
+    array([1.0397, 0.3466, 0.3466, 0.3466])
     """
     _require_correctness(trust_logit, target)
-    is_correct = target.bool()
+    is_correct = _as_booleans(target)
     if class_counts is None:
         correct = int(is_correct.sum())
-        class_counts = is_correct.numel() - correct, correct
-    wrong_weight, correct_weight = class_balanced_weights(class_counts, beta)
-    weight = torch.where(is_correct, correct_weight, wrong_weight)
-    return base(trust_logit, is_correct, **params) * weight.to(trust_logit.dtype)
+        class_counts = math.prod(is_correct.shape) - correct, correct
+    of_wrong, of_correct = class_balanced_weights(class_counts, beta)
+    return base(trust_logit, is_correct, **params) * _by_side(trust_logit, is_correct, of_correct, of_wrong)
 
 
 def class_balanced_weights(class_counts: tuple[int, int], beta: float) -> tuple[float, float]:
@@ -165,28 +161,50 @@ def class_balanced_weights(class_counts: tuple[int, int], beta: float) -> tuple[
     return scale / effective[0], scale / effective[1]
 
 
-def _working_precision(trust_logit: Tensor) -> Tensor:
-    return trust_logit.float() if trust_logit.dtype.itemsize < 4 else trust_logit
+def _working_precision(trust_logit: Array) -> Array:
+    xp = namespace_of(trust_logit)
+    return xp.astype(trust_logit, xp.float32) if trust_logit.dtype.itemsize < 4 else trust_logit
 
 
-def _require_same_shape(trust_logit: Tensor, target: Tensor) -> None:
+def _as(like: Array, values: Array) -> Array:
+    return namespace_of(values).astype(values, like.dtype)
+
+
+def _as_booleans(target: Array) -> Array:
+    xp = namespace_of(target)
+    return xp.astype(target, xp.bool)
+
+
+def _log_sigmoid(z: Array) -> Array:
+    """Return ln σ(z) = −ln(1 + e^−z)."""
+    xp = namespace_of(z)
+    return -xp.logaddexp(xp.zeros_like(z), -z)
+
+
+def _by_side(like: Array, target: Array, of_correct: float, of_wrong: float) -> Array:
+    """Return one number for each correct prediction, and another for each wrong one."""
+    xp = namespace_of(like)
+    return xp.where(_as_booleans(target), xp.full_like(like, of_correct), xp.full_like(like, of_wrong))
+
+
+def _require_same_shape(trust_logit: Array, target: Array) -> None:
     if trust_logit.shape != target.shape:
         raise SteepslopeError(
             f"target: expected the shape of the trust logit, {tuple(trust_logit.shape)}, found {tuple(target.shape)}"
         )
 
 
-def _require_correctness(trust_logit: Tensor, target: Tensor) -> None:
+def _require_correctness(trust_logit: Array, target: Array) -> None:
     _require_same_shape(trust_logit, target)
-    if target.dtype != torch.bool and not ((target == 0) | (target == 1)).all():
+    if target.dtype != namespace_of(target).bool and not ((target == 0) | (target == 1)).all():
         raise SteepslopeError("target: expected is_correct, as booleans or 0 and 1, found other numbers")
 
 
-def _wrongness(trust_logit: Tensor, is_correct: Tensor) -> Tensor:
+def _wrongness(trust_logit: Array, is_correct: Array) -> Array:
     """Return the trust logit turned so that higher is worse: −z where correct, z where wrong."""
     _require_correctness(trust_logit, is_correct)
     z = _working_precision(trust_logit)
-    return torch.where(is_correct.bool(), -z, z)
+    return namespace_of(z).where(_as_booleans(is_correct), -z, z)
 
 
 LOSSES: dict[str, Loss] = {
@@ -263,7 +281,7 @@ class LossSettings:
             return np.asarray(predictions.true_class_probability, dtype=np.float32)
         return np.asarray(predictions.is_correct)
 
-    def bind(self, predictions: Any = None) -> Callable[[Tensor, Tensor], Tensor]:
+    def bind(self, predictions: Any = None) -> Callable[[Array, Array], Array]:
         """Return the loss with its parameters, and with the class counts of a fit set, where that is given."""
         loss, bound = LOSSES[self.name], dict[str, Any](self.parameters)
         if predictions is not None and self.needs_counts:

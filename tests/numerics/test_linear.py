@@ -47,10 +47,10 @@ def test_a_fit_to_components_of_standardised_columns_is_one_to_the_originals() -
     np.testing.assert_allclose(columns @ own + offset, found.columns @ weights + bias, atol=1e-3)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_minimum_respects_bounds(dtype: type) -> None:
+def test_the_minimum_respects_bounds() -> None:
+    target = np.array([3, -3])
     found = minimise_by_lbfgs(
-        lambda x: (x - x.new_tensor([3, -3])).square().sum(), np.zeros(2, dtype=dtype), [(0, None)] * 2
+        lambda x: (float(np.square(x - target).sum()), 2 * (x - target)), np.zeros(2), [(0, None)] * 2
     )
     np.testing.assert_allclose(found, [3, 0], atol=1e-4)
 

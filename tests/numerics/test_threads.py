@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -15,23 +14,23 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics import threads
 from steepslope.numerics.linear import principal_components
 from steepslope.numerics.neighbors import Index
-from steepslope.numerics.threads import in_slices, on_threads, single_thread
+from steepslope.numerics.threads import in_slices, single_thread
 
 
-def settings() -> tuple[int, list[int]]:
-    """Return the number of threads of PyTorch, and of every BLAS library."""
-    return torch.get_num_threads(), [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+def settings() -> list[int]:
+    """Return the number of threads of every BLAS library."""
+    return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
 
 
-def usual(count: int) -> tuple[int, list[int]]:
-    return count, [count] * len(settings()[1])
+def usual(count: int) -> list[int]:
+    return [count] * len(settings())
 
 
 @pytest.fixture(params=[2, 5])
 def several(request: pytest.FixtureRequest) -> Iterator[int]:
     """Let the process have so many threads everywhere, whatever the environment says."""
     count: int = request.param
-    with on_threads(count), threadpool_limits(count, user_api="blas"):
+    with threadpool_limits(count, user_api="blas"):
         yield count
         assert settings() == usual(count)
 
@@ -62,7 +61,6 @@ def test_blocks_of_several_python_threads_end_in_any_order(several: int) -> None
     opened, closed, seen = threading.Event(), threading.Event(), dict[str, Any]()
 
     def second() -> None:
-        torch.set_num_threads(several)
         with single_thread():
             opened.set()
             assert closed.wait(10)
@@ -73,7 +71,6 @@ def test_blocks_of_several_python_threads_end_in_any_order(several: int) -> None
         with single_thread():
             other = pool.submit(second)
             assert opened.wait(10)
-        assert torch.get_num_threads() == several
         closed.set()
         other.result()
     assert seen == {"inside": usual(1), "after": usual(several)}
@@ -89,7 +86,7 @@ def test_large_work_is_cut_into_slices_of_one_thread_each(
     def work(rows: slice) -> tuple[slice, Any]:
         return rows, settings()
 
-    with on_threads(3):
+    with threadpool_limits(3, user_api="blas"):
         if inside:
             with single_thread():
                 found = in_slices(work, 10, 100)
@@ -97,12 +94,12 @@ def test_large_work_is_cut_into_slices_of_one_thread_each(
             found = in_slices(work, 10, 100)
         assert [rows for rows, _ in found] == expected
         assert [seen for _, seen in found] == [usual(1)] * len(expected)
-        assert torch.get_num_threads() == 3
+        assert settings() == usual(3)
 
 
 def test_there_are_no_more_slices_than_rows_or_threads() -> None:
     def count(n: int, usual: int) -> int:
-        with on_threads(usual):
+        with threadpool_limits(usual, user_api="blas"):
             return len(in_slices(lambda rows: rows, n, 1e12))
 
     assert (count(100, 3), count(2, 3), count(100, 1), count(100, 64)) == (3, 2, 1, threads.MOST_THREADS)
@@ -113,7 +110,7 @@ def test_there_are_no_more_slices_than_rows_or_threads() -> None:
 def in_three_slices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cut all work into three slices."""
     monkeypatch.setattr(threads, "LARGE", 0)
-    with on_threads(3):
+    with threadpool_limits(3, user_api="blas"):
         yield
 
 

@@ -14,10 +14,11 @@ from steepslope.files.folders import read_json, write_json
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
+from steepslope.nets.training import columns
 from steepslope.numerics.blocks import read_rows
 from steepslope.oracle import Oracle
+from steepslope.oracle.column_net import FitRows
 from steepslope.oracle.evidence.values import evidence_columns
-from steepslope.oracle.net import FitRows
 from steepslope.oracle.storage import CARD, FIT_ROWS, ORACLE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
@@ -143,30 +144,30 @@ def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pyte
     """With tiny blocks the same oracle is learnt as with one block, to the noise of another order."""
     outputs = make_outputs(3000)
     whole = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
-    monkeypatch.setattr("steepslope.oracle.net.PIECE_ROWS", 64)
-    monkeypatch.setattr("steepslope.oracle.net.BLOCK_PIECES", 4)
+    monkeypatch.setattr("steepslope.nets.training.columns.PIECE_ROWS", 64)
+    monkeypatch.setattr("steepslope.nets.training.columns.BLOCK_PIECES", 4)
     rows = FitRows(3000, lambda rows: np.arange(3000, dtype=np.float32)[rows, None], np.ones(3000, dtype=bool))
-    seen = torch.cat([block for block, _ in rows.blocks(torch.zeros(1), torch.ones(1))])
+    seen = torch.cat([block for block, _ in columns.shuffled_blocks(rows, torch.zeros(1), torch.ones(1))])
     assert sorted(seen[:, 0].tolist()) == list(range(3000))
     pieced = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
     assert np.corrcoef(whole, pieced)[0, 1] > 0.99
 
 
 def test_features_in_float16_stay_so_in_blocks_and_give_the_same_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("steepslope.oracle.net.PIECE_ROWS", 64)
-    monkeypatch.setattr("steepslope.oracle.net.BLOCK_PIECES", 4)
-    monkeypatch.setattr("steepslope.oracle.net.BLOCK_ROWS", 256)
+    monkeypatch.setattr("steepslope.nets.training.columns.PIECE_ROWS", 64)
+    monkeypatch.setattr("steepslope.nets.training.columns.BLOCK_PIECES", 4)
+    monkeypatch.setattr("steepslope.nets.training.columns.BLOCK_ROWS", 256)
     outputs = make_outputs(3000)
     halves = outputs.changed(features=outputs.require_features().astype(np.float16))
     wide = outputs.changed(features=halves.require_features().astype(np.float32))
     dtypes = []
-    take = FitRows._block
+    take = columns._block
 
-    def watched(self: FitRows, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        dtypes.append((block := take(self, *given))[0].dtype)
+    def watched(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        dtypes.append((block := take(*given))[0].dtype)
         return block
 
-    monkeypatch.setattr(FitRows, "_block", watched)
+    monkeypatch.setattr(columns, "_block", watched)
     found, expected = (Oracle(**QUICK).fit(some).trust_logit(outputs) for some in (halves, wide))
     np.testing.assert_array_equal(found, expected)
     assert dtypes == [torch.float16] * (len(dtypes) // 2) + [torch.float32] * (len(dtypes) // 2)

@@ -1,32 +1,21 @@
-"""Weights and arrays in safetensors files, which cannot run code.
+"""Arrays in safetensors files, which cannot run code."""
 
-All that a killed training needs to go on: weights, the optimizer's moments, and a few numbers.
-"""
-
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, numpy as of_numpy, safe_open, torch as of_torch
-from torch import Tensor
+from safetensors import SafetensorError, numpy as of_numpy
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.folders import share_permissions, staged_folder
-
-
-def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write tensors; whatever goes wrong (a full disk, say) is an OSError."""
-    with _written(path):
-        of_torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+from steepslope.files.folders import share_permissions
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[None]:
+def written_safely(path: Path) -> Iterator[None]:
+    """Raise an OSError for whatever goes wrong in the block, and share the file's permissions after it."""
     try:
         yield
     except SafetensorError as error:
@@ -34,20 +23,10 @@ def _written(path: Path) -> Iterator[None]:
     share_permissions(path)
 
 
-def load_weights(module: torch.nn.Module, path: Path) -> None:
-    """Load a safetensors file of finite weights into a module that it must fit exactly."""
-    with explained("expected weights of this architecture", path, (OSError, SafetensorError, RuntimeError), 200):
-        tensors = of_torch.load_file(path)
-        module.load_state_dict(tensors)
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise SteepslopeError(f"expected finite weights, found others in {name}", path)
-
-
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write named arrays; whatever goes wrong (a full disk, say) is an OSError."""
-    with _written(path):
-        of_numpy.save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    with written_safely(path):
+        of_numpy.save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -58,38 +37,3 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         if not np.isfinite(array).all():
             raise SteepslopeError(f"expected finite numbers, found others in {name}", path)
     return arrays
-
-
-Tensors = dict[str, Tensor]
-
-
-def save_state(path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, about: dict[str, Any]) -> None:
-    """Write a state, all or nothing; ``about`` is what JSON can hold."""
-    tensors = {f"net.{name}": tensor for name, tensor in net.items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        kept = {name: torch.as_tensor(moment) for name, moment in moments.items() if moment is not None}
-        tensors |= {f"optimizer.{index}.{name}": moment for name, moment in kept.items()}
-    with staged_folder(path.parent, last=path.name) as staging:
-        save_weights(tensors, staging / path.name, {"about": json.dumps(about)})
-
-
-def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]] | None:
-    """Read the net's weights, the optimizer's moments and the facts stored with them; None where there is no state."""
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["about"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise SteepslopeError(f"cannot be read; delete it to start again ({error})", path) from error
-    moments: dict[int, Tensors] = {}
-    for name in [name for name in tensors if name.startswith("optimizer.")]:
-        _, index, moment = name.split(".")
-        moments.setdefault(int(index), {})[moment] = tensors.pop(name)
-    return {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, moments, about
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[int, Tensors]) -> None:
-    """Give the optimizer its moments back."""
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -12,25 +12,31 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.spatial.distance import cdist
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.bins import LEAST, RANK, SAME, SPARE, Bins, distances_from_squares
 from steepslope.numerics.blocks import blocks, read_rows
-from steepslope.numerics.tensors import in_graph, on_arrays, tensor
+from steepslope.numerics.formulas import Array, clipped, float64, is_traced, namespace_of, quiet
 from steepslope.numerics.threads import in_slices
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
 GROUP = 64  # columns whose least is found first
 LARGEST = float(np.finfo(np.float32).max)
+RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
+SAME = 1e-6  # distances this close, relatively, are ties
+LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
+SPARE = 8  # candidates beyond those wanted
+ROUNDING_64 = 1e-14  # of a squared length, by products in float64
 MANY = 32  # classes, beyond which distances to all of them are found at once
+# How tensors are searched for, once they are traced: a class with the searches of an index, from an index's arrays.
+GRAPH_SEARCH: dict[str, Callable[..., Any]] = {}
 Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
 
 
@@ -42,19 +48,19 @@ def rows_as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
     return np.asarray(rows, dtype=np.float64 if rows.dtype == np.float64 else np.float32)
 
 
-@on_arrays
-def unit_rows(rows: Tensor) -> Tensor:
+@quiet
+def unit_rows(rows: Array) -> Array:
     """Scale each row to length 1; a row of zeros stays."""
-    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    return rows / torch.where(norms > 0, norms, 1.0)
+    xp = namespace_of(rows)
+    norms = xp.linalg.vector_norm(rows, axis=1, keepdims=True)
+    return rows / xp.where(norms > 0, norms, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
     """Reference points float32 (m, d), centred and sorted by class; ``starts`` (K + 1,) cuts them into classes.
 
-    ``squares`` float32 (m,) are the points' squared lengths. Searches take queries (n, d) as tensors or arrays, and
-    return such. In a graph they are those of :class:`~steepslope.numerics.bins.Bins`.
+    ``squares`` float32 (m,) are the points' squared lengths. In a graph, searches are those of :data:`GRAPH_SEARCH`.
     """
 
     points: NDArray[np.float32]
@@ -99,52 +105,50 @@ class Index:
         """The number of classes."""
         return len(self.starts) - 1
 
-    @on_arrays
-    def class_distances(self, queries: Tensor) -> Tensor:
+    def class_distances(self, queries: Array) -> Array:
         """Return the distance to the second nearest reference of each class, exactly, (n, d) -> float64 (n, K).
 
         It is infinite for a class with fewer references.
         """
         require_width(queries, len(self.centre))
-        if in_graph():
-            return Bins.of(self.arrays, exact=True).class_distances(queries)
-        points, found = tensor(self.points), np.full((len(queries), self.num_classes), np.inf)
+        if is_traced(queries):
+            return GRAPH_SEARCH["bins"](self.arrays, exact=True).class_distances(queries)
+        found = np.full((len(queries), self.num_classes), np.inf)
 
-        def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
+        def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
             for label, start, stop in self._searched():
                 some = squared[:, start:stop]
-                found[part, label] = _distance_at_rank(chunk, own, points[start:stop], some, RANK).numpy()
+                found[part, label] = _distance_at_rank(chunk, own, self.points[start:stop], some, RANK)
 
         self._for_chunks(queries, seek)
-        return torch.from_numpy(found)
+        return found
 
-    @on_arrays
-    def kth_distance(self, queries: Tensor, k: int) -> Tensor:
+    def kth_distance(self, queries: Array, k: int) -> Array:
         """Return the distance to the k-th nearest of all references, (n, d) -> float64 (n,)."""
         self._require_at_least(k)
         require_width(queries, len(self.centre))
-        if in_graph():
-            return Bins.of(self.arrays, exact=True).kth_distance(queries, k)
-        points, found = tensor(self.points), np.empty(len(queries))
+        if is_traced(queries):
+            return GRAPH_SEARCH["bins"](self.arrays, exact=True).kth_distance(queries, k)
+        found = np.empty(len(queries))
 
-        def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
-            found[part] = _distance_at_rank(chunk, own, points, squared, k).numpy()
+        def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
+            found[part] = _distance_at_rank(chunk, own, self.points, squared, k)
 
         self._for_chunks(queries, seek)
-        return torch.from_numpy(found)
+        return found
 
-    def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
+    def kth_of_others(self, queries: Array, k: int, first: Array, last: Array) -> Array:
         """Return the distance to the k-th nearest reference of the classes from ``first`` up to ``last``, (n,) each.
 
         One reference at distance 0, which may be the query itself, is not counted. With fewer it is the largest
         float32.
         """
         require_width(queries, len(self.centre))
-        if in_graph():
-            return Bins.of(self.arrays, exact=True).kth_of_others(queries, k, first, last)
-        found = torch.empty(len(queries), dtype=torch.float64)
-        for start, stop in np.unique(torch.stack([first, last], dim=1).numpy(), axis=0).tolist():
-            rows = ((first == start) & (last == stop)).nonzero()[:, 0]
+        if is_traced(queries):
+            return GRAPH_SEARCH["bins"](self.arrays, exact=True).kth_of_others(queries, k, first, last)
+        found = np.empty(len(queries))
+        for start, stop in np.unique(np.stack([first, last], axis=1), axis=0).tolist():
+            rows = np.flatnonzero((first == start) & (last == stop))
             cuts = slice(*self.starts[[start, stop]])
             part = Index(self.points[cuts], self.centre, np.array([0, cuts.stop - cuts.start]), self.squares[cuts])
             found[rows] = part._kth_or_largest(queries[rows], k)
@@ -153,14 +157,12 @@ class Index:
                 found[same] = part._kth_or_largest(queries[same], k + 1)
         return found
 
-    def _kth_or_largest(self, queries: Tensor, k: int) -> Tensor:
+    def _kth_or_largest(self, queries: NDArray[Any], k: int) -> Floats:
         if k > len(self.points):
-            return torch.full((len(queries),), LARGEST, dtype=torch.float64)
-        found: Tensor = self.kth_distance(queries, k)
-        return found
+            return np.full(len(queries), LARGEST)
+        return np.asarray(self.kth_distance(queries, k))
 
-    @on_arrays
-    def search(self, queries: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def search(self, queries: Array, counts: Sequence[int]) -> tuple[Array, Array]:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
         Each is the distance to the second nearest reference of a class. Of ``counts`` nearest references, those tied at
@@ -170,12 +172,12 @@ class Index:
         """
         self._require_at_least(max(counts))
         require_width(queries, len(self.centre))
-        if in_graph():
-            return Bins.of(self.arrays).search(queries, counts)
+        if is_traced(queries):
+            return GRAPH_SEARCH["bins"](self.arrays).search(queries, counts)
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
 
-        def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
+        def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
             found[part] = self._counted(chunk, own, squared, counts)
             if self.num_classes > MANY:
                 distances[part] = self._of_all_classes(own, squared)
@@ -183,19 +185,19 @@ class Index:
             for label, start, stop in self._searched():
                 distances[part, label] = distances_from_squares(
                     own, _least_distances(squared[:, start:stop], RANK - 1)[1]
-                ).numpy()
+                )
 
         self._for_chunks(queries, seek)
-        return torch.from_numpy(distances), torch.from_numpy(found)
+        return distances, found
 
     def _searched(self) -> Iterator[tuple[int, int, int]]:
         """Yield each class that has references enough, with where they begin and end."""
         cuts = enumerate(pairwise(self.starts))
         return ((label, start, stop) for label, (start, stop) in cuts if stop - start >= RANK)
 
-    def _of_all_classes(self, own: Tensor, squared: Tensor) -> Floats:
-        """Return the distances of :meth:`search`, (m, K), of all classes at once; uses ``squared`` up."""
-        values, sizes = squared.numpy(), np.diff(self.starts)
+    def _of_all_classes(self, own: Floats, values: Singles) -> Floats:
+        """Return the distances of :meth:`search`, (m, K), of all classes at once; uses ``values`` up."""
+        sizes = np.diff(self.starts)
         held = np.flatnonzero(sizes)
         result = np.full((len(values), len(held)), np.inf)
         seen = np.zeros(result.shape, dtype=np.int64)
@@ -208,51 +210,47 @@ class Index:
             result[chosen] = least[chosen]
             values[there] = np.inf
         distances = np.full((len(values), self.num_classes), np.inf)
-        squares = own.numpy()[:, None]
+        squares = own[:, None]
         distances[:, held] = np.sqrt(np.maximum(result + squares, LEAST * squares))
         return distances
 
-    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Floats:
+    def _counted(self, chunk: Singles, own: Floats, squared: Singles, counts: Sequence[int]) -> Floats:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
         most = min(max(counts) + SPARE, len(self.points))
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
         values, places = _smallest_distances(squared, most)
-        distances = distances_from_squares(own[:, None], values)
-        order = distances.argsort(dim=1, stable=True)
-        sorted_distances = distances.gather(1, order)
-        nearest = labels[places.gather(1, order).numpy()]
-        result = np.stack(
-            [_shares_of_neighbors(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1
-        )
+        distances = distances_from_squares(own[:, None], values)  # ascending, as the values are
+        nearest = labels[places]
+        result = np.stack([_shares_of_neighbors(distances, nearest, count, total) for count in counts], axis=1)
         if most < len(self.points):
-            unsure = sorted_distances[:, -1] <= sorted_distances[:, max(counts) - 1] * (1 + SAME)
-            for rows, exact in _exact_distances(chunk, torch.from_numpy(self.points), unsure):
-                all_distances = np.maximum(exact, np.sqrt(LEAST * own.numpy()[rows, None]))
+            unsure = distances[:, -1] <= distances[:, max(counts) - 1] * (1 + SAME)
+            for rows, exact in _exact_distances(chunk, self.points, unsure):
+                all_distances = np.maximum(exact, np.sqrt(LEAST * own[rows, None]))
                 everything = np.broadcast_to(labels, all_distances.shape)
                 for number, count in enumerate(counts):
                     result[rows, number] = _shares_of_neighbors(all_distances, everything, count, total)
         return result
 
-    def _for_chunks(self, queries: Tensor, work: Callable[[slice, Tensor, Tensor, Tensor], None]) -> None:
+    def _for_chunks(self, queries: NDArray[Any], work: Callable[[slice, Singles, Floats, Singles], None]) -> None:
         """Do some work for each chunk of queries, on several threads.
 
         The work is given the places of some queries, those (n, d) in float32, centred, their squared lengths (n,) in
         float64, and distances (n, m), which are squared, and less each query's own square; that does not change the
         order.
         """
-        points, squares, centre = (tensor(one) for one in (self.points, self.squares, self.centre))
+        rows_at_once = max(1, CHUNK_ENTRIES // max(self.points.shape))
 
         def seek(rows: slice) -> None:
-            room = torch.empty(0)
-            for part in blocks(rows.stop, max(1, CHUNK_ENTRIES // max(self.points.shape)), rows.start):
-                chunk = (queries[part] - centre).float()
-                if not chunk.sum().isfinite():
-                    bad = part.start + int((~chunk.isfinite()).any(dim=1).int().argmax())
-                    raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
-                if len(room) < len(chunk):  # once, since new memory costs as much as a product
-                    room = torch.empty((len(chunk), len(points)))
-                squared = torch.addmm(squares, chunk, points.T, alpha=-2, out=room[: len(chunk)])
-                work(part, chunk, chunk.double().square().sum(dim=1), squared)
+            room = np.empty((min(rows_at_once, rows.stop - rows.start), len(self.points)), dtype=np.float32)
+            for part in blocks(rows.stop, rows_at_once, rows.start):
+                with np.errstate(invalid="ignore", over="ignore"):
+                    chunk = (queries[part] - self.centre).astype(np.float32, copy=False)
+                    if not np.isfinite(chunk.sum()):
+                        bad = part.start + int((~np.isfinite(chunk)).any(axis=1).argmax())
+                        raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
+                squared = np.matmul(-2 * chunk, self.points.T, out=room[: len(chunk)])
+                squared += self.squares
+                work(part, chunk, np.square(chunk, dtype=np.float64).sum(axis=1), squared)
 
         in_slices(seek, len(queries), len(queries) * self.points.size)
 
@@ -261,7 +259,19 @@ class Index:
             raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
 
 
-def require_width(rows: Tensor, width: int, name: str = "features") -> None:
+def distances_from_squares(own: Array, squared: Array) -> Array:
+    """Return distances, float64, from squared ones less each query's own square.
+
+    In float64, what products round to anything but 0 is 0: rows in float32 that differ do so by more. In float32, what
+    may be but rounding is the least distance that a quick search knows.
+    """
+    xp, whole = namespace_of(squared), float64(squared) + own
+    if squared.dtype == xp.float64:
+        return xp.sqrt(clipped(xp.where(whole <= ROUNDING_64 * own, 0.0, whole), 0))
+    return xp.sqrt(xp.maximum(whole, LEAST * own))
+
+
+def require_width(rows: Array, width: int, name: str = "features") -> None:
     """Raise unless rows (m, d) have as many columns as those that were learnt from."""
     if rows.shape[1] != width:
         raise SteepslopeError(f"expected {width} columns, found {rows.shape[1]}", name)
@@ -301,86 +311,99 @@ def _least_possible_distances(queries: Floats, points: Floats) -> NDArray[np.flo
         return np.asarray(own[:, None] + others - 2 * (q @ p.T))
 
 
-def _distance_at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
+def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: Singles, rank: int) -> Floats:
     """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
     most = rank
     if rank < SPARE:  # a few minima are faster than a selection
         places, last = _least_distances(squared, rank)
     else:
         most = min(rank + SPARE, len(points))
-        values, places = squared.topk(most, dim=1, largest=False)
+        values, places = _smallest_distances(squared, most)
         last = values[:, -1]
-    found = _measured_distances(queries, points, places).kthvalue(rank, dim=1).values
+    found = np.partition(_measured_distances(queries, points, places), rank - 1, axis=1)[:, rank - 1]
     if most < len(points):
         for rows, distances in _exact_distances(queries, points, _unsure_neighbors(own, found, last)):
-            found[rows] = torch.from_numpy(np.partition(distances, rank - 1, axis=1)[:, rank - 1])
+            found[rows] = np.partition(distances, rank - 1, axis=1)[:, rank - 1]
     return found
 
 
-def _measured_distances(queries: Tensor, points: Tensor, places: Tensor) -> Tensor:
+def _measured_distances(queries: Singles, points: Singles, places: NDArray[np.int64]) -> Floats:
     """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
-    columns = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
-    return torch.stack(columns, dim=1).double()
+    columns = [np.linalg.norm(queries - points[place], axis=1) for place in places.T]
+    return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _least_distances(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Singles]:
     """Return the places of each row's ``rank`` least, (n, rank), and the next value, (n,); ``squared`` is used up.
 
     Rows are read once, for the least of each group of columns, and then in one group for each place.
     """
-    columns = squared.shape[1]
-    group = min(GROUP, columns)
-    inner, edge = torch.arange(group), columns - columns % group
-    least = squared[:, :edge].view(len(squared), -1, group).amin(dim=2)
-    if edge < columns:
-        least = torch.cat([least, squared[:, edge:].amin(dim=1, keepdim=True)], dim=1)
+    rows = np.arange(len(squared))
+    least, members, rest = _least_of_groups(squared, max(1, squared.shape[1] // GROUP))
+    least = np.concatenate([least, squared[:, rest]], axis=1)
+    members = np.concatenate([members, np.repeat(rest[:, None], members.shape[1], axis=1)])
     places = []
     for _ in range(rank):
-        chosen = least.argmin(dim=1, keepdim=True)
-        members = (chosen * group + inner).clamp_max(columns - 1)
-        place = members.gather(1, squared.gather(1, members).argmin(dim=1, keepdim=True))
-        squared.scatter_(1, place, torch.inf)
-        least.scatter_(1, chosen, squared.gather(1, members).amin(dim=1, keepdim=True))
+        chosen = least.argmin(axis=1)
+        columns = members[chosen]
+        place = columns[rows, np.take_along_axis(squared, columns, axis=1).argmin(axis=1)]
+        squared[rows, place] = np.inf
+        least[rows, chosen] = np.take_along_axis(squared, columns, axis=1).min(axis=1)
         places.append(place)
-    return torch.cat(places, dim=1), least.amin(dim=1)
+    return np.stack(places, axis=1), least.min(axis=1)
 
 
-def _smallest_distances(squared: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _least_of_groups(squared: Singles, groups: int) -> tuple[Singles, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the least of each group of columns, (n, g), the columns of each, (g, c), and those that are left over.
+
+    Every g-th column is of one group: to compare neighbouring columns with those that follow is fastest.
+    """
+    deep = squared.shape[1] // groups
+    edge = groups * deep
+    least = squared[:, :edge].reshape(len(squared), deep, groups).min(axis=1)
+    return least, np.arange(edge).reshape(deep, groups).T, np.arange(edge, squared.shape[1])
+
+
+def _smallest_distances(squared: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:
     """Return the ``count`` least of each row, ascending, and their places, (n, count) each.
 
     They lie in those ``count`` groups of columns whose least are the least, and only these are sorted.
     """
     groups = squared.shape[1] // GROUP
     if groups <= 2 * count:
-        return squared.topk(count, dim=1, largest=False)
-    edge = groups * GROUP
-    chosen = squared[:, :edge].view(len(squared), groups, GROUP).amin(dim=2).topk(count, dim=1, largest=False).indices
-    places = (chosen[:, :, None] * GROUP + torch.arange(GROUP)).flatten(1)
-    tail = torch.arange(edge, squared.shape[1]).expand(len(squared), -1)
-    places = torch.cat([places, tail], dim=1)
-    values, order = squared.gather(1, places).topk(count, dim=1, largest=False)
-    return values, places.gather(1, order)
+        return _sorted_least(squared, count)
+    least, members, rest = _least_of_groups(squared, groups)
+    chosen = np.argpartition(least, count - 1, axis=1)[:, :count]
+    inside = members[chosen].reshape(len(squared), -1)
+    places = np.concatenate([inside, np.broadcast_to(rest, (len(squared), len(rest)))], axis=1)
+    values, order = _sorted_least(np.take_along_axis(squared, places, axis=1), count)
+    return values, np.take_along_axis(places, order, axis=1)
 
 
-def _unsure_neighbors(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
+def _sorted_least(values: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:
+    places = np.argpartition(values, min(count, values.shape[1]) - 1, axis=1)[:, :count]
+    some = np.take_along_axis(values, places, axis=1)
+    order = np.argsort(some, axis=1, kind="stable")
+    return np.take_along_axis(some, order, axis=1), np.take_along_axis(places, order, axis=1)
+
+
+def _unsure_neighbors(own: Floats, distances: Floats, last: Singles) -> NDArray[np.bool_]:
     """Return where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
 
     ``own`` are the queries' squared lengths, ``last`` the largest candidates' squares less these. Only points no longer
     than query and distance together can be as near, which bounds the rounding.
     """
-    rounding = ROUNDING * (own + (own.sqrt() + distances).square())
-    return distances.square() >= last.double() + own - rounding
+    rounding = ROUNDING * (own + np.square(np.sqrt(own) + distances))
+    return np.square(distances) >= last + own - rounding
 
 
-def _exact_distances(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+def _exact_distances(
+    queries: Singles, points: Singles, chosen: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
-    numbers = chosen.nonzero()[:, 0]
-    if len(numbers) == 0:
-        return
-    wide = points.double()
-    for rows in torch.split(numbers, max(1, EXACT_ENTRIES // len(points))):
-        some = queries[rows].double()
-        yield rows.numpy(), torch.cdist(some, wide, compute_mode="donot_use_mm_for_euclid_dist").numpy()
+    numbers = np.flatnonzero(chosen)
+    for part in blocks(len(numbers), max(1, EXACT_ENTRIES // len(points))):
+        yield numbers[part], cdist(queries[numbers[part]], points)
 
 
 def _shares_of_neighbors(distances: Floats, labels: NDArray[np.int64], count: int, num_classes: int) -> Floats:

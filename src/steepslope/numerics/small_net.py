@@ -67,7 +67,7 @@ def fit_small_net(
     if inputs.directions is not None:
         scale = 1 / max(float(np.sqrt(np.square(inputs.columns).mean(dtype=np.float64))), TINY)
     net = _SmallNet(inputs.columns.shape[1], width, num_classes, dropout)
-    total = _steps_of_small_net(len(labels), net.weights.size)
+    total = _steps_of_small_net(len(labels), width * (inputs.columns.shape[1] + num_classes))
     scaled = inputs.columns * np.float32(scale)
     with single_thread():
         for step, rows in enumerate(itertools.islice(net.batches(len(labels)), total)):

@@ -13,23 +13,11 @@ from functools import cached_property
 from typing import Any
 
 import threadpoolctl
-import torch
 
 from steepslope.numerics.blocks import blocks
 
 LARGE = 2e8  # multiplications, about 10 ms of one thread: slices pay from here on
 MOST_THREADS = 8  # each needs about 30 MiB of memory
-
-
-@contextmanager
-def on_threads(count: int) -> Iterator[None]:
-    """Compute on so many of PyTorch's threads inside the block, however many cores there are: sums depend on that."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Blas:
@@ -46,7 +34,8 @@ class _Blas:
     def limited(self) -> Iterator[None]:
         with self.lock:
             if self.blocks == 0:
-                self.usual, self.before = torch.get_num_threads(), [one.num_threads for one in self.libraries]
+                self.before = [one.num_threads for one in self.libraries]
+                self.usual = max(self.before, default=1)
                 self._set([1] * len(self.before))
             self.blocks += 1
         try:
@@ -70,17 +59,11 @@ _BLAS = _Blas()
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Compute on one thread of PyTorch and of BLAS inside the block; that is fastest for small arrays.
+    """Compute on one thread of BLAS inside the block; that is fastest for small arrays.
 
-    Afterwards both numbers are as before, also after an error. Each Python thread has its own number for PyTorch. The
-    process has one for BLAS, which comes back when the last of several open blocks ends. A Python thread that first
-    uses PyTorch while another is in a block begins with one thread, and keeps that.
-
-    >>> with single_thread():
-    ...     torch.get_num_threads()
-    1
+    The number of threads is the process's. It is as before when the last of several open blocks ends, also by an error.
     """
-    with _BLAS.limited(), on_threads(1):
+    with _BLAS.limited():
         yield
 
 
@@ -88,7 +71,7 @@ def in_slices(work: Callable[[slice], Any], n: int, products: float) -> list[Any
     """Return the results of ``work`` on slices of 0…n−1, in order: one slice, or several at once if the work is large.
 
     ``products`` is the number of multiplications in all. Each slice is computed on one thread, and there are at most as
-    many as PyTorch has threads outside of :func:`single_thread`.
+    many as BLAS has threads outside of :func:`single_thread`.
 
     >>> in_slices(lambda rows: rows, 10, products=1)
     [slice(0, 10, None)]
@@ -97,5 +80,5 @@ def in_slices(work: Callable[[slice], Any], n: int, products: float) -> list[Any
         count = min(_BLAS.usual, MOST_THREADS, n) if products >= LARGE else 1
         if count == 1:
             return [work(slice(0, n))]
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(count) as pool:
             return list(pool.map(work, blocks(n, -(-n // count))))

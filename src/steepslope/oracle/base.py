@@ -12,12 +12,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError, located, require_known
 from steepslope.files.artifact import MADE
 from steepslope.files.folders import field
-from steepslope.files.weights import load_arrays, save_arrays, save_weights
+from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.losses import LOSSES, LossSettings, parameters_of
 from steepslope.oracle.baselines import truths_among
 from steepslope.oracle.evidence.fitting import flattened_states
@@ -191,12 +190,12 @@ class BaseOracle(ABC):
         self,
         folder: str | Path,
         card: Mapping[str, Any],
-        weights: Mapping[str, Tensor],
+        weights: Mapping[str, NDArray[Any]],
         states: Mapping[str, State] | None = None,
     ) -> None:
         """Write weights, what the evidence learnt, the record of the fit set and, last, the card."""
         with ORACLE.staged(folder) as staging:
-            save_weights(weights, staging / WEIGHTS)
+            save_arrays(weights, staging / WEIGHTS)
             if states is not None:
                 save_arrays(flattened_states(states), staging / STATES)
             record = {} if self.record_ is None else self.record_.write(staging)

@@ -2,44 +2,47 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.hub import as_folder
-from steepslope.files.weights import load_weights
+from steepslope.files.weights import load_arrays
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
+from steepslope.numerics.formulas import float64
 from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
+from steepslope.oracle.column_net import ColumnNet, FitRows
 from steepslope.oracle.evidence.fitting import BLOCK_ROWS, columns_of_fit_set, load_states
 from steepslope.oracle.evidence.registry import is_stack, kind_of_evidence
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.evidence.values import columns_by_input, evidence_columns
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.net import FitRows, OracleNet, fit_oracle_net
 from steepslope.oracle.settings import Errors, OracleSettings
 from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STATES, WEIGHTS, kind_of_oracle_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
+
+TRAINERS = "steepslope.trainers"  # the group of entry points
 
 
 @dataclass(frozen=True)
 class FittedOracle:
     """What fitting leaves: the net, the number of classes it was fitted for, and what the evidence learnt."""
 
-    net: OracleNet
+    net: ColumnNet
     num_classes: int
     states: dict[str, State] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
         """The number of columns that the net takes."""
-        return len(self.net.mean)
+        return len(self.net.arrays["mean"])
 
 
 class Oracle(ConfigurableOracle):
@@ -156,8 +159,9 @@ class Oracle(ConfigurableOracle):
         read, states = self._reader(outputs, reference)
         halves = self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16
         rows = FitRows(len(outputs), read, self.loss_settings.target(outputs), halves)
-        net = fit_oracle_net(rows, self.loss_settings.bind(outputs), self.settings)
-        self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
+        weights = trainer()(rows, self.loss_settings.bind(outputs), self.settings)
+        net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))
+        self.fitted_ = FittedOracle(net, outputs.num_classes, states)
         self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs))
         warn_of_fit_set(outputs)
         return self
@@ -176,12 +180,9 @@ class Oracle(ConfigurableOracle):
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
         fitted = self._checked(outputs)
-        parts = []
-        with torch.inference_mode():
-            for rows in blocks(len(outputs), BLOCK_ROWS):
-                part = evidence_columns(outputs, self.settings.inputs, rows, fitted.states)
-                parts.append(fitted.net(torch.from_numpy(part).double()).numpy())
-        return np.concatenate(parts)
+        names, states = self.settings.inputs, fitted.states
+        parts = (evidence_columns(outputs, names, rows, states) for rows in blocks(len(outputs), BLOCK_ROWS))
+        return np.concatenate([fitted.net(float64(part)) for part in parts])
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
         """Return what each input, and the bias, add to the trust logit: name -> (n,); only for a linear oracle."""
@@ -189,7 +190,7 @@ class Oracle(ConfigurableOracle):
             raise SteepslopeError("expected a linear oracle, without hidden layers", "explain")
         fitted = self._checked(outputs)
         weights, bias = _weights_of_columns(fitted.net)
-        mean = fitted.net.mean.numpy()
+        mean = fitted.net.arrays["mean"]
         sums = []
         for rows in blocks(len(outputs), BLOCK_ROWS):
             parts = columns_by_input(outputs, self.settings.inputs, rows, fitted.states)
@@ -203,7 +204,7 @@ class Oracle(ConfigurableOracle):
         fitted: FittedOracle = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
         card = {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape}
-        self._write(folder, card, fitted.net.state_dict(), fitted.states or None)
+        self._write(folder, card, fitted.net.arrays, fitted.states or None)
 
     @staticmethod
     def load(folder: str | Path) -> BaseOracle:
@@ -234,11 +235,13 @@ class Oracle(ConfigurableOracle):
         wrong = (ValueError, TypeError, AttributeError, RuntimeError)  # such as a width that no memory holds
         with explained("expected the settings of an oracle", path, wrong):
             oracle = cls(**settings)
-            net = OracleNet(width, oracle.settings.hidden, oracle.settings.head).double()
-        load_weights(net, folder / WEIGHTS)
+        with located(folder / WEIGHTS):
+            net = ColumnNet.from_arrays(
+                load_arrays(folder / WEIGHTS), width, oracle.settings.hidden, oracle.settings.head
+            )
         learns = any(kind_of_evidence(name).learning is not None for name in oracle.settings.inputs)
         states = load_states(folder / STATES, oracle.settings.inputs, num_classes) if learns else {}
-        oracle.fitted_ = FittedOracle(net.eval(), num_classes, states)
+        oracle.fitted_ = FittedOracle(net, num_classes, states)
         oracle.record_ = FitRecord.read(folder, card, path)
         return oracle
 
@@ -252,12 +255,27 @@ class Oracle(ConfigurableOracle):
         return fitted
 
 
-def _weights_of_columns(net: OracleNet) -> tuple[NDArray[np.float64], float]:
+def _weights_of_columns(net: ColumnNet) -> tuple[NDArray[np.float64], float]:
     """Return weights (w,) on centred columns and bias of a net without hidden layers, read off its own values."""
-    with torch.inference_mode():
-        bias = net.trust_logit(torch.zeros(1, len(net.mean), dtype=torch.float64))[0]
-        weights = (net.trust_logit(torch.eye(len(net.mean), dtype=torch.float64)) - bias) / net.scale
-    return weights.numpy(), float(bias)
+    width = len(net.arrays["mean"])
+    bias = net.of_standardised(np.zeros((1, width)))[0]
+    return (net.of_standardised(np.eye(width)) - bias) / net.arrays["scale"], float(bias)
+
+
+def trainer() -> Callable[..., dict[str, NDArray[np.float64]]]:
+    """Return what trains a :class:`ColumnNet`: the entry point ``columns``, which needs PyTorch.
+
+    Raises
+    ------
+    SteepslopeError
+        If PyTorch is not installed.
+    """
+    (entry,) = entry_points(group=TRAINERS, name="columns")
+    try:
+        return entry.load()  # type: ignore[no-any-return]
+    except ImportError as error:
+        remedy = "pip install 'steepslope[nets]', or fit FusedOracle, which needs none"
+        raise SteepslopeError(f"the paper's oracle is trained with PyTorch: {remedy}") from error
 
 
 LOADERS: dict[str, type[Oracle] | type[FusedOracle]] = {COLUMNS: Oracle, FUSED: FusedOracle}  # by kind

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
@@ -205,8 +204,7 @@ class FusedOracle(ConfigurableOracle):
         card = {name: getattr(fitted, name) for name in (*PLAIN, "slope", "offset", "num_classes", "advice")}
         card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
-        arrays = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
-        weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        weights = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
         states = dict(fitted.states)
         if fitted.handover is not None:
             states[HANDOVER] = vars(fitted.handover)

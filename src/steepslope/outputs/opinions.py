@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known, unknown_name
 from steepslope.numerics.blocks import blocks
+from steepslope.numerics.log_space import in_classes_of
 from steepslope.outputs.arrays import (
     NOT_FINITE,
     OF_COPIES,
@@ -298,16 +299,12 @@ def aligned(own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Seq
 
     ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`places_of`.
     """
-    import torch  # late: most outputs hold no opinion
-
-    from steepslope.numerics.log_space import in_classes_of
-
     found = np.full(own.shape, np.nan, dtype=np.float32)
     for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
         there = np.flatnonzero(rows[part] != LACKING)
         both = own[part][there], logits[rows[part][there]]
-        mine, theirs = (torch.from_numpy(np.asarray(array, dtype=np.float64)) for array in both)
-        found[part.start + there] = in_classes_of(mine, theirs, places).numpy()
+        mine, theirs = (np.asarray(array, dtype=np.float64) for array in both)
+        found[part.start + there] = in_classes_of(mine, theirs, places)
     if np.isnan(found).any(axis=1).all():
         raise SteepslopeError("expected an opinion in some row, found none")
     return found

@@ -17,7 +17,7 @@ from steepslope.lab.shifts.distortions import DISTORTIONS, Distortion, distorted
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.shifted import Shifted
 from steepslope.nets.data.specs import parse_data
-from steepslope.numerics.threads import on_threads
+from steepslope.nets.seeding import on_threads
 from tests.lab.shifts.test_corruptions import images, scene
 
 SHAPES = [(1, 1, 1), (1, 5, 3), (28, 28, 1), (20, 150, 3)]

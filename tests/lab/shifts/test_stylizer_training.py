@@ -14,7 +14,6 @@ from skimage import data as pictures
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import LOCK
-from steepslope.files.weights import load_state
 from steepslope.lab.shifts import stylizer_training
 from steepslope.lab.shifts.options import StylizerTraining
 from steepslope.lab.shifts.stylization import stylized
@@ -25,6 +24,7 @@ from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.data.specs import parse_data
+from steepslope.nets.weights import load_state
 
 SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, seed=3)
 

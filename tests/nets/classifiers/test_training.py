@@ -11,7 +11,7 @@ import torch
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.nets import NETS, STATE
 from steepslope.nets.classifiers.training import ClassifierTraining, mirrored, recipe_for, train_classifier, turned
-from steepslope.numerics.threads import on_threads
+from steepslope.nets.seeding import on_threads
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 

@@ -22,5 +22,5 @@ def short_nets() -> Iterator[None]:
 
 def computed(formula: Callable[..., Any], outputs: ClassifierOutputs, state: State, *arrays: str) -> NDArray[Any]:
     """Return what a formula gives of all rows, by logits and further arrays."""
-    found: NDArray[Any] = formula(rows_of(outputs, ["logits", *arrays], slice(None)), state).numpy()
+    found: NDArray[Any] = formula(rows_of(outputs, ["logits", *arrays], slice(None)), state)
     return found

@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from steepslope.oracle.evidence import EVIDENCE, fit_set as module
 from steepslope.oracle.evidence.fit_set import FitSet
@@ -34,11 +32,11 @@ def seen_numbers(outputs: ClassifierOutputs) -> State:
     return {"numbers": np.sort(outputs.require_features()[:, 0]), "rows": np.array([len(outputs)])}
 
 
-def was_seen(rows: Rows, state: State) -> Tensor:
+def was_seen(rows: Rows, state: State) -> NDArray[Any]:
     """Return, as if it were an opinion on all classes, whether a row is among the references, and how many they are."""
-    seen = torch.isin(rows["features"][:, 0], torch.from_numpy(state["numbers"])).double()
-    both = torch.stack([seen, torch.full_like(seen, state["rows"][0] / 1e4)], dim=1)
-    return both[:, :, None].expand(-1, -1, rows["logits"].shape[1])
+    seen = np.isin(rows["features"][:, 0], state["numbers"]).astype(np.float64)
+    both = np.stack([seen, np.full_like(seen, state["rows"][0] / 1e4)], axis=1)
+    return np.repeat(both[:, :, None], rows["logits"].shape[1], axis=2)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **learning: Any) -> None:

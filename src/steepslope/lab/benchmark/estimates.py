@@ -12,7 +12,6 @@ from steepslope.gate.decisions import likeliest
 from steepslope.lab.benchmark.lines import DIGITS
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.monitor.estimators import learnt_estimators
-from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
 
@@ -31,7 +30,7 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
     scale = ProbabilityMap.from_rows(usual.fused[FREE], right, of_log_odds=True)
 
     def calibration_rows(rows: JudgedRows) -> CalibrationRows:
-        p_correct = scale(tensor(rows.fused[FREE])).numpy()
+        p_correct = scale(rows.fused[FREE])
         predicted = likeliest(rows.outputs)
         return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), **predicted)
 

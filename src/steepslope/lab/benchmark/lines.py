@@ -20,9 +20,8 @@ from steepslope.metrics import aurc, auroc
 from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import resample_all
 from steepslope.metrics.measures import measures_at
-from steepslope.numerics import log_space
 from steepslope.numerics.linear import fit_standardised_softmax
-from steepslope.numerics.tensors import on_arrays
+from steepslope.numerics.log_space import log_odds_of
 from steepslope.oracle.evidence.stack import fit_stack, stack_opinions, stacked_arrays, stacked_columns
 from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
@@ -51,7 +50,6 @@ LEAST_ERRORS = 2  # and correct predictions: early stopping holds out a part of 
 MOST_PROBED = 100_000  # weights of a probe, columns × classes
 DIGITS = 5
 Floats = NDArray[np.float64]
-log_odds_of = on_arrays(log_space.log_odds_of)  # log-probabilities (n, K), predictions (n,) -> (n,)
 
 
 class Ranked(NamedTuple):
@@ -125,7 +123,7 @@ def stacked(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
     arrays = stacked_arrays(trial.learnt, [*filter(is_opinion, trial.learnt.arrays)])
     if arrays is None or {*trial.learnt.opinions} != {*outputs.opinions}:
         return None
-    logs = stack_opinions(rows_of(outputs, arrays, slice(None)), _stacker(trial, arrays), arrays)[:, 0].numpy()
+    logs = stack_opinions(rows_of(outputs, arrays, slice(None)), _stacker(trial, arrays), arrays)[:, 0]
     return None if np.isnan(logs).any() else logs
 
 
@@ -158,7 +156,7 @@ def _boosting_columns(outputs: ClassifierOutputs) -> Floats:
     """Return what boosting sees, (n, w): the log-probabilities of the predicted class, then all that a stacker sees."""
     of_classes = ["logits", *filter(is_opinion, outputs.arrays)]
     arrays = [*of_classes, *(["features"] if outputs.features is not None else [])]
-    columns = stacked_columns(rows_of(outputs, arrays, slice(None)), arrays).numpy()
+    columns = stacked_columns(rows_of(outputs, arrays, slice(None)), arrays)
     places = outputs.predictions[:, None] + outputs.num_classes * np.arange(len(of_classes))
     return np.hstack([np.take_along_axis(columns, places, axis=1), columns])
 

@@ -21,10 +21,10 @@ from PIL import Image
 from steepslope.checks import SEED, Check, optional, require, whole
 from steepslope.errors import require_known
 from steepslope.files.extras import require_extra, versions_of
-from steepslope.files.seeding import seed_of
 from steepslope.lab.shifts.pixels import as_bytes, as_picture, cropped
 from steepslope.nets.data.images import Labels, Picture
 from steepslope.nets.data.shifted import Size
+from steepslope.nets.seeding import seed_of
 
 Bytes = NDArray[np.uint8]
 

@@ -16,10 +16,10 @@ from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, m
 from steepslope.checks import whole
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import optional_library
-from steepslope.files.seeding import seeded
 from steepslope.lab.shifts.corruptions import Bytes, ShiftByKind
 from steepslope.lab.shifts.pixels import as_bytes, as_picture
 from steepslope.nets.data.images import in_pil, open_image
+from steepslope.nets.seeding import seeded
 from steepslope.numerics.threads import single_thread
 
 tv = optional_library("torchvision.transforms.v2.functional", "images")

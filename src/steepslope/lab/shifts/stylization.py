@@ -14,7 +14,6 @@ from torch.nn.functional import interpolate
 from steepslope.checks import SEED, Check, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import versions_of
-from steepslope.files.seeding import seed_of
 from steepslope.lab.shifts.pixels import Reader, as_floats, cropped, cut, device_at_hand, style_reader
 from steepslope.lab.shifts.stylizer import CARD, Stylizer, adain
 from steepslope.lab.shifts.stylizer_encoder import RGB
@@ -22,6 +21,7 @@ from steepslope.nets.data.images import Dataset, Labels, Picture
 from steepslope.nets.data.shifted import Size
 from steepslope.nets.data.specs import DATASETS, parse_data
 from steepslope.nets.data.transforms import LUMA
+from steepslope.nets.seeding import seed_of
 
 MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
 LONGEST = 8  # times the side: a line of pixels would fill the memory

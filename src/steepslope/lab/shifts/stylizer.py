@@ -18,9 +18,9 @@ from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import DELETE, Artifact
 from steepslope.files.extras import versions_of
 from steepslope.files.folders import digest_of, field, read_json, write_json
-from steepslope.files.weights import load_weights, save_weights
 from steepslope.files.yaml_files import built
 from steepslope.lab.shifts.stylizer_encoder import FAILURES, RGB, Encoder, EncoderPlan, rebuilt_encoder
+from steepslope.nets.weights import load_weights, save_weights
 
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library, parse_query
-from steepslope.files.seeding import seeded
 from steepslope.nets.classifiers.classifier import (
     COLOUR,
     NOT_GIVEN,
@@ -29,6 +28,7 @@ from steepslope.nets.classifiers.classifier import (
 from steepslope.nets.classifiers.nets import Net, TwoParts
 from steepslope.nets.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.nets.data.transforms import Resize, Transform
+from steepslope.nets.seeding import seeded
 
 NORMALISATION = "mean", "std"
 IMAGENET = "imagenet"

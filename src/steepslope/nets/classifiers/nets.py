@@ -15,10 +15,10 @@ from steepslope.errors import located, require_known
 from steepslope.files.artifact import Artifact
 from steepslope.files.extras import parse_query
 from steepslope.files.folders import field, positive, read_json, write_json
-from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_weights, save_weights
 from steepslope.nets.classifiers.classifier import NOT_GIVEN, Classifier, ClassifierCard, module_digest
 from steepslope.nets.data.transforms import Transform
+from steepslope.nets.seeding import seeded
+from steepslope.nets.weights import load_weights, save_weights
 from steepslope.outputs.arrays import CLASSES, checked_classes
 
 

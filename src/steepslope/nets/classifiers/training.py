@@ -16,8 +16,6 @@ from steepslope.checks import SEED, Check, choice, number, require_all, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_state, restore_optimizer, save_state
 from steepslope.nets.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.nets.classifiers.nets import (
     CHECKPOINT,
@@ -31,8 +29,9 @@ from steepslope.nets.classifiers.nets import (
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
 from steepslope.nets.data.transforms import decoded_batches
+from steepslope.nets.seeding import on_threads, seeded
+from steepslope.nets.weights import load_state, restore_optimizer, save_state
 from steepslope.numerics.small_net import cosine_rate
-from steepslope.numerics.threads import on_threads
 
 CHECKS: dict[str, Check] = {
     "epochs": whole(1),

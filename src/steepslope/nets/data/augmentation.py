@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from steepslope.checks import require_all, whole
-from steepslope.files.seeding import seed_of
 from steepslope.nets.data.images import ALL, Dataset, as_colour, in_pil
+from steepslope.nets.seeding import seed_of
 from steepslope.outputs.folder import copy_ids
 
 Floats = NDArray[np.float32]

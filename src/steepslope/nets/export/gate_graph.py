@@ -6,18 +6,21 @@ All formulas are those that Python computes with: of scores, evidence, pools, ha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import PREDICTED, class_names
+from steepslope.nets.export import bins as bins  # which enters how a graph searches
 from steepslope.nets.training.on_images import ImageOracle
+from steepslope.numerics.formulas import highest_places
 from steepslope.numerics.log_space import in_classes_of
-from steepslope.numerics.tensors import ExactNumbers, highest_places
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
@@ -35,6 +38,23 @@ REFUSED: dict[str, str] = {
     "views": "it looks at the image again in other positions",
     "dropout": "it runs the classifier again with units dropped at random",
 }  # arrays that a graph does not make
+
+
+class ExactNumbers(TorchFunctionMode):
+    """While a formula on float64 is traced, its numbers stay float64: the exporter writes bare ones in float32."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function with tensors in place of the numbers that float32 does not hold."""
+        if any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in args):
+            args = tuple(map(_exact_number, args))
+        return function(*args, **(kwargs or {}))
+
+
+def _exact_number(value: Any) -> Any:
+    rounded = isinstance(value, float) and float(np.float32(value)) != value
+    return torch.tensor(value, dtype=torch.float64) if rounded else value
 
 
 class GateGraph(nn.Module):

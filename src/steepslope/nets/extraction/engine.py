@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import optional_library
 from steepslope.files.progress import Notice, silent
-from steepslope.files.seeding import seeded
 from steepslope.nets.classifiers.classifier import Classifier, takes_channels_last
 from steepslope.nets.classifiers.onnx_net import as_onnx
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.extraction.options import ExtractionOptions
+from steepslope.nets.seeding import seeded
 from steepslope.numerics.blocks import blocks
 
 if TYPE_CHECKING:

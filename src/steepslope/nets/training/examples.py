@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.seeding import seed_of, seeded
 from steepslope.losses import LossSettings
 from steepslope.nets.data.images import Dataset, Picture, in_pil
 from steepslope.nets.data.transforms import Transform, decoded, unreadable
+from steepslope.nets.seeding import seed_of, seeded
 from steepslope.nets.training.request import Finetuning
 from steepslope.outputs.labels import UNKNOWN
 

@@ -22,13 +22,13 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
 from steepslope.nets.classifiers.classifier import takes_channels_last
 from steepslope.nets.extraction.machines import together
+from steepslope.nets.seeding import seeded
 from steepslope.nets.training.examples import DroppedFeatures, Example, Features, Steps
 from steepslope.nets.training.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
 from steepslope.nets.training.prepare import Training
+from steepslope.nets.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
 from steepslope.oracle.storage import CARD
 
 LOG_ROWS = 200

@@ -17,17 +17,17 @@ from torch.nn.functional import interpolate
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.hub import as_folder
-from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, parameters_of
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Dataset, rows_by_id
 from steepslope.nets.data.transforms import Transform, decoded_batches
+from steepslope.nets.seeding import seeded
+from steepslope.nets.training.columns import OracleNet
 from steepslope.nets.training.loading import OpenImages, require_allowed
+from steepslope.nets.weights import load_weights
 from steepslope.oracle.base import BaseOracle, FitRecord
-from steepslope.oracle.net import OracleNet
 from steepslope.oracle.storage import CARD, IMAGES, ORACLE, WEIGHTS, is_image_oracle
 from steepslope.outputs import ClassifierOutputs
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.files.artifact import DIGEST
 from steepslope.files.hub import as_folder
-from steepslope.files.weights import load_weights
 from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
 from steepslope.nets.classifiers.classifier import Classifier
@@ -39,6 +38,7 @@ from steepslope.nets.training.learner import features_stay, learns_of_dropped
 from steepslope.nets.training.on_images import ImageOracle, build_net
 from steepslope.nets.training.request import Finetuning
 from steepslope.nets.training.sources import BATCH, FitSet, Sources, digest_of
+from steepslope.nets.weights import load_weights
 from steepslope.oracle.base import loss_of_settings, require_errors
 from steepslope.oracle.storage import ORACLE, WEIGHTS
 from steepslope.outputs import ClassifierOutputs

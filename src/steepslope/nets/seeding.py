@@ -1,4 +1,4 @@
-"""Blocks of code whose random numbers are always the same."""
+"""Draws and sums of PyTorch that are always the same: one number for several parts, and blocks of code."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,3 +22,14 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Compute on so many of PyTorch's threads inside the block, however many cores there are: sums depend on that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.nets.classifiers.onnx_net import exported_model
-from steepslope.numerics.bins import Bins, blocks_of_bins, second_least, two_least, width_of_bins
+from steepslope.nets.export.bins import Bins, blocks_of_bins, second_least, two_least, width_of_bins
 from steepslope.numerics.neighbors import Index
 
 COUNTS = (10, 50)

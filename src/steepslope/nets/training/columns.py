@@ -1,12 +1,10 @@
-"""Train an oracle's weights on columns in memory."""
+"""Train an oracle's weights on columns with PyTorch: what ``Oracle.fit`` runs, as the entry point ``columns``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,20 +13,35 @@ from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import bar
-from steepslope.files.seeding import seeded
-from steepslope.heads import Head
+from steepslope.heads import HEADS
+from steepslope.nets.seeding import on_threads, seeded
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.linear import scale_of_columns
 from steepslope.numerics.small_net import warm_cosine_rate
 from steepslope.numerics.threads import single_thread
+from steepslope.oracle.column_net import PIECE_ROWS, FitRows
 from steepslope.oracle.settings import ColumnSettings
 
 TARGET_STEPS = 3_000
 BATCH = 256  # predictions in a step
 WEIGHT_DECAY = 0.1
-PIECE_ROWS = 1_024  # read from a file at once
 BLOCK_PIECES = 64  # pieces in memory at once, and as many being read
 BLOCK_ROWS = PIECE_ROWS * BLOCK_PIECES
+
+
+class Head(torch.nn.Module):
+    """The weights of a head; ``kind`` is a name in :data:`HEADS`."""
+
+    def __init__(self, kind: str, width: int) -> None:
+        super().__init__()
+        self.function = HEADS[kind]
+        bound = width**-0.5
+        self.weight = torch.nn.Parameter(torch.empty(width).uniform_(-bound, bound))
+        self.bias = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, representation: Tensor) -> Tensor:
+        """Map (n, width) to trust logits (n,)."""
+        return self.function(representation, self.weight, self.bias)
 
 
 class OracleNet(nn.Module):
@@ -63,71 +76,51 @@ class OracleNet(nn.Module):
         return z
 
 
-@dataclass(frozen=True, eq=False)
-class FitRows:
-    """The fit set, read in pieces: ``read`` gives columns (m, width) of a slice of the n rows.
-
-    ``halves`` says that float16 holds them as they are: then large sets need half of the memory.
-    """
-
-    n: int
-    read: Callable[[slice], NDArray[np.floating[Any]]]
-    target: NDArray[np.float32] | NDArray[np.bool_]
-    halves: bool = False
-
-    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return each column's mean and standard deviation, taken about the first piece's mean for accuracy."""
-        origin = self.read(slice(0, min(PIECE_ROWS, self.n))).mean(axis=0)
-        total, squares = np.zeros(len(origin)), np.zeros(len(origin))
-        for rows in blocks(self.n, PIECE_ROWS):
-            shifted = torch.from_numpy(self.read(rows) - origin)
-            total += shifted.sum(dim=0).numpy()
-            squares += shifted.square_().sum(dim=0).numpy()
-        mean = total / self.n
-        return origin + mean, np.sqrt(np.maximum(squares / self.n - mean**2, 0))
-
-    def blocks(self, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all rows once in random order, in blocks that fit in memory: columns, and targets.
-
-        The columns are standardised, or in float16 as they are, of a set of several blocks. A block gathers pieces from
-        all over the set, since neighbouring rows are often of one class. The next block is read while one is in use.
-        """
-        *whole, last = blocks(self.n, PIECE_ROWS)
-        shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
-        chosen = [shuffled[start : start + BLOCK_PIECES] for start in range(0, len(shuffled), BLOCK_PIECES)]
-        with ThreadPoolExecutor(1) as reader:
-            following = reader.submit(self._block, chosen[0], mean, scale)
-            for some in [*chosen[1:], None]:
-                block = following.result()
-                if some is not None:
-                    following = reader.submit(self._block, some, mean, scale)
-                yield block
-
-    def _block(self, chosen: Sequence[slice], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        sizes = [rows.stop - rows.start for rows in chosen]
-        as_they_are = self.halves and self.n > BLOCK_ROWS
-        columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float16 if as_they_are else torch.float32)
-        for part, rows in zip(torch.split(columns, sizes), chosen, strict=True):
-            found = torch.from_numpy(self.read(rows))
-            if as_they_are:
-                part.copy_(found)
-            else:
-                torch.sub(found, mean, out=part).div_(scale)
-        return columns, torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
-
-
-def fit_oracle_net(rows: FitRows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings) -> OracleNet:
-    """Build a net from the seed, standardise it on the rows and minimise the mean loss.
+def fit_oracle_net(
+    rows: FitRows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings
+) -> dict[str, NDArray[np.float64]]:
+    """Build a net from the seed, standardise it on the rows and minimise the mean loss; return its weights.
 
     The optimizer is AdamW with a one-cycle cosine; without ``epochs``, there are as many as make about 3,000 steps.
     """
-    with seeded(settings.seed), single_thread():
+    with seeded(settings.seed), single_thread(), on_threads(1):
         net = OracleNet(rows.read(slice(0, 1)).shape[1], settings.hidden, settings.head)
         net.standardise(rows)
         _minimise_net_loss(net, rows, loss, settings)
     if not all(bool(weight.isfinite().all()) for weight in net.parameters()):
         raise SteepslopeError("the loss became NaN: a lower learning rate or smaller alphas may help")
-    return net.eval()
+    return {name: weight.numpy() for name, weight in net.double().state_dict().items()}
+
+
+def shuffled_blocks(rows: FitRows, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all rows once in random order, in blocks that fit in memory: columns, and targets.
+
+    The columns are standardised, or in float16 as they are, of a set of several blocks. A block gathers pieces from
+    all over the set, since neighbouring rows are often of one class. The next block is read while one is in use.
+    """
+    *whole, last = blocks(rows.n, PIECE_ROWS)
+    shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
+    chosen = [shuffled[start : start + BLOCK_PIECES] for start in range(0, len(shuffled), BLOCK_PIECES)]
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(_block, rows, chosen[0], mean, scale)
+        for some in [*chosen[1:], None]:
+            block = following.result()
+            if some is not None:
+                following = reader.submit(_block, rows, some, mean, scale)
+            yield block
+
+
+def _block(rows: FitRows, chosen: Sequence[slice], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    sizes = [piece.stop - piece.start for piece in chosen]
+    as_they_are = rows.halves and rows.n > BLOCK_ROWS
+    columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float16 if as_they_are else torch.float32)
+    for part, piece in zip(torch.split(columns, sizes), chosen, strict=True):
+        found = torch.from_numpy(rows.read(piece))
+        if as_they_are:
+            part.copy_(found)
+        else:
+            torch.sub(found, mean, out=part).div_(scale)
+    return columns, torch.from_numpy(np.concatenate([rows.target[piece] for piece in chosen]))
 
 
 def _minimise_net_loss(
@@ -152,9 +145,9 @@ def _minimise_net_loss(
 def _batches_for_net(net: OracleNet, rows: FitRows, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of all epochs; a fit set of one block is read once."""
     fits = rows.n <= BLOCK_ROWS
-    kept = list(rows.blocks(net.mean, net.scale)) if fits else []
+    kept = list(shuffled_blocks(rows, net.mean, net.scale)) if fits else []
     for _ in range(epochs):
-        for columns, target in kept or rows.blocks(net.mean, net.scale):
+        for columns, target in kept or shuffled_blocks(rows, net.mean, net.scale):
             for batch in torch.split(torch.randperm(len(target)), BATCH):
                 some = columns.index_select(0, batch)
                 if some.dtype == torch.float16:

@@ -19,17 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.numerics.tensors import tensor
+from steepslope.numerics.neighbors import GRAPH_SEARCH, SAME, SPARE, distances_from_squares
 
-RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
-SAME = 1e-6  # distances this close, relatively, are ties
-LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
-SPARE = 8  # candidates beyond those wanted
 WIDEST = 2**4  # of bins: wider ones leave more places empty
 ROOM = 1.25  # the most places for a reference, where bins can be narrower
 BLOCKS = 8  # at most: each costs some dozens of nodes
 FEW = 16  # bins of a class, which are compared in turn; of more, halves are
-ROUNDING = 1e-14  # of a squared length, in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +60,8 @@ class Bins:
         points = np.where(there[:, :, None], index["points"][chosen], 0).astype(kind)
         lengths_of = np.square(points).sum(axis=2) if exact else index["squares"][chosen]
         squares = np.where(there, lengths_of, np.inf).astype(kind)
-        points_of, squares_of = (tuple(tensor(one) for one in some) for some in (points.swapaxes(1, 2), squares))
-        centre, order, owner_of = map(tensor, (index["centre"], np.argsort(by_bins), owner))
+        points_of, squares_of = (tuple(_tensor(one) for one in some) for some in (points.swapaxes(1, 2), squares))
+        centre, order, owner_of = map(_tensor, (index["centre"], np.argsort(by_bins), owner))
         return cls(points_of, squares_of, centre, blocks, order, owner_of)
 
     @property
@@ -155,6 +150,10 @@ class Bins:
         more = (values[:, -1:] <= far).any()
         found: Tensor = torch.cond(more, of_all, of_few, (near, far, values, places, *squared))
         return found
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def _limits_of_ties(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
@@ -254,13 +253,4 @@ def _merged_pair(left: Pair, right: Pair) -> tuple[Tensor, Tensor]:
     return torch.minimum(left[0], right[0]), reduce(torch.minimum, seconds)
 
 
-def distances_from_squares(own: Tensor, squared: Tensor) -> Tensor:
-    """Return distances, float64, from squared ones less each query's own square.
-
-    In float64, what products round to anything but 0 is 0: rows in float32 that differ do so by more. In float32, what
-    may be but rounding is the least distance that a quick search knows.
-    """
-    whole = squared.double() + own
-    if squared.dtype == torch.float64:
-        return torch.where(whole <= ROUNDING * own, 0.0, whole).clamp_min(0).sqrt()
-    return torch.maximum(whole, LEAST * own).sqrt()
+GRAPH_SEARCH["bins"] = Bins.of

@@ -74,7 +74,7 @@ def _step_seconds(classifier: Classifier, images: Images, measured: int) -> floa
             features, logits = classifier.net(batch)
         correct = logits.argmax(dim=1) == labels[rows]
         optimizer.zero_grad()
-        LOSSES["steep_slope"](oracle(features), correct).mean().backward()  # type: ignore[no-untyped-call]
+        LOSSES["steep_slope"](oracle(features), correct).mean().backward()
         optimizer.step()
     return (time.perf_counter() - start) / measured
 
@@ -175,6 +175,6 @@ def _loader_seconds(outputs: ClassifierOutputs, measured: int) -> float:
     start = time.perf_counter()
     for columns, target in DataLoader(_Mapped(outputs, measured), batch_size=BATCH, shuffle=True):
         optimizer.zero_grad()
-        steep_slope(columns.float() @ weights, target).mean().backward()  # type: ignore[no-untyped-call]
+        steep_slope(columns.float() @ weights, target).mean().backward()
         optimizer.step()
     return (time.perf_counter() - start) * len(outputs) / measured

@@ -14,8 +14,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 import steepslope
 from steepslope.checks import number
@@ -27,6 +25,8 @@ from steepslope.metrics import auroc
 from steepslope.nets.export.agreement import require_agreement
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
+from steepslope.numerics.formulas import float64, log_softmax, namespace_of
+from steepslope.numerics.log_space import is_class
 from steepslope.oracle import BaseOracle, FusedOracle, Oracle
 from steepslope.oracle.evidence import EVIDENCE
 from steepslope.oracle.evidence.states import Evidence, State
@@ -45,7 +45,7 @@ def table_of(outputs: ClassifierOutputs, folder: Path, *options: str) -> tuple[l
     return json.loads((folder / "report" / "metrics.json").read_text()), (folder / "report" / "table.md").read_text()
 
 
-def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, number(0.1, 10)] = 1.0) -> Tensor:
+def tempered(trust_logit: Any, target: Any, *, tau: Annotated[float, number(0.1, 10)] = 1.0) -> Any:
     return cross_entropy(trust_logit / tau, target)
 
 
@@ -76,7 +76,7 @@ def test_a_loss_with_a_parameter_of_its_own(fused: bool, tmp_path: Path, monkeyp
 
 ONE_FILE = '''
 
-def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, number(0.1, 10)] = 1.0) -> Tensor:
+def tempered(trust_logit: Any, target: Any, *, tau: Annotated[float, number(0.1, 10)] = 1.0) -> Any:
     """Return cross entropy of trust logits over a temperature.
 
     Parameters
@@ -129,9 +129,9 @@ class Directed(Score):
     def learn(self, outputs: ClassifierOutputs) -> None:
         self.direction_ = float(np.sign(auroc(outputs.require_features()[:, 0], outputs.is_correct) - 0.5))
 
-    def formula(self, rows: Rows) -> Tensor:
+    def formula(self, rows: Rows) -> Any:
         assert self.direction_ is not None
-        return 0.1 * self.direction_ * rows["features"][:, 0].double()
+        return 0.1 * self.direction_ * float64(rows["features"][:, 0])
 
 
 def told_by_features(n: int, seed: int) -> ClassifierOutputs:
@@ -162,15 +162,15 @@ def test_a_learned_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     exported_alike(oracle, calibration, unseen, tmp_path / "oracle.onnx")
 
 
-def bright_columns(rows: Rows, _: State) -> Tensor:
+def bright_columns(rows: Rows, _: State) -> Any:
     return rows["brightness"]
 
 
-def bright_opinions(rows: Rows, _: State) -> Tensor:
+def bright_opinions(rows: Rows, _: State) -> Any:
     """Think of the predicted class, in one of many opinions, that it is right where it is bright."""
-    predicted = rows["predictions"][:, None] == torch.arange(rows["logits"].shape[1])
-    is_bright = 3.3 * (rows["brightness"].double()[:, :1] - 1.5)
-    return torch.where(predicted, is_bright, 0.0).log_softmax(dim=1)[:, None]
+    predicted = is_class(rows["predictions"], rows["logits"].shape[1])
+    is_bright = 3.3 * (float64(rows["brightness"])[:, :1] - 1.5)
+    return log_softmax(namespace_of(is_bright).where(predicted, is_bright, 0.0))[:, None]
 
 
 @pytest.mark.slow

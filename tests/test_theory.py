@@ -35,7 +35,8 @@ def test_bound_holds_for_all_hypotheses_at_once() -> None:
         x = rng.normal(size=(n, 3))
         is_correct = torch.from_numpy(rng.random(n) < 1 / (1 + np.exp(-2 * x[:, 0])))
         z = torch.from_numpy(x @ directions.T)
-        return steep_slope(z, is_correct[:, None].expand_as(z)).mean(dim=0)
+        costs: torch.Tensor = steep_slope(z, is_correct[:, None].expand_as(z)).mean(dim=0)
+        return costs
 
     risk = losses(20_000)
     bound = generalization_bound(1, 3, 100, math.log(50), 0.05)

@@ -58,7 +58,7 @@ def test_steps_are_those_of_pytorch() -> None:
         optimizer.zero_grad()
         rows = torch.from_numpy(standardised(columns).columns)
         logits = (rows @ weights[0] + weights[1]).relu() @ weights[2] + weights[3]
-        torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).backward()
+        torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).backward()  # type: ignore[no-untyped-call]
         for ours, theirs in zip(net.slopes, weights, strict=True):
             assert theirs.grad is not None
             np.testing.assert_allclose(ours, theirs.grad.numpy(), atol=1e-6)

@@ -173,7 +173,8 @@ class Index:
         self._require_at_least(max(counts))
         require_width(queries, len(self.centre))
         if is_traced(queries):
-            return GRAPH_SEARCH["bins"](self.arrays).search(queries, counts)
+            of_graph: tuple[Array, Array] = GRAPH_SEARCH["bins"](self.arrays).search(queries, counts)
+            return of_graph
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
 

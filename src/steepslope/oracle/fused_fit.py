@@ -142,7 +142,8 @@ class FusedFit:
         odds = self.pool.log_odds(opinions)
         if self.handover is None or self.fallback is None:
             return odds
-        return mixed_by_handover(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
+        found: Floats = mixed_by_handover(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
+        return found
 
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:

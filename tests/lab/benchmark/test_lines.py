@@ -30,7 +30,6 @@ from steepslope.lab.benchmark.lines import (
     briefly,
     choose,
     in_its_place,
-    log_odds_of,
     measured,
     opinions_measured,
     ranked_lines,
@@ -39,6 +38,7 @@ from steepslope.lab.benchmark.lines import (
 )
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
+from steepslope.numerics.log_space import log_odds_of
 from steepslope.oracle.evidence.registry import arrays_of_stack
 from steepslope.oracle.evidence.stack import fit_stack
 from steepslope.oracle.evidence.values import evidence_opinions

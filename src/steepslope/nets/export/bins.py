@@ -80,7 +80,8 @@ class Bins:
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
         """Return the distance to the k-th nearest of all references, float64 (m,)."""
         own, squared = self.squared(queries)
-        return distances_from_squares(own, self._nearest(squared, two_least(squared)[0], k)[0][:, -1])
+        found: Tensor = distances_from_squares(own, self._nearest(squared, two_least(squared)[0], k)[0][:, -1])
+        return found
 
     def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
         """Return the distance of :meth:`steepslope.numerics.neighbors.Index.kth_of_others`, float64 (m,)."""
@@ -109,7 +110,8 @@ class Bins:
     def _distances(self, own: Tensor, first: Tensor, second: Tensor) -> Tensor:
         of_firsts = self._of_classes(first, second_least)
         of_seconds = self._of_classes(second, lambda bins: bins.amin(dim=1))
-        return distances_from_squares(own[:, None], torch.minimum(of_firsts, of_seconds))
+        found: Tensor = distances_from_squares(own[:, None], torch.minimum(of_firsts, of_seconds))
+        return found
 
     def _nearest(self, squared: Sequence[Tensor], first: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the least of all, ascending, and their places, (m, count): they lie in the bins of least ``first``."""

@@ -41,7 +41,8 @@ class Head(torch.nn.Module):
 
     def forward(self, representation: Tensor) -> Tensor:
         """Map (n, width) to trust logits (n,)."""
-        return self.function(representation, self.weight, self.bias)
+        z: Tensor = self.function(representation, self.weight, self.bias)
+        return z
 
 
 class OracleNet(nn.Module):

@@ -140,7 +140,7 @@ def _seconds_of_a_step(oracle: ImageOracle, recipe: Finetuning, classifier: Clas
                     fabric.to_device(classifier.net)(classifier.noise(TRIAL).to(fabric.device))
             trust_logit = net(images)
         losses = loss.bind()(trust_logit, target.float() if loss.takes_probability else target)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        losses.sum().backward()
         optimizer.step()
         optimizer.zero_grad()
         if fabric.device.type == "cuda":

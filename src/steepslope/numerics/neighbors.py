@@ -27,13 +27,14 @@ CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memo
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
-GROUP = 64  # columns whose least is found first
+GROUP = 16  # columns whose least is found first
 LARGEST = float(np.finfo(np.float32).max)
 RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
 SAME = 1e-6  # distances this close, relatively, are ties
 LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
 SPARE = 8  # candidates beyond those wanted
 ROUNDING_64 = 1e-14  # of a squared length, by products in float64
+MANY_QUERIES = 64  # for which a copy of the points pays
 MANY = 32  # classes, beyond which distances to all of them are found at once
 # How tensors are searched for, once they are traced: a class with the searches of an index, from an index's arrays.
 GRAPH_SEARCH: dict[str, Callable[..., Any]] = {}
@@ -239,6 +240,8 @@ class Index:
         float64, and distances (n, m), which are squared, and less each query's own square; that does not change the
         order.
         """
+        many = len(queries) >= MANY_QUERIES
+        points = np.column_stack([self.points, self.squares]) if many else self.points  # a product then adds squares, too
         rows_at_once = max(1, CHUNK_ENTRIES // max(self.points.shape))
 
         def seek(rows: slice) -> None:
@@ -249,8 +252,10 @@ class Index:
                     if not np.isfinite(chunk.sum()):
                         bad = part.start + int((~np.isfinite(chunk)).any(axis=1).argmax())
                         raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
-                squared = np.matmul(-2 * chunk, self.points.T, out=room[: len(chunk)])
-                squared += self.squares
+                columns = np.append(-2 * chunk, np.ones((len(chunk), 1), np.float32), axis=1) if many else -2 * chunk
+                squared = np.matmul(columns, points.T, out=room[: len(chunk)])
+                if not many:
+                    squared += self.squares
                 work(part, chunk, np.square(chunk, dtype=np.float64).sum(axis=1), squared)
 
         in_slices(seek, len(queries), len(queries) * self.points.size)
@@ -330,8 +335,8 @@ def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: S
 
 def _measured_distances(queries: Singles, points: Singles, places: NDArray[np.int64]) -> Floats:
     """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
-    columns = [np.linalg.norm(queries - points[place], axis=1) for place in places.T]
-    return np.stack(columns, axis=1).astype(np.float64)
+    gaps = (queries - points[place] for place in places.T)
+    return np.sqrt(np.stack([np.einsum("nd,nd->n", gap, gap) for gap in gaps], axis=1)).astype(np.float64)
 
 
 def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Singles]:

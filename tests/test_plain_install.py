@@ -39,14 +39,14 @@ print([main(words.split()) for words in sys.argv[1:]])
 """
 # Commands that need an extra, each with the line's last words.
 NEEDING = {
-    "demo --out demo": "training a classifier needs torchvision: pip install 'steepslope[images]'",
-    "extract --classifier timm:resnet18 --data digits --out images": "needs timm: pip install 'steepslope[images]'",
-    "extract --classifier onnx:net.onnx --data digits --out nets": "needs onnxruntime: pip install 'steepslope[onnx]'",
+    "demo --out demo": "training a classifier needs torchvision: pip install 'steepslope[nets]'",
+    "extract --classifier timm:resnet18 --data digits --out images": "needs timm: pip install 'steepslope[nets]'",
+    "extract --classifier onnx:net.onnx --data digits --out nets": "needs onnxruntime: pip install 'steepslope[nets]'",
     "extract --classifier net:digits-net --mean 0 --std 1 --data hf:mnist --out images": "steepslope[data]'",
-    "shift corrupt --data digits --kind fog --severity 1 --out fog": "pip install 'steepslope[shifts]'",
-    "finetune --oracle timm:resnet18 --data digits --classifier timm:resnet18 --out oracle": "steepslope[images]'",
-    "reproduce table1 --preset digits --out tables": "pip install 'steepslope[images]'",
-    "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[onnx]'",
+    "shift corrupt --data digits --kind fog --severity 1 --out fog": "pip install 'steepslope[lab]'",
+    "finetune --oracle timm:resnet18 --data digits --classifier timm:resnet18 --out oracle": "steepslope[nets]'",
+    "reproduce table1 --preset digits --out tables": "pip install 'steepslope[nets]'",
+    "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[nets]'",
     "serve --gate gate": "serve needs fastapi: pip install 'steepslope[serve]'",
     "push --gate gate --to USER/NAME": "needs huggingface_hub: pip install 'steepslope[hub]'",
 }

@@ -68,7 +68,7 @@ def test_export_names_the_library_that_it_lacks(
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     assert main(["export", "--gate", "gate", "--out", str(tmp_path / "gate.onnx")]) == 2
-    assert f"export needs {library}: pip install 'steepslope[onnx]'" in capsys.readouterr().err
+    assert f"export needs {library}: pip install 'steepslope[nets]'" in capsys.readouterr().err
 
 
 def test_the_extras_that_help_names_are_there() -> None:

@@ -190,16 +190,13 @@ def _resources(
     allow_fit_rows: bool,
 ) -> Resources:
     """Return what scores and oracles need next to the predictions."""
-    import torch
-
     from steepslope.gate import Gate
     from steepslope.nets.training.images import open_images
     from steepslope.nets.training.loading import load_oracle
     from steepslope.report.confidences import Resources
 
     opened = partial(open_images, path=path, data=data)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    load = partial(load_oracle, backbones=backbones, images=opened, device=device)
+    load = partial(load_oracle, backbones=backbones, images=opened, device="auto")
     loaded = {folder: Gate.load(folder, load) for folder in gates}
     return Resources(held_out, reference, load, allow_fit_rows, loaded)
 

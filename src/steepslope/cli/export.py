@@ -35,7 +35,7 @@ def export(
     C); its outputs label, probability, p_correct, trust_logit and accepted, (N,) each. The promise, the thresholds and
     the names of the classes stand in its metadata. Before it is written, it has to decide as the gate does.
 
-    Needs: pip install 'steepslope[onnx]'.
+    Needs: pip install 'steepslope[nets]'.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def export(
         Replace a file that is there.
     """
     for library in LIBRARIES:
-        require_extra(library, "onnx", "export")
+        require_extra(library, "nets", "export")
     from steepslope.nets.export.agreement import require_agreement
     from steepslope.nets.export.exporting import exported_from
 

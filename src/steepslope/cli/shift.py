@@ -28,7 +28,7 @@ def corrupt(
     Killed and run again, it goes on. An image becomes the same whatever the order and the number of processes. On the
     fly, without writing: the data spec corrupt:KIND:SEVERITY/SPEC, with ?seed=1&crop=224 before the / where wanted.
 
-    Needs: pip install 'steepslope[shifts]'.
+    Needs: pip install 'steepslope[lab]'.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def recolor(
     without rounding to 8 bits: the data spec recolor:CLASSIFIER/SPEC, with ?bound=0.03&steps=300&mean=0.5 and the like
     before the / where wanted.
 
-    Needs: pip install 'steepslope[shifts]'.
+    Needs: pip install 'steepslope[lab]'.
 
     Parameters
     ----------

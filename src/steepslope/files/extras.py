@@ -9,7 +9,10 @@ from typing import Any
 from steepslope.errors import SteepslopeError, unknown_name
 
 # The extras of the libraries that some modules import plainly, for the command that needs such a module.
-EXTRAS = {"lightning_fabric": "images", "matplotlib": "plots", "timm": "images", "torchvision": "images"}
+EXTRAS = {
+    "lightning_fabric": "nets", "matplotlib": "lab", "onnxruntime": "nets", "timm": "nets", "torch": "nets",
+    "torchvision": "nets",
+}  # fmt: skip
 
 
 def require_extra(module: str, extra: str, need: str) -> Any:

@@ -241,7 +241,7 @@ class Index:
         order.
         """
         many = len(queries) >= MANY_QUERIES
-        points = np.column_stack([self.points, self.squares]) if many else self.points  # a product then adds squares, too
+        points = np.column_stack([self.points, self.squares]) if many else self.points  # adds them
         rows_at_once = max(1, CHUNK_ENTRIES // max(self.points.shape))
 
         def seek(rows: slice) -> None:

@@ -190,5 +190,5 @@ def test_without_kornia_one_line_tells_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "kornia", None)
     with pytest.raises(SteepslopeError) as error:
         luv_of(torch.zeros(1, 3, 1, 1))
-    assert str(error.value) == "recolouring of colour images needs kornia: pip install 'steepslope[shifts]'"
+    assert str(error.value) == "recolouring of colour images needs kornia: pip install 'steepslope[lab]'"
     assert float(lightness_of(torch.ones(1))) == pytest.approx(1)

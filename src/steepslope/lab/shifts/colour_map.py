@@ -129,7 +129,7 @@ def _axes(like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _kornia() -> Any:
-    return require_extra("kornia", "shifts", "recolouring of colour images").color
+    return require_extra("kornia", "lab", "recolouring of colour images").color
 
 
 COLOUR_KNOTS = (16, 32, 32)  # along L, u and v, as the authors have them

@@ -166,7 +166,7 @@ def _by_package(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
 
     A spatter without a drop divides by zero; such pixels stay as they are, where the package makes them black.
     """
-    function = require_extra(PACKAGE, "shifts", "corrupt").corruption_dict[kind]
+    function = require_extra(PACKAGE, "lab", "corrupt").corruption_dict[kind]
     seeded = {"seed": seed} if "seed" in inspect.signature(function).parameters else {}
     before = np.random.get_state()  # noqa: NPY002
     try:
@@ -190,5 +190,5 @@ class Corruption(ShiftByKind):
 
     def look(self) -> Self:
         """Return the same; raise unless the package is there."""
-        require_extra(PACKAGE, "shifts", "corrupt")
+        require_extra(PACKAGE, "lab", "corrupt")
         return self

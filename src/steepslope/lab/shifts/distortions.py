@@ -22,7 +22,7 @@ from steepslope.nets.data.images import in_pil, open_image
 from steepslope.nets.seeding import seeded
 from steepslope.numerics.threads import single_thread
 
-tv = optional_library("torchvision.transforms.v2.functional", "images")
+tv = optional_library("torchvision.transforms.v2.functional", "nets")
 BILINEAR = "bilinear"
 
 Change = Callable[[Tensor, float], Tensor]

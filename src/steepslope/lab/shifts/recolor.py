@@ -154,7 +154,7 @@ class Recoloring:
         if channels not in (1, COLOUR):
             raise SteepslopeError(f"expected grey or colour images, found {channels} channels", self.classifier.spec)
         if channels == COLOUR:
-            require_extra("kornia", "shifts", "recolor")
+            require_extra("kornia", "lab", "recolor")
 
     @property
     def block(self) -> int:

@@ -38,8 +38,8 @@ OF_A_FILE = (
     "a file of weights does not tell its normalisation: most nets have ImageNet's, &mean=imagenet&std=imagenet in the "
     "spec, those from TensorFlow and many transformers 0.5, &mean=0.5&std=0.5"
 )
-timm = optional_library("timm", "images")
-models = optional_library("torchvision.models", "images")
+timm = optional_library("timm", "nets")
+models = optional_library("torchvision.models", "nets")
 
 
 def timm_classifier(argument: str) -> Classifier:

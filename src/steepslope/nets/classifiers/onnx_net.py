@@ -57,7 +57,7 @@ class OnnxNet(nn.Module):
 
     def open(self) -> None:
         """Start a session with as many threads as PyTorch has; of several processes on a machine, each has fewer."""
-        onnxruntime = require_extra("onnxruntime", "onnx", "ONNX")
+        onnxruntime = require_extra("onnxruntime", "nets", "ONNX")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads = torch.get_num_threads()
         options.log_severity_level = 3
@@ -168,7 +168,7 @@ def exported_model(
     and ``outputs`` are the names of inputs and outputs in the file. The optimiser takes numbers within 1e-8 of 0, or
     within 1e-5 of 1, for these.
     """
-    require_extra("onnxscript", "onnx", "ONNX")
+    require_extra("onnxscript", "nets", "ONNX")
     rows = {0: torch.export.Dim("batch")}
     shapes = rows if isinstance(inputs, Tensor) else dict.fromkeys(inputs, rows)
     with tempfile.TemporaryDirectory() as folder, _silence():

@@ -92,7 +92,7 @@ def train_classifier(
     classifier and its accuracy on the held-out rows. Unless it is to be replaced, a classifier that was trained so is
     found complete, of which ``notice`` is told, and another is an error.
     """
-    require_extra("torchvision", "images", "training a classifier")
+    require_extra("torchvision", "nets", "training a classifier")
     spec = parse_data(data)
     if spec.split not in (None, TRAIN):
         raise SteepslopeError(

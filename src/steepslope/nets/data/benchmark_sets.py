@@ -24,7 +24,7 @@ from steepslope.nets.data.class_names import NO_NAMES, ClassNames, wordnet_label
 from steepslope.nets.data.image_files import ImageFiles, existing_folder, open_image_folder
 from steepslope.nets.data.images import Images, row_ids
 
-datasets = optional_library("torchvision.datasets", "images")  # takes seconds, and specs are parsed that none opens
+datasets = optional_library("torchvision.datasets", "nets")  # takes seconds, and specs are parsed that none opens
 
 
 def load_digits(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:

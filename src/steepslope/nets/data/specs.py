@@ -173,7 +173,7 @@ def _parse_shifted(text: str, name: str, rest: str) -> DatasetSpec:
         try:
             parse = shifts[name].load()
         except ImportError as error:
-            raise SteepslopeError(f"{name} needs {error.name}: pip install 'steepslope[shifts]'") from error
+            raise SteepslopeError(f"{name} needs {error.name}: pip install 'steepslope[lab]'") from error
         shift = parse(rest[: border.start()])
     inner = parse_data(rest[border.end() :])
     return replace(inner, shifts=(shift, *inner.shifts))

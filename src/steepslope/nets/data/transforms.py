@@ -24,7 +24,7 @@ from steepslope.files.folders import read_json
 from steepslope.nets.data.images import Dataset, Picture, as_colour, as_grey
 from steepslope.nets.data.shifted import brought_to
 
-tv = optional_library("torchvision.transforms.v2.functional", "images")
+tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
 Resize = Literal["crop", "squash", "exact"]
 INTERPOLATIONS = "nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos"

@@ -33,7 +33,7 @@ def require_agreement(exported: Exported) -> float:
     SteepslopeError
         If a number differs by more than 10⁻³, or a label or a decision at all.
     """
-    onnxruntime = require_extra("onnxruntime", "onnx", "an export")
+    onnxruntime = require_extra("onnxruntime", "nets", "an export")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(

@@ -168,7 +168,7 @@ class ExportedGate:
             If it is no file that ``export`` wrote, or a byte of it is another.
         """
         source = Path(path)
-        onnxruntime = require_extra("onnxruntime", "onnx", "an exported gate")
+        onnxruntime = require_extra("onnxruntime", "serve", "an exported gate")
         if not source.is_file():
             raise SteepslopeError("expected an ONNX file, found none", source)
         require_unchanged(source)

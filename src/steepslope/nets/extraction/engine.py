@@ -35,7 +35,7 @@ from steepslope.numerics.blocks import blocks
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-tv = optional_library("torchvision.transforms.v2.functional", "images")
+tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
 ESTIMATES = ("mean", "median")  # the columns of noise_of
 SIDE = 3  # of the mask

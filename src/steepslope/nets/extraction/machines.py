@@ -21,7 +21,7 @@ from steepslope.nets.extraction.options import Machines
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-fabrics = optional_library("lightning_fabric", "images")
+fabrics = optional_library("lightning_fabric", "nets")
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 JOIN = timedelta(minutes=10)  # for all processes to come

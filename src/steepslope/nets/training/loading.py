@@ -19,7 +19,8 @@ def load_oracle(
     """Read an oracle of any kind; an error names the file and the field.
 
     No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it must be one of
-    ``backbones``. ``images`` opens the images of the outputs that an oracle on images judges, on the ``device``.
+    ``backbones``. ``images`` opens the images of the outputs that an oracle on images judges, on the ``device``, of
+    which ``auto`` is a GPU where there is one.
     """
     if not is_image_oracle(folder):
         return Oracle.load(folder)

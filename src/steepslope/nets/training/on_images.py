@@ -117,7 +117,9 @@ class ImageOracle(BaseOracle):
         return ("logits",)
 
     def on(self, images: Dataset | OpenImages, workers: int = 0, device: str | None = None) -> Self:
-        """Return the same oracle with its images; its net is moved to the device, if one is given."""
+        """Return the same oracle with its images; its net is moved to the device, ``auto`` a GPU, if one is given."""
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         if device is not None:
             self.net.to(device)
         return replace(self, images=images, workers=workers)

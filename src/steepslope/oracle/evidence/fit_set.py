@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
+from steepslope.numerics.threads import side_by_side
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows, require_reference
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.row_augmentation import augmented_rows
@@ -191,14 +192,15 @@ class FitSet:
         if learning.slow and self.reference is not None and len(self.reference) >= LARGE * len(self.rows):
             state = learning.fit(self.known_rows()[0] if learning.familiar else self.reference)
             return self._seen(name, self.rows, state), state
-        whole: Floats | None = None
-        for number in range(FOLDS):
-            inside = np.flatnonzero(self.fold == number)
-            part = self._seen(name, self.rows.subset(inside), learning.fit(self._references(name, number)))
-            whole = np.empty((len(self.rows), *part.shape[1:])) if whole is None else whole
+        folds = [np.flatnonzero(self.fold == number) for number in range(FOLDS)]
+        states = side_by_side(lambda number: learning.fit(self._references(name, number)), [*range(FOLDS), None])
+        parts = [
+            self._seen(name, self.rows.subset(inside), state) for inside, state in zip(folds, states, strict=False)
+        ]
+        whole = np.empty((len(self.rows), *parts[0].shape[1:]))
+        for inside, part in zip(folds, parts, strict=True):
             whole[inside] = part
-        assert whole is not None
-        return whole, learning.fit(self._references(name, None))
+        return whole, states[-1]
 
     def known_rows(self) -> tuple[ClassifierOutputs, ClassifierOutputs | None]:
         """Return references, those of the fit set where there are no others, and their copies, if there are any."""

@@ -27,7 +27,7 @@ def whole(low: int, high: int | None = None) -> Check:
     """
     limits = f">= {low}" if high is None else f"from {low} to {high}"
     most = math.inf if high is None else high
-    return Check(f"a whole number {limits}", lambda value: _is(Integral, value) and low <= value <= most)
+    return Check(f"a whole number {limits}", lambda value: _is_of_kind(Integral, value) and low <= value <= most)
 
 
 def number(low: float = -math.inf, high: float = math.inf) -> Check:
@@ -38,10 +38,10 @@ def number(low: float = -math.inf, high: float = math.inf) -> Check:
     """
     upwards = f" >= {low:g}" if low > -math.inf else ""
     limits = upwards if high == math.inf else f" from {low:g} to {high:.12g}"
-    return Check(f"a number{limits}", lambda value: _is(Real, value) and low <= value <= high)
+    return Check(f"a number{limits}", lambda value: _is_of_kind(Real, value) and low <= value <= high)
 
 
-def _is(kind: type, value: Any) -> bool:
+def _is_of_kind(kind: type, value: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)  # True is an int to Python
 
 

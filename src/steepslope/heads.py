@@ -8,7 +8,7 @@ from torch import Tensor
 HeadFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def linear(representation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear_head(representation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return w·x + b: (n, d), (d,), () -> (n,)."""
     return representation @ weight + bias
 
@@ -22,10 +22,10 @@ def signed_distance(representation: Tensor, weight: Tensor, bias: Tensor) -> Ten
     tensor([4.])
     """
     norm: Tensor = torch.linalg.vector_norm(weight)
-    return linear(representation, weight, bias) / (norm + 1e-7)
+    return linear_head(representation, weight, bias) / (norm + 1e-7)
 
 
-HEADS: dict[str, HeadFunction] = {"hyperplane": signed_distance, "linear": linear}
+HEADS: dict[str, HeadFunction] = {"hyperplane": signed_distance, "linear": linear_head}
 
 
 class Head(torch.nn.Module):

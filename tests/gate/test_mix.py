@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from steepslope.gate import Gate
-from steepslope.gate.mix import new_mix_of
+from steepslope.gate.mix import estimate_new_mix
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.scores import MCP
@@ -37,7 +37,7 @@ def gate() -> Gate:
 def test_the_mix_of_predictions_is_estimated(gate: Gate) -> None:
     coming = outputs_of([0.5, 0.3, 0.2], 2_000, 1)
     judged = gate.decide(coming)
-    found = new_mix_of(gate, judged.p_correct, coming.predictions)
+    found = estimate_new_mix(gate, judged.p_correct, coming.predictions)
     assert found is not None
     assert found.why == ""
     np.testing.assert_allclose([found.shares[name] for name in CLASSES], [0.5, 0.3, 0.2], atol=0.05)
@@ -48,7 +48,7 @@ def test_the_mix_of_predictions_is_estimated(gate: Gate) -> None:
 def test_what_no_mix_explains_is_said(gate: Gate) -> None:
     coming = outputs_of([0.1, 0.2, 0.7], 3_000, 2, noise=2.0)
     judged = gate.decide(coming)
-    found = new_mix_of(gate, judged.p_correct, coming.predictions)
+    found = estimate_new_mix(gate, judged.p_correct, coming.predictions)
     assert found is not None
     assert found.why.startswith("no mix of the classes explains what is predicted for these rows: ")
     assert not found.shares
@@ -57,14 +57,14 @@ def test_what_no_mix_explains_is_said(gate: Gate) -> None:
 def test_where_it_cannot_be_told_nothing_is_said(gate: Gate) -> None:
     coming = outputs_of([0.5, 0.3, 0.2], 2_000, 1)
     p_correct, predicted = gate.decide(coming).p_correct, coming.predictions
-    assert new_mix_of(gate, p_correct[:100], predicted[:100]) is None
-    assert new_mix_of(gate, p_correct, None) is None
+    assert estimate_new_mix(gate, p_correct[:100], predicted[:100]) is None
+    assert estimate_new_mix(gate, p_correct, None) is None
     by_class = Gate.of(MCP(), CALIBRATION, max_risk=0.05, by="predicted")
-    assert new_mix_of(by_class, p_correct, predicted) is None
+    assert estimate_new_mix(by_class, p_correct, predicted) is None
     alone = Gate.calibrate(MCP().confidence(CALIBRATION), CALIBRATION.is_correct, 0.05)
-    assert new_mix_of(alone, p_correct, predicted) is None
+    assert estimate_new_mix(alone, p_correct, predicted) is None
     few = Gate.of(MCP(), outputs_of([0.01, 0.29, 0.7], 2_000, 3), max_risk=0.05)
-    assert new_mix_of(few, p_correct, predicted) is None
+    assert estimate_new_mix(few, p_correct, predicted) is None
 
 
 def test_the_true_classes_are_kept_with_the_gate(gate: Gate, tmp_path: Path) -> None:

@@ -18,9 +18,16 @@ from hypothesis import given, settings, strategies as st
 from steepslope.errors import SteepslopeError
 from steepslope.monitor import Monitor, counting
 from steepslope.monitor.counting import FileCount
-from steepslope.monitor.predictions import TRUTHS, Batch, Predicted, read_labels, read_predictions, strange_labels
-from steepslope.monitor.sentences import class_mix_advice, health, sentences
-from steepslope.monitor.state import State, begin_state, hash_of, open_state
+from steepslope.monitor.predictions import (
+    TRUTHS,
+    Batch,
+    Predicted,
+    labels_never_predicted,
+    read_labels_of_predictions,
+    read_predictions,
+)
+from steepslope.monitor.sentences import class_mix_sentences, health_sentences, monitor_sentences
+from steepslope.monitor.state import State, begin_state, hash_in_state, open_state
 from steepslope.promise.certificate import as_percent
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
@@ -77,7 +84,7 @@ def test_each_id_of_a_file_is_counted_once_in_an_order_that_ids_draw(
         assert (count.new, count.monitor.rows) == (len(expected), len(expected))
         assert count.repeated == sum(map(len, parts)) - len(expected)
         found = state.connection.execute("SELECT id FROM predictions ORDER BY row").fetchall()
-    assert [one for (one,) in found] == sorted(hash_of(f"photo {one}") for one in expected)
+    assert [one for (one,) in found] == sorted(hash_in_state(f"photo {one}") for one in expected)
 
 
 TWICE = Batch(
@@ -121,7 +128,7 @@ def test_labels_that_are_no_class_are_counted(count: FileCount, state: State, tm
     pq.write_table(table, tmp_path / "labels.parquet")
     count.count_labels(state, tmp_path / "labels.parquet")
     assert count.strange == {"Cat": 2, "yak": 1}
-    text = "\n".join(sentences(count))
+    text = "\n".join(monitor_sentences(count))
     assert "2 labels contradict the one that was counted before; the first counts." in text
     assert "3 labels are no class, and count as errors: 'Cat' (2), 'yak' (1)." in text
 
@@ -148,7 +155,7 @@ def in_parts(rows: list[tuple[str, str]]) -> Any:
 def test_labels_tell_where_in_the_stream_they_are_of(count: FileCount, state: State, tmp_path: Path) -> None:
     accepted = np.flatnonzero(stream(1_000, 1).judged(GATE).accepted)[-40:]
     count.count_labels(state, labels(tmp_path / "labels.parquet", accepted.tolist(), "dog"))
-    found = state.counted(hash_of(f"photo {row}") for row in accepted)
+    found = state.counted(hash_in_state(f"photo {row}") for row in accepted)
     assert count.monitor.labelled.history[-1].row in {prediction.row for prediction in found.values()}
     assert count.monitor.alarms["labels"] == 1_000  # when it was raised
     assert count.monitor.labelled.alarm_count in range(1, 41)
@@ -189,7 +196,7 @@ def test_labels_that_are_sorted_are_no_harm(state: State, tmp_path: Path) -> Non
 
 
 def test_before_the_first_prediction() -> None:
-    assert sentences(FileCount(monitor_of(GATE))) == [
+    assert monitor_sentences(FileCount(monitor_of(GATE))) == [
         "0 predictions, 0 of them new.",
         "HEALTHY: there is not enough evidence of a change. Errors that leave no trace in what is watched cannot be "
         "seen without labels.",
@@ -199,9 +206,9 @@ def test_before_the_first_prediction() -> None:
 def test_after_a_change_there_is_no_interval_of_what_was_before_it() -> None:
     monitor = monitor_of(GATE)
     feed(monitor, GATE, stream(2_000, 1))
-    assert " to " in next(line for line in sentences(FileCount(monitor)) if line.startswith("Accepted"))
+    assert " to " in next(line for line in monitor_sentences(FileCount(monitor)) if line.startswith("Accepted"))
     judged = feed(monitor, GATE, stream(2_000, 2, lower=2, sure=2))
-    line = next(line for line in sentences(FileCount(monitor)) if line.startswith("Accepted"))
+    line = next(line for line in monitor_sentences(FileCount(monitor)) if line.startswith("Accepted"))
     assert " to " not in line
     latest = monitor.means["coverage"].latest
     assert latest is not None
@@ -213,7 +220,7 @@ def test_what_is_known_is_said() -> None:
     monitor = monitor_of(GATE)
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2))
     monitor.label(np.arange(3_000) % 4 > 0, judged.accepted)
-    text = "\n".join(sentences(FileCount(monitor, new=3_000, labels=3_000, labels_unknown=7)))
+    text = "\n".join(monitor_sentences(FileCount(monitor, new=3_000, labels=3_000, labels_unknown=7)))
     assert "3,000 labels, 3,000 of them new, 7 are of no prediction that is known." in text
     assert f"Accepted: {as_percent(judged.accepted.mean())}, of the latest " in text
     assert f"P(correct): {as_percent(judged.p_correct.mean())}, of the latest" in text
@@ -226,7 +233,7 @@ def test_what_is_known_is_said() -> None:
 def test_a_change_is_said_with_what_it_may_mean() -> None:
     monitor = monitor_of(GATE)
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2, first=0.8))
-    (line,), (hint,) = health(monitor), class_mix_advice(None, monitor, None)
+    (line,), (hint,) = health_sentences(monitor), class_mix_sentences(None, monitor, None)
     row, latest = min(monitor.alarms.values()), monitor.means["risk"].latest
     told = "they are not drawn as the calibration rows were, so the promise cannot be relied on."
     assert line.startswith(f"CHANGED after {row:,} predictions: {told}")
@@ -236,7 +243,7 @@ def test_a_change_is_said_with_what_it_may_mean() -> None:
     assert latest is not None
     assert f"{as_percent(latest[1])} of the latest accepted are wrong; 5 % was promised." in line
     assert "Label some of the latest accepted, drawn at random" in line
-    (alone,) = health(monitor, alone=True)
+    (alone,) = health_sentences(monitor, alone=True)
     assert f"P(correct) (mean {as_percent(judged.p_correct.mean())}, on the calibration rows " in alone
 
 
@@ -245,7 +252,7 @@ def test_harm_comes_first() -> None:
     feed(monitor, GATE, stream(1_000, 1))
     feed(monitor, GATE, stream(2_000, 2, lower=2, sure=2))
     monitor.label(np.zeros(60, np.bool_), np.ones(60, np.bool_), np.arange(1, 61))
-    first, second = health(monitor)
+    first, second = health_sentences(monitor)
     count = monitor.labelled.alarm_count
     told = "by their labels, more than the promised 5 % of the accepted are wrong"
     assert first.startswith(
@@ -254,8 +261,8 @@ def test_harm_comes_first() -> None:
     assert "calibrate it again" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
-    assert class_mix_advice(None, monitor, None)
-    assert not class_mix_advice(None, monitor_of(GATE), None)
+    assert class_mix_sentences(None, monitor, None)
+    assert not class_mix_sentences(None, monitor_of(GATE), None)
 
 
 TABLE = pa.table(
@@ -330,26 +337,32 @@ def test_files_without_the_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="found no truths among"):
         list(read_predictions(write(TABLE, path), "truths"))
     with pytest.raises(SteepslopeError, match="expected the columns id and label, found id"):
-        list(read_labels(write(TABLE.select(["id"]), path)))
+        list(read_labels_of_predictions(write(TABLE.select(["id"]), path)))
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_labels_by_number_or_name_and_empty(ending: str, tmp_path: Path) -> None:
     table = pa.table({"label": pa.array([3, None]), "id": ["a", "b"]})
-    ((ids, truths),) = read_labels(write(table, tmp_path / f"labels.{ending}"))
+    ((ids, truths),) = read_labels_of_predictions(write(table, tmp_path / f"labels.{ending}"))
     assert (ids.tolist(), truths.tolist()) == (["a", "b"], ["3", ""])
 
 
 def test_labels_have_to_be_written_as_they_are_predicted() -> None:
     path, names = Path("labels.csv"), ("cat", "dog")
-    assert strange_labels(Counter(yak=2, cat=1), names, path) == {"yak": 2}  # a yak may be new to the classifier
-    assert strange_labels(Counter({"3": 1, "cat": 1}), None, path) == {"cat": 1}
-    assert strange_labels(Counter(), names, path) == {}
+    assert labels_never_predicted(Counter(yak=2, cat=1), names, path) == {
+        "yak": 2
+    }  # a yak may be new to the classifier
+    assert labels_never_predicted(Counter({"3": 1, "cat": 1}), None, path) == {"cat": 1}
+    assert labels_never_predicted(Counter(), names, path) == {}
     for unknown in ({"unknown": 2}, {"-1": 1, "unknown": 1}):  # a file may be of nothing else
-        assert strange_labels(Counter(unknown), names, path) == strange_labels(Counter(unknown), None, path) == unknown
+        assert (
+            labels_never_predicted(Counter(unknown), names, path)
+            == labels_never_predicted(Counter(unknown), None, path)
+            == unknown
+        )
     with pytest.raises(SteepslopeError, match=r"expected labels as they are predicted, .* found 'yak'"):
-        strange_labels(Counter(unknown=2, yak=1), names, path)
+        labels_never_predicted(Counter(unknown=2, yak=1), names, path)
     with pytest.raises(SteepslopeError, match=r"^labels.csv: expected labels .* such as 'cat', found '0'"):
-        strange_labels(Counter({"0": 1, "1": 2}), names, path)
+        labels_never_predicted(Counter({"0": 1, "1": 2}), names, path)
     with pytest.raises(SteepslopeError, match="expected labels as they are predicted, a whole number, found 'cat'"):
-        strange_labels(Counter(cat=1), None, path)
+        labels_never_predicted(Counter(cat=1), None, path)

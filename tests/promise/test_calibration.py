@@ -11,8 +11,8 @@ from scipy.special import expit, softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Certificate, Gate, Objectives, threshold_sequence
-from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, all_certificates, neglected_class
-from steepslope.promise.certificate import tail
+from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
+from steepslope.promise.certificate import binomial_tail
 from steepslope.promise.certify import TAKEN, certify
 from steepslope.promise.rows import LabelledRows
 from steepslope.scores import MCP
@@ -32,7 +32,7 @@ def promised(
     rows: LabelledRows, seed: int = 0, **objectives: Any
 ) -> tuple[tuple[Certificate, ...], Certificate | None]:
     """Return the certificates of what is accepted, and that of rejection."""
-    certificates = all_certificates(rows, THRESHOLDS, Objectives(**objectives), seed)
+    certificates = calibrate_all(rows, THRESHOLDS, Objectives(**objectives), seed)
     return certificates.accepted, certificates.rejection
 
 
@@ -107,11 +107,11 @@ def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
     assert found.aim == "rejection"
     assert found.max_risk == pytest.approx(0.6)
     assert (found.accepted, found.errors) == (rejected.sum(), (rejected & rows.is_correct).sum())
-    assert tail(found.errors, found.accepted, 0.6) <= 0.025
+    assert binomial_tail(found.errors, found.accepted, 0.6) <= 0.025
     further = min(one for one in THRESHOLDS if one > found.threshold)
     assert further < accepted.threshold
     beyond = rows.confidence <= further
-    assert tail((beyond & rows.is_correct).sum(), beyond.sum(), 0.6) > 0.025 / 3
+    assert binomial_tail((beyond & rows.is_correct).sum(), beyond.sum(), 0.6) > 0.025 / 3
 
 
 @pytest.mark.parametrize("max_risk", [0.03, 0.9])
@@ -289,12 +289,12 @@ def test_what_cannot_be_unknown_is_refused(is_unknown: list[Any], message: str) 
 def test_a_class_that_is_accepted_under_other_labels_alone_is_named() -> None:
     truths = np.repeat(["good", "bad", "worse", "rare"], [950, 30, 10, 4])
     accepted = np.arange(994) % 5 > 0
-    (caution,) = neglected_class(np.full(994, "good"), truths, accepted)
+    (caution,) = caution_on_neglected_class(np.full(994, "good"), truths, accepted)
     assert caution.startswith("of 30 rows of class bad, 24 are accepted, all of them under another label; 1 other")
     assert "all that is accepted is called good" in caution
     assert "max_class_risk" in caution
     predicted = truths.copy()
     predicted[954:960] = "good"  # a class of which some are accepted rightly is not neglected
-    assert neglected_class(predicted, truths, accepted) == []
-    assert neglected_class(np.full(994, "good"), truths, accepted, promised=0.2) == []
-    assert neglected_class(np.full(994, "good"), truths, np.zeros(994, np.bool_)) == []
+    assert caution_on_neglected_class(predicted, truths, accepted) == []
+    assert caution_on_neglected_class(np.full(994, "good"), truths, accepted, promised=0.2) == []
+    assert caution_on_neglected_class(np.full(994, "good"), truths, np.zeros(994, np.bool_)) == []

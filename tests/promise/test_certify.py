@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.promise.certificate import rows_needed, tail
-from steepslope.promise.certify import (
-    certify,
-    certify_true_classes,
-    checked_sequence,
-    conformal_p_values,
-    selected,
-    threshold_sequence,
-)
+from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.promise.certify import certify, certify_true_classes
+from steepslope.promise.conformal import conformal_p_values, conformal_selection
 from steepslope.promise.rows import split_rows
+from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from tests.promise.references import Rows, distinct_rows, rows_with_ties, slow_threshold
 
 
@@ -37,7 +32,7 @@ def test_sequences_fall_from_the_highest_confidence_to_below_all(values: list[fl
     assert found[0] == highest
     assert found[-1] <= lowest - (highest - lowest)
     assert found[-1] < lowest
-    np.testing.assert_array_equal(checked_sequence(found), found)
+    np.testing.assert_array_equal(checked_threshold_sequence(found), found)
 
 
 def test_steps_are_even_in_coverage_not_in_confidence() -> None:
@@ -61,8 +56,8 @@ def test_infinite_confidences_stay_above_and_below_finite_thresholds() -> None:
 
 
 def test_any_plain_sequence_is_taken_without_infinity() -> None:
-    assert checked_sequence([np.inf, 3, 2, 2, -np.inf]).tolist() == [3, 2, 2, -np.inf]
-    assert checked_sequence(0.5).tolist() == [0.5]
+    assert checked_threshold_sequence([np.inf, 3, 2, 2, -np.inf]).tolist() == [3, 2, 2, -np.inf]
+    assert checked_threshold_sequence(0.5).tolist() == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +73,7 @@ def test_any_plain_sequence_is_taken_without_infinity() -> None:
 )
 def test_bad_sequences_are_named(thresholds: Any, message: str) -> None:
     with pytest.raises(SteepslopeError, match=f"^{message}") as caught:
-        checked_sequence(thresholds)
+        checked_threshold_sequence(thresholds)
     assert "\n" not in str(caught.value)
 
 
@@ -215,7 +210,7 @@ def test_true_classes_share_a_threshold_at_which_all_of_them_pass() -> None:
     place = int(np.flatnonzero(thresholds == hard.threshold)[0])
     errors = ~is_correct & (names == "hard")
     wrong = [int((errors & (confidence >= one)).sum()) for one in thresholds[place : place + 2]]
-    assert tail(wrong[0], 400, 0.1) <= 0.05 < tail(wrong[1], 400, 0.1)
+    assert binomial_tail(wrong[0], 400, 0.1) <= 0.05 < binomial_tail(wrong[1], 400, 0.1)
     assert (hard.n, hard.errors, mild.errors) == (400, wrong[0], 0)
     assert hard.risk_bound <= 0.1
 
@@ -236,15 +231,15 @@ def test_selection_by_its_definition(p_values: list[float], risk: float) -> None
     m = len(p_values)
     passing = [k for k in range(1, m + 1) if sorted(p_values)[k - 1] <= risk * (k / m)]
     kept = sorted(range(m), key=lambda i: p_values[i])[: max(passing, default=0)]
-    found = selected(np.array(p_values), risk)
+    found = conformal_selection(np.array(p_values), risk)
     assert set(np.flatnonzero(found)) >= set(kept)
     assert found.sum() == len(kept)  # ties with the last that passes would pass too
 
 
 def test_empty_batches_and_calibration_rows_without_errors() -> None:
-    assert selected(np.zeros(0), 0.05).shape == (0,)
+    assert conformal_selection(np.zeros(0), 0.05).shape == (0,)
     assert conformal_p_values(np.array([0.2, -np.inf]), np.zeros(0), n=19).tolist() == [0.05, 0.05]
-    assert selected(np.full(3, 0.05), 0.05).all()
+    assert conformal_selection(np.full(3, 0.05), 0.05).all()
 
 
 def _fraction_of_errors(rng: np.random.Generator, levels: int | None) -> float:
@@ -255,7 +250,7 @@ def _fraction_of_errors(rng: np.random.Generator, levels: int | None) -> float:
         return confidence if levels is None else np.ceil(confidence * levels) / levels, is_correct
 
     (calibration, right), (batch, batch_right) = rows(100), rows(60)
-    kept = selected(conformal_p_values(batch, np.sort(calibration[~right]), 100), 0.05)
+    kept = conformal_selection(conformal_p_values(batch, np.sort(calibration[~right]), 100), 0.05)
     return float((kept & ~batch_right).sum() / max(1, kept.sum()))
 
 

@@ -11,13 +11,25 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import binom
 
 from steepslope.promise.certificate import rows_needed
-from steepslope.promise.sample_size import LIKELY, advice_for, chance, possible_risk, rows_to_add
-from steepslope.promise.sequence import Start, last_passing, most_errors, start_rows, start_thresholds
+from steepslope.promise.sample_size import (
+    LIKELY,
+    chance_of_larger_sample,
+    possible_risk_of_sample,
+    rows_to_add_to_sample,
+    sample_size_sentence,
+)
+from steepslope.promise.sequence import (
+    Start,
+    last_passing_in_sequence,
+    most_passing_errors,
+    rows_of_start_thresholds,
+    start_thresholds,
+)
 
 
 @given(st.integers(0, 20_000), st.sampled_from([0.01, 0.05, 0.3]), st.sampled_from([0.01, 0.1]))
 def test_starts_lie_about_half_of_the_rows_and_bear_errors(n: int, risk: float, delta: float) -> None:
-    borne, rows = 0, start_rows(n, risk, delta)
+    borne, rows = 0, rows_of_start_thresholds(n, risk, delta)
     while rows_needed(risk, delta, borne + 1) <= n // 2:
         borne += 1
     half = rows_needed(risk, delta, borne)
@@ -42,9 +54,9 @@ def probability_to_pass(tests: list[tuple[int, int]], risk: float) -> float:
 def first_broken(place: int, found: list[Start], accepted: np.ndarray, risk: float) -> float:
     """Return how likely something is passed wrongly where the risk is too high from a place of the sequence on."""
     level = max((one.level for one in found if one.place <= place), default=0.0)
-    tests = [(int(accepted[place]), most_errors(int(accepted[place]), risk, level))] if level else []
+    tests = [(int(accepted[place]), most_passing_errors(int(accepted[place]), risk, level))] if level else []
     tests += [
-        (int(accepted[one.place]), most_errors(int(accepted[one.place]), risk, one.after_failure))
+        (int(accepted[one.place]), most_passing_errors(int(accepted[one.place]), risk, one.after_failure))
         for one in found
         if one.place > place
     ]
@@ -107,20 +119,20 @@ def test_runs_share_delta_and_hand_it_on(
     failing: set[int], last: tuple[int | None, float], expected: list[tuple[int, float]]
 ) -> None:
     asked, passes = asking(failing)
-    assert last_passing(Start.sharing([1, 3], 0.1), 6, passes) == last
+    assert last_passing_in_sequence(Start.sharing([1, 3], 0.1), 6, passes) == last
     assert asked == expected
 
 
 def test_a_start_after_a_failure_has_a_level_of_its_own() -> None:
     starts = [Start(0, 0.03, 0.03), Start(2, 0.02, 0.05)]
     asked, passes = asking({1})
-    assert last_passing(starts, 4, passes) == (3, 0.05)
+    assert last_passing_in_sequence(starts, 4, passes) == (3, 0.05)
     assert asked == [(0, 0.03), (0, 0.03), (1, 0.03), (2, 0.02), (2, 0.05), (3, 0.05)]
     asked, passes = asking(set())
-    assert last_passing(starts, 4, passes) == (3, 0.05)
+    assert last_passing_in_sequence(starts, 4, passes) == (3, 0.05)
     assert asked == [(0, 0.03), (0, 0.03), (1, 0.03), (2, 0.05), (3, 0.05)]
-    assert last_passing(starts, 2, passes) == (1, 0.03)  # of the first ones alone
-    assert last_passing([], 4, passes) == (None, 0.0)
+    assert last_passing_in_sequence(starts, 2, passes) == (1, 0.03)  # of the first ones alone
+    assert last_passing_in_sequence([], 4, passes) == (None, 0.0)
 
 
 Counts = np.ndarray
@@ -136,36 +148,42 @@ def test_a_chance_is_that_of_the_beta_binomial_by_drawing() -> None:
     rng = np.random.default_rng(0)
     risk = rng.beta(4.5, 96.5, 200_000)
     passes = rng.binomial(300, risk) <= 8  # as many errors as 300 rows bear at 5 %, delta .05
-    assert chance(100, np.array([100]), np.array([4]), 300, 0.05, 0.05) == pytest.approx(passes.mean(), abs=0.005)
+    assert chance_of_larger_sample(100, np.array([100]), np.array([4]), 300, 0.05, 0.05) == pytest.approx(
+        passes.mean(), abs=0.005
+    )
 
 
 @pytest.mark.parametrize(("n", "errors"), [(58, 0), (300, 6), (400, 10)])
 def test_as_many_rows_are_likely_enough_and_far_fewer_are_not(n: int, errors: int) -> None:
     found = counts(n, errors)
-    more = rows_to_add(*found, 0.05, 0.05)
+    more = rows_to_add_to_sample(*found, 0.05, 0.05)
     assert more is not None
-    assert chance(*found, n + more, 0.05, 0.05) >= LIKELY - 0.03
-    assert chance(*found, n + more // 2, 0.05, 0.05) < LIKELY
+    assert chance_of_larger_sample(*found, n + more, 0.05, 0.05) >= LIKELY - 0.03
+    assert chance_of_larger_sample(*found, n + more // 2, 0.05, 0.05) < LIKELY
     assert len(str(more).rstrip("0")) <= 2
 
 
 def test_no_number_is_told_where_the_risk_seems_too_high() -> None:
     found = counts(500, 40)
-    assert rows_to_add(*found, 0.05, 0.05) is None
-    assert "these rows do not tell how many more would do" in advice_for(*found, 0.05, 0.05, "risk")
+    assert rows_to_add_to_sample(*found, 0.05, 0.05) is None
+    assert "these rows do not tell how many more would do" in sample_size_sentence(*found, 0.05, 0.05, "risk")
 
 
 def test_a_higher_risk_is_told_by_the_same_rule() -> None:
     found = counts(500, 40)
-    risk = possible_risk(*found, 0.05, 0.05)
+    risk = possible_risk_of_sample(*found, 0.05, 0.05)
     assert risk is not None
-    assert chance(*found, 500, risk, 0.05) >= LIKELY > chance(*found, 500, 0.9 * risk, 0.05)
-    assert possible_risk(*counts(500, 500), 0.05, 0.05) is None
+    assert (
+        chance_of_larger_sample(*found, 500, risk, 0.05)
+        >= LIKELY
+        > chance_of_larger_sample(*found, 500, 0.9 * risk, 0.05)
+    )
+    assert possible_risk_of_sample(*counts(500, 500), 0.05, 0.05) is None
 
 
 def test_sentences_say_how_often_they_come_true() -> None:
-    advice = advice_for(*counts(58, 0), 0.05, 0.05, "risk")
+    advice = sample_size_sentence(*counts(58, 0), 0.05, 0.05, "risk")
     assert advice.startswith("58 rows are too few for 5 % at delta 0.05, which takes at least 59 accepted ones")
     assert "more rows like these would do in about 4 of 5 draws" in advice
     assert "% could be promised in about 4 of 5 draws" in advice
-    assert "among the least trusted" in advice_for(*counts(500, 40), 0.05, 0.05, "rejection")
+    assert "among the least trusted" in sample_size_sentence(*counts(500, 40), 0.05, 0.05, "rejection")

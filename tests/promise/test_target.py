@@ -9,9 +9,9 @@ from scipy.optimize import linprog
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.numerics.binomial import clopper_pearson
-from steepslope.promise.certify import threshold_sequence
 from steepslope.promise.rows import LabelledRows
-from steepslope.promise.target import Bet, RowSet, Shares, SplitRows, Target, last_passing_on_target, needed
+from steepslope.promise.sequence import threshold_sequence
+from steepslope.promise.target import Bet, RowSet, Shares, SplitRows, Target, last_passing_on_target, needed_on_target
 from steepslope.scores import MCP
 from tests.promise.references import MIX, SHARES, labelled, make_rows, target_of
 
@@ -230,7 +230,7 @@ def test_the_bound_is_the_least_risk_that_passes() -> None:
     assert 0.1 < bound < 0.4
     assert split.passes(accepted, rows.is_correct, bound, bet, DELTA)
     assert not split.passes(accepted, rows.is_correct, bound - 0.4 / 40, bet, DELTA)
-    assert needed(DELTA) == pytest.approx(-np.log(0.17))
+    assert needed_on_target(DELTA) == pytest.approx(-np.log(0.17))
 
 
 def test_the_mean_of_h_is_within_an_empirical_bernstein_bound() -> None:

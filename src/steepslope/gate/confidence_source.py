@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
-from steepslope.gate.decisions import likeliest
+from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
@@ -21,7 +21,7 @@ from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
 from steepslope.outputs.opinions import PLACES, lacks_opinion
 from steepslope.outputs.row_hashes import BY_VALUES, have_ids
-from steepslope.promise.calibration import too_few_errors
+from steepslope.promise.calibration import caution_on_few_errors
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import LabelledRows
 from steepslope.scores import SCORES, Score
@@ -120,7 +120,7 @@ class ConfidenceSource:
 
     def cautions(self, outputs: ClassifierOutputs) -> list[str]:
         """Say what looks too good to be true about the labelled outputs that a gate is calibrated on."""
-        errors = too_few_errors(outputs.is_correct, likeliest(outputs)["probability"], self.errors)
+        errors = caution_on_few_errors(outputs.is_correct, likeliest_class(outputs)["probability"], self.errors)
         return [*errors, *truths_among(outputs, self.arrays)]
 
     def sentences(self) -> list[str]:
@@ -147,7 +147,7 @@ class ConfidenceSource:
     def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
         """Return what it says of labelled outputs (n,), with their groups, as rows to calibrate on."""
         labels, names = outputs.require_labels(), np.array(outputs.label_names)
-        extra = {**likeliest(outputs), "true": labels}
+        extra = {**likeliest_class(outputs), "true": labels}
         confidence, truths = self.confidence(outputs), names[labels]
         rows = LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, truths)
         return replace(rows, of_log_odds=self.of_log_odds, extra=extra)

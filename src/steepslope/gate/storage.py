@@ -61,10 +61,10 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
 def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
     """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
     folder = as_folder(name)
-    return GATE.read(folder, lambda card: _read(folder, card, load_oracle))
+    return GATE.read(folder, lambda card: _read_stored_gate(folder, card, load_oracle))
 
 
-def _read(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[str, Any]:
+def _read_stored_gate(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[str, Any]:
     path = folder / CARD
     certificates = tuple(Certificate.from_json(one, path) for one in field(card, "certificates", list, path))
     if not certificates:

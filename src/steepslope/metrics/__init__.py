@@ -4,14 +4,14 @@ Higher confidence means more trustworthy. Correct predictions are the positive c
 thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the expectation over their random order
 (AURC, AUGRC, E-AURC, NAURC).
 
-``curves.py`` sorts once, counts correct and wrong predictions at each distinct confidence, and sums over ties (AURC and
-others). ``measures.py`` names every metric and has the dict ``METRICS``, from which tables, JSON and docs derive, and
-the distances of Gaussians. ``intervals.py`` is the bootstrap: intervals, paired differences and p. ``selective.py`` has
-what a gate would do: the risk-coverage curve, operating points, the confusion, groups and Fisher's test, and what a
-probability is on the scale of a score. ``paper.py`` has the paper's variants (``PAPER_METRICS``).
+- ``ranking``: one sort, the counts of correct and wrong predictions at each distinct confidence, and sums over ties.
+- ``measures``: every metric, by name in the dict ``METRICS``, and the distances of Gaussians.
+- ``intervals``: the bootstrap, with intervals, paired differences and p.
+- ``selective``: what a gate would do: the risk-coverage curve, operating points, the confusion, groups and Fisher's
+  test, and what a probability is on the scale of a score.
+- ``paper``: the paper's variants (``PAPER_METRICS``).
 """
 
-from steepslope.metrics.curves import Ranking
 from steepslope.metrics.intervals import Estimate, compare, evaluate
 from steepslope.metrics.measures import (
     METRICS,
@@ -30,6 +30,7 @@ from steepslope.metrics.measures import (
     tnr,
     tpr,
 )
+from steepslope.metrics.ranking import Ranking
 from steepslope.metrics.selective import (
     GroupRisk,
     Groups,

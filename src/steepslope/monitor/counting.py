@@ -19,22 +19,22 @@ from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import Audited, followed, harm_after, interval_of, risk_of
-from steepslope.monitor.consistency import require_decided, require_drawn
+from steepslope.monitor.audit import Audited, follow_audit, harm_found_by_audit, risk_by_audit, risk_interval_by_audit
+from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     TRUTHS,
     Batch,
     Predicted,
     Texts,
-    columns_of,
-    joined,
-    read_labels,
+    joined_predictions,
+    labels_never_predicted,
+    prediction_columns,
+    read_labels_of_predictions,
     read_predictions,
-    shuffled,
-    strange_labels,
+    shuffled_predictions,
 )
-from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
+from steepslope.monitor.state import Counted, State, begin_state, hash_in_state, open_state
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
@@ -89,13 +89,13 @@ class FileCount:
             If the file cannot be read or holds another prediction of an id that was counted.
         """
         with self._classes_checked(path) as truths:
-            batch = joined(read_predictions(path, truth, self.classes))
+            batch = joined_predictions(read_predictions(path, truth, self.classes))
             if batch is None:
                 return
             self.latest = batch.rows
             with located(path):
                 if self.gate is not None:
-                    require_decided(self.gate, batch, self._limit_of(path))
+                    require_consistent_decisions(self.gate, batch, self._limit_of(path))
                 weights = self._weights(batch)
                 for start in range(0, len(batch.ids), PART):
                     part = slice(start, start + PART)
@@ -107,9 +107,9 @@ class FileCount:
     def count_labels(self, state: State, path: Path) -> None:
         """Count the labels in a file, shuffled by their ids, each where its prediction was counted."""
         with self._classes_checked(path) as found:
-            parts = [part for part in read_labels(path) if len(part[0])]
+            parts = [part for part in read_labels_of_predictions(path) if len(part[0])]
             ids, truths = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else (NONE, NONE)
-            order = shuffled(ids)  # they may be sorted by what tells right from wrong
+            order = shuffled_predictions(ids)  # they may be sorted by what tells right from wrong
             self._label(state, ids[order], truths[order])
             found.update(truths)
 
@@ -119,7 +119,7 @@ class FileCount:
         truths = Counter[str]()
         yield truths
         del truths[""]
-        self.strange += strange_labels(truths, self.classes, path)
+        self.strange += labels_never_predicted(truths, self.classes, path)
 
     def audit(self, state: State) -> None:
         """Find what the labels of audits tell so far."""
@@ -130,14 +130,14 @@ class FileCount:
         marked = [one for one in drawn if one.accepted]
         labels = sum(one.is_correct is not None for one in marked)
         waiting = sum(one.is_correct is None for one in drawn)
-        low, high = interval_of(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
+        low, high = risk_interval_by_audit(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
         alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
         if monitor.follows and low <= promised:
             alarm = (None, None)  # what was too much is made good
-        elif alarm[0] is None and harm_after(marked, promised, monitor.labelled.level) is not None:
+        elif alarm[0] is None and harm_found_by_audit(marked, promised, monitor.labelled.level) is not None:
             alarm = (monitor.rows, labels)
-        follows = followed(drawn, promised) if monitor.follows else None
-        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm, follows)
+        follows = follow_audit(drawn, promised) if monitor.follows else None
+        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_by_audit(marked), low, high, *alarm, follows)
 
     def doubt_labels(self, state: State) -> None:
         """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.
@@ -154,7 +154,7 @@ class FileCount:
 
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None if that is not known."""
-        key = _key_of(path)
+        key = _key_of_counted_file(path)
         limit = 0.0 if key is None else key.get(LIMIT)
         return None if key is None and self.monitor.follows else limit if isinstance(limit, float) else 0.0
 
@@ -171,7 +171,7 @@ class FileCount:
             raise SteepslopeError(
                 "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
             )
-        require_drawn(batch, self.monitor.promised, str(self.monitor.gate))
+        require_consistent_audit(batch, self.monitor.promised, str(self.monitor.gate))
         weights = np.zeros(len(chance))
         weights[in_audit] = np.where(marked[in_audit], chance[in_audit].min() / chance[in_audit], 0.0)
         return weights
@@ -180,7 +180,7 @@ class FileCount:
         rows = batch.rows
         chance = None if weights is None else rows.chance
         audit = (repeat(None) if column is None else column.tolist() for column in (chance, weights))
-        ids, labels = (map(hash_of, texts) for texts in (batch.ids, batch.labels))
+        ids, labels = (map(hash_in_state, texts) for texts in (batch.ids, batch.labels))
         p_correct = rows.p_correct.astype(np.float32).tolist()
         columns: tuple[Iterable[Any], ...] = (ids, labels, p_correct, rows.accepted.tolist(), repeat(0), *audit)
         predictions = [Counted(*facts) for facts in zip(*columns, strict=False)]
@@ -212,7 +212,7 @@ class FileCount:
         self.repeated += len(rows) - len(fresh)
 
     def _label(self, state: State, ids: Texts, truths: Texts) -> None:
-        found = [(hash_of(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
+        found = [(hash_in_state(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
         counted = state.counted(id_ for id_, _ in found)
         fresh: dict[int, bool] = {}
         for id_, truth in found:
@@ -220,7 +220,7 @@ class FileCount:
             if prediction is None:
                 self.labels_unknown += 1
                 continue
-            is_correct = hash_of(truth) == prediction.label
+            is_correct = hash_in_state(truth) == prediction.label
             before = fresh.get(id_, prediction.is_correct)
             if before is None:
                 fresh[id_] = is_correct
@@ -266,12 +266,12 @@ def count_files(
     load_oracle
         Reads the gate's oracle from its folder.
     """
-    truth, file_of_labels = _labels(labels, bool(predictions))
+    truth, file_of_labels = _labels_to_count(labels, bool(predictions))
     model = Gate.load(gate, load_oracle)
     digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
-        _require_made_by(gate, digest, file)
-        columns_of(file, truth)
+        _require_countable_file(gate, digest, file)
+        prediction_columns(file, truth)
     rows = None
     if calibration is not None:
         outputs = ClassifierOutputs.load(calibration, labelled=True)
@@ -289,9 +289,9 @@ def count_files(
     with open_state(state, write=changes) as opened:
         monitor = Monitor.read(opened.content, state)
         with located(state):
-            _require_settings(monitor, digest, delta)
+            _require_same_count(monitor, digest, delta)
             if rows is not None:
-                _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows))
+                _require_same_rows_counted(monitor, Monitor.of(model, monitor.delta, rows=rows))
             _require_followable(monitor, follow)
         monitor.follows = monitor.follows if follow is None else follow
         count = FileCount(monitor, model)
@@ -306,7 +306,7 @@ def count_files(
     return count
 
 
-def limit_in(state: Path, gate: Path) -> float:
+def limit_counted_in(state: Path, gate: Path) -> float:
     """Return the limit on P(correct) of a gate that follows its audit, by the state of its monitor.
 
     Raises
@@ -316,13 +316,13 @@ def limit_in(state: Path, gate: Path) -> float:
     """
     monitor = Monitor.load(state)
     with located(state):
-        _require_settings(monitor, digest_of_gate(gate), None)
+        _require_same_count(monitor, digest_of_gate(gate), None)
         if not monitor.follows:
             raise SteepslopeError("expected a state that follows the audit (monitor --follow), found one that does not")
     return monitor.limit
 
 
-def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
+def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
     """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
     if labels is None:
         return None, None
@@ -338,19 +338,19 @@ def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path
     return labels, None
 
 
-def _require_made_by(gate: Path, digest: str, file: Path) -> None:
+def _require_countable_file(gate: Path, digest: str, file: Path) -> None:
     """Raise if, by the summary beside a file of predictions, another gate made them."""
-    if (_key_of(file) or {}).get("gate") not in (None, digest):
+    if (_key_of_counted_file(file) or {}).get("gate") not in (None, digest):
         raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
 
 
-def _key_of(file: Path) -> dict[str, Any] | None:
+def _key_of_counted_file(file: Path) -> dict[str, Any] | None:
     """Return what decided a file of predictions, by the summary next to it; None without one."""
     card = file.with_name(f"{file.name}.json")
     return (read_json(card, "a summary of predictions").get("key") or {}) if card.exists() else None
 
 
-def _require_settings(monitor: Monitor, digest: str, delta: float | None) -> None:
+def _require_same_count(monitor: Monitor, digest: str, delta: float | None) -> None:
     """Raise if a state is another gate's, or was made with other settings than those that are given."""
     if monitor.gate != digest:
         raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
@@ -365,7 +365,7 @@ def _require_followable(monitor: Monitor, follow: bool | None) -> None:
         raise SteepslopeError(f"expected a state in which all labels come from audits, {found}", "follow")
 
 
-def _require_rows(monitor: Monitor, other: Monitor) -> None:
+def _require_same_rows_counted(monitor: Monitor, other: Monitor) -> None:
     """Raise unless two monitors were made with the same calibration rows, but for an oracle's own rounding."""
     if monitor.usual.keys() != other.usual.keys() or not np.allclose(
         [*monitor.usual.values(), monitor.coverage], [*other.usual.values(), other.coverage], RELATIVE, ABSOLUTE

@@ -19,12 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING
-from steepslope.monitor.state import hash_of
+from steepslope.monitor.state import hash_in_state
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.rows import numbers
+from steepslope.promise.rows import checked_numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,11 +55,11 @@ class Predicted:
         chance: ArrayLike | None = None,
     ) -> Predicted:
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
-        found = probabilities(p_correct, "p_correct")
-        own = None if probability is None else probabilities(probability, "probability")
-        classes = None if predicted is None else whole_numbers(predicted)
-        chances = None if chance is None else probabilities(chance, CHANCE)
-        rows = cls(found, booleans(accepted, "accepted"), own, classes, chances)
+        found = checked_probabilities(p_correct, "p_correct")
+        own = None if probability is None else checked_probabilities(probability, "probability")
+        classes = None if predicted is None else checked_predicted_classes(predicted)
+        chances = None if chance is None else checked_probabilities(chance, CHANCE)
+        rows = cls(found, checked_booleans(accepted, "accepted"), own, classes, chances)
         for name in ("accepted", "probability", "predicted", "chance"):
             array = getattr(rows, name)
             if array is not None and len(array) != len(rows):
@@ -80,16 +80,16 @@ class Predicted:
 Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions
 
 
-def probabilities(values: ArrayLike, place: str) -> Floats:
+def checked_probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
-    found = numbers(values, place)
+    found = checked_numbers(values, place)
     outside = np.flatnonzero((found < 0) | (found > 1))
     if len(outside):
         raise SteepslopeError(f"expected probabilities, found {found[outside[0]]:g} in row {outside[0]}", place)
     return found
 
 
-def whole_numbers(values: ArrayLike) -> NDArray[np.int64]:
+def checked_predicted_classes(values: ArrayLike) -> NDArray[np.int64]:
     """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on."""
     found = np.atleast_1d(np.asarray(values))
     if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < 0)):
@@ -99,7 +99,7 @@ def whole_numbers(values: ArrayLike) -> NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def booleans(values: ArrayLike, place: str) -> Bools:
+def checked_booleans(values: ArrayLike, place: str) -> Bools:
     """Return booleans (m,); raise at a place unless they are such."""
     found = np.atleast_1d(np.asarray(values))
     if found.ndim != 1 or (found.dtype != np.bool_ and len(found)):
@@ -135,7 +135,7 @@ class Batch:
         return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), columns)
 
 
-def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
+def prediction_columns(path: Path, truth: str | None = None) -> dict[str, Any]:
     """Return the types of the columns that are read of a file of predictions; raise if one is missing."""
     names = TableFile(path).names
     needed = {**NEEDED, **({truth: TEXT} if truth else {})}
@@ -159,41 +159,40 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
     SteepslopeError
         If a column is missing, or holds something else.
     """
-    columns = columns_of(path, truth)
+    columns = prediction_columns(path, truth)
     for batch in TableFile(path).batches(columns):
         with located(path):
-            yield batch_of(batch, truth, classes)
+            yield predictions_in_table(batch, truth, classes)
 
 
-def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
+def predictions_in_table(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
     """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
     is_missing = compute.is_null(table.column("p_correct"))
-    if _truths(table.filter(is_missing), "accepted").any():
+    if _booleans_in_table(table.filter(is_missing), "accepted").any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
     judged = table.filter(compute.invert(is_missing))  # nothing is known of images that could not be read
     probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
     chance = numbers_in(judged, CHANCE) if CHANCE in judged.schema.names else None
-    labels = _texts(judged, "label")
-    rows = Predicted.of(
-        numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes),
-        chance,
-    )  # fmt: skip
+    labels = _prediction_texts(judged, "label")
+    accepted = _booleans_in_table(judged, "accepted")
+    predicted = _predicted_class_numbers(labels, classes)
+    rows = Predicted.of(numbers_in(judged, "p_correct"), accepted, probability, predicted, chance)
     columns = {name: _READERS[kind](judged, name) for name, kind in FURTHER.items() if name in judged.schema.names}
-    columns |= {} if truth is None else {TRUTHS: _texts(judged, truth, empty=True)}
-    return Batch(_texts(judged, "id"), labels, rows, columns)
+    columns |= {} if truth is None else {TRUTHS: _prediction_texts(judged, truth, empty=True)}
+    return Batch(_prediction_texts(judged, "id"), labels, rows, columns)
 
 
-def hashes_of(ids: Texts) -> NDArray[np.int64]:
+def hashes_of_prediction_ids(ids: Texts) -> NDArray[np.int64]:
     """Return a hash of each id, (m,)."""
-    return np.array([hash_of(id_) for id_ in ids], np.int64)
+    return np.array([hash_in_state(id_) for id_ in ids], np.int64)
 
 
-def shuffled(ids: Texts) -> NDArray[np.int64]:
+def shuffled_predictions(ids: Texts) -> NDArray[np.int64]:
     """Return an order of rows that a hash of their ids draws, (m,)."""
-    return np.argsort(hashes_of(ids), kind="stable")
+    return np.argsort(hashes_of_prediction_ids(ids), kind="stable")
 
 
-def joined(parts: Iterable[Batch]) -> Batch | None:
+def joined_predictions(parts: Iterable[Batch]) -> Batch | None:
     """Return all predictions as one batch, shuffled by a hash of their ids; None if there are none.
 
     So it does not matter what they were sorted by.
@@ -203,11 +202,11 @@ def joined(parts: Iterable[Batch]) -> Batch | None:
         return None
     ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
     columns = {name: np.concatenate([part.columns[name] for part in found]) for name in found[0].columns}
-    rows = joined_rows([part.rows for part in found])
-    return Batch(ids, labels, rows, columns).subset(shuffled(ids))
+    rows = joined_prediction_rows([part.rows for part in found])
+    return Batch(ids, labels, rows, columns).subset(shuffled_predictions(ids))
 
 
-def joined_rows(parts: Sequence[Predicted]) -> Predicted:
+def joined_prediction_rows(parts: Sequence[Predicted]) -> Predicted:
     """Return all predictions of one or several parts in one; what one of them does not know, all do not."""
     columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
     arrays: dict[str, Any] = {
@@ -216,7 +215,7 @@ def joined_rows(parts: Sequence[Predicted]) -> Predicted:
     return Predicted(**arrays)
 
 
-def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
+def read_labels_of_predictions(path: Path) -> Iterator[tuple[Texts, Texts]]:
     """Yield ids and true labels as text, (m,) each, of a .csv or .parquet file with the columns id and label."""
     names = TableFile(path).names
     if not {"id", "label"} <= set(names):
@@ -225,10 +224,10 @@ def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
         raise SteepslopeError("expected true labels, found predictions, whose label is what was predicted", path)
     for batch in TableFile(path).batches({"id": TEXT, "label": TEXT}):
         with located(path):
-            yield _texts(batch, "id"), _texts(batch, "label", empty=True)
+            yield _prediction_texts(batch, "id"), _prediction_texts(batch, "label", empty=True)
 
 
-def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
+def labels_never_predicted(truths: Counter[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
     """Return how often each true label came that is no class, of those of a file; raise if none is a class.
 
     Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
@@ -245,7 +244,7 @@ def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place:
     return strange
 
 
-def _truths(batch: Any, name: str) -> NDArray[np.bool_]:
+def _booleans_in_table(batch: Any, name: str) -> NDArray[np.bool_]:
     column = batch.column(name)
     if column.null_count or column.type != TRUTH:
         found = f"{column.null_count} empty" if column.null_count else str(column.type)
@@ -253,7 +252,7 @@ def _truths(batch: Any, name: str) -> NDArray[np.bool_]:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
-def _class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
+def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
     """Return the numbers of classes by their names (m,); None where classes have none, and these are no numbers."""
     if classes is None:
         are_numbers = all(label.isdecimal() and len(label) <= MOST_DIGITS for label in labels)
@@ -266,7 +265,7 @@ def _class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.i
     return np.array(found, np.int64)
 
 
-def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
+def _prediction_texts(batch: Any, name: str, empty: bool = False) -> Texts:
     filled = compute.fill_null(batch.column(name).cast(TEXT), "")
     texts = np.array(filled.to_pylist(), dtype=np.object_)
     if not empty and (texts == "").any():
@@ -276,6 +275,6 @@ def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
 
 _READERS: dict[Any, Callable[[Any, str], NDArray[Any]]] = {
     NUMBER: numbers_in,
-    TEXT: partial(_texts, empty=True),
-    TRUTH: _truths,
+    TEXT: partial(_prediction_texts, empty=True),
+    TRUTH: _booleans_in_table,
 }

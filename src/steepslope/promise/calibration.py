@@ -22,7 +22,7 @@ from steepslope.numerics.tensors import on_arrays
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes
-from steepslope.promise.importance import Weights, certify_mix
+from steepslope.promise.class_mix import Weights, certify_class_mix
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import LabelledRows
 
@@ -133,7 +133,7 @@ class CalibrationRows(Brief):
         return cls(**arrays)
 
 
-def neglected_class(
+def caution_on_neglected_class(
     predicted: NDArray[np.str_], true_classes: NDArray[np.str_], accepted: Bools, promised: float | None = None
 ) -> list[str]:
     """Return a caution about the true class that is accepted under other labels alone, the one with most such rows.
@@ -141,7 +141,7 @@ def neglected_class(
     All are of rows (n,). The list is empty where there is no such class, or each true class is ``promised`` something.
 
     >>> predicted, true_classes = np.repeat("good", 90), np.repeat(["good", "bad"], [80, 10])
-    >>> neglected_class(predicted, true_classes, np.ones(90, dtype=np.bool_))[0][:60]
+    >>> caution_on_neglected_class(predicted, true_classes, np.ones(90, dtype=np.bool_))[0][:60]
     'of 10 rows of class bad, 10 are accepted, all of them under '
     """
     names, index = np.unique(true_classes, return_inverse=True)
@@ -161,7 +161,7 @@ def neglected_class(
     return ["; ".join(parts)]
 
 
-def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
+def caution_on_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
     """Return a caution if far fewer of the rows (n,) are wrong than of the fit set, else an empty list.
 
     ``fit_set`` is how many rows of the fit set are wrong, and how many there are. Far fewer means: given the errors of
@@ -169,9 +169,9 @@ def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, i
     the fit set (Przyborowski & Wilenski, 1940). If ``fit_set`` is None, there is a caution where none of 200 rows or
     more is wrong, and the classifier's ``probability`` of each prediction gives that a chance of at most 1e-4.
 
-    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
+    >>> caution_on_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
     '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
-    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
+    >>> caution_on_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
     []
     """
     n, errors = len(is_correct), int((~is_correct).sum())
@@ -195,7 +195,7 @@ class Certificates:
     rejection: Certificate | None = None
 
 
-def all_certificates(
+def calibrate_all(
     rows: LabelledRows, thresholds: Floats, objectives: Objectives, seed: int = 0, weights: Weights | None = None
 ) -> Certificates:
     """Return all certificates that are counted on rows (n,); they share the delta of the objectives.
@@ -205,7 +205,7 @@ def all_certificates(
     """
     if weights is not None:
         delta = objectives.delta / len(objectives.max_risk)
-        of_mix = (certify_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
+        of_mix = (certify_class_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
         return Certificates(tuple(one.counting(rows.confidence, rows.is_unknown) for one in of_mix))
     names, reject, class_risk = rows.group_names, objectives.reject, objectives.max_class_risk
     delta = objectives.delta / (len(objectives.risks) * len(names) + (reject is not None) + (class_risk is not None))
@@ -216,13 +216,13 @@ def all_certificates(
     tested = [one for one in of_classes if one.advice == UNFIT or one.is_given]  # all but those of too few rows
     allowed = min((one.threshold for one in tested), default=-np.inf)  # the same of all that are promised anything
     if objectives.costs is not None:
-        accepted = tuple(_by_costs(rows, names, objectives.least_probability, delta, seed))
+        accepted = tuple(_calibrate_by_costs(rows, names, objectives.least_probability, delta, seed))
     else:
         possible = int((thresholds >= allowed).sum())
         groups = {name: rows.of_group(name) for name in names}
         accepted = tuple(
             (
-                _by_coverage(members, thresholds, objectives.coverage, delta, name)
+                _calibrate_by_coverage(members, thresholds, objectives.coverage, delta, name)
                 if risk is None
                 else certify(members.confidence, members.is_correct, thresholds, risk, delta, name, possible=possible)
             ).counting(members.confidence, members.is_unknown)
@@ -232,10 +232,10 @@ def all_certificates(
     if reject is None:
         return Certificates(accepted, of_classes)
     lowest = min(certificate.threshold for certificate in accepted)
-    return Certificates(accepted, of_classes, _rejection(rows, thresholds, lowest, 1 - reject, delta))
+    return Certificates(accepted, of_classes, _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta))
 
 
-def _by_coverage(
+def _calibrate_by_coverage(
     rows: LabelledRows, thresholds: Floats, coverage: float | None, delta: float, name: str | None
 ) -> Certificate:
     """Return the certificate of the threshold whose coverage is the nearest, whatever the labels are."""
@@ -245,7 +245,7 @@ def _by_coverage(
     return above.certificate("coverage", place, float(thresholds[place]), delta, None, name)
 
 
-def _by_costs(
+def _calibrate_by_costs(
     rows: LabelledRows, names: Sequence[str | None], least_probability: float, delta: float, seed: int
 ) -> Iterator[Certificate]:
     """Yield certificates of the confidence from which accepting costs less: learnt on a half, counted on the other."""
@@ -262,7 +262,9 @@ def _by_costs(
         yield certificate.counting(group.confidence, group.is_unknown)
 
 
-def _rejection(rows: LabelledRows, thresholds: Floats, lowest: float, most_right: float, delta: float) -> Certificate:
+def _calibrate_rejection(
+    rows: LabelledRows, thresholds: Floats, lowest: float, most_right: float, delta: float
+) -> Certificate:
     """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
 
     All of it lies below the ``lowest`` threshold from which on predictions are accepted.

@@ -1,7 +1,7 @@
 """What is promised of the predictions that a gate accepts, in numbers, in sentences, and as JSON.
 
 Tails and bounds are exact: those of the binomial distribution of a count of errors, or of bets under another mix of
-classes (:mod:`steepslope.promise.importance`).
+classes (:mod:`steepslope.promise.class_mix`).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ EDGE = 1e-12
 ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
 
 
-def tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
+def binomial_tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
     """Return the probability of so few errors, or fewer, among so many rows if each is wrong with ``risk``.
 
     It is the p-value of the claim that the risk is at most that; 1 of no rows.
 
-    >>> tail([0, 1], [59, 59], 0.05).round(3)
+    >>> binomial_tail([0, 1], [59, 59], 0.05).round(3)
     array([0.048, 0.199])
     """
     return np.asarray(binom.cdf(errors, accepted, risk))
@@ -63,22 +63,22 @@ def risk_bound(errors: int, accepted: int, delta: float) -> float:
     return float(clopper_pearson(errors, accepted, delta)[1])
 
 
-def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the interval of a fraction by Clopper & Pearson (1934).
 
-    >>> interval(0, 0), tuple(round(bound, 3) for bound in interval(8, 10))
+    >>> binomial_interval(0, 0), tuple(round(bound, 3) for bound in binomial_interval(8, 10))
     ((0.0, 1.0), (0.444, 0.975))
     """
     low, high = clopper_pearson(successes, n, (1 - level) / 2)
     return float(low), float(high)
 
 
-def log_e_value(
+def log_e_value_of_strata(
     accepted: Floats | Counts, errors: Floats | Counts, weights: Floats, risk: float, bet: ArrayLike
 ) -> Floats:
     """Return logarithms of e-values against a risk, (…), by how many rows of strata are accepted, (…, s), and wrong.
 
-    The weights are (s,), the bets (…). See :mod:`steepslope.promise.importance`.
+    The weights are (s,), the bets (…). See :mod:`steepslope.promise.class_mix`.
     """
     stakes = np.multiply.outer(np.asarray(bet), weights)
     right = (accepted - errors) * np.log1p(stakes * risk)
@@ -98,11 +98,11 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
     require("delta", delta, PROBABILITY)
     require("errors", errors, whole(0, MOST_ROWS))
     low, high = errors, max(1, 2 * errors)
-    while high < MOST_ROWS and tail(errors, high, risk) > delta:
+    while high < MOST_ROWS and binomial_tail(errors, high, risk) > delta:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if tail(errors, middle, risk) > delta else (low, middle)
+        low, high = (middle, high) if binomial_tail(errors, middle, risk) > delta else (low, middle)
     return high
 
 
@@ -117,21 +117,21 @@ def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] 
     >>> as_percent(0.0154, side=ceil), as_percent(0.07, side=ceil), as_percent(0.9858, side=floor)
     ('1.6 %', '7 %', '98.5 %')
     """
-    while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded(100 * fraction, digits, side) in (0, 100):
+    while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded_percentage(100 * fraction, digits, side) in (0, 100):
         digits += 1
-    text = f"{_rounded(100 * fraction, digits, side):.{digits}f}"
+    text = f"{_rounded_percentage(100 * fraction, digits, side):.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
-def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float:
+def _rounded_percentage(value: float, digits: int, side: Callable[[float], float]) -> float:
     """Return a number with so many digits, up or down, but for what floats themselves are off by."""
     return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits
 
 
-def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
+def assumptions_of_promise(weighted: Weighted | None = None) -> tuple[str, ...]:
     """Return what a promise assumes: of rows like the calibration rows, or of another mix of classes.
 
-    >>> assumptions()[1]
+    >>> assumptions_of_promise()[1]
     'the classifier, the confidence and the threshold stay as they are'
     """
     if weighted is None:
@@ -152,7 +152,7 @@ def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
     return drawn, *ASSUMES[1:]
 
 
-def in_lines(assumed: Sequence[str]) -> str:
+def assumptions_in_lines(assumed: Sequence[str]) -> str:
     """Return assumptions as a list."""
     return "\n".join(["This assumes that", *(f"- {one};" for one in assumed[:-1]), f"- {assumed[-1]}."])
 
@@ -205,7 +205,7 @@ class Weighted:
 
         def gain(risk: float) -> float:
             accepted, errors, weights = (self._column(name) for name in ("accepted", "errors", "weight"))
-            return float(log_e_value(accepted, errors, weights, risk, self.bet)) + math.log(delta)
+            return float(log_e_value_of_strata(accepted, errors, weights, risk, self.bet)) + math.log(delta)
 
         return 1.0 if gain(1.0) < 0 else float(brentq(gain, 0.0, 1.0, xtol=EDGE)) + EDGE
 
@@ -299,11 +299,11 @@ class Certificate:
         Those of the strata of a mix are put together by their distances from the estimates (Zou & Donner, 2008).
         """
         if self.weighted is None:
-            return interval(self.accepted, self.n)
+            return binomial_interval(self.accepted, self.n)
         strata = [one for one in self.weighted.strata if one.rows and one.weight]
         total = sum(one.weight * one.rows for one in strata)
         off = [
-            one.weight / total * (np.array(interval(one.accepted, one.rows)) * one.rows - one.accepted)
+            one.weight / total * (np.array(binomial_interval(one.accepted, one.rows)) * one.rows - one.accepted)
             for one in strata
         ]
         below, above = np.linalg.norm(off, axis=0)

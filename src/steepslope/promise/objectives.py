@@ -47,8 +47,8 @@ class Objectives:
     max_class_risk: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max_risk", _several("max_risk", self.max_risk))
-        object.__setattr__(self, "costs", None if self.costs is None else _several("costs", self.costs))
+        object.__setattr__(self, "max_risk", _listed_objective("max_risk", self.max_risk))
+        object.__setattr__(self, "costs", None if self.costs is None else _listed_objective("costs", self.costs))
         fractions = dict.fromkeys(("reject", "max_class_risk"), optional(INSIDE))
         require_all(self, {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), **fractions})
         for risk in self.max_risk:
@@ -89,6 +89,6 @@ class Objectives:
         return 1 - self.costs[1] / self.costs[0]
 
 
-def _several(name: str, value: Any) -> tuple[float, ...]:
+def _listed_objective(name: str, value: Any) -> tuple[float, ...]:
     with explained("expected a number, or several", name, (TypeError, ValueError)):
         return listed(plain(value), float)

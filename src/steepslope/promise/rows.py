@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.metrics.curves import checked
+from steepslope.metrics.ranking import checked_confidences
 from steepslope.numerics.array_shapes import Brief
 
 Floats = NDArray[np.float64]
@@ -49,10 +49,10 @@ class LabelledRows(Brief):
         true_classes: ArrayLike | None = None,
     ) -> Self:
         """Return checked rows; raise for other shapes, NaN, or an out-of-class row that is correct."""
-        values, correct = checked(confidence, is_correct)
-        unknown = _checked_unknown(is_unknown, correct)
-        truths = group_names(true_classes, len(values), "true_classes")
-        return cls(values, correct, unknown, group_names(groups, len(values)), truths)
+        values, correct = checked_confidences(confidence, is_correct)
+        unknown = _checked_unknown_rows(is_unknown, correct)
+        truths = checked_groups(true_classes, len(values), "true_classes")
+        return cls(values, correct, unknown, checked_groups(groups, len(values)), truths)
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -79,7 +79,7 @@ class LabelledRows(Brief):
         return self.true_classes
 
 
-def numbers(values: ArrayLike, place: str) -> Floats:
+def checked_numbers(values: ArrayLike, place: str) -> Floats:
     """Return values as float64 (m,), one alone as (1,); raise at a place unless they are numbers, none of them NaN."""
     with explained("expected numbers (m,)", place, (TypeError, ValueError)):
         found = np.atleast_1d(np.asarray(values, dtype=np.float64))
@@ -91,7 +91,7 @@ def numbers(values: ArrayLike, place: str) -> Floats:
     return found
 
 
-def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
+def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
     """Return groups as text (n,); raise for another number of them."""
     if groups is None:
         return None
@@ -101,7 +101,7 @@ def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDAr
     return names.astype(np.str_)
 
 
-def _checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
+def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
     """Return which rows are out-of-class, (n,); none where it is not known. Raise if one of them is correct."""
     unknown = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
     if unknown.dtype != np.bool_ or unknown.shape != is_correct.shape:

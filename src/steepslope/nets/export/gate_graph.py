@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import PREDICTED, class_names
+from steepslope.gate.decisions import PREDICTED, names_of_classes
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.numerics.log_space import in_classes_of
 from steepslope.numerics.tensors import ExactNumbers, highest_places
@@ -144,7 +144,7 @@ def groups_of(gate: Gate) -> list[str]:
     """Return the names of the groups in the order of their numbers: of predicted classes, that of the classes."""
     if gate.by == PREDICTED:
         assert gate.source is not None
-        return [str(name) for name in class_names(np.arange(gate.source.num_classes), gate.classes)]
+        return [str(name) for name in names_of_classes(np.arange(gate.source.num_classes), gate.classes)]
     return [str(name) for name in gate.thresholds]
 
 

@@ -25,9 +25,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.promise.certificate import EDGE, EXACT, NOTHING, Certificate, Stratum, Weighted, as_percent, log_e_value
+from steepslope.promise.certificate import (
+    EDGE,
+    EXACT,
+    NOTHING,
+    Certificate,
+    Stratum,
+    Weighted,
+    as_percent,
+    log_e_value_of_strata,
+)
 from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import Start, by_p_values, last_passing
+from steepslope.promise.sequence import Start, last_passing_in_sequence, passes_by_p_value
 from steepslope.promise.target import Target, last_passing_on_target
 
 Floats = NDArray[np.float64]
@@ -118,7 +127,9 @@ class Weights:
         return accepted[:-1].cumsum(axis=0), errors[:-1].cumsum(axis=0)
 
 
-def bets(weights: Weights, count: int, risk: float, level: float, times: float = 1.0) -> tuple[Floats, Floats]:
+def class_mix_bets(
+    weights: Weights, count: int, risk: float, level: float, times: float = 1.0
+) -> tuple[Floats, Floats]:
     """Return for each of so many thresholds the bet that bears the most errors, and how many it bears, (t,).
 
     The thresholds are at even steps of coverage, up to all rows. It is of so many ``times`` the rows.
@@ -135,7 +146,7 @@ def bets(weights: Weights, count: int, risk: float, level: float, times: float =
     return sizes[best], borne.max(axis=1)
 
 
-def start_thresholds(borne: Floats, delta: float) -> list[Start]:
+def class_mix_start_thresholds(borne: Floats, delta: float) -> list[Start]:
     """Return where tests start, by how many errors each threshold bears, (t,); they share delta.
 
     The first one bears six errors, or fewer where that would be more than half of all rows; each further one accepts
@@ -151,7 +162,7 @@ def start_thresholds(borne: Floats, delta: float) -> list[Start]:
     return Start.sharing(places, delta)
 
 
-def passing(
+def last_passing_for_class_mix(
     accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float, times: float = 1.0
 ) -> tuple[int | None, float]:
     """Return the last threshold that passes, None if none does, and its bet.
@@ -160,27 +171,31 @@ def passing(
     pass if all counts were so many times as high. There is one bet for each threshold, the best at the lowest level, so
     that what passes at a level passes at a higher one.
     """
-    sizes, borne = bets(weights, len(accepted), risk, delta / MOST_STARTS, times)
-    log_e_values = times * log_e_value(accepted, errors, weights.values, risk, sizes)
+    sizes, borne = class_mix_bets(weights, len(accepted), risk, delta / MOST_STARTS, times)
+    log_e_values = times * log_e_value_of_strata(accepted, errors, weights.values, risk, sizes)
     p_values = np.exp(-log_e_values.clip(min=0))  # by Markov's inequality
-    passed, _ = last_passing(start_thresholds(borne, delta), len(accepted), by_p_values(p_values))
+    passed, _ = last_passing_in_sequence(
+        class_mix_start_thresholds(borne, delta), len(accepted), passes_by_p_value(p_values)
+    )
     return passed, EDGE if passed is None else float(sizes[passed])
 
 
-def certify_mix(rows: LabelledRows, weights: Weights, thresholds: Floats, max_risk: float, delta: float) -> Certificate:
+def certify_class_mix(
+    rows: LabelledRows, weights: Weights, thresholds: Floats, max_risk: float, delta: float
+) -> Certificate:
     """Return the certificate of the lowest threshold that keeps the risk to ``max_risk`` where rows (n,) have weights.
 
     >>> places = np.arange(3000)
     >>> weights = Weights.of_mix(np.where(places % 3 < 1, "a", "b"), {"a": 0.5, "b": 0.5})
     >>> rows = LabelledRows.of(-places / 3000, places % 10 * (places > 1500) < 9)
-    >>> found = certify_mix(rows, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
+    >>> found = certify_class_mix(rows, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
     >>> found.threshold, round(found.coverage, 3), round(found.risk_bound, 4)
     (-0.56, 0.56, 0.0189)
     """
     accepted, errors = weights.counted_above(rows, thresholds)
     n, bet, bound = len(rows), EDGE, None
     if weights.target is None:
-        place, bet = passing(accepted, errors, weights, max_risk, delta)
+        place, bet = last_passing_for_class_mix(accepted, errors, weights, max_risk, delta)
     else:
         place, bound = last_passing_on_target(rows, weights.target, thresholds, max_risk, delta)
     of_class, nothing = np.bincount(weights.index), np.zeros(len(weights.names), dtype=np.int64)
@@ -190,7 +205,7 @@ def certify_mix(rows: LabelledRows, weights: Weights, thresholds: Floats, max_ri
     m = 0 if weights.target is None else len(weights.target.on_target)
     weighted = Weighted(strata, bet, weights.mix, m, bound)
     if place is None:
-        advice = _advice(accepted, errors, weights, max_risk, delta)
+        advice = _class_mix_sample_size(accepted, errors, weights, max_risk, delta)
         return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, advice, weighted=weighted)
     if thresholds[-1] > -math.inf:  # the highest that accepts the same rows
         lowest = rows.confidence.min(where=rows.confidence >= thresholds[place], initial=NOTHING)
@@ -199,7 +214,7 @@ def certify_mix(rows: LabelledRows, weights: Weights, thresholds: Floats, max_ri
     return Certificate("risk", float(thresholds[place]), n, total, wrong, delta, max_risk, weighted=weighted)
 
 
-def _advice(accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float) -> str:
+def _class_mix_sample_size(accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float) -> str:
     """Return why nothing can be promised, and how many more rows would do, as far as these rows tell."""
     n, largest = len(weights.index), int(weights.values.argmax())
     of_largest = np.bincount(weights.index)[largest]
@@ -210,7 +225,7 @@ def _advice(accepted: Counts, errors: Counts, weights: Weights, risk: float, del
     ]
     if weights.target is not None:
         parts.append("an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer")
-    elif more := rows_to_add(accepted, errors, weights, risk, delta):
+    elif more := rows_to_add_for_class_mix(accepted, errors, weights, risk, delta):
         parts.append(
             f"about {more:,} more rows like these would do if as many of them are wrong, fewer if more are of that kind"
         )
@@ -219,9 +234,11 @@ def _advice(accepted: Counts, errors: Counts, weights: Weights, risk: float, del
     return "; ".join(parts)
 
 
-def rows_to_add(accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float) -> int | None:
+def rows_to_add_for_class_mix(
+    accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float
+) -> int | None:
     """Return how many more rows make a promise, if as many of them are wrong; None if it takes more than 30 times."""
     for times in map(float, MULTIPLES):
-        if passing(accepted, errors, weights, risk, delta, times)[0] is not None:
+        if last_passing_for_class_mix(accepted, errors, weights, risk, delta, times)[0] is not None:
             return math.ceil((times - 1) * len(weights.index))
     return None

@@ -12,13 +12,13 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
-from steepslope.gate.mix import Mix, require_mix
+from steepslope.gate.mix import Mix, checked_class_mix
 from steepslope.gate.storage import GATE
-from steepslope.promise.certificate import log_e_value
-from steepslope.promise.certify import certify, threshold_sequence
-from steepslope.promise.importance import SIZES, Weights, bets, certify_mix, start_thresholds
+from steepslope.promise.certificate import log_e_value_of_strata
+from steepslope.promise.certify import certify
+from steepslope.promise.class_mix import SIZES, Weights, certify_class_mix, class_mix_bets, class_mix_start_thresholds
 from steepslope.promise.rows import LabelledRows, split_rows
-from steepslope.promise.sequence import Start
+from steepslope.promise.sequence import Start, threshold_sequence
 from steepslope.scores import MCP
 from tests.files.sealing import seal_again
 from tests.promise.references import MIX, SHARES, labelled, make_rows
@@ -55,7 +55,7 @@ def test_the_e_value_is_a_product_over_rows() -> None:
         for weight, is_used, is_wrong in zip(weights.of_rows, accepted, wrong, strict=True)
     )
     used, errors = (np.bincount(weights.index[rows], minlength=2) for rows in (accepted, accepted & wrong))
-    assert float(log_e_value(used, errors, weights.values, risk, bet)) == pytest.approx(math.log(by_hand))
+    assert float(log_e_value_of_strata(used, errors, weights.values, risk, bet)) == pytest.approx(math.log(by_hand))
 
 
 def test_rows_above_each_threshold_are_counted_by_class() -> None:
@@ -83,7 +83,7 @@ def test_weights_make_the_mix() -> None:
 
 def test_a_bet_bears_more_errors_than_others_and_more_at_a_higher_coverage() -> None:
     weights = Weights.of_mix(np.repeat(["a", "b"], [900, 100]), {"a": 0.5, "b": 0.5})
-    sizes, borne = bets(weights, 3, 0.05, 0.05)
+    sizes, borne = class_mix_bets(weights, 3, 0.05, 0.05)
     assert (np.diff(sizes) <= 0).all()
     assert (np.diff(borne) > 0).all()
     assert (sizes * weights.values.max() < 1).all()
@@ -126,7 +126,7 @@ def test_where_a_class_to_come_is_accepted_late_rows_that_are_set_aside_find_a_t
         )
         found.append(gate.coverage)
         rows_alike = LabelledRows.of(confidence, outputs.is_correct)
-        alike.append(certify_mix(rows_alike, Weights.of_mix(names, mix), sequence, 0.05, 0.1).coverage)
+        alike.append(certify_class_mix(rows_alike, Weights.of_mix(names, mix), sequence, 0.05, 0.1).coverage)
     assert np.mean(found) > 0.3
     assert np.mean(alike) < 0.2
 
@@ -156,7 +156,7 @@ def test_what_bets_assume_is_learnt_on_rows_that_are_not_bet_on(monkeypatch: pyt
 def test_errors_of_a_heavy_class_are_expected_to_cost_more() -> None:
     weights = Weights.of_mix(np.repeat(["a", "b"], [900, 100]), {"a": 0.5, "b": 0.5})
     wrong = [replace(weights, rates=np.array(rates)) for rates in ([0.9, 0.1], [0.5, 0.5], [0.1, 0.9])]
-    borne = [bets(one, 3, 0.05, 0.05)[1][-1] for one in wrong]
+    borne = [class_mix_bets(one, 3, 0.05, 0.05)[1][-1] for one in wrong]
     assert borne[0] > 1.2 * borne[1] > 1.44 * borne[2]
 
 
@@ -182,10 +182,10 @@ def test_each_class_of_a_mix_keeps_rows_that_count(names: list[str], seed: int, 
 
 
 def test_tests_begin_where_errors_can_be_borne() -> None:
-    assert start_thresholds(np.linspace(-5, 60, 100), 0.1) == Start.sharing([17, 36], 0.1)
-    late = start_thresholds(np.linspace(-5, 4, 100), 0.1)
+    assert class_mix_start_thresholds(np.linspace(-5, 60, 100), 0.1) == Start.sharing([17, 36], 0.1)
+    late = class_mix_start_thresholds(np.linspace(-5, 4, 100), 0.1)
     assert late == Start.sharing([55], 0.1)  # of none in the first half: where all have to be right
-    assert start_thresholds(np.linspace(-5, -1, 100), 0.1) == []
+    assert class_mix_start_thresholds(np.linspace(-5, -1, 100), 0.1) == []
 
 
 @pytest.mark.slow
@@ -205,7 +205,7 @@ def test_the_promise_holds_under_the_mix(risk: float, shares: dict[str, float]) 
     for seed in range(300):
         rows = make_rows(1_500, SHARES, seed)
         given = labelled(rows)
-        found = certify_mix(given, Weights.of_mix(given.require_true_classes(), shares), sequence, risk, 0.2)
+        found = certify_class_mix(given, Weights.of_mix(given.require_true_classes(), shares), sequence, risk, 0.2)
         broken += is_broken(found.threshold)
         plain_broken += is_broken(certify(given.confidence, given.is_correct, sequence, risk, 0.2).threshold)
         coverage.append(found.coverage)
@@ -220,7 +220,7 @@ def test_without_another_mix_it_promises_little_less_than_the_exact_test() -> No
     confidence, sequence = MCP().confidence(rows), threshold_sequence(MCP().confidence(make_rows(2_000, SHARES, 6)))
     shares = {name: float((names == name).mean()) for name in MIX}
     exact = certify(confidence, rows.is_correct, sequence, 0.05, 0.05)
-    found = certify_mix(labelled(rows), Weights.of_mix(names, shares), sequence, 0.05, 0.05)
+    found = certify_class_mix(labelled(rows), Weights.of_mix(names, shares), sequence, 0.05, 0.05)
     assert exact.coverage - 0.03 < found.coverage <= exact.coverage
     assert found.accepted == round(found.coverage * 5_000)
     assert found.risk_bound <= 0.05
@@ -271,7 +271,7 @@ def test_a_class_that_has_no_calibration_rows_is_refused() -> None:
 )
 def test_what_is_no_mix_is_refused(mix: dict[str, Any], expected: str) -> None:
     with pytest.raises(SteepslopeError) as error:
-        require_mix(mix, ("a", "b", "c"))
+        checked_class_mix(mix, ("a", "b", "c"))
     assert expected in str(error.value)
 
 
@@ -304,7 +304,7 @@ def test_what_cannot_be_promised_of_a_mix_is_refused(options: dict[str, Any], ex
 def test_no_shares_are_no_weights() -> None:
     rows = LabelledRows.of(np.zeros(3), np.ones(3, dtype=np.bool_))
     assert Mix().weights(rows, np.arange(3)) is None
-    assert require_mix({"b": 1.0}, ("a", "b")) == {"b": 1.0}
+    assert checked_class_mix({"b": 1.0}, ("a", "b")) == {"b": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -137,10 +137,10 @@ def test_whether_labels_are_classes_is_judged_by_the_whole_file(
     count: FileCount, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part of a file in which all are new classes does not make the file wrong."""
-    monkeypatch.setattr(counting, "read_labels", in_parts([("photo 1", "yak"), ("photo 2", "cat")]))
+    monkeypatch.setattr(counting, "read_labels_of_predictions", in_parts([("photo 1", "yak"), ("photo 2", "cat")]))
     count.count_labels(state, Path("labels.csv"))
     assert count.labels == 2
-    monkeypatch.setattr(counting, "read_labels", in_parts([("photo 1", "yak"), ("photo 2", "gnu")]))
+    monkeypatch.setattr(counting, "read_labels_of_predictions", in_parts([("photo 1", "yak"), ("photo 2", "gnu")]))
     with pytest.raises(SteepslopeError, match="expected labels as they are predicted"):
         count.count_labels(state, Path("labels.csv"))
 

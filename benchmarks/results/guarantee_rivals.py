@@ -14,8 +14,7 @@ from scipy.stats import binom
 
 from steepslope.lab.benchmark import promises
 from steepslope.promise.certificate import binomial_tail, rows_needed
-from steepslope.promise.certify import Above
-from steepslope.promise.sequence import threshold_sequence
+from steepslope.promise.sequence import Above, threshold_sequence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -26,8 +26,13 @@ from steepslope.checks import require, whole
 from steepslope.cli.main import run
 from steepslope.lab.paper.tables import grouped
 from steepslope.promise.certificate import binomial_tail, rows_needed
-from steepslope.promise.certify import Above
-from steepslope.promise.sequence import Start, rows_of_start_thresholds, start_thresholds, start_thresholds_at
+from steepslope.promise.sequence import (
+    Above,
+    StartThreshold,
+    find_start_thresholds,
+    find_start_thresholds_at,
+    rows_of_start_thresholds,
+)
 from steepslope.report.grid import Cell, Grid, markdown
 
 SIZES, DELTA = (100, 300, 1_000, 5_000), 0.05
@@ -86,7 +91,7 @@ def cell(world: World, n: int, draws: int, ways: Mapping[str, Way]) -> list[Row]
     return rows
 
 
-def by_starts(found: Sequence[Start], draws: Draws, risk: float) -> Counts:
+def by_starts(found: Sequence[StartThreshold], draws: Draws, risk: float) -> Counts:
     """Return the last threshold that passes in each draw, as :meth:`Above.last_passing` does for one."""
     last, goes_on = np.full(len(draws.errors), NONE), np.zeros(len(draws.errors), np.bool_)
     p_values = binomial_tail(draws.errors, draws.accepted, risk)
@@ -102,7 +107,7 @@ def by_starts(found: Sequence[Start], draws: Draws, risk: float) -> Counts:
 
 def ours(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     """Test from our start thresholds."""
-    last = by_starts(start_thresholds(draws.accepted, draws.n, risk, delta), draws, risk)
+    last = by_starts(find_start_thresholds(draws.accepted, draws.n, risk, delta), draws, risk)
     alone = Above(draws.n, draws.accepted, draws.errors[0]).last_passing(risk, delta)
     assert last[0] == (NONE if alone is None else alone)
     return last
@@ -117,7 +122,7 @@ def before(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     if early > 3 / 8 * draws.n:
         rows = [first_rows(draws.n, risk, delta)]
     return by_starts(
-        start_thresholds_at(np.array(rows), np.full(len(rows), 0.4), draws.accepted, risk, delta), draws, risk
+        find_start_thresholds_at(np.array(rows), np.full(len(rows), 0.4), draws.accepted, risk, delta), draws, risk
     )
 
 

@@ -66,31 +66,27 @@ def test_cuts_do_not_matter_to_the_bit(sizes: list[int], seed: int, kind: str) -
     np.testing.assert_array_equal(np.concatenate(parts), evidence)
 
 
-def false_alarms(mean: float, runs: int, rows: int, alpha: float) -> int:
-    """Count the runs with an alarm on zeros and ones of a mean that is the limit itself."""
-    rng = np.random.default_rng(1)
-    found = (MeanBets(limit=mean).after((rng.random(rows) < mean).astype(np.float64))[1] for _ in range(runs))
-    return sum(bool(evidence.max() >= -math.log(alpha)) for evidence in found)
-
-
 def test_false_alarms_are_at_most_alpha() -> None:
-    count = false_alarms(0.3, runs=200, rows=2_000, alpha=0.1)
-    assert 0 < count <= 20 + 3 * math.sqrt(200 * 0.1 * 0.9)  # it can fail: the test is not empty
+    """On zeros and ones of a mean that is the limit itself."""
+    rng = np.random.default_rng(1)
+    found = (MeanBets(limit=0.3).after((rng.random(2_000) < 0.3).astype(np.float64))[1] for _ in range(100))
+    count = sum(bool(evidence.max() >= math.log(10)) for evidence in found)
+    assert 0 < count <= 10 + 3 * math.sqrt(100 * 0.1 * 0.9)  # it can fail: the test is not empty
 
 
 def test_values_that_follow_their_own_past_win_nothing() -> None:
     """The null allows any dependence, as long as each mean given the past is at most the limit."""
     rng, alarms = np.random.default_rng(0), 0
-    for _ in range(100):
+    for _ in range(50):
         draws, values, mean = rng.random(2_000), np.zeros(2_000), 0.1
         for row, draw in enumerate(draws):
             values[row] = draw < mean
             mean = 0.1 if values[row] else max(0.02, mean * 0.9)
         alarms += bool(MeanBets(limit=0.1).after(values)[1].max() >= math.log(10))
-    assert alarms <= 10
+    assert alarms <= 5
 
 
-@pytest.mark.parametrize("clean", [0, 1_000, 50_000])
+@pytest.mark.parametrize("clean", [0, 50_000])
 def test_a_rise_is_noticed_after_however_many_rows(clean: int) -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.random(clean) < 0.02, rng.random(3_000) < 0.2]).astype(np.float64)
@@ -133,16 +129,16 @@ def test_no_bet_gains_in_the_mean() -> None:
 @pytest.mark.parametrize("kind", ["normal", "two"])
 def test_p_values_are_uniform_and_false_alarms_few_however_few_the_rows(kind: str) -> None:
     """Over calibration rows and stream together: with forty of these, one stream in ten may be called changed."""
-    first, alarms, runs = [], 0, 400
+    first, alarms, runs = [], 0, 150
     for seed in range(runs):
         bets, values = ChangeBets.of(drawn(40, seed, kind)), drawn(1_500, seed + 10_000, kind)
         first.append(bets.p_values(values)[0][:20])
         alarms += int(bets.after(values)[1].max() >= math.log(10))
     assert kstest(np.concatenate(first), "uniform").pvalue > 0.001
-    assert 0 < alarms <= 40 + 3 * math.sqrt(400 * 0.1 * 0.9)
+    assert 0 < alarms <= 15 + 3 * math.sqrt(150 * 0.1 * 0.9)
 
 
-@pytest.mark.parametrize("clean", [0, 1_000, 50_000])
+@pytest.mark.parametrize("clean", [0, 50_000])
 @pytest.mark.parametrize("change", ["lower", "higher", "wider"])
 def test_a_change_is_noticed_after_however_many_rows(clean: int, change: str) -> None:
     after = drawn(2_000, 3)

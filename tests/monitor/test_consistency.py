@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions, rounding_in_file
-from steepslope.monitor.predictions import Batch, joined_predictions, predictions_in_table
+from steepslope.monitor.predictions import Batch, predictions_in_table
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.audit import AUDIT, CHANCE, Audit, chances
 from steepslope.scores import MCP
@@ -49,9 +49,7 @@ def told(table: Any, decision: Any) -> Any:
 def read(table: Any) -> Batch:
     """Return the predictions of a table as a file has them, whose labels are text."""
     table = table.set_column(table.column_names.index("label"), "label", table["label"].cast(pa.string()))
-    batch = joined_predictions([predictions_in_table(table.combine_chunks())])
-    assert batch is not None
-    return batch
+    return predictions_in_table(table.combine_chunks())
 
 
 def rounded(table: Any, by: Callable[[np.ndarray], np.ndarray]) -> Any:
@@ -68,10 +66,7 @@ def digits(values: np.ndarray, count: int) -> np.ndarray:
 ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as it is": lambda values: values,
     "single": lambda values: values.astype(np.float32),
-    "six decimals": lambda values: values.round(6),
-    "four decimals": lambda values: values.round(4),
     "two decimals": lambda values: values.round(2),
-    "six digits": partial(digits, count=6),
     "three digits": partial(digits, count=3),
 }
 

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +84,12 @@ def forge(path: Path, text: str) -> None:
         seal_state(connection)
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:5_000])
-
-
-def zeros(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:4_096] + bytes(len(content) - 4_096))
-
-
+OTHER = "expected what a monitor knows, found something else"
 FORGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a text": (lambda path: path.write_text('{"version": 1}'), "cannot be used as the state of a monitor"),
     "nothing": (lambda path: path.write_bytes(b""), "found another SQLite file"),
-    "a cut file": (cut, "cannot be used|damaged"),
-    "zeros": (zeros, "cannot be used|damaged"),
+    "a cut file": (lambda path: path.write_bytes(path.read_bytes()[:5_000]), "cannot be used|damaged"),
+    "zeros": (lambda path: path.write_bytes(path.read_bytes()[:4_096] + bytes(90_000)), "cannot be used|damaged"),
     "other tables": (lambda path: execute(path, ("CREATE TABLE a (b)", ())), "found another SQLite file"),
     "another number": (
         lambda path: execute(path, ("UPDATE monitor SET content = replace(content, '0.05', '0.06')", ())),
@@ -106,23 +97,10 @@ FORGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no content": (lambda path: execute(path, ("DELETE FROM monitor", ())), "was changed after it was written"),
     "no JSON": (lambda path: forge(path, "{"), "expected the state of a monitor"),
-    "an empty object": (lambda path: forge(path, "{}"), "expected what a monitor knows, found something else"),
+    "an empty object": (lambda path: forge(path, "{}"), OTHER),
+    "no signals": (lambda path: forge(path, json.dumps({**MONITOR, "means": {}})), OTHER),
+    "a field more": (lambda path: forge(path, json.dumps({**MONITOR, "new": 1})), OTHER),
 }
-
-
-def changed(path: Path, change: Callable[[Any], Any]) -> None:
-    with open_state(path, write=False) as state:
-        content = json.loads(json.dumps(state.content))
-    change(content)
-    forge(path, json.dumps(content))
-
-
-INSIDE: dict[str, Callable[[Any], Any]] = {
-    "a signal too few": lambda content: content["means"].pop("p_correct"),
-    "a field more": lambda content: content.update(new=1),
-}
-OTHER = "expected what a monitor knows, found something else"
-FORGED |= {name: (partial(changed, change=change), OTHER) for name, change in INSIDE.items()}
 
 
 @pytest.mark.parametrize("kind", FORGED)
@@ -170,7 +148,7 @@ def test_bits_that_are_others_are_refused_or_change_no_number(tmp_path: Path) ->
     feed(monitor, found, stream(500, 1))
     monitor.save(path)
     content = path.read_bytes()
-    for place in np.random.default_rng(0).integers(len(content), size=150):
+    for place in np.random.default_rng(0).integers(len(content), size=60):
         other = bytearray(content)
         other[place] ^= 1
         path.write_bytes(other)

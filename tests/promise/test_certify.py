@@ -48,13 +48,6 @@ def test_few_distinct_confidences_are_thresholds_once() -> None:
     assert threshold_sequence(np.full(400, 0.5)).tolist() == [0.5, *(0.5 - 4.0**-steps for steps in range(5, -1, -1))]
 
 
-def test_infinite_confidences_stay_above_and_below_finite_thresholds() -> None:
-    found = threshold_sequence([-np.inf, 0.0, np.inf], most=3)
-    assert np.isfinite(found).all()
-    assert found[1] == 0
-    assert (found[2:] < 0).all()
-
-
 def test_any_plain_sequence_is_taken_without_infinity() -> None:
     assert checked_threshold_sequence([np.inf, 3, 2, 2, -np.inf]).tolist() == [3, 2, 2, -np.inf]
     assert checked_threshold_sequence(0.5).tolist() == [0.5]
@@ -65,9 +58,7 @@ def test_any_plain_sequence_is_taken_without_infinity() -> None:
     [
         ([0.1, 0.2], "thresholds: expected the highest first, found 0.2 after 0.1"),
         ([0.3, np.nan], "thresholds: expected numbers .* none of them NaN, found NaN in row 1"),
-        ([[0.3]], r"thresholds: expected numbers .* found shape \(1, 1\)"),
         ([np.inf], "thresholds: expected at least one below ∞, found 1 in all"),
-        (["high"], "thresholds: expected numbers .* 'high'"),
         ([[1], [1, 2]], "thresholds: expected numbers"),
     ],
 )
@@ -92,7 +83,7 @@ def test_a_split_uses_each_row_once(n: int, seed: int) -> None:
     assert n < 100 or not np.array_equal(fixing, split_rows(n, seed + 1)[0])
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(rows_with_ties(), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]))
 def test_threshold_by_a_loop(rows: Rows, risk: Fraction) -> None:
     thresholds = np.append(threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3]), -np.inf)
@@ -118,7 +109,7 @@ def test_threshold_by_a_loop_where_all_confidences_differ(kind: str, seed: int) 
     assert kind != "differ" or np.isfinite(found.threshold)  # the rows are such that the loop stops on its way
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(rows_with_ties(150), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]))
 def test_a_sequence_without_the_end_of_all_ends_where_99_percent_are_accepted(rows: Rows, risk: Fraction) -> None:
     """Cut there, the sequence passes down to that threshold, so the promise is the same as that of the lowest."""
@@ -257,6 +248,6 @@ def _fraction_of_errors(rng: np.random.Generator, levels: int | None) -> float:
 @pytest.mark.parametrize("levels", [None, 5])
 def test_expected_risk_of_a_batch_is_kept(levels: int | None) -> None:
     rng = np.random.default_rng(0)
-    found = [_fraction_of_errors(rng, levels) for _ in range(1_000)]
+    found = [_fraction_of_errors(rng, levels) for _ in range(500)]
     assert np.mean(found) <= 0.05 + 3 * np.std(found) / np.sqrt(len(found))
     assert np.mean(found) > 0.01  # what is promised is used

@@ -13,18 +13,16 @@ from hypothesis import given, settings, strategies as st
 from steepslope import ClassifierOutputs, Gate
 from steepslope.errors import SteepslopeError
 from steepslope.gate.mix import Mix, checked_class_mix
-from steepslope.gate.storage import GATE
-from steepslope.promise.certificate import log_e_value_of_strata
+from steepslope.promise.certificate import Certificate, log_e_value_of_strata
 from steepslope.promise.certify import certify
 from steepslope.promise.class_mix import SIZES, Weights, certify_class_mix, class_mix_bets, class_mix_start_thresholds
 from steepslope.promise.rows import LabelledRows, split_rows
-from steepslope.promise.sequence import Start, threshold_sequence
+from steepslope.promise.sequence import StartThreshold, threshold_sequence
 from steepslope.scores import MCP
-from tests.files.sealing import seal_again
 from tests.promise.references import MIX, SHARES, labelled, make_rows
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(1, 200), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5),
     st.floats(0.01, 0.5),
@@ -150,7 +148,7 @@ def test_what_bets_assume_is_learnt_on_rows_that_are_not_bet_on(monkeypatch: pyt
         np.testing.assert_array_equal(getattr(given[0], name), values[set_aside])
     weighted = gate.certificates[0].weighted
     assert weighted is not None
-    assert sum(one.rows for one in weighted.strata) == len(counted)
+    assert sum(weighted.rows) == len(counted)
 
 
 def test_errors_of_a_heavy_class_are_expected_to_cost_more() -> None:
@@ -182,16 +180,16 @@ def test_each_class_of_a_mix_keeps_rows_that_count(names: list[str], seed: int, 
 
 
 def test_tests_begin_where_errors_can_be_borne() -> None:
-    assert class_mix_start_thresholds(np.linspace(-5, 60, 100), 0.1) == Start.sharing([17, 36], 0.1)
+    assert class_mix_start_thresholds(np.linspace(-5, 60, 100), 0.1) == StartThreshold.sharing([17, 36], 0.1)
     late = class_mix_start_thresholds(np.linspace(-5, 4, 100), 0.1)
-    assert late == Start.sharing([55], 0.1)  # of none in the first half: where all have to be right
+    assert late == StartThreshold.sharing([55], 0.1)  # of none in the first half: where all have to be right
     assert class_mix_start_thresholds(np.linspace(-5, -1, 100), 0.1) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("risk", "shares"), [(0.05, MIX), (0.1, {"a": 0.05, "c": 0.95})])
 def test_the_promise_holds_under_the_mix(risk: float, shares: dict[str, float]) -> None:
-    """Of 300 gates at δ = 20 % at most about 60 may break; that of the calibration rows' own mix breaks more often."""
+    """Of 200 gates at δ = 20 % at most about 40 may break; that of the calibration rows' own mix breaks more often."""
     target = make_rows(200_000, [shares.get(name, 0.0) for name in "abc"], 99)
     confidence, broken, plain_broken, coverage = MCP().confidence(target), 0, 0, []
     order = np.argsort(-confidence)
@@ -202,15 +200,15 @@ def test_the_promise_holds_under_the_mix(risk: float, shares: dict[str, float]) 
         count = np.searchsorted(-confidence[order], -threshold, side="right")
         return bool(count and risks[count - 1] > risk)
 
-    for seed in range(300):
+    for seed in range(200):
         rows = make_rows(1_500, SHARES, seed)
         given = labelled(rows)
         found = certify_class_mix(given, Weights.of_mix(given.require_true_classes(), shares), sequence, risk, 0.2)
         broken += is_broken(found.threshold)
         plain_broken += is_broken(certify(given.confidence, given.is_correct, sequence, risk, 0.2).threshold)
         coverage.append(found.coverage)
-    assert broken <= 60
-    assert plain_broken > 150
+    assert broken <= 40
+    assert plain_broken > 100
     assert np.mean(coverage) > 0.1
 
 
@@ -291,7 +289,6 @@ def test_classes_by_number() -> None:
         ({"class_mix": [0.5, 0.5]}, "class_mix: expected shares by class, found list"),
         ({"class_mix": MIX}, "true_classes: expected the true class of each row, found none"),
         ({"class_mix": MIX, "groups": ["a"] * 50}, "class_mix: expected a promised risk alone, found groups"),
-        ({"class_mix": MIX, "coverage": 0.5}, "class_mix: expected a promised risk alone, found coverage"),
         ({"class_mix": MIX, "reject": 0.5}, "class_mix: expected a promised risk alone, found reject"),
     ],
 )
@@ -301,26 +298,22 @@ def test_what_cannot_be_promised_of_a_mix_is_refused(options: dict[str, Any], ex
     assert expected in str(error.value)
 
 
-def test_no_shares_are_no_weights() -> None:
-    rows = LabelledRows.of(np.zeros(3), np.ones(3, dtype=np.bool_))
-    assert Mix().weights(rows, np.arange(3)) is None
-    assert checked_class_mix({"b": 1.0}, ("a", "b")) == {"b": 1.0}
-
-
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({"errors": [0, 0, 0]}, "a certificate whose bound follows from its counts"),
+        ({"errors": [0, 0, 9_999]}, "strata of the calibration rows, found impossible numbers"),
         ({"bet": 5.0}, "strata of the calibration rows, found impossible numbers"),
+        ({"weight": [1.0, 1.0, -1.0]}, "strata of the calibration rows, found impossible numbers"),
         ({"mix": {}}, "strata of the calibration rows, found impossible numbers"),
-        ({"accepted": [1]}, "strata of the calibration rows, found something else"),
-        ({"rows": ["x", 1, 1]}, "strata of the calibration rows, found something else"),
+        ({"accepted": [1]}, "strata of the calibration rows, found impossible numbers"),
+        ({"rows": ["x", 1, 1]}, "field 'rows': found 'x' of an unexpected type"),
     ],
 )
-def test_a_changed_certificate_is_refused(change: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    Gate.of(MCP(), make_rows(3_000, SHARES, 7), max_risk=0.1, class_mix=MIX).save(tmp_path)
-    card = json.loads((tmp_path / "gate.json").read_text())
-    card["certificates"][0]["weighted"] |= change
-    seal_again(GATE, tmp_path, certificates=card["certificates"])
+def test_a_changed_certificate_is_refused(change: dict[str, Any], expected: str) -> None:
+    rows = labelled(make_rows(3_000, SHARES, 7))
+    weights = Weights.of_mix(rows.require_true_classes(), MIX)
+    content = certify_class_mix(rows, weights, np.array([0.5, -np.inf]), 0.1, 0.05).as_json()
+    content["weighted"] |= change
     with pytest.raises(SteepslopeError, match=expected):
-        Gate.load(tmp_path)
+        Certificate.from_json(json.loads(json.dumps(content)), Path("gate.json"))

@@ -1,4 +1,4 @@
-"""What a gate decides of predictions, one by one, and what stands beside each decision."""
+"""What a gate decides of predictions, one by one, and what comes with each decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

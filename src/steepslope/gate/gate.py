@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,13 +24,13 @@ from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
 from steepslope.promise.conformal import conformal_p_values, conformal_selection
-from steepslope.promise.objectives import Objectives
+from steepslope.promise.objectives import Objectives, OtherObjectives
 from steepslope.promise.rows import LabelledRows, checked_groups, checked_numbers
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from steepslope.scores import Score
 
 __all__ = ["Certificate", "Gate", "Objectives", "threshold_sequence"]  # what is promised is part of what a gate shows
-FEW = 50  # rows as those to come, of which a monitor makes nothing
+FEW = 50  # target rows, of which a monitor makes nothing
 MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -79,15 +79,12 @@ class Gate:
         thresholds: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
-        coverage: float | None = None,
-        costs: tuple[float, ...] | None = None,
-        reject: float | None = None,
-        max_class_risk: float | None = None,
         true_classes: ArrayLike | None = None,
         of_log_odds: bool = False,
         is_unknown: ArrayLike | None = None,
         class_mix: Mapping[str, float] | None = None,
         seed: int = 0,
+        **others: Unpack[OtherObjectives],
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
 
@@ -115,7 +112,7 @@ class Gate:
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
         is_unknown
-            Booleans (n,): which rows are of none of the classes, so that the certificate counts them. All are wrong.
+            Booleans (n,): which rows are out-of-class, so that the certificate counts them. All are wrong.
         class_mix
             The share of each true class among the predictions to come, by name, where it is another than among these
             rows, such as ``{"fraud": 0.05, "fine": 0.95}``. The promise is then about that mix (docs/gate.md).
@@ -135,14 +132,11 @@ class Gate:
         >>> gate.accepts([-0.2, -0.9])
         array([ True, False])
         """
-        objectives = Objectives(
-            max_risk=max_risk,  # type: ignore[arg-type]
-            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
-        )  # fmt: skip
+        objectives = Objectives(max_risk=max_risk, delta=delta, **others)  # type: ignore[arg-type]
         mix = Mix(None if class_mix is None else checked_class_mix(class_mix))
         mix.require_risk_alone(objectives, groups is not None)
-        rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes)
-        return cls._calibrated(replace(rows, of_log_odds=of_log_odds), objectives, mix, thresholds, seed)
+        rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes, of_log_odds=of_log_odds)
+        return cls._calibrated(rows, objectives, mix, thresholds, seed)
 
     @classmethod
     def of(
@@ -154,14 +148,11 @@ class Gate:
         *,
         by: str | None = None,
         groups: ArrayLike | None = None,
-        coverage: float | None = None,
-        costs: tuple[float, ...] | None = None,
-        reject: float | None = None,
-        max_class_risk: float | None = None,
         class_mix: Mapping[str, float] | None = None,
         target: ClassifierOutputs | None = None,
         origin: Origin = UNRECORDED,
         seed: int = 0,
+        **others: Unpack[OtherObjectives],
     ) -> Self:
         """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
 
@@ -205,10 +196,7 @@ class Gate:
         >>> round(gate.coverage, 2), round(decisions.coverage, 2)
         (0.97, 0.98)
         """
-        objectives = Objectives(
-            max_risk=max_risk,  # type: ignore[arg-type]
-            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
-        )  # fmt: skip
+        objectives = Objectives(max_risk=max_risk, delta=delta, **others)  # type: ignore[arg-type]
         source = ConfidenceSource.of(model, outputs.num_classes)
         source.require_new(outputs)
         origin.require_classifier(outputs.classifier)
@@ -255,11 +243,8 @@ class Gate:
         require("seed", seed, SEED)
         once = predictions_once(rows.confidence, rows.is_correct, seed)
         fixing, counted = mix.split(rows, once, seed, thresholds is not None)
-        known = (
-            threshold_sequence(rows.confidence[fixing])
-            if thresholds is None
-            else checked_threshold_sequence(thresholds)
-        )
+        given = threshold_sequence(rows.confidence[fixing]) if thresholds is None else thresholds
+        known = checked_threshold_sequence(given)
         weights = mix.weights(rows, counted)
         if weights is not None and mix.shares is not None:
             weights = weights.learning(rows.subset(fixing), known)

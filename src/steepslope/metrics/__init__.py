@@ -12,38 +12,6 @@ thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the e
 - ``paper``: the paper's variants (``PAPER_METRICS``).
 """
 
-from steepslope.metrics.intervals import Estimate, compare, evaluate
-from steepslope.metrics.measures import (
-    METRICS,
-    Metric,
-    accuracy,
-    augrc,
-    aupr_error,
-    aupr_success,
-    aurc,
-    auroc,
-    average_kl,
-    bhattacharyya_distance,
-    e_aurc,
-    fpr_at_tpr,
-    naurc,
-    tnr,
-    tpr,
-)
-from steepslope.metrics.ranking import Ranking
-from steepslope.metrics.selective import (
-    GroupRisk,
-    Groups,
-    OperatingPoint,
-    RiskCoverage,
-    confusion,
-    coverage_at_risk,
-    group_risks,
-    risk_at_coverage,
-    risk_coverage_curve,
-)
+import lazy_loader
 
-__all__ = ["METRICS", "Estimate", "GroupRisk", "Groups", "Metric", "OperatingPoint", "Ranking", "RiskCoverage"]
-__all__ += ["accuracy", "augrc", "aupr_error", "aupr_success", "aurc", "auroc", "average_kl", "bhattacharyya_distance"]
-__all__ += ["compare", "confusion", "coverage_at_risk", "e_aurc", "evaluate", "fpr_at_tpr", "group_risks"]
-__all__ += ["naurc", "risk_at_coverage", "risk_coverage_curve", "tnr", "tpr"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,10 +11,9 @@ prediction is wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,17 +84,7 @@ class Audited:
     high: float
     alarm: int | None = None
     alarm_labels: int | None = None
-    follow_audit: Followed | None = None
-
-    @classmethod
-    def read(cls, content: Mapping[str, Any] | None) -> Self | None:
-        """Return what JSON holds."""
-        if content is None:
-            return None
-        followed = content["followed"]
-        if followed is not None:
-            followed = Followed(followed["cusum"], Limit(**followed["limit"]))
-        return cls(**{**content, "followed": followed})
+    followed: Followed | None = None
 
 
 def risk_by_audit(marked: Sequence[Marked]) -> float | None:

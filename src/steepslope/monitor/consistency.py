@@ -48,18 +48,17 @@ def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None =
     ``limit`` is the limit on P(correct) of a gate that follows its audit, 0 if it does not follow, and None if it is
     not known, so that any is allowed. Where there are no trust logits, decisions have to follow from P(correct).
     """
-    rows, slack = batch.rows, rounding_in_file(batch.rows.p_correct)
+    slack = rounding_in_file(batch.p_correct)
     low, high = _consistent_confidences(gate, batch, slack)
     p_low, p_high = gate.p_correct(low) - slack, gate.p_correct(high) + slack
-    _refuse_inconsistent(
-        batch, (rows.p_correct < p_low) | (rows.p_correct > p_high), "p_correct", p_high, rows.p_correct
-    )
+    is_other = (batch.p_correct < p_low) | (batch.p_correct > p_high)
+    _refuse_inconsistent(batch, is_other, "p_correct", p_high, batch.p_correct)
     least, most = _consistent_ranks(gate, batch, low, high)
     found = _ranks_in_file(batch, most)
-    in_audit = rows.accepted if rows.chance is None else rows.chance > 0  # what the gate alone accepts
+    in_audit = batch.accepted if batch.chance is None else batch.chance > 0  # what the gate alone accepts
     if limit is None:
-        limit = float(rows.p_correct[rows.accepted].min(initial=ACCEPT_NOTHING))
-    cuts = (np.where(in_audit & (rows.p_correct + by < limit), MIDDLE, HIGHEST) for by in (-slack, slack))
+        limit = float(batch.p_correct[batch.accepted].min(initial=ACCEPT_NOTHING))
+    cuts = (np.where(in_audit & (batch.p_correct + by < limit), MIDDLE, HIGHEST) for by in (-slack, slack))
     _refuse_inconsistent_ranks(batch, found, DECISION, *map(np.minimum, (least, most), cuts))
     _refuse_inconsistent_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(found, MIDDLE)), CHANCE, least, most)
 
@@ -70,7 +69,7 @@ def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Fl
         trust = checked_numbers(batch.columns[TRUST], TRUST)
         width = rounding_in_file(trust)
         return trust - width, trust + width
-    p_correct, (least, most) = batch.rows.p_correct, gate.p_correct([-np.inf, np.inf])
+    p_correct, (least, most) = batch.p_correct, gate.p_correct([-np.inf, np.inf])
     low, high = (gate.probability.inverse(np.clip(p_correct + by, least, most)) for by in (-slack, slack))
     return np.where(p_correct - slack <= least, -np.inf, low), np.where(p_correct + slack >= most, np.inf, high)
 
@@ -81,7 +80,7 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
     A row that lacks an opinion goes to review. Where groups are not known, a row may be of any group, also of one that
     is never accepted.
     """
-    groups, predicted, highest = batch.columns.get(GROUP), batch.rows.predicted, HIGHEST
+    groups, predicted, highest = batch.columns.get(GROUP), batch.predicted, HIGHEST
     if gate.by == PREDICTED and predicted is not None:
         groups = names_of_classes(predicted, gate.classes)
     if gate.has_groups and groups is None:
@@ -99,7 +98,7 @@ def _rank_of_decision(decision: NDArray[Any]) -> Ranks:
 
 def _ranks_in_file(batch: Batch, most: Ranks) -> Ranks:
     """Return the ranks of the decisions in a file, (m,); without that column, a row not accepted may be rejected."""
-    accepted, decision = batch.rows.accepted, batch.columns.get(DECISION)
+    accepted, decision = batch.accepted, batch.columns.get(DECISION)
     if decision is None:
         return np.where(accepted, HIGHEST, np.minimum(most, MIDDLE))
     _refuse_inconsistent(batch, accepted != (decision == ACCEPT), "accepted", ~accepted, accepted)
@@ -119,7 +118,7 @@ def _refuse_inconsistent(
     """Raise if any row is ``wrong`` (m,), with what is expected and found in a column of the first such row."""
     if not wrong.any():
         return
-    row, known = int(wrong.argmax()), {"p_correct": batch.rows.p_correct, **batch.columns}
+    row, known = int(wrong.argmax()), {"p_correct": batch.p_correct, **batch.columns}
     facts = ", ".join(f"{name} {known[name][row]:.6g}" for name in ("p_correct", TRUST) if name in known)
     told = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (expected[row], found[row])]
     which = f"{batch.ids[row]!r} ({facts}), by {by}, found {told[1]}"
@@ -131,11 +130,11 @@ def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:
 
     ``gate`` is the gate's digest. The sum of the probabilities is how many rows were to be labelled.
     """
-    assert batch.rows.chance is not None
-    whole = batch.rows.chance
+    assert batch.chance is not None
+    whole = batch.chance
     in_audit, width = whole > 0, rounding_in_file(whole)
-    rows = batch.subset(np.flatnonzero(in_audit))
-    p_correct, chance = rows.rows.p_correct, whole[in_audit]
+    rows = batch.subset(in_audit)
+    p_correct, chance = rows.p_correct, whole[in_audit]
     expected, slack = chances(p_correct, max_risk, max(1, round(chance.sum()))), rounding_in_file(p_correct)
     low, high = (doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from copy import deepcopy
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +13,7 @@ from steepslope.errors import ChangedWarning
 from steepslope.gate import Gate
 from steepslope.gate.decisions import Decisions
 from steepslope.monitor.monitor import Monitor
-from steepslope.monitor.predictions import Batch, Predicted, hashes_of_prediction_ids, joined_prediction_rows
+from steepslope.monitor.predictions import Batch, Predicted, hashes_of_prediction_ids
 from steepslope.monitor.sentences import OTHER_MIX, health_sentences
 
 
@@ -25,11 +25,11 @@ def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor,
     """
     if not _can_tell_health(gate):
         return None
-    kept = [(hashes_of_prediction_ids(one.ids), one.rows) for one in batches if len(one.ids)]
-    if not kept:
+    parts = [(hashes_of_prediction_ids(batch.ids), batch.without_ids()) for batch in batches if len(batch)]
+    if not parts:
         return Monitor.of(gate), None
-    order = np.argsort(np.concatenate([hashes for hashes, _ in kept]), kind="stable")
-    rows = joined_prediction_rows([rows for _, rows in kept]).subset(order)
+    order = np.argsort(np.concatenate([hashes for hashes, _ in parts]), kind="stable")
+    rows = Predicted.joined([rows for _, rows in parts]).subset(order)
     return _health_after_batch(gate, rows), rows
 
 
@@ -46,16 +46,12 @@ def warn_of_changed_batch(gate: Gate, decisions: Decisions) -> None:
 
 
 def _health_after_batch(gate: Gate, rows: Predicted) -> Monitor:
-    begun = _health_before_batch(gate)
-    monitor = replace(begun, means=dict(begun.means), totals=dict(begun.totals))
+    monitor = deepcopy(_begun_monitor(gate))
     monitor.take(rows)
     return monitor
 
 
-@lru_cache(maxsize=4)
-def _health_before_batch(gate: Gate) -> Monitor:
-    """Return the monitor of a gate before any prediction, which is not to be changed."""
-    return Monitor.of(gate)
+_begun_monitor = lru_cache(maxsize=4)(Monitor.of)  # of a gate before any prediction: not to be changed
 
 
 def _can_tell_health(gate: Gate) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import require
+from steepslope.checks import read_fields, require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
@@ -191,6 +191,11 @@ class Monitor(Brief):
         self.labels += len(right)
         self.correct += int(right.sum())
 
+    def require_gate(self, digest: str) -> None:
+        """Raise unless it watches the gate of this digest."""
+        if self.gate != digest:
+            raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
+
     @property
     def alarms(self) -> dict[str, int]:
         """After how many predictions each alarm was raised: of a change by its signal, of harm by ``labels``."""
@@ -256,7 +261,7 @@ class Monitor(Brief):
                 },
                 "labelled": RunningMean.read(content["labelled"]),
                 "totals": dict(content["totals"]), "least_chances": tuple(map(float, content["least_chances"])),
-                "audit": Audited.read(content["audit"]),
+                "audit": None if content["audit"] is None else read_fields(Audited, content["audit"], place),
             })  # fmt: skip
 
     def save(self, path: str | Path) -> None:

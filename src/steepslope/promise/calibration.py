@@ -14,9 +14,8 @@ from scipy.special import expit, logit
 from scipy.stats import binom
 from torch import Tensor
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import field
-from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
 from steepslope.outputs.labels import UNKNOWN
@@ -24,7 +23,7 @@ from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes
 from steepslope.promise.class_mix import Weights, certify_class_mix
 from steepslope.promise.objectives import Objectives
-from steepslope.promise.rows import LabelledRows
+from steepslope.promise.rows import ArrayRows, LabelledRows
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -32,7 +31,6 @@ NEGLECTED = 5  # rows of a true class that are accepted, all of them wrongly, of
 MANY = 200  # rows without an error, of which a gate warns
 UNLIKELY = 1e-4
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
-NUMBERS = ("slope", "offset", "centre", "scale")
 ARRAYS = {
     "p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64,
     "predicted": np.int64, "true": np.int64,
@@ -89,14 +87,15 @@ class ProbabilityMap:
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:
         """Return the map that JSON holds."""
-        numbers = {name: float(field(content, name, (int, float), path)) for name in NUMBERS}
-        if not (np.isfinite([*numbers.values()]).all() and numbers["slope"] > 0 and numbers["scale"] > 0):
-            raise SteepslopeError(f"expected a slope and scale > 0, found {numbers}", path)
-        return cls(**numbers, is_unit=field(content, "is_unit", bool, path))
+        found = read_fields(cls, content, path)
+        numbers = [found.slope, found.offset, found.centre, found.scale]
+        if not (np.isfinite(numbers).all() and found.slope > 0 and found.scale > 0):
+            raise SteepslopeError(f"expected a slope and scale > 0, found {found}", path)
+        return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CalibrationRows(Brief):
+class CalibrationRows(ArrayRows):
     """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
 
     Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and
@@ -110,9 +109,6 @@ class CalibrationRows(Brief):
     probability: Floats | None = None
     predicted: NDArray[np.int64] | None = None
     true: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.p_correct)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name, without those that are not known."""

@@ -6,8 +6,6 @@ Thresholds of a fixed sequence are tested by exact tails (:mod:`steepslope.promi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,7 @@ from steepslope.promise.certificate import (
     rows_needed,
 )
 from steepslope.promise.sample_size import sample_size_sentence
-from steepslope.promise.sequence import Start, last_passing_in_sequence, passes_by_p_value, start_thresholds
+from steepslope.promise.sequence import Above, StartThreshold, last_passing_in_sequence, passes_by_p_value
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -34,40 +32,6 @@ TAKEN = {  # why the thresholds that are possible are none of those that pass
     "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
 }
 UNFIT = "even at the highest threshold too many of a true class are accepted under another label"
-
-
-@dataclass(frozen=True, eq=False)
-class Above:
-    """How many of n calibration rows each threshold of a sequence accepts, and how many of these are wrong, (t,)."""
-
-    n: int
-    accepted: Counts
-    errors: Counts
-
-    @classmethod
-    def from_rows(cls, confidence: Floats, is_correct: Bools, thresholds: Floats) -> Above:
-        """Count rows with a confidence of at least each threshold; ties are accepted as a whole."""
-        order = np.argsort(-confidence, kind="stable")
-        accepted = np.searchsorted(-confidence[order], -thresholds, side="right").astype(np.int64)
-        wrong = np.concatenate([[0], np.cumsum(~is_correct[order], dtype=np.int64)])
-        return cls(len(confidence), accepted, wrong[accepted])
-
-    def certificate(
-        self, aim: Aim, place: int, threshold: float, delta: float, max_risk: float | None, group: str | None
-    ) -> Certificate:
-        """Return the certificate of one threshold of the sequence, by its place."""
-        counts = int(self.accepted[place]), int(self.errors[place])
-        return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
-
-    def last_passing(self, risk: float, delta: float) -> int | None:
-        """Return the last threshold of the sequence that passes its test, or None."""
-        return self.tests(risk, delta)(len(self.accepted))
-
-    def tests(self, risk: float, delta: float) -> Callable[[int], int | None]:
-        """Return what finds the last threshold that passes among so many first ones of the sequence, None if none."""
-        starts = start_thresholds(self.accepted, self.n, risk, delta)
-        passes = passes_by_p_value(binomial_tail(self.errors, self.accepted, risk))
-        return lambda count: last_passing_in_sequence(starts, count, passes)[0]
 
 
 def certify(
@@ -98,12 +62,8 @@ def certify(
     last = last_among(count if possible is None else possible)
     if last is None:
         is_taken = last_among(count) is not None
-        advice = (
-            TAKEN[aim]
-            if is_taken
-            else sample_size_sentence(above.n, above.accepted, above.errors, max_risk, delta, aim)
-        )
-        return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
+        why = TAKEN[aim] if is_taken else sample_size_sentence(above, max_risk, delta, aim)
+        return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, why)
     floor = int(np.searchsorted(above.accepted, AT_HOME * above.n))
     if thresholds[-1] > -math.inf and floor < last and last_among(floor + 1) == floor:
         last = floor
@@ -129,7 +89,7 @@ def certify_true_classes(
     last = None
     if p_values:
         passes = passes_by_p_value(np.max(p_values, axis=0))
-        last, _ = last_passing_in_sequence([Start(0, delta, delta)], len(thresholds), passes)
+        last, _ = last_passing_in_sequence([StartThreshold(0, delta, delta)], len(thresholds), passes)
 
     def certificate(name: str, above: Above) -> Certificate:
         if last is not None and above.n >= needed:

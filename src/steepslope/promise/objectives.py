@@ -1,9 +1,8 @@
 """What a gate is calibrated for; free of torch, so that the command line can read it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, TypedDict
 
 from steepslope.checks import Check, listed, number, optional, plain, require, require_all
 from steepslope.errors import SteepslopeError, explained
@@ -12,6 +11,15 @@ OPEN = 1e-9
 INSIDE: Check = number(OPEN, 1 - OPEN)
 PAIR = 2
 PERCENT = 100
+
+
+class OtherObjectives(TypedDict, total=False):
+    """Those of :class:`Objectives` that are given by name alone."""
+
+    coverage: float | None
+    costs: tuple[float, ...] | None
+    reject: float | None
+    max_class_risk: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +75,6 @@ class Objectives:
         if self.costs is not None and not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):
             expected = "the cost of an error and the lower one of a review, both > 0"
             raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, self.costs))}", "costs")
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the objectives that JSON holds."""
-        lists: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        with explained("expected objectives", kinds=TypeError):
-            return cls(**lists)
 
     @property
     def risks(self) -> tuple[float | None, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +18,28 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 LEAST_SPLIT = 10
-ARRAYS = ("confidence", "is_correct", "is_unknown", "groups", "true_classes")
+
+
+class ArrayRows(Brief):
+    """A dataclass of arrays (n,), None where they are not known, and of mappings of arrays (n,) by name."""
+
+    def __len__(self: Any) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def subset(self, rows: Counts | Bools | slice) -> Self:
+        """Return some of the rows: by their numbers, by booleans (n,), or as a slice."""
+        chosen: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                chosen[name] = value[rows]
+            elif isinstance(value, Mapping):
+                chosen[name] = {key: array[rows] for key, array in value.items()}
+        found: Self = replace(cast(Any, self), **chosen)
+        return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelledRows(Brief):
+class LabelledRows(ArrayRows):
     """Rows (n,) to calibrate on.
 
     ``groups`` (n,) are None where all rows are one group, and ``true_classes`` (n,) where they are not known.
@@ -47,21 +64,13 @@ class LabelledRows(Brief):
         is_unknown: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         true_classes: ArrayLike | None = None,
+        **known: Any,
     ) -> Self:
         """Return checked rows; raise for other shapes, NaN, or an out-of-class row that is correct."""
         values, correct = checked_confidences(confidence, is_correct)
-        unknown = _checked_unknown_rows(is_unknown, correct)
+        unknown, names = _checked_unknown_rows(is_unknown, correct), checked_groups(groups, len(values))
         truths = checked_groups(true_classes, len(values), "true_classes")
-        return cls(values, correct, unknown, checked_groups(groups, len(values)), truths)
-
-    def __len__(self) -> int:
-        return len(self.confidence)
-
-    def subset(self, rows: Counts | Bools) -> Self:
-        """Return some of the rows, by their numbers or by booleans (n,)."""
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        cut: dict[str, Any] = {name: None if array is None else array[rows] for name, array in arrays.items()}
-        return replace(self, **cut, extra={name: array[rows] for name, array in self.extra.items()})
+        return cls(values, correct, unknown, names, truths, **known)
 
     @property
     def group_names(self) -> list[str | None]:

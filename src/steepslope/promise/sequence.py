@@ -24,10 +24,11 @@ from scipy.stats import binom
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.promise.certificate import rows_needed
+from steepslope.promise.certificate import Aim, Certificate, binomial_tail, rows_needed
 from steepslope.promise.rows import checked_numbers
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Passes = Callable[[int, float], bool]  # whether the hypothesis at a place passes its test at a level
 FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
@@ -79,7 +80,7 @@ def checked_threshold_sequence(thresholds: ArrayLike) -> Floats:
 
 
 @dataclass(frozen=True)
-class Start:
+class StartThreshold:
     """A start threshold, by its place in the sequence.
 
     ``level`` is the nominal level: that of all tests from there to the next start threshold, as long as none fails.
@@ -99,13 +100,17 @@ class Start:
         return [cls(place, share, share, adds=True) for place in places]
 
 
-def last_passing_in_sequence(starts: Sequence[Start], count: int, passes: Passes) -> tuple[int | None, float]:
+def last_passing_in_sequence(
+    start_thresholds: Sequence[StartThreshold], count: int, passes: Passes
+) -> tuple[int | None, float]:
     """Return the last of ``count`` hypotheses in a sequence that passes, and the level of its test; None if none does.
 
     Tests begin at a start threshold, and go on beyond the next one until one fails; then they begin at the next.
     """
     last, level_of_last, carried = None, 0.0, None
-    for start, following in zip(starts, [*(later.place for later in starts[1:]), count], strict=False):
+    for start, following in zip(
+        start_thresholds, [*(later.place for later in start_thresholds[1:]), count], strict=False
+    ):
         end = min(following, count)
         level = start.level + (carried if carried is not None and start.adds else 0.0)
         begins = start.place < end and (carried is not None or passes(start.place, start.after_failure))
@@ -140,7 +145,7 @@ def rows_of_start_thresholds(n: int, risk: float, delta: float) -> list[int]:
     return [round(half * FURTHER**step) for step in steps]
 
 
-def start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
+def find_start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> list[StartThreshold]:
     """Return the start thresholds, which do not depend on labels; none where no threshold accepts enough rows.
 
     ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending.
@@ -152,15 +157,17 @@ def start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> lis
     accept, not on labels above H. Where the risk also falls with coverage, no proof is known: risks that were made
     to break the promise did so with a probability of about delta at most (LOG.md).
 
-    >>> starts = start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
-    >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in starts]
+    >>> found = find_start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
+    >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in found]
     [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
     """
     rows = np.array(rows_of_start_thresholds(n, risk, delta))
-    return start_thresholds_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
+    return find_start_thresholds_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
 
 
-def start_thresholds_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
+def find_start_thresholds_at(
+    rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float
+) -> list[StartThreshold]:
     """Return the start thresholds that accept at least ``rows``, each with its share of the level after a failure.
 
     ``rows`` and ``shares`` (s,) go from the fewest rows to the most. Rows that no threshold accepts are left out.
@@ -168,7 +175,7 @@ def start_thresholds_at(rows: Counts, shares: Floats, accepted: Counts, risk: fl
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
     first, places = first[places < len(accepted)], places[places < len(accepted)]
     after_failure, levels = _levels_of_sequence(rows[first], accepted[places], shares[first], risk, delta)
-    return [Start(*start) for start in zip(places.tolist(), after_failure, levels, strict=True)]
+    return [StartThreshold(*start) for start in zip(places.tolist(), after_failure, levels, strict=True)]
 
 
 def _levels_of_sequence(
@@ -192,6 +199,40 @@ def _levels_of_sequence(
         passes_later = _passing_chance_before(passes_later, later - accepted[place], risk)[: accepted[place] + 1]
         passes_later[: most_passing_errors(accepted[place], risk, after_failure[-1]) + 1] = 1.0
     return [levels[-1], *after_failure[:-1][::-1]], levels[::-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Above:
+    """How many of n calibration rows each threshold of a sequence accepts, and how many of these are wrong, (t,)."""
+
+    n: int
+    accepted: Counts
+    errors: Counts
+
+    @classmethod
+    def from_rows(cls, confidence: Floats, is_correct: Bools, thresholds: Floats) -> Above:
+        """Count rows with a confidence of at least each threshold; ties are accepted as a whole."""
+        order = np.argsort(-confidence, kind="stable")
+        accepted = np.searchsorted(-confidence[order], -thresholds, side="right").astype(np.int64)
+        wrong = np.concatenate([[0], np.cumsum(~is_correct[order], dtype=np.int64)])
+        return cls(len(confidence), accepted, wrong[accepted])
+
+    def certificate(
+        self, aim: Aim, place: int, threshold: float, delta: float, max_risk: float | None, group: str | None
+    ) -> Certificate:
+        """Return the certificate of one threshold of the sequence, by its place."""
+        counts = int(self.accepted[place]), int(self.errors[place])
+        return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
+
+    def last_passing(self, risk: float, delta: float) -> int | None:
+        """Return the last threshold of the sequence that passes its test, or None."""
+        return self.tests(risk, delta)(len(self.accepted))
+
+    def tests(self, risk: float, delta: float) -> Callable[[int], int | None]:
+        """Return what finds the last threshold that passes among so many first ones of the sequence, None if none."""
+        start_thresholds = find_start_thresholds(self.accepted, self.n, risk, delta)
+        passes = passes_by_p_value(binomial_tail(self.errors, self.accepted, risk))
+        return lambda count: last_passing_in_sequence(start_thresholds, count, passes)[0]
 
 
 def most_passing_errors(rows: int, risk: float, level: float) -> int:

@@ -45,7 +45,7 @@ from scipy.stats import f
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.numerics.binomial import clopper_pearson
 from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import Start, last_passing_in_sequence
+from steepslope.promise.sequence import StartThreshold, last_passing_in_sequence
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -407,8 +407,8 @@ def last_passing_on_target(
         bet = chosen[place // STEP][0]
         return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
 
-    starts = Start.sharing(sorted({some[first], some[surest]}), delta)
-    passed, level = last_passing_in_sequence(starts, len(thresholds), passes)
+    start_thresholds = StartThreshold.sharing(sorted({some[first], some[surest]}), delta)
+    passed, level = last_passing_in_sequence(start_thresholds, len(thresholds), passes)
     if passed is None:
         return None, 1.0
     risks = np.linspace(risk, 0, RISKS)[:-1].tolist()

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from steepslope.lab.benchmark.lines import DIGITS, MCP, Ranked
 from steepslope.promise.certificate import binomial_tail
-from steepslope.promise.certify import Above
 from steepslope.promise.rows import split_rows
-from steepslope.promise.sequence import threshold_sequence
+from steepslope.promise.sequence import Above, threshold_sequence
 
 RISKS, DELTA, DRAWS = (0.02, 0.05), 0.05, 100
 MOST_CALIBRATED = 2_000

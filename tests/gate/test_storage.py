@@ -81,12 +81,6 @@ def test_a_file_that_is_cut_missing_or_of_another_gate_is_named(kind: str, gates
         Gate.load(gate)
 
 
-def test_what_accepts_nothing_or_all_comes_back(tmp_path: Path) -> None:
-    for correct, threshold in ((np.zeros(500, bool), np.inf), (np.ones(500, bool), -np.inf)):
-        Gate.calibrate(np.arange(500.0), correct, thresholds=[9.0, -np.inf]).save(tmp_path)
-        assert Gate.load(tmp_path).threshold == threshold
-
-
 def test_a_certificate_edited_by_hand_is_refused(gates: Path, tmp_path: Path) -> None:
     """With a digest to match, what does not follow from the counts is refused all the same."""
     shutil.copytree(gates / "free", tmp_path / "gate")

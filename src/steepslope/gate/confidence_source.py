@@ -58,9 +58,14 @@ class ConfidenceSource:
 
     @classmethod
     def from_model(
-        cls, model: BaseOracle | Score, num_classes: int, fit_set: ClassifierOutputs | None = None
+        cls, model: BaseOracle | Score | ConfidenceSource, num_classes: int, fit_set: ClassifierOutputs | None = None
     ) -> ConfidenceSource:
-        """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from."""
+        """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from.
+
+        What is a source already is returned as it is.
+        """
+        if isinstance(model, ConfidenceSource):
+            return model
         if isinstance(model, BaseOracle):
             record = model.record_
             known = {} if record is None else {name: getattr(record, name) for name in ("shapes", "errors")}
@@ -73,11 +78,6 @@ class ConfidenceSource:
         percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
         errors = None if fit_set.labels is None else (int((~fit_set.is_correct).sum()), len(fit_set))
         return cls(names[0], model, num_classes, tuple(percentiles), errors=errors)
-
-    @classmethod
-    def of(cls, model: BaseOracle | Score | ConfidenceSource, num_classes: int) -> ConfidenceSource:
-        """Return the source of an oracle or a score, or what is a source already."""
-        return model if isinstance(model, ConfidenceSource) else cls.from_model(model, num_classes)
 
     @property
     def oracle(self) -> BaseOracle | None:

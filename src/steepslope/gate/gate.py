@@ -197,7 +197,7 @@ class Gate:
         (0.97, 0.98)
         """
         objectives = Objectives(max_risk=max_risk, delta=delta, **others)  # type: ignore[arg-type]
-        source = ConfidenceSource.of(model, outputs.num_classes)
+        source = ConfidenceSource.from_model(model, outputs.num_classes)
         source.require_new(outputs)
         origin.require_classifier(outputs.classifier)
         if outputs.ids is not None:

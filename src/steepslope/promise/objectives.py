@@ -9,6 +9,12 @@ from steepslope.errors import SteepslopeError, explained
 
 OPEN = 1e-9
 INSIDE: Check = number(OPEN, 1 - OPEN)
+OBJECTIVE_CHECKS: dict[str, Check] = {
+    "delta": INSIDE,
+    "coverage": optional(number(OPEN, 1)),
+    "reject": optional(INSIDE),
+    "max_class_risk": optional(INSIDE),
+}
 PAIR = 2
 PERCENT = 100
 
@@ -57,8 +63,7 @@ class Objectives:
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_risk", _listed_objective("max_risk", self.max_risk))
         object.__setattr__(self, "costs", None if self.costs is None else _listed_objective("costs", self.costs))
-        fractions = dict.fromkeys(("reject", "max_class_risk"), optional(INSIDE))
-        require_all(self, {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), **fractions})
+        require_all(self, OBJECTIVE_CHECKS)
         for risk in self.max_risk:
             if 1 <= risk < PERCENT:  # it may be meant in percent
                 meant = f"{risk:g} % is {risk / PERCENT:.12g}"

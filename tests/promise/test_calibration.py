@@ -278,14 +278,17 @@ def test_what_cannot_be_unknown_is_refused(is_unknown: list[Any], message: str) 
 
 
 def test_a_class_that_is_accepted_under_other_labels_alone_is_named() -> None:
-    truths = np.repeat(["good", "bad", "worse", "rare"], [950, 30, 10, 4])
-    accepted = np.arange(994) % 5 > 0
-    (caution,) = caution_on_neglected_class(np.full(994, "good"), truths, accepted)
+    truths, accepted = np.repeat(["good", "bad", "worse", "rare"], [950, 30, 10, 4]), np.arange(994) % 5 > 0
+
+    def cautions(predicted: Any, accepted: Any) -> list[str]:
+        rows = LabelledRows.of(np.ones(994), predicted == truths, true_classes=truths, predicted_classes=predicted)
+        return caution_on_neglected_class(rows, accepted)
+
+    (caution,) = cautions(np.full(994, "good"), accepted)
     assert caution.startswith("of 30 rows of class bad, 24 are accepted, all of them under another label; 1 other")
     assert "all that is accepted is called good" in caution
     assert "max_class_risk" in caution
     predicted = truths.copy()
     predicted[954:960] = "good"  # a class of which some are accepted rightly is not neglected
-    assert caution_on_neglected_class(predicted, truths, accepted) == []
-    assert caution_on_neglected_class(np.full(994, "good"), truths, accepted, promised=0.2) == []
-    assert caution_on_neglected_class(np.full(994, "good"), truths, np.zeros(994, np.bool_)) == []
+    assert cautions(predicted, accepted) == []
+    assert cautions(np.full(994, "good"), np.zeros(994, np.bool_)) == []

@@ -150,7 +150,7 @@ class ConfidenceSource:
         labels, names = outputs.require_labels(), np.array(outputs.label_names)
         extra = {**likeliest_class(outputs), "true": labels}
         confidence, truths = self.confidence(outputs), names[labels]
-        known = {"of_log_odds": self.of_log_odds, "extra": extra}
+        known = {"predicted_classes": names[extra["predicted"]], "of_log_odds": self.of_log_odds, "extra": extra}
         return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, truths, **known)
 
     def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:

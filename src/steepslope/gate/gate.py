@@ -223,8 +223,7 @@ class Gate:
         if len(complete) < len(rows) and not mix.is_other:  # a monitor also meets rows that lack an opinion
             gate = gate._remembering(rows, complete)
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
-        predicted, truths = np.array(outputs.label_names)[outputs.predictions], calibrating.require_true_classes()
-        neglected = caution_on_neglected_class(predicted, truths, accepted, objectives.max_class_risk)
+        neglected = [] if objectives.max_class_risk is not None else caution_on_neglected_class(calibrating, accepted)
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
         return replace(
             gate,

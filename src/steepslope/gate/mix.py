@@ -33,9 +33,8 @@ SUM_OF_SHARES = 0.01  # by which shares may miss 1, as rounded ones do
 
 @dataclass(frozen=True, eq=False)
 class TargetRows:
-    """Rows without labels (m,): what is predicted for them, and how surely; and what is for calibration rows, (n,)."""
+    """Rows without labels (m,): what is predicted for them, and how surely."""
 
-    calibration_predicted: NDArray[np.str_]
     predicted: NDArray[np.str_]
     confidence: Floats
 
@@ -58,8 +57,7 @@ class TargetRows:
             require_other_rows("rows", outputs, target, "the target is new to the labels")
             target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
-        names = np.array(outputs.label_names)
-        return cls(names[outputs.predictions], names[target.predictions], confidence)
+        return cls(np.array(outputs.label_names)[target.predictions], confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +115,8 @@ class Mix:
         truths = rows.require_true_classes()[counted]
         if self.target is None:
             return Weights.of_mix(truths, self.shares or {})
-        target = Target.of(truths, self.target.calibration_predicted[counted], self.target.predicted)
+        assert rows.predicted_classes is not None
+        target = Target.of(truths, rows.predicted_classes[counted], self.target.predicted)
         target.require_explained(rows.confidence[counted], self.target.confidence)
         return Weights.of_mix(truths, target.mix, target)
 
@@ -167,11 +166,11 @@ def estimate_new_mix(gate: Gate, p_correct: Floats, predicted: Counts | None) ->
     truths = names_of_classes(rows.true, gate.classes)
     names, counts = np.unique(truths, return_counts=True)
     usual = dict(zip(names.tolist(), (counts / len(truths)).tolist(), strict=True))
-    ours, theirs = (names_of_classes(labels, gate.classes) for labels in (rows.predicted, predicted))
-    mix = Mix(target=TargetRows(ours, theirs, p_correct))
+    said, usually = (names_of_classes(labels, gate.classes) for labels in (predicted, rows.predicted))
+    mix = Mix(target=TargetRows(said, p_correct))
     try:
         mix.require_risk_alone(gate.objectives, gate.has_groups)
-        labelled = LabelledRows.of(rows.p_correct, rows.is_correct, true_classes=truths)
+        labelled = LabelledRows.of(rows.p_correct, rows.is_correct, true_classes=truths, predicted_classes=usually)
         weights = mix.weights(labelled, np.arange(len(rows)))
     except NoMixError as error:
         return NewMix({}, usual, why=str(error).removeprefix("target: "))

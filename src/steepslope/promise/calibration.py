@@ -20,10 +20,11 @@ from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.promise.certificate import Certificate
-from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes
+from steepslope.promise.certify import UNFIT, certify, certify_true_classes
 from steepslope.promise.class_mix import Weights, certify_class_mix
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import ArrayRows, LabelledRows
+from steepslope.promise.sequence import Above
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -129,24 +130,24 @@ class CalibrationRows(ArrayRows):
         return cls(**arrays)
 
 
-def caution_on_neglected_class(
-    predicted: NDArray[np.str_], true_classes: NDArray[np.str_], accepted: Bools, promised: float | None = None
-) -> list[str]:
+def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[str]:
     """Return a caution about the true class that is accepted under other labels alone, the one with most such rows.
 
-    All are of rows (n,). The list is empty where there is no such class, or each true class is ``promised`` something.
+    ``accepted`` (n,) tells which rows are. The list is empty where there is no such class.
 
-    >>> predicted, true_classes = np.repeat("good", 90), np.repeat(["good", "bad"], [80, 10])
-    >>> caution_on_neglected_class(predicted, true_classes, np.ones(90, dtype=np.bool_))[0][:60]
+    >>> is_correct, truths = np.arange(90) < 80, np.repeat(["good", "bad"], [80, 10])
+    >>> rows = LabelledRows.of(np.ones(90), is_correct, true_classes=truths, predicted_classes=np.repeat("good", 90))
+    >>> caution_on_neglected_class(rows, np.ones(90, dtype=np.bool_))[0][:60]
     'of 10 rows of class bad, 10 are accepted, all of them under '
     """
-    names, index = np.unique(true_classes, return_inverse=True)
-    is_right = predicted == true_classes
-    wrong, right = (np.bincount(index[accepted & one], minlength=len(names)) for one in (~is_right, is_right))
+    names, index = np.unique(labelled.require_true_classes(), return_inverse=True)
+    sides = (~labelled.is_correct, labelled.is_correct)
+    wrong, right = (np.bincount(index[accepted & side], minlength=len(names)) for side in sides)
     neglected = np.where(right == 0, wrong, 0)
-    if promised is not None or neglected.max(initial=0) < NEGLECTED:
+    if neglected.max(initial=0) < NEGLECTED:
         return []
-    worst, labels = int(neglected.argmax()), np.unique(predicted[accepted])
+    assert labelled.predicted_classes is not None
+    worst, labels = int(neglected.argmax()), np.unique(labelled.predicted_classes[accepted])
     rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
     others = (neglected >= NEGLECTED).sum() - 1
     parts = [f"{rows}, all of them under another label"]

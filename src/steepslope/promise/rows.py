@@ -42,10 +42,10 @@ class ArrayRows(Brief):
 class LabelledRows(ArrayRows):
     """Rows (n,) to calibrate on.
 
-    ``groups`` (n,) are None where all rows are one group, and ``true_classes`` (n,) where they are not known.
-    ``is_unknown`` (n,) tells which rows are out-of-class: all of them are wrong, and certificates count them.
-    ``of_log_odds`` says that confidences are log-odds of being correct. ``extra`` are further arrays (n,) by name, that
-    the gate remembers.
+    ``groups`` (n,) are None where all rows are one group, and ``true_classes`` and ``predicted_classes`` (n,) where
+    they are not known. ``is_unknown`` (n,) tells which rows are out-of-class: all of them are wrong, and certificates
+    count them. ``of_log_odds`` says that confidences are log-odds of being correct. ``extra`` are further arrays (n,)
+    by name, that the gate remembers.
     """
 
     confidence: Floats
@@ -53,6 +53,7 @@ class LabelledRows(ArrayRows):
     is_unknown: Bools
     groups: NDArray[np.str_] | None = None
     true_classes: NDArray[np.str_] | None = None
+    predicted_classes: NDArray[np.str_] | None = None
     of_log_odds: bool = False
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 

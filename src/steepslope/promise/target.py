@@ -72,14 +72,6 @@ INSTEAD = "Label some of them, and calibrate on these"
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
-    """Means of functions (f,) among the target rows, and the covariance of their errors, (f, f)."""
-
-    means: Floats
-    covariance: Floats
-
-
-@dataclass(frozen=True, eq=False)
 class Target:
     """Calibration rows and target rows by their classes: ``true`` (n,), ``predicted`` (n,) and ``on_target`` (m,).
 
@@ -136,8 +128,8 @@ class Target:
         """How many times as often rows of each class come as among the calibration rows, (s,)."""
         return self.shares.clip(0) * len(self.true) / np.bincount(self.true)
 
-    def moments(self, ours: Floats, theirs: Floats | None = None) -> Moments:
-        """Return the means of functions, (n, f) on the calibration rows, among the target rows.
+    def moments(self, ours: Floats, theirs: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return the means (f,) of functions, (n, f) on calibration rows, among the target rows, and their covariance.
 
         Where the target's own values are given, (m, f), the means are of how these differ from what a mix explains.
         """
@@ -151,7 +143,7 @@ class Target:
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
         means, of_target = _mean_and_covariance_on_target(on_target, counts)
         _, of_ours = _mean_and_covariance_on_target(influence, np.ones(len(influence)))
-        return Moments(means, of_target / len(self.on_target) + of_ours / len(ours))
+        return means, of_target / len(self.on_target) + of_ours / len(ours)
 
     def require_explained(self, confidence: Floats, on_target: Floats) -> None:
         """Raise where no mix of the classes explains the target's predictions and confidences (m,).
@@ -159,7 +151,7 @@ class Target:
         Confidences are compared by Hotelling's test, with the degrees of freedom of the rarest class: the covariance
         is known no better than that.
         """
-        errors = np.sqrt(np.diag(self.moments(np.eye(len(self.names))[self.true]).covariance))
+        errors = np.sqrt(np.diag(self.moments(np.eye(len(self.names))[self.true])[1]))
         lowest = int((self.shares + FAR * errors).argmin())
         if self.shares[lowest] < -FAR * errors[lowest]:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
@@ -168,8 +160,8 @@ class Target:
         ours, theirs = (
             np.eye(len(edges) + 1)[np.searchsorted(edges, one, side="right")] for one in (confidence, on_target)
         )
-        moments = self.moments(ours, theirs)
-        statistic = moments.means @ np.linalg.pinv(moments.covariance, rcond=1e-8) @ moments.means
+        means, covariance = self.moments(ours, theirs)
+        statistic = means @ np.linalg.pinv(covariance, rcond=1e-8) @ means
         rows, d = int(np.bincount(self.true).min()), len(edges)
         p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
         if p_value < ALPHA:

@@ -15,10 +15,10 @@ from scipy.stats import binom
 from torch import Tensor
 
 from steepslope.checks import read_fields
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
-from steepslope.outputs.labels import UNKNOWN
 from steepslope.promise.certificate import Certificate
 from steepslope.promise.certify import UNFIT, certify, certify_true_classes
 from steepslope.promise.class_mix import Weights, certify_class_mix
@@ -33,8 +33,8 @@ MANY = 200  # rows without an error, of which a gate warns
 UNLIKELY = 1e-4
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
 ARRAYS = {
-    "p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64,
-    "predicted": np.int64, "true": np.int64,
+    "p_correct": "float64", "is_correct": "bool", "accepted": "bool", "probability": "float64",
+    "predicted": "int64", "true": "int64",
 }  # fmt: skip
 OPTIONAL = ("probability", "predicted", "true")
 
@@ -118,15 +118,9 @@ class CalibrationRows(ArrayRows):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
         """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
-        expected = {name: kind for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
-        fits = {name: array.dtype for name, array in arrays.items()} == expected and all(
-            array.shape == (len(arrays["p_correct"]),)
-            and ((array >= (UNKNOWN if name == "true" else 0)) & ((array <= 1) | (ARRAYS[name] == np.int64))).all()
-            for name, array in arrays.items()
-        )
-        if not fits:
-            found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
-            raise SteepslopeError(f"expected {', '.join(expected)} of calibration rows (n,), found {found}", path)
+        known = {name: f"{kind} n" for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
+        with located(path):
+            require_arrays(arrays, known, "calibration rows")
         return cls(**arrays)
 
 

@@ -7,6 +7,7 @@ classes (:mod:`steepslope.promise.class_mix`).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -97,13 +98,8 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
     require("max_risk", risk, PROBABILITY)
     require("delta", delta, PROBABILITY)
     require("errors", errors, whole(0, MOST_ROWS))
-    low, high = errors, max(1, 2 * errors)
-    while high < MOST_ROWS and binomial_tail(errors, high, risk) > delta:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if binomial_tail(errors, middle, risk) > delta else (low, middle)
-    return high
+    numbers = range(errors + 1, MOST_ROWS)
+    return numbers.start + bisect_left(numbers, True, key=lambda rows: binomial_tail(errors, rows, risk) <= delta)
 
 
 def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:

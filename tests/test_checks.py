@@ -26,6 +26,7 @@ from steepslope.nets.predict import options as cluster
 from steepslope.nets.training import request
 from steepslope.oracle import FusedOracle, Oracle, settings as oracles
 from steepslope.predict import options as predict
+from steepslope.promise import objectives
 from steepslope.scores import KNNDistance
 from steepslope.serve import options as serve
 from tests.conftest import make_outputs
@@ -44,6 +45,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "predictions": (predict.PredictOptions, predict.CHECKS),
     "cluster": (cluster.ClusterOptions, cluster.CLUSTER_CHECKS),
     "server": (serve.ServeOptions, serve.CHECKS),
+    "objectives": (objectives.Objectives, objectives.OBJECTIVE_CHECKS),
     "shift": (shifts.WritingOptions, shifts.WRITING_CHECKS),
     "recolouring": (shifts.RecolorOptions, shifts.RECOLOR_CHECKS),
     "stylizer": (shifts.StylizerTraining, shifts.STYLIZER_CHECKS),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steepslope.heads import HEADS, linear, signed_distance
+from steepslope.heads import HEADS, linear_head, signed_distance
 from steepslope.nets.training.columns import Head
 
 
 def test_signed_distance_ignores_the_length_of_the_normal() -> None:
     x, w, b = torch.randn(5, 3), torch.randn(3), torch.randn(())
     torch.testing.assert_close(signed_distance(x, w, b), signed_distance(x, 10 * w, 10 * b))
-    torch.testing.assert_close(signed_distance(x, w, b) * w.norm(), linear(x, w, b))
+    torch.testing.assert_close(signed_distance(x, w, b) * w.norm(), linear_head(x, w, b))
 
 
 def test_signed_distance_survives_a_zero_normal() -> None:

@@ -18,7 +18,7 @@ from steepslope.losses import (
     class_balanced_weights,
     cross_entropy,
     focal,
-    parameters_of,
+    loss_parameters,
     steep_slope,
 )
 from steepslope.theory import loss_maximum
@@ -185,7 +185,7 @@ def test_parameters_are_keywords_that_are_numbers(monkeypatch: pytest.MonkeyPatc
         return z
 
     monkeypatch.setitem(LOSSES, "mine", loss)
-    assert {name: default for name, (default, _) in parameters_of("mine").items()} == {"power": 3}
+    assert {name: default for name, (default, _) in loss_parameters("mine").items()} == {"power": 3}
     LossSettings("mine", {"power": -7})
     with pytest.raises(SteepslopeError, match="power: expected a number, found 'x'"):
         LossSettings("mine", {"power": "x"})  # type: ignore[dict-item]

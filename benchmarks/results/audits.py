@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run
-from steepslope.monitor.audit import harm_after, interval_of
+from steepslope.monitor.audit import harm_found_by_audit, risk_interval_by_audit
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
@@ -129,7 +129,7 @@ def one_run(drift: Callable[[Floats], Floats], seed: int, ways: list[str]) -> di
         drawn_with = chance if way == AUDIT else even
         labelled = np.flatnonzero(coins < drawn_with)
         known = marked(p_wrong, is_wrong, labelled, drawn_with)
-        alarm = by_mapie(is_wrong[labelled]) if way == MAPIE else harm_after(known, RISK, HARM)
+        alarm = by_mapie(is_wrong[labelled]) if way == MAPIE else harm_found_by_audit(known, RISK, HARM)
         row: Row = {"way": way, "first": truth[:DAY].mean(), "last": truth[-DAY:].mean(), "labels": alarm}
         row["row"] = None if alarm is None else int(labelled[alarm - 1]) + 1
         if way != MAPIE:
@@ -166,7 +166,7 @@ def intervals(is_wrong: Bools, labelled: NDArray[np.int64], known: list[Marked],
     missed = False
     for end in range(DAY, ROWS + 1, DAY):
         least = (float(chance[:DAY].min()), float(chance[:end].min()))
-        found.append(interval_of(known[: np.searchsorted(labelled, end)], end, least, DELTA))
+        found.append(risk_interval_by_audit(known[: np.searchsorted(labelled, end)], end, least, DELTA))
         missed |= not found[-1][0] <= is_wrong[:end].mean() <= found[-1][1]
     return {"low": found[-1][0], "high": found[-1][1], "missed": missed}
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.metrics import METRICS
-from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import Difference, Estimate, resample
 from steepslope.metrics.measures import measures_at
+from steepslope.metrics.ranking import rank_rows
 from steepslope.report.grid import Cell, Grid, markdown
 
 NAMES = ("auc", "aurc", "augrc", "fpr_at_95tpr", "aupr_error", "aupr_success")

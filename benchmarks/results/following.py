@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run
-from steepslope.monitor.audit import ACCEPT_NOTHING, followed, harm_after, interval_of, latest_for, limit_for
+from steepslope.monitor.audit import (
+    ACCEPT_NOTHING,
+    follow_audit,
+    harm_found_by_audit,
+    latest_audited_labels,
+    limit_by_audit,
+    risk_interval_by_audit,
+)
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
 from steepslope.report.grid import Cell, Grid, markdown
@@ -36,10 +43,10 @@ NOTE = (
     f"{DAYS} days of {SIZES.max()} predictions, at weekends {SIZES.min()}, that a gate accepts by itself at a promise "
     f"of {RISK:.0%}; about {LABELS} a day are labelled, before the next. Usually {USUAL * RISK:.0%} are wrong; in most "
     f"streams something happens on day {BREAKS}. *Follows*: its limit on P(correct) is that of `monitor --follow`. "
-    f"*Latest labels*: the lowest limit at which the latest {latest_for(RISK)} labels have the promised risk. *Stops*: "
-    "accepts nothing once labels call it harmful. *Best possible*: the limits that accept most, chosen with each day's "
-    "true risk, such that this is at most as promised. The *excess* is that of errors over the promise, over the worst "
-    f"stretch of days. The *interval* is that of the risk so far, at {1 - DELTA:.0%}."
+    f"*Latest labels*: the lowest limit at which the latest {latest_audited_labels(RISK)} labels have the promised "
+    "risk. *Stops*: accepts nothing once labels call it harmful. *Best possible*: the limits that accept most, chosen "
+    "with each day's true risk, such that this is at most as promised. The *excess* is that of errors over the "
+    f"promise, over the worst stretch of days. The *interval* is that of the risk so far, at {1 - DELTA:.0%}."
 )
 
 
@@ -79,14 +86,14 @@ DRIFTS: dict[str, Callable[[Floats], Floats]] = {
 
 def _stops(marked: list[Marked]) -> float:
     used = [one for one in marked if one.accepted]
-    return 0.0 if harm_after(used, RISK, DELTA / 2) is None else ACCEPT_NOTHING
+    return 0.0 if harm_found_by_audit(used, RISK, DELTA / 2) is None else ACCEPT_NOTHING
 
 
 FOLLOWS = "follows"
 RULES: dict[str, Rule] = {
     "plain": lambda _: 0.0,
-    FOLLOWS: lambda marked: followed(marked, RISK).limit.p_correct,
-    "latest labels": lambda marked: limit_for(marked[-latest_for(RISK) :], RISK, 0.0).p_correct,
+    FOLLOWS: lambda marked: follow_audit(marked, RISK).limit.p_correct,
+    "latest labels": lambda marked: limit_by_audit(marked[-latest_audited_labels(RISK) :], RISK, 0.0).p_correct,
     "stops": _stops,
 }
 
@@ -131,7 +138,7 @@ def one_run(drift: Callable[[Floats], Floats], rule: Rule, seed: int) -> dict[st
             least.append(float(chance[accepted[rows]].min()))
         if rule is RULES[FOLLOWS]:
             used = [one for one in marked if one.accepted]
-            low, high = interval_of(used, int(accepted.sum()), (least[0], min(least)), DELTA)
+            low, high = risk_interval_by_audit(used, int(accepted.sum()), (least[0], min(least)), DELTA)
             missed |= not low <= is_wrong[accepted].mean() <= high
     daily = np.array([part.sum() for part in by_day(accepted)])
     excess = np.array([part.sum() for part in by_day(truth * accepted)]) - RISK * daily

@@ -13,8 +13,8 @@ from scipy.special import rel_entr
 from scipy.stats import binom
 
 from steepslope.lab.benchmark import promises
-from steepslope.promise.certificate import rows_needed, tail
-from steepslope.promise.certify import Above, threshold_sequence
+from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.promise.sequence import Above, threshold_sequence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -85,7 +85,9 @@ def hoeffding_bentkus(draw: Draw, risk: float, delta: float) -> float:
 
 def bonferroni(draw: Draw, risk: float, delta: float) -> float:
     """Test each of our thresholds by its exact tail at its part of delta."""
-    passing = np.flatnonzero(tail(draw.above.errors, draw.above.accepted, risk) <= delta / len(draw.thresholds))
+    passing = np.flatnonzero(
+        binomial_tail(draw.above.errors, draw.above.accepted, risk) <= delta / len(draw.thresholds)
+    )
     return float(draw.thresholds[passing[-1]]) if len(passing) else math.inf
 
 

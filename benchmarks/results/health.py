@@ -20,14 +20,14 @@ from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.cli.main import run
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
-from steepslope.gate.decisions import likeliest
+from steepslope.gate.decisions import likeliest_class
 from steepslope.lab.benchmark.preset import Preset, read_preset
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
 from steepslope.lab.paper.tables import grouped
 from steepslope.monitor import ESTIMATORS, Monitor
 from steepslope.monitor.monitor import LABELS
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.certificate import interval
+from steepslope.promise.certificate import binomial_interval
 from steepslope.report.grid import Cell, Grid, markdown
 
 CORRUPTIONS = (
@@ -153,7 +153,7 @@ def judged(gate: Gate, rows: JudgedRows) -> CalibrationRows:
     """Return what a gate makes of labelled rows."""
     confidence = rows.fused[FREE]
     p_correct, accepted = gate.p_correct(confidence), gate.accepts(confidence)
-    return CalibrationRows(p_correct, rows.outputs.is_correct, accepted, **likeliest(rows.outputs))
+    return CalibrationRows(p_correct, rows.outputs.is_correct, accepted, **likeliest_class(rows.outputs))
 
 
 def subset(rows: CalibrationRows, chosen: Rows) -> CalibrationRows:
@@ -191,7 +191,7 @@ def stream_row(gate: Gate, known: CalibrationRows, rows: CalibrationRows, in_tim
         one, whole = (watched(gate, known, subset(rows, chosen)) for chosen in (batch, drawn))
         batches.append(any(name != LABELS for name in one.alarms))
         wrong = int((~rows.is_correct[batch][rows.accepted[batch]]).sum())
-        low, _ = interval(wrong, int(rows.accepted[batch].sum()))
+        low, _ = binomial_interval(wrong, int(rows.accepted[batch].sum()))
         missed.append(low > gate.promised_risk and not batches[-1])
         first = min((row for name, row in whole.alarms.items() if name != LABELS), default=None)
         changed.append(None if first is None else int(rows.accepted[drawn[:first]].sum()))
@@ -206,7 +206,7 @@ def stream_row(gate: Gate, known: CalibrationRows, rows: CalibrationRows, in_tim
 
 def state_of(row: Mapping[str, Any]) -> str:
     """Return whether a stream breaks the promise: broken, kept or unclear."""
-    low, _ = interval(row["errors"], row["accepted"])
+    low, _ = binomial_interval(row["errors"], row["accepted"])
     kept = row["errors"] <= row["max_risk"] * row["accepted"]
     return "broken" if low > row["max_risk"] else "kept" if kept else "unclear"
 

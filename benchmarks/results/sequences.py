@@ -25,9 +25,14 @@ from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUND
 from steepslope.checks import require, whole
 from steepslope.cli.main import run
 from steepslope.lab.paper.tables import grouped
-from steepslope.promise.certificate import rows_needed, tail
-from steepslope.promise.certify import Above
-from steepslope.promise.sequence import Start, start_rows, start_thresholds, start_thresholds_at
+from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.promise.sequence import (
+    Above,
+    StartThreshold,
+    find_start_thresholds,
+    find_start_thresholds_at,
+    rows_of_start_thresholds,
+)
 from steepslope.report.grid import Cell, Grid, markdown
 
 SIZES, DELTA = (100, 300, 1_000, 5_000), 0.05
@@ -86,10 +91,10 @@ def cell(world: World, n: int, draws: int, ways: Mapping[str, Way]) -> list[Row]
     return rows
 
 
-def by_starts(found: Sequence[Start], draws: Draws, risk: float) -> Counts:
+def by_starts(found: Sequence[StartThreshold], draws: Draws, risk: float) -> Counts:
     """Return the last threshold that passes in each draw, as :meth:`Above.last_passing` does for one."""
     last, goes_on = np.full(len(draws.errors), NONE), np.zeros(len(draws.errors), np.bool_)
-    p_values = tail(draws.errors, draws.accepted, risk)
+    p_values = binomial_tail(draws.errors, draws.accepted, risk)
     ends = [*(start.place for start in found), len(draws.accepted)][1:]
     for start, end in zip(found, ends, strict=True):
         begins = goes_on | (p_values[:, start.place] <= start.after_failure)
@@ -102,7 +107,7 @@ def by_starts(found: Sequence[Start], draws: Draws, risk: float) -> Counts:
 
 def ours(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     """Test from our start thresholds."""
-    last = by_starts(start_thresholds(draws.accepted, draws.n, risk, delta), draws, risk)
+    last = by_starts(find_start_thresholds(draws.accepted, draws.n, risk, delta), draws, risk)
     alone = Above(draws.n, draws.accepted, draws.errors[0]).last_passing(risk, delta)
     assert last[0] == (NONE if alone is None else alone)
     return last
@@ -117,17 +122,17 @@ def before(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     if early > 3 / 8 * draws.n:
         rows = [first_rows(draws.n, risk, delta)]
     return by_starts(
-        start_thresholds_at(np.array(rows), np.full(len(rows), 0.4), draws.accepted, risk, delta), draws, risk
+        find_start_thresholds_at(np.array(rows), np.full(len(rows), 0.4), draws.accepted, risk, delta), draws, risk
     )
 
 
 def fallback(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     """Share delta evenly among our start thresholds; an unbroken run hands its share on (Wiens, 2003)."""
-    rows = np.array(start_rows(draws.n, risk, delta))
+    rows = np.array(rows_of_start_thresholds(draws.n, risk, delta))
     places = np.unique(np.searchsorted(draws.accepted, rows))
     places = places[places < len(draws.accepted)]
     last, level = np.full(len(draws.errors), NONE), np.zeros(len(draws.errors))
-    p_values = tail(draws.errors, draws.accepted, risk)
+    p_values = binomial_tail(draws.errors, draws.accepted, risk)
     for place, end in zip(places, [*places, len(draws.accepted)][1:], strict=True):
         level = level + delta / len(places)
         run = np.argmin(np.pad(p_values[:, place:end] <= level[:, None], ((0, 0), (0, 1))), axis=1)
@@ -138,7 +143,7 @@ def fallback(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
 
 def from_places(draws: Draws, places: Counts, risk: float, delta: float) -> Counts:
     """Test a fixed sequence that starts at another place in each draw, (d,)."""
-    passes = tail(draws.errors, draws.accepted, risk) <= delta
+    passes = binomial_tail(draws.errors, draws.accepted, risk) <= delta
     is_before = np.arange(len(draws.accepted)) < places[:, None]
     run = np.argmin(np.pad(passes | is_before, ((0, 0), (0, 1))), axis=1)
     return np.where(run > places, run - 1, NONE)
@@ -153,7 +158,7 @@ def one_start(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
 def split(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
     """Choose the start by the labels of half of the rows, as the least p-value, and test on the other half."""
     first, second = draws.part(0.5, seed)
-    return from_places(second, np.argmin(tail(first.errors, first.accepted, risk), axis=1), risk, delta)
+    return from_places(second, np.argmin(binomial_tail(first.errors, first.accepted, risk), axis=1), risk, delta)
 
 
 def confidence_sequence(draws: Draws, risk: float, delta: float, seed: int) -> Counts:
@@ -182,7 +187,7 @@ def coarse_p_values(draws: Draws, risk: float) -> NDArray[np.float64]:
     """Return exact p-values of twenty thresholds, and 1 for the others."""
     places = np.unique(np.linspace(0, len(draws.accepted) - 1, COARSE + 1).astype(np.int64)[1:])
     p_values = np.ones(draws.errors.shape)
-    p_values[:, places] = tail(draws.errors[:, places], draws.accepted[places], risk)
+    p_values[:, places] = binomial_tail(draws.errors[:, places], draws.accepted[places], risk)
     return p_values
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ def whole(low: int, high: int | None = None) -> Check:
     """
     limits = f">= {low}" if high is None else f"from {low} to {high}"
     most = math.inf if high is None else high
-    return Check(f"a whole number {limits}", lambda value: _is(Integral, value) and low <= value <= most)
+    return Check(f"a whole number {limits}", lambda value: _is_of_kind(Integral, value) and low <= value <= most)
 
 
 def number(low: float = -math.inf, high: float = math.inf) -> Check:
@@ -38,10 +40,10 @@ def number(low: float = -math.inf, high: float = math.inf) -> Check:
     """
     upwards = f" >= {low:g}" if low > -math.inf else ""
     limits = upwards if high == math.inf else f" from {low:g} to {high:.12g}"
-    return Check(f"a number{limits}", lambda value: _is(Real, value) and low <= value <= high)
+    return Check(f"a number{limits}", lambda value: _is_of_kind(Real, value) and low <= value <= high)
 
 
-def _is(kind: type, value: Any) -> bool:
+def _is_of_kind(kind: type, value: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)  # True is an int to Python
 
 
@@ -107,3 +109,48 @@ def listed(value: Any, kind: Callable[[Any], T]) -> tuple[T, ...]:
     if isinstance(value, str):
         return tuple(kind(part.strip()) for part in value.split(",") if part.strip())
     return tuple(map(kind, value)) if isinstance(value, Iterable) else (kind(value),)
+
+
+def read_fields(kind: type[T], content: Any, place: str | Path) -> T:
+    """Return a dataclass whose fields JSON holds, each as its annotation says; further fields are left out.
+
+    Fields may be numbers, text, booleans, literals, None, dataclasses (by their own ``from_json``, if they have one),
+    and lists or mappings of these.
+
+    Raises
+    ------
+    SteepslopeError
+        If a field is missing or of another type; the error names the field and the place.
+
+    >>> read_fields(Check, {"expected": "a number"}, "card.json")
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: card.json: the field 'allows' is missing
+    """
+    hints, known = get_type_hints(kind), content if isinstance(content, Mapping) else {}
+    values = {}
+    for name in (each.name for each in fields(kind)):  # type: ignore[arg-type]
+        if name not in known:
+            raise SteepslopeError(f"the field {name!r} is missing", place)
+        values[name] = _as_hinted(hints[name], known[name], name, place)
+    return kind(**values)
+
+
+def _as_hinted(hint: Any, value: Any, name: str, place: str | Path) -> Any:
+    """Return a value that JSON holds as a type of Python's; raise where it is of another."""
+    arguments, origin = get_args(hint), get_origin(hint) or hint
+    if origin is Literal:
+        require_known(f"{name} in {place}:", value, arguments)
+        return value
+    if NoneType in arguments:
+        return None if value is None else _as_hinted(arguments[0], value, name, place)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_as_hinted(arguments[0], each, name, place) for each in value)
+    if is_dataclass(origin) and isinstance(value, Mapping):
+        own = getattr(origin, "from_json", None)
+        return read_fields(origin, value, place) if own is None else own(value, place)  # type: ignore[arg-type]
+    if origin is Mapping and isinstance(value, Mapping):
+        return {str(key): _as_hinted(arguments[1], each, name, place) for key, each in value.items()}
+    plain_kind: Any = {int: Integral, float: Real}.get(origin, origin)
+    if hint is not Any and not (isinstance(value, plain_kind) and isinstance(value, bool) == (origin is bool)):
+        raise SteepslopeError(f"field {name!r}: found {value!r} of an unexpected type", place)
+    return float(value) if origin is float else value

@@ -7,7 +7,7 @@ from steepslope.numerics.formulas import Array, namespace_of
 HeadFunction = Callable[[Array, Array, Array], Array]
 
 
-def linear(representation: Array, weight: Array, bias: Array) -> Array:
+def linear_head(representation: Array, weight: Array, bias: Array) -> Array:
     """Return w·x + b: (n, d), (d,), () -> (n,)."""
     return representation @ weight + bias
 
@@ -22,7 +22,7 @@ def signed_distance(representation: Array, weight: Array, bias: Array) -> Array:
     array([4.])
     """
     norm = namespace_of(weight).linalg.vector_norm(weight)
-    return linear(representation, weight, bias) / (norm + 1e-7)
+    return linear_head(representation, weight, bias) / (norm + 1e-7)
 
 
-HEADS: dict[str, HeadFunction] = {"hyperplane": signed_distance, "linear": linear}
+HEADS: dict[str, HeadFunction] = {"hyperplane": signed_distance, "linear": linear_head}

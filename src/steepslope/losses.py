@@ -61,8 +61,8 @@ def true_class_probability(trust_logit: Array, target: Array) -> Array:
 
     In [0, 1]. ``target`` is that probability, not ``is_correct`` (Corbière et al. 2019).
     """
-    _require_same_shape(trust_logit, target)
-    z = _working_precision(trust_logit)
+    _require_shape_of_target(trust_logit, target)
+    z = _loss_precision(trust_logit)
     return _as(trust_logit, (namespace_of(z).exp(_log_sigmoid(z)) - _as(z, target)) ** 2)
 
 
@@ -137,7 +137,7 @@ def class_balanced(
     >>> class_balanced(np.zeros(4), np.array([False, True, True, True]), beta=0.9999).round(4)
     array([1.0397, 0.3466, 0.3466, 0.3466])
     """
-    _require_correctness(trust_logit, target)
+    _require_is_correct_target(trust_logit, target)
     is_correct = _as_booleans(target)
     if class_counts is None:
         correct = int(is_correct.sum())
@@ -161,7 +161,7 @@ def class_balanced_weights(class_counts: tuple[int, int], beta: float) -> tuple[
     return scale / effective[0], scale / effective[1]
 
 
-def _working_precision(trust_logit: Array) -> Array:
+def _loss_precision(trust_logit: Array) -> Array:
     xp = namespace_of(trust_logit)
     return xp.astype(trust_logit, xp.float32) if trust_logit.dtype.itemsize < 4 else trust_logit
 
@@ -187,23 +187,23 @@ def _by_side(like: Array, target: Array, of_correct: float, of_wrong: float) -> 
     return xp.where(_as_booleans(target), xp.full_like(like, of_correct), xp.full_like(like, of_wrong))
 
 
-def _require_same_shape(trust_logit: Array, target: Array) -> None:
+def _require_shape_of_target(trust_logit: Array, target: Array) -> None:
     if trust_logit.shape != target.shape:
         raise SteepslopeError(
             f"target: expected the shape of the trust logit, {tuple(trust_logit.shape)}, found {tuple(target.shape)}"
         )
 
 
-def _require_correctness(trust_logit: Array, target: Array) -> None:
-    _require_same_shape(trust_logit, target)
+def _require_is_correct_target(trust_logit: Array, target: Array) -> None:
+    _require_shape_of_target(trust_logit, target)
     if target.dtype != namespace_of(target).bool and not ((target == 0) | (target == 1)).all():
         raise SteepslopeError("target: expected is_correct, as booleans or 0 and 1, found other numbers")
 
 
 def _wrongness(trust_logit: Array, is_correct: Array) -> Array:
     """Return the trust logit turned so that higher is worse: −z where correct, z where wrong."""
-    _require_correctness(trust_logit, is_correct)
-    z = _working_precision(trust_logit)
+    _require_is_correct_target(trust_logit, is_correct)
+    z = _loss_precision(trust_logit)
     return namespace_of(z).where(_as_booleans(is_correct), -z, z)
 
 
@@ -252,12 +252,12 @@ class LossSettings:
     def __post_init__(self) -> None:
         require_known("loss", self.name, LOSSES)
         losses = (*LOSSES, self.name)  # whose own limits count, where others have a parameter of that name
-        known = {name: check for loss in losses for name, (_, check) in parameters_of(loss).items()}
+        known = {name: check for loss in losses for name, (_, check) in loss_parameters(loss).items()}
         for name, value in self.parameters.items():
             require_known("parameter of a loss", name, known)
             require(name, value, known[name])
         given = {name: plain(value) for name, value in self.parameters.items()}
-        own = {name: given.get(name, default) for name, (default, _) in parameters_of(self.name).items()}
+        own = {name: given.get(name, default) for name, (default, _) in loss_parameters(self.name).items()}
         object.__setattr__(self, "parameters", own)
 
     @property
@@ -290,7 +290,7 @@ class LossSettings:
         return partial(loss, **bound)
 
 
-def parameters_of(loss: str) -> dict[str, tuple[float, Check]]:
+def loss_parameters(loss: str) -> dict[str, tuple[float, Check]]:
     """Return the default of each parameter of a loss, and what it may be."""
     function = LOSSES[loss]
     hints = get_type_hints(function, include_extras=True)

@@ -46,21 +46,6 @@ def decision_probability(alpha_pos: float, alpha_neg: float) -> float:
     return alpha_neg / (alpha_pos + alpha_neg)
 
 
-def optimal_softsign(probability: float, alpha_pos: float, alpha_neg: float) -> float:
-    """Return the s = z / (1 + |z|) in [−1, 1] with the least expected loss, given P(correct).
-
-    >>> optimal_softsign(0.75, 1, 3)
-    0.0
-    """
-    _require_slopes(alpha_pos, alpha_neg)
-    if not 0 <= probability <= 1:
-        raise SteepslopeError(f"probability: expected a number in [0, 1], found {probability}")
-    if probability in (0, 1):
-        return 2.0 * probability - 1
-    odds = probability * alpha_pos / ((1 - probability) * alpha_neg)
-    return max(-1.0, min(1.0, math.log(odds) / (alpha_pos + alpha_neg)))
-
-
 def focal_confidence(probability: float, gamma: float) -> float:
     """Return the sigmoid(z) with the least expected focal loss, in (0, 1), given P(correct) in (0, 1).
 

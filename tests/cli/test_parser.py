@@ -11,7 +11,7 @@ import pytest
 
 from steepslope.cli.main import COMMANDS, run
 from steepslope.cli.parser import loss_options, options_of
-from steepslope.losses import LOSSES, parameters_of
+from steepslope.losses import LOSSES, loss_parameters
 from tests.conftest import Captured
 
 SEEN: list[tuple[Any, ...]] = []
@@ -155,7 +155,7 @@ def test_a_printed_config_is_a_config(capsys: Captured) -> None:
 
 def test_losses_agree_on_the_defaults_of_parameters_that_they_share() -> None:
     """And help names each; the parser reads them from the source."""
-    defaults = {(name, default) for loss in LOSSES for name, (default, _) in parameters_of(loss).items()}
+    defaults = {(name, default) for loss in LOSSES for name, (default, _) in loss_parameters(loss).items()}
     assert {(option.name, option.default) for option in loss_options()} == defaults
     assert {name for name, _ in defaults} <= {option.name for option in options_of(COMMANDS["fit"])}
 

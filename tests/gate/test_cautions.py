@@ -18,7 +18,7 @@ from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.calibration import too_few_errors
+from steepslope.promise.calibration import caution_on_few_errors
 from steepslope.scores import MCP
 from tests.gate.test_lacking import drawn
 
@@ -38,7 +38,7 @@ def test_an_honest_gate_is_hardly_ever_cautioned(rate: float, n: int, m: int) ->
     """Over all counts, where the rows are wrong half as often as those of the fit set."""
     told = 0.0
     for before in range(m + 1):
-        found = [bool(too_few_errors(np.arange(n) >= errors, np.ones(n), (before, m))) for errors in range(15)]
+        found = [bool(caution_on_few_errors(np.arange(n) >= errors, np.ones(n), (before, m))) for errors in range(15)]
         told += binom.pmf(before, m, rate) * binom.pmf(np.flatnonzero(found), n, rate / 2).sum()
     assert told <= 1e-4
 

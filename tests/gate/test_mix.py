@@ -8,63 +8,47 @@ import numpy as np
 import pytest
 
 from steepslope.gate import Gate
-from steepslope.gate.mix import new_mix_of
-from steepslope.outputs import ClassifierOutputs
+from steepslope.gate.mix import estimate_new_mix
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.scores import MCP
+from tests.promise.references import MIX, SHARES, make_rows
 
-LEVELS = np.array([1.2, 2.0, 4.0])  # the first class is often wrong
-CLASSES = ("ham", "spam", "fraud")
-
-
-def outputs_of(shares: list[float], n: int, seed: int, noise: float = 1.0) -> ClassifierOutputs:
-    """Draw outputs of three classes, of which some are harder than others."""
-    rng = np.random.default_rng(seed)
-    labels = rng.choice(3, n, p=shares)
-    logits = rng.normal(size=(n, 3)) * noise + LEVELS[labels][:, None] * np.eye(3)[labels]
-    return ClassifierOutputs(3 * logits, labels, classes=CLASSES)
-
-
-CALIBRATION = outputs_of([0.1, 0.2, 0.7], 4_000, 0)
+CALIBRATION, COMING = make_rows(4_000, SHARES, 0), make_rows(2_000, [*MIX.values()], 1)
 
 
 @pytest.fixture(scope="module")
 def gate() -> Gate:
-    """Return a gate of rows whose third class is the most frequent and the easiest."""
-    return Gate.of(MCP(), CALIBRATION, max_risk=0.05)
+    return Gate.of(MCP(), CALIBRATION, max_risk=0.1)
 
 
 def test_the_mix_of_predictions_is_estimated(gate: Gate) -> None:
-    coming = outputs_of([0.5, 0.3, 0.2], 2_000, 1)
-    judged = gate.decide(coming)
-    found = new_mix_of(gate, judged.p_correct, coming.predictions)
+    found = estimate_new_mix(gate, gate.decide(COMING).p_correct, COMING.predictions)
     assert found is not None
     assert found.why == ""
-    np.testing.assert_allclose([found.shares[name] for name in CLASSES], [0.5, 0.3, 0.2], atol=0.05)
-    usual = [(CALIBRATION.require_labels() == label).mean() for label in range(3)]
-    assert [found.usual[name] for name in CLASSES] == pytest.approx(usual)
+    assert found.shares == pytest.approx(MIX, abs=0.05)
+    assert found.usual == pytest.approx(
+        dict(zip("abc", np.bincount(CALIBRATION.require_labels()) / 4_000, strict=True))
+    )
 
 
 def test_what_no_mix_explains_is_said(gate: Gate) -> None:
-    coming = outputs_of([0.1, 0.2, 0.7], 3_000, 2, noise=2.0)
-    judged = gate.decide(coming)
-    found = new_mix_of(gate, judged.p_correct, coming.predictions)
+    surer = COMING.changed(logits=1.5 * COMING.logits)
+    found = estimate_new_mix(gate, gate.decide(surer).p_correct, surer.predictions)
     assert found is not None
     assert found.why.startswith("no mix of the classes explains what is predicted for these rows: ")
     assert not found.shares
 
 
 def test_where_it_cannot_be_told_nothing_is_said(gate: Gate) -> None:
-    coming = outputs_of([0.5, 0.3, 0.2], 2_000, 1)
-    p_correct, predicted = gate.decide(coming).p_correct, coming.predictions
-    assert new_mix_of(gate, p_correct[:100], predicted[:100]) is None
-    assert new_mix_of(gate, p_correct, None) is None
-    by_class = Gate.of(MCP(), CALIBRATION, max_risk=0.05, by="predicted")
-    assert new_mix_of(by_class, p_correct, predicted) is None
-    alone = Gate.calibrate(MCP().confidence(CALIBRATION), CALIBRATION.is_correct, 0.05)
-    assert new_mix_of(alone, p_correct, predicted) is None
-    few = Gate.of(MCP(), outputs_of([0.01, 0.29, 0.7], 2_000, 3), max_risk=0.05)
-    assert new_mix_of(few, p_correct, predicted) is None
+    p_correct, predicted = gate.decide(COMING).p_correct, COMING.predictions
+    assert estimate_new_mix(gate, p_correct[:100], predicted[:100]) is None
+    assert estimate_new_mix(gate, p_correct, None) is None
+    by_class = Gate.of(MCP(), CALIBRATION, max_risk=0.1, by="predicted")
+    assert estimate_new_mix(by_class, p_correct, predicted) is None
+    alone = Gate.calibrate(MCP().confidence(CALIBRATION), CALIBRATION.is_correct, 0.1)
+    assert estimate_new_mix(alone, p_correct, predicted) is None
+    few = Gate.of(MCP(), make_rows(2_000, [0.01, 0.29, 0.7], 3), max_risk=0.1)
+    assert estimate_new_mix(few, p_correct, predicted) is None
 
 
 def test_the_true_classes_are_kept_with_the_gate(gate: Gate, tmp_path: Path) -> None:

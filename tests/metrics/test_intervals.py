@@ -12,9 +12,9 @@ from scipy.stats import kstest, norm, t as student
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc, compare, evaluate, intervals, tnr, tpr
-from steepslope.metrics.curves import rank_rows
-from steepslope.metrics.intervals import Levels, Resampled, area_limits, resample
+from steepslope.metrics.intervals import Levels, Resampled, interval_of_area, resample
 from steepslope.metrics.measures import measures_at
+from steepslope.metrics.ranking import rank_rows
 from tests.metrics.references import Bools, Floats
 
 
@@ -81,9 +81,7 @@ def test_without_resamples_there_are_no_intervals() -> None:
     assert np.isnan(table["auc"]["low"])
 
 
-@pytest.mark.parametrize(
-    "settings", [{"bootstrap": -1}, {"bootstrap": 1.5}, {"level": 95}, {"level": 0}, {"seed": -1}, {"seed": 0.5}]
-)
+@pytest.mark.parametrize("settings", [{"bootstrap": -1}, {"level": 95}, {"seed": 0.5}])
 def test_bad_settings_are_named(settings: dict[str, Any]) -> None:
     with pytest.raises(SteepslopeError, match=f"{next(iter(settings))}: expected"):
         evaluate([0.2, 0.8], [False, True], **({"bootstrap": 5} | settings))
@@ -117,19 +115,19 @@ def test_p_is_that_of_the_normal_where_replicates_are_normal() -> None:
 
 def test_the_interval_of_an_area_is_symmetric_in_the_logit_and_stays_inside() -> None:
     values = expit(norm.ppf((np.arange(4000) + 0.5) / 4000) + 4)
-    low, high = area_limits(float(expit(4.0)), values, 0.95, 10_000)
+    low, high = interval_of_area(float(expit(4.0)), values, 0.95, 10_000)
     assert logit([low, high]) == pytest.approx([4 - 1.96, 4 + 1.96], abs=0.01)
-    low, high = area_limits(0.9, np.array([0.8, 0.9, 1.0, 1.0]), 0.95, 3)
+    low, high = interval_of_area(0.9, np.array([0.8, 0.9, 1.0, 1.0]), 0.95, 3)
     assert 0 < low < 0.9 < high < 1
-    assert area_limits(1.0, np.ones(9), 0.95, 3) == (1, 1)
+    assert interval_of_area(1.0, np.ones(9), 0.95, 3) == (1, 1)
 
 
 def test_clusters_of_one_row_are_rows() -> None:
     names = [f"row {row}" for row in range(400)]
     rows, single = (
-        resampled("auc", binormal(400, 1.0, seed=0), 2000, clusters).estimates()["auc"] for clusters in (None, names)
+        resampled("auc", binormal(400, 1.0, seed=0), 1000, clusters).estimates()["auc"] for clusters in (None, names)
     )
-    assert single == pytest.approx(rows, abs=0.006)
+    assert single == pytest.approx(rows, abs=0.008)
 
 
 def test_clusters_of_copies_are_as_wide_as_the_rows_they_copy() -> None:
@@ -138,12 +136,12 @@ def test_clusters_of_copies_are_as_wide_as_the_rows_they_copy() -> None:
     copies = np.repeat(sample[0], 8), np.repeat(sample[1], 8)
     for name in ("auc", "accuracy", "aupr_success"):
         tables = [
-            resampled(name, some, 800, clusters).estimates()[name]
+            resampled(name, some, 400, clusters).estimates()[name]
             for some, clusters in ((sample, None), (copies, np.repeat(np.arange(300), 8)), (copies, None))
         ]
         width, wide, narrow = (table["high"] - table["low"] for table in tables)
-        assert wide == pytest.approx(width, rel=0.1)
-        assert narrow == pytest.approx(width / np.sqrt(8), rel=0.15)
+        assert wide == pytest.approx(width, rel=0.15)
+        assert narrow == pytest.approx(width / np.sqrt(8), rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +169,7 @@ def test_there_are_as_many_resamples_as_were_asked_for() -> None:
 @pytest.mark.parametrize(("source", "n"), [RUNS[0], CLUSTER_RUNS[0]], ids=["rows", "clusters"])
 def test_intervals_cover_and_nulls_are_seldom_significant(source: Source, n: int) -> None:
     """A small Monte Carlo; the large one stands in docs/intervals.md. Bounds: 4 standard errors around 95 and 5 %."""
-    count = 150
+    count = 100
     for name, (outside, excluded, _) in misses(source, n, count, resamples=200).items():
         assert outside <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / count), name
         assert excluded <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / count), name
@@ -181,7 +179,7 @@ def test_intervals_cover_and_nulls_are_seldom_significant(source: Source, n: int
 def test_p_is_uniform_under_no_difference() -> None:
     """Two scores that see the same signal through equal, independent noise: p has no favourite value."""
     p = []
-    for trial in range(200):
+    for trial in range(130):
         rng = np.random.default_rng(trial)
         is_correct = rng.random(300) < 0.7
         signal = rng.normal(size=300) + is_correct

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.metrics import curves, intervals
-from steepslope.metrics.curves import Ranking, rank_rows
+from steepslope.metrics import intervals, ranking
 from steepslope.metrics.intervals import resample, resample_all
 from steepslope.metrics.measures import Measure, measures_at
+from steepslope.metrics.ranking import Ranking, rank_rows
 from steepslope.report.evaluation import COVERAGES, RISKS
 from tests.metrics.references import Bools, Floats
 
@@ -38,8 +38,8 @@ def sample(kind: str, seed: int) -> tuple[Floats, Bools]:
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make so few rows count as many, in several parts of unequal length."""
-    monkeypatch.setattr(curves, "AT_ONCE", 20)
-    monkeypatch.setattr(curves, "BLOCK_GROUPS", 64)
+    monkeypatch.setattr(ranking, "AT_ONCE", 20)
+    monkeypatch.setattr(ranking, "BLOCK_GROUPS", 64)
 
 
 def values(ranking: Ranking) -> dict[str, float]:
@@ -109,7 +109,7 @@ def test_resamples_are_the_rows_that_the_generator_draws(clusters: int | None) -
 
 def test_draws_in_blocks_are_the_draws_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "BLOCK_DRAWS", 7)
-    counts = intervals._counts(N, np.random.default_rng(3))
+    counts = intervals._resample_counts(N, np.random.default_rng(3))
     assert counts.tolist() == np.bincount(drawn(3), minlength=N).tolist()
 
 
@@ -120,7 +120,7 @@ def test_differences_of_scores_are_paired_on_both_routes(clusters: int | None, r
     codes = None if clusters is None else np.random.default_rng(4).integers(clusters, size=N)
     noisy = confidence + 0.1 * np.random.default_rng(3).normal(size=N)
 
-    def ranked() -> list[curves.RankedRows]:
+    def ranked() -> list[ranking.RankedRows]:
         return [rank_rows(one, is_correct) for one in (confidence, noisy)]
 
     one_by_one = [resample(rows, MEASURES, 200, 0, codes) for rows in ranked()]

@@ -17,9 +17,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from steepslope import metrics
 from steepslope.errors import UndefinedMetricError
 from steepslope.metrics import METRICS, Metric
-from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.measures import SEPARABILITY
 from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.metrics.ranking import rank_rows
 from tests.metrics import references
 from tests.metrics.references import Bools, Floats
 
@@ -108,15 +108,6 @@ def _compare_with_scikit_learn(confidence: Floats, is_correct: Bools) -> None:
     }
     found = {name: in_tables(name, confidence, is_correct) for name in expected}
     assert found == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_row_order_and_monotone_rescaling_change_nothing(name: str) -> None:
-    confidence, is_correct = large()
-    order = np.random.default_rng(1).permutation(len(confidence))
-    value = in_tables(name, confidence, is_correct)
-    assert in_tables(name, confidence[order], is_correct[order]) == pytest.approx(value, abs=1e-12)
-    assert in_tables(name, np.sinh(3 * confidence), is_correct) == pytest.approx(value, abs=1e-12)  # 0 stays 0
 
 
 def test_a_perfect_ranking_may_have_infinite_confidences() -> None:

@@ -38,6 +38,6 @@ def test_the_papers_other_quirks() -> None:
     assert paper.auroc([0.1, 0.2], [False, True]) == 1
     assert (paper.float32_sigmoid([17.5, 30.0]) == 1).all()
     confidence, is_correct = [0.3, 0.05, 0.9], [False, False, True]
-    assert paper.tnr(confidence, is_correct, paper.cut_of("true_class_probability", 10)) == 0.5
-    assert paper.tnr(confidence, is_correct, paper.cut_of("steep_slope", 10)) == 1
+    assert paper.tnr(confidence, is_correct, paper.paper_tnr_cut("true_class_probability", 10)) == 0.5
+    assert paper.tnr(confidence, is_correct, paper.paper_tnr_cut("steep_slope", 10)) == 1
     assert paper.average_kl([0.0, 1.0, 0.0, 1.0], [True, True, False, False]) == 0.5

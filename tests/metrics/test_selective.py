@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 
 from steepslope import metrics
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.selective import holm
+from steepslope.metrics.selective import holm_corrected
 from tests.metrics.references import Bools, Floats, tie_orders
 from tests.metrics.test_measures import large, predictions
 
@@ -81,7 +81,7 @@ def test_groups_with_names_and_without_trust() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_is_monotone_and_bounded_by_bonferroni(p: list[float]) -> None:
-    corrected = holm(np.array(p))
+    corrected = holm_corrected(np.array(p))
     assert (corrected >= np.array(p)).all()
     assert (corrected <= np.minimum(1, len(p) * np.array(p)) + 1e-15).all()
     assert (np.diff(corrected[np.argsort(p)]) >= 0).all()

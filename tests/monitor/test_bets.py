@@ -21,7 +21,7 @@ from steepslope.monitor.bets import (
     Bets,
     ChangeBets,
     MeanBets,
-    mean_interval,
+    mean_interval_by_bets,
 )
 
 Floats = NDArray[np.float64]
@@ -66,31 +66,27 @@ def test_cuts_do_not_matter_to_the_bit(sizes: list[int], seed: int, kind: str) -
     np.testing.assert_array_equal(np.concatenate(parts), evidence)
 
 
-def false_alarms(mean: float, runs: int, rows: int, alpha: float) -> int:
-    """Count the runs with an alarm on zeros and ones of a mean that is the limit itself."""
-    rng = np.random.default_rng(1)
-    found = (MeanBets(limit=mean).after((rng.random(rows) < mean).astype(np.float64))[1] for _ in range(runs))
-    return sum(bool(evidence.max() >= -math.log(alpha)) for evidence in found)
-
-
 def test_false_alarms_are_at_most_alpha() -> None:
-    count = false_alarms(0.3, runs=200, rows=2_000, alpha=0.1)
-    assert 0 < count <= 20 + 3 * math.sqrt(200 * 0.1 * 0.9)  # it can fail: the test is not empty
+    """On zeros and ones of a mean that is the limit itself."""
+    rng = np.random.default_rng(1)
+    found = (MeanBets(limit=0.3).after((rng.random(2_000) < 0.3).astype(np.float64))[1] for _ in range(100))
+    count = sum(bool(evidence.max() >= math.log(10)) for evidence in found)
+    assert 0 < count <= 10 + 3 * math.sqrt(100 * 0.1 * 0.9)  # it can fail: the test is not empty
 
 
 def test_values_that_follow_their_own_past_win_nothing() -> None:
     """The null allows any dependence, as long as each mean given the past is at most the limit."""
     rng, alarms = np.random.default_rng(0), 0
-    for _ in range(100):
+    for _ in range(50):
         draws, values, mean = rng.random(2_000), np.zeros(2_000), 0.1
         for row, draw in enumerate(draws):
             values[row] = draw < mean
             mean = 0.1 if values[row] else max(0.02, mean * 0.9)
         alarms += bool(MeanBets(limit=0.1).after(values)[1].max() >= math.log(10))
-    assert alarms <= 10
+    assert alarms <= 5
 
 
-@pytest.mark.parametrize("clean", [0, 1_000, 50_000])
+@pytest.mark.parametrize("clean", [0, 50_000])
 def test_a_rise_is_noticed_after_however_many_rows(clean: int) -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.random(clean) < 0.02, rng.random(3_000) < 0.2]).astype(np.float64)
@@ -133,16 +129,16 @@ def test_no_bet_gains_in_the_mean() -> None:
 @pytest.mark.parametrize("kind", ["normal", "two"])
 def test_p_values_are_uniform_and_false_alarms_few_however_few_the_rows(kind: str) -> None:
     """Over calibration rows and stream together: with forty of these, one stream in ten may be called changed."""
-    first, alarms, runs = [], 0, 400
+    first, alarms, runs = [], 0, 150
     for seed in range(runs):
         bets, values = ChangeBets.of(drawn(40, seed, kind)), drawn(1_500, seed + 10_000, kind)
         first.append(bets.p_values(values)[0][:20])
         alarms += int(bets.after(values)[1].max() >= math.log(10))
     assert kstest(np.concatenate(first), "uniform").pvalue > 0.001
-    assert 0 < alarms <= 40 + 3 * math.sqrt(400 * 0.1 * 0.9)
+    assert 0 < alarms <= 15 + 3 * math.sqrt(150 * 0.1 * 0.9)
 
 
-@pytest.mark.parametrize("clean", [0, 1_000, 50_000])
+@pytest.mark.parametrize("clean", [0, 50_000])
 @pytest.mark.parametrize("change", ["lower", "higher", "wider"])
 def test_a_change_is_noticed_after_however_many_rows(clean: int, change: str) -> None:
     after = drawn(2_000, 3)
@@ -167,24 +163,24 @@ def mixed_e_value(ones: int, n: int, mean: float) -> float:
 
 @pytest.mark.parametrize(("ones", "n"), [(3, 20), (10, 20), (19, 20), (1, 100)])
 def test_the_ends_of_an_interval_are_where_the_e_value_is_enough(ones: int, n: int) -> None:
-    low, high = mean_interval(ones, n, 0.05)
+    low, high = mean_interval_by_bets(ones, n, 0.05)
     assert low < ones / n < high
     assert mixed_e_value(ones, n, low) == pytest.approx(20, rel=1e-4)
     assert mixed_e_value(ones, n, high) == pytest.approx(20, rel=1e-4)
 
 
 def test_no_rows_and_rows_all_alike() -> None:
-    assert mean_interval(0, 0, 0.05) == (0.0, 1.0)
-    low, high = mean_interval(0, 50, 0.05)
+    assert mean_interval_by_bets(0, 0, 0.05) == (0.0, 1.0)
+    low, high = mean_interval_by_bets(0, 50, 0.05)
     assert low == 0
     assert (1 - high) ** 50 * 51 == pytest.approx(0.05)  # of no ones, the mixture is 1 / (n + 1)
-    assert mean_interval(50, 50, 0.05) == pytest.approx((1 - high, 1.0))
+    assert mean_interval_by_bets(50, 50, 0.05) == pytest.approx((1 - high, 1.0))
 
 
 def test_an_interval_holds_at_all_times_together() -> None:
     rng, missed = np.random.default_rng(0), 0
     for _ in range(60):
         sums = np.cumsum(rng.beta(1, 9, size=300))  # between 0 and 1, with a mean of 0.1
-        bounds = [mean_interval(float(sums[n - 1]), n, 0.1) for n in range(1, 301, 7)]
+        bounds = [mean_interval_by_bets(float(sums[n - 1]), n, 0.1) for n in range(1, 301, 7)]
         missed += any(not low <= 0.1 <= high for low, high in bounds)
     assert missed <= 6

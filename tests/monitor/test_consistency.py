@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.monitor.consistency import require_decided, require_drawn, rounding_of
-from steepslope.monitor.predictions import Batch, batch_of, joined
+from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions, rounding_in_file
+from steepslope.monitor.predictions import Batch, predictions_in_table
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.audit import AUDIT, CHANCE, Audit, chances
 from steepslope.scores import MCP
@@ -49,9 +49,7 @@ def told(table: Any, decision: Any) -> Any:
 def read(table: Any) -> Batch:
     """Return the predictions of a table as a file has them, whose labels are text."""
     table = table.set_column(table.column_names.index("label"), "label", table["label"].cast(pa.string()))
-    batch = joined([batch_of(table.combine_chunks())])
-    assert batch is not None
-    return batch
+    return predictions_in_table(table.combine_chunks())
 
 
 def rounded(table: Any, by: Callable[[np.ndarray], np.ndarray]) -> Any:
@@ -68,10 +66,7 @@ def digits(values: np.ndarray, count: int) -> np.ndarray:
 ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as it is": lambda values: values,
     "single": lambda values: values.astype(np.float32),
-    "six decimals": lambda values: values.round(6),
-    "four decimals": lambda values: values.round(4),
     "two decimals": lambda values: values.round(2),
-    "six digits": partial(digits, count=6),
     "three digits": partial(digits, count=3),
 }
 
@@ -81,7 +76,7 @@ ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_what_gates_decide_is_believed_however_it_is_rounded_or_cut(name: str, rounding: str) -> None:
     table = rounded(table_of(name), ROUNDINGS[rounding])
     for dropped in ([], ["trust_logit"], ["decision"], ["trust_logit", "decision", "probability"]):
-        require_decided(GATES[name], read(table.drop_columns(dropped)))
+        require_consistent_decisions(GATES[name], read(table.drop_columns(dropped)))
 
 
 @pytest.mark.parametrize("name", GATES)
@@ -93,12 +88,12 @@ def test_decisions_that_are_all_the_same_are_refused(name: str, value: bool) -> 
     same = changed(table, "accepted", [value] * len(table))
     if not value:
         with pytest.raises(SteepslopeError, match=r"accepted: expected True for .*, found False"):
-            require_decided(GATES[name], read(same))
+            require_consistent_decisions(GATES[name], read(same))
     every = told(table, ["accept" if value else "review"] * len(table))
     expected = r"decision: expected \w+ for '.*, found \w+; [\d,]+ of 2,000 rows contradict"
     for dropped in (["trust_logit"], ["decision"], []):
         with pytest.raises(SteepslopeError, match=expected):
-            require_decided(GATES[name], read(every.drop_columns(dropped)))
+            require_consistent_decisions(GATES[name], read(every.drop_columns(dropped)))
 
 
 def test_one_row_is_enough_and_it_is_named() -> None:
@@ -110,7 +105,7 @@ def test_one_row_is_enough_and_it_is_named() -> None:
     name = table["id"][row].as_py()
     words = rf"decision: expected review for '{name}' .*, found accept; 1 of 2,000 rows contradict"
     with pytest.raises(SteepslopeError, match=words):
-        require_decided(gate, read(told(table, decision)))
+        require_consistent_decisions(gate, read(told(table, decision)))
 
 
 @pytest.mark.parametrize("by", [0.02, -0.02])
@@ -119,7 +114,7 @@ def test_p_correct_has_to_follow_from_the_trust_logit(by: float) -> None:
     p_correct = table["p_correct"].to_numpy().copy()
     p_correct[7] = np.clip(p_correct[7] + by, 0, 1)
     with pytest.raises(SteepslopeError, match=rf"p_correct: expected 0\.\d+ for '{table['id'][7].as_py()}'"):
-        require_decided(GATES["plain"], read(changed(table, "p_correct", p_correct)))
+        require_consistent_decisions(GATES["plain"], read(changed(table, "p_correct", p_correct)))
 
 
 def test_numbers_at_the_threshold_may_be_rounded_and_no_further() -> None:
@@ -131,10 +126,10 @@ def test_numbers_at_the_threshold_may_be_rounded_and_no_further() -> None:
         near = changed(changed(table, "trust_logit", trust), "p_correct", p_correct)
         batch = read(told(near, ["accept", "review"]))
         if is_right:
-            require_decided(gate, batch)
+            require_consistent_decisions(gate, batch)
             continue
         with pytest.raises(SteepslopeError, match="decision: expected review"):
-            require_decided(gate, batch)
+            require_consistent_decisions(gate, batch)
 
 
 def test_a_row_that_lacks_an_opinion_goes_to_review_and_nowhere_else() -> None:
@@ -142,12 +137,12 @@ def test_a_row_that_lacks_an_opinion_goes_to_review_and_nowhere_else() -> None:
     lacking = np.arange(len(table)) % 5 == 0
     decision = np.where(lacking, "review", table["decision"].to_numpy(zero_copy_only=False))
     reviewed = told(table, decision)
-    require_decided(GATES["rejects"], read(reviewed.append_column("lacks_opinion", pa.array(lacking))))
+    require_consistent_decisions(GATES["rejects"], read(reviewed.append_column("lacks_opinion", pa.array(lacking))))
     for unexplained in (reviewed, reviewed.append_column("lacks_opinion", pa.array(np.zeros(len(table), np.bool_)))):
         with pytest.raises(SteepslopeError, match=r"decision: expected (accept|reject) for .*, found review"):
-            require_decided(GATES["rejects"], read(unexplained))
+            require_consistent_decisions(GATES["rejects"], read(unexplained))
     with pytest.raises(SteepslopeError, match=r"decision: expected review for .*, found (accept|reject)"):
-        require_decided(GATES["rejects"], read(table.append_column("lacks_opinion", pa.array(lacking))))
+        require_consistent_decisions(GATES["rejects"], read(table.append_column("lacks_opinion", pa.array(lacking))))
 
 
 def test_groups_that_are_not_known_explain_what_is_not_accepted() -> None:
@@ -155,12 +150,12 @@ def test_groups_that_are_not_known_explain_what_is_not_accepted() -> None:
     gate, table = GATES["by group"], table_of("by group")
     assert table["group"].to_pylist() == NEW_GROUPS.tolist()
     unknown = table.drop_columns(["group"])
-    require_decided(gate, read(unknown))
-    require_decided(gate, read(told(unknown, ["review"] * 2_000)))
+    require_consistent_decisions(gate, read(unknown))
+    require_consistent_decisions(gate, read(told(unknown, ["review"] * 2_000)))
     new_group = changed(table, "group", ["near"] * 2_000)
-    require_decided(gate, read(told(new_group, ["review"] * 2_000)))
+    require_consistent_decisions(gate, read(told(new_group, ["review"] * 2_000)))
     with pytest.raises(SteepslopeError, match="decision: expected review"):
-        require_decided(gate, read(told(unknown, ["accept"] * 2_000)))
+        require_consistent_decisions(gate, read(told(unknown, ["accept"] * 2_000)))
 
 
 def test_a_row_without_p_correct_is_not_accepted() -> None:
@@ -185,15 +180,15 @@ def test_a_limit_explains_what_is_below_it_and_nothing_else(known: bool) -> None
     assert 0 < table["accepted"].to_numpy().sum() < table_of("plain")["accepted"].to_numpy().sum()
     limit = 0.95 if known else None
     for rounding in ROUNDINGS.values():
-        require_decided(gate, read(rounded(table, rounding)), limit)
+        require_consistent_decisions(gate, read(rounded(table, rounding)), limit)
     with pytest.raises(SteepslopeError, match=r"decision: expected accept for .*, found review"):
-        require_decided(gate, read(table))  # it does not follow
+        require_consistent_decisions(gate, read(table))  # it does not follow
     p_correct, accepted = (table[name].to_numpy() for name in ("p_correct", "accepted"))
     row = int(np.flatnonzero(accepted & (p_correct > np.median(p_correct[accepted])))[0])
     decision = table["decision"].to_pylist()
     decision[row] = "review"
     with pytest.raises(SteepslopeError, match=r"decision: expected accept for .*, found review; 1 of"):
-        require_decided(gate, read(told(table, decision)), limit)
+        require_consistent_decisions(gate, read(told(table, decision)), limit)
 
 
 def test_an_audit_draws_of_all_that_the_gate_accepts_and_of_nothing_else() -> None:
@@ -201,7 +196,7 @@ def test_an_audit_draws_of_all_that_the_gate_accepts_and_of_nothing_else() -> No
     chance = table[CHANCE].to_numpy().copy()
     chance[~table["accepted"].to_numpy()] = 0.1
     with pytest.raises(SteepslopeError, match=r"audit_probability: expected review for .*, found accept"):
-        require_decided(GATES["plain"], read(changed(table, CHANCE, chance)))
+        require_consistent_decisions(GATES["plain"], read(changed(table, CHANCE, chance)))
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
@@ -210,23 +205,23 @@ def test_an_audit_is_believed_however_it_is_rounded(labels: int, rounding: str) 
     table = rounded(audited(labels=labels), ROUNDINGS[rounding])
     if not (table[CHANCE].to_numpy()[table["accepted"].to_numpy()] > 0).all():
         return  # a probability that is rounded to 0 is refused before
-    require_drawn(read(table), GATES["plain"].promised_risk, "digest")
+    require_consistent_audit(read(table), GATES["plain"].promised_risk, "digest")
 
 
 def test_marks_are_drawn_again() -> None:
     """Those of another gate, or one that is missing, or one too many."""
     table = audited()
     whole = read(table)
-    require_drawn(whole, 0.1, "digest")
+    require_consistent_audit(whole, 0.1, "digest")
     with pytest.raises(SteepslopeError, match=r"audit: expected (True|False) for"):
-        require_drawn(whole, 0.1, "another")
+        require_consistent_audit(whole, 0.1, "another")
     for value in (True, False):
         marked = table[AUDIT].to_numpy().copy()
         row = int(np.flatnonzero((marked == value) & table["accepted"].to_numpy())[0])
         marked[row] = not value
         expected = f"audit: expected {value} for '{table['id'][row].as_py()}'.*, found {not value}; 1 of"
         with pytest.raises(SteepslopeError, match=expected):
-            require_drawn(read(changed(table, AUDIT, marked)), 0.1, "digest")
+            require_consistent_audit(read(changed(table, AUDIT, marked)), 0.1, "digest")
 
 
 def test_the_probability_of_one_row_follows_from_all_others() -> None:
@@ -237,16 +232,16 @@ def test_the_probability_of_one_row_follows_from_all_others() -> None:
     parts = [table.filter(table[AUDIT]), table.slice(0, 700)]
     for part in [*(changed(table, CHANCE, values) for values in changes), *parts]:
         with pytest.raises(SteepslopeError, match=r"audit_probability: expected .*, by an audit of the whole file"):
-            require_drawn(read(part), 0.1, "digest")
+            require_consistent_audit(read(part), 0.1, "digest")
 
 
 @given(st.integers(0, 8), st.floats(-3, 3), st.integers(0, 5))
 def test_rounding_is_at_least_what_was_lost(count: int, size: float, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=50) * 10**size
     for found in (values.round(count), digits(values, count + 1), values.astype(np.float32).astype(np.float64)):
-        slack = rounding_of(found)
+        slack = rounding_in_file(found)
         assert (np.abs(values - found) <= slack).all()
-    assert (rounding_of(values) <= 1.1e-6 * np.abs(values) + 1e-12).all()
+    assert (rounding_in_file(values) <= 1.1e-6 * np.abs(values) + 1e-12).all()
 
 
 def test_a_confidence_without_an_end_is_the_surest() -> None:
@@ -255,12 +250,12 @@ def test_a_confidence_without_an_end_is_the_surest() -> None:
     p_correct, accepted = gate.p_correct(trust), gate.accepts(trust)
     columns = {"id": [*map(str, range(1_002))], "label": [0] * 1_002, "p_correct": p_correct, "accepted": accepted}
     for table in (pa.table({**columns, "trust_logit": trust}), pa.table(columns)):
-        require_decided(gate, read(table))
+        require_consistent_decisions(gate, read(table))
         with pytest.raises(SteepslopeError, match="decision: expected review"):
-            require_decided(gate, read(changed(table, "accepted", [True] * 1_002)))
+            require_consistent_decisions(gate, read(changed(table, "accepted", [True] * 1_002)))
 
 
 def test_outputs_whose_classes_got_names_later_have_unknown_groups() -> None:
     gate = GATES["by class"]
     named = ClassifierOutputs(ROWS.logits, ids=ROWS.ids).named(["a", "b", "c", "d"])
-    require_decided(gate, read(gate.decide(named).table()))
+    require_consistent_decisions(gate, read(gate.decide(named).table()))

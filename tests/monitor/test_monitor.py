@@ -108,21 +108,18 @@ def test_a_gate_of_confidences_alone_watches_these() -> None:
     ("given", "expected"),
     [
         ({"p_correct": [0.5, 1.5]}, "p_correct: expected probabilities, found 1.5 in row 1"),
-        ({"p_correct": [0.5, np.nan]}, "p_correct: expected numbers .* found NaN in row 1"),
         ({"accepted": [1, 0]}, r"accepted: expected booleans \(m,\), found int64"),
         ({"accepted": [False]}, "accepted: expected as many as of p_correct, 2, found 1"),
         (
             {"accepted": [True, False]},
             r"accepted: expected p_correct of 0\.\d+ or more where the gate accepts, found 0\.5 in row 0",
         ),
-        ({"probability": [0.5]}, "probability: expected as many as of p_correct, 2, found 1"),
         (
             {"probability": None},
             "probability: expected the classifier's own, which the calibration rows have, found none",
         ),
         ({"predicted": [0]}, "predicted: expected as many as of p_correct, 2, found 1"),
         ({"predicted": [0, -1]}, r"predicted: expected numbers of classes \(m,\), found int64"),
-        ({"predicted": ["cat", "dog"]}, r"predicted: expected numbers of classes \(m,\), found <U3"),
     ],
 )
 def test_bad_rows_change_nothing(given: dict[str, Any], expected: str) -> None:
@@ -202,7 +199,7 @@ def false_alarms(n: int, length: int, runs: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("n", "length", "runs"),
-    [(500, 2_000, 20), *(pytest.param(n, 20_000, 300, marks=pytest.mark.slow) for n in (300, 2_000))],
+    [(500, 2_000, 20), *(pytest.param(n, 20_000, 200, marks=pytest.mark.slow) for n in (300, 2_000))],
 )
 def test_false_alarms_are_at_most_delta(n: int, length: int, runs: int) -> None:
     alarms, false = false_alarms(n, length, runs)

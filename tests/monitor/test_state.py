@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.monitor import Monitor
-from steepslope.monitor.state import Counted, begin_state, hash_of, open_state, seal
+from steepslope.monitor.state import Counted, begin_state, hash_in_state, open_state, seal_state
 from tests.monitor.problems import feed, gate, monitor_of, stream
 from tests.monitor.processes import add_rows
 
 CONTENT = {"rows": 0}
 MONITOR = monitor_of(gate()).as_json()
-CAT = Counted(hash_of("photo 1"), hash_of("cat"), 0.5, True, 1)
+CAT = Counted(hash_in_state("photo 1"), hash_in_state("cat"), 0.5, True, 1)
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read(path: Path) -> None:
-    dog = Counted(hash_of("photo 2"), hash_of("dog"), 0.25, False, 2, False)
+    dog = Counted(hash_in_state("photo 2"), hash_in_state("dog"), 0.25, False, 2, False)
     with open_state(path) as state:
         assert (state.content, state.has_predictions) == (CONTENT, False)
         state.add([CAT, dog])
@@ -82,23 +81,15 @@ def forge(path: Path, text: str) -> None:
     """Replace what the monitor knows, as one does who knows how the digest is made."""
     execute(path, ("UPDATE monitor SET content = ?", (text,)))
     with closing(sqlite3.connect(path)) as connection, connection:
-        seal(connection)
+        seal_state(connection)
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:5_000])
-
-
-def zeros(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:4_096] + bytes(len(content) - 4_096))
-
-
+OTHER = "expected what a monitor knows, found something else"
 FORGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a text": (lambda path: path.write_text('{"version": 1}'), "cannot be used as the state of a monitor"),
     "nothing": (lambda path: path.write_bytes(b""), "found another SQLite file"),
-    "a cut file": (cut, "cannot be used|damaged"),
-    "zeros": (zeros, "cannot be used|damaged"),
+    "a cut file": (lambda path: path.write_bytes(path.read_bytes()[:5_000]), "cannot be used|damaged"),
+    "zeros": (lambda path: path.write_bytes(path.read_bytes()[:4_096] + bytes(90_000)), "cannot be used|damaged"),
     "other tables": (lambda path: execute(path, ("CREATE TABLE a (b)", ())), "found another SQLite file"),
     "another number": (
         lambda path: execute(path, ("UPDATE monitor SET content = replace(content, '0.05', '0.06')", ())),
@@ -106,23 +97,10 @@ FORGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no content": (lambda path: execute(path, ("DELETE FROM monitor", ())), "was changed after it was written"),
     "no JSON": (lambda path: forge(path, "{"), "expected the state of a monitor"),
-    "an empty object": (lambda path: forge(path, "{}"), "expected what a monitor knows, found something else"),
+    "an empty object": (lambda path: forge(path, "{}"), OTHER),
+    "no signals": (lambda path: forge(path, json.dumps({**MONITOR, "means": {}})), OTHER),
+    "a field more": (lambda path: forge(path, json.dumps({**MONITOR, "new": 1})), OTHER),
 }
-
-
-def changed(path: Path, change: Callable[[Any], Any]) -> None:
-    with open_state(path, write=False) as state:
-        content = json.loads(json.dumps(state.content))
-    change(content)
-    forge(path, json.dumps(content))
-
-
-INSIDE: dict[str, Callable[[Any], Any]] = {
-    "a signal too few": lambda content: content["means"].pop("p_correct"),
-    "a field more": lambda content: content.update(new=1),
-}
-OTHER = "expected what a monitor knows, found something else"
-FORGED |= {name: (partial(changed, change=change), OTHER) for name, change in INSIDE.items()}
 
 
 @pytest.mark.parametrize("kind", FORGED)
@@ -152,7 +130,7 @@ def test_what_is_no_state_is_one_line(kind: str, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_row_that_is_edited_is_noticed(edit: str, path: Path) -> None:
     with open_state(path) as state:
-        names = [(hash_of(f"photo {row}"), hash_of("cat")) for row in range(1, 7)]
+        names = [(hash_in_state(f"photo {row}"), hash_in_state("cat")) for row in range(1, 7)]
         state.add(Counted(*each, 0.12 + 0.1 * row, row % 2 > 0, row) for row, each in enumerate(names, 1))
         state.label({each[0]: False for each in names[3:5]})
     with open_state(path):
@@ -170,7 +148,7 @@ def test_bits_that_are_others_are_refused_or_change_no_number(tmp_path: Path) ->
     feed(monitor, found, stream(500, 1))
     monitor.save(path)
     content = path.read_bytes()
-    for place in np.random.default_rng(0).integers(len(content), size=150):
+    for place in np.random.default_rng(0).integers(len(content), size=60):
         other = bytearray(content)
         other[place] ^= 1
         path.write_bytes(other)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from steepslope.checks import number
 from steepslope.errors import SteepslopeError
-from steepslope.losses import LOSSES, cross_entropy, parameters_of
+from steepslope.losses import LOSSES, cross_entropy, loss_parameters
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.settings import FusedSettings, OracleSettings
 from tests.conftest import make_outputs
@@ -31,13 +31,13 @@ def test_the_signature_is_that_of_the_settings_and_losses(kind: Any) -> None:
     parameters = inspect.signature(kind).parameters.values()
     shown = {one.name: one.default for one in parameters if one.kind is not one.VAR_KEYWORD}
     own = {one.name: one.default for one in fields(ORACLES[kind]) if one.name != "parameters"}
-    of_losses = {name: default for loss in LOSSES for name, (default, _) in parameters_of(loss).items()}
+    of_losses = {name: default for loss in LOSSES for name, (default, _) in loss_parameters(loss).items()}
     assert shown == own | of_losses
     assert set(shown) <= set(OTHERS)
 
 
 def test_losses_that_share_a_parameter_share_its_default() -> None:
-    defaults = [(name, default) for loss in LOSSES for name, (default, _) in parameters_of(loss).items()]
+    defaults = [(name, default) for loss in LOSSES for name, (default, _) in loss_parameters(loss).items()]
     assert len({name for name, _ in defaults}) == len(set(defaults))
 
 
@@ -68,7 +68,7 @@ def test_settings_may_be_spelt_as_text() -> None:
     assert Oracle(hidden=8).settings == Oracle(hidden=(8,)).settings
 
 
-NUMBERS = ["learning_rate", *(name for loss in LOSSES for name in parameters_of(loss))]
+NUMBERS = ["learning_rate", *(name for loss in LOSSES for name in loss_parameters(loss))]
 REFUSED: list[tuple[type[Any], dict[str, Any], str]] = [
     (Oracle, {"loss": "steep_slop"}, "unknown loss 'steep_slop': did you mean 'steep_slope'"),
     (Oracle, {"head": "plane"}, "unknown head 'plane'"),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepslope import ClassifierOutputs
 from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import start_thresholds
+from steepslope.promise.sequence import find_start_thresholds
 from steepslope.promise.target import Target
 from steepslope.scores import MCP
 
@@ -33,7 +33,9 @@ def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fracti
     for threshold in thresholds.tolist():
         kept = [right for value, right in zip(confidence, is_correct, strict=True) if value >= threshold]
         counts.append((len(kept), len(kept) - sum(kept)))
-    begun = {one.place: one for one in start_thresholds(np.array([m for m, _ in counts]), n, float(risk), float(delta))}
+    begun = {
+        one.place: one for one in find_start_thresholds(np.array([m for m, _ in counts]), n, float(risk), float(delta))
+    }
     found, level = math.inf, 0.0
     for place, (accepted, errors) in enumerate(counts):
         p_value, start = exact_tail(errors, accepted, risk), begun.get(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +17,7 @@ from scipy.stats import binom
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Certificate, Gate, Objectives
-from steepslope.promise.certificate import as_percent, interval, risk_bound, rows_needed, tail
+from steepslope.promise.certificate import as_percent, binomial_interval, binomial_tail, risk_bound, rows_needed
 from tests.promise.references import exact_tail
 
 RISKS = st.sampled_from([Fraction(1, 1000), Fraction(1, 50), Fraction(1, 20), Fraction(1, 3), Fraction(9, 10)])
@@ -27,7 +26,7 @@ RISKS = st.sampled_from([Fraction(1, 1000), Fraction(1, 50), Fraction(1, 20), Fr
 @given(st.integers(0, 60), st.integers(0, 60), RISKS)
 def test_tail_is_the_sum_of_its_terms(errors: int, others: int, risk: Fraction) -> None:
     exact = float(exact_tail(errors, errors + others, risk))
-    assert tail(errors, errors + others, float(risk)) == pytest.approx(exact, rel=1e-10, abs=1e-300)
+    assert binomial_tail(errors, errors + others, float(risk)) == pytest.approx(exact, rel=1e-10, abs=1e-300)
 
 
 @pytest.mark.parametrize(("errors", "accepted", "risk"), [(150, 10_000, 0.02), (3, 5_000, 0.05), (900, 100_000, 0.01)])
@@ -35,43 +34,42 @@ def test_tail_of_many_rows_in_high_precision(errors: int, accepted: int, risk: f
     with mpmath.workdps(60):
         p = mpmath.mpf(risk)
         exact = mpmath.fsum(mpmath.binomial(accepted, k) * p**k * (1 - p) ** (accepted - k) for k in range(errors + 1))
-        assert float(tail(errors, accepted, risk)) == pytest.approx(float(exact), rel=1e-9)
+        assert float(binomial_tail(errors, accepted, risk)) == pytest.approx(float(exact), rel=1e-9)
 
 
 @given(st.integers(0, 40), st.integers(1, 300), st.sampled_from([0.001, 0.05, 0.1, 0.5]))
 def test_bound_is_the_root_of_the_tail(errors: int, others: int, delta: float) -> None:
     accepted = errors + others
-    root = brentq(lambda risk: float(tail(errors, accepted, risk)) - delta, 0, 1, xtol=1e-14)
+    root = brentq(lambda risk: float(binomial_tail(errors, accepted, risk)) - delta, 0, 1, xtol=1e-14)
     assert risk_bound(errors, accepted, delta) == pytest.approx(root, abs=1e-10)
 
 
 @pytest.mark.parametrize(("errors", "accepted"), [(0, 0), (1, 1), (7, 7)])
 def test_all_wrong_or_none_accepted_bounds_nothing(errors: int, accepted: int) -> None:
     assert risk_bound(errors, accepted, 0.05) == 1
-    assert tail(errors, accepted, 0.05) == 1
+    assert binomial_tail(errors, accepted, 0.05) == 1
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.sampled_from([0.8, 0.95, 0.99]))
 def test_interval_has_its_tails(successes: int, failures: int, level: float) -> None:
     n, side = successes + failures, (1 - level) / 2
-    low, high = interval(successes, n, level)
+    low, high = binomial_interval(successes, n, level)
     assert 0 <= low <= (successes / n if n else 0.5) <= high <= 1
     if failures:
-        assert tail(successes, n, high) == pytest.approx(side, rel=1e-8)
+        assert binomial_tail(successes, n, high) == pytest.approx(side, rel=1e-8)
     if successes:
-        assert tail(failures, n, 1 - low) == pytest.approx(side, rel=1e-8)
+        assert binomial_tail(failures, n, 1 - low) == pytest.approx(side, rel=1e-8)
 
 
 @given(st.sampled_from([0.005, 0.02, 0.1, 0.5, 0.99]), st.sampled_from([0.001, 0.05, 0.5]), st.integers(0, 12))
 def test_rows_needed_is_the_first_that_passes(risk: float, delta: float, errors: int) -> None:
     needed = rows_needed(risk, delta, errors)
-    assert tail(errors, needed, risk) <= delta
-    assert needed == 1 or tail(errors, needed - 1, risk) > delta
+    assert binomial_tail(errors, needed, risk) <= delta
+    assert needed == 1 or binomial_tail(errors, needed - 1, risk) > delta
 
 
 @pytest.mark.parametrize(
-    ("risk", "delta", "errors", "name"),
-    [(0, 0.05, 0, "max_risk"), (math.nan, 0.05, 0, "max_risk"), (0.05, 1, 0, "delta"), (0.05, 0.05, 1.5, "errors")],
+    ("risk", "delta", "errors", "name"), [(0, 0.05, 0, "max_risk"), (0.05, 1, 0, "delta"), (0.05, 0.05, 1.5, "errors")]
 )
 def test_rows_needed_of_what_cannot_be(risk: float, delta: float, errors: int, name: str) -> None:
     with pytest.raises(SteepslopeError, match=f"^{name}: expected a .*number .*, found"):
@@ -119,7 +117,7 @@ def test_json_round_trip(name: str) -> None:
 @given(st.integers(0, 30), st.integers(1, 400), st.sampled_from([0.5, 0.25, 0.1, 0.05]))
 def test_a_promise_that_is_just_kept_is_read(errors: int, others: int, risk: float) -> None:
     accepted = errors + others
-    delta = float(tail(errors, accepted, risk))
+    delta = float(binomial_tail(errors, accepted, risk))
     if 1e-6 < delta < 1 - 1e-6:
         just = Certificate("risk", 0.5, accepted, accepted, errors, delta, risk)
         assert Certificate.from_json(json.loads(json.dumps(just.as_json())), PATH) == just
@@ -129,7 +127,7 @@ def test_numbers_follow_from_counts() -> None:
     assert GIVEN.coverage == 0.6
     low, high = GIVEN.coverage_interval
     assert low < 0.6 < high < low + 0.07
-    assert tail(4, 600, GIVEN.risk_bound) == pytest.approx(0.05)
+    assert binomial_tail(4, 600, GIVEN.risk_bound) == pytest.approx(0.05)
     assert (NOTHING.coverage, NOTHING.risk_bound, NOTHING.is_given) == (0, 1, False)
     assert replace(NOTHING, n=0).coverage == 0
 
@@ -221,7 +219,7 @@ def test_the_shifts_that_a_certificate_survives_break_its_promise_as_seldom_as_i
     risk: float, delta: float
 ) -> None:
     """The worst shift turns accepted and right predictions into accepted and wrong ones; odds rise for all alike."""
-    rng, failures, shifts, runs = np.random.default_rng(0), 0, [], 300
+    rng, failures, shifts, runs = np.random.default_rng(0), 0, [], 200
     coverages = np.linspace(0.001, 1, 1_000)
     true = np.cumsum(coverages**4 * 0.4) / np.arange(1, 1_001)  # risk at each coverage
     for _ in range(runs):
@@ -257,11 +255,6 @@ def test_risks_are_promised_unless_the_aim_is_another() -> None:
     assert Objectives(coverage=1).risks == Objectives(costs=(2, 1)).risks == (None,)
 
 
-def test_numbers_of_numpy_become_plain() -> None:
-    objectives = Objectives(delta=np.float64(0.1), coverage=np.float32(0.5))  # type: ignore[arg-type]
-    assert type(objectives.delta) is type(objectives.coverage) is float
-
-
 @pytest.mark.parametrize(("error", "review", "least"), [(100, 5, 0.95), (2, 1, 0.5), (1, 1e-6, 0.999999)])
 def test_accept_where_an_error_is_expected_to_cost_less_than_a_review(
     error: float, review: float, least: float
@@ -275,15 +268,10 @@ def test_accept_where_an_error_is_expected_to_cost_less_than_a_review(
     ("options", "message"),
     [
         ({"max_risk": 0}, "max_risk: expected a number from 1e-09 to 0.999999999, found 0"),
-        ({"max_risk": math.nan}, "max_risk: expected a number from .* found nan"),
         ({"max_risk": (0.1, 2)}, r"max_risk: expected a number from .* found 2\.0 \(2 % is 0\.02\)"),
         ({"max_risk": 200}, r"max_risk: expected a number from .* found 200\.0$"),
         ({"max_risk": ()}, "max_risk: expected at least one, each once"),
         ({"max_risk": "high"}, "max_risk: expected a number, or several .*'high'"),
-        ({"delta": 0}, "delta: expected a number from"),
-        ({"coverage": 1.01}, "coverage: expected a number from 1e-09 to 1, found 1.01"),
-        ({"reject": 0}, "reject: expected a number from"),
-        ({"costs": 5}, "costs: expected the cost of an error .* found 5.0"),
         ({"costs": (5, 5)}, "costs: expected the cost of an error"),
         ({"costs": (5, 0)}, "costs: expected the cost of an error"),
         ({"costs": (100, 5), "coverage": 0.5}, "costs: expected a coverage or costs, found both"),

@@ -7,7 +7,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from steepslope.metrics import auroc
@@ -59,9 +59,9 @@ DEFINITIONS: dict[str, tuple[Score, Definition]] = {
 }
 
 
-@pytest.mark.parametrize("num_classes", [99, 250])
+@pytest.mark.parametrize("num_classes", [99, 150])
 def test_gen_takes_the_hundred_largest_probabilities(num_classes: int) -> None:
-    logits = np.random.default_rng(0).normal(size=(5, num_classes)) * 4
+    logits = np.random.default_rng(0).normal(size=(2, num_classes)) * 4
     for row, found in zip(logits.tolist(), GEN().confidence(outputs_of(logits)), strict=True):
         total = sum(mp.exp(one) for one in row)
         p = [mp.exp(one) / total for one in row]
@@ -73,6 +73,7 @@ def outputs_of(logits: Any) -> ClassifierOutputs:
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
+@settings(max_examples=40)
 @given(logits=LOGITS)
 def test_confidence_is_the_definition(name: str, logits: list[float]) -> None:
     score, definition = DEFINITIONS[name]

@@ -18,7 +18,6 @@ from steepslope.scores import (
     MCDropout,
     RelU,
     Score,
-    TemperatureScaledMCP,
     TrustScore,
 )
 from tests.conftest import make_outputs
@@ -87,26 +86,13 @@ SYMMETRIC = "distances: expected a symmetric matrix"
 INDEX = "expected an index of references of 4 classes"
 
 
-def cast(dtype: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    return lambda array: array.astype(dtype)
-
-
-def first(count: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    return lambda array: array[:count]
-
-
 CHANGED: list[tuple[type[Score], str, Callable[[NDArray[Any]], Any], str]] = [
     (MahalanobisRatio, "centre", lambda centre: centre[:, None], "expected arrays"),
-    (MahalanobisRatio, "centre", lambda centre: centre * np.nan, "all finite"),
-    (MahalanobisRatio, "whitening", first(2), "expected arrays"),
-    (MahalanobisRatio, "means", first(3), "expected arrays"),
-    (MahalanobisRatio, "counts", cast("float64"), "expected arrays"),
-    (TrustScore, "points", cast("float64"), INDEX),
+    (TrustScore, "points", lambda points: points.astype("float64"), INDEX),
     (TrustScore, "points", lambda points: points[:, 0], INDEX),
-    (TrustScore, "centre", first(2), INDEX),
-    (TrustScore, "starts", first(4), INDEX),
+    (TrustScore, "centre", lambda centre: centre[:2], INDEX),
+    (TrustScore, "starts", lambda starts: starts[:4], INDEX),
     (TrustScore, "starts", lambda starts: starts[::-1].copy(), INDEX),
-    (TrustScore, "starts", lambda starts: starts.sum(), INDEX),
     (KNNDensityRatio, "points", lambda points: points * np.nan, "all finite"),
     (KNNDensityRatio, "starts", lambda _: np.repeat([0, 400], [5, 4]), "starts: expected wrong and correct references"),
 ]
@@ -130,13 +116,6 @@ def test_a_changed_state_is_refused(
     [
         (MaxLogitPNorm, {"power": np.ones(2)}, r"expected arrays power \(float64 1\), all finite, found"),
         (MaxLogitPNorm, {"power": np.array([2.5])}, "power: expected a whole number from -1 to 10, found 2.5"),
-        (MaxLogitPNorm, {}, "expected arrays power .* found nothing"),
-        (TemperatureScaledMCP, {"temperature": np.array(1.0)}, r"found temperature \(float64\)"),
-        (TemperatureScaledMCP, {"temperature": np.ones(1, np.int64)}, r"found temperature \(int64 1\)"),
-        (TemperatureScaledMCP, {"temperature": np.array([np.nan])}, "all finite"),
-        (RelU, {}, "expected arrays distances .* found nothing"),
-        (RelU, {"distances": DISTANCES[:3]}, r"float64 4 4\), all finite, found distances \(float64 3 4\)"),
-        (RelU, {"distances": DISTANCES * np.nan}, "all finite"),
         (RelU, {"distances": -DISTANCES}, SYMMETRIC),
         (RelU, {"distances": np.triu(DISTANCES)}, SYMMETRIC),
         (RelU, {"distances": DISTANCES + np.eye(4)}, SYMMETRIC),

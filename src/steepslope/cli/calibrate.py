@@ -157,7 +157,7 @@ def unseen(
 
 def groups_for(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
     """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
-    from steepslope.gate.decisions import PREDICTED, class_names
+    from steepslope.gate.decisions import PREDICTED, names_of_classes
     from steepslope.outputs.predictions import groups_of
 
     if by is None or by == PREDICTED:
@@ -167,4 +167,4 @@ def groups_for(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray
         raise SteepslopeError(f"{expected}, found the true class", "by")
     found = groups_of(by, rows, table)
     assert found is not None
-    return class_names(np.asarray(found.codes), None if found.names is None else tuple(found.names))
+    return names_of_classes(np.asarray(found.codes), None if found.names is None else tuple(found.names))

@@ -80,9 +80,9 @@ def predict(
     cluster.require_use(outputs, out)
     following: dict[str, float] = {"follows": follow is not None}
     if follow is not None:
-        from steepslope.monitor.counting import limit_in
+        from steepslope.monitor.counting import limit_counted_in
 
-        following[LIMIT] = limit_in(Path(follow), Path(gate))
+        following[LIMIT] = limit_counted_in(Path(follow), Path(gate))
     source: Source
     if outputs is None:
         source = _source_of_images(gate, str(data), groups, reading, options, cluster, nets)
@@ -138,21 +138,21 @@ def _source_of_images(
 
 def _keep(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:
     """Keep what is needed of a table that goes to standard output; of unreadable images alone there is nothing."""
-    from steepslope.monitor.predictions import batch_of
+    from steepslope.monitor.predictions import predictions_in_table
 
     if "p_correct" in table.column_names:
-        batches.append(batch_of(table, None, classes))
+        batches.append(predictions_in_table(table, None, classes))
 
 
 def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
     """Say what the predictions tell of the gate's health, and return the exit code for it."""
-    from steepslope.monitor.health import watched
+    from steepslope.monitor.health import watch_health_of_file
     from steepslope.monitor.monitor import EXIT_CODES
     from steepslope.monitor.predictions import read_predictions
-    from steepslope.monitor.sentences import class_mix_advice, health
+    from steepslope.monitor.sentences import class_mix_sentences, health_sentences
 
-    found = watched(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
-    lines = [] if found is None else [*health(found[0], alone=True), *class_mix_advice(gate, *found)]
+    found = watch_health_of_file(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
+    lines = [] if found is None else [*health_sentences(found[0], alone=True), *class_mix_sentences(gate, *found)]
     if gate.calibration_rows is None:
         lines = ["Health unknown: this gate has no calibration rows to compare with."]
     for line in lines:

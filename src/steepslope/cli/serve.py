@@ -132,7 +132,7 @@ def monitor(
     """
     from steepslope.monitor.counting import count_files
     from steepslope.monitor.monitor import EXIT_CODES
-    from steepslope.monitor.sentences import sentences
+    from steepslope.monitor.sentences import monitor_sentences
     from steepslope.nets.training.loading import load_oracle
 
     files = [Path(file) for file in predictions]
@@ -140,6 +140,6 @@ def monitor(
     if json:
         print(dumps({**count.monitor.standing(), "caution": count.caution}, indent=1))
     else:
-        print("\n".join(sentences(count)))
+        print("\n".join(monitor_sentences(count)))
     console().print(f"state: {state}")
     return EXIT_CODES[count.monitor.health]

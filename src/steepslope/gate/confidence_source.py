@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
-from steepslope.gate.decisions import likeliest
+from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
@@ -21,7 +22,7 @@ from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
 from steepslope.outputs.opinions import PLACES, lacks_opinion
 from steepslope.outputs.row_hashes import BY_VALUES, have_ids
-from steepslope.promise.calibration import too_few_errors
+from steepslope.promise.calibration import caution_on_few_errors
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import LabelledRows
 from steepslope.scores import SCORES, Score
@@ -57,9 +58,14 @@ class ConfidenceSource:
 
     @classmethod
     def from_model(
-        cls, model: BaseOracle | Score, num_classes: int, fit_set: ClassifierOutputs | None = None
+        cls, model: BaseOracle | Score | ConfidenceSource, num_classes: int, fit_set: ClassifierOutputs | None = None
     ) -> ConfidenceSource:
-        """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from."""
+        """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from.
+
+        What is a source already is returned as it is.
+        """
+        if isinstance(model, ConfidenceSource):
+            return model
         if isinstance(model, BaseOracle):
             record = model.record_
             known = {} if record is None else {name: getattr(record, name) for name in ("shapes", "errors")}
@@ -72,11 +78,6 @@ class ConfidenceSource:
         percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
         errors = None if fit_set.labels is None else (int((~fit_set.is_correct).sum()), len(fit_set))
         return cls(names[0], model, num_classes, tuple(percentiles), errors=errors)
-
-    @classmethod
-    def of(cls, model: BaseOracle | Score | ConfidenceSource, num_classes: int) -> ConfidenceSource:
-        """Return the source of an oracle or a score, or what is a source already."""
-        return model if isinstance(model, ConfidenceSource) else cls.from_model(model, num_classes)
 
     @property
     def oracle(self) -> BaseOracle | None:
@@ -120,7 +121,7 @@ class ConfidenceSource:
 
     def cautions(self, outputs: ClassifierOutputs) -> list[str]:
         """Say what looks too good to be true about the labelled outputs that a gate is calibrated on."""
-        errors = too_few_errors(outputs.is_correct, likeliest(outputs)["probability"], self.errors)
+        errors = caution_on_few_errors(outputs.is_correct, likeliest_class(outputs)["probability"], self.errors)
         return [*errors, *truths_among(outputs, self.arrays)]
 
     def sentences(self) -> list[str]:
@@ -147,10 +148,10 @@ class ConfidenceSource:
     def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
         """Return what it says of labelled outputs (n,), with their groups, as rows to calibrate on."""
         labels, names = outputs.require_labels(), np.array(outputs.label_names)
-        extra = {**likeliest(outputs), "true": labels}
+        extra = {**likeliest_class(outputs), "true": labels}
         confidence, truths = self.confidence(outputs), names[labels]
-        rows = LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, truths)
-        return replace(rows, of_log_odds=self.of_log_odds, extra=extra)
+        known = {"predicted_classes": names[extra["predicted"]], "of_log_odds": self.of_log_odds, "extra": extra}
+        return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, truths, **known)
 
     def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
         """Return which of these rows its oracle was fitted on, (n,), as far as is known."""
@@ -211,15 +212,12 @@ class NetRecord:
     places: tuple[int, ...] | None = None
 
     @classmethod
-    def from_json(cls, recorded: Mapping[str, Any], path: Path) -> NetRecord | None:
-        """Return the record in a manifest's extraction, or in a card; None where there is none."""
+    def from_manifest(cls, recorded: Mapping[str, Any], path: Path) -> NetRecord | None:
+        """Return the record in a manifest's extraction; None where there is none."""
         if "digest" not in recorded:
             return None
-        name = "classifier" if "classifier" in recorded else "spec"
-        spec, digest = (str(field(recorded, one, str, path)) for one in (name, "digest"))
-        places = recorded.get(PLACES)
-        transform = field(recorded, "transform", dict, path)
-        return cls(spec, digest, transform, None if places is None else tuple(map(int, places)))
+        spec = recorded.get("classifier", recorded.get("spec"))
+        return read_fields(cls, {**recorded, "spec": spec, "places": recorded.get(PLACES)}, path)
 
     def other(self, digest: str, place: str) -> SteepslopeError:
         """Return the error of another net than this, with the digest that was found."""
@@ -253,23 +251,18 @@ class Origin:
         ``opinions`` is what is known of the nets of the opinions on its rows, as ``Table.nets`` has it, where these are
         not all in the folder.
         """
-        made = extraction_of(folder)
-        passes = None if made.get("passes") is None else int(made["passes"][0])
-        nets = {"classifier": made, "auxiliary": extraction_of(folder / AUXILIARY)}
+        made, auxiliary = extraction_of(folder), extraction_of(folder / AUXILIARY)
         others = opinions_in(folder) if opinions is None else opinions
-        return cls.from_json({**made, **nets, "passes": passes, "opinions": others}, folder)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], path: Path) -> Origin:
-        """Return what JSON holds."""
-        nets = (content.get(name) for name in ("classifier", "auxiliary"))
-        classifier, auxiliary = (None if one is None else NetRecord.from_json(one, path) for one in nets)
-        views = content.get("views")
-        named = None if views is None else tuple(map(str, views))
-        precision, features = str(content.get("precision", "32")), content.get("features")
-        others = {name: NetRecord.from_json(one, path) for name, one in (content.get("opinions") or {}).items()}
-        opinions = {name: one for name, one in others.items() if one is not None}
-        return cls(classifier, auxiliary, named, content.get("passes"), precision, features, opinions)
+        nets = {name: NetRecord.from_manifest(recorded, folder) for name, recorded in others.items()}
+        return cls(
+            NetRecord.from_manifest(made, folder),
+            NetRecord.from_manifest(auxiliary, folder),
+            views=None if made.get("views") is None else tuple(map(str, made["views"])),
+            passes=None if made.get("passes") is None else int(made["passes"][0]),
+            precision=str(made.get("precision", "32")),
+            features=made.get("features"),
+            opinions={name: net for name, net in nets.items() if net is not None},
+        )
 
     def require_classifier(self, digest: str | None) -> None:
         """Raise if outputs are known to be another classifier's."""

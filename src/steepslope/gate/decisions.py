@@ -1,4 +1,4 @@
-"""What a gate decides of predictions, one by one, and what stands beside each decision."""
+"""What a gate decides of predictions, one by one, and what comes with each decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,7 +103,7 @@ class Decisions(Brief):
         return pa.array(labels) if self.classes is None else pa.array(self.names(labels), pa.string())
 
 
-def groups_by(
+def groups_to_decide_by(
     by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs, classes: tuple[str, ...] | None
 ) -> ArrayLike | None:
     """Return the groups that were given, or else the predicted classes, (m,), by the gate's own names of these.
@@ -114,16 +114,16 @@ def groups_by(
         return groups
     if groups is not None:
         raise SteepslopeError("expected none, since the predicted classes are the groups, found some", "groups")
-    return class_names(outputs.predictions, classes)
+    return names_of_classes(outputs.predictions, classes)
 
 
-def class_names(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:
+def names_of_classes(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:
     """Return classes by their names, (m,), or by their numbers where they have none; a negative number is none."""
     names = labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
     return np.where(labels < 0, NO_CLASS, names)
 
 
-def most_probable(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:
+def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:
     """Return the most probable classes of each row, (m, k), the first largest logit first, and their probabilities."""
     count = min(top, outputs.num_classes)
     labels, probabilities = [], []
@@ -135,7 +135,7 @@ def most_probable(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int6
     return np.concatenate(labels), np.concatenate(probabilities)
 
 
-def likeliest(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
+def likeliest_class(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
     """Return the ``predicted`` class of each row, (m,), and the classifier's own ``probability`` of it, (m,)."""
-    predicted, probability = most_probable(outputs, 1)
+    predicted, probability = most_probable_classes(outputs, 1)
     return {"predicted": predicted[:, 0], "probability": probability[:, 0]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,23 +13,24 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.checks import SEED, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, LoadOracle, Origin
-from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_by, most_probable
-from steepslope.gate.mix import Mix, TargetRows, require_mix
+from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_to_decide_by, most_probable_classes
+from steepslope.gate.mix import Mix, TargetRows, checked_class_mix
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.copies import once_each, predictions_once, rows_together, warn_of_copies
 from steepslope.outputs.table import require_ids_once
-from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, all_certificates, neglected_class
-from steepslope.promise.certificate import Certificate, assumptions, in_lines
-from steepslope.promise.certify import checked_sequence, conformal_p_values, selected, threshold_sequence
-from steepslope.promise.objectives import Objectives
-from steepslope.promise.rows import LabelledRows, group_names, numbers
+from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
+from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
+from steepslope.promise.conformal import conformal_p_values, conformal_selection
+from steepslope.promise.objectives import Objectives, OtherObjectives
+from steepslope.promise.rows import LabelledRows, checked_groups, checked_numbers
+from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from steepslope.scores import Score
 
 __all__ = ["Certificate", "Gate", "Objectives", "threshold_sequence"]  # what is promised is part of what a gate shows
-FEW = 50  # rows as those to come, of which a monitor makes nothing
+FEW = 50  # target rows, of which a monitor makes nothing
 MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -78,15 +79,12 @@ class Gate:
         thresholds: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
-        coverage: float | None = None,
-        costs: tuple[float, ...] | None = None,
-        reject: float | None = None,
-        max_class_risk: float | None = None,
         true_classes: ArrayLike | None = None,
         of_log_odds: bool = False,
         is_unknown: ArrayLike | None = None,
         class_mix: Mapping[str, float] | None = None,
         seed: int = 0,
+        **others: Unpack[OtherObjectives],
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
 
@@ -114,7 +112,7 @@ class Gate:
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
         is_unknown
-            Booleans (n,): which rows are of none of the classes, so that the certificate counts them. All are wrong.
+            Booleans (n,): which rows are out-of-class, so that the certificate counts them. All are wrong.
         class_mix
             The share of each true class among the predictions to come, by name, where it is another than among these
             rows, such as ``{"fraud": 0.05, "fine": 0.95}``. The promise is then about that mix (docs/gate.md).
@@ -134,14 +132,11 @@ class Gate:
         >>> gate.accepts([-0.2, -0.9])
         array([ True, False])
         """
-        objectives = Objectives(
-            max_risk=max_risk,  # type: ignore[arg-type]
-            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
-        )  # fmt: skip
-        mix = Mix(None if class_mix is None else require_mix(class_mix))
+        objectives = Objectives(max_risk=max_risk, delta=delta, **others)  # type: ignore[arg-type]
+        mix = Mix(None if class_mix is None else checked_class_mix(class_mix))
         mix.require_risk_alone(objectives, groups is not None)
-        rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes)
-        return cls._calibrated(replace(rows, of_log_odds=of_log_odds), objectives, mix, thresholds, seed)
+        rows = LabelledRows.of(confidence, is_correct, is_unknown, groups, true_classes, of_log_odds=of_log_odds)
+        return cls._calibrated(rows, objectives, mix, thresholds, seed)
 
     @classmethod
     def of(
@@ -153,14 +148,11 @@ class Gate:
         *,
         by: str | None = None,
         groups: ArrayLike | None = None,
-        coverage: float | None = None,
-        costs: tuple[float, ...] | None = None,
-        reject: float | None = None,
-        max_class_risk: float | None = None,
         class_mix: Mapping[str, float] | None = None,
         target: ClassifierOutputs | None = None,
         origin: Origin = UNRECORDED,
         seed: int = 0,
+        **others: Unpack[OtherObjectives],
     ) -> Self:
         """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
 
@@ -204,27 +196,24 @@ class Gate:
         >>> round(gate.coverage, 2), round(decisions.coverage, 2)
         (0.97, 0.98)
         """
-        objectives = Objectives(
-            max_risk=max_risk,  # type: ignore[arg-type]
-            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
-        )  # fmt: skip
-        source = ConfidenceSource.of(model, outputs.num_classes)
+        objectives = Objectives(max_risk=max_risk, delta=delta, **others)  # type: ignore[arg-type]
+        source = ConfidenceSource.from_model(model, outputs.num_classes)
         source.require_new(outputs)
         origin.require_classifier(outputs.classifier)
         if outputs.ids is not None:
             require_ids_once(outputs.ids, "outputs")
-        names = _named_groups(by, groups, outputs)
+        names = _groups_of_gate(by, groups, outputs)
         codes = rows_together(outputs)
         warn_of_copies(codes)
         once = once_each(codes, seed)
-        whole = _rows_of(outputs, once)
+        whole = _rows_for_gate(outputs, once)
         source = source.taking(whole)
         rows = source.labelled(whole, None if names is None else names[once])
         # rows that lack an opinion go to review, so only others are accepted
         complete = np.flatnonzero(~source.lacking(whole.arrays))
-        outputs = _rows_of(whole, complete)
+        outputs = _rows_for_gate(whole, complete)
         mix = Mix(
-            None if class_mix is None else require_mix(class_mix, outputs.label_names),
+            None if class_mix is None else checked_class_mix(class_mix, outputs.label_names),
             None if target is None else TargetRows.of(source, outputs, target),
         )
         mix.require_risk_alone(objectives, names is not None)
@@ -234,8 +223,7 @@ class Gate:
         if len(complete) < len(rows) and not mix.is_other:  # a monitor also meets rows that lack an opinion
             gate = gate._remembering(rows, complete)
         accepted = gate.accepts(calibrating.confidence, calibrating.groups) & mix.counts(calibrating)
-        predicted, truths = np.array(outputs.label_names)[outputs.predictions], calibrating.require_true_classes()
-        neglected = neglected_class(predicted, truths, accepted, objectives.max_class_risk)
+        neglected = [] if objectives.max_class_risk is not None else caution_on_neglected_class(calibrating, accepted)
         nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
         return replace(
             gate,
@@ -254,11 +242,12 @@ class Gate:
         require("seed", seed, SEED)
         once = predictions_once(rows.confidence, rows.is_correct, seed)
         fixing, counted = mix.split(rows, once, seed, thresholds is not None)
-        known = threshold_sequence(rows.confidence[fixing]) if thresholds is None else checked_sequence(thresholds)
+        given = threshold_sequence(rows.confidence[fixing]) if thresholds is None else thresholds
+        known = checked_threshold_sequence(given)
         weights = mix.weights(rows, counted)
         if weights is not None and mix.shares is not None:
             weights = weights.learning(rows.subset(fixing), known)
-        found = all_certificates(rows.subset(counted), known, objectives, seed, weights)
+        found = calibrate_all(rows.subset(counted), known, objectives, seed, weights)
         learnt = drawn = once
         if weights is not None:  # rows that are drawn as in the mix
             learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
@@ -339,22 +328,22 @@ class Gate:
 
         A group that was not among the calibration rows is never accepted.
         """
-        values = numbers(confidence, "confidence")
-        names = group_names(groups, len(values))
+        values = checked_numbers(confidence, "confidence")
+        names = checked_groups(groups, len(values))
         if self.has_groups != (names is not None):
             found = "found none" if names is None else "found some, but the gate has one threshold for all"
             raise SteepslopeError(f"expected groups where the gate was calibrated by groups, {found}", "groups")
         if names is None:
-            return _at_least(values, self.threshold)
+            return _reaches_threshold(values, self.threshold)
         distinct, index = np.unique(names, return_inverse=True)
         known = self.thresholds
-        return _at_least(values, np.array([known.get(str(name), np.inf) for name in distinct])[index])
+        return _reaches_threshold(values, np.array([known.get(str(name), np.inf) for name in distinct])[index])
 
     def decisions(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.str_]:
         """Return accept, review or reject of each prediction, (m,); none is rejected unless that is an objective."""
-        accepted, values = self.accepts(confidence, groups), numbers(confidence, "confidence")
+        accepted, values = self.accepts(confidence, groups), checked_numbers(confidence, "confidence")
         lowest = -np.inf if self.rejection is None else self.rejection.threshold
-        rejected = _at_least(-values, -lowest)
+        rejected = _reaches_threshold(-values, -lowest)
         return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
 
     def selects(self, confidence: ArrayLike, max_risk: float = 0.05) -> Bools:
@@ -365,11 +354,13 @@ class Gate:
         once, and to be drawn as the calibration rows were.
         """
         risk = Objectives(max_risk=(max_risk,)).max_risk[0]
-        return selected(conformal_p_values(numbers(confidence, "confidence"), self.of_errors, self.n), risk)
+        return conformal_selection(
+            conformal_p_values(checked_numbers(confidence, "confidence"), self.of_errors, self.n), risk
+        )
 
     def p_correct(self, confidence: ArrayLike) -> Floats:
         """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
-        found: Floats = self.probability(numbers(confidence, "confidence"))
+        found: Floats = self.probability(checked_numbers(confidence, "confidence"))
         return found
 
     def sentences(self) -> str:
@@ -391,7 +382,7 @@ class Gate:
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
             lines += self.source.sentences()
-        return "\n".join([*lines, in_lines(self.assumptions)])
+        return "\n".join([*lines, assumptions_in_lines(self.assumptions)])
 
     @property
     def cautions(self) -> list[str]:
@@ -401,7 +392,7 @@ class Gate:
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What its promises assume."""
-        return assumptions(self.certificates[0].weighted)
+        return assumptions_of_promise(self.certificates[0].weighted)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -431,8 +422,8 @@ class Gate:
             source.require_explainable()
         confidence, oracle = source.confidence(outputs), source.oracle
         lacking = source.lacking(outputs.arrays)
-        decision = self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes))
-        top_labels, top_probability = most_probable(outputs, top)
+        decision = self.decisions(confidence, groups_to_decide_by(self.by, groups, outputs, self.classes))
+        top_labels, top_probability = most_probable_classes(outputs, top)
         return Decisions(
             p_correct=self.p_correct(confidence),
             trust_logit=confidence,
@@ -443,7 +434,7 @@ class Gate:
             classes=outputs.classes or self.classes,
             handed_over=None if oracle is None else oracle.handed_over(outputs),
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
-            groups=group_names(groups, len(outputs)),
+            groups=checked_groups(groups, len(outputs)),
             lacking=lacking if source.needed else None,
         )
 
@@ -478,19 +469,19 @@ class Gate:
         return cls(**read_gate(folder, load_oracle))
 
 
-def _named_groups(by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs) -> NDArray[np.str_] | None:
+def _groups_of_gate(by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs) -> NDArray[np.str_] | None:
     """Return the groups to calibrate by, (n,); raise for a name without groups."""
-    names = group_names(groups_by(by, groups, outputs, outputs.classes), len(outputs))
+    names = checked_groups(groups_to_decide_by(by, groups, outputs, outputs.classes), len(outputs))
     if by is not None and names is None:
         raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
     return names
 
 
-def _rows_of(outputs: ClassifierOutputs, rows: Counts) -> ClassifierOutputs:
+def _rows_for_gate(outputs: ClassifierOutputs, rows: Counts) -> ClassifierOutputs:
     """Return some rows of outputs; the same where these are all, which may be memory-mapped."""
     return outputs if len(rows) == len(outputs) else outputs.subset(rows)
 
 
-def _at_least(values: Floats, threshold: float | Floats) -> Bools:
+def _reaches_threshold(values: Floats, threshold: float | Floats) -> Bools:
     """Return whether values reach a threshold; none reaches ∞, where nothing is promised, be it ∞ itself."""
     return (values >= threshold) & (np.asarray(threshold) < np.inf)

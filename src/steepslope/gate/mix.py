@@ -1,6 +1,6 @@
 """Which mix of classes a promise is about: one that is named, or that of target rows; and the mix of new predictions.
 
-What is promised of it: :mod:`steepslope.promise.importance`.
+What is promised of it: :mod:`steepslope.promise.class_mix`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from steepslope.errors import NoMixError, SteepslopeError, explained, located, require_known
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import class_names
+from steepslope.gate.decisions import names_of_classes
 from steepslope.oracle.evidence.fitting import require_other_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
-from steepslope.promise.importance import Weights
+from steepslope.promise.class_mix import Weights
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import LabelledRows, split_rows
 from steepslope.promise.target import Target
@@ -33,9 +33,8 @@ SUM_OF_SHARES = 0.01  # by which shares may miss 1, as rounded ones do
 
 @dataclass(frozen=True, eq=False)
 class TargetRows:
-    """Rows without labels (m,): what is predicted for them, and how surely; and what is for calibration rows, (n,)."""
+    """Rows without labels (m,): what is predicted for them, and how surely."""
 
-    calibration_predicted: NDArray[np.str_]
     predicted: NDArray[np.str_]
     confidence: Floats
 
@@ -58,8 +57,7 @@ class TargetRows:
             require_other_rows("rows", outputs, target, "the target is new to the labels")
             target = target.subset(np.flatnonzero(~source.lacking(target.arrays)))  # the others go to review
             confidence = source.confidence(target)
-        names = np.array(outputs.label_names)
-        return cls(names[outputs.predictions], names[target.predictions], confidence)
+        return cls(np.array(outputs.label_names)[target.predictions], confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +115,16 @@ class Mix:
         truths = rows.require_true_classes()[counted]
         if self.target is None:
             return Weights.of_mix(truths, self.shares or {})
-        target = Target.of(truths, self.target.calibration_predicted[counted], self.target.predicted)
+        assert rows.predicted_classes is not None
+        target = Target.of(truths, rows.predicted_classes[counted], self.target.predicted)
         target.require_explained(rows.confidence[counted], self.target.confidence)
         return Weights.of_mix(truths, target.mix, target)
 
 
-def require_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None = None) -> dict[str, float]:
+def checked_class_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None = None) -> dict[str, float]:
     """Return shares of classes, by name, that sum to 1; raise for unknown classes, or other sums than about 1.
 
-    >>> require_mix({"fraud": 0.05, "fine": 0.949}, ("fine", "fraud"))["fraud"]
+    >>> checked_class_mix({"fraud": 0.05, "fine": 0.949}, ("fine", "fraud"))["fraud"]
     0.05005005005005005
     """
     if not isinstance(mix, Mapping):
@@ -155,7 +154,7 @@ class NewMix:
     why: str = ""
 
 
-def new_mix_of(gate: Gate, p_correct: Floats, predicted: Counts | None) -> NewMix | None:
+def estimate_new_mix(gate: Gate, p_correct: Floats, predicted: Counts | None) -> NewMix | None:
     """Return the mix of predictions with these P(correct) and predicted classes, (m,) each.
 
     None where that cannot be told: the gate's calibration rows have no true classes, or too few of one, the
@@ -164,14 +163,14 @@ def new_mix_of(gate: Gate, p_correct: Floats, predicted: Counts | None) -> NewMi
     rows = gate.calibration_rows
     if rows is None or rows.true is None or rows.predicted is None or predicted is None:
         return None
-    truths = class_names(rows.true, gate.classes)
+    truths = names_of_classes(rows.true, gate.classes)
     names, counts = np.unique(truths, return_counts=True)
     usual = dict(zip(names.tolist(), (counts / len(truths)).tolist(), strict=True))
-    ours, theirs = (class_names(labels, gate.classes) for labels in (rows.predicted, predicted))
-    mix = Mix(target=TargetRows(ours, theirs, p_correct))
+    said, usually = (names_of_classes(labels, gate.classes) for labels in (predicted, rows.predicted))
+    mix = Mix(target=TargetRows(said, p_correct))
     try:
         mix.require_risk_alone(gate.objectives, gate.has_groups)
-        labelled = LabelledRows.of(rows.p_correct, rows.is_correct, true_classes=truths)
+        labelled = LabelledRows.of(rows.p_correct, rows.is_correct, true_classes=truths, predicted_classes=usually)
         weights = mix.weights(labelled, np.arange(len(rows)))
     except NoMixError as error:
         return NewMix({}, usual, why=str(error).removeprefix("target: "))

@@ -9,15 +9,16 @@ may leave out, since it serves monitoring alone; the oracle in a folder of its o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steepslope.errors import SteepslopeError, located
+from steepslope.checks import read_fields
+from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import DIGEST, FILES, Artifact
-from steepslope.files.folders import field, positive, read_json
+from steepslope.files.folders import positive, read_json
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
@@ -61,35 +62,43 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
 def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
     """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
     folder = as_folder(name)
-    return GATE.read(folder, lambda card: _read(folder, card, load_oracle))
+    return GATE.read(folder, lambda card: _read_stored_gate(folder, card, load_oracle))
 
 
-def _read(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[str, Any]:
-    path = folder / CARD
-    certificates = tuple(Certificate.from_json(one, path) for one in field(card, "certificates", list, path))
-    if not certificates:
+@dataclass(frozen=True)
+class GateCard:
+    """What ``gate.json`` holds of a gate, but for the nets of its :class:`Origin`, whose fields stand there too."""
+
+    source: Mapping[str, Any] | None
+    by: str | None
+    objectives: Objectives
+    certificates: tuple[Certificate, ...]
+    of_classes: tuple[Certificate, ...]
+    caution: str
+    rejection: Certificate | None
+    probability: ProbabilityMap
+    rows: int
+    classes: tuple[str, ...] | None
+
+
+def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOracle) -> dict[str, Any]:
+    path, rows = folder / CARD, folder / CALIBRATION_ROWS
+    card = read_fields(GateCard, content, path)
+    if not card.certificates:
         raise SteepslopeError("expected a certificate, found none", path)
-    rejection, source = (field(card, key, (dict, type(None)), path) for key in ("rejection", "source"))
-    classes = field(card, "classes", (list, type(None)), path)
-    with located(path):
-        objectives = Objectives.from_json(field(card, "objectives", dict, path))
     of_errors = load_arrays(folder / ERRORS).get("of_errors", np.zeros((0, 0)))
     if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
         raise SteepslopeError("expected rising confidences (e,), found others", folder / ERRORS)
-    rows = folder / CALIBRATION_ROWS
-    remembers = CALIBRATION_ROWS in card[FILES] and rows.exists()
-    return {
-        "certificates": certificates, "caution": field(card, "caution", str, path),
-        "of_classes": tuple(Certificate.from_json(one, path) for one in field(card, "of_classes", list, path)),
-        "rejection": None if rejection is None else Certificate.from_json(rejection, path),
-        "probability": ProbabilityMap.from_json(field(card, "probability", dict, path), path),
-        "of_errors": of_errors, "n": positive(card, "rows", path), "objectives": objectives,
-        "source": None if source is None else ConfidenceSource.read(folder, source, path, load_oracle),
-        "by": field(card, "by", (str, type(None)), path),
-        "classes": checked_classes(classes, len(classes)) if classes else None,
-        "origin": Origin.from_json(card, path),
+    remembers = CALIBRATION_ROWS in content[FILES] and rows.exists()
+    known = {name: value for name, value in vars(card).items() if name not in ("source", "rows", "classes")}
+    return known | {
+        "n": positive(content, "rows", path),
+        "of_errors": of_errors,
+        "source": None if card.source is None else ConfidenceSource.read(folder, card.source, path, load_oracle),
+        "classes": checked_classes(card.classes, len(card.classes)) if card.classes else None,
+        "origin": read_fields(Origin, content, path),
         "calibration_rows": CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None,
-    }  # fmt: skip
+    }
 
 
 def digest_of_gate(folder: str | Path) -> str:

@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.checks import require
 from steepslope.errors import SteepslopeError, UndefinedMetricError, require_known
 from steepslope.files.folders import field
-from steepslope.losses import parameters_of, steep_slope
-from steepslope.metrics.curves import checked, rank_rows
+from steepslope.losses import loss_parameters, steep_slope
 from steepslope.metrics.measures import METRICS, Metric, tnr, tpr
+from steepslope.metrics.ranking import checked_confidences, rank_rows
 
 BALANCED = "balanced"
 
@@ -186,7 +186,7 @@ def best_of(trials: Sequence[Trial], criterion: str) -> Trial:
 
 def _slopes(name: str, values: Sequence[float]) -> tuple[float, ...]:
     """Return candidates as floats; raise unless each is a slope and there once."""
-    check = parameters_of("steep_slope")["alpha_neg"][1]
+    check = loss_parameters("steep_slope")["alpha_neg"][1]
     for value in values:
         require(name, value, check)
     if not values or len(set(values)) < len(values):
@@ -198,7 +198,7 @@ def _slopes(name: str, values: Sequence[float]) -> tuple[float, ...]:
 def _measured(
     alpha_pos: float, alpha_neg: float, trust_logit: NDArray[Any], is_correct: ArrayLike, criterion: str
 ) -> Trial:
-    z, correct = checked(trust_logit, is_correct)
+    z, correct = checked_confidences(trust_logit, is_correct)
     loss = steep_slope(torch.from_numpy(z), torch.from_numpy(correct), alpha_pos=alpha_pos, alpha_neg=alpha_neg)
     value, tpr_at_0, tnr_at_0, auc = (_value_of(name, z, correct) for name in (criterion, "tpr", "tnr", "auc"))
     return Trial(alpha_pos, alpha_neg, value, float(loss.mean()), tpr_at_0, tnr_at_0, auc)

@@ -4,45 +4,14 @@ Higher confidence means more trustworthy. Correct predictions are the positive c
 thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the expectation over their random order
 (AURC, AUGRC, E-AURC, NAURC).
 
-``curves.py`` sorts once, counts correct and wrong predictions at each distinct confidence, and sums over ties (AURC and
-others). ``measures.py`` names every metric and has the dict ``METRICS``, from which tables, JSON and docs derive, and
-the distances of Gaussians. ``intervals.py`` is the bootstrap: intervals, paired differences and p. ``selective.py`` has
-what a gate would do: the risk-coverage curve, operating points, the confusion, groups and Fisher's test, and what a
-probability is on the scale of a score. ``paper.py`` has the paper's variants (``PAPER_METRICS``).
+- ``ranking``: one sort, the counts of correct and wrong predictions at each distinct confidence, and sums over ties.
+- ``measures``: every metric, by name in the dict ``METRICS``, and the distances of Gaussians.
+- ``intervals``: the bootstrap, with intervals, paired differences and p.
+- ``selective``: what a gate would do: the risk-coverage curve, operating points, the confusion, groups and Fisher's
+  test, and what a probability is on the scale of a score.
+- ``paper``: the paper's variants (``PAPER_METRICS``).
 """
 
-from steepslope.metrics.curves import Ranking
-from steepslope.metrics.intervals import Estimate, compare, evaluate
-from steepslope.metrics.measures import (
-    METRICS,
-    Metric,
-    accuracy,
-    augrc,
-    aupr_error,
-    aupr_success,
-    aurc,
-    auroc,
-    average_kl,
-    bhattacharyya_distance,
-    e_aurc,
-    fpr_at_tpr,
-    naurc,
-    tnr,
-    tpr,
-)
-from steepslope.metrics.selective import (
-    GroupRisk,
-    Groups,
-    OperatingPoint,
-    RiskCoverage,
-    confusion,
-    coverage_at_risk,
-    group_risks,
-    risk_at_coverage,
-    risk_coverage_curve,
-)
+import lazy_loader
 
-__all__ = ["METRICS", "Estimate", "GroupRisk", "Groups", "Metric", "OperatingPoint", "Ranking", "RiskCoverage"]
-__all__ += ["accuracy", "augrc", "aupr_error", "aupr_success", "aurc", "auroc", "average_kl", "bhattacharyya_distance"]
-__all__ += ["compare", "confusion", "coverage_at_risk", "e_aurc", "evaluate", "fpr_at_tpr", "group_risks"]
-__all__ += ["naurc", "risk_at_coverage", "risk_coverage_curve", "tnr", "tpr"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -28,8 +28,8 @@ from scipy.special import expit, logit, ndtr, ndtri, stdtr, stdtrit
 
 from steepslope.checks import SEED, number, require, whole
 from steepslope.errors import SteepslopeError, UndefinedMetricError
-from steepslope.metrics.curves import Floats, RankedRows, Ranking, rank_rows
 from steepslope.metrics.measures import METRICS, Measure, measures_at
+from steepslope.metrics.ranking import Floats, RankedRows, Ranking, rank_rows
 from steepslope.numerics.blocks import blocks
 
 Limits = tuple[float, float]
@@ -47,25 +47,25 @@ class Levels(NamedTuple):
 
     def limits(self, replicates: Floats, level: float) -> Limits:
         """Return the quantiles of the replicates, (B,), that hold the central ``level`` between them."""
-        z = widened(-float(ndtri((1 - level) / 2)), self.units)
+        z = widened_quantile(-float(ndtri((1 - level) / 2)), self.units)
         low, high = np.quantile(replicates, ndtr([2 * self.bias - z, 2 * self.bias + z]))
         return float(low), float(high)
 
     def p(self, replicates: Floats) -> float:
         """Return the two-sided p, in (0, 1]: one less the highest level at which :meth:`limits` exclude 0."""
         ordered = np.sort(replicates)
-        above, below = (_level_of_zero(side) for side in (ordered, -ordered[::-1]))
+        above, below = (_interval_level_of_zero(side) for side in (ordered, -ordered[::-1]))
         z = max(2 * self.bias - ndtri(above), -2 * self.bias - ndtri(below))
-        return min(1.0, 2 * float(ndtr(-narrowed(float(z), self.units))))
+        return min(1.0, 2 * float(ndtr(-narrowed_quantile(float(z), self.units))))
 
 
-def widened(z: float, units: int | None) -> float:
+def widened_quantile(z: float, units: int | None) -> float:
     """Return the quantile of Student's t with ``units`` - 1 degrees of freedom that has the normal's tail.
 
     It is also multiplied by √(units / (units - 1)): replicates vary less than samples by this factor.
 
-    >>> round(widened(1.96, None), 2), round(widened(1.96, 35), 2), round(widened(1.96, 3), 1)
-    (1.96, 2.06, 5.3)
+    >>> [round(widened_quantile(1.96, units), 2) for units in (None, 35, 3)]
+    [1.96, 2.06, 5.27]
     """
     if units is None:
         return z
@@ -73,10 +73,10 @@ def widened(z: float, units: int | None) -> float:
     return -float(stdtrit(m - 1, ndtr(-z))) * math.sqrt(m / (m - 1))
 
 
-def narrowed(z: float, units: int | None) -> float:
-    """Return the inverse of :func:`widened`.
+def narrowed_quantile(z: float, units: int | None) -> float:
+    """Return the inverse of :func:`widened_quantile`.
 
-    >>> round(narrowed(widened(1.96, 35), 35), 2)
+    >>> round(narrowed_quantile(widened_quantile(1.96, 35), 35), 2)
     1.96
     """
     if units is None:
@@ -85,7 +85,7 @@ def narrowed(z: float, units: int | None) -> float:
     return -float(ndtri(stdtr(m - 1, -z * math.sqrt((m - 1) / m))))
 
 
-def rate_levels(value: float, replicates: Floats) -> Levels:
+def interval_levels_of_rate(value: float, replicates: Floats) -> Levels:
     """Return the levels with the bias of the replicates' median; replicates equal to the value count one half."""
     count = len(replicates)
     equal = np.isclose(replicates, value, rtol=0, atol=1e-12)  # differences of equal rates differ in the last digit
@@ -93,7 +93,7 @@ def rate_levels(value: float, replicates: Floats) -> Levels:
     return Levels(bias=float(ndtri(np.clip(below / count, 0.5 / count, 1 - 0.5 / count))))
 
 
-def area_limits(value: float, replicates: Floats, level: float, units: int) -> Limits:
+def interval_of_area(value: float, replicates: Floats, level: float, units: int) -> Limits:
     """Return the Student interval on the scale of the logit, inside (0, 1).
 
     A replicate of 0 or 1, which has no logit, counts as the most extreme that has one. Without such, or where the
@@ -103,12 +103,12 @@ def area_limits(value: float, replicates: Floats, level: float, units: int) -> L
     if not (0 < value < 1 and len(inside)):
         return Levels(units=units).limits(replicates, level)
     deviation = float(logit(np.clip(replicates, inside.min(), inside.max())).std())
-    z = widened(-float(ndtri((1 - level) / 2)), units)
+    z = widened_quantile(-float(ndtri((1 - level) / 2)), units)
     low, high = expit(logit(value) + np.array([-z, z]) * deviation)
     return float(low), float(high)
 
 
-def _level_of_zero(ordered: Floats) -> float:
+def _interval_level_of_zero(ordered: Floats) -> float:
     """Return the highest level whose quantile is not above 0, at least 1 / (B + 1), since B replicates tell no more."""
     count, first = len(ordered), int(np.searchsorted(ordered, 0, side="right"))
     if first == count:
@@ -225,12 +225,12 @@ class Resampled(Generic[Key]):
         require("level", level, LEVEL)
         estimates = {}
         for key, value in self.values.items():
-            replicates, (low, high) = _defined(self.replicates[key]), UNDEFINED
+            replicates, (low, high) = _defined_replicates(self.replicates[key]), UNDEFINED
             if not math.isnan(value) and len(replicates):
                 if _is_area(key):
-                    low, high = area_limits(value, replicates, level, self.units)
+                    low, high = interval_of_area(value, replicates, level, self.units)
                 else:
-                    low, high = rate_levels(value, replicates).limits(replicates, level)
+                    low, high = interval_levels_of_rate(value, replicates).limits(replicates, level)
             estimates[key] = Estimate(value=value, low=low, high=high)
         return estimates
 
@@ -239,10 +239,10 @@ class Resampled(Generic[Key]):
         require("level", level, LEVEL)
         differences = {}
         for key, value in self.values.items():
-            shift, shifts = value - other.values[key], _defined(self.replicates[key] - other.replicates[key])
+            shift, shifts = value - other.values[key], _defined_replicates(self.replicates[key] - other.replicates[key])
             (low, high), p = UNDEFINED, math.nan
             if not math.isnan(shift) and len(shifts):
-                levels = Levels(units=self.units) if _is_area(key) else rate_levels(shift, shifts)
+                levels = Levels(units=self.units) if _is_area(key) else interval_levels_of_rate(shift, shifts)
                 (low, high), p = levels.limits(shifts, level), levels.p(shifts)
             differences[key] = Difference(value=shift, low=low, high=high, p=p)
         return differences
@@ -252,7 +252,7 @@ def _is_area(key: Hashable) -> bool:
     return key in METRICS and METRICS[key].is_area
 
 
-def _defined(replicates: Floats) -> Floats:
+def _defined_replicates(replicates: Floats) -> Floats:
     return replicates[~np.isnan(replicates)]
 
 
@@ -263,7 +263,7 @@ def resample(
 
     Ranked rows of equal length that get the same clusters, number of resamples and seed get the same resamples. These
     depend on nothing else, such as the number of threads. AUPR-Success takes copies of a row as
-    :attr:`~steepslope.metrics.curves.Ranking.precision_sum` says.
+    :attr:`~steepslope.metrics.ranking.Ranking.precision_sum` says.
     """
     return resample_all([(rows, measures)], bootstrap, seed, clusters)[0]
 
@@ -277,14 +277,15 @@ def resample_all(
     """Do the same for several rankings of the same rows, each with its measures: every resample is drawn once."""
     seed, bootstrap = require("seed", seed, SEED), require("bootstrap", bootstrap, whole(0))
     n = len(tables[0][0].order)
-    codes = None if clusters is None else _codes_of(clusters, n)
+    codes = None if clusters is None else _cluster_codes(clusters, n)
     sizes = [min(BLOCK, bootstrap - start) for start in range(0, bootstrap, BLOCK)]
 
     def drawn(block: int) -> list[list[tuple[bool, dict[Key, float]]]]:
         generator = np.random.default_rng([seed, block])
-        draws = (_counts(n, generator) if codes is None else _counts(_count(codes), generator)[codes]
-                 for _ in range(sizes[block]))  # fmt: skip
-        return [[_measured(rows.ranking(times), measures) for rows, measures in tables] for times in draws]
+        drawn_units = n if codes is None else _cluster_count(codes)
+        counts = (_resample_counts(drawn_units, generator) for _ in range(sizes[block]))
+        draws = counts if codes is None else (of_clusters[codes] for of_clusters in counts)
+        return [[_measured_resample(rows.ranking(times), measures) for rows, measures in tables] for times in draws]
 
     threads = min(os.cpu_count() or 1, MOST_THREADS) if n >= ROWS_FOR_THREADS else 1
     with ThreadPoolExecutor(threads) as pool:  # numpy works without Python's lock on many rows
@@ -294,17 +295,17 @@ def resample_all(
     for (rows, measures), found in zip(tables, replicates, strict=True):
         by_key = {key: np.array([values[key] for _, values in found]) for key in measures}
         units = min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
-        values, lacking = values_of(measures, rows.ranking()), sum(lacks for lacks, _ in found)
-        resampled.append(Resampled(values, by_key, lacking, units, None if codes is None else _count(codes)))
+        values, lacking = values_of_measures(measures, rows.ranking()), sum(lacks for lacks, _ in found)
+        resampled.append(Resampled(values, by_key, lacking, units, None if codes is None else _cluster_count(codes)))
     return resampled
 
 
-def _measured(ranking: Ranking, measures: Mapping[Key, Measure]) -> tuple[bool, dict[Key, float]]:
+def _measured_resample(ranking: Ranking, measures: Mapping[Key, Measure]) -> tuple[bool, dict[Key, float]]:
     """Return whether a side is empty, and the measures' values."""
-    return 0 in (ranking.n_correct, ranking.n_wrong), values_of(measures, ranking)
+    return 0 in (ranking.n_correct, ranking.n_wrong), values_of_measures(measures, ranking)
 
 
-def _codes_of(clusters: ArrayLike, n: int) -> Codes:
+def _cluster_codes(clusters: ArrayLike, n: int) -> Codes:
     labels = np.asarray(clusters)
     if labels.shape != (n,):
         raise SteepslopeError(f"expected {n} labels, one a prediction, found {labels.shape}", "clusters")
@@ -314,11 +315,11 @@ def _codes_of(clusters: ArrayLike, n: int) -> Codes:
     return codes
 
 
-def _count(codes: Codes) -> int:
+def _cluster_count(codes: Codes) -> int:
     return int(codes.max()) + 1
 
 
-def _counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+def _resample_counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Return how often each of n numbers is among n draws.
 
     It draws block by block, which gives the same numbers as at once, and counts in bytes: both stay in the processor's
@@ -330,7 +331,7 @@ def _counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     return counts
 
 
-def values_of(functions: Mapping[Key, Callable[..., float]], *arguments: Any) -> dict[Key, float]:
+def values_of_measures(functions: Mapping[Key, Callable[..., float]], *arguments: Any) -> dict[Key, float]:
     """Return what each function gives for the arguments, NaN where it is undefined."""
     values = dict.fromkeys(functions, math.nan)
     for key, function in functions.items():

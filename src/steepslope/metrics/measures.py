@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from steepslope.checks import number, require
 from steepslope.errors import UndefinedMetricError
-from steepslope.metrics.curves import Floats, Ranking, checked, harmonic_numbers, takes_arrays
+from steepslope.metrics.ranking import Floats, Ranking, checked_confidences, harmonic_numbers, ranks_two_arrays
 
 Measure = Callable[[Ranking], float]
 PERCENT = 100
@@ -69,54 +69,54 @@ class Metric:
         return self.function if self.threshold is None else partial(self.function, threshold=thresholds[self.threshold])
 
 
-@takes_arrays
+@ranks_two_arrays
 def accuracy(ranking: Ranking) -> float:
     """Return the fraction of correct predictions, in [0, 1]; the confidence plays no part."""
     return ranking.n_correct / ranking.n
 
 
-@takes_arrays
+@ranks_two_arrays
 def auroc(ranking: Ranking) -> float:
     """Return the area under the ROC curve, in [0, 1]; ties count one half (table name: ``auc``).
 
     >>> auroc([0.9, 0.8, 0.7, 0.7], [True, False, True, False])
     0.625
     """
-    _require_both(ranking)
+    _require_both_sides(ranking)
     return ranking.sum_over_errors("pairs") / (ranking.n_correct * ranking.n_wrong)
 
 
-@takes_arrays
+@ranks_two_arrays
 def aupr_success(ranking: Ranking) -> float:
     """Return the average precision of finding correct predictions by high confidence, in (0, 1]."""
-    _require_both(ranking)
+    _require_both_sides(ranking)
     return ranking.precision_sum / ranking.n_correct
 
 
-@takes_arrays
+@ranks_two_arrays
 def aupr_error(ranking: Ranking) -> float:
     """Return the average precision of finding errors by low confidence, in (0, 1]; chance is the error rate.
 
     The paper's Tables 1 and 3 rank errors by *high* confidence instead, hence their values below chance.
     """
-    _require_both(ranking)
+    _require_both_sides(ranking)
     return ranking.sum_over_errors("precision") / ranking.n_wrong
 
 
-@takes_arrays
+@ranks_two_arrays
 def fpr_at_tpr(ranking: Ranking, tpr: float = 0.95) -> float:
     """Return the fraction of errors accepted, in [0, 1], where at least ``tpr`` in (0, 1] of the correct are accepted.
 
     It is exact, at the first such distinct threshold; nothing is interpolated.
     """
-    _require_both(ranking)
-    needed = _least_count(ranking.n_correct, tpr)
+    _require_both_sides(ranking)
+    needed = _least_count_at_tpr(ranking.n_correct, tpr)
     correct_before = ranking.reach.before - ranking.wrong_so_far[:-1]
     accepted = int(np.searchsorted(correct_before, needed, side="left"))  # groups that can hold errors
     return float(ranking.wrong_so_far[accepted]) / ranking.n_wrong
 
 
-@takes_arrays
+@ranks_two_arrays
 def tpr(ranking: Ranking, threshold: float = 0.5) -> float:
     """Return the fraction of the correct predictions that are trusted (confidence > ``threshold``), in [0, 1]."""
     require_defined(ranking.n_correct, NO_CORRECT)
@@ -124,7 +124,7 @@ def tpr(ranking: Ranking, threshold: float = 0.5) -> float:
     return ranking.above(threshold)[0] / ranking.n_correct
 
 
-@takes_arrays
+@ranks_two_arrays
 def tnr(ranking: Ranking, threshold: float = 0.5) -> float:
     """Return the fraction of the errors that are not trusted (confidence ≤ ``threshold``), in [0, 1]."""
     require_defined(ranking.n_wrong, NO_ERRORS)
@@ -132,7 +132,7 @@ def tnr(ranking: Ranking, threshold: float = 0.5) -> float:
     return 1 - ranking.above(threshold)[1] / ranking.n_wrong
 
 
-@takes_arrays
+@ranks_two_arrays
 def aurc(ranking: Ranking) -> float:
     """Return the area under the risk-coverage curve, (1/n) Σ_k e_k / k, in [0, 1]; ties in expectation.
 
@@ -142,17 +142,17 @@ def aurc(ranking: Ranking) -> float:
     return ranking.aurc
 
 
-@takes_arrays
+@ranks_two_arrays
 def e_aurc(ranking: Ranking) -> float:
     """Return the AURC in excess of that of the best ranking of the same predictions (Geifman et al. 2019).
 
     It is ≥ 0, but for rounding in the last digit.
     """
-    _require_both(ranking)
+    _require_both_sides(ranking)
     return aurc.of(ranking) - _perfect_aurc(ranking)
 
 
-@takes_arrays
+@ranks_two_arrays
 def naurc(ranking: Ranking) -> float:
     """Return the normalised AURC: 0 for the perfect ranking of these predictions, 1 for a random one, more for worse.
 
@@ -165,7 +165,7 @@ def naurc(ranking: Ranking) -> float:
     >>> naurc([4, 1, 3, 2], is_correct), naurc([5, 5, 5, 5], is_correct), round(naurc([4, 3, 2, 1], is_correct), 3)
     (0.0, 1.0, 0.429)
     """
-    _require_both(ranking)
+    _require_both_sides(ranking)
     perfect = _perfect_aurc(ranking)
     # In a random order k rows hold k times the error rate in errors on average, so each risk is the error rate.
     return (aurc.of(ranking) - perfect) / (ranking.n_wrong / ranking.n - perfect)
@@ -178,7 +178,7 @@ def _perfect_aurc(ranking: Ranking) -> float:
     return float(perfect) / ranking.n
 
 
-@takes_arrays
+@ranks_two_arrays
 def augrc(ranking: Ranking) -> float:
     """Return the area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation.
 
@@ -192,7 +192,7 @@ def augrc(ranking: Ranking) -> float:
     return errors / n**2
 
 
-def _least_count(total: int, tpr: float) -> int:
+def _least_count_at_tpr(total: int, tpr: float) -> int:
     """Return the least whole number whose fraction of the total, as a float, is at least ``tpr``."""
     require("tpr", tpr, FRACTION)
     guess = max(1, round(tpr * total))
@@ -205,7 +205,7 @@ def require_defined(defined: float | bool, need: str) -> None:
         raise UndefinedMetricError(f"this metric needs {need}")
 
 
-def _require_both(ranking: Ranking) -> None:
+def _require_both_sides(ranking: Ranking) -> None:
     require_defined(ranking.n_correct, NO_CORRECT)
     require_defined(ranking.n_wrong, NO_ERRORS)
 
@@ -225,12 +225,14 @@ def fit_sides(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Gaussian, G
     UndefinedMetricError
         If a side is empty, constant, or holds an infinite confidence.
     """
-    values, correct = checked(confidence, is_correct)
-    correct_side, wrong_side = (_fit(values[rows], name) for rows, name in ((correct, "correct"), (~correct, "wrong")))
+    values, correct = checked_confidences(confidence, is_correct)
+    correct_side, wrong_side = (
+        _fit_gaussian(values[rows], name) for rows, name in ((correct, "correct"), (~correct, "wrong"))
+    )
     return correct_side, wrong_side
 
 
-def _fit(values: Floats, name: str) -> Gaussian:
+def _fit_gaussian(values: Floats, name: str) -> Gaussian:
     differ = len(values) > 0 and bool(np.isfinite(values).all()) and values.min() != values.max()
     require_defined(differ, f"finite confidences that differ among the {name} predictions, found {len(values)}")
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -254,10 +256,10 @@ def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     :func:`steepslope.metrics.paper.average_kl`.
     """
     a, b = fit_sides(confidence, is_correct)
-    return (kl(a, b) + kl(b, a)) / 2
+    return (kl_divergence(a, b) + kl_divergence(b, a)) / 2
 
 
-def kl(a: Gaussian, b: Gaussian) -> float:
+def kl_divergence(a: Gaussian, b: Gaussian) -> float:
     """Return the Kullback-Leibler divergence of Gaussian b from a, in nats."""
     return 0.5 * (math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 1)
 

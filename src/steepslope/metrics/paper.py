@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from steepslope.metrics import measures
-from steepslope.metrics.curves import checked, rank_rows
 from steepslope.metrics.measures import Gaussian, Metric, fit_sides, lower_is_better
+from steepslope.metrics.ranking import checked_confidences, rank_rows
 
 THRESHOLDS = 10_000
 TPR_WINDOW = (0.9495, 0.9505)
@@ -25,19 +25,19 @@ def float32_sigmoid(trust_logit: ArrayLike) -> NDArray[np.float64]:
 
 def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the AUC, and 1 where only one class is present (which is undefined)."""
-    values, correct = checked(confidence, is_correct)
+    values, correct = checked_confidences(confidence, is_correct)
     return 1.0 if correct.all() or not correct.any() else measures.auroc.of(rank_rows(values, correct).ranking())
 
 
 def aupr_error(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the average precision of finding errors by *high* confidence: low where a score is good."""
-    values, correct = checked(confidence, is_correct)
+    values, correct = checked_confidences(confidence, is_correct)
     return measures.aupr_success.of(rank_rows(values, ~correct).ranking())
 
 
 def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the FPR at the first of 10,000 ascending thresholds with a TPR of 94.95 to 95.05 %, else NaN."""
-    values, correct = checked(confidence, is_correct)
+    values, correct = checked_confidences(confidence, is_correct)
     low, high = values.min(), values.max()
     thresholds = low + (high - low) / THRESHOLDS * np.arange(THRESHOLDS)
     tpr, fpr = (_fraction_at_or_above(values[rows], thresholds) for rows in (correct, ~correct))
@@ -46,12 +46,12 @@ def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 
 
 def tnr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float) -> float:
-    """Return the fraction of errors with a confidence ≤ ``threshold``, which :func:`cut_of` gives; else NaN."""
-    values, correct = checked(confidence, is_correct)
+    """Return the fraction of errors with a confidence ≤ ``threshold``, which :func:`paper_tnr_cut` gives; else NaN."""
+    values, correct = checked_confidences(confidence, is_correct)
     return float(np.mean(values[~correct] <= threshold)) if not correct.all() else math.nan
 
 
-def cut_of(loss: str | None, num_classes: int) -> float:
+def paper_tnr_cut(loss: str | None, num_classes: int) -> float:
     """Return the probability at which the TNR is taken: 1/K for TCP, or else ½."""
     return 1 / num_classes if loss == "true_class_probability" else 0.5
 
@@ -59,10 +59,10 @@ def cut_of(loss: str | None, num_classes: int) -> float:
 def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the average KL divergence without its factor 2: identical Gaussians score ½."""
     a, b = fit_sides(confidence, is_correct)
-    return (_kl(a, b) + _kl(b, a)) / 2
+    return (_paper_kl_divergence(a, b) + _paper_kl_divergence(b, a)) / 2
 
 
-def _kl(a: Gaussian, b: Gaussian) -> float:
+def _paper_kl_divergence(a: Gaussian, b: Gaussian) -> float:
     return 0.5 * math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 0.5
 
 

@@ -16,12 +16,12 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
-from scipy.stats import fisher_exact, rankdata
+from scipy.stats import hypergeom, rankdata
 
 from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.curves import Floats, Ranking, checked, takes_arrays
 from steepslope.metrics.measures import FRACTION
+from steepslope.metrics.ranking import Floats, Ranking, checked_confidences, ranks_two_arrays
 from steepslope.numerics.array_shapes import Brief
 
 
@@ -46,7 +46,7 @@ SCALES: dict[str, Scale] = {
 class OperatingPoint:
     """What a gate is set to, in percent: a coverage, of which the risk is measured, or a risk, and its coverage.
 
-    >>> from steepslope.metrics.curves import rank_rows
+    >>> from steepslope.metrics.ranking import rank_rows
     >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
     >>> OperatingPoint("coverage", 50).measure(ranking), OperatingPoint("risk", 40).measure(ranking)
     (0.25, 0.75)
@@ -70,7 +70,7 @@ class Confusion(TypedDict):
     distrusted_wrong: int
 
 
-@takes_arrays
+@ranks_two_arrays
 def risk_at_coverage(ranking: Ranking, coverage: float) -> float:
     """Return the fraction of errors among the ⌈coverage · n⌉ most confident predictions, in [0, 1].
 
@@ -90,7 +90,7 @@ def risk_at_coverage(ranking: Ranking, coverage: float) -> float:
     return wrong / k
 
 
-@takes_arrays
+@ranks_two_arrays
 def coverage_at_risk(ranking: Ranking, risk: float) -> float:
     """Return the largest coverage, in [0, 1], at which at most ``risk`` in [0, 1] of the accepted are wrong.
 
@@ -111,7 +111,7 @@ def coverage_at_risk(ranking: Ranking, risk: float) -> float:
 def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
     """Return the confidence from which on (>=) predictions are accepted at that coverage; NaN where none is.
 
-    >>> from steepslope.metrics.curves import rank_rows
+    >>> from steepslope.metrics.ranking import rank_rows
     >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
     >>> threshold_at_risk_of(ranking, 0.4), coverage_at_risk.of(ranking, 0.4)
     (0.8, 0.75)
@@ -120,7 +120,7 @@ def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
     return float(ranking.threshold[good[-1]]) if len(good) else math.nan
 
 
-@takes_arrays
+@ranks_two_arrays
 def confusion(ranking: Ranking, threshold: float = 0.5) -> Confusion:
     """Count the predictions that are trusted (confidence > ``threshold``) and correct, and the other three."""
     correct, wrong = ranking.above(threshold)
@@ -173,7 +173,7 @@ def group_risks(
 
     ``groups`` (n,) are strings or integers; with ``names``, integers that index them.
     """
-    values, correct = checked(confidence, is_correct)
+    values, correct = checked_confidences(confidence, is_correct)
     labels = np.asarray(groups)
     if labels.shape != values.shape:
         raise SteepslopeError(f"groups: expected {len(values)} rows like the confidence, found {labels.shape}")
@@ -182,24 +182,19 @@ def group_risks(
     count = partial(np.bincount, minlength=len(distinct))
     n, right = count(index), count(index[correct])
     accepted, wrong = count(index[trusted]), count(index[trusted & ~correct])
-    tests = [_fisher(*counts, wrong.sum(), accepted.sum()) for counts in zip(wrong, accepted, strict=True)]
+    # Fisher's exact test; 1 for a group without accepted rows, or with all of them
+    tests = hypergeom.sf(wrong - 1, accepted.sum(), wrong.sum(), accepted)
     risk = np.divide(wrong, accepted, out=np.full(len(distinct), math.nan), where=accepted > 0)
     titles = distinct.tolist() if names is None else [names[code] for code in distinct]
-    p = holm(np.array(tests))
+    p = holm_corrected(tests)
     columns = (column.tolist() for column in (n, right / n, accepted / n, risk, p, p < 0.05))
     return [GroupRisk(*line) for line in zip(map(str, titles), *columns, strict=True)]
 
 
-def _fisher(wrong: int, accepted: int, all_wrong: int, all_accepted: int) -> float:
-    others_wrong, others = all_wrong - wrong, all_accepted - accepted
-    table = [[wrong, accepted - wrong], [others_wrong, others - others_wrong]]
-    return float(fisher_exact(table, alternative="greater").pvalue) if accepted and others else 1.0
-
-
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def holm_corrected(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return p-values corrected for their number by Holm's step-down method, in their order.
 
-    >>> holm(np.array([0.01, 0.04, 0.03]))
+    >>> holm_corrected(np.array([0.01, 0.04, 0.03]))
     array([0.03, 0.06, 0.06])
     """
     order = np.argsort(p)
@@ -221,7 +216,7 @@ class RiskCoverage(Brief):
         return RiskCoverage(self.coverage[kept], self.risk[kept], self.threshold[kept])
 
 
-@takes_arrays
+@ranks_two_arrays
 def risk_coverage_curve(ranking: Ranking) -> RiskCoverage:
     """Return the fraction of errors among the predictions with a confidence ≥ each distinct threshold.
 

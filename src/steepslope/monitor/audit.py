@@ -11,10 +11,9 @@ prediction is wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,25 +86,15 @@ class Audited:
     alarm_labels: int | None = None
     followed: Followed | None = None
 
-    @classmethod
-    def read(cls, content: Mapping[str, Any] | None) -> Self | None:
-        """Return what JSON holds."""
-        if content is None:
-            return None
-        followed = content["followed"]
-        if followed is not None:
-            followed = Followed(followed["cusum"], Limit(**followed["limit"]))
-        return cls(**{**content, "followed": followed})
 
-
-def risk_of(marked: Sequence[Marked]) -> float | None:
+def risk_by_audit(marked: Sequence[Marked]) -> float | None:
     """Return the estimated fraction of all that is wrong, in [0, 1]; None without a label."""
     weights = [(1 / one.chance, one.is_correct) for one in marked if one.is_correct is not None]
     total = math.fsum(weight for weight, _ in weights)
     return math.fsum(weight for weight, right in weights if not right) / total if weights else None
 
 
-def interval_of(
+def risk_interval_by_audit(
     marked: Sequence[Marked], accepted: int, chances: tuple[float, float], alpha: float
 ) -> tuple[float, float]:
     """Return an interval of the fraction of the accepted so far that is wrong.
@@ -115,7 +104,7 @@ def interval_of(
     audit, and in all.
 
     >>> labelled = [Marked(0.9, 0.1, 1.0, True)] * 97 + [Marked(0.9, 0.1, 1.0, False)] * 3
-    >>> interval_of(labelled, 1_000, (0.1, 0.1), 0.05)
+    >>> risk_interval_by_audit(labelled, 1_000, (0.1, 0.1), 0.05)
     (0.003, 0.126...)
     """
     if accepted == 0:
@@ -125,16 +114,16 @@ def interval_of(
     all_wrong = np.array([one.chance for one in marked if not one.is_correct])
     right = sum(bool(one.is_correct) for one in marked)
     level = alpha / 2
-    more = partial(_evidence, sizes=MORE_SIZES * first, shares=MORE_SHARES, wrong=wrong, least=least, level=level)
+    more = partial(_audit_evidence, sizes=MORE_SIZES * first, shares=MORE_SHARES, wrong=wrong, least=least, level=level)
     fewer = partial(
-        _evidence, sizes=FEWER_SIZES * first, shares=FEWER_SHARES, wrong=all_wrong, least=least, level=level
+        _audit_evidence, sizes=FEWER_SIZES * first, shares=FEWER_SHARES, wrong=all_wrong, least=least, level=level
     )
     low = 0 if more(0) <= 0 else accepted if more(accepted) >= 0 else brentq(more, 0, accepted)
     high = accepted if fewer(accepted) <= 0 else brentq(fewer, 0, accepted)
     return max(low, len(wrong)) / accepted, min(high, accepted - right) / accepted
 
 
-def _evidence(count: float, sizes: Floats, shares: Floats, wrong: Floats, least: float, level: float) -> float:
+def _audit_evidence(count: float, sizes: Floats, shares: Floats, wrong: Floats, least: float, level: float) -> float:
     """Return by how much the e-value against so many wrong ones exceeds 1/level, in logarithms.
 
     A bet that an audit with a lower probability has made too large has lost its share.
@@ -146,7 +135,7 @@ def _evidence(count: float, sizes: Floats, shares: Floats, wrong: Floats, least:
     return float(logsumexp(gains, b=shares[alive])) + math.log(level)
 
 
-def harm_after(marked: Sequence[Marked], promised: float, level: float) -> int | None:
+def harm_found_by_audit(marked: Sequence[Marked], promised: float, level: float) -> int | None:
     """Return after how many of the drawn, in the order in which they were counted, more are wrong than was promised.
 
     None if there is no such evidence; the probability that it is ever false is at most ``level``. Those without a label
@@ -154,12 +143,12 @@ def harm_after(marked: Sequence[Marked], promised: float, level: float) -> int |
     """
     is_wrong = np.array([one.is_wrong for one in marked], np.bool_)
     weights = np.array([one.weight for one in marked])
-    _, evidence = MeanBets(limit=promised).after(weighted_errors(is_wrong, weights, promised))
+    _, evidence = MeanBets(limit=promised).after(weighted_audit_errors(is_wrong, weights, promised))
     enough = np.flatnonzero(evidence >= -math.log(level))
     return int(enough[0]) + 1 if len(enough) else None
 
 
-def weighted_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
+def weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
     """Return what labels are worth as evidence that more than was promised are wrong, in [0, 1], (m,).
 
     ``weights`` (m,), in (0, 1], are a constant over the probability of being drawn, so that each is as if all had been
@@ -170,19 +159,19 @@ def weighted_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats
     return np.where(weights == 1, wrong, promised + weights * (wrong - promised))
 
 
-def latest_for(max_risk: float) -> int:
+def latest_audited_labels(max_risk: float) -> int:
     """Return how many of the latest labels tell how strict to be."""
     return math.ceil(ERRORS / max_risk)
 
 
-def limit_for(marked: Sequence[Marked], max_risk: float, more: float = ADDED) -> Limit:
+def limit_by_audit(marked: Sequence[Marked], max_risk: float, more: float = ADDED) -> Limit:
     """Return the lowest limit on P(correct) at which the risk of predictions with labels is as low as it has to be.
 
     That risk is estimated, counting so many errors ``more`` than were found, so that few labels do not make it low. A
     label counts by its weight in its own file: a file of many predictions does not outweigh later ones.
 
     >>> labelled = [Marked(0.9, 0.1, 1.0, True)] * 40 + [Marked(0.8, 0.1, 1.0, False)] * 10
-    >>> limit_for(labelled, max_risk=0.05, more=1.0)
+    >>> limit_by_audit(labelled, max_risk=0.05, more=1.0)
     Limit(p_correct=0.9, coverage=0.8, risk=0.0243...)
     """
     if not marked:
@@ -205,14 +194,14 @@ def limit_for(marked: Sequence[Marked], max_risk: float, more: float = ADDED) ->
     return Limit(lowest, float(total[last] / total[-1]), float(risk[last]))
 
 
-def cusum_of(marked: Sequence[Marked], max_risk: float) -> float:
+def audit_cusum(marked: Sequence[Marked], max_risk: float) -> float:
     """Return how many errors more than were promised the labels show, over the worst stretch that ends now.
 
     Each label counts by its weight in its own file, at most 1, so the doubtful ones, drawn more often, do not count
     more. That is a cumulative sum (Page 1954), so good times before the stretch are no credit.
 
     >>> good, bad = Marked(0.9, 0.1, 1.0, True), Marked(0.9, 0.1, 1.0, False)
-    >>> round(cusum_of([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
+    >>> round(audit_cusum([good] * 1_000 + [bad] * 2, max_risk=0.05), 2)
     1.9
     """
     labelled = [one for one in marked if one.accepted and one.is_correct is not None]
@@ -222,16 +211,16 @@ def cusum_of(marked: Sequence[Marked], max_risk: float) -> float:
     return float(sums[-1] - min(0.0, sums.min()))
 
 
-def followed(marked: Sequence[Marked], max_risk: float) -> Followed:
+def follow_audit(marked: Sequence[Marked], max_risk: float) -> Followed:
     """Return what a gate that follows its audit accepts next, by all rows that it drew, in order.
 
     As the CUSUM grows, the wanted risk falls from the promised one to half of it. The limit is the lowest one at which
     the latest labels have that risk, of accepted rows and of rows below the last limit. So it is strict at once, and
     accepts more as soon as labels tell that it can.
     """
-    cusum = cusum_of(marked, max_risk)
+    cusum = audit_cusum(marked, max_risk)
     if cusum <= TOLERATED:
         return Followed(cusum, Limit())
     wanted = max_risk * max(LEAST_RISK, 1 - (cusum - TOLERATED) / (STRICTEST - TOLERATED))
-    latest = [one for one in marked if one.is_correct is not None][-latest_for(max_risk) :]
-    return Followed(cusum, limit_for(latest, wanted))
+    latest = [one for one in marked if one.is_correct is not None][-latest_audited_labels(max_risk) :]
+    return Followed(cusum, limit_by_audit(latest, wanted))

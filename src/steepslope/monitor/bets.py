@@ -105,7 +105,7 @@ class MeanBets(Bets):
         return self, np.log1p(np.multiply.outer(values - self.limit, MEAN_SIZES / self.limit))
 
 
-def _change_gains() -> Floats:
+def _gains_of_change_bets() -> Floats:
     """Return the logarithm of what each bet gains, (6, bets), where p-values lie between two neighbouring cuts."""
     inside = np.convolve([0, *CUTS, 1], [0.5, 0.5], "valid")[:, None]
     below = inside < CUTS
@@ -113,11 +113,11 @@ def _change_gains() -> Floats:
     return np.asarray(np.log1p(np.concatenate([size * gains for size in CHANGE_SIZES], axis=1)))
 
 
-CHANGE_GAINS = _change_gains()
+CHANGE_GAINS = _gains_of_change_bets()
 
 
 @lru_cache(maxsize=64)
-def _ordered(edges: tuple[float, ...], ties: tuple[float, ...]) -> tuple[Floats, Floats]:
+def _ordered_bet_edges(edges: tuple[float, ...], ties: tuple[float, ...]) -> tuple[Floats, Floats]:
     """Return the distinct edges, and what orders all, ties included: each lies between 2i + 1 and 2i + 2 of level i."""
     levels, place = np.unique(np.array(edges), return_inverse=True)
     return levels, 2 * place + 1 + np.array(ties)
@@ -191,7 +191,7 @@ class ChangeBets(Bets):
 
     def _bins(self, values: Floats) -> NDArray[np.int64]:
         """Return the bin of each value, (m,): how many edges lie below it, by the draw where they are equal."""
-        levels, edges = _ordered(self.edges, self.ties)
+        levels, edges = _ordered_bet_edges(self.edges, self.ties)
         above = np.searchsorted(levels, values)
         is_level = np.append(levels, np.inf)[above] == values
         drawn = self._uniform(TIES, len(values))
@@ -202,14 +202,14 @@ class ChangeBets(Bets):
         return np.random.Generator(np.random.PCG64([self.seed, purpose]).advance(self.rows)).random(count)
 
 
-def mean_interval(total: float, n: int, alpha: float) -> tuple[float, float]:
+def mean_interval_by_bets(total: float, n: int, alpha: float) -> tuple[float, float]:
     """Return an interval of the mean of values in [0, 1] that holds at all n together with a probability of 1 − alpha.
 
     ``total`` is the sum of n values: of zeros and ones, how many are ones. The bets are mixed by the uniform
     distribution, so that the e-value has a closed form (Robbins, 1970); what it is for values between 0 and 1 is no
     more than it would be for zeros and ones.
 
-    >>> [tuple(round(bound, 3) for bound in mean_interval(errors, 1_000, 0.05)) for errors in (0, 30, 1_000)]
+    >>> [tuple(round(bound, 3) for bound in mean_interval_by_bets(errors, 1_000, 0.05)) for errors in (0, 30, 1_000)]
     [(0.0, 0.01), (0.014, 0.055), (0.99, 1.0)]
     """
     if n == 0:

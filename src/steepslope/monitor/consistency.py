@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT, REVIEW, class_names
+from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT, REVIEW, names_of_classes
 from steepslope.monitor.audit import ACCEPT_NOTHING
 from steepslope.monitor.predictions import DECISION, TRUST, Batch
 from steepslope.predict.audit import AUDIT, CHANCE, chances, coins, doubt
-from steepslope.promise.rows import numbers
+from steepslope.promise.rows import checked_numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -24,116 +24,123 @@ LEAST = 1e-6  # relative rounding that is always allowed: of single precision, o
 DIGITS, LARGEST = 15, 1e200  # digits of a double; the largest size whose products do not overflow
 
 
-def rounding_of(values: Floats) -> Floats:
+def rounding_in_file(values: Floats) -> Floats:
     """Return by how much each number (m,) may be rounded; the number of digits of all of them tells.
 
     Digits after the point count, or significant digits, whichever allow more.
 
-    >>> rounding_of(np.array([0.123, 2.5])).round(6).tolist()
+    >>> rounding_in_file(np.array([0.123, 2.5])).round(6).tolist()
     [0.0005, 0.005002]
     """
     finite = np.clip(values, -LARGEST, LARGEST)
     sizes = 10.0 ** np.floor(np.log10(np.maximum(np.abs(finite), 1 / LARGEST)))
-    steps = np.maximum(10.0 ** -_digits(finite), sizes * 10.0 ** -_digits(finite / sizes))
+    steps = np.maximum(10.0 ** -_digits_in_file(finite), sizes * 10.0 ** -_digits_in_file(finite / sizes))
     return np.asarray(steps / 2 + LEAST * np.abs(finite))
 
 
-def _digits(values: Floats) -> int:
+def _digits_in_file(values: Floats) -> int:
     return next((digits for digits in range(DIGITS) if np.allclose(values.round(digits), values, 1e-12, 0)), DIGITS)
 
 
-def require_decided(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None:
+def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None = 0.0) -> None:
     """Raise unless P(correct) and the decisions of a file follow from its trust logits and the gate.
 
     ``limit`` is the limit on P(correct) of a gate that follows its audit, 0 if it does not follow, and None if it is
     not known, so that any is allowed. Where there are no trust logits, decisions have to follow from P(correct).
     """
-    rows, slack = batch.rows, rounding_of(batch.rows.p_correct)
-    low, high = _confidence(gate, batch, slack)
+    slack = rounding_in_file(batch.p_correct)
+    low, high = _consistent_confidences(gate, batch, slack)
     p_low, p_high = gate.p_correct(low) - slack, gate.p_correct(high) + slack
-    _refuse(batch, (rows.p_correct < p_low) | (rows.p_correct > p_high), "p_correct", p_high, rows.p_correct)
-    least, most = _ranks(gate, batch, low, high)
-    found = _told(batch, most)
-    in_audit = rows.accepted if rows.chance is None else rows.chance > 0  # what the gate alone accepts
+    is_other = (batch.p_correct < p_low) | (batch.p_correct > p_high)
+    _refuse_inconsistent(batch, is_other, "p_correct", p_high, batch.p_correct)
+    least, most = _consistent_ranks(gate, batch, low, high)
+    found = _ranks_in_file(batch, most)
+    in_audit = batch.accepted if batch.chance is None else batch.chance > 0  # what the gate alone accepts
     if limit is None:
-        limit = float(rows.p_correct[rows.accepted].min(initial=ACCEPT_NOTHING))
-    cuts = (np.where(in_audit & (rows.p_correct + by < limit), MIDDLE, HIGHEST) for by in (-slack, slack))
-    _refuse_ranks(batch, found, DECISION, *map(np.minimum, (least, most), cuts))
-    _refuse_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(found, MIDDLE)), CHANCE, least, most)
+        limit = float(batch.p_correct[batch.accepted].min(initial=ACCEPT_NOTHING))
+    cuts = (np.where(in_audit & (batch.p_correct + by < limit), MIDDLE, HIGHEST) for by in (-slack, slack))
+    _refuse_inconsistent_ranks(batch, found, DECISION, *map(np.minimum, (least, most), cuts))
+    _refuse_inconsistent_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(found, MIDDLE)), CHANCE, least, most)
 
 
-def _confidence(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:
+def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:
     """Return the least and the largest possible confidences, (m,) each, from P(correct) if there is no trust logit."""
     if TRUST in batch.columns:
-        trust = numbers(batch.columns[TRUST], TRUST)
-        width = rounding_of(trust)
+        trust = checked_numbers(batch.columns[TRUST], TRUST)
+        width = rounding_in_file(trust)
         return trust - width, trust + width
-    p_correct, (least, most) = batch.rows.p_correct, gate.p_correct([-np.inf, np.inf])
+    p_correct, (least, most) = batch.p_correct, gate.p_correct([-np.inf, np.inf])
     low, high = (gate.probability.inverse(np.clip(p_correct + by, least, most)) for by in (-slack, slack))
     return np.where(p_correct - slack <= least, -np.inf, low), np.where(p_correct + slack >= most, np.inf, high)
 
 
-def _ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Ranks, Ranks]:
+def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Ranks, Ranks]:
     """Return the ranks of the least and the most trusting decisions that the gate may have made, (m,) each.
 
     A row that lacks an opinion goes to review. Where groups are not known, a row may be of any group, also of one that
     is never accepted.
     """
-    groups, predicted, highest = batch.columns.get(GROUP), batch.rows.predicted, HIGHEST
+    groups, predicted, highest = batch.columns.get(GROUP), batch.predicted, HIGHEST
     if gate.by == PREDICTED and predicted is not None:
-        groups = class_names(predicted, gate.classes)
+        groups = names_of_classes(predicted, gate.classes)
     if gate.has_groups and groups is None:
         groups, highest = np.full(len(low), min(gate.thresholds, key=gate.thresholds.__getitem__)), MIDDLE
-    least, most = (_rank(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high))
+    least, most = (
+        _rank_of_decision(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high)
+    )
     lacking = batch.columns.get(LACKING, np.zeros(len(low), np.bool_))
     return np.where(lacking, MIDDLE, np.minimum(least, highest)), np.where(lacking, MIDDLE, most)
 
 
-def _rank(decision: NDArray[Any]) -> Ranks:
+def _rank_of_decision(decision: NDArray[Any]) -> Ranks:
     return np.asarray((decision != REJECT).astype(np.int64) + (decision == ACCEPT))
 
 
-def _told(batch: Batch, most: Ranks) -> Ranks:
+def _ranks_in_file(batch: Batch, most: Ranks) -> Ranks:
     """Return the ranks of the decisions in a file, (m,); without that column, a row not accepted may be rejected."""
-    accepted, decision = batch.rows.accepted, batch.columns.get(DECISION)
+    accepted, decision = batch.accepted, batch.columns.get(DECISION)
     if decision is None:
         return np.where(accepted, HIGHEST, np.minimum(most, MIDDLE))
-    _refuse(batch, accepted != (decision == ACCEPT), "accepted", ~accepted, accepted)
-    return _rank(decision)
+    _refuse_inconsistent(batch, accepted != (decision == ACCEPT), "accepted", ~accepted, accepted)
+    return _rank_of_decision(decision)
 
 
-def _refuse_ranks(batch: Batch, found: Ranks, column: str, least: Ranks, most: Ranks) -> None:
+def _refuse_inconsistent_ranks(batch: Batch, found: Ranks, column: str, least: Ranks, most: Ranks) -> None:
     names = np.array(ORDER)
-    _refuse(batch, (found < least) | (found > most), column, names[np.clip(found, least, most)], names[found])
+    _refuse_inconsistent(
+        batch, (found < least) | (found > most), column, names[np.clip(found, least, most)], names[found]
+    )
 
 
-def _refuse(
+def _refuse_inconsistent(
     batch: Batch, wrong: Bools, column: str, expected: NDArray[Any], found: NDArray[Any], by: str = "the gate"
 ) -> None:
     """Raise if any row is ``wrong`` (m,), with what is expected and found in a column of the first such row."""
     if not wrong.any():
         return
-    row, known = int(wrong.argmax()), {"p_correct": batch.rows.p_correct, **batch.columns}
+    row, known = int(wrong.argmax()), {"p_correct": batch.p_correct, **batch.columns}
     facts = ", ".join(f"{name} {known[name][row]:.6g}" for name in ("p_correct", TRUST) if name in known)
     told = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (expected[row], found[row])]
     which = f"{batch.ids[row]!r} ({facts}), by {by}, found {told[1]}"
     raise SteepslopeError(f"expected {told[0]} for {which}; {wrong.sum():,} of {len(wrong):,} rows contradict", column)
 
 
-def require_drawn(batch: Batch, max_risk: float, gate: str) -> None:
+def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:
     """Raise unless the accepted rows of a file have the probabilities of one audit, and are marked by their hashes.
 
     ``gate`` is the gate's digest. The sum of the probabilities is how many rows were to be labelled.
     """
-    assert batch.rows.chance is not None
-    whole = batch.rows.chance
-    in_audit, width = whole > 0, rounding_of(whole)
-    rows = batch.subset(np.flatnonzero(in_audit))
-    p_correct, chance = rows.rows.p_correct, whole[in_audit]
-    expected, slack = chances(p_correct, max_risk, max(1, round(chance.sum()))), rounding_of(p_correct)
+    assert batch.chance is not None
+    whole = batch.chance
+    in_audit, width = whole > 0, rounding_in_file(whole)
+    rows = batch.subset(in_audit)
+    p_correct, chance = rows.p_correct, whole[in_audit]
+    expected, slack = chances(p_correct, max_risk, max(1, round(chance.sum()))), rounding_in_file(p_correct)
     low, high = (doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
-    _refuse(rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file")
+    _refuse_inconsistent(
+        rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file"
+    )
     coin, marked = coins(batch.ids.tolist(), gate), batch.columns[AUDIT]
     wrong = np.where(marked, coin >= whole + width, coin < whole - width)
-    _refuse(batch, wrong, AUDIT, ~marked, marked, "the hash of its id and the gate")
+    _refuse_inconsistent(batch, wrong, AUDIT, ~marked, marked, "the hash of its id and the gate")

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import LoadOracle
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor.audit import Audited, followed, harm_after, interval_of, risk_of
-from steepslope.monitor.consistency import require_decided, require_drawn
+from steepslope.monitor.audit import Audited, follow_audit, harm_found_by_audit, risk_by_audit, risk_interval_by_audit
+from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions
 from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     TRUTHS,
     Batch,
     Predicted,
     Texts,
-    columns_of,
-    joined,
-    read_labels,
+    hashes_of_prediction_ids,
+    labels_of_no_class,
+    prediction_columns,
+    read_labels_of_predictions,
     read_predictions,
-    shuffled,
-    strange_labels,
 )
-from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
+from steepslope.monitor.state import Counted, State, begin_state, hash_in_state, open_state
+from steepslope.numerics.blocks import blocks
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
@@ -43,26 +41,25 @@ from steepslope.promise.calibration import CalibrationRows
 
 UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
 PART = 2**16  # predictions at a time
-NONE: Texts = np.zeros(0, dtype=np.object_)
+WEIGHT = "weight"  # of labels as evidence, a column that is added to files with an audit
 RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ: an oracle's own rounding
 
 
 @dataclass
 class FileCount:
-    """A monitor, and what one run has counted into it and its state.
+    """A monitor, its gate, and what one run has counted into the monitor and its state.
 
     ``new``, ``repeated``: predictions that were counted in this run, and that had been before. ``labels``,
     ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
     prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
     right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
     drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
-    of a gate which follows its audit, or that no audit could draw. ``gate`` is the gate, and ``latest`` are the
-    predictions of the last file of this run. ``caution`` says why labels may not be true ones; it is empty if nothing
-    suggests that.
+    of a gate which follows its audit, or that no audit could draw. ``latest`` are the predictions of the last file of
+    this run. ``caution`` says why labels may not be true ones; it is empty if nothing suggests that.
     """
 
     monitor: Monitor
-    gate: Gate | None = None
+    gate: Gate
     latest: Predicted | None = None
     new: int = 0
     repeated: int = 0
@@ -75,11 +72,6 @@ class FileCount:
     not_following: int = 0
     caution: str = ""
 
-    @property
-    def classes(self) -> tuple[str, ...] | None:
-        """The names of the gate's classes."""
-        return None if self.gate is None else self.gate.classes
-
     def count_predictions(self, state: State, path: Path, truth: str | None = None) -> None:
         """Count the predictions in a file, shuffled by their ids, and the true labels in its column ``truth``.
 
@@ -88,38 +80,25 @@ class FileCount:
         SteepslopeError
             If the file cannot be read or holds another prediction of an id that was counted.
         """
-        with self._classes_checked(path) as truths:
-            batch = joined(read_predictions(path, truth, self.classes))
-            if batch is None:
-                return
-            self.latest = batch.rows
-            with located(path):
-                if self.gate is not None:
-                    require_decided(self.gate, batch, self._limit_of(path))
-                weights = self._weights(batch)
-                for start in range(0, len(batch.ids), PART):
-                    part = slice(start, start + PART)
-                    self._count(state, batch.subset(part), weights if weights is None else weights[part])
-            if truth is not None:
-                self._label(state, batch.ids, batch.columns[TRUTHS])
-                truths.update(batch.columns[TRUTHS])
+        batches = [batch for batch in read_predictions(path, truth, self.gate.classes) if len(batch)]
+        if not batches:
+            return
+        predictions = Batch.joined(batches)
+        predictions = predictions.subset(np.argsort(hashes_of_prediction_ids(predictions.ids), kind="stable"))
+        self.latest = predictions
+        with located(path):
+            require_consistent_decisions(self.gate, predictions, self._limit_of(path))
+            weighed = self._weighed(predictions)
+            for rows in blocks(len(predictions), PART):
+                self._count(state, weighed.subset(rows))
+        if truth is not None:
+            self._label(state, predictions.ids, predictions.columns[TRUTHS], path)
 
     def count_labels(self, state: State, path: Path) -> None:
         """Count the labels in a file, shuffled by their ids, each where its prediction was counted."""
-        with self._classes_checked(path) as found:
-            parts = [part for part in read_labels(path) if len(part[0])]
-            ids, truths = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else (NONE, NONE)
-            order = shuffled(ids)  # they may be sorted by what tells right from wrong
-            self._label(state, ids[order], truths[order])
-            found.update(truths)
-
-    @contextmanager
-    def _classes_checked(self, path: Path) -> Iterator[Counter[str]]:
-        """Give a counter for the true labels of a file; raise at the end if none of them is a class."""
-        truths = Counter[str]()
-        yield truths
-        del truths[""]
-        self.strange += strange_labels(truths, self.classes, path)
+        ids, truths = read_labels_of_predictions(path)
+        order = np.argsort(hashes_of_prediction_ids(ids), kind="stable")  # they may be sorted by what tells right
+        self._label(state, ids[order], truths[order], path)
 
     def audit(self, state: State) -> None:
         """Find what the labels of audits tell so far."""
@@ -130,14 +109,15 @@ class FileCount:
         marked = [one for one in drawn if one.accepted]
         labels = sum(one.is_correct is not None for one in marked)
         waiting = sum(one.is_correct is None for one in drawn)
-        low, high = interval_of(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
+        low, high = risk_interval_by_audit(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
         alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
         if monitor.follows and low <= promised:
             alarm = (None, None)  # what was too much is made good
-        elif alarm[0] is None and harm_after(marked, promised, monitor.labelled.level) is not None:
+        elif alarm[0] is None and harm_found_by_audit(marked, promised, monitor.labelled.level) is not None:
             alarm = (monitor.rows, labels)
-        follows = followed(drawn, promised) if monitor.follows else None
-        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk_of(marked), low, high, *alarm, follows)
+        follows = follow_audit(drawn, promised) if monitor.follows else None
+        risk = risk_by_audit(marked)
+        monitor.audit = Audited(monitor.under_audit, labels, waiting, risk, low, high, *alarm, follows)
 
     def doubt_labels(self, state: State) -> None:
         """Find a caution if the latest labels equal the predictions more often than P(correct) makes likely.
@@ -154,73 +134,72 @@ class FileCount:
 
     def _limit_of(self, path: Path) -> float | None:
         """Return the limit with which a file was made, by its summary; None if that is not known."""
-        key = _key_of(path)
-        limit = 0.0 if key is None else key.get(LIMIT)
+        key = _key_of_counted_file(path)
+        limit = (key or {}).get(LIMIT)
         return None if key is None and self.monitor.follows else limit if isinstance(limit, float) else 0.0
 
-    def _weights(self, batch: Batch) -> NDArray[np.float64] | None:
-        """Return what the label of each prediction of a file counts as evidence, in [0, 1], (m,).
+    def _weighed(self, predictions: Batch) -> Batch:
+        """Return the predictions of a file with what the label of each counts as evidence, in [0, 1].
 
-        0 if it is not drawn, else the least probability in the file over its own. None without an audit.
+        0 if it is not drawn, else the least probability in the file over its own. Without an audit, there is no weight.
         """
-        chance, marked = batch.rows.chance, batch.columns.get(AUDIT)
-        in_audit = np.zeros(0, np.bool_) if chance is None else chance > 0
-        if chance is None or marked is None or not in_audit.any():
-            return None
+        chance, marked = predictions.chance, predictions.columns.get(AUDIT)
+        if chance is None or marked is None or not (chance > 0).any():
+            return replace(predictions, chance=None)
         if self.monitor.labelled.count:
             raise SteepslopeError(
                 "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
             )
-        require_drawn(batch, self.monitor.promised, str(self.monitor.gate))
-        weights = np.zeros(len(chance))
-        weights[in_audit] = np.where(marked[in_audit], chance[in_audit].min() / chance[in_audit], 0.0)
-        return weights
+        require_consistent_audit(predictions, self.monitor.promised, str(self.monitor.gate))
+        least = chance[chance > 0].min()
+        weights = np.divide(least, chance, out=np.zeros(len(chance)), where=marked & (chance > 0))
+        return replace(predictions, columns={**predictions.columns, WEIGHT: weights})
 
-    def _count(self, state: State, batch: Batch, weights: NDArray[np.float64] | None) -> None:
-        rows = batch.rows
-        chance = None if weights is None else rows.chance
-        audit = (repeat(None) if column is None else column.tolist() for column in (chance, weights))
-        ids, labels = (map(hash_of, texts) for texts in (batch.ids, batch.labels))
-        p_correct = rows.p_correct.astype(np.float32).tolist()
-        columns: tuple[Iterable[Any], ...] = (ids, labels, p_correct, rows.accepted.tolist(), repeat(0), *audit)
-        predictions = [Counted(*facts) for facts in zip(*columns, strict=False)]
+    def _count(self, state: State, batch: Batch) -> None:
+        """Count the predictions of a batch that were not counted before."""
+        chances, weights = (
+            repeat(None) if column is None else column.tolist() for column in (batch.chance, batch.columns.get(WEIGHT))
+        )
+        ids, labels = (map(hash_in_state, texts) for texts in (batch.ids, batch.labels))
+        p_correct = batch.p_correct.astype(np.float32).tolist()
+        columns: Iterable[Any] = zip(
+            ids, labels, p_correct, batch.accepted.tolist(), repeat(0), chances, weights, strict=False
+        )
+        predictions = [Counted(*facts) for facts in columns]
         counted = state.counted(prediction.id for prediction in predictions)
-        fresh: list[Counted] = []
-        numbers = []
+        fresh: dict[int, Counted] = {}
         for number, prediction in enumerate(predictions):
             before = counted.get(prediction.id)
             if before is None:
-                fresh.append(prediction._replace(row=self.monitor.rows + len(fresh) + 1))
-                counted[prediction.id] = fresh[-1]
-                numbers.append(number)
+                fresh[number] = counted[prediction.id] = prediction._replace(row=self.monitor.rows + len(fresh) + 1)
             elif not before.is_same(prediction):
                 expected = "expected ids that tell predictions apart, over all files"
                 raise SteepslopeError(f"{expected}, found {batch.ids[number]!r} with another prediction before", "id")
             elif before.chance != prediction.chance:
-                expected = (
-                    f"expected the one with which {batch.ids[number]!r} was counted before, or none if it had none"
-                )
-                raise SteepslopeError(f"{expected}, found another", CHANCE)
-        new = rows.subset(np.array(numbers, np.int64))
+                known = f"the one with which {batch.ids[number]!r} was counted before, or none if it had none"
+                raise SteepslopeError(f"expected {known}, found another", CHANCE)
+        new = batch.subset(np.array([*fresh], np.int64))
         if self.monitor.follows:
             in_audit = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
             is_limited = in_audit & at_limit(new.p_correct, self.monitor.limit)
             self.not_following += int((new.accepted & ~is_limited).sum())
         self.monitor.take(new)
-        state.add(fresh)
+        state.add(fresh.values())
         self.new += len(fresh)
-        self.repeated += len(rows) - len(fresh)
+        self.repeated += len(batch) - len(fresh)
 
-    def _label(self, state: State, ids: Texts, truths: Texts) -> None:
-        found = [(hash_of(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
-        counted = state.counted(id_ for id_, _ in found)
+    def _label(self, state: State, ids: Texts, truths: Texts, path: Path) -> None:
+        """Count the labels of a file, (m,), "" where a row has none; raise if none of them is a class."""
+        self.strange += labels_of_no_class(truths, self.gate.classes, path)
+        given = [(hash_in_state(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
+        counted = state.counted(id_ for id_, _ in given)
         fresh: dict[int, bool] = {}
-        for id_, truth in found:
+        for id_, truth in given:
             prediction = counted.get(id_)
             if prediction is None:
                 self.labels_unknown += 1
                 continue
-            is_correct = hash_of(truth) == prediction.label
+            is_correct = hash_in_state(truth) == prediction.label
             before = fresh.get(id_, prediction.is_correct)
             if before is None:
                 fresh[id_] = is_correct
@@ -266,33 +245,25 @@ def count_files(
     load_oracle
         Reads the gate's oracle from its folder.
     """
-    truth, file_of_labels = _labels(labels, bool(predictions))
+    truth, file_of_labels = _labels_to_count(labels, bool(predictions))
     model = Gate.load(gate, load_oracle)
     digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
-        _require_made_by(gate, digest, file)
-        columns_of(file, truth)
-    rows = None
-    if calibration is not None:
-        outputs = ClassifierOutputs.load(calibration, labelled=True)
-        judged = model.decide(outputs)
-        rows = CalibrationRows(
-            judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels,
-            outputs.require_labels(),
-        )  # fmt: skip
+        _require_countable_file(gate, digest, file)
+        prediction_columns(file, truth)
+    rows = None if calibration is None else _calibration_rows(model, calibration)
     if not state.exists():
         with located(gate):
-            made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
-        made.follows = bool(follow)
-        begin_state(state, made.as_json())
+            begun = Monitor.of(model, DELTA if delta is None else delta, rows=rows, digest=digest)
+        begin_state(state, begun.as_json())
     changes = bool(predictions or labels) or follow is not None
     with open_state(state, write=changes) as opened:
         monitor = Monitor.read(opened.content, state)
         with located(state):
-            _require_settings(monitor, digest, delta)
+            monitor.require_gate(digest)
+            _require_same_count(monitor, delta, follow)
             if rows is not None:
-                _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows))
-            _require_followable(monitor, follow)
+                _require_same_rows_counted(monitor, Monitor.of(model, monitor.delta, rows=rows))
         monitor.follows = monitor.follows if follow is None else follow
         count = FileCount(monitor, model)
         for file in predictions:
@@ -306,7 +277,7 @@ def count_files(
     return count
 
 
-def limit_in(state: Path, gate: Path) -> float:
+def limit_counted_in(state: Path, gate: Path) -> float:
     """Return the limit on P(correct) of a gate that follows its audit, by the state of its monitor.
 
     Raises
@@ -316,13 +287,22 @@ def limit_in(state: Path, gate: Path) -> float:
     """
     monitor = Monitor.load(state)
     with located(state):
-        _require_settings(monitor, digest_of_gate(gate), None)
+        monitor.require_gate(digest_of_gate(gate))
         if not monitor.follows:
             raise SteepslopeError("expected a state that follows the audit (monitor --follow), found one that does not")
     return monitor.limit
 
 
-def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
+def _calibration_rows(gate: Gate, path: str) -> CalibrationRows:
+    """Return what a gate makes of labelled outputs in a file or folder."""
+    outputs = ClassifierOutputs.load(path, labelled=True)
+    judged = gate.decide(outputs)
+    truths = outputs.require_labels()
+    decided = judged.p_correct, outputs.is_correct, judged.accepted
+    return CalibrationRows(*decided, judged.probability, judged.labels, truths)
+
+
+def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
     """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
     if labels is None:
         return None, None
@@ -338,34 +318,28 @@ def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path
     return labels, None
 
 
-def _require_made_by(gate: Path, digest: str, file: Path) -> None:
-    """Raise if, by the summary beside a file of predictions, another gate made them."""
-    if (_key_of(file) or {}).get("gate") not in (None, digest):
+def _require_countable_file(gate: Path, digest: str, file: Path) -> None:
+    """Raise if, by the summary next to a file of predictions, another gate made them."""
+    if (_key_of_counted_file(file) or {}).get("gate") not in (None, digest):
         raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
 
 
-def _key_of(file: Path) -> dict[str, Any] | None:
+def _key_of_counted_file(file: Path) -> dict[str, Any] | None:
     """Return what decided a file of predictions, by the summary next to it; None without one."""
     card = file.with_name(f"{file.name}.json")
     return (read_json(card, "a summary of predictions").get("key") or {}) if card.exists() else None
 
 
-def _require_settings(monitor: Monitor, digest: str, delta: float | None) -> None:
-    """Raise if a state is another gate's, or was made with other settings than those that are given."""
-    if monitor.gate != digest:
-        raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
+def _require_same_count(monitor: Monitor, delta: float | None, follow: bool | None) -> None:
+    """Raise if a state was made with another delta, or the gate is to follow audits that not all its labels are of."""
     if delta not in (None, monitor.delta):
         raise SteepslopeError(f"made with delta {monitor.delta}, found {delta}: begin another state")
-
-
-def _require_followable(monitor: Monitor, follow: bool | None) -> None:
-    """Raise if a gate is to follow audits by a state that counts labels which none drew."""
     if follow and monitor.labelled.count:
-        found = "found other labels: begin another state"
-        raise SteepslopeError(f"expected a state in which all labels come from audits, {found}", "follow")
+        expected = "expected a state in which all labels come from audits"
+        raise SteepslopeError(f"{expected}, found other labels: begin another state", "follow")
 
 
-def _require_rows(monitor: Monitor, other: Monitor) -> None:
+def _require_same_rows_counted(monitor: Monitor, other: Monitor) -> None:
     """Raise unless two monitors were made with the same calibration rows, but for an oracle's own rounding."""
     if monitor.usual.keys() != other.usual.keys() or not np.allclose(
         [*monitor.usual.values(), monitor.coverage], [*other.usual.values(), other.coverage], RELATIVE, ABSOLUTE

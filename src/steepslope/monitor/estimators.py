@@ -21,10 +21,13 @@ NONE_REACHES = 2.0  # a threshold of probabilities
 
 @dataclass(frozen=True)
 class Estimator:
-    """An estimate of accuracy; ``learnt`` is the number that it learnt on calibration rows, if it learns any."""
+    """An estimate of accuracy; ``learnt`` is the number that it learnt on calibration rows, if it learns any.
+
+    ``column`` of rows is the confidence: the classifier's own ``probability``, or ``p_correct``.
+    """
 
     learnt: float = 0.0
-    needs_probability: ClassVar[bool] = True
+    column: ClassVar[str] = "probability"
 
     @classmethod
     def of(cls, rows: CalibrationRows) -> Self:
@@ -33,8 +36,8 @@ class Estimator:
 
     @classmethod
     def confidence(cls, rows: Judged) -> Floats:
-        """Return the classifier's own probability, (m,), or P(correct) if the estimate does not need that."""
-        return known_probability(rows) if cls.needs_probability else rows.p_correct
+        """Return the confidence that the estimate looks at, (m,)."""
+        return np.asarray(getattr(rows, cls.column), dtype=np.float64)
 
     def statistic(self, rows: Judged) -> Floats:
         """Return a number in [0, 1] a row, (m,): its confidence, unless an estimate says otherwise."""
@@ -48,7 +51,7 @@ class Estimator:
 class MeanPCorrect(Estimator):
     """The mean of P(correct), calibrated on the gate's rows; it learns nothing more."""
 
-    needs_probability = False
+    column = "p_correct"
 
 
 class AverageThresholdedConfidence(Estimator):
@@ -77,7 +80,7 @@ class AverageThresholdedConfidence(Estimator):
 class ThresholdedPCorrect(AverageThresholdedConfidence):
     """ATC with P(correct) in place of the classifier's own probability."""
 
-    needs_probability = False
+    column = "p_correct"
 
 
 class DifferenceOfConfidences(Estimator):
@@ -106,11 +109,4 @@ ESTIMATORS: dict[str, type[Estimator]] = {  # the one that errs least comes firs
 
 def learnt_estimators(rows: CalibrationRows) -> dict[str, Estimator]:
     """Return all estimators that can learn from some rows, by name."""
-    known = rows.probability is not None
-    return {name: kind.of(rows) for name, kind in ESTIMATORS.items() if known or not kind.needs_probability}
-
-
-def known_probability(rows: Judged) -> Floats:
-    """Return the classifier's own probability, (m,), of rows of which it is known."""
-    assert rows.probability is not None
-    return rows.probability
+    return {name: kind.of(rows) for name, kind in ESTIMATORS.items() if getattr(rows, kind.column) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from copy import deepcopy
 from functools import lru_cache
 
 import numpy as np
@@ -13,50 +13,46 @@ from steepslope.errors import ChangedWarning
 from steepslope.gate import Gate
 from steepslope.gate.decisions import Decisions
 from steepslope.monitor.monitor import Monitor
-from steepslope.monitor.predictions import Batch, Predicted, hashes_of, joined_rows
-from steepslope.monitor.sentences import OTHER_MIX, health
+from steepslope.monitor.predictions import Batch, Predicted, hashes_of_prediction_ids
+from steepslope.monitor.sentences import OTHER_MIX, health_sentences
 
 
-def watched(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | None] | None:
+def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | None] | None:
     """Return the monitor of a gate after the predictions of a file, shuffled by their ids, and these, if there are any.
 
     Ids and labels are dropped batch by batch, since these are most of the memory. None where there is nothing to
     tell: the gate accepts nothing, or was shared without its calibration rows.
     """
-    if not _can_be_watched(gate):
+    if not _can_tell_health(gate):
         return None
-    kept = [(hashes_of(one.ids), one.rows) for one in batches if len(one.ids)]
-    if not kept:
+    parts = [(hashes_of_prediction_ids(batch.ids), batch.without_ids()) for batch in batches if len(batch)]
+    if not parts:
         return Monitor.of(gate), None
-    order = np.argsort(np.concatenate([hashes for hashes, _ in kept]), kind="stable")
-    rows = joined_rows([rows for _, rows in kept]).subset(order)
-    return _after(gate, rows), rows
+    order = np.argsort(np.concatenate([hashes for hashes, _ in parts]), kind="stable")
+    rows = Predicted.joined([rows for _, rows in parts]).subset(order)
+    return _health_after_batch(gate, rows), rows
 
 
-def warn_of_change(gate: Gate, decisions: Decisions) -> None:
+def warn_of_changed_batch(gate: Gate, decisions: Decisions) -> None:
     """Give a :class:`ChangedWarning` if decided predictions are not drawn as the calibration rows were."""
-    if not _can_be_watched(gate):
+    if not _can_tell_health(gate):
         return
     order = np.random.default_rng(0).permutation(len(decisions))  # they may be sorted
     rows = Predicted(decisions.p_correct, decisions.accepted, decisions.probability, decisions.labels)
-    monitor = _after(gate, rows.subset(order))
+    monitor = _health_after_batch(gate, rows.subset(order))
     mix = "" if gate.has_groups else f" {OTHER_MIX.format('`for_mix` with a target of such rows')}"
-    for line in health(monitor, alone=True) if monitor.alarms else ():
+    for line in health_sentences(monitor, alone=True) if monitor.alarms else ():
         warnings.warn(f"{line}{mix}", ChangedWarning, stacklevel=4)
 
 
-def _after(gate: Gate, rows: Predicted) -> Monitor:
-    begun = _begun(gate)
-    monitor = replace(begun, means=dict(begun.means), totals=dict(begun.totals))
+def _health_after_batch(gate: Gate, rows: Predicted) -> Monitor:
+    monitor = deepcopy(_begun_monitor(gate))
     monitor.take(rows)
     return monitor
 
 
-@lru_cache(maxsize=4)
-def _begun(gate: Gate) -> Monitor:
-    """Return the monitor of a gate before any prediction, which is not to be changed."""
-    return Monitor.of(gate)
+_begun_monitor = lru_cache(maxsize=4)(Monitor.of)  # of a gate before any prediction: not to be changed
 
 
-def _can_be_watched(gate: Gate) -> bool:
+def _can_tell_health(gate: Gate) -> bool:
     return gate.calibration_rows is not None and bool(gate.calibration_rows.accepted.any())

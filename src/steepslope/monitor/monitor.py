@@ -10,13 +10,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import require
+from steepslope.checks import read_fields, require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
-from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, mean_interval
+from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, mean_interval_by_bets
 from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
-from steepslope.monitor.predictions import Predicted, booleans
+from steepslope.monitor.predictions import Predicted, checked_booleans
 from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
@@ -103,7 +103,7 @@ class Monitor(Brief):
         'changed'
         """
         require("delta", delta, INSIDE)
-        compared = _rows_of(gate, rows)
+        compared = _rows_to_monitor(gate, rows)
         promised = gate.promised_risk
         found = {name: signal.values(compared) for name, signal in SIGNALS.items()}
         values = {name: each for name, each in found.items() if each is not None}
@@ -183,13 +183,18 @@ class Monitor(Brief):
         promise holds. Draw them at random. ``rows`` (m,), counted from 1, tells which predictions they are of, and so
         where in the stream; by default, all count as of the last prediction.
         """
-        right, used = booleans(is_correct, "is_correct"), booleans(accepted, "accepted")
+        right, used = checked_booleans(is_correct, "is_correct"), checked_booleans(accepted, "accepted")
         places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
         if not len(right) == len(used) == len(places):
             raise SteepslopeError(f"expected as many as of is_correct, {len(right)}, found others", "accepted")
         self.labelled = self.labelled.after((~right[used]).astype(np.float64), places[used], now=self.rows)
         self.labels += len(right)
         self.correct += int(right.sum())
+
+    def require_gate(self, digest: str) -> None:
+        """Raise unless it watches the gate of this digest."""
+        if self.gate != digest:
+            raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
 
     @property
     def alarms(self) -> dict[str, int]:
@@ -217,7 +222,7 @@ class Monitor(Brief):
     @property
     def coverage_interval(self) -> tuple[float, float]:
         """The interval of the coverage that holds at all times together with a probability of 1 − delta."""
-        return mean_interval(self.accepted, self.rows, self.delta)
+        return mean_interval_by_bets(self.accepted, self.rows, self.delta)
 
     @property
     def accuracy(self) -> dict[str, float | None]:
@@ -256,7 +261,7 @@ class Monitor(Brief):
                 },
                 "labelled": RunningMean.read(content["labelled"]),
                 "totals": dict(content["totals"]), "least_chances": tuple(map(float, content["least_chances"])),
-                "audit": Audited.read(content["audit"]),
+                "audit": None if content["audit"] is None else read_fields(Audited, content["audit"], place),
             })  # fmt: skip
 
     def save(self, path: str | Path) -> None:
@@ -284,7 +289,7 @@ class Monitor(Brief):
             return cls.read(state.content, path)
 
 
-def _rows_of(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:
+def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:
     """Return the calibration rows to compare with; raise where there is nothing to compare, or to monitor."""
     if not any(one.is_given for one in gate.promises):
         raise SteepslopeError(f"expected a gate that accepts predictions, found one that cannot: {gate.advice}", "gate")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +19,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING
-from steepslope.monitor.state import hash_of
+from steepslope.monitor.state import hash_in_state
 from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.promise.rows import numbers
+from steepslope.promise.rows import ArrayRows, checked_numbers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Texts = NDArray[np.object_]
+TRUTH = pa.bool_()
+MOST_DIGITS = 9  # of the number of a class
+TRUST, DECISION = "trust_logit", "decision"
+NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
+FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
+TRUTHS = "truths"  # whatever their column is called
 
 
-@dataclass(frozen=True, eq=False)
-class Predicted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Predicted(ArrayRows):
     """Predictions, (m,) each, in the order in which they were made.
 
     ``p_correct`` is P(correct). ``predicted`` are the numbers of the predicted classes, and ``probability`` is the
@@ -53,43 +60,66 @@ class Predicted:
         probability: ArrayLike | None = None,
         predicted: ArrayLike | None = None,
         chance: ArrayLike | None = None,
-    ) -> Predicted:
+        **columns: Any,
+    ) -> Self:
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
-        found = probabilities(p_correct, "p_correct")
-        own = None if probability is None else probabilities(probability, "probability")
-        classes = None if predicted is None else whole_numbers(predicted)
-        chances = None if chance is None else probabilities(chance, CHANCE)
-        rows = cls(found, booleans(accepted, "accepted"), own, classes, chances)
-        for name in ("accepted", "probability", "predicted", "chance"):
-            array = getattr(rows, name)
+        known: dict[str, Any] = {
+            "accepted": checked_booleans(accepted, "accepted"),
+            "probability": None if probability is None else checked_probabilities(probability, "probability"),
+            "predicted": None if predicted is None else _checked_classes(predicted),
+            "chance": None if chance is None else checked_probabilities(chance, CHANCE),
+        }
+        rows = cls(checked_probabilities(p_correct, "p_correct"), **known, **columns)
+        for name, array in known.items():
             if array is not None and len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
-        if chances is not None and (chances[rows.accepted] == 0).any():
+        if rows.chance is not None and (rows.chance[rows.accepted] == 0).any():
             raise SteepslopeError("expected a probability above 0 for each accepted prediction, found 0", CHANCE)
         return rows
 
-    def __len__(self) -> int:
-        return len(self.p_correct)
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return all predictions of one or several parts; what one part does not know, all do not."""
+        columns = {each.name: [getattr(part, each.name) for part in parts] for each in fields(cls)}
+        return cls(**{name: _joined_columns(values) for name, values in columns.items()})
 
-    def subset(self, rows: NDArray[Any] | slice) -> Predicted:
-        """Return some rows, by numbers, as a slice or as a mask."""
-        chosen: dict[str, Any] = {name: None if array is None else array[rows] for name, array in vars(self).items()}
-        return Predicted(**chosen)
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Batch(Predicted):
+    """Some predictions of a file: also their ids and predicted labels as text, (m,) each.
+
+    ``columns`` are those of ``FURTHER`` that the file has, (m,) each, and the true labels as ``TRUTHS``, "" where a row
+    has none. The column ``AUDIT`` is true for rows that an audit drew.
+    """
+
+    ids: Texts
+    labels: Texts
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def without_ids(self) -> Predicted:
+        """Return the predictions without ids, labels and further columns, which are most of the memory."""
+        return Predicted(self.p_correct, self.accepted, self.probability, self.predicted, self.chance)
 
 
 Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions
 
 
-def probabilities(values: ArrayLike, place: str) -> Floats:
+def _joined_columns(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], Mapping):
+        return {name: np.concatenate([part[name] for part in values]) for name in values[0]}
+    return None if any(part is None for part in values) else np.concatenate(values)
+
+
+def checked_probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
-    found = numbers(values, place)
+    found = checked_numbers(values, place)
     outside = np.flatnonzero((found < 0) | (found > 1))
     if len(outside):
         raise SteepslopeError(f"expected probabilities, found {found[outside[0]]:g} in row {outside[0]}", place)
     return found
 
 
-def whole_numbers(values: ArrayLike) -> NDArray[np.int64]:
+def _checked_classes(values: ArrayLike) -> NDArray[np.int64]:
     """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on."""
     found = np.atleast_1d(np.asarray(values))
     if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < 0)):
@@ -99,7 +129,7 @@ def whole_numbers(values: ArrayLike) -> NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def booleans(values: ArrayLike, place: str) -> Bools:
+def checked_booleans(values: ArrayLike, place: str) -> Bools:
     """Return booleans (m,); raise at a place unless they are such."""
     found = np.atleast_1d(np.asarray(values))
     if found.ndim != 1 or (found.dtype != np.bool_ and len(found)):
@@ -107,35 +137,7 @@ def booleans(values: ArrayLike, place: str) -> Bools:
     return found.astype(np.bool_)
 
 
-TRUTH = pa.bool_()
-MOST_DIGITS = 9  # of the number of a class
-NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
-TRUST, DECISION = "trust_logit", "decision"
-TRUTHS = "truths"  # whatever their column is called
-FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
-Texts = NDArray[np.object_]
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
-
-    ``columns`` are those of ``FURTHER`` that the file has, (m,) each, and the true labels as ``TRUTHS``, "" where a row
-    has none. The column ``AUDIT`` is true for rows that an audit drew.
-    """
-
-    ids: Texts
-    labels: Texts
-    rows: Predicted
-    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-    def subset(self, rows: NDArray[np.int64] | slice) -> Batch:
-        """Return some rows, by numbers or as a slice."""
-        columns = {name: column[rows] for name, column in self.columns.items()}
-        return Batch(self.ids[rows], self.labels[rows], self.rows.subset(rows), columns)
-
-
-def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
+def prediction_columns(path: Path, truth: str | None = None) -> dict[str, Any]:
     """Return the types of the columns that are read of a file of predictions; raise if one is missing."""
     names = TableFile(path).names
     needed = {**NEEDED, **({truth: TEXT} if truth else {})}
@@ -159,93 +161,71 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
     SteepslopeError
         If a column is missing, or holds something else.
     """
-    columns = columns_of(path, truth)
+    columns = prediction_columns(path, truth)
     for batch in TableFile(path).batches(columns):
         with located(path):
-            yield batch_of(batch, truth, classes)
+            yield predictions_in_table(batch, truth, classes)
 
 
-def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
+def predictions_in_table(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
     """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
     is_missing = compute.is_null(table.column("p_correct"))
-    if _truths(table.filter(is_missing), "accepted").any():
+    if _booleans_in_table(table.filter(is_missing), "accepted").any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
     judged = table.filter(compute.invert(is_missing))  # nothing is known of images that could not be read
-    probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
-    chance = numbers_in(judged, CHANCE) if CHANCE in judged.schema.names else None
-    labels = _texts(judged, "label")
-    rows = Predicted.of(
-        numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes),
-        chance,
-    )  # fmt: skip
-    columns = {name: _READERS[kind](judged, name) for name, kind in FURTHER.items() if name in judged.schema.names}
-    columns |= {} if truth is None else {TRUTHS: _texts(judged, truth, empty=True)}
-    return Batch(_texts(judged, "id"), labels, rows, columns)
+    names = judged.schema.names
+    columns = {name: _READERS[kind](judged, name) for name, kind in FURTHER.items() if name in names}
+    columns |= {} if truth is None else {TRUTHS: _texts_in_table(judged, truth, empty=True)}
+    labels = _texts_in_table(judged, "label")
+    return Batch.of(
+        numbers_in(judged, "p_correct"),
+        _booleans_in_table(judged, "accepted"),
+        numbers_in(judged, "probability") if "probability" in names else None,
+        _predicted_class_numbers(labels, classes),
+        numbers_in(judged, CHANCE) if CHANCE in names else None,
+        ids=_texts_in_table(judged, "id"),
+        labels=labels,
+        columns=columns,
+    )
 
 
-def hashes_of(ids: Texts) -> NDArray[np.int64]:
-    """Return a hash of each id, (m,)."""
-    return np.array([hash_of(id_) for id_ in ids], np.int64)
+def hashes_of_prediction_ids(ids: Iterable[str]) -> NDArray[np.int64]:
+    """Return a hash of each id, (m,); its order shuffles rows, so that it does not matter what they are sorted by."""
+    return np.array([hash_in_state(id_) for id_ in ids], np.int64)
 
 
-def shuffled(ids: Texts) -> NDArray[np.int64]:
-    """Return an order of rows that a hash of their ids draws, (m,)."""
-    return np.argsort(hashes_of(ids), kind="stable")
-
-
-def joined(parts: Iterable[Batch]) -> Batch | None:
-    """Return all predictions as one batch, shuffled by a hash of their ids; None if there are none.
-
-    So it does not matter what they were sorted by.
-    """
-    found = [part for part in parts if len(part.ids)]
-    if not found:
-        return None
-    ids, labels = (np.concatenate([getattr(part, name) for part in found]) for name in ("ids", "labels"))
-    columns = {name: np.concatenate([part.columns[name] for part in found]) for name in found[0].columns}
-    rows = joined_rows([part.rows for part in found])
-    return Batch(ids, labels, rows, columns).subset(shuffled(ids))
-
-
-def joined_rows(parts: Sequence[Predicted]) -> Predicted:
-    """Return all predictions of one or several parts in one; what one of them does not know, all do not."""
-    columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-    arrays: dict[str, Any] = {
-        name: None if any(one is None for one in each) else np.concatenate(each) for name, each in columns.items()
-    }
-    return Predicted(**arrays)
-
-
-def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
-    """Yield ids and true labels as text, (m,) each, of a .csv or .parquet file with the columns id and label."""
+def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
+    """Return ids and true labels as text, (m,) each, of a .csv or .parquet file with the columns id and label."""
     names = TableFile(path).names
     if not {"id", "label"} <= set(names):
         raise SteepslopeError(f"expected the columns id and label, found {', '.join(names)}", path)
     if "p_correct" in names:
         raise SteepslopeError("expected true labels, found predictions, whose label is what was predicted", path)
-    for batch in TableFile(path).batches({"id": TEXT, "label": TEXT}):
-        with located(path):
-            yield _texts(batch, "id"), _texts(batch, "label", empty=True)
+    with located(path):
+        batches = [*TableFile(path).batches({"id": TEXT, "label": TEXT})]
+        ids = [_texts_in_table(batch, "id") for batch in batches]
+        labels = [_texts_in_table(batch, "label", empty=True) for batch in batches]
+    nothing = np.zeros(0, dtype=np.object_)
+    return np.concatenate([nothing, *ids]), np.concatenate([nothing, *labels])
 
 
-def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
+def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
     """Return how often each true label came that is no class, of those of a file; raise if none is a class.
 
     Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
-    not know; they count as errors. All may be, where they are −1 or ``unknown``.
+    not know; they count as errors. All may be, where they are −1 or ``unknown``. Empty ones are none.
     """
-    strange = Counter[str]()
-    for label, times in truths.items():
-        if not (label in classes if classes else label.isdigit()):
-            strange[label] = times
+    counts = Counter(filter(None, truths))
+    is_class = classes.__contains__ if classes else str.isdigit
+    strange = Counter({label: times for label, times in counts.items() if not is_class(label)})
     found = next((label for label in strange if not means_unknown(label)), None)
-    if found is not None and strange == truths:
+    if found is not None and strange == counts:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
         raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {found!r}", place)
     return strange
 
 
-def _truths(batch: Any, name: str) -> NDArray[np.bool_]:
+def _booleans_in_table(batch: Any, name: str) -> NDArray[np.bool_]:
     column = batch.column(name)
     if column.null_count or column.type != TRUTH:
         found = f"{column.null_count} empty" if column.null_count else str(column.type)
@@ -253,20 +233,20 @@ def _truths(batch: Any, name: str) -> NDArray[np.bool_]:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
-def _class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
+def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
     """Return the numbers of classes by their names (m,); None where classes have none, and these are no numbers."""
     if classes is None:
         are_numbers = all(label.isdecimal() and len(label) <= MOST_DIGITS for label in labels)
         return np.array([*map(int, labels)], np.int64) if are_numbers else None
     numbers = {name: number for number, name in enumerate(classes)}
-    found = [numbers.get(label, -1) for label in labels]
-    if -1 in found:
+    strange = next((label for label in labels if label not in numbers), None)
+    if strange is not None:
         expected = f"expected one of the classes, such as {classes[0]!r}"
-        raise SteepslopeError(f"column 'label': {expected}, found {labels[found.index(-1)]!r}")
-    return np.array(found, np.int64)
+        raise SteepslopeError(f"column 'label': {expected}, found {strange!r}")
+    return np.array([numbers[label] for label in labels], np.int64)
 
 
-def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
+def _texts_in_table(batch: Any, name: str, empty: bool = False) -> Texts:
     filled = compute.fill_null(batch.column(name).cast(TEXT), "")
     texts = np.array(filled.to_pylist(), dtype=np.object_)
     if not empty and (texts == "").any():
@@ -276,6 +256,6 @@ def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
 
 _READERS: dict[Any, Callable[[Any, str], NDArray[Any]]] = {
     NUMBER: numbers_in,
-    TEXT: partial(_texts, empty=True),
-    TRUTH: _truths,
+    TEXT: partial(_texts_in_table, empty=True),
+    TRUTH: _booleans_in_table,
 }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.monitor.bets import Bets, mean_interval, read_bets
+from steepslope.monitor.bets import Bets, mean_interval_by_bets, read_bets
 
 Floats = NDArray[np.float64]
 UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
@@ -95,7 +95,7 @@ class RunningMean:
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the interval of the mean that holds at all times together, as long as the mean stays as it is."""
-        return mean_interval(self.total / UNIT, self.count, alpha)
+        return mean_interval_by_bets(self.total / UNIT, self.count, alpha)
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:

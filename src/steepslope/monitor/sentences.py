@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from steepslope.gate import Gate
-from steepslope.gate.mix import new_mix_of
+from steepslope.gate.mix import estimate_new_mix
 from steepslope.monitor.audit import TOLERATED, Limit
-from steepslope.monitor.bets import mean_interval
+from steepslope.monitor.bets import mean_interval_by_bets
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
 from steepslope.monitor.predictions import Predicted
@@ -26,21 +26,20 @@ OTHER_MIX = (
 )
 
 
-def sentences(count: FileCount) -> list[str]:
+def monitor_sentences(count: FileCount) -> list[str]:
     """Return what was counted, how the gate stands, and its health, a line each."""
     monitor = count.monitor
-    return [
-        *_counted(count), *_standing(monitor), *_audit(count), *_accuracy(monitor), *health(monitor),
-        *_followed(monitor), *class_mix_advice(count.gate, monitor, count.latest),
-    ]  # fmt: skip
+    counted = [*_count_sentences(count), *_mean_sentences(monitor), *_audit_sentences(count)]
+    standing = [*_accuracy_sentences(monitor), *health_sentences(monitor), *_followed_audit_sentence(monitor)]
+    return [*counted, *standing, *class_mix_sentences(count.gate, monitor, count.latest)]
 
 
-def health(monitor: Monitor, alone: bool = False) -> list[str]:
+def health_sentences(monitor: Monitor, alone: bool = False) -> list[str]:
     """Return how the gate is, in capitals, with its evidence and what to do.
 
     ``alone``: all predictions are one batch, in which none is later than another.
     """
-    found = [*_harm(monitor), *_change(monitor, alone)]
+    found = [*_harm_sentence(monitor), *_change_sentence(monitor, alone)]
     if found:
         return found
     labels = monitor.labelled.count if monitor.audit is None else monitor.audit.labels
@@ -48,15 +47,15 @@ def health(monitor: Monitor, alone: bool = False) -> list[str]:
     return [f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if labels else ''}.{unseen}"]
 
 
-def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | None) -> list[str]:
+def class_mix_sentences(gate: Gate, monitor: Monitor, latest: Predicted | None) -> list[str]:
     """Return the mix of the latest predictions, and which gate is for it, in a line, where there was a change."""
     if not monitor.alarms.keys() - {LABELS}:
         return []
-    found = None if gate is None or latest is None else new_mix_of(gate, latest.p_correct, latest.predicted)
-    if found is not None and found.why:
-        return [f"More than the mix of the classes has changed: {found.why}."]
+    found = None if latest is None else estimate_new_mix(gate, latest.p_correct, latest.predicted)
     if found is None:
         return [OTHER_MIX.format("`calibrate --target` with outputs of such rows")]
+    if found.why:
+        return [f"More than the mix of the classes has changed: {found.why}."]
     moves = sorted(found.usual, key=lambda name: abs(found.shares.get(name, 0) - found.usual[name]), reverse=True)
     shares = (
         f"{name} {as_percent(found.shares.get(name, 0))} ({as_percent(found.usual[name])} of the calibration rows)"
@@ -70,63 +69,68 @@ def class_mix_advice(gate: Gate | None, monitor: Monitor, latest: Predicted | No
     ]
 
 
-def _harm(monitor: Monitor) -> Iterator[str]:
+def _harm_sentence(monitor: Monitor) -> Iterator[str]:
+    promised = as_percent(monitor.promised)
     if LABELS in monitor.alarms and monitor.follows:
         yield (
-            f"{HARMFUL.upper()}: of all predictions accepted under audit so far, more than the promised "
-            f"{as_percent(monitor.promised)} are wrong. The gate is harmful until its audit no longer shows this."
+            f"{HARMFUL.upper()}: of all predictions accepted under audit so far, more than the promised {promised} are "
+            "wrong. The gate is harmful until its audit no longer shows this."
         )
     elif LABELS in monitor.alarms:
         labels = monitor.labelled.alarm_count if monitor.audit is None else monitor.audit.alarm_labels
         yield (
             f"{HARMFUL.upper()} after {labels:,} labels of accepted predictions, with {monitor.alarms[LABELS]:,} "
-            f"predictions counted: by their labels, more than the promised {as_percent(monitor.promised)} of the "
-            "accepted are wrong. Stop relying on what it accepts, and calibrate it again on labelled rows like these."
+            f"predictions counted: by their labels, more than the promised {promised} of the accepted are wrong. Stop "
+            "relying on what it accepts, and calibrate it again on labelled rows like these."
         )
 
 
-def _change(monitor: Monitor, alone: bool) -> Iterator[str]:
+def _change_sentence(monitor: Monitor, alone: bool) -> Iterator[str]:
     """Yield that there was a change, what has changed, and what may follow from it."""
     rows = {name: row for name, row in monitor.alarms.items() if name != LABELS}
     if not rows:
         return
-    told = []
-    for name in sorted(rows, key=rows.__getitem__):
-        title = SIGNALS[name].title
-        title = title if title.startswith("P(") else title[0].lower() + title[1:]
-        told.append(f"{title}{_moved(monitor, name, alone)}")
-    latest, of = _newest(monitor.means[RISK], alone)
-    guess = "" if latest is None else (
-        f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the {of}accepted are "
-        f"wrong; {as_percent(monitor.promised)} was promised."
-    )  # fmt: skip
-    drawn = "the rows that the audit marks" if monitor.under_audit else (
-        f"some of the {of}accepted, drawn at random (`predict --audit`)"
-    )  # fmt: skip
-    has_labels = monitor.audit is not None and monitor.audit.labels
-    learn = "" if has_labels else f"Label {drawn}, to learn whether the promise is broken. "
-    label = "" if LABELS in monitor.alarms else f" {learn}Calibrate again on labelled rows like these."
+    signals = "; ".join(_changed_signal_phrase(monitor, name, alone) for name in sorted(rows, key=rows.__getitem__))
     yield (
         f"{CHANGED.upper()} after {min(rows.values()):,} predictions: they are not drawn as the calibration rows "
-        f"were, so the promise cannot be relied on. What has changed: {'; '.join(told)}.{guess}{label}"
+        f"were, so the promise cannot be relied on. What has changed: {signals}.{_consequence_phrase(monitor, alone)}"
     )
 
 
-def _moved(monitor: Monitor, name: str, alone: bool) -> str:
-    """Return the mean of the latest values of a signal, and of the calibration rows, where people see means."""
-    signal, (mean, of) = SIGNALS[name], _newest(monitor.means[name], alone)
+def _changed_signal_phrase(monitor: Monitor, name: str, alone: bool) -> str:
+    """Return a signal with the mean of its latest values, and of the calibration rows, where people see means."""
+    signal, (mean, of) = SIGNALS[name], _newest_mean_phrase(monitor.means[name], alone)
+    title = signal.title if signal.title.startswith("P(") else signal.title[0].lower() + signal.title[1:]
     if signal.low is None or mean is None:
-        return ""
+        return title
     usual = as_percent(signal.shown(monitor.usual[name]))
-    return f" ({of}mean {as_percent(signal.shown(mean))}, on the calibration rows {usual})"
+    return f"{title} ({of}mean {as_percent(signal.shown(mean))}, on the calibration rows {usual})"
 
 
-def _newest(mean: RunningMean, alone: bool) -> tuple[float | None, str]:
+def _consequence_phrase(monitor: Monitor, alone: bool) -> str:
+    """Return what a change may mean for the promise, and what to label, after a blank."""
+    latest, of = _newest_mean_phrase(monitor.means[RISK], alone)
+    guess = ""
+    if latest is not None:
+        guess = (
+            f" By P(correct), which may itself be wrong after a change, {as_percent(latest)} of the {of}accepted are "
+            f"wrong; {as_percent(monitor.promised)} was promised."
+        )
+    if LABELS in monitor.alarms:
+        return guess
+    if monitor.audit is None or not monitor.audit.labels:
+        drawn = f"some of the {of}accepted, drawn at random (`predict --audit`)"
+        rows = "the rows that the audit marks" if monitor.under_audit else drawn
+        guess = f"{guess} Label {rows}, to learn whether the promise is broken."
+    return f"{guess} Calibrate again on labelled rows like these."
+
+
+def _newest_mean_phrase(mean: RunningMean, alone: bool) -> tuple[float | None, str]:
     """Return the mean of the latest values, if there are enough and some are later than others, and what to call it."""
     return (mean.mean, "") if alone or mean.latest is None else (mean.latest[1], "latest ")
 
 
-def _counted(count: FileCount) -> Iterator[str]:
+def _count_sentences(count: FileCount) -> Iterator[str]:
     monitor = count.monitor
     known = f", {count.repeated:,} were known already" if count.repeated else ""
     yield f"{monitor.rows:,} predictions, {count.new:,} of them new{known}."
@@ -142,25 +146,23 @@ def _counted(count: FileCount) -> Iterator[str]:
         yield f"{sum(count.strange.values()):,} labels are no class, and count as errors: {names}{more}."
 
 
-def _standing(monitor: Monitor) -> Iterator[str]:
-    shown: list[tuple[str, str, float | None, float]] = [("Accepted", COVERAGE, 0.0, monitor.coverage)]
-    shown += [(one.title, name, one.low, monitor.usual[name]) for name, one in SIGNALS.items() if name in monitor.usual]
-    for title, name, low, usual in shown:
-        mean = monitor.means[name]
-        if mean.mean is not None and low is not None:
-            shift = SIGNALS[name].shown if name in SIGNALS else float
-            found = _since(monitor, shift(mean.mean), map(shift, mean.interval(monitor.delta)), mean, shift)
-            yield f"{title}: {found}; of the calibration rows {as_percent(shift(usual))}."
-    risk, labelled = monitor.means[RISK], monitor.labelled
-    if risk.mean is not None:
-        found = _since(monitor, risk.mean, risk.interval(monitor.delta), risk)
-        yield f"Risk of the accepted, by P(correct): {found}; promised {as_percent(monitor.promised)}."
-    if labelled.mean is not None:
-        found = _since(monitor, labelled.mean, labelled.interval(monitor.delta), labelled)
-        yield f"Risk of the accepted, by {labelled.count:,} labels: {found}; promised {as_percent(monitor.promised)}."
+def _mean_sentences(monitor: Monitor) -> Iterator[str]:
+    if monitor.rows:
+        covered = _mean_phrase(monitor, monitor.means[COVERAGE])
+        yield f"Accepted: {covered}; of the calibration rows {as_percent(monitor.coverage)}."
+    for name, usual in monitor.usual.items():
+        signal, mean = SIGNALS[name], monitor.means[name]
+        if signal.low is not None and mean.count:
+            found = _mean_phrase(monitor, mean, signal.shown)
+            yield f"{signal.title}: {found}; of the calibration rows {as_percent(signal.shown(usual))}."
+    risks = {"P(correct)": monitor.means[RISK], f"{monitor.labelled.count:,} labels": monitor.labelled}
+    for source, risk in risks.items():
+        if risk.count:
+            found = _mean_phrase(monitor, risk)
+            yield f"Risk of the accepted, by {source}: {found}; promised {as_percent(monitor.promised)}."
 
 
-def _audit(count: FileCount) -> Iterator[str]:
+def _audit_sentences(count: FileCount) -> Iterator[str]:
     audit = count.monitor.audit
     if audit is not None:
         risk = "unknown" if audit.risk is None else as_percent(audit.risk)
@@ -181,7 +183,7 @@ def _audit(count: FileCount) -> Iterator[str]:
         yield f"Caution: {count.caution}."
 
 
-def _followed(monitor: Monitor) -> Iterator[str]:
+def _followed_audit_sentence(monitor: Monitor) -> Iterator[str]:
     """Yield what a gate accepts next that follows its audit."""
     if not monitor.follows:
         return
@@ -200,10 +202,10 @@ def _followed(monitor: Monitor) -> Iterator[str]:
     elif found.limit.coverage == 0:
         yield f"{begin}. The latest labels support no limit on P(correct), so `predict --follow` accepts nothing."
     else:
-        yield f"{begin}. `predict --follow` accepts only {_limit(found.limit)}"
+        yield f"{begin}. `predict --follow` accepts only {_limit_sentence(found.limit)}"
 
 
-def _limit(limit: Limit) -> str:
+def _limit_sentence(limit: Limit) -> str:
     number = math.ceil(limit.p_correct * PARTS) / PARTS
     risk = "" if limit.risk is None else f", of which about {as_percent(limit.risk)} are wrong"
     return (
@@ -212,29 +214,30 @@ def _limit(limit: Limit) -> str:
     )
 
 
-def _accuracy(monitor: Monitor) -> Iterator[str]:
+def _accuracy_sentences(monitor: Monitor) -> Iterator[str]:
     known = {name: value for name, value in monitor.accuracy.items() if value is not None}
     if known:
-        parts = (f"{as_percent(value)} ({name})" for name, value in known.items())
-        yield f"Accuracy on all, estimated without labels: {', '.join(parts)}."
+        estimates = (f"{as_percent(value)} ({name})" for name, value in known.items())
+        yield f"Accuracy on all, estimated without labels: {', '.join(estimates)}."
     if monitor.labels and monitor.audit is None:  # an audit draws only what the gate accepts
-        bounds = mean_interval(monitor.correct, monitor.labels, monitor.delta)
-        found = _since(monitor, monitor.correct / monitor.labels, bounds)
+        interval = mean_interval_by_bets(monitor.correct, monitor.labels, monitor.delta)
+        found = _with_interval(monitor, monitor.correct / monitor.labels, interval)
         yield f"Accuracy on all, by {monitor.labels:,} labels: {found}."
 
 
-def _since(
-    monitor: Monitor,
-    value: float,
-    interval: Iterable[float],
-    mean: RunningMean | None = None,
-    shown: Callable[[float], float] = float,
-) -> str:
-    """Return a mean of all so far, and that of the latest of so many.
+def _mean_phrase(monitor: Monitor, mean: RunningMean, shown: Callable[[float], float] = float) -> str:
+    """Return a mean of at least one value so far, and that of the latest of so many."""
+    assert mean.mean is not None
+    low, high = mean.interval(monitor.delta)
+    found = _with_interval(monitor, shown(mean.mean), (shown(low), shown(high)))
+    return (
+        found
+        if mean.latest is None
+        else f"{found}, of the latest {mean.latest[0]:,}: {as_percent(shown(mean.latest[1]))}"
+    )
 
-    Its interval stands next to it as long as the gate is healthy: it holds if nothing changes.
-    """
-    low, high = map(as_percent, sorted(interval))
-    found = as_percent(value) if monitor.alarms else f"{as_percent(value)} ({low} to {high})"
-    latest = None if mean is None else mean.latest
-    return found if latest is None else f"{found}, of the latest {latest[0]:,}: {as_percent(shown(latest[1]))}"
+
+def _with_interval(monitor: Monitor, mean: float, interval: tuple[float, float]) -> str:
+    """Return a mean, with its interval as long as the gate is healthy: it holds if nothing changes."""
+    low, high = map(as_percent, interval)
+    return as_percent(mean) if monitor.alarms else f"{as_percent(mean)} ({low} to {high})"

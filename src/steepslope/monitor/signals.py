@@ -36,7 +36,7 @@ class Signal:
         return low + (1 - low) * mean
 
 
-def _rounded(values: Floats | None) -> Floats | None:
+def _rounded_signal(values: Floats | None) -> Floats | None:
     """Return values so that those of the same prediction are equal, whether computed in float32 or in float64.
 
     Few distinct values, such as votes of twenty trees, would else lie above or below those of the calibration rows.
@@ -44,26 +44,26 @@ def _rounded(values: Floats | None) -> Floats | None:
     return None if values is None else np.round(values * STEPS) / STEPS
 
 
-def _overconfidence(rows: Judged) -> Floats | None:
+def _overconfidence_signal(rows: Judged) -> Floats | None:
     """Return how much the classifier's own probability lies above P(correct), brought to [0, 1]."""
-    return None if rows.probability is None else _rounded((1 + rows.probability - rows.p_correct) / 2)
+    return None if rows.probability is None else _rounded_signal((1 + rows.probability - rows.p_correct) / 2)
 
 
-def _predicted(rows: Judged) -> Floats | None:
+def _predicted_class_signal(rows: Judged) -> Floats | None:
     """Return the numbers of the predicted classes, brought to [0, 1) in their order."""
     return None if rows.predicted is None else rows.predicted / (1.0 + rows.predicted)
 
 
-def _accepted(rows: Judged) -> Floats:
+def _acceptance_signal(rows: Judged) -> Floats:
     """Return 1 for rows that the gate alone accepts, even if they are below the limit of its audit, else 0."""
     chance = getattr(rows, "chance", None)
     return (rows.accepted if chance is None else chance > 0).astype(np.float64)
 
 
 SIGNALS: dict[str, Signal] = {
-    "p_correct": Signal("P(correct)", lambda rows: _rounded(rows.p_correct)),
-    "probability": Signal("The classifier's own probability", lambda rows: _rounded(rows.probability)),
-    "overconfidence": Signal("Overconfidence of the classifier", _overconfidence, low=-1.0),
-    "predicted": Signal("The mix of predicted classes", _predicted, low=None),
-    "accepted": Signal("The share of the accepted", _accepted, low=None),
+    "p_correct": Signal("P(correct)", lambda rows: _rounded_signal(rows.p_correct)),
+    "probability": Signal("The classifier's own probability", lambda rows: _rounded_signal(rows.probability)),
+    "overconfidence": Signal("Overconfidence of the classifier", _overconfidence_signal, low=-1.0),
+    "predicted": Signal("The mix of predicted classes", _predicted_class_signal, low=None),
+    "accepted": Signal("The share of the accepted", _acceptance_signal, low=None),
 }

@@ -38,7 +38,7 @@ SUM = (  # a checksum that the edit of a row changes
 class Counted(NamedTuple):
     """A prediction that was counted.
 
-    ``id`` and the predicted ``label`` are hashes (:func:`hash_of`). ``row`` is its place in the stream, from 1 on.
+    ``id`` and the predicted ``label`` are hashes (:func:`hash_in_state`). ``row`` is its place in the stream, from 1.
     ``chance`` is with what probability an audit could draw it, and ``weight`` what its label counts as evidence, 0 if
     it was not drawn; None without an audit. ``is_correct`` is None until its true label comes.
     """
@@ -115,7 +115,7 @@ class State:
         return self.connection.execute("SELECT 1 FROM predictions LIMIT 1").fetchone() is not None
 
 
-def hash_of(text: str) -> int:
+def hash_in_state(text: str) -> int:
     """Return a hash of 64 bits: of ten million texts, no two have the same but for one case in 300,000."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
@@ -130,7 +130,7 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
                 connection.execute(table)
             connection.execute("INSERT INTO monitor VALUES ('', '')")
             State(connection, {}).write(content)
-            seal(connection)
+            seal_state(connection)
         with suppress(FileExistsError):
             os.link(made, path)  # unlike a rename, it replaces nothing
 
@@ -152,30 +152,30 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
         closing(sqlite3.connect(path, wait, isolation_level=None)) as connection,  # a transaction begins where it says
     ):
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-        yield State(connection, _content(connection, path))
+        yield State(connection, _content_of_state(connection, path))
         if connection.total_changes:
-            seal(connection)
+            seal_state(connection)
         connection.execute("COMMIT")
 
 
-def seal(connection: sqlite3.Connection) -> None:
+def seal_state(connection: sqlite3.Connection) -> None:
     """Write the digest of what a state holds now."""
-    connection.execute("UPDATE monitor SET digest = ?", (_digest_in(connection),))
+    connection.execute("UPDATE monitor SET digest = ?", (_digest_of_state(connection),))
 
 
-def _digest_in(connection: sqlite3.Connection) -> str:
+def _digest_of_state(connection: sqlite3.Connection) -> str:
     """Return the digest of what the monitor knows, and of all predictions that were counted."""
     return digest_of([*connection.execute("SELECT content FROM monitor"), *connection.execute(SUM)])
 
 
-def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
+def _content_of_state(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     """Return what the monitor knows; raise for a file that is damaged or was not written by this module."""
     tables = connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
     if tuple(sql for (sql,) in tables) != TABLES:
         raise SteepslopeError(f"{EXPECTED}, found another SQLite file", path)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     rows = connection.execute("SELECT content, digest FROM monitor").fetchall()
-    if damage != "ok" or len(rows) != 1 or _digest_in(connection) != rows[0][1]:
+    if damage != "ok" or len(rows) != 1 or _digest_of_state(connection) != rows[0][1]:
         raise SteepslopeError("was changed after it was written, or is damaged", path)
     with explained(EXPECTED, path, (TypeError, ValueError, RecursionError)):
         return dict(json.loads(rows[0][0]))

@@ -17,7 +17,7 @@ from steepslope.errors import CautionWarning, FewErrorsWarning, SteepslopeError,
 from steepslope.files.artifact import MADE
 from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays
-from steepslope.losses import LOSSES, LossSettings, parameters_of
+from steepslope.losses import LOSSES, LossSettings, loss_parameters
 from steepslope.oracle.baselines import truths_among
 from steepslope.oracle.evidence.fitting import flattened_states
 from steepslope.oracle.evidence.states import State
@@ -248,7 +248,7 @@ class ConfigurableOracle(BaseOracle):
 def loss_of_settings(settings: LossOptions) -> LossSettings:
     """Return the loss of some settings; a parameter that no loss has is answered with the closest setting."""
     names = {one.name for one in fields(settings)} - {"parameters"}
-    names |= {name for loss in LOSSES for name in parameters_of(loss)}
+    names |= {name for loss in LOSSES for name in loss_parameters(loss)}
     for name in settings.parameters:
         require_known("setting", name, names)
     return LossSettings(settings.loss, settings.parameters)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.metrics import Groups
-from steepslope.metrics.curves import checked
+from steepslope.metrics.ranking import checked_confidences
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
@@ -43,7 +43,7 @@ def predictions_of(table: Table, ids: bool = False) -> Predictions:
     with naming(table.path):
         if "is_correct" not in arrays:
             raise SteepslopeError(f"expected is_correct, found only {', '.join(sorted(arrays))}")
-        return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
+        return Confidences(*checked_confidences(arrays["confidence"], arrays["is_correct"]))
 
 
 def groups_of(named: str | None, predictions: Predictions, table: Table) -> Groups | None:

@@ -3,9 +3,10 @@
 - ``objectives``: what can be promised.
 - ``rows``: labelled rows to calibrate on.
 - ``certificate``: the promise in numbers and sentences, by exact tails and bets.
-- ``sequence``: the fixed sequence of tests that finds every threshold: where it starts, and the level of each test.
+- ``conformal``: for one batch, an expected fraction of errors instead.
+- ``sequence``: the fixed sequence of tests that finds every threshold: its start thresholds, and their levels.
 - ``certify``: thresholds that are fixed beforehand, and the one of largest coverage that can be promised.
-- ``importance``: the same for another mix of classes. ``target``: a mix that is estimated on rows without labels.
+- ``class_mix``: the same for another mix of classes. ``target``: a mix that is estimated on rows without labels.
 - ``sample_size``: how many more rows would do.
 - ``calibration``: all certificates of a gate, P(correct), and what it remembers of its calibration rows.
 """

@@ -1,3 +1,3 @@
 from .certificate import Certificate as Certificate
-from .certify import threshold_sequence as threshold_sequence
 from .objectives import Objectives as Objectives
+from .sequence import threshold_sequence as threshold_sequence

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import binom
 
-from steepslope.errors import SteepslopeError
-from steepslope.files.folders import field
-from steepslope.numerics.array_shapes import Brief
+from steepslope.checks import read_fields
+from steepslope.errors import SteepslopeError, located
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.formulas import Array, clipped, float64, namespace_of, quiet
 from steepslope.numerics.linear import fit_calibration
-from steepslope.outputs.labels import UNKNOWN
 from steepslope.promise.certificate import Certificate
-from steepslope.promise.certify import UNFIT, Above, certify, certify_true_classes
-from steepslope.promise.importance import Weights, certify_mix
+from steepslope.promise.certify import UNFIT, certify, certify_true_classes
+from steepslope.promise.class_mix import Weights, certify_class_mix
 from steepslope.promise.objectives import Objectives
-from steepslope.promise.rows import LabelledRows
+from steepslope.promise.rows import ArrayRows, LabelledRows
+from steepslope.promise.sequence import Above
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -30,10 +30,9 @@ NEGLECTED = 5  # rows of a true class that are accepted, all of them wrongly, of
 MANY = 200  # rows without an error, of which a gate warns
 UNLIKELY = 1e-4
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
-NUMBERS = ("slope", "offset", "centre", "scale")
 ARRAYS = {
-    "p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64,
-    "predicted": np.int64, "true": np.int64,
+    "p_correct": "float64", "is_correct": "bool", "accepted": "bool", "probability": "float64",
+    "predicted": "int64", "true": "int64",
 }  # fmt: skip
 OPTIONAL = ("probability", "predicted", "true")
 
@@ -86,14 +85,15 @@ class ProbabilityMap:
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:
         """Return the map that JSON holds."""
-        numbers = {name: float(field(content, name, (int, float), path)) for name in NUMBERS}
-        if not (np.isfinite([*numbers.values()]).all() and numbers["slope"] > 0 and numbers["scale"] > 0):
-            raise SteepslopeError(f"expected a slope and scale > 0, found {numbers}", path)
-        return cls(**numbers, is_unit=field(content, "is_unit", bool, path))
+        found = read_fields(cls, content, path)
+        numbers = [found.slope, found.offset, found.centre, found.scale]
+        if not (np.isfinite(numbers).all() and found.slope > 0 and found.scale > 0):
+            raise SteepslopeError(f"expected a slope and scale > 0, found {found}", path)
+        return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CalibrationRows(Brief):
+class CalibrationRows(ArrayRows):
     """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
 
     Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and
@@ -108,9 +108,6 @@ class CalibrationRows(Brief):
     predicted: NDArray[np.int64] | None = None
     true: NDArray[np.int64] | None = None
 
-    def __len__(self) -> int:
-        return len(self.p_correct)
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name, without those that are not known."""
         return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
@@ -118,36 +115,30 @@ class CalibrationRows(Brief):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
         """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
-        expected = {name: kind for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
-        fits = {name: array.dtype for name, array in arrays.items()} == expected and all(
-            array.shape == (len(arrays["p_correct"]),)
-            and ((array >= (UNKNOWN if name == "true" else 0)) & ((array <= 1) | (ARRAYS[name] == np.int64))).all()
-            for name, array in arrays.items()
-        )
-        if not fits:
-            found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
-            raise SteepslopeError(f"expected {', '.join(expected)} of calibration rows (n,), found {found}", path)
+        known = {name: f"{kind} n" for name, kind in ARRAYS.items() if name in arrays or name not in OPTIONAL}
+        with located(path):
+            require_arrays(arrays, known, "calibration rows")
         return cls(**arrays)
 
 
-def neglected_class(
-    predicted: NDArray[np.str_], true_classes: NDArray[np.str_], accepted: Bools, promised: float | None = None
-) -> list[str]:
+def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[str]:
     """Return a caution about the true class that is accepted under other labels alone, the one with most such rows.
 
-    All are of rows (n,). The list is empty where there is no such class, or each true class is ``promised`` something.
+    ``accepted`` (n,) tells which rows are. The list is empty where there is no such class.
 
-    >>> predicted, true_classes = np.repeat("good", 90), np.repeat(["good", "bad"], [80, 10])
-    >>> neglected_class(predicted, true_classes, np.ones(90, dtype=np.bool_))[0][:60]
+    >>> is_correct, truths = np.arange(90) < 80, np.repeat(["good", "bad"], [80, 10])
+    >>> rows = LabelledRows.of(np.ones(90), is_correct, true_classes=truths, predicted_classes=np.repeat("good", 90))
+    >>> caution_on_neglected_class(rows, np.ones(90, dtype=np.bool_))[0][:60]
     'of 10 rows of class bad, 10 are accepted, all of them under '
     """
-    names, index = np.unique(true_classes, return_inverse=True)
-    is_right = predicted == true_classes
-    wrong, right = (np.bincount(index[accepted & one], minlength=len(names)) for one in (~is_right, is_right))
+    names, index = np.unique(labelled.require_true_classes(), return_inverse=True)
+    sides = (~labelled.is_correct, labelled.is_correct)
+    wrong, right = (np.bincount(index[accepted & side], minlength=len(names)) for side in sides)
     neglected = np.where(right == 0, wrong, 0)
-    if promised is not None or neglected.max(initial=0) < NEGLECTED:
+    if neglected.max(initial=0) < NEGLECTED:
         return []
-    worst, labels = int(neglected.argmax()), np.unique(predicted[accepted])
+    assert labelled.predicted_classes is not None
+    worst, labels = int(neglected.argmax()), np.unique(labelled.predicted_classes[accepted])
     rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
     others = (neglected >= NEGLECTED).sum() - 1
     parts = [f"{rows}, all of them under another label"]
@@ -158,7 +149,7 @@ def neglected_class(
     return ["; ".join(parts)]
 
 
-def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
+def caution_on_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
     """Return a caution if far fewer of the rows (n,) are wrong than of the fit set, else an empty list.
 
     ``fit_set`` is how many rows of the fit set are wrong, and how many there are. Far fewer means: given the errors of
@@ -166,9 +157,9 @@ def too_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, i
     the fit set (Przyborowski & Wilenski, 1940). If ``fit_set`` is None, there is a caution where none of 200 rows or
     more is wrong, and the classifier's ``probability`` of each prediction gives that a chance of at most 1e-4.
 
-    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
+    >>> caution_on_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), (60, 600))[0].partition(":")[0]
     '0 of 500 calibration rows are wrong, where 60 of 600 rows of the fit set were'
-    >>> too_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
+    >>> caution_on_few_errors(np.ones(500, np.bool_), np.full(500, 0.99), None)
     []
     """
     n, errors = len(is_correct), int((~is_correct).sum())
@@ -192,7 +183,7 @@ class Certificates:
     rejection: Certificate | None = None
 
 
-def all_certificates(
+def calibrate_all(
     rows: LabelledRows, thresholds: Floats, objectives: Objectives, seed: int = 0, weights: Weights | None = None
 ) -> Certificates:
     """Return all certificates that are counted on rows (n,); they share the delta of the objectives.
@@ -202,7 +193,7 @@ def all_certificates(
     """
     if weights is not None:
         delta = objectives.delta / len(objectives.max_risk)
-        of_mix = (certify_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
+        of_mix = (certify_class_mix(rows, weights, thresholds, risk, delta) for risk in objectives.max_risk)
         return Certificates(tuple(one.counting(rows.confidence, rows.is_unknown) for one in of_mix))
     names, reject, class_risk = rows.group_names, objectives.reject, objectives.max_class_risk
     delta = objectives.delta / (len(objectives.risks) * len(names) + (reject is not None) + (class_risk is not None))
@@ -213,13 +204,13 @@ def all_certificates(
     tested = [one for one in of_classes if one.advice == UNFIT or one.is_given]  # all but those of too few rows
     allowed = min((one.threshold for one in tested), default=-np.inf)  # the same of all that are promised anything
     if objectives.costs is not None:
-        accepted = tuple(_by_costs(rows, names, objectives.least_probability, delta, seed))
+        accepted = tuple(_calibrate_by_costs(rows, names, objectives.least_probability, delta, seed))
     else:
         possible = int((thresholds >= allowed).sum())
         groups = {name: rows.of_group(name) for name in names}
         accepted = tuple(
             (
-                _by_coverage(members, thresholds, objectives.coverage, delta, name)
+                _calibrate_by_coverage(members, thresholds, objectives.coverage, delta, name)
                 if risk is None
                 else certify(members.confidence, members.is_correct, thresholds, risk, delta, name, possible=possible)
             ).counting(members.confidence, members.is_unknown)
@@ -229,10 +220,10 @@ def all_certificates(
     if reject is None:
         return Certificates(accepted, of_classes)
     lowest = min(certificate.threshold for certificate in accepted)
-    return Certificates(accepted, of_classes, _rejection(rows, thresholds, lowest, 1 - reject, delta))
+    return Certificates(accepted, of_classes, _calibrate_rejection(rows, thresholds, lowest, 1 - reject, delta))
 
 
-def _by_coverage(
+def _calibrate_by_coverage(
     rows: LabelledRows, thresholds: Floats, coverage: float | None, delta: float, name: str | None
 ) -> Certificate:
     """Return the certificate of the threshold whose coverage is the nearest, whatever the labels are."""
@@ -242,7 +233,7 @@ def _by_coverage(
     return above.certificate("coverage", place, float(thresholds[place]), delta, None, name)
 
 
-def _by_costs(
+def _calibrate_by_costs(
     rows: LabelledRows, names: Sequence[str | None], least_probability: float, delta: float, seed: int
 ) -> Iterator[Certificate]:
     """Yield certificates of the confidence from which accepting costs less: learnt on a half, counted on the other."""
@@ -259,7 +250,9 @@ def _by_costs(
         yield certificate.counting(group.confidence, group.is_unknown)
 
 
-def _rejection(rows: LabelledRows, thresholds: Floats, lowest: float, most_right: float, delta: float) -> Certificate:
+def _calibrate_rejection(
+    rows: LabelledRows, thresholds: Floats, lowest: float, most_right: float, delta: float
+) -> Certificate:
     """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
 
     All of it lies below the ``lowest`` threshold from which on predictions are accepted.

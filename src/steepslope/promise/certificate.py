@@ -1,25 +1,26 @@
 """What is promised of the predictions that a gate accepts, in numbers, in sentences, and as JSON.
 
 Tails and bounds are exact: those of the binomial distribution of a count of errors, or of bets under another mix of
-classes (:mod:`steepslope.promise.importance`).
+classes (:mod:`steepslope.promise.class_mix`).
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-from steepslope.checks import Check, number, require, whole
-from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.checks import Check, number, read_fields, require, whole
+from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field
 from steepslope.numerics.binomial import clopper_pearson
 
@@ -27,7 +28,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # of a percentage
-PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and starts divide delta
+PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and start thresholds divide delta
 Aim = Literal["risk", "coverage", "costs", "rejection", "true class"]
 ASSUMES = (
     "the predictions to come are drawn as the calibration rows were, independently of one another: "
@@ -43,12 +44,12 @@ EDGE = 1e-12
 ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
 
 
-def tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
+def binomial_tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
     """Return the probability of so few errors, or fewer, among so many rows if each is wrong with ``risk``.
 
     It is the p-value of the claim that the risk is at most that; 1 of no rows.
 
-    >>> tail([0, 1], [59, 59], 0.05).round(3)
+    >>> binomial_tail([0, 1], [59, 59], 0.05).round(3)
     array([0.048, 0.199])
     """
     return np.asarray(binom.cdf(errors, accepted, risk))
@@ -63,22 +64,22 @@ def risk_bound(errors: int, accepted: int, delta: float) -> float:
     return float(clopper_pearson(errors, accepted, delta)[1])
 
 
-def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the interval of a fraction by Clopper & Pearson (1934).
 
-    >>> interval(0, 0), tuple(round(bound, 3) for bound in interval(8, 10))
+    >>> binomial_interval(0, 0), tuple(round(bound, 3) for bound in binomial_interval(8, 10))
     ((0.0, 1.0), (0.444, 0.975))
     """
     low, high = clopper_pearson(successes, n, (1 - level) / 2)
     return float(low), float(high)
 
 
-def log_e_value(
+def log_e_value_of_strata(
     accepted: Floats | Counts, errors: Floats | Counts, weights: Floats, risk: float, bet: ArrayLike
 ) -> Floats:
     """Return logarithms of e-values against a risk, (…), by how many rows of strata are accepted, (…, s), and wrong.
 
-    The weights are (s,), the bets (…). See :mod:`steepslope.promise.importance`.
+    The weights are (s,), the bets (…). See :mod:`steepslope.promise.class_mix`.
     """
     stakes = np.multiply.outer(np.asarray(bet), weights)
     right = (accepted - errors) * np.log1p(stakes * risk)
@@ -97,13 +98,8 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
     require("max_risk", risk, PROBABILITY)
     require("delta", delta, PROBABILITY)
     require("errors", errors, whole(0, MOST_ROWS))
-    low, high = errors, max(1, 2 * errors)
-    while high < MOST_ROWS and tail(errors, high, risk) > delta:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if tail(errors, middle, risk) > delta else (low, middle)
-    return high
+    numbers = range(errors + 1, MOST_ROWS)
+    return numbers.start + bisect_left(numbers, True, key=lambda rows: binomial_tail(errors, rows, risk) <= delta)
 
 
 def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:
@@ -117,21 +113,21 @@ def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] 
     >>> as_percent(0.0154, side=ceil), as_percent(0.07, side=ceil), as_percent(0.9858, side=floor)
     ('1.6 %', '7 %', '98.5 %')
     """
-    while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded(100 * fraction, digits, side) in (0, 100):
+    while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded_percentage(100 * fraction, digits, side) in (0, 100):
         digits += 1
-    text = f"{_rounded(100 * fraction, digits, side):.{digits}f}"
+    text = f"{_rounded_percentage(100 * fraction, digits, side):.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
-def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float:
+def _rounded_percentage(value: float, digits: int, side: Callable[[float], float]) -> float:
     """Return a number with so many digits, up or down, but for what floats themselves are off by."""
     return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits
 
 
-def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
+def assumptions_of_promise(weighted: Weighted | None = None) -> tuple[str, ...]:
     """Return what a promise assumes: of rows like the calibration rows, or of another mix of classes.
 
-    >>> assumptions()[1]
+    >>> assumptions_of_promise()[1]
     'the classifier, the confidence and the threshold stay as they are'
     """
     if weighted is None:
@@ -152,83 +148,64 @@ def assumptions(weighted: Weighted | None = None) -> tuple[str, ...]:
     return drawn, *ASSUMES[1:]
 
 
-def in_lines(assumed: Sequence[str]) -> str:
+def assumptions_in_lines(assumed: Sequence[str]) -> str:
     """Return assumptions as a list."""
     return "\n".join(["This assumes that", *(f"- {one};" for one in assumed[:-1]), f"- {assumed[-1]}."])
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Rows of one class: how many there are, are accepted, and are accepted although they are wrong."""
-
-    name: str
-    weight: float
-    rows: int
-    accepted: int
-    errors: int
 
 
 @dataclass(frozen=True)
 class Weighted:
     """What was counted in each stratum of the calibration rows, and the bet by which the threshold was tested.
 
-    ``mix`` has the shares of the classes. If it was estimated, ``target`` is the number of rows without labels, and
-    ``bound`` the bound of the risk; otherwise they are 0 and None.
+    A stratum is the rows of one class: its ``name``, the ``weight`` of each row, how many ``rows`` there are, are
+    ``accepted``, and are accepted although they are wrong, ``errors``. ``mix`` has the shares of the classes. If it was
+    estimated, ``target`` is the number of rows without labels, and ``bound`` the bound of the risk; otherwise they are
+    0 and None.
     """
 
-    strata: tuple[Stratum, ...]
     bet: float
     mix: Mapping[str, float]
-    target: int = 0
-    bound: float | None = None
-
-    def _column(self, name: str) -> Floats:
-        return np.array([getattr(one, name) for one in self.strata], dtype=np.float64)
+    target: int
+    bound: float | None
+    name: tuple[str, ...]
+    weight: tuple[float, ...]
+    rows: tuple[int, ...]
+    accepted: tuple[int, ...]
+    errors: tuple[int, ...]
 
     @property
     def coverage(self) -> float:
         """The fraction of weighted rows that is accepted, in [0, 1]."""
-        weights = self._column("weight")
-        return float(weights @ self._column("accepted") / (weights @ self._column("rows")))
+        return self._total(self.accepted) / self._total(self.rows)
 
     @property
     def risk(self) -> float:
         """The fraction of accepted weighted rows that is wrong, in [0, 1]; 0 of none."""
-        weights = self._column("weight")
-        accepted = float(weights @ self._column("accepted"))
-        return float(weights @ self._column("errors")) / accepted if accepted else 0.0
+        accepted = self._total(self.accepted)
+        return self._total(self.errors) / accepted if accepted else 0.0
+
+    def _total(self, counts: tuple[int, ...]) -> float:
+        return float(np.array(self.weight) @ np.array(counts, dtype=np.float64))
 
     def risk_bound(self, delta: float) -> float:
         """Return the least risk that is excluded with confidence 1 − delta, by the same bet; 1 where none is."""
         if self.bound is not None:
             return self.bound
+        accepted, errors, weights = map(np.array, (self.accepted, self.errors, self.weight))
 
         def gain(risk: float) -> float:
-            accepted, errors, weights = (self._column(name) for name in ("accepted", "errors", "weight"))
-            return float(log_e_value(accepted, errors, weights, risk, self.bet)) + math.log(delta)
+            return float(log_e_value_of_strata(accepted, errors, weights, risk, self.bet)) + math.log(delta)
 
         return 1.0 if gain(1.0) < 0 else float(brentq(gain, 0.0, 1.0, xtol=EDGE)) + EDGE
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what JSON holds of it: columns of the strata."""
-        columns = {name: [getattr(one, name) for one in self.strata] for name in Stratum.__dataclass_fields__}
-        return {"bet": self.bet, "mix": dict(self.mix), "target": self.target, "bound": self.bound, **columns}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], path: Path) -> Self:
-        """Return what JSON holds."""
-        columns = [field(content, name, list, path) for name in Stratum.__dataclass_fields__]
-        bet, mix = float(field(content, "bet", (int, float), path)), field(content, "mix", dict, path)
-        target, bound = field(content, "target", int, path), field(content, "bound", (int, float, type(None)), path)
-        with explained("expected strata of the calibration rows, found something else", path, (TypeError, ValueError)):
-            strata = tuple(
-                Stratum(str(name), float(weight), *map(int, counts))
-                for name, weight, *counts in zip(*columns, strict=True)
-            )
-        fits = strata and mix and all(0 <= one.errors <= one.accepted <= one.rows and one.weight >= 0 for one in strata)
-        if not (fits and bet > 0 and bet * max(one.weight for one in strata) <= 1):
+    def require_possible(self, path: Path) -> None:
+        """Raise unless its numbers can be those of calibration rows."""
+        sizes = {len(column) for column in (self.name, self.weight, self.rows, self.accepted, self.errors)}
+        columns = zip(self.errors, self.accepted, self.rows, self.weight, strict=False)
+        fits = all(0 <= wrong <= accepted <= rows and weight >= 0 for wrong, accepted, rows, weight in columns)
+        fits = fits and len(sizes) == 1 and bool(self.mix) and bool(self.name)
+        if not (fits and self.bet > 0 and self.bet * max(self.weight) <= 1):
             raise SteepslopeError("expected strata of the calibration rows, found impossible numbers", path)
-        return cls(strata, bet, mix, target, bound)
 
 
 @dataclass(frozen=True)
@@ -257,7 +234,7 @@ class Certificate:
     advice
         Why nothing can be promised, and what to do about it; empty where something is.
     unknown, unknown_accepted
-        Calibration rows of none of the classes, which are wrong whatever is predicted; and those that are accepted.
+        Out-of-class calibration rows, which are wrong whatever is predicted; and those that are accepted.
     weighted
         What was counted for another mix of classes, of which the promise is then.
     """
@@ -276,7 +253,7 @@ class Certificate:
     weighted: Weighted | None = None
 
     def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
-        """Return the same with the counts of those of its calibration rows (n,) that are of none of the classes."""
+        """Return the same with the counts of its out-of-class calibration rows, (n,) each."""
         accepted = is_unknown & (confidence >= self.threshold) & self.is_given
         return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
 
@@ -299,12 +276,13 @@ class Certificate:
         Those of the strata of a mix are put together by their distances from the estimates (Zou & Donner, 2008).
         """
         if self.weighted is None:
-            return interval(self.accepted, self.n)
-        strata = [one for one in self.weighted.strata if one.rows and one.weight]
-        total = sum(one.weight * one.rows for one in strata)
+            return binomial_interval(self.accepted, self.n)
+        weighted = self.weighted
+        total = sum(weight * rows for weight, rows in zip(weighted.weight, weighted.rows, strict=True))
         off = [
-            one.weight / total * (np.array(interval(one.accepted, one.rows)) * one.rows - one.accepted)
-            for one in strata
+            weight / total * (np.array(binomial_interval(accepted, rows)) * rows - accepted)
+            for weight, rows, accepted in zip(weighted.weight, weighted.rows, weighted.accepted, strict=True)
+            if rows and weight
         ]
         below, above = np.linalg.norm(off, axis=0)
         return max(0.0, self.coverage - float(below)), min(1.0, self.coverage + float(above))
@@ -347,64 +325,61 @@ class Certificate:
 
     def sentences(self) -> str:
         """Return the promise, what it was measured on, or why there is none, in sentences."""
-        rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
         if not self.is_given:
-            of_class = f"Of all whose true class is {self.group}, nothing"
-            group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
-            nothing = "Nothing" if self.group is None else group
-            return f"{nothing} can be promised: {self.advice}.{self._of_unknown()}"
-        verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
-        if self.aim == TRUE_CLASS:
-            return self._of_true_class()
-        low, high = (as_percent(bound) for bound in self.coverage_interval)
-        measured = as_percent(self.errors / self.accepted, 2) if self.accepted else "–"
-        upper = as_percent(self.risk_bound, 2, math.ceil)
-        bound = upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
+            return f"{self._nothing()} can be promised: {self.advice}.{self._of_unknown()}"
+        bound = self._upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
         sure = as_percent(1 - self.delta, 2, math.floor)
-        which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
-        covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
-        counted = f"Of {self.n:,} calibration rows, {self.accepted:,} are {verb}"
-        if self.weighted is None:
-            counted = f"{counted} ({covered}) and {self.errors:,} of these {wrong} ({measured}, at most {upper})"
-        else:
-            risk = as_percent(self.weighted.risk, 2)
-            counted = (
-                f"{counted} and {self.errors:,} of these {wrong}; weighted, the coverage is {covered}, and {risk} of "
-                f"what is {verb} is {wrong} (at most {upper})"
+        if self.aim == TRUE_CLASS:
+            return (
+                f"Of all whose true class is {self.group}, at most {bound} are accepted under another label, with a "
+                f"confidence of {sure}. Of {self.n:,} calibration rows of that class, {self.errors:,} are "
+                f"({as_percent(self.errors / self.n, 2)}, at most {self._upper})."
             )
+        verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
+        rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
+        which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
         return (
             f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {sure}. "
-            f"{counted}.{self._of_unknown(verb)}{self._of_shifts()}"
+            f"{self._counted(verb, wrong)}.{self._of_unknown(verb)}{self._of_shifts()}"
         )
+
+    @property
+    def _upper(self) -> str:
+        return as_percent(self.risk_bound, 2, math.ceil)
+
+    def _nothing(self) -> str:
+        of_class = f"Of all whose true class is {self.group}, nothing"
+        of_group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
+        return "Nothing" if self.group is None else of_group
+
+    def _counted(self, verb: str, wrong: str) -> str:
+        low, high = map(as_percent, self.coverage_interval)
+        covered = f"{as_percent(self.coverage)}, 95 % interval {low} to {high}"
+        counted = f"Of {self.n:,} calibration rows, {self.accepted:,} are {verb}"
+        if self.weighted is not None:
+            return (
+                f"{counted} and {self.errors:,} of these {wrong}; weighted, the coverage is {covered}, and "
+                f"{as_percent(self.weighted.risk, 2)} of what is {verb} is {wrong} (at most {self._upper})"
+            )
+        measured = as_percent(self.errors / self.accepted, 2) if self.accepted else "–"
+        return f"{counted} ({covered}) and {self.errors:,} of these {wrong} ({measured}, at most {self._upper})"
 
     def _of_shifts(self) -> str:
         """Return the sentence on what the promise survives, after a blank; nothing where no risk is promised."""
         if self.aim != "risk" or self.max_risk is None:
             return ""
+        times = f"{math.floor(1_000 * self.survived_odds) / 1_000:,.3f}".rstrip("0").rstrip(".")
         return (
             f" The promise also holds after any shift of at most {as_percent(self.survived_shift, 2, math.floor)} in "
-            f"total variation, or if the odds of an error are at most {self._rise()} times as high."
+            f"total variation, or if the odds of an error are at most {times} times as high."
         )
 
-    def _rise(self) -> str:
-        return f"{math.floor(1_000 * self.survived_odds) / 1_000:,.3f}".rstrip("0").rstrip(".")
-
     def _of_unknown(self, verb: str = "") -> str:
-        """Return the sentence on rows of none of the classes, after a blank; nothing where there are none."""
+        """Return the sentence on out-of-class rows, after a blank; nothing where there are none."""
         if not self.unknown:
             return ""
         share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"
         return f" {self.unknown:,} of these {self.n:,} rows are of none of the classes{share if verb else ''}."
-
-    def _of_true_class(self) -> str:
-        assert self.max_risk is not None
-        bound, sure = as_percent(self.max_risk, EXACT), as_percent(1 - self.delta, 2, math.floor)
-        measured, upper = as_percent(self.errors / self.n, 2), as_percent(self.risk_bound, 2, math.ceil)
-        return (
-            f"Of all whose true class is {self.group}, at most {bound} are accepted under another label, with a "
-            f"confidence of {sure}. Of {self.n:,} calibration rows of that class, {self.errors:,} are ({measured}, at "
-            f"most {upper})."
-        )
 
     def as_json(self) -> dict[str, Any]:
         """Return all numbers, as JSON holds them: a threshold that is not finite as null."""
@@ -415,29 +390,19 @@ class Certificate:
             "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
             "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
             "unknown": self.unknown, "unknown_accepted": self.unknown_accepted,
-            "weighted": None if self.weighted is None else self.weighted.as_json(),
+            "weighted": None if self.weighted is None else asdict(self.weighted),
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> Certificate:
         """Return the certificate that JSON holds; raise unless its numbers follow from its counts."""
-        aim = field(content, "aim", str, path)
-        require_known(f"aim in {path}:", aim, get_args(Aim))
-        n, accepted, errors, unknown, unknown_accepted = (
-            field(content, name, int, path) for name in ("n", "accepted", "errors", "unknown", "unknown_accepted")
-        )
-        delta, advice = float(field(content, "delta", (int, float), path)), field(content, "advice", str, path)
-        threshold, max_risk = (
-            field(content, name, (int, float, type(None)), path) for name in ("threshold", "max_risk")
-        )
-        group = field(content, "group", (str, type(None)), path)
-        if threshold is None:
-            everything = NOTHING if aim == "rejection" else EVERYTHING
-            threshold = everything if field(content, "accepts_all", bool, path) else -everything
-        mixed = field(content, "weighted", (dict, type(None)), path)
-        weighted = None if mixed is None else Weighted.from_json(mixed, path)
-        counts = n, accepted, errors, delta, max_risk, group, advice
-        certificate = cls(aim, float(threshold), *counts, unknown, unknown_accepted, weighted)
+        known = dict(content)
+        if known.get("threshold", 0) is None:
+            everything = NOTHING if known.get("aim") == "rejection" else EVERYTHING
+            known["threshold"] = everything if known.get("accepts_all") else -everything
+        certificate = read_fields(cls, known, path)
+        if certificate.weighted is not None:
+            certificate.weighted.require_possible(path)
         certificate._require_consistent(content, path)
         return certificate
 
@@ -446,11 +411,8 @@ class Certificate:
         wrong = self.accepted - self.errors if self.aim == "rejection" else self.errors
         counts = counts and 0 <= self.unknown_accepted <= min(self.unknown, wrong) and self.unknown <= self.n
         if self.weighted is not None:
-            totals = {"n": "rows", "accepted": "accepted", "errors": "errors"}
-            counts = counts and all(
-                sum(getattr(one, column) for one in self.weighted.strata) == getattr(self, name)
-                for name, column in totals.items()
-            )
+            columns = self.weighted.rows, self.weighted.accepted, self.weighted.errors
+            counts = counts and [*map(sum, columns)] == [self.n, self.accepted, self.errors]
         same = counts and all(
             abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
             for name in ("coverage", "risk_bound")

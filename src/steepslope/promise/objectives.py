@@ -1,17 +1,31 @@
 """What a gate is calibrated for; free of torch, so that the command line can read it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, TypedDict
 
 from steepslope.checks import Check, listed, number, optional, plain, require, require_all
 from steepslope.errors import SteepslopeError, explained
 
 OPEN = 1e-9
 INSIDE: Check = number(OPEN, 1 - OPEN)
+OBJECTIVE_CHECKS: dict[str, Check] = {
+    "delta": INSIDE,
+    "coverage": optional(number(OPEN, 1)),
+    "reject": optional(INSIDE),
+    "max_class_risk": optional(INSIDE),
+}
 PAIR = 2
 PERCENT = 100
+
+
+class OtherObjectives(TypedDict, total=False):
+    """Those of :class:`Objectives` that are given by name alone."""
+
+    coverage: float | None
+    costs: tuple[float, ...] | None
+    reject: float | None
+    max_class_risk: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +61,9 @@ class Objectives:
     max_class_risk: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max_risk", _several("max_risk", self.max_risk))
-        object.__setattr__(self, "costs", None if self.costs is None else _several("costs", self.costs))
-        fractions = dict.fromkeys(("reject", "max_class_risk"), optional(INSIDE))
-        require_all(self, {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), **fractions})
+        object.__setattr__(self, "max_risk", _listed_objective("max_risk", self.max_risk))
+        object.__setattr__(self, "costs", None if self.costs is None else _listed_objective("costs", self.costs))
+        require_all(self, OBJECTIVE_CHECKS)
         for risk in self.max_risk:
             if 1 <= risk < PERCENT:  # it may be meant in percent
                 meant = f"{risk:g} % is {risk / PERCENT:.12g}"
@@ -68,15 +81,6 @@ class Objectives:
             expected = "the cost of an error and the lower one of a review, both > 0"
             raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, self.costs))}", "costs")
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the objectives that JSON holds."""
-        lists: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        with explained("expected objectives", kinds=TypeError):
-            return cls(**lists)
-
     @property
     def risks(self) -> tuple[float | None, ...]:
         """The risks that are promised; None where the aim is another."""
@@ -89,6 +93,6 @@ class Objectives:
         return 1 - self.costs[1] / self.costs[0]
 
 
-def _several(name: str, value: Any) -> tuple[float, ...]:
+def _listed_objective(name: str, value: Any) -> tuple[float, ...]:
     with explained("expected a number, or several", name, (TypeError, ValueError)):
         return listed(plain(value), float)

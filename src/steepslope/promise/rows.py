@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.metrics.curves import checked
+from steepslope.metrics.ranking import checked_confidences
 from steepslope.numerics.array_shapes import Brief
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 LEAST_SPLIT = 10
-ARRAYS = ("confidence", "is_correct", "is_unknown", "groups", "true_classes")
+
+
+class ArrayRows(Brief):
+    """A dataclass of arrays (n,), None where they are not known, and of mappings of arrays (n,) by name."""
+
+    def __len__(self: Any) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def subset(self, rows: Counts | Bools | slice) -> Self:
+        """Return some of the rows: by their numbers, by booleans (n,), or as a slice."""
+        chosen: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                chosen[name] = value[rows]
+            elif isinstance(value, Mapping):
+                chosen[name] = {key: array[rows] for key, array in value.items()}
+        found: Self = replace(cast(Any, self), **chosen)
+        return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelledRows(Brief):
+class LabelledRows(ArrayRows):
     """Rows (n,) to calibrate on.
 
-    ``groups`` (n,) are None where all rows are one group, and ``true_classes`` (n,) where they are not known.
-    ``is_unknown`` (n,) tells which rows are out-of-class: all of them are wrong, and certificates count them.
-    ``of_log_odds`` says that confidences are log-odds of being correct. ``extra`` are further arrays (n,) by name, that
-    the gate remembers.
+    ``groups`` (n,) are None where all rows are one group, and ``true_classes`` and ``predicted_classes`` (n,) where
+    they are not known. ``is_unknown`` (n,) tells which rows are out-of-class: all of them are wrong, and certificates
+    count them. ``of_log_odds`` says that confidences are log-odds of being correct. ``extra`` are further arrays (n,)
+    by name, that the gate remembers.
     """
 
     confidence: Floats
@@ -36,6 +53,7 @@ class LabelledRows(Brief):
     is_unknown: Bools
     groups: NDArray[np.str_] | None = None
     true_classes: NDArray[np.str_] | None = None
+    predicted_classes: NDArray[np.str_] | None = None
     of_log_odds: bool = False
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -47,21 +65,13 @@ class LabelledRows(Brief):
         is_unknown: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         true_classes: ArrayLike | None = None,
+        **known: Any,
     ) -> Self:
         """Return checked rows; raise for other shapes, NaN, or an out-of-class row that is correct."""
-        values, correct = checked(confidence, is_correct)
-        unknown = _checked_unknown(is_unknown, correct)
-        truths = group_names(true_classes, len(values), "true_classes")
-        return cls(values, correct, unknown, group_names(groups, len(values)), truths)
-
-    def __len__(self) -> int:
-        return len(self.confidence)
-
-    def subset(self, rows: Counts | Bools) -> Self:
-        """Return some of the rows, by their numbers or by booleans (n,)."""
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        cut: dict[str, Any] = {name: None if array is None else array[rows] for name, array in arrays.items()}
-        return replace(self, **cut, extra={name: array[rows] for name, array in self.extra.items()})
+        values, correct = checked_confidences(confidence, is_correct)
+        unknown, names = _checked_unknown_rows(is_unknown, correct), checked_groups(groups, len(values))
+        truths = checked_groups(true_classes, len(values), "true_classes")
+        return cls(values, correct, unknown, names, truths, **known)
 
     @property
     def group_names(self) -> list[str | None]:
@@ -79,7 +89,7 @@ class LabelledRows(Brief):
         return self.true_classes
 
 
-def numbers(values: ArrayLike, place: str) -> Floats:
+def checked_numbers(values: ArrayLike, place: str) -> Floats:
     """Return values as float64 (m,), one alone as (1,); raise at a place unless they are numbers, none of them NaN."""
     with explained("expected numbers (m,)", place, (TypeError, ValueError)):
         found = np.atleast_1d(np.asarray(values, dtype=np.float64))
@@ -91,7 +101,7 @@ def numbers(values: ArrayLike, place: str) -> Floats:
     return found
 
 
-def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
+def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
     """Return groups as text (n,); raise for another number of them."""
     if groups is None:
         return None
@@ -101,7 +111,7 @@ def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDAr
     return names.astype(np.str_)
 
 
-def _checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
+def _checked_unknown_rows(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
     """Return which rows are out-of-class, (n,); none where it is not known. Raise if one of them is correct."""
     unknown = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
     if unknown.dtype != np.bool_ or unknown.shape != is_correct.shape:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import betabinom
 
 from steepslope.promise.certificate import EXACT, Aim, as_percent, rows_needed
-from steepslope.promise.sequence import most_errors, start_thresholds
+from steepslope.promise.sequence import Above, find_start_thresholds, most_passing_errors
 
-Counts = NDArray[np.int64]
 STEPS = 64  # numbers of rows, and risks, among which the least is found
 MOST_TIMES = 30  # the rows: what would take more is not told
 OPEN = 1e-6
@@ -24,27 +22,20 @@ PRIOR = 0.5  # Jeffreys'
 DIGITS = 2  # of a number of rows, rounded up
 
 
-def advice_for(n: int, accepted: Counts, errors: Counts, risk: float, delta: float, aim: Aim) -> str:
-    """Return why nothing can be promised of n rows, and what to do about it, as far as these rows tell.
-
-    ``accepted`` (t,) are accepted by each threshold, and ``errors`` (t,) of these are wrong.
-    """
-    parts = [_reason(n, accepted, risk, delta, aim)]
-    more = rows_to_add(n, accepted, errors, risk, delta)
+def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
+    """Return why nothing can be promised of rows, and what to do about it, as far as their counts tell."""
+    more, possible = rows_to_add_to_sample(above, risk, delta), possible_risk_of_sample(above, risk, delta)
+    parts = [_why_sample_is_too_small(above, risk, delta, aim), "these rows do not tell how many more would do"]
     if more is not None:
-        parts.append(f"about {more:,} more rows like these would do in about 4 of 5 draws")
-    else:
-        parts.append("these rows do not tell how many more would do")
-    possible = possible_risk(n, accepted, errors, risk, delta)
+        parts[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
     if possible is not None:
-        parts.append(
-            f"of as many rows like these, a risk of {as_percent(possible, 2)} could be promised in about 4 of 5 draws"
-        )
+        risk_that_may_be = f"a risk of {as_percent(possible, 2)} could be promised in about 4 of 5 draws"
+        parts.append(f"of as many rows like these, {risk_that_may_be}")
     return "; ".join(parts)
 
 
-def _reason(n: int, accepted: Counts, risk: float, delta: float, aim: Aim) -> str:
-    needed, most = rows_needed(risk, delta), accepted.max(initial=0)
+def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) -> str:
+    n, needed, most = above.n, rows_needed(risk, delta), above.accepted.max(initial=0)
     promise = f"{as_percent(risk, EXACT)} at delta {delta:g}"
     if n < needed:
         return f"{n:,} rows are too few for {promise}, which takes at least {needed:,} accepted ones, all of them right"
@@ -54,44 +45,44 @@ def _reason(n: int, accepted: Counts, risk: float, delta: float, aim: Aim) -> st
     return f"among the {which} trusted of {n:,} rows too many are {wrong} for {as_percent(risk, EXACT)}"
 
 
-def rows_to_add(n: int, accepted: Counts, errors: Counts, risk: float, delta: float) -> int | None:
+def rows_to_add_to_sample(above: Above, risk: float, delta: float) -> int | None:
     """Return how many more rows make a promise likely, rounded up; None if it takes too many, or can't be told.
 
-    >>> one, many = np.array([58]), np.array([500])
-    >>> rows_to_add(58, one, 0 * one, 0.05, 0.05), rows_to_add(500, many, many // 16, 0.05, 0.05)
+    >>> few, many = Above(58, np.array([58]), np.array([0])), Above(500, np.array([500]), np.array([31]))
+    >>> rows_to_add_to_sample(few, 0.05, 0.05), rows_to_add_to_sample(many, 0.05, 0.05)
     (67, None)
     """
-    totals = np.unique(np.ceil(n * np.geomspace(1, MOST_TIMES, STEPS)).astype(np.int64)) + 1
-    place = bisect_left(totals, True, key=lambda total: chance(n, accepted, errors, int(total), risk, delta) >= LIKELY)
-    return _rounded_up(int(totals[place]) - n) if place < len(totals) else None
+    totals = np.unique(np.ceil(above.n * np.geomspace(1, MOST_TIMES, STEPS)).astype(np.int64)) + 1
+    place = bisect_left(totals, LIKELY, key=lambda total: chance_of_larger_sample(above, int(total), risk, delta))
+    return _rounded_sample_size(int(totals[place]) - above.n) if place < len(totals) else None
 
 
-def possible_risk(n: int, accepted: Counts, errors: Counts, risk: float, delta: float) -> float | None:
+def possible_risk_of_sample(above: Above, risk: float, delta: float) -> float | None:
     """Return a higher risk that as many rows likely promise; None where there is none below 1.
 
-    >>> round(possible_risk(500, np.array([500]), np.array([30]), 0.05, 0.05) or 1, 3)
+    >>> round(possible_risk_of_sample(Above(500, np.array([500]), np.array([30])), 0.05, 0.05) or 1, 3)
     0.097
     """
     risks = np.geomspace(risk, 1 - OPEN, STEPS)[1:-1]
-    place = bisect_left(risks, True, key=lambda one: chance(n, accepted, errors, n, float(one), delta) >= LIKELY)
+    place = bisect_left(risks, LIKELY, key=lambda one: chance_of_larger_sample(above, above.n, float(one), delta))
     return float(risks[place]) if place < len(risks) else None
 
 
-def chance(n: int, accepted: Counts, errors: Counts, total: int, risk: float, delta: float) -> float:
-    """Return how likely a draw of so many rows in ``total`` promises something at least, by what n rows tell.
+def chance_of_larger_sample(above: Above, total: int, risk: float, delta: float) -> float:
+    """Return how likely a draw of so many rows in ``total`` promises something at least, by what the counts tell.
 
     It is that of the start threshold that most likely passes, so it is rather too low.
     """
-    scaled = np.round(total / n * accepted).astype(np.int64) if n else accepted
+    scaled = np.round(total / above.n * above.accepted).astype(np.int64) if above.n else above.accepted
     likely = 0.0
-    for start in start_thresholds(scaled, total, risk, delta):
-        rows, wrong = int(scaled[start.place]), int(errors[start.place])
-        shape = wrong + PRIOR, int(accepted[start.place]) - wrong + PRIOR
-        bearable = np.arange(most_errors(rows, risk, start.after_failure) + 1)
-        likely = max(likely, float(betabinom.pmf(bearable, rows, *shape).sum()))
+    for start in find_start_thresholds(scaled, total, risk, delta):
+        rows, accepted, wrong = (int(counts[start.place]) for counts in (scaled, above.accepted, above.errors))
+        bearable = np.arange(most_passing_errors(rows, risk, start.after_failure) + 1)
+        chance = betabinom.pmf(bearable, rows, wrong + PRIOR, accepted - wrong + PRIOR).sum()
+        likely = max(likely, float(chance))
     return likely
 
 
-def _rounded_up(rows: int) -> int:
+def _rounded_sample_size(rows: int) -> int:
     unit = int(10 ** max(0, len(str(rows)) - DIGITS))
     return -(-rows // unit) * unit

@@ -18,24 +18,69 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import binom
 
-from steepslope.promise.certificate import rows_needed
+from steepslope.checks import require, whole
+from steepslope.errors import SteepslopeError
+from steepslope.promise.certificate import Aim, Certificate, binomial_tail, rows_needed
+from steepslope.promise.rows import checked_numbers
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Passes = Callable[[int, float], bool]  # whether the hypothesis at a place passes its test at a level
 FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
 BORNE = 3  # errors with which tests below half of the rows can pass: with fewer, one unlucky row ends a run
+THRESHOLDS = 400  # more gain nothing (LOG.md)
+BELOW = 4.0 ** np.arange(-5, 1)  # distances of thresholds below all confidences, in ranges of the confidences
 MANY = 20  # errors with which a test of half of the rows can pass, where tests also start beyond it (LOG.md)
 SHARE = 0.5  # of its nominal level, for a start threshold after a failure (LOG.md)
 LATE_SHARE = 0.2  # the same, beyond half of the rows: where the risk hardly rises, little is enough (LOG.md)
 
 
+def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
+    """Return thresholds at even steps of coverage on other rows than those to calibrate on, highest first, (t,).
+
+    ``confidence`` (n,) are those of any rows like them, such as the oracle's fit set. At most ``most`` thresholds, a
+    whole number >= 2, lie within them. A few more lie below, the last by the range of the confidences. None is −∞, so a
+    gate that may accept all calibration rows still leaves rows to review that are unlike all of these. Without
+    confidences, −∞ is the only threshold.
+
+    >>> threshold_sequence([0.1, 0.2, 0.3], most=3).round(4)
+    array([ 0.3   ,  0.2   ,  0.1   ,  0.0998,  0.0992,  0.0969,  0.0875,
+            0.05  , -0.1   ])
+    """
+    require("most", most, whole(2))
+    limits = np.finfo(np.float64)
+    values = np.sort(np.clip(checked_numbers(confidence, "confidence"), limits.min / 4, limits.max / 4))
+    if not len(values):
+        return np.array([-math.inf])
+    inside = np.interp(np.linspace(len(values) - 1, 0, most), np.arange(len(values)), values)
+    below = values[0] - BELOW * (values[-1] - values[0] or max(1.0, abs(values[0])))
+    return np.unique(np.append(inside, below))[::-1]
+
+
+def checked_threshold_sequence(thresholds: ArrayLike) -> Floats:
+    """Return a sequence as float64 (t,), without any +∞, which stands for a gate that accepts nothing.
+
+    Raise unless it falls, or stays, from one to the next, holds no NaN, and something is left.
+    """
+    sequence = checked_numbers(thresholds, "thresholds")
+    rising = np.flatnonzero(sequence[1:] > sequence[:-1])
+    if len(rising):
+        place = int(rising[0])
+        found = f"found {sequence[place + 1]:g} after {sequence[place]:g}"
+        raise SteepslopeError(f"expected the highest first, {found}", "thresholds")
+    below = sequence[sequence < np.inf]
+    if len(below) == 0:
+        raise SteepslopeError(f"expected at least one below ∞, found {len(sequence)} in all", "thresholds")
+    return below
+
+
 @dataclass(frozen=True)
-class Start:
+class StartThreshold:
     """A start threshold, by its place in the sequence.
 
     ``level`` is the nominal level: that of all tests from there to the next start threshold, as long as none fails.
@@ -55,13 +100,17 @@ class Start:
         return [cls(place, share, share, adds=True) for place in places]
 
 
-def last_passing(starts: Sequence[Start], count: int, passes: Passes) -> tuple[int | None, float]:
+def last_passing_in_sequence(
+    start_thresholds: Sequence[StartThreshold], count: int, passes: Passes
+) -> tuple[int | None, float]:
     """Return the last of ``count`` hypotheses in a sequence that passes, and the level of its test; None if none does.
 
     Tests begin at a start threshold, and go on beyond the next one until one fails; then they begin at the next.
     """
     last, level_of_last, carried = None, 0.0, None
-    for start, following in zip(starts, [*(later.place for later in starts[1:]), count], strict=False):
+    for start, following in zip(
+        start_thresholds, [*(later.place for later in start_thresholds[1:]), count], strict=False
+    ):
         end = min(following, count)
         level = start.level + (carried if carried is not None and start.adds else 0.0)
         begins = start.place < end and (carried is not None or passes(start.place, start.after_failure))
@@ -72,12 +121,12 @@ def last_passing(starts: Sequence[Start], count: int, passes: Passes) -> tuple[i
     return last, level_of_last
 
 
-def by_p_values(p_values: Floats) -> Passes:
+def passes_by_p_value(p_values: Floats) -> Passes:
     """Return whether hypotheses pass, by their p-values (t,)."""
     return lambda place, level: bool(p_values[place] <= level)
 
 
-def start_rows(n: int, risk: float, delta: float) -> list[int]:
+def rows_of_start_thresholds(n: int, risk: float, delta: float) -> list[int]:
     """Return how many of n rows each start threshold has to accept, at least, ascending. It does not depend on labels.
 
     Rows bear e errors if their test can pass with e errors. One start threshold accepts half of the rows, or rather the
@@ -85,10 +134,10 @@ def start_rows(n: int, risk: float, delta: float) -> list[int]:
     1.25 times fewer rows, as long as these bear three errors at half of delta. If half of the rows bear many errors,
     each one after it accepts 1.25 times more.
 
-    >>> start_rows(1_000, 0.05, 0.05), start_rows(500, 0.02, 0.05), start_rows(100, 0.05, 0.05)
-    ([197, 247, 308, 386, 482], [236], [59])
+    >>> rows_of_start_thresholds(1_000, 0.05, 0.05), rows_of_start_thresholds(500, 0.02, 0.05)
+    ([197, 247, 308, 386, 482], [236])
     """
-    borne = max(0, most_errors(n // 2, risk, delta))
+    borne = max(0, most_passing_errors(n // 2, risk, delta))
     half = rows_needed(risk, delta, borne)
     least = min(half, rows_needed(risk, delta / 2, BORNE))
     most = n if borne >= MANY else half
@@ -96,7 +145,7 @@ def start_rows(n: int, risk: float, delta: float) -> list[int]:
     return [round(half * FURTHER**step) for step in steps]
 
 
-def start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> list[Start]:
+def find_start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> list[StartThreshold]:
     """Return the start thresholds, which do not depend on labels; none where no threshold accepts enough rows.
 
     ``accepted`` (t,) are how many of n rows each threshold of the sequence accepts, ascending.
@@ -108,26 +157,28 @@ def start_thresholds(accepted: Counts, n: int, risk: float, delta: float) -> lis
     accept, not on labels above H. Where the risk also falls with coverage, no proof is known: risks that were made
     to break the promise did so with a probability of about delta at most (LOG.md).
 
-    >>> starts = start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
-    >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in starts]
+    >>> found = find_start_thresholds(np.arange(0, 801, 100), 800, 0.05, 0.05)
+    >>> [(start.place, round(start.after_failure, 3), round(start.level, 3)) for start in found]
     [(2, 0.036, 0.036), (3, 0.021, 0.042), (4, 0.025, 0.05)]
     """
-    rows = np.array(start_rows(n, risk, delta))
-    return start_thresholds_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
+    rows = np.array(rows_of_start_thresholds(n, risk, delta))
+    return find_start_thresholds_at(rows, np.where(2 * rows > n, LATE_SHARE, SHARE), accepted, risk, delta)
 
 
-def start_thresholds_at(rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float) -> list[Start]:
+def find_start_thresholds_at(
+    rows: Counts, shares: Floats, accepted: Counts, risk: float, delta: float
+) -> list[StartThreshold]:
     """Return the start thresholds that accept at least ``rows``, each with its share of the level after a failure.
 
     ``rows`` and ``shares`` (s,) go from the fewest rows to the most. Rows that no threshold accepts are left out.
     """
     places, first = np.unique(np.searchsorted(accepted, rows), return_index=True)
     first, places = first[places < len(accepted)], places[places < len(accepted)]
-    after_failure, levels = _levels(rows[first], accepted[places], shares[first], risk, delta)
-    return [Start(*start) for start in zip(places.tolist(), after_failure, levels, strict=True)]
+    after_failure, levels = _levels_of_sequence(rows[first], accepted[places], shares[first], risk, delta)
+    return [StartThreshold(*start) for start in zip(places.tolist(), after_failure, levels, strict=True)]
 
 
-def _levels(
+def _levels_of_sequence(
     least: Counts, accepted: Counts, shares: Floats, risk: float, delta: float
 ) -> tuple[list[float], list[float]]:
     """Return the levels after a failure and the nominal ones, (s,) each.
@@ -139,31 +190,65 @@ def _levels(
     if len(least) == 0:
         return [], []
     levels, after_failure = [delta], [float(shares[-1]) * delta]
-    most = most_errors(accepted[-1], risk, after_failure[0])
+    most = most_passing_errors(accepted[-1], risk, after_failure[0])
     passes_later = np.ones(max(0, most) + 1) * (most >= 0)  # by how many errors there are above the start threshold
     for place in range(len(least) - 2, -1, -1):
         rows, later = least[place], accepted[place + 1]
-        levels.append(_level(rows, _before(passes_later, later - rows, risk), risk, delta))
+        levels.append(_level_in_sequence(rows, _passing_chance_before(passes_later, later - rows, risk), risk, delta))
         after_failure.append(float(shares[place]) * levels[-1])
-        passes_later = _before(passes_later, later - accepted[place], risk)[: accepted[place] + 1]
-        passes_later[: most_errors(accepted[place], risk, after_failure[-1]) + 1] = 1.0
+        passes_later = _passing_chance_before(passes_later, later - accepted[place], risk)[: accepted[place] + 1]
+        passes_later[: most_passing_errors(accepted[place], risk, after_failure[-1]) + 1] = 1.0
     return [levels[-1], *after_failure[:-1][::-1]], levels[::-1]
 
 
-def most_errors(rows: int, risk: float, level: float) -> int:
+@dataclass(frozen=True, eq=False)
+class Above:
+    """How many of n calibration rows each threshold of a sequence accepts, and how many of these are wrong, (t,)."""
+
+    n: int
+    accepted: Counts
+    errors: Counts
+
+    @classmethod
+    def from_rows(cls, confidence: Floats, is_correct: Bools, thresholds: Floats) -> Above:
+        """Count rows with a confidence of at least each threshold; ties are accepted as a whole."""
+        order = np.argsort(-confidence, kind="stable")
+        accepted = np.searchsorted(-confidence[order], -thresholds, side="right").astype(np.int64)
+        wrong = np.concatenate([[0], np.cumsum(~is_correct[order], dtype=np.int64)])
+        return cls(len(confidence), accepted, wrong[accepted])
+
+    def certificate(
+        self, aim: Aim, place: int, threshold: float, delta: float, max_risk: float | None, group: str | None
+    ) -> Certificate:
+        """Return the certificate of one threshold of the sequence, by its place."""
+        counts = int(self.accepted[place]), int(self.errors[place])
+        return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
+
+    def last_passing(self, risk: float, delta: float) -> int | None:
+        """Return the last threshold of the sequence that passes its test, or None."""
+        return self.tests(risk, delta)(len(self.accepted))
+
+    def tests(self, risk: float, delta: float) -> Callable[[int], int | None]:
+        """Return what finds the last threshold that passes among so many first ones of the sequence, None if none."""
+        start_thresholds = find_start_thresholds(self.accepted, self.n, risk, delta)
+        passes = passes_by_p_value(binomial_tail(self.errors, self.accepted, risk))
+        return lambda count: last_passing_in_sequence(start_thresholds, count, passes)[0]
+
+
+def most_passing_errors(rows: int, risk: float, level: float) -> int:
     """Return up to how many errors among so many rows pass a test at a level; −1 where none does."""
     most = int(binom.ppf(level, rows, risk))
     return most - int(binom.cdf(most, rows, risk) > level)
 
 
-def _before(passes: Floats, rows: int, risk: float) -> Floats:
+def _passing_chance_before(passes: Floats, rows: int, risk: float) -> Floats:
     """Return the probability to pass, by how many errors there are so many rows earlier."""
     coming = binom.pmf(np.arange(len(passes)), rows, risk)
     found: Floats = fftconvolve(passes, coming[::-1])[len(passes) - 1 :]
     return np.clip(found, 0, 1)
 
 
-def _level(rows: int, passes_later: Floats, risk: float, delta: float) -> float:
+def _level_in_sequence(rows: int, passes_later: Floats, risk: float, delta: float) -> float:
     """Return the level of a test on so many rows that passes, or is followed by one that does, in delta of draws.
 
     Between two numbers of errors, the test may cast lots: the level is that of the test that does.

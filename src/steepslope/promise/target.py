@@ -16,7 +16,7 @@ products, called e-values, has a mean of at most 1:
 
 - on m target rows, with a bet λ, the product of 1 − λ·(h(ŷ) − t);
 - on n calibration rows, n[y] of them of class y, with a bet ν, the product of 1 − ν·W·(Z − h(ŷ) + t), where
-  W = q[y]·n / n[y], as under a known mix (:mod:`steepslope.promise.importance`).
+  W = q[y]·n / n[y], as under a known mix (:mod:`steepslope.promise.class_mix`).
 
 Neither q nor t is known. Intervals contain both, except with a probability that is a small part of delta: for t it is
 an empirical Bernstein bound (Maurer & Pontil, arXiv 0907.3740). Those of q follow from Clopper–Pearson intervals of how
@@ -45,7 +45,7 @@ from scipy.stats import f
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.numerics.binomial import clopper_pearson
 from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import Start, last_passing
+from steepslope.promise.sequence import StartThreshold, last_passing_in_sequence
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -69,14 +69,6 @@ STEP = 8  # bets are chosen at every eighth threshold, and used for these eight
 
 NO_MIX = "no mix of the classes explains what is predicted for these rows"
 INSTEAD = "Label some of them, and calibrate on these"
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Means of functions (f,) among the target rows, and the covariance of their errors, (f, f)."""
-
-    means: Floats
-    covariance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +128,8 @@ class Target:
         """How many times as often rows of each class come as among the calibration rows, (s,)."""
         return self.shares.clip(0) * len(self.true) / np.bincount(self.true)
 
-    def moments(self, ours: Floats, theirs: Floats | None = None) -> Moments:
-        """Return the means of functions, (n, f) on the calibration rows, among the target rows.
+    def moments(self, ours: Floats, theirs: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return the means (f,) of functions, (n, f) on calibration rows, among the target rows, and their covariance.
 
         Where the target's own values are given, (m, f), the means are of how these differ from what a mix explains.
         """
@@ -149,9 +141,9 @@ class Target:
         else:
             on_target = by_predicted[self.on_target] - theirs
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
-        means, of_target = _mean_and_covariance(on_target, counts)
-        _, of_ours = _mean_and_covariance(influence, np.ones(len(influence)))
-        return Moments(means, of_target / len(self.on_target) + of_ours / len(ours))
+        means, of_target = _mean_and_covariance_on_target(on_target, counts)
+        _, of_ours = _mean_and_covariance_on_target(influence, np.ones(len(influence)))
+        return means, of_target / len(self.on_target) + of_ours / len(ours)
 
     def require_explained(self, confidence: Floats, on_target: Floats) -> None:
         """Raise where no mix of the classes explains the target's predictions and confidences (m,).
@@ -159,7 +151,7 @@ class Target:
         Confidences are compared by Hotelling's test, with the degrees of freedom of the rarest class: the covariance
         is known no better than that.
         """
-        errors = np.sqrt(np.diag(self.moments(np.eye(len(self.names))[self.true]).covariance))
+        errors = np.sqrt(np.diag(self.moments(np.eye(len(self.names))[self.true])[1]))
         lowest = int((self.shares + FAR * errors).argmin())
         if self.shares[lowest] < -FAR * errors[lowest]:
             found = f"one with {100 * self.shares[lowest]:.1f} % of {self.names[lowest]} would"
@@ -168,15 +160,15 @@ class Target:
         ours, theirs = (
             np.eye(len(edges) + 1)[np.searchsorted(edges, one, side="right")] for one in (confidence, on_target)
         )
-        moments = self.moments(ours, theirs)
-        statistic = moments.means @ np.linalg.pinv(moments.covariance, rcond=1e-8) @ moments.means
+        means, covariance = self.moments(ours, theirs)
+        statistic = means @ np.linalg.pinv(covariance, rcond=1e-8) @ means
         rows, d = int(np.bincount(self.true).min()), len(edges)
         p_value = float(f.sf(statistic * (rows - d) / (d * (rows - 1)), d, rows - d)) if d else 1.0
         if p_value < ALPHA:
             raise NoMixError(f"{NO_MIX}: their confidences differ (p = {p_value:.2g}). {INSTEAD}", "target")
 
 
-def _mean_and_covariance(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
+def _mean_and_covariance_on_target(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
     """Return the mean (f,) and the covariance (f, f) of values (k, f), each of which occurs so many times, (k,)."""
     total = counts.sum()
     mean = counts @ values / total
@@ -381,10 +373,10 @@ class SplitRows:
         """Return whether the test passes at a level: at most ``risk`` of the accepted to come are wrong."""
         outcomes = self.tested.outcomes(accepted[~self.chooses], is_correct[~self.chooses])
         means = self.tested.means_of_h(bet.h, OF_MEAN * level)
-        return self.tested.log_e_value(outcomes, risk, bet, self.shares, means) >= needed(level)
+        return self.tested.log_e_value(outcomes, risk, bet, self.shares, means) >= needed_on_target(level)
 
 
-def needed(level: float) -> float:
+def needed_on_target(level: float) -> float:
     """Return the log e-value that passes at a level."""
     return -math.log(level * (1 - OF_SHARES - OF_MEAN))
 
@@ -401,14 +393,14 @@ def last_passing_on_target(
     chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in some]
     expected = [log_e_value for _, log_e_value in chosen]
     surest = int(np.argmax(expected))
-    first = int(np.argmax(np.append(expected[:surest], np.inf) >= SURE * needed(delta / 2)))
+    first = int(np.argmax(np.append(expected[:surest], np.inf) >= SURE * needed_on_target(delta / 2)))
 
     def passes(place: int, level: float, at_most: float = risk) -> bool:
         bet = chosen[place // STEP][0]
         return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
 
-    starts = Start.sharing(sorted({some[first], some[surest]}), delta)
-    passed, level = last_passing(starts, len(thresholds), passes)
+    start_thresholds = StartThreshold.sharing(sorted({some[first], some[surest]}), delta)
+    passed, level = last_passing_in_sequence(start_thresholds, len(thresholds), passes)
     if passed is None:
         return None, 1.0
     risks = np.linspace(risk, 0, RISKS)[:-1].tolist()

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.gate import Gate
 from steepslope.metrics import auroc
-from steepslope.metrics.curves import Bools, Floats, Ranking, rank_rows
-from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of_measures
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
-from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
+from steepslope.metrics.paper import PAPER_METRICS, float32_sigmoid, paper_tnr_cut
+from steepslope.metrics.ranking import Bools, Floats, Ranking, rank_rows
 from steepslope.metrics.selective import (
     Confusion,
     GroupRisk,
@@ -253,7 +253,7 @@ def table_rows(
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             curve=risk_coverage_curve.of(ranking).thinned(CURVE_POINTS),
-            separability=values_of({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
+            separability=values_of_measures({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
             paper=_paper_values(one, predictions) if paper else {},
             confusion=confusion.of(ranking, one.cut()) if has_cut else None,
             cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
@@ -307,7 +307,7 @@ def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
 
 
 def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
-    return values_of({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
+    return values_of_measures({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
 
 
 def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
@@ -315,9 +315,9 @@ def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
     confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
     cut = np.nan
     if isinstance(predictions, ClassifierOutputs) and scored.scale != "rank":
-        cut = cut_of(scored.loss, predictions.num_classes)
+        cut = paper_tnr_cut(scored.loss, predictions.num_classes)
     functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
-    return values_of(functions, confidence, predictions.is_correct)
+    return values_of_measures(functions, confidence, predictions.is_correct)
 
 
 Ids = Callable[[NDArray[np.int64]], list[str]]

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.metrics.curves import Bools, Floats, RankedRows, rank_rows
 from steepslope.metrics.intervals import BOUNDS, Estimate
 from steepslope.metrics.measures import METRICS
+from steepslope.metrics.ranking import Bools, Floats, RankedRows, rank_rows
 from steepslope.report.row_table import ABOUT, ROWS
 
 METRICS_FILE = "metrics.json"

@@ -7,7 +7,7 @@ import numpy as np
 
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, PERCENT, Metric
-from steepslope.metrics.selective import holm
+from steepslope.metrics.selective import holm_corrected
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.report.confidences import BASELINE
@@ -204,7 +204,7 @@ def looks_unlike(part: float, usual: float | None) -> bool:
 def significant(p: Mapping[str, float]) -> list[str]:
     """Return the names whose defined p is below .05 after Holm's correction for their number."""
     known = {name: one for name, one in p.items() if not np.isnan(one)}
-    corrected = holm(np.array(list(known.values())))
+    corrected = holm_corrected(np.array(list(known.values())))
     return [name for name, one in zip(known, corrected, strict=True) if one < SIGNIFICANT]
 
 

@@ -44,7 +44,7 @@ class TemperatureScaledMCP(Score):
 
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Choose the temperature on outputs of rows new to the classifier."""
-        self.temperature_ = float(np.exp(_log_temperature(outputs.of_known_classes())))
+        self.temperature_ = float(np.exp(_fit_log_temperature(outputs.of_known_classes())))
 
     def formula(self, rows: Rows) -> Array:
         """Return the log-odds of the predicted class at that temperature, float64 (m,)."""
@@ -52,7 +52,7 @@ class TemperatureScaledMCP(Score):
         return top_log_odds(rows["logits"] * float(np.exp(-np.log(self.temperature_))))
 
 
-def _log_temperature(outputs: ClassifierOutputs) -> float:
+def _fit_log_temperature(outputs: ClassifierOutputs) -> float:
     of_labels = np.asarray(outputs.logits[np.arange(len(outputs)), outputs.require_labels()], dtype=np.float64)
 
     def loss(log_temperature: float) -> float:
@@ -94,7 +94,7 @@ class MaxLogitPNorm(Score):
         """Choose p on outputs of rows new to the classifier."""
 
         def risk(power: int) -> float:
-            found = over_logits(outputs, lambda logits: _quotient(logits, power))
+            found = over_logits(outputs, lambda logits: _max_logit_by_norm(logits, power))
             return aurc(found, outputs.is_correct)
 
         risks = [risk(power) for power in range(LARGEST_POWER + 1)]
@@ -104,10 +104,10 @@ class MaxLogitPNorm(Score):
 
     def formula(self, rows: Rows) -> Array:
         """Return the quotient of each prediction, or MCP's log-odds, float64 (m,)."""
-        return MCP().formula(rows) if self.power_ is None else _quotient(rows["logits"], self.power_)
+        return MCP().formula(rows) if self.power_ is None else _max_logit_by_norm(rows["logits"], self.power_)
 
 
-def _quotient(logits: Array, power: int) -> Array:
+def _max_logit_by_norm(logits: Array, power: int) -> Array:
     xp = namespace_of(logits)
     centred = logits - xp.mean(logits, axis=1, keepdims=True)
     largest = xp.max(centred, axis=1)
@@ -149,20 +149,20 @@ class RelU(Score):
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Learn D from outputs of rows new to the classifier, of which some must be wrong and some correct."""
         require_both_sides(outputs, "RelU")
-        fold, equal = np.empty(len(outputs), dtype=np.int64), _equal(outputs.num_classes)
+        fold, equal = np.empty(len(outputs), dtype=np.int64), _equal_distances(outputs.num_classes)
         for side in (outputs.is_correct, ~outputs.is_correct):  # each dealt evenly to the folds
             fold[side] = np.arange(side.sum()) % FOLDS
-        sums, counts = _products(outputs, fold)
-        self.distances_ = _distances(sums, counts)
+        sums, counts = _confusion_products(outputs, fold)
+        self.distances_ = _learnt_distances(sums, counts)
         if self.fallback:
             others = [np.arange(FOLDS) != number for number in range(FOLDS)]
-            parts = [_distances(sums[some], counts[some]) for some in others]
-            self.distances_ = self.distances_ if _help(parts, equal, outputs, fold) else equal
+            parts = [_learnt_distances(sums[some], counts[some]) for some in others]
+            self.distances_ = self.distances_ if _distances_help(parts, equal, outputs, fold) else equal
 
     def formula(self, rows: Rows) -> Array:
         """Return −ln u of each prediction, float64 (m,)."""
         assert self.distances_ is not None
-        return -_log_uncertainty(rows["logits"], constant(self.distances_, rows["logits"]))
+        return -_log_relative_uncertainty(rows["logits"], constant(self.distances_, rows["logits"]))
 
     def restore(self, state: State, num_classes: int) -> None:
         """Take over a D."""
@@ -173,12 +173,12 @@ class RelU(Score):
             raise SteepslopeError(f"expected {expected}, found another", "distances")
 
 
-def _equal(num_classes: int) -> Floats:
+def _equal_distances(num_classes: int) -> Floats:
     """Return the D of equal entries, (K, K)."""
     return np.asarray((1 - np.eye(num_classes)) / np.sqrt(num_classes * (num_classes - 1)))
 
 
-def _products(outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _confusion_products(outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return the sum of p pᵀ over wrong and over correct rows of each fold, (5, 2, K, K), and their numbers, (5, 2)."""
     part = 2 * fold + outputs.is_correct
     sums = np.zeros((2 * FOLDS, outputs.num_classes, outputs.num_classes))
@@ -191,31 +191,31 @@ def _products(outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> tuple[Floa
     return sums.reshape(FOLDS, 2, *sums.shape[1:]), counts.reshape(FOLDS, 2)
 
 
-def _distances(sums: Floats, counts: Floats) -> Floats:
+def _learnt_distances(sums: Floats, counts: Floats) -> Floats:
     """Return D from the sums and numbers of some folds, (f, 2, K, K) and (f, 2)."""
     wrong, correct = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)[:, None, None]
     gain = WRONG_ROWS * wrong - (1 - WRONG_ROWS) * correct
     learnt = np.maximum((gain + gain.T) / 2, 0)
     np.fill_diagonal(learnt, 0)
     norm = np.linalg.norm(learnt)  # 0 too where all entries are so small that their squares are none
-    return learnt / norm if norm > 0 else _equal(len(learnt))
+    return learnt / norm if norm > 0 else _equal_distances(len(learnt))
 
 
-def _help(parts: list[Floats], equal: Floats, outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> bool:
+def _distances_help(parts: list[Floats], equal: Floats, outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> bool:
     """Return whether rows seen by the D of the other folds are ranked better than by equal entries."""
     learnt = np.empty(len(outputs))
     for one, distances in enumerate(parts):
         inside = np.flatnonzero(fold == one)
         if len(inside):
-            learnt[inside] = _confidence(outputs.subset(inside), distances)
-    return aurc(learnt, outputs.is_correct) < aurc(_confidence(outputs, equal), outputs.is_correct)
+            learnt[inside] = _confidence_by_distances(outputs.subset(inside), distances)
+    return aurc(learnt, outputs.is_correct) < aurc(_confidence_by_distances(outputs, equal), outputs.is_correct)
 
 
-def _confidence(outputs: ClassifierOutputs, distances: Floats) -> Floats:
-    return over_logits(outputs, lambda logits: -_log_uncertainty(logits, distances))
+def _confidence_by_distances(outputs: ClassifierOutputs, distances: Floats) -> Floats:
+    return over_logits(outputs, lambda logits: -_log_relative_uncertainty(logits, distances))
 
 
-def _log_uncertainty(logits: Array, distances: Array) -> Array:
+def _log_relative_uncertainty(logits: Array, distances: Array) -> Array:
     """Return ln pᵀ D p, (m, K) -> (m,), from pairs with the largest p and pairs without.
 
     Both are sums of products by e to the runner-up's log-probability, once and twice, so that sure predictions do not

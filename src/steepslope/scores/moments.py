@@ -52,7 +52,7 @@ class MahalanobisRatio(Score):
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Learn the mean of all rows, the map that whitens, and the classes' whitened means and numbers of rows."""
         counts = np.bincount(outputs.require_labels(), minlength=outputs.num_classes)
-        centre, means = _means(outputs, counts)
+        centre, means = _class_means(outputs, counts)
         whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
         self.centre_, self.whitening_, self.means_, self.counts_ = centre, whitening, means @ whitening, counts
 
@@ -95,7 +95,7 @@ class SIRC(Score):
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Learn the norm's mean and deviation from the classifier's training outputs."""
         features = outputs.require_features()
-        norms = np.concatenate([np.abs(block).sum(axis=1) for _, block in _blocks(features)])
+        norms = np.concatenate([np.abs(block).sum(axis=1) for _, block in _feature_blocks(features)])
         mean, deviation = float(norms.mean()), float(norms.std())
         self.offset_ = mean - 3 * deviation
         self.slope_ = 1 / deviation if deviation > np.finfo(features.dtype).eps * mean else 0.0
@@ -112,7 +112,7 @@ class SIRC(Score):
         return softplus(top_log_odds(rows["logits"])) - softplus(self.slope_ * (self.offset_ - norms))
 
 
-def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
+def _feature_blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
     """Yield slices of the rows, and the features there in float64; raise where one is not finite."""
     for rows in blocks(len(features), BLOCK_ROWS):
         block = read_rows(features, rows).astype(np.float64)
@@ -120,11 +120,11 @@ def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
         yield rows, block
 
 
-def _means(outputs: ClassifierOutputs, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _class_means(outputs: ClassifierOutputs, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return the mean of all rows, (d,), and of each class less that, (K, d); 0 for a class without rows."""
     features = outputs.require_features()
     sums = np.zeros((len(counts), features.shape[1]))
-    for rows, block in _blocks(features):
+    for rows, block in _feature_blocks(features):
         np.add.at(sums, outputs.require_labels()[rows], block)
     centre = sums.sum(axis=0) / len(features)
     return centre, np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None] - centre, 0)
@@ -134,7 +134,7 @@ def _shrunk_covariance(outputs: ClassifierOutputs, means: Floats) -> Floats:
     """Return the covariance within classes, (d, d), shrunk as Ledoit & Wolf do; the identity where nothing varies."""
     n, d = outputs.require_features().shape
     scatter, fourth = np.zeros((d, d)), 0.0
-    for rows, block in _blocks(outputs.require_features()):
+    for rows, block in _feature_blocks(outputs.require_features()):
         gaps = block - means[outputs.require_labels()[rows]]
         scatter += gaps.T @ gaps
         fourth += float(np.square(np.square(gaps).sum(axis=1)).sum())

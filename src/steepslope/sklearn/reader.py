@@ -22,7 +22,7 @@ from steepslope.outputs.labels import EMPTY, UNKNOWN
 from steepslope.outputs.opinions import of_opinion
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
-from steepslope.promise.rows import group_names
+from steepslope.promise.rows import checked_groups
 from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
 from steepslope.sklearn.responses import Responses, codes_of
@@ -119,7 +119,7 @@ def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
             require_known("column of X:", groups, [name for name in X.columns if isinstance(name, str)])
         given = X[groups]
     texts = _texts(given)
-    return group_names(np.where(texts == "", EMPTY, texts), _num_samples(X))
+    return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
 
 
 def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:

@@ -20,7 +20,7 @@ from steepslope.checks import require
 from steepslope.errors import CautionWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
-from steepslope.monitor.health import warn_of_change
+from steepslope.monitor.health import warn_of_changed_batch
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
@@ -28,7 +28,7 @@ from steepslope.outputs.copies import together
 from steepslope.predict.prediction_file import require_file
 from steepslope.predict.source import write_decisions
 from steepslope.promise.objectives import INSIDE, Objectives
-from steepslope.promise.rows import group_names as checked_groups
+from steepslope.promise.rows import checked_groups
 from steepslope.scores import MCP
 from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features, is_frozen
@@ -493,5 +493,5 @@ class TrustedClassifier(AroundClassifier):
         if not any(one.is_given for one in self.gate_.promises):
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=3)
         decisions = self.gate_.decide(outputs, groups)
-        warn_of_change(self.gate_, decisions)
+        warn_of_changed_batch(self.gate_, decisions)
         return decisions

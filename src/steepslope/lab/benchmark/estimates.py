@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 from scipy.special import softmax
 
-from steepslope.gate.decisions import likeliest
+from steepslope.gate.decisions import likeliest_class
 from steepslope.lab.benchmark.lines import DIGITS
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.monitor.estimators import learnt_estimators
@@ -31,7 +31,7 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
 
     def calibration_rows(rows: JudgedRows) -> CalibrationRows:
         p_correct = scale(rows.fused[FREE])
-        predicted = likeliest(rows.outputs)
+        predicted = likeliest_class(rows.outputs)
         return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), **predicted)
 
     seen = calibration_rows(other)

@@ -17,9 +17,9 @@ from steepslope.errors import SteepslopeError
 from steepslope.lab.benchmark.trial import ALL, FREE, JudgedRows, Trial
 from steepslope.lab.paper.methods import least_aurc
 from steepslope.metrics import aurc, auroc
-from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import resample_all
 from steepslope.metrics.measures import measures_at
+from steepslope.metrics.ranking import rank_rows
 from steepslope.numerics.linear import fit_standardised_softmax
 from steepslope.numerics.log_space import log_odds_of
 from steepslope.oracle.evidence.stack import fit_stack, stack_opinions, stacked_arrays, stacked_columns

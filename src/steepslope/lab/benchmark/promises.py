@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.lab.benchmark.lines import DIGITS, MCP, Ranked
-from steepslope.promise.certificate import tail
-from steepslope.promise.certify import Above, threshold_sequence
+from steepslope.promise.certificate import binomial_tail
 from steepslope.promise.rows import split_rows
+from steepslope.promise.sequence import Above, threshold_sequence
 
 RISKS, DELTA, DRAWS = (0.02, 0.05), 0.05, 100
 MOST_CALIBRATED = 2_000
@@ -51,7 +51,7 @@ def selection_with_guaranteed_risk(
     low, high, found = 1, n, math.inf  # places from the least confident, 1…n, as in the paper
     for _ in range(steps):
         place = n - math.ceil((low + high) / 2)
-        if tail(above.errors[place], above.accepted[place], risk) <= delta / steps:
+        if binomial_tail(above.errors[place], above.accepted[place], risk) <= delta / steps:
             high, found = n - place, min(found, float(sequence[place]))
         else:
             low = n - place

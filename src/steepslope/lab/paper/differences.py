@@ -7,9 +7,9 @@ from pathlib import Path
 from steepslope.lab.paper.methods import Wanted, confidences
 from steepslope.lab.paper.tables import column, digits_of
 from steepslope.lab.paper.workspace import Case, title_of
-from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import resample_all
 from steepslope.metrics.measures import METRICS, measures_at
+from steepslope.metrics.ranking import rank_rows
 from steepslope.report.grid import Cell, Grid, estimate_cell
 
 Scores = Sequence[tuple[Wanted, Path]]

@@ -23,7 +23,7 @@ from steepslope.lab.paper.steps import Step, slug
 from steepslope.lab.paper.tables import BEST, MCP
 from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.lab.shifts.pixels import device_at_hand
-from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
+from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, loss_parameters
 from steepslope.metrics import aurc
 from steepslope.metrics.intervals import compare
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
@@ -182,7 +182,7 @@ def _cut(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     """
     scored, _ = confidences(folder)
     settings = {**wanted.pair.training, **METHODS[wanted.method["line"]]}
-    names = {name for loss in LOSSES for name in parameters_of(loss)}
+    names = {name for loss in LOSSES for name in loss_parameters(loss)}
     parameters = {name: settings[name] for name in names if name in settings}
     cut = LossSettings("steep_slope", parameters).cut
     gamma = LossSettings(settings["loss"], parameters).parameters.get("gamma", 0.0)  # 0 is cross entropy

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import PREDICTED, class_names
+from steepslope.gate.decisions import PREDICTED, names_of_classes
 from steepslope.nets.export import bins as bins  # which enters how a graph searches
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.numerics.formulas import highest_places
@@ -164,7 +164,7 @@ def groups_of(gate: Gate) -> list[str]:
     """Return the names of the groups in the order of their numbers: of predicted classes, that of the classes."""
     if gate.by == PREDICTED:
         assert gate.source is not None
-        return [str(name) for name in class_names(np.arange(gate.source.num_classes), gate.classes)]
+        return [str(name) for name in names_of_classes(np.arange(gate.source.num_classes), gate.classes)]
     return [str(name) for name in gate.thresholds]
 
 

@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.hub import as_folder
 from steepslope.heads import HEADS
-from steepslope.losses import LossSettings, parameters_of
+from steepslope.losses import LossSettings, loss_parameters
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Dataset, rows_by_id
@@ -108,7 +108,7 @@ class ImageOracle(BaseOracle):
     @cached_property
     def loss_settings(self) -> LossSettings:  # type: ignore[override]
         """The loss that it was trained with, and its parameters."""
-        known = parameters_of(self.recipe["loss"])
+        known = loss_parameters(self.recipe["loss"])
         return LossSettings(self.recipe["loss"], {name: self.recipe[name] for name in known if name in self.recipe})
 
     @property

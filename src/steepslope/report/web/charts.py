@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.metrics.curves import Bools, Floats
+from steepslope.metrics.ranking import Bools, Floats
 from steepslope.report.evaluation import Evaluation
 from steepslope.report.web.page_scores import ESTIMATES, UNITS, estimates, reliability
 

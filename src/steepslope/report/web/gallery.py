@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.gate.decisions import most_probable
-from steepslope.metrics.curves import Bools, Floats
+from steepslope.gate.decisions import most_probable_classes
+from steepslope.metrics.ranking import Bools, Floats
 from steepslope.numerics.neighbors import nearest_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Predictions, Scored
@@ -135,7 +135,7 @@ def _classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]
     if not isinstance(predictions, ClassifierOutputs):
         return
     names, labels = predictions.label_names, predictions.require_labels()[rows]
-    top, probabilities = most_probable(predictions.subset(rows), TOP)
+    top, probabilities = most_probable_classes(predictions.subset(rows), TOP)
     for label, classes, values in zip(labels, top, probabilities, strict=True):
         best = [[names[one], round(float(value), 4)] for one, value in zip(classes, values, strict=True)]
         yield {"label": names[label], "predicted": names[classes[0]], "top": best}

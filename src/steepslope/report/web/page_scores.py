@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.metrics.curves import Bools, Floats, Ranking, rank_rows
+from steepslope.metrics.ranking import Bools, Floats, Ranking, rank_rows
 from steepslope.numerics.binomial import clopper_pearson
 from steepslope.promise.calibration import ProbabilityMap
-from steepslope.promise.certificate import as_percent, interval
+from steepslope.promise.certificate import as_percent, binomial_interval
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation
 
@@ -226,7 +226,7 @@ def reliability(probability: Floats, is_correct: Bools, independent: bool = True
     groups: list[Mapping[str, float]] = []
     for rows in np.array_split(np.argsort(probability, kind="stable"), min(GROUPS, len(probability))):
         observed = float(is_correct[rows].mean())
-        low, high = interval(int(is_correct[rows].sum()), len(rows)) if independent else (observed, observed)
+        low, high = binomial_interval(int(is_correct[rows].sum()), len(rows)) if independent else (observed, observed)
         numbers = _short([float(probability[rows].mean()), observed, low, high])
         groups.append(dict(zip(("predicted", "observed", "low", "high"), numbers, strict=True)))
     return groups

@@ -257,17 +257,17 @@ class Errors:
         return numbers.take(self.accepted.astype(np.intp)), numbers.take(self.before.astype(np.intp))
 
 
-def _pairs(at: Errors) -> Floats:
+def _pairs_in_ranking(at: Errors) -> Floats:
     """Count the correct predictions above each error, and half of those tied with it."""
     return at.wrong * (at.correct_above - 0.5 * at.correct)
 
 
-def _precision(at: Errors) -> Floats:
+def _precision_in_ranking(at: Errors) -> Floats:
     """Return, for each error, the fraction of errors among the predictions at or below its threshold."""
     return at.wrong * (at.ranking.n_wrong - at.wrong_before) / np.maximum(at.ranking.n - at.before, 1)
 
 
-def _risk(at: Errors) -> Floats:
+def _risk_in_ranking(at: Errors) -> Floats:
     """Return what each error adds to Σ_k e_k / k.
 
     An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean of
@@ -278,7 +278,7 @@ def _risk(at: Errors) -> Floats:
     return at.wrong * (float(at.ranking.harmonic[-1]) - mean)
 
 
-def _precision_of_correct(at: Errors) -> Floats:
+def _correct_precision_in_ranking(at: Errors) -> Floats:
     """Return what the group adds to :attr:`Ranking.precision_sum`, and its errors to that of the groups below."""
     last, first = at.harmonic
     of_errors = at.wrong * last + at.wrong_before * (last - first)
@@ -288,10 +288,10 @@ def _precision_of_correct(at: Errors) -> Floats:
 
 
 SUMS: dict[str, Callable[[Errors], Floats]] = {
-    "pairs": _pairs,
-    "precision": _precision,
-    "risk": _risk,
-    "precision of correct": _precision_of_correct,
+    "pairs": _pairs_in_ranking,
+    "precision": _precision_in_ranking,
+    "risk": _risk_in_ranking,
+    "precision of correct": _correct_precision_in_ranking,
 }
 
 
@@ -357,7 +357,7 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
         If the lengths differ, there are no rows, a confidence is NaN or ``is_correct`` is neither boolean nor
         whole numbers 0 and 1.
     """
-    confidence, is_correct = checked(confidence, is_correct)
+    confidence, is_correct = checked_confidences(confidence, is_correct)
     distrust = -confidence
     order = np.argsort(distrust)
     distrust, wrong = distrust[order], ~is_correct[order]
@@ -385,7 +385,7 @@ class OfRanking(Protocol[P, T]):
         """Sort the predictions, (n,) each, and return the value."""
 
 
-def takes_arrays(function: Callable[Concatenate[Ranking, P], T]) -> OfRanking[P, T]:
+def ranks_two_arrays(function: Callable[Concatenate[Ranking, P], T]) -> OfRanking[P, T]:
     """Make a function of a ranking one of two arrays."""
 
     @wraps(function)
@@ -399,7 +399,7 @@ def takes_arrays(function: Callable[Concatenate[Ranking, P], T]) -> OfRanking[P,
     return cast(OfRanking[P, T], of_arrays)
 
 
-def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+def checked_confidences(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """Return both as float64 (n,) and bool (n,), or raise as :func:`rank_rows` does."""
     values, correct = np.asarray(confidence), np.asarray(is_correct)
     if values.ndim != 1 or values.dtype.kind not in "fiub" or values.shape != correct.shape or len(values) == 0:

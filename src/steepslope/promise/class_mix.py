@@ -8,10 +8,11 @@ Ramdas, arXiv 2010.09686). The bet ν is chosen without looking at the rows that
 classes under a mix. It is the one that bears the most errors at the coverage that a threshold was made for. Under a
 mix, a few rows that are set aside tell how much of each class a threshold accepts, and how often that is wrong.
 
-Under another mix of the classes, a row of class y has the weight q[y]·n / n[y]: q[y] is the share of the class to come,
-and n[y] of the n rows are of it. The counts n[y] may vary: given them, the mean of the e-value is a product over all
-rows, of 1 − ν·(the mean of Z in the row's class). By the inequality of arithmetic and geometric means it is at most 1
-if the mean of Z over all rows is 0 or more, which is so where more than r of the accepted are wrong under the mix q.
+Under another mix of the classes, a row of class y has the weight q[y]·n / n[y]: q[y] is the share of the class among
+target rows, and n[y] of the n rows are of it. The counts n[y] may vary: given them, the mean of the e-value is a
+product over all rows, of 1 − ν·(the mean of Z in the row's class). By the inequality of arithmetic and geometric means
+it is at most 1 if the mean of Z over all rows is 0 or more, which is so where more than r of the accepted are wrong
+under the mix q.
 """
 
 from __future__ import annotations
@@ -25,9 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.promise.certificate import EDGE, EXACT, NOTHING, Certificate, Stratum, Weighted, as_percent, log_e_value
+from steepslope.promise.certificate import (
+    EDGE,
+    EXACT,
+    NOTHING,
+    Certificate,
+    Weighted,
+    as_percent,
+    log_e_value_of_strata,
+)
 from steepslope.promise.rows import LabelledRows
-from steepslope.promise.sequence import Start, by_p_values, last_passing
+from steepslope.promise.sequence import StartThreshold, last_passing_in_sequence, passes_by_p_value
 from steepslope.promise.target import Target, last_passing_on_target
 
 Floats = NDArray[np.float64]
@@ -36,7 +45,7 @@ SIZES = np.geomspace(0.003, 0.99, 120)  # of bets, over the largest that cannot 
 BORNE = 6  # errors that the first start threshold has to bear (LOG.md)
 EARLY = 0.5  # of the rows: a first start threshold that accepts more bears fewer errors, if it has to
 FURTHER = 2.0  # a start threshold accepts so many times the rows of the one before it (LOG.md)
-MOST_STARTS = 3
+MOST_START_THRESHOLDS = 3
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, among which the least is found that would do
 LATEST = 30.0  # power of the coverage; a class that is accepted later is taken to be accepted so late
 ASSUMED = 4.0  # average rows that each class gets next to its own that are set aside (LOG.md)
@@ -118,7 +127,9 @@ class Weights:
         return accepted[:-1].cumsum(axis=0), errors[:-1].cumsum(axis=0)
 
 
-def bets(weights: Weights, count: int, risk: float, level: float, times: float = 1.0) -> tuple[Floats, Floats]:
+def class_mix_bets(
+    weights: Weights, count: int, risk: float, level: float, times: float = 1.0
+) -> tuple[Floats, Floats]:
     """Return for each of so many thresholds the bet that bears the most errors, and how many it bears, (t,).
 
     The thresholds are at even steps of coverage, up to all rows. It is of so many ``times`` the rows.
@@ -135,7 +146,7 @@ def bets(weights: Weights, count: int, risk: float, level: float, times: float =
     return sizes[best], borne.max(axis=1)
 
 
-def start_thresholds(borne: Floats, delta: float) -> list[Start]:
+def class_mix_start_thresholds(borne: Floats, delta: float) -> list[StartThreshold]:
     """Return where tests start, by how many errors each threshold bears, (t,); they share delta.
 
     The first one bears six errors, or fewer where that would be more than half of all rows; each further one accepts
@@ -146,82 +157,91 @@ def start_thresholds(borne: Floats, delta: float) -> list[Start]:
     early = [int(places[0]) for places in bearing if len(places) and places[0] < EARLY * len(borne)]
     places = [early[0]] if early else [int(places[0]) for places in bearing[-1:] if len(places)]
     most = EARLY * len(borne)  # later ones cost more than they gain (LOG.md)
-    while places and len(places) < MOST_STARTS and (further := int(FURTHER * (places[-1] + 1))) < most:
+    while places and len(places) < MOST_START_THRESHOLDS and (further := int(FURTHER * (places[-1] + 1))) < most:
         places.append(further)
-    return Start.sharing(places, delta)
+    return StartThreshold.sharing(places, delta)
 
 
-def passing(
-    accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float, times: float = 1.0
-) -> tuple[int | None, float]:
-    """Return the last threshold that passes, None if none does, and its bet.
+@dataclass(frozen=True, eq=False)
+class MixCounts:
+    """How many rows of each stratum each threshold accepts, and how many of these are wrong, (t, s) each.
 
-    ``accepted`` and ``errors`` (t, s) are counted above the thresholds; of so many ``times`` the rows, it is what would
-    pass if all counts were so many times as high. There is one bet for each threshold, the best at the lowest level, so
-    that what passes at a level passes at a higher one.
+    ``weights`` are those of the rows; ``risk`` and ``delta`` what is to be promised.
     """
-    sizes, borne = bets(weights, len(accepted), risk, delta / MOST_STARTS, times)
-    log_e_values = times * log_e_value(accepted, errors, weights.values, risk, sizes)
-    p_values = np.exp(-log_e_values.clip(min=0))  # by Markov's inequality
-    passed, _ = last_passing(start_thresholds(borne, delta), len(accepted), by_p_values(p_values))
-    return passed, EDGE if passed is None else float(sizes[passed])
+
+    accepted: Counts
+    errors: Counts
+    weights: Weights
+    risk: float
+    delta: float
+
+    def last_passing(self, times: float = 1.0) -> tuple[int | None, float]:
+        """Return the last threshold that passes, None if none does, and its bet.
+
+        It is what would pass if all counts were so many ``times`` as high. There is one bet for each threshold, the
+        best at the lowest level, so that what passes at a level passes at a higher one.
+        """
+        count, level = len(self.accepted), self.delta / MOST_START_THRESHOLDS
+        sizes, borne = class_mix_bets(self.weights, count, self.risk, level, times)
+        values = self.weights.values
+        log_e_values = times * log_e_value_of_strata(self.accepted, self.errors, values, self.risk, sizes)
+        passes = passes_by_p_value(np.exp(-log_e_values.clip(min=0)))  # by Markov's inequality
+        passed, _ = last_passing_in_sequence(class_mix_start_thresholds(borne, self.delta), count, passes)
+        return passed, EDGE if passed is None else float(sizes[passed])
+
+    def rows_to_add(self) -> int | None:
+        """Return how many more rows make a promise, if as many of them are wrong; None for more than 30 times."""
+        times = next((times for times in MULTIPLES.tolist() if self.last_passing(times)[0] is not None), None)
+        return None if times is None else math.ceil((times - 1) * len(self.weights.index))
+
+    def sample_size(self) -> str:
+        """Return why nothing can be promised, and how many more rows would do, as far as these rows tell."""
+        weights = self.weights
+        n, largest = len(weights.index), int(weights.values.argmax())
+        of_largest = np.bincount(weights.index)[largest]
+        promise = f"{as_percent(self.risk, EXACT)} at delta {self.delta:g}"
+        parts = [
+            f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}",
+            f"each of the {of_largest:,} rows of {weights.names[largest]} counts {weights.values[largest]:.3g} times",
+        ]
+        if weights.target is not None:
+            parts.append("an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer")
+        elif more := self.rows_to_add():
+            enough = f"about {more:,} more rows like these would do if as many of them are wrong"
+            parts.append(f"{enough}, fewer if more are of that kind")
+        else:
+            parts.append("these rows do not tell how many more would do")
+        return "; ".join(parts)
 
 
-def certify_mix(rows: LabelledRows, weights: Weights, thresholds: Floats, max_risk: float, delta: float) -> Certificate:
+def certify_class_mix(
+    rows: LabelledRows, weights: Weights, thresholds: Floats, max_risk: float, delta: float
+) -> Certificate:
     """Return the certificate of the lowest threshold that keeps the risk to ``max_risk`` where rows (n,) have weights.
 
     >>> places = np.arange(3000)
     >>> weights = Weights.of_mix(np.where(places % 3 < 1, "a", "b"), {"a": 0.5, "b": 0.5})
     >>> rows = LabelledRows.of(-places / 3000, places % 10 * (places > 1500) < 9)
-    >>> found = certify_mix(rows, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
+    >>> found = certify_class_mix(rows, weights, -np.linspace(0, 1, 51), 0.02, 0.05)
     >>> found.threshold, round(found.coverage, 3), round(found.risk_bound, 4)
     (-0.56, 0.56, 0.0189)
     """
     accepted, errors = weights.counted_above(rows, thresholds)
-    n, bet, bound = len(rows), EDGE, None
+    counts = MixCounts(accepted, errors, weights, max_risk, delta)
+    n, m, bet, bound = len(rows), 0, EDGE, None
     if weights.target is None:
-        place, bet = passing(accepted, errors, weights, max_risk, delta)
+        place, bet = counts.last_passing()
     else:
+        m = len(weights.target.on_target)
         place, bound = last_passing_on_target(rows, weights.target, thresholds, max_risk, delta)
-    of_class, nothing = np.bincount(weights.index), np.zeros(len(weights.names), dtype=np.int64)
+    nothing = np.zeros(len(weights.names), dtype=np.int64)
     above = (nothing, nothing) if place is None else (accepted[place], errors[place])
-    columns = (column.tolist() for column in (weights.values, of_class, *above))
-    strata = tuple(Stratum(*row) for row in zip(weights.names, *columns, strict=True))
-    m = 0 if weights.target is None else len(weights.target.on_target)
-    weighted = Weighted(strata, bet, weights.mix, m, bound)
+    columns = [tuple(column.tolist()) for column in (weights.values, np.bincount(weights.index), *above)]
+    weighted = Weighted(bet, weights.mix, m, bound, weights.names, *columns)
     if place is None:
-        advice = _advice(accepted, errors, weights, max_risk, delta)
-        return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, advice, weighted=weighted)
+        return Certificate("risk", NOTHING, n, 0, 0, delta, max_risk, None, counts.sample_size(), weighted=weighted)
     if thresholds[-1] > -math.inf:  # the highest that accepts the same rows
         lowest = rows.confidence.min(where=rows.confidence >= thresholds[place], initial=NOTHING)
         place = int((lowest < thresholds).sum())
     total, wrong = (int(column.sum()) for column in above)
     return Certificate("risk", float(thresholds[place]), n, total, wrong, delta, max_risk, weighted=weighted)
-
-
-def _advice(accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float) -> str:
-    """Return why nothing can be promised, and how many more rows would do, as far as these rows tell."""
-    n, largest = len(weights.index), int(weights.values.argmax())
-    of_largest = np.bincount(weights.index)[largest]
-    promise = f"{as_percent(risk, EXACT)} at delta {delta:g}"
-    parts = [
-        f"among the most trusted of {n:,} rows too many are wrong, or rows are too few, for {promise}",
-        f"each of the {of_largest:,} rows of {weights.names[largest]} counts {weights.values[largest]:.3g} times",
-    ]
-    if weights.target is not None:
-        parts.append("an estimated mix takes some hundreds of rows of each class, a named one (class_mix) fewer")
-    elif more := rows_to_add(accepted, errors, weights, risk, delta):
-        parts.append(
-            f"about {more:,} more rows like these would do if as many of them are wrong, fewer if more are of that kind"
-        )
-    else:
-        parts.append("these rows do not tell how many more would do")
-    return "; ".join(parts)
-
-
-def rows_to_add(accepted: Counts, errors: Counts, weights: Weights, risk: float, delta: float) -> int | None:
-    """Return how many more rows make a promise, if as many of them are wrong; None if it takes more than 30 times."""
-    for times in map(float, MULTIPLES):
-        if passing(accepted, errors, weights, risk, delta, times)[0] is not None:
-            return math.ceil((times - 1) * len(weights.index))
-    return None

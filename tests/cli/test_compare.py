@@ -11,7 +11,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.comparison import names_of_runs
+from steepslope.report.comparison import names_of_compared_runs
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, make_outputs
 
@@ -86,7 +86,7 @@ def test_bad_input_is_one_line_and_nothing_else(reports: Path, capsys: Captured)
 
 
 def test_runs_are_named_by_what_tells_them_apart() -> None:
-    assert names_of_runs(("runs/a/report", "runs/b/report/", "runs/c"), ()) == ("a/report", "b/report", "c")
-    assert names_of_runs(("x", "y"), ("one", "two")) == ("one", "two")
+    assert names_of_compared_runs(("runs/a/report", "runs/b/report/", "runs/c"), ()) == ("a/report", "b/report", "c")
+    assert names_of_compared_runs(("x", "y"), ("one", "two")) == ("one", "two")
     with pytest.raises(SteepslopeError, match=r"^a: expected each report once, or a name for each"):
-        names_of_runs(("a", "b", "a/../a"), ())
+        names_of_compared_runs(("a", "b", "a/../a"), ())

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.main import COMMANDS, run
-from steepslope.cli.parser import loss_options, options_of
+from steepslope.cli.main import COMMANDS, run_command
+from steepslope.cli.parser import loss_options, parser_options_of
 from steepslope.losses import LOSSES, parameters_of
 from tests.conftest import Captured
 
@@ -93,7 +93,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_options_in_every_spelling(words: str, expected: tuple[Any, ...]) -> None:
-    assert run(command, words.split(), "prog") == 0
+    assert run_command(command, words.split(), "prog") == 0
     assert [expected] == SEEN
 
 
@@ -106,7 +106,7 @@ def test_options_in_every_spelling(words: str, expected: tuple[Any, ...]) -> Non
     ],
 )
 def test_parameters_before_a_slash_are_words_alone(words: str, expected: tuple[Any, ...]) -> None:
-    assert run(with_words, words.split(), "prog") == 0
+    assert run_command(with_words, words.split(), "prog") == 0
     assert [expected] == SEEN
 
 
@@ -129,7 +129,7 @@ def test_parameters_before_a_slash_are_words_alone(words: str, expected: tuple[A
     ],
 )
 def test_what_is_wrong_is_named_as_it_is_typed(function: Any, words: str, message: str, capsys: Captured) -> None:
-    assert run(function, shlex.split(words), "prog") == 2
+    assert run_command(function, shlex.split(words), "prog") == 2
     assert message in capsys.readouterr().err
     assert not SEEN
 
@@ -141,15 +141,15 @@ def test_help_shows_options_in_groups_and_defaults_as_they_are_typed(capsys: Cap
         (with_words, ("prog WORD [options]", "Names of tables.", "--preset PRESET A preset of the command's own.")),
     ):
         with pytest.raises(SystemExit):
-            run(function, ["--help"], "prog")
+            run_command(function, ["--help"], "prog")
         text = " ".join(capsys.readouterr().out.split())
         assert all(one in text for one in expected), text
 
 
 def test_a_printed_config_is_a_config(capsys: Captured) -> None:
-    assert run(command, ["--names", "q,r", "--print-config"], "prog") == 0
+    assert run_command(command, ["--names", "q,r", "--print-config"], "prog") == 0
     Path("printed.yaml").write_text(capsys.readouterr().out)
-    assert run(command, ["--config", "printed.yaml", "--seed", "2"], "prog") == 0
+    assert run_command(command, ["--config", "printed.yaml", "--seed", "2"], "prog") == 0
     assert SEEN == [((), ("q", "r"), None, False, 2)]
 
 
@@ -157,11 +157,11 @@ def test_losses_agree_on_the_defaults_of_parameters_that_they_share() -> None:
     """And help names each; the parser reads them from the source."""
     defaults = {(name, default) for loss in LOSSES for name, (default, _) in parameters_of(loss).items()}
     assert {(option.name, option.default) for option in loss_options()} == defaults
-    assert {name for name, _ in defaults} <= {option.name for option in options_of(COMMANDS["fit"])}
+    assert {name for name, _ in defaults} <= {option.name for option in parser_options_of(COMMANDS["fit"])}
 
 
 def test_every_option_of_every_command_is_documented_once() -> None:
     for name, function in COMMANDS.items():
-        options = options_of(function)
+        options = parser_options_of(function)
         assert len({option.name for option in options}) == len(options), name
         assert [option.name for option in options if not option.help] == [], name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.serve.server import open_socket
+from steepslope.serve.server import open_server_socket
 from tests.cli.predictions import refuses
 from tests.conftest import Captured
 from tests.serve.live import running
@@ -51,10 +51,10 @@ def test_a_missing_extra_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_socket_is_on_this_machine_alone_and_may_have_any_port() -> None:
-    with open_socket("127.0.0.1", 0) as bound:
+    with open_server_socket("127.0.0.1", 0) as bound:
         assert bound.getsockname()[0] == "127.0.0.1"
         assert bound.getsockname()[1] > 0
-    with open_socket("localhost", 0) as bound, pytest.raises(ConnectionRefusedError):
+    with open_server_socket("localhost", 0) as bound, pytest.raises(ConnectionRefusedError):
         socket.create_connection(bound.getsockname()[:2], 1)  # it does not listen before the gate is there
     with pytest.raises(SteepslopeError, match="choose another --port"), socket.create_server(("127.0.0.1", 0)) as taken:
-        open_socket(*taken.getsockname())
+        open_server_socket(*taken.getsockname())

@@ -18,8 +18,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import Arrays, ArraySpec, ExportedGate
 from steepslope.serve import served as serving
 from steepslope.serve.batching import Batcher
-from steepslope.serve.metrics import Metrics
-from steepslope.serve.served import Rows, served_file, takes_images
+from steepslope.serve.metrics import ServerMetrics
+from steepslope.serve.served import ServedRows, served_file, serves_images
 from tests.serve.models import array_gate, drawn, file_served, image_gate, of_images
 
 
@@ -31,7 +31,7 @@ class Doubles:
     batches: list[list[int]] = field(default_factory=list)
     tops: list[int] = field(default_factory=list)
 
-    def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
+    def run(self, parts: Sequence[Arrays], top: int) -> list[ServedRows]:
         self.may_run.wait(20)
         self.batches.append([len(one["x"]) for one in parts])
         self.tops.append(top)
@@ -39,7 +39,7 @@ class Doubles:
             raise SteepslopeError("expected no -1")
         if any((one["x"] == -2).any() for one in parts):
             raise ZeroDivisionError
-        return [Rows({"x": 2 * one["x"]}) for one in parts]
+        return [ServedRows({"x": 2 * one["x"]}) for one in parts]
 
 
 def batcher_of(model: Doubles, seen: Any = lambda found, seconds: None) -> Batcher:
@@ -97,7 +97,7 @@ def test_what_fails_to_watch_changes_no_answer(caplog: pytest.LogCaptureFixture)
     model, told = Doubles(), []
     model.may_run.set()
 
-    def seen(found: Sequence[Rows], seconds: float) -> None:
+    def seen(found: Sequence[ServedRows], seconds: float) -> None:
         told.append((len(found), seconds >= 0))
         raise OSError("disk full")
 
@@ -158,8 +158,8 @@ def test_an_oracle_alone_decides_nothing(tmp_path: Path) -> None:
     (rows,) = served.run([{"images": drawn(2, 3, 3)}], 1)
     assert [*rows.outputs] == ["trust_logit"]
     assert rows.decision is None
-    assert not takes_images(served)
-    metrics = Metrics()
+    assert not serves_images(served)
+    metrics = ServerMetrics()
     metrics.of_batch([rows], 0.1)
     assert b"steepslope_predictions_total 0.0" in metrics.text()
     assert b"steepslope_batch_rows_sum 2.0" in metrics.text()
@@ -170,7 +170,7 @@ def test_images_of_unknown_channels_are_refused(tmp_path: Path) -> None:
     for shape in ((None, None, None, None), (None, None, 3)):
         with pytest.raises(SteepslopeError, match=r"expected images .N, H, W, C. of a known number of channels"):
             served_file(replace(exported, inputs=(ArraySpec("images", np.uint8, shape),)), 4)
-    assert not takes_images(file_served(array_gate(tmp_path)))
+    assert not serves_images(file_served(array_gate(tmp_path)))
 
 
 def test_large_images_are_run_alone_and_their_memory_is_given_back(

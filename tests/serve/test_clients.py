@@ -17,7 +17,7 @@ import pytest
 import tritonclient.http as triton
 
 from steepslope.serve.options import ServeOptions
-from steepslope.serve.protocol import InferRequest, infer_schema
+from steepslope.serve.protocol import InferRequest, protocol_schema
 from tests.serve.live import Live, running
 from tests.serve.models import CARD, CLASSES, array_gate, client_of, drawn, file_served, image_gate, of_images
 
@@ -136,6 +136,6 @@ def test_the_example_of_a_request_is_answered(write: Callable[[Path], Path], tmp
 
 
 def test_the_schema_refers_to_nothing_outside_of_it() -> None:
-    schema = infer_schema([{"name": "logits", "datatype": "FP32", "shape": [-1, 3]}])
+    schema = protocol_schema([{"name": "logits", "datatype": "FP32", "shape": [-1, 3]}])
     assert "$ref" not in str(schema)
     assert InferRequest.model_validate(schema["examples"][0]).inputs[0].shape == [1, 3]

@@ -32,7 +32,7 @@ from steepslope.promise.certificate import ASSUMES
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.share.model_card import model_card
 from steepslope.share.options import CardOptions
-from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, tensor_shapes, write_shared
+from steepslope.share.sharing import GATE, ORACLE, Shared, shared_local_paths, shared_tensor_shapes, write_shared
 from tests.conftest import contents, make_complete, make_outputs
 from tests.images import folder_of, opened
 
@@ -143,7 +143,7 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
 def test_local_paths(tmp_path: Path) -> None:
     def paths_of(card: dict[str, Any]) -> list[str]:
         write_json(tmp_path / "oracle.json", card)
-        return local_paths(tmp_path)
+        return shared_local_paths(tmp_path)
 
     made = {"out": "~/x", "content of /data/a b": "12", "reference": ["C:\\data", "plain", "a/b"]}
     card = {"classifier": {"spec": "checkpoint:/home/me/net"}, "made": made}
@@ -278,7 +278,7 @@ def test_each_array_is_on_a_line_of_the_card(
 ) -> None:
     """By its name, if it has a number for each of some rows, else by its file."""
     text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
-    gate, shapes = Gate.load(gates / kind), tensor_shapes(tmp_path / "shared")
+    gate, shapes = Gate.load(gates / kind), shared_tensor_shapes(tmp_path / "shared")
     oracle = None if gate.source is None else gate.source.oracle
     counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
     counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}

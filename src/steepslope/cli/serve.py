@@ -49,15 +49,15 @@ def serve(
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
     from steepslope.serve.answers import Answers
-    from steepslope.serve.server import address_of, open_socket, run_server
+    from steepslope.serve.server import open_server_socket, run_server, server_address
 
     notice = console().print
-    with open_socket(options.host, options.port) as bound:
-        served = _served(Path(gate), options, nets, by_name("opinion", opinion))
+    with open_server_socket(options.host, options.port) as bound:
+        served = _model_to_serve(Path(gate), options, nets, by_name("opinion", opinion))
         notice(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")
-        address, watch = address_of(bound), None
+        address, watch = server_address(bound), None
         if monitor is not None:
             from steepslope.serve.monitoring import ServedMonitor
 
@@ -70,7 +70,7 @@ def serve(
                 watch.write()
 
 
-def _served(gate: Path, options: ServeOptions, nets: NetSpecs, opinions: Mapping[str, str]) -> Served:
+def _model_to_serve(gate: Path, options: ServeOptions, nets: NetSpecs, opinions: Mapping[str, str]) -> Served:
     """Return the model in a folder, or in a file; neither brings the other's libraries."""
     if gate.is_file():
         from steepslope.nets.export.file import ExportedGate
@@ -80,9 +80,9 @@ def _served(gate: Path, options: ServeOptions, nets: NetSpecs, opinions: Mapping
             if spec:
                 raise SteepslopeError("expected none with an ONNX file, which has its nets in it", name)
         return served_file(ExportedGate.open(gate), options.max_batch)
-    from steepslope.serve.gate_folder import served_gate
+    from steepslope.serve.gate_folder import served_gate_folder
 
-    return served_gate(gate, **asdict(nets), opinions=opinions)
+    return served_gate_folder(gate, **asdict(nets), opinions=opinions)
 
 
 def monitor(

@@ -42,9 +42,9 @@ class Capacity:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def claim(self) -> Iterator[Claim]:
+    def claim(self) -> Iterator[BodyClaim]:
         """Give a request its claim until it is answered."""
-        claim = Claim(self)
+        claim = BodyClaim(self)
         try:
             yield claim
         finally:
@@ -53,7 +53,7 @@ class Capacity:
 
 
 @dataclass(eq=False)
-class Claim:
+class BodyClaim:
     """What one request takes of the capacity: bytes, and a place among those under way as soon as its body is there."""
 
     capacity: Capacity
@@ -85,7 +85,7 @@ class Claim:
         self.is_admitted = True
 
 
-async def read_body(request: Request, claim: Claim, options: ServeOptions) -> bytes:
+async def read_body(request: Request, claim: BodyClaim, options: ServeOptions) -> bytes:
     """Return the body of a request.
 
     Raises
@@ -121,7 +121,7 @@ DECODING = 20  # bytes a pixel while an image is decoded: its own, those of conv
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def pixels_of(data: bytes, channels: int, max_pixels: int, claim: Claim | None = None) -> NDArray[Any]:
+def pixels_of_body(data: bytes, channels: int, max_pixels: int, claim: BodyClaim | None = None) -> NDArray[Any]:
     """Decode an image, turned upright, as a model takes it, (1, H, W, C): uint8, or floats in [0, 1].
 
     Of an animation it is the first frame. The memory that decoding takes is claimed before.
@@ -134,15 +134,15 @@ def pixels_of(data: bytes, channels: int, max_pixels: int, claim: Claim | None =
 
     >>> file = io.BytesIO()
     >>> Image.new("1", (3, 2), 1).save(file, "PNG")
-    >>> pixels_of(file.getvalue(), 3, max_pixels=6).shape
+    >>> pixels_of_body(file.getvalue(), 3, max_pixels=6).shape
     (1, 2, 3, 3)
     """
     try:
         with open_image(io.BytesIO(data)) as image:
-            needed = DECODING * _pixels_in(image, max_pixels)
+            needed = DECODING * _pixel_count_of_body(image, max_pixels)
             if claim is not None:
                 claim.take(needed)
-            pixels = _decoded(image, channels)
+            pixels = _decoded_body(image, channels)
         if claim is not None:
             claim.give_back(needed - pixels.nbytes)
         return pixels
@@ -158,7 +158,7 @@ def pixels_of(data: bytes, channels: int, max_pixels: int, claim: Claim | None =
         raise HTTPException(422, f"cannot be decoded as an image ({reason})") from None
 
 
-def _pixels_in(image: Image.Image, max_pixels: int) -> int:
+def _pixel_count_of_body(image: Image.Image, max_pixels: int) -> int:
     """Return how many pixels an image has; raise if it has too many, or is of floats."""
     width, height = image.size
     if width * height > max_pixels:
@@ -168,7 +168,7 @@ def _pixels_in(image: Image.Image, max_pixels: int) -> int:
     return width * height
 
 
-def _decoded(image: Image.Image, channels: int) -> NDArray[Any]:
+def _decoded_body(image: Image.Image, channels: int) -> NDArray[Any]:
     upright = ImageOps.exif_transpose(image)
     if channels in (GREY, COLOUR):
         pixels = np.asarray(as_grey(upright) if channels == GREY else as_colour(upright))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from steepslope.serve.served import HANDED_OVER, Rows
+from steepslope.serve.served import HANDED_OVER, ServedRows
 
 if TYPE_CHECKING:
     from steepslope.serve.monitoring import ServedMonitor
@@ -17,7 +17,7 @@ SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-class Metrics:
+class ServerMetrics:
     """All metrics of one server, in a registry of its own; ``watch`` sees all decisions, in one thread only."""
 
     def __init__(self, watch: ServedMonitor | None = None) -> None:
@@ -43,7 +43,7 @@ class Metrics:
             )
             lost.set_function(lambda: float(not watch.can_write()))
 
-    def of_batch(self, found: Sequence[Rows], seconds: float) -> None:
+    def of_batch(self, found: Sequence[ServedRows], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""
         self.batches.observe(sum(map(len, found)))
         self.running.observe(seconds)

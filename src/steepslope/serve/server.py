@@ -28,7 +28,7 @@ BLOCK = 64 << 20  # bytes in which PIL holds an image; of smaller ones, the syst
 TICKS = 10  # turns of uvicorn's loop in a second
 
 
-def open_socket(host: str, port: int) -> socket.socket:
+def open_server_socket(host: str, port: int) -> socket.socket:
     """Return a socket that is bound, but does not listen yet.
 
     Raises
@@ -51,13 +51,13 @@ def open_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-def address_of(bound: socket.socket) -> str:
+def server_address(bound: socket.socket) -> str:
     """Return the address of a socket as a URL."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-class Connection(H11Protocol):
+class ServerConnection(H11Protocol):
     """A connection that is closed where the headers of a request do not come in time.
 
     If there are too many connections, the one is closed whose client has kept the server waiting longest for a whole
@@ -74,7 +74,9 @@ class Connection(H11Protocol):
         """Begin to wait for headers."""
         super().connection_made(transport)
         self._expect_headers()
-        open_ones = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
+        open_ones = [
+            one for one in self.connections if isinstance(one, ServerConnection) and not one.transport.is_closing()
+        ]
         if len(open_ones) > self.options.max_connections:
             waiting = [one for one in open_ones if one.conn.their_state in (h11.IDLE, h11.SEND_BODY)]
             min(waiting, key=lambda one: (one.is_kept_alive, one.waits_since), default=self).transport.close()
@@ -117,7 +119,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, answers: Answers, listening: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            make_app(answers), http=partial(Connection, answers.options),  # type: ignore[arg-type]
+            make_app(answers), http=partial(ServerConnection, answers.options),  # type: ignore[arg-type]
             ws="none", lifespan="off", backlog=BACKLOG, log_level="warning", access_log=False, server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=answers.options.stop_seconds,
         )  # fmt: skip
@@ -158,7 +160,7 @@ class Server(uvicorn.Server):
 def run_server(answers: Answers, bound: socket.socket, listening: Callable[[], None]) -> None:
     """Serve until a signal comes; return when all that was accepted is answered."""
     Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined]
-    server, address = Server(answers, listening), address_of(bound)
+    server, address = Server(answers, listening), server_address(bound)
     try:
         server.run(sockets=[bound])
     except OSError as error:

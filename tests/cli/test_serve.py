@@ -38,7 +38,7 @@ def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: Captu
         f"--gate {path} --classifier timm:a": "classifier: expected none with an ONNX file",
         f"--gate {path} --port 70000": "port: expected a whole number from 0 to 65535",
         f"--gate {path} --name a/b": "name: expected letters, digits, dots, dashes",
-        f"--gate {path} --max-megapixels 90": "max_megapixels: expected a number from 0.001 to 89",
+        f"--gate {path} --max-batch 0": "max_batch: expected a whole number >= 1",
         f"--gate {path} --host a..b": "expected a host to listen on",
         f"--gate {path} --host 203.0.113.7": "cannot listen here",
     }.items():

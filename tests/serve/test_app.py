@@ -127,7 +127,7 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
         assert may_run.wait(20)
         return served.run(parts, top)
 
-    with client_of(replace(served, run=waits), max_waiting=3) as client, ThreadPoolExecutor(3) as pool:
+    with client_of(replace(served, run=waits), MAX_WAITING=3) as client, ThreadPoolExecutor(3) as pool:
         sent = [pool.submit(client.post, INFER, content=asked(tensor())) for _ in range(3)]
         capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
         while capacity.requests < 3:
@@ -152,11 +152,11 @@ def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, m
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
     assert len(image) < 200_000
-    with client_of(file_served(image_gate(tmp_path)), max_memory=4) as client:
+    with client_of(file_served(image_gate(tmp_path)), MAX_MEMORY=4 << 20) as client:
         found = client.post(PREDICT, content=image)  # decoding takes about 10 MB
         assert (found.status_code, decoded) == (413, [])
         assert client.post(PREDICT, content=encoded(drawn(1, 9, 9)[0])).status_code == 200
-    with client_of(file_served(image_gate(tmp_path)), max_memory=16) as client:
+    with client_of(file_served(image_gate(tmp_path)), MAX_MEMORY=16 << 20) as client:
         capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
         with capacity.claim() as other:
             other.take(8 << 20)

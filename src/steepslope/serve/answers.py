@@ -15,10 +15,10 @@ from starlette.responses import Response
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
+from steepslope.serve import limits
 from steepslope.serve.batching import Batcher
 from steepslope.serve.bodies import Capacity, pixels_of_body, read_body
 from steepslope.serve.metrics import ServerMetrics
-from steepslope.serve.options import MEBI, ServeOptions
 from steepslope.serve.protocol import (
     JSON_ALONE,
     ImageDecision,
@@ -42,14 +42,21 @@ PARSED = 25  # times the size of JSON is that of its numbers as Python holds the
 
 
 class Answers:
-    """A model with all that answers requests for it; ``close`` ends its threads after all that is queued."""
+    """A model, by its ``name`` in the protocol, with all that answers requests for it.
 
-    def __init__(self, served: Served, options: ServeOptions, watch: ServedMonitor | None = None) -> None:
-        self.served, self.options = served, options
-        self.capacity, self.metrics = Capacity(options.max_waiting, options.max_memory * MEBI), ServerMetrics(watch)
+    At most ``max_batch`` rows are run together. ``close`` ends the threads after all that is queued.
+    """
+
+    def __init__(
+        self, served: Served, name: str = "gate", max_batch: int = 32, watch: ServedMonitor | None = None
+    ) -> None:
+        self.served = served
+        self.name = name
+        self.capacity = Capacity(limits.MAX_WAITING, limits.MAX_MEMORY)
+        self.metrics = ServerMetrics(watch)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
-        self.batcher = Batcher(served, options.max_batch, self.metrics.of_batch)
+        self.batcher = Batcher(served, max_batch, self.metrics.of_batch)
 
     def close(self) -> None:
         """Answer all that is queued, then end the threads."""
@@ -62,26 +69,24 @@ class Answers:
         if HEADER_LENGTH in request.headers:  # of JSON with binary tensors behind it
             raise SteepslopeError(f"expected {JSON_ALONE}, found binary data", HEADER_LENGTH)
         with self.capacity.claim() as claim:
-            body = await read_body(request, claim, self.options)
+            body = await read_body(request, claim)
             claim.admit()
-            if len(body) > self.options.json_bytes:
-                raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes, found more")
+            if len(body) > limits.MAX_JSON:
+                raise HTTPException(413, f"expected JSON of at most {limits.MAX_JSON:,} bytes, found more")
             claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
             rows = await self._run(arrays, 1)
-        head = {"model_name": self.options.name, "model_version": VERSION, **({} if name is None else {"id": name})}
+        head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(protocol_response(head, rows.outputs, wanted), media_type=JSON)
 
     async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
         """Decide on an image, which is the body."""
         _require_answered_media(request, (BYTES, "image/"))
         with self.capacity.claim() as claim:
-            body = await read_body(request, claim, self.options)
+            body = await read_body(request, claim)
             claim.admit()
-            pixels = await self._in_thread(
-                pixels_of_body, body, served_channels(self.served), self.options.pixels, claim
-            )
+            pixels = await self._in_thread(pixels_of_body, body, served_channels(self.served), limits.MAX_PIXELS, claim)
             return self._decision(await self._run({IMAGES: pixels}, top or 1), top)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -96,10 +101,10 @@ class Answers:
         request = parse_protocol_request(text)
         arrays = protocol_arrays(request, self.served.inputs)
         rows = served_row_count(arrays)
-        if rows > self.options.max_rows:
-            raise HTTPException(413, f"expected at most {self.options.max_rows:,} rows, found {rows:,}")
-        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > self.options.pixels:
-            raise HTTPException(413, f"expected images of at most {self.options.pixels:,} pixels, found more")
+        if rows > limits.MAX_ROWS:
+            raise HTTPException(413, f"expected at most {limits.MAX_ROWS:,} rows, found {rows:,}")
+        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > limits.MAX_PIXELS:
+            raise HTTPException(413, f"expected images of at most {limits.MAX_PIXELS:,} pixels, found more")
         require_servable(arrays)
         return request.id, arrays, protocol_outputs(request, self.served.outputs)
 

@@ -90,7 +90,7 @@ def make_app(answers: Answers) -> FastAPI:
         yield
         answers.close()
 
-    about_it = f"Model {answers.options.name}. {answers.served.card.words}"
+    about_it = f"Model {answers.name}. {answers.served.card.words}"
     app = FastAPI(
         title="steepslope serve", version=__version__, description=about_it, lifespan=lifespan,
         docs_url=None, redoc_url=None,  # their pages run scripts of other sites
@@ -112,7 +112,7 @@ def _app_routes(answers: Answers) -> APIRouter:
     router.add_api_route("/v2", server_metadata)
     router.add_api_route("/v2/health/live", live)
     router.add_api_route("/v2/health/ready", ready, responses=NOT_READY)
-    model = f"/v2/models/{answers.options.name}"
+    model = f"/v2/models/{answers.name}"
     for prefix in (model, f"{model}/versions/{VERSION}"):
         router.add_api_route(prefix, model_metadata)
         router.add_api_route(f"{prefix}/ready", model_ready, responses=NOT_READY)
@@ -138,7 +138,7 @@ async def about(request: Request) -> dict[str, Any]:
     answers = _answers_of_app(request)
     card = answers.served.card
     return {
-        "name": NAME, "version": __version__, "model": answers.options.name, "promise": card.words,
+        "name": NAME, "version": __version__, "model": answers.name, "promise": card.words,
         "accepts_any": card.accepts_any, "routes": list(request.app.openapi()["paths"]),
     }  # fmt: skip
 
@@ -170,7 +170,7 @@ async def ready(request: Request) -> dict[str, bool]:
 
 async def model_ready(request: Request) -> dict[str, Any]:
     """Tell whether the model takes requests."""
-    return {"name": _answers_of_app(request).options.name, **await ready(request)}
+    return {"name": _answers_of_app(request).name, **await ready(request)}
 
 
 async def model_metadata(request: Request) -> dict[str, Any]:
@@ -178,7 +178,7 @@ async def model_metadata(request: Request) -> dict[str, Any]:
     answers = _answers_of_app(request)
     served = answers.served
     return {
-        "name": answers.options.name, "versions": [VERSION], "platform": served.platform,
+        "name": answers.name, "versions": [VERSION], "platform": served.platform,
         "inputs": [*map(protocol_metadata, served.inputs)], "outputs": [*map(protocol_metadata, served.outputs)],
         "parameters": served.card.as_json(),
     }  # fmt: skip
@@ -203,9 +203,7 @@ def _app_answer_to_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = error.detail
     if error.status_code == 404:
-        message = (
-            f"{request.url.path}: no such route; the model of this server is {_answers_of_app(request).options.name}"
-        )
+        message = f"{request.url.path}: no such route; the model of this server is {_answers_of_app(request).name}"
     return _app_failure(error.status_code, message, error.headers)
 
 

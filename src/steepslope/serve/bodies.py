@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from steepslope.errors import reason_of
 from steepslope.nets.data.images import as_colour, as_grey, known_formats, open_image
 from steepslope.nets.export.file import COLOUR, GREY
-from steepslope.serve.options import ServeOptions
+from steepslope.serve import limits
 
 LATER = {"Retry-After": "1"}
 
@@ -64,7 +64,7 @@ class BodyClaim:
         """Hold so many bytes more, in whatever thread; 413 if they are too many at any time, 503 if they are now."""
         capacity = self.capacity
         if count > capacity.max_bytes:
-            raise HTTPException(413, "it takes more memory than all requests may: see --max-memory")
+            raise HTTPException(413, "it takes more memory than all requests may")
         with capacity.lock:
             if capacity.held + count > capacity.max_bytes:
                 raise HTTPException(503, "the requests under way hold all memory: try again later", LATER)
@@ -85,7 +85,7 @@ class BodyClaim:
         self.is_admitted = True
 
 
-async def read_body(request: Request, claim: BodyClaim, options: ServeOptions) -> bytes:
+async def read_body(request: Request, claim: BodyClaim) -> bytes:
     """Return the body of a request.
 
     Raises
@@ -97,21 +97,21 @@ async def read_body(request: Request, claim: BodyClaim, options: ServeOptions) -
     coding = request.headers.get("content-encoding", "identity")
     if coding != "identity":
         raise HTTPException(415, f"expected a body without Content-Encoding, found {coding[:20]!r}")
-    too_large = HTTPException(413, f"expected a body of at most {options.body_bytes:,} bytes, found more")
+    too_large = HTTPException(413, f"expected a body of at most {limits.MAX_BODY:,} bytes, found more")
     told = request.headers.get("content-length", "0")
-    if told.isdigit() and int(told[:20]) > options.body_bytes:
+    if told.isdigit() and int(told[:20]) > limits.MAX_BODY:
         raise too_large
     parts, size = [], 0
     try:
-        async with asyncio.timeout(options.body_seconds):
+        async with asyncio.timeout(limits.BODY_SECONDS):
             async for part in request.stream():
                 size += len(part)
-                if size > options.body_bytes:
+                if size > limits.MAX_BODY:
                     raise too_large
                 claim.take(len(part))
                 parts.append(part)
     except TimeoutError:
-        raise HTTPException(408, f"expected the whole body within {options.body_seconds:g} s") from None
+        raise HTTPException(408, f"expected the whole body within {limits.BODY_SECONDS:g} s") from None
     except ClientDisconnect:
         raise HTTPException(400, "the connection was closed before the body was there") from None
     return b"".join(parts)

@@ -96,6 +96,6 @@ def test_an_entry_in_metrics_is_all_that_a_metric_takes(
 def test_all_charts_are_valid(evaluation: Evaluation) -> None:
     rows = {"score": "mcp", "coverage": 0.5, "risk": 0.1, "tpr": 0.5, "fpr": 0.1, "recall": 0.1, "precision": 0.2}
     filled = {"curves": [rows], "now": [{**rows, "threshold": 1.0}], "bands": [{"coverage": 1, "low": 0, "high": 1}]}
-    for spec in page_charts(evaluation).specs.values():
+    for spec in page_charts(evaluation).values():
         spec["datasets"] = {name: filled.get(name, []) for name in spec["usermeta"]["uses"]}
         assert vl_convert.vegalite_to_vega(spec)["marks"]

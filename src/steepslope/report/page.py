@@ -22,7 +22,7 @@ from steepslope.report.sentences import (
 )
 from steepslope.report.sources import NO_SOURCES, Sources
 from steepslope.report.tables import class_tables, detail_tables, main_table, summary_table, table_definitions
-from steepslope.report.web import charts
+from steepslope.report.web.charts import chart_looks, estimate_looks, page_charts
 from steepslope.report.web.gallery import gallery
 from steepslope.report.web.page_scores import page_promises, page_scores
 from steepslope.report.web.shell import fill_page_shell
@@ -72,35 +72,32 @@ def _shortened_for_page(grid: Grid) -> Grid:
 
 def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
     """Return the report as one HTML page without outside parts; ``groups`` are as :func:`markdown_page` takes them."""
-    rows, names, predictions = evaluation.rows, [one.name for one in evaluation.rows], evaluation.predictions
-    best = names.index(headline_row(rows).name)
-    shown, scores = charts.page_charts(evaluation), page_scores(evaluation)
-    cards, summary, grids = gallery(evaluation, best, sources), summary_table(rows), detail_tables(rows)
-    data = {
-        **scores,
-        "leader": best,
-        "charts": shown.specs,
-        **cards.data,
-        "classes": [*predictions.class_names] if isinstance(predictions, ClassifierOutputs) else [],
-    }
-    contents = {
-        "scores": "Scores", "point": "Operating point", "confidences": "Confidences",
-        **({"probability": "P(correct)"} if shown.reliabilities else {}),
-        "gallery": "Gallery",
-        **({"groups": "Classes and groups"} if groups else {}), "further": "Further tables",
-        "definitions": "Definitions",
-    }  # fmt: skip
+    rows, names, predictions = evaluation.rows, [row.name for row in evaluation.rows], evaluation.predictions
+    leader = names.index(headline_row(rows).name)
+    specs, scores, cards = page_charts(evaluation), page_scores(evaluation), gallery(evaluation, leader, sources)
+    classes = [*predictions.class_names] if isinstance(predictions, ClassifierOutputs) else []
+    summary, grids = summary_table(rows), detail_tables(rows)
     return fill_page_shell(
-        title=evaluation.title or "Which predictions to trust", headline=headline_sentence(rows), data=data,
+        data={**scores, **cards.data, "leader": leader, "charts": specs, "classes": classes},
+        scripts=SCRIPTS,
+        definitions=table_definitions([summary, *groups, *grids]),
+        title=evaluation.title or "Which predictions to trust",
+        headline=headline_sentence(rows),
         remarks=[
             *remark_sentences(rows),
             *map(Remark, evaluation.notes),
             *(Remark(caution, warns=True) for caution in evaluation.cautions),
         ],
-        scripts=SCRIPTS,
-        contents=contents, definitions=table_definitions([summary, *groups, *grids]), summary=summary, names=names,
-        lines=charts.chart_looks(names), sentences=evaluation_sentences(rows), groups=groups, grids=grids,
-        gallery=cards, shown=shown,
-        promises=page_promises(evaluation), certified=any(one["certified"] for one in scores["scores"]),
+        sentences=evaluation_sentences(rows),
+        summary=summary,
+        groups=groups,
+        grids=grids,
+        names=names,
+        looks=chart_looks(names),
+        charts=specs,
+        estimates=estimate_looks(),
+        gallery=cards,
+        promises=page_promises(evaluation),
+        certified=any(score["certified"] for score in scores["scores"]),
         independent=rows[0].resampled.clusters is None,
-    )  # fmt: skip
+    )

@@ -28,8 +28,6 @@ BY_COVERAGE, BY_ERRORS = 400, 200
 COVERAGES, RISKS, TPR = (0.8, 0.9, 0.95), (0.01, 0.02, 0.05), 0.95  # to which a reader can go
 LEVEL = 0.95
 UNITS = {"logit": "log-odds", "probability": "probability", "rank": "its own scale"}
-BAND_POINTS = 120
-LEAST_SHOWN = 0.02  # the coverage from which intervals are drawn
 GROUPS = 10
 LEARNT_ON = 100_000  # rows at most: two numbers are learnt
 ESTIMATES = ("the confidence, taken as a probability", "a map learnt on the other half", "the gate's map")
@@ -50,25 +48,20 @@ def _page_score(scored: Scored, is_correct: Bools, independent: bool) -> dict[st
     own = [] if scored.only_ranks else [("the score's own threshold", scored.cut())]
     points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in (*promised, *own)])
     stops = [(label, points.at(threshold)) for label, threshold in (*promised, *own, *targets)]
-    coverage, (low, high) = points.coverage, points.risk_limits()
-    limits = (
-        {"low": _page_numbers(low), "high": _page_numbers(high)} if independent else {}
-    )  # dependent rows: they are too narrow
-    places = np.unique(np.linspace(0, len(points) - 1, BAND_POINTS).astype(int)).tolist() if independent else []
+    low, high = points.risk_limits()
+    limits = {"low": _page_numbers(low), "high": _page_numbers(high)}
     return {
         "name": scored.name,
         "unit": UNITS[scored.scale],
         "points": {
             "threshold": np.nan_to_num(points.threshold).tolist(), "correct": points.correct.tolist(),
-            "wrong": points.wrong.tolist(), **limits, **_page_probability(scored, is_correct, points.threshold),
+            "wrong": points.wrong.tolist(),
+            **(limits if independent else {}),  # of dependent rows they are too narrow
+            **_page_probability(scored, is_correct, points.threshold),
         },
         "stops": [{"label": label, "place": place} for label, place in stops],
         "start": stops[0][1],
-        "certified": [{"label": label, "coverage": float(coverage[place])} for label, place in stops[: len(promised)]],
-        "bands": [
-            {name: round(float(some[place]), 5) for name, some in {"coverage": coverage, "low": low, "high": high}.items()}
-            for place in places if coverage[place].round(5) >= LEAST_SHOWN
-        ],
+        "certified": len(promised),  # of the first stops
     }  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from starlette.exceptions import HTTPException
 
 from steepslope.nets.export.file import Arrays
 from steepslope.serve.bodies import Capacity
-from steepslope.serve.served import ServedRows
 from tests.serve.models import (
     CLASSES,
     INFER,
@@ -111,7 +110,7 @@ def test_arrays_go_to_a_gate_that_takes_arrays(tmp_path: Path) -> None:
 
 
 def test_a_model_that_breaks_is_a_500_and_the_server_lives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def breaks(parts: Sequence[Arrays], top: int) -> list[ServedRows]:
+    def breaks(parts: Sequence[Arrays], top: int) -> list[Arrays]:
         raise ZeroDivisionError
 
     with client_of(replace(file_served(image_gate(tmp_path)), run=breaks)) as client:
@@ -123,7 +122,7 @@ def test_a_model_that_breaks_is_a_500_and_the_server_lives(tmp_path: Path, caplo
 def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_path: Path) -> None:
     served, may_run = file_served(image_gate(tmp_path), 4), threading.Event()
 
-    def waits(parts: Sequence[Arrays], top: int) -> list[ServedRows]:
+    def waits(parts: Sequence[Arrays], top: int) -> list[Arrays]:
         assert may_run.wait(20)
         return served.run(parts, top)
 

@@ -99,20 +99,20 @@ def _show_demo_decisions(gate: Any, others: Any, work: Path) -> None:
     from steepslope.report.grid import Cell, Grid
     from steepslope.report.screen import report_screen, show_grid_on_screen, show_lines_on_screen
 
-    found = gate.decide(others)
-    places = np.argsort(-found.trust_logit)[np.linspace(0, len(found) - 1, SHOWN).round().astype(np.int64)]
-    names = found.names(found.labels)
-    lines = []
-    for row in places:
-        right = "right" if others.is_correct[row] else "wrong"
-        numbers = f"{100 * found.p_correct[row]:.1f} %", f"{found.trust_logit[row]:+.1f}"
-        words = (others.require("ids")[row], names[row], *numbers, found.decision[row], right)
-        lines.append([Cell(str(word)) for word in words])
+    decisions = gate.decide(others)
+    places = np.argsort(-decisions.trust_logit)[np.linspace(0, len(decisions) - 1, SHOWN).round().astype(np.int64)]
+    columns = {
+        "image": others.require("ids")[places],
+        "label": np.array(decisions.names(decisions.labels))[places],
+        "P(correct)": [f"{100 * p:.1f} %" for p in decisions.p_correct[places]],
+        "trust logit": [f"{logit:+.1f}" for logit in decisions.trust_logit[places]],
+        "decision": decisions.decision[places],
+        "truth": np.where(others.is_correct[places], "right", "wrong"),
+    }
+    lines = [[Cell(str(word)) for word in words] for words in zip(*columns.values(), strict=True)]
     screen = report_screen()
-    show_lines_on_screen(
-        ["", "A gate:", *gate.sentences().splitlines(), "", f"Ten of {len(found)} other digits:"], screen
-    )
-    titles = "image", "label", "P(correct)", "trust logit", "decision", "truth"
-    show_grid_on_screen(Grid("", titles, lines), titles, screen)
-    screen.print(f"gate: {work / 'gate'} (steepslope predict --gate {work / 'gate'} --data digits:test --out FILE)",
-                 soft_wrap=True)  # fmt: skip
+    said = ["", "A gate:", *gate.sentences().splitlines(), "", f"Ten of {len(decisions)} other digits:"]
+    show_lines_on_screen(said, screen)
+    show_grid_on_screen(Grid("", [*columns], lines), [*columns], screen)
+    again = f"steepslope predict --gate {work / 'gate'} --data digits:test --out FILE"
+    screen.print(f"gate: {work / 'gate'} ({again})", soft_wrap=True)

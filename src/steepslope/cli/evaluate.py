@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from steepslope.metrics import Groups
     from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.table import Table
     from steepslope.report.comparison import Comparison
     from steepslope.report.confidences import Predictions, Resources
     from steepslope.report.evaluation import Evaluation
@@ -120,7 +119,10 @@ def evaluate(
         given = predictions, groups_of(groups, predictions, table), clusters_of(cluster, table)
         places = _rows_to_evaluate(predictions, scores, resources)
         predictions, grouped, clusters = given if len(places) == len(predictions) else _some_to_evaluate(places, *given)
-        ids = partial(_ids_to_evaluate, table, places)
+
+        def ids(rows: NDArray[np.int64]) -> list[str]:
+            return table.ids_of(places[rows])
+
         sources = report_sources(
             images_to_evaluate if images else None, predictions, path, ids,
             data=data, reference=known, reference_path=reference,
@@ -135,14 +137,15 @@ def evaluate(
 
 def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
     """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
-    from steepslope.nets.data.images import in_pil
+    from steepslope.nets.data.images import as_colour, in_pil
     from steepslope.nets.training.images import ImageFinder, data_of
 
     finder = ImageFinder(data_of(path, data), outputs.classes)
     finder.places(first) if data is None else finder(first)
 
     def read(data: Dataset, row: int) -> Image.Image:
-        return in_pil(data.image(row))
+        image = in_pil(data.image(row))
+        return image.copy() if image.mode == "L" else as_colour(image)
 
     def find(ids: Sequence[str]) -> list[ReadImage | None]:
         return [None if place is None else partial(read, *place) for place in finder.places(ids)]
@@ -174,10 +177,6 @@ def _some_to_evaluate(
     assert isinstance(predictions, ClassifierOutputs)  # on a confidence alone, nothing was fitted
     some = None if groups is None else groups._replace(codes=groups.codes[places])
     return predictions.subset(places), some, None if clusters is None else clusters[places]
-
-
-def _ids_to_evaluate(table: Table, places: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
-    return table.ids_of(places[rows])
 
 
 def _resources_to_evaluate(
@@ -274,17 +273,15 @@ def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any
 
 def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
     """Write the comparison, and print the table with what it means in words."""
+    from steepslope.metrics.measures import table_metrics
     from steepslope.report.comparison import comparison_headline, comparison_sentences
-    from steepslope.report.comparison_files import comparison_grid_for_terminal, comparison_headings, write_comparison
-    from steepslope.report.screen import report_screen, show_grid_on_screen, show_legend_on_screen, show_lines_on_screen
+    from steepslope.report.comparison_files import compared_runs_grid, comparison_headings, write_comparison
+    from steepslope.report.screen import report_screen, show_grid_on_screen, show_lines_on_screen
     from steepslope.report.tables import terminal_table_titles
 
     write_comparison(comparison, out, made)
     screen = report_screen()
     show_lines_on_screen([comparison_headline(comparison), *comparison_headings(comparison)], screen)
-    show_grid_on_screen(comparison_grid_for_terminal(comparison), terminal_table_titles(), screen)
-    show_legend_on_screen(
-        f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen
-    )
+    show_grid_on_screen(compared_runs_grid(comparison, table_metrics()), ["run", *terminal_table_titles()], screen)
     show_lines_on_screen(comparison_sentences(comparison), screen)
     screen.print(f"comparison: {out / 'compare.md'}", soft_wrap=True)

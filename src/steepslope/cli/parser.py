@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_orig
 
 import yaml
 
-from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
 
 Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
@@ -201,16 +201,13 @@ def _parsed_type(hint: Any) -> Any:
 def parsed_elements(words: Sequence[Any]) -> list[Any]:
     """Return the elements of a list from its words: with commas between them, unless a word is the name of a file.
 
-    >>> parsed_elements(["a,b", "c"]), parsed_elements(["[1, 2]"]), parsed_elements(["none"]), parsed_elements([0.5])
-    (['a', 'b', 'c'], [1, 2], [], [0.5])
+    >>> parsed_elements(["a,b", "c"]), parsed_elements(["none"]), parsed_elements([0.5])
+    (['a', 'b', 'c'], [], [0.5])
     """
     found: list[Any] = []
     for word in words:
         if not isinstance(word, str) or Path(word).exists():
             found.append(word)
-        elif word.startswith("["):
-            with explained("expected a list in brackets", kinds=(yaml.YAMLError, RecursionError)):
-                found += yaml.safe_load(word)
         elif word != "none":
             found += [part.strip() for part in word.split(",") if part.strip()]
     return found

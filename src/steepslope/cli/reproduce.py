@@ -72,9 +72,9 @@ def reproduce(
     from steepslope.files.folders import require_no_file
 
     if experiment == EVIDENCE:
-        refuse_to_reproduce(
-            {"jobs": jobs is not None, "workers": bool(workers), "dry-run": dry_run, "compare": compare}
-        )
+        for name, given in {"jobs": jobs, "workers": workers, "dry-run": dry_run, "compare": compare}.items():
+            if given:
+                raise SteepslopeError("expected none with evidence", name)
         reproduce_evidence(
             preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_to_reproduce(set)
         )
@@ -116,13 +116,6 @@ def show_reproduced(experiments: Sequence[Experiment], workspace: Workspace, out
             screen.print(f"\n{grid.title}", soft_wrap=True)
             show_grid_on_screen(grid, grid.columns, screen)
     screen.print(f"tables and figures: {out}", soft_wrap=True)
-
-
-def refuse_to_reproduce(options: Mapping[str, bool]) -> None:
-    """Raise for the first option that is given; evidence takes none of them."""
-    for name, is_given in options.items():
-        if is_given:
-            raise SteepslopeError("expected none with evidence", name)
 
 
 def reproduce_evidence(

@@ -268,8 +268,4 @@ def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> 
         if len(names) != len(folders):
             raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
         return names
-    paths = [str(Path(folder).resolve()).lstrip("/") for folder in folders]  # no tail of them is absolute
-    twice = next((folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1), None)
-    if twice is not None:
-        raise SteepslopeError("expected each report once, or a name for each (--names), found it twice", twice)
-    return tuple(shortest_tails(paths))
+    return tuple(shortest_tails([str(Path(folder).resolve()).lstrip("/") for folder in folders]))

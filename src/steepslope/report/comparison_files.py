@@ -6,7 +6,7 @@ from typing import Any
 
 from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
-from steepslope.metrics.measures import METRICS, table_metrics
+from steepslope.metrics.measures import METRICS, Metric
 from steepslope.report.comparison import (
     AURC_COUNTS,
     HEADLINED,
@@ -17,17 +17,15 @@ from steepslope.report.comparison import (
     comparison_sentences,
 )
 from steepslope.report.evaluation import nan_to_none
-from steepslope.report.grid import Cell, Grid, grid_in_markdown, plain_in_markdown, shortest_tails
+from steepslope.report.grid import Cell, Grid, grid_in_markdown, plain_in_markdown
 from steepslope.report.runs import Run
 from steepslope.report.sentences import count_sentence
 from steepslope.report.tables import (
     DELTA,
-    LOOKS,
     difference_table_cell,
     metric_table_cells,
     score_table_cell,
     table_cell_with_p,
-    terminal_table_titles,
 )
 
 TITLE = "Runs side by side"
@@ -96,35 +94,16 @@ def comparison_in_markdown(comparison: Comparison) -> str:
     return "\n\n".join([f"# {TITLE}", plain_in_markdown(comparison_headline(comparison)), *lists, *grids]) + "\n"
 
 
-def compared_runs_grid(comparison: Comparison) -> Grid:
-    """Return a row for each score of each run: every metric with its interval, and the AUC's difference to MCP's."""
-    columns = ["run", "score", "n", "errors", *(metric.heading for metric in METRICS.values()), DELTA]
+def compared_runs_grid(comparison: Comparison, metrics: Mapping[str, Metric] = METRICS) -> Grid:
+    """Return a row for each score of each run: metrics with their intervals, and the AUC's difference to MCP's."""
+    columns = ["run", "score", *(metric.heading for metric in metrics.values()), DELTA]
     rows = [
-        [Cell(run.name), score_table_cell(score), *(Cell(f"{count:,}") for count in (len(run), run.wrong)),
-         *metric_table_cells(score, METRICS)]
-        for run in comparison.runs for score in run.scores.values()
-    ]  # fmt: skip
+        [Cell(run.name), score_table_cell(score), *metric_table_cells(score, metrics)]
+        for run in comparison.runs
+        for score in run.scores.values()
+    ]
     note = f"In percent, with 95 % bootstrap intervals. {DELTA}: within each run, on its own rows."
     return Grid("Runs and scores", columns, rows, note)
-
-
-def comparison_grid_for_terminal(comparison: Comparison) -> Grid:
-    """Return the metrics of the main table, with a run and a score for a name; see :func:`terminal_titles`.
-
-    Cells tell where a run is clear of the baseline.
-    """
-    looks = {
-        (rival.run.name, one.score): [LOOKS[one.sign(name)] for name in table_metrics()]
-        for rival in comparison.rivals for one in rival.contrasts if one.score == one.baseline_score
-    }  # fmt: skip
-    rows = []
-    for run in comparison.runs:
-        for score, tail in zip(run.scores, shortest_tails([*run.scores]), strict=True):
-            cells = metric_table_cells(run.scores[score], table_metrics())
-            for place, look in enumerate(looks.get((run.name, score), ())):
-                cells[place] = cells[place]._replace(look=look)
-            rows.append([Cell(f"{run.name} {tail}"), *cells])
-    return Grid("", terminal_table_titles(), rows)
 
 
 def comparison_difference_grid(comparison: Comparison) -> Grid:

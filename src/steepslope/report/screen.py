@@ -29,15 +29,9 @@ def show_evaluation_on_screen(rows: Sequence[Row], screen: Console) -> None:
     """Print the sentence on the best score, what is common to all rows, the main table, and what it means in words."""
     show_lines_on_screen([headline_sentence(rows), heading_sentence(rows)], screen)
     show_grid_on_screen(main_table(rows), terminal_table_titles(), screen)
-    if len(rows) > 1:
-        show_legend_on_screen(LEGEND, screen)
+    if len(rows) > 1 and screen.is_terminal and not screen.no_color:
+        show_lines_on_screen([LEGEND], screen)
     show_lines_on_screen(evaluation_sentences(rows), screen)
-
-
-def show_legend_on_screen(line: str, screen: Console) -> None:
-    """Print what the colours of a table mean, where there are any."""
-    if screen.is_terminal and not screen.no_color:
-        show_lines_on_screen([line], screen)
 
 
 def show_grid_on_screen(grid: Grid, titles: Sequence[str], screen: Console) -> None:

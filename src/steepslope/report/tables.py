@@ -172,7 +172,7 @@ def difference_table(rows: Sequence[Row]) -> Grid:
 
 
 def _further_tables(rows: Sequence[Row]) -> list[Grid]:
-    """Return further metrics but the accuracy, which all rows share; operating points, and the four counts."""
+    """Return further metrics but the accuracy, which all rows share, and operating points."""
     further = {name: metric for name, metric in METRICS.items() if not metric.in_table and name != "accuracy"}
     return [
         _score_table(
@@ -189,12 +189,6 @@ def _further_tables(rows: Sequence[Row]) -> list[Grid]:
             "Coverage at risk", [f"≤ {percent} %" for percent in rows[0].coverage_at_risk], rows,
             lambda row: map(estimate_cell, row.coverage_at_risk.values()),
             "Largest fraction of predictions that a threshold accepts with at most this fraction of errors here.",
-        ),
-        _score_table(
-            "Confusion at each score's own threshold",
-            ["trusted, correct", "trusted, wrong", "not trusted, correct", "not trusted, wrong"], rows,
-            lambda row: [Cell(f"{count:,}") for count in (row.confusion or {}).values()],
-            "Numbers of predictions. Trusted: with a confidence above the score's own threshold.",
         ),
     ]  # fmt: skip
 

@@ -28,7 +28,17 @@ from steepslope.serve.protocol import (
     protocol_outputs,
     protocol_response,
 )
-from steepslope.serve.served import Served, ServedRows, require_servable, served_channels, served_row_count
+from steepslope.serve.served import (
+    DECIDING,
+    DECISION,
+    HANDED_OVER,
+    TOP_LABELS,
+    TOP_PROBABILITY,
+    Served,
+    require_servable,
+    served_channels,
+    served_row_count,
+)
 
 if TYPE_CHECKING:
     from steepslope.serve.monitoring import ServedMonitor
@@ -78,7 +88,7 @@ class Answers:
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
             rows = await self._run(arrays, 1)
         head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
-        return Response(protocol_response(head, rows.outputs, wanted), media_type=JSON)
+        return Response(protocol_response(head, rows, wanted), media_type=JSON)
 
     async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
         """Decide on an image, which is the body."""
@@ -93,7 +103,7 @@ class Answers:
         """Run what takes long in another thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 
-    async def _run(self, arrays: Arrays, top: int) -> ServedRows:
+    async def _run(self, arrays: Arrays, top: int) -> Arrays:
         return await asyncio.wrap_future(self.batcher.submit(arrays, top))
 
     def _question(self, text: bytes) -> tuple[str | None, Arrays, list[ArraySpec]]:
@@ -108,17 +118,13 @@ class Answers:
         require_servable(arrays)
         return request.id, arrays, protocol_outputs(request, self.served.outputs)
 
-    def _decision(self, rows: ServedRows, top: int | None) -> ImageDecision:
-        assert rows.decision is not None
-        assert rows.top_labels is not None
-        assert rows.top_probability is not None
-        given = {name: array[0].item() for name, array in rows.outputs.items()}
-        likely = [
-            LikelyClass(label=self._name(label), probability=probability)
-            for label, probability in zip(rows.top_labels[0].tolist(), rows.top_probability[0].tolist(), strict=True)
-        ]
-        given |= {"label": self._name(given["label"]), "decision": str(rows.decision[0])}
-        return ImageDecision(**given, top=None if top is None else likely[:top])
+    def _decision(self, rows: Arrays, top: int | None) -> ImageDecision:
+        values = {name: rows[name][0].item() for name in (*DECIDING, HANDED_OVER, DECISION) if name in rows}
+        values["label"] = self._name(values["label"])
+        if top is not None:
+            likely = zip(rows[TOP_LABELS][0, :top].tolist(), rows[TOP_PROBABILITY][0, :top].tolist(), strict=True)
+            values["top"] = [LikelyClass(label=self._name(label), probability=p) for label, p in likely]
+        return ImageDecision(**values)
 
     def _name(self, label: int) -> str | int:
         classes = self.served.card.classes

@@ -98,10 +98,8 @@ def make_app(answers: Answers) -> FastAPI:
     app.state.answers = answers
     app.include_router(_app_routes(answers))
     app.add_middleware(AppGuard, answers=answers)
-    app.add_exception_handler(HTTPException, _app_answer_to_refused)
-    app.add_exception_handler(RequestValidationError, _app_answer_to_invalid)
-    app.add_exception_handler(SteepslopeError, _app_answer_to_bad_input)
-    app.add_exception_handler(Exception, _app_answer_to_failed)
+    for kind in (HTTPException, RequestValidationError, SteepslopeError, Exception):
+        app.add_exception_handler(kind, _app_answer_to)
     return app
 
 
@@ -199,23 +197,13 @@ def _app_failure(status: int, message: object, headers: Any = None) -> JSONRespo
     return JSONResponse({"error": " ".join(str(message).split())[:LONGEST]}, status, headers)
 
 
-def _app_answer_to_refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = error.detail
-    if error.status_code == 404:
-        message = f"{request.url.path}: no such route; the model of this server is {_answers_of_app(request).name}"
-    return _app_failure(error.status_code, message, error.headers)
-
-
-def _app_answer_to_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    return _app_failure(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-
-
-def _app_answer_to_bad_input(request: Request, error: Exception) -> Response:
-    return _app_failure(400, error)
-
-
-def _app_answer_to_failed(request: Request, error: Exception) -> Response:
+def _app_answer_to(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        unknown = f"{request.url.path}: no such route; the model of this server is {_answers_of_app(request).name}"
+        return _app_failure(error.status_code, unknown if error.status_code == 404 else error.detail, error.headers)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return _app_failure(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    if isinstance(error, SteepslopeError):
+        return _app_failure(400, error)
     return _app_failure(500, "the server failed; its log tells why")

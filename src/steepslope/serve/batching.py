@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import Arrays
-from steepslope.serve.served import Served, ServedRows, finite_served_rows, served_row_count
+from steepslope.serve.served import Served, finite_served_rows, served_row_count
 
-Seen = Callable[
-    [Sequence[ServedRows], float], None
-]  # is told the requests' rows of a batch, and the seconds that it took
+Seen = Callable[[Sequence[Arrays], float], None]  # is told the requests' rows of a batch, and the seconds that it took
 LOGGER = logging.getLogger(__name__)
 
 
@@ -26,7 +24,7 @@ class BatchJob:
 
     arrays: Arrays
     top: int
-    done: Future[ServedRows] = field(default_factory=Future)
+    done: Future[Arrays] = field(default_factory=Future)
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +45,7 @@ class Batcher:
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.thread.start()
 
-    def submit(self, arrays: Arrays, top: int = 1) -> Future[ServedRows]:
+    def submit(self, arrays: Arrays, top: int = 1) -> Future[Arrays]:
         """Queue a job; its rows, or what is wrong with it, come later."""
         job = BatchJob(arrays, top)
         self.waiting.put(job)
@@ -88,7 +86,7 @@ class Batcher:
             rows += job.rows
         return jobs
 
-    def _run(self, jobs: list[BatchJob]) -> list[ServedRows]:
+    def _run(self, jobs: list[BatchJob]) -> list[Arrays]:
         """Answer some jobs, together if that works, else one by one; return what was found."""
         if not jobs:
             return []

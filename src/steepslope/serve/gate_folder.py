@@ -17,7 +17,15 @@ from steepslope.nets.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec,
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle
-from steepslope.serve.served import HANDED_OVER, REJECTED, Served, ServedRows, split_served_rows
+from steepslope.serve.served import (
+    DECISION,
+    HANDED_OVER,
+    REJECTED,
+    TOP_LABELS,
+    TOP_PROBABILITY,
+    Served,
+    split_served_rows,
+)
 
 PROBE = 32  # pixels a side, where a net takes any
 OUTPUTS: dict[str, type[np.generic]] = {
@@ -66,14 +74,12 @@ def served_gate_folder(
     )
 
 
-def _run_gate_folder(
-    image_gate: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int
-) -> list[ServedRows]:
+def _run_gate_folder(image_gate: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Arrays]:
     """Return the rows of each request; images of all sizes are run together."""
     decisions = image_gate.predict([image for part in parts for image in part[IMAGES]], top=top)
     others = {"label": decisions.labels, REJECTED: decisions.decision == REJECT}
-    outputs = {name: others[name] if name in others else getattr(decisions, name) for name in names}
-    rows = ServedRows(outputs, decisions.decision, decisions.top_labels, decisions.top_probability)
+    names = (*names, DECISION, TOP_LABELS, TOP_PROBABILITY)
+    rows = {name: others[name] if name in others else getattr(decisions, name) for name in names}
     return split_served_rows(rows, parts)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from steepslope.serve.served import HANDED_OVER, ServedRows
+from steepslope.nets.export.file import Arrays
+from steepslope.serve.served import HANDED_OVER, served_row_count
 
 if TYPE_CHECKING:
     from steepslope.serve.monitoring import ServedMonitor
@@ -43,13 +44,13 @@ class ServerMetrics:
             )
             lost.set_function(lambda: float(not watch.can_write()))
 
-    def of_batch(self, found: Sequence[ServedRows], seconds: float) -> None:
+    def of_batch(self, found: Sequence[Arrays], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""
-        self.batches.observe(sum(map(len, found)))
+        self.batches.observe(sum(map(served_row_count, found)))
         self.running.observe(seconds)
-        if not all({"accepted", "p_correct"} <= rows.outputs.keys() for rows in found):
+        if not all({"accepted", "p_correct"} <= rows.keys() for rows in found):
             return
-        outputs = {name: np.concatenate([rows.outputs[name] for rows in found]) for name in found[0].outputs}
+        outputs = {name: np.concatenate([rows[name] for rows in found]) for name in found[0]}
         accepted, handed_over = outputs["accepted"], outputs.get(HANDED_OVER)
         self.predictions.inc(len(accepted))
         self.accepts.inc(int(accepted.sum()))

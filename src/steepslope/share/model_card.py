@@ -141,7 +141,7 @@ def model_card(shared: Shared, folder: Path, place: str, options: CardOptions) -
     body = environment.get_template("model_card.md.jinja").render(
         title=name, place=place, shared=shared, gate=gate, oracle=shared.oracle, source=shared.source,
         nets={} if gate is None else card_specs_to_give(gate),
-        words=card_specs_as_words, arguments=card_specs_as_arguments,
+        words=card_specs_as_words,
         from_outputs=gate is not None and card_is_of_outputs(gate), code=CODE, spec_of=card_spec,
         assumes=() if gate is None else gate.assumptions,
         evaluated=evaluated, metrics=TABLE, has_paths=bool(shared_local_paths(folder)),
@@ -204,17 +204,6 @@ def card_specs_as_words(specs: Mapping[str, str]) -> str:
     opinions = {name: f"{name.removeprefix(OPINION)}={spec}" for name, spec in specs.items() if is_opinion(name)}
     nets = [f" --{name} {shlex.quote(spec)}" for name, spec in specs.items() if name not in opinions]
     return "".join([*nets, *(f" --opinion {shlex.quote(one)}" for one in opinions.values())])
-
-
-def card_specs_as_arguments(specs: Mapping[str, str]) -> str:
-    """Return specs as arguments in Python.
-
-    >>> card_specs_as_arguments({"classifier": "onnx:CLASSIFIER", "opinion_big": "checkpoint:OPINION_BIG"})
-    ', classifier="onnx:CLASSIFIER", opinions={"big": "checkpoint:OPINION_BIG"}'
-    """
-    nets = [f', {name}="{spec}"' for name, spec in specs.items() if not is_opinion(name)]
-    opinions = [f'"{name.removeprefix(OPINION)}": "{spec}"' for name, spec in specs.items() if is_opinion(name)]
-    return "".join([*nets, *([f", opinions={{{', '.join(opinions)}}}"] if opinions else [])])
 
 
 def card_arrays(shapes: Shapes) -> dict[str, Any]:

@@ -32,7 +32,7 @@ Looks = dict[str, dict[str, Any]]
 
 
 def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Return all charts, by name; ``histogram-0`` and ``reliability-0`` are the first score's, the latter if it has one."""
+    """Return all charts, by name; ``histogram-0`` and ``reliability-0`` are those of the first score."""
     templates = json.loads(TEMPLATES.read_text(encoding="utf-8"))
 
     def chart(kind: str, title: str = "", **values: Any) -> dict[str, Any]:

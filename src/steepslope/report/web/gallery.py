@@ -28,7 +28,6 @@ from steepslope.report.sources import NO_SOURCES, FindImages, ReadImage, Sources
 SIZE, NEAREST_SIZE = 96, 48  # pixels of the longer side
 LOSSLESS = 40  # up to this size a PNG is small, and shows each pixel
 QUALITY = 75
-WIDE = ("I", "F")  # modes of more than 8 bits, by their first letter
 NOT_FOUND, UNREADABLE, NO_ROOM = "image not found", "image cannot be read", "no room for the image"
 OVERALL = 24  # of each kind, for each score, where there is room
 OF_A_CLASS = 4  # of each kind, for the score that the report is about
@@ -211,25 +210,11 @@ def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int 
 def gallery_thumbnail(read: ReadImage, size: int = SIZE) -> str | None:
     """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
     try:
-        picture = _gallery_picture(read())
+        picture = read()
         picture.thumbnail((size, size))
         return gallery_data_uri(picture)
     except Exception:  # of a damaged file, each decoder raises its own; a report needs no images
         return None
-
-
-def _gallery_picture(picture: Image.Image) -> Image.Image:
-    """Return the image in 8 bits of grey or colour, on white where it is transparent."""
-    if picture.mode.startswith(WIDE):
-        values = np.asarray(picture, dtype=np.float64)  # are spread from their least to their largest over 8 bits
-        low, high = float(values.min()), float(values.max())
-        return Image.fromarray(((values - low) * (255 / (high - low if high > low else 1))).astype(np.uint8))
-    if picture.mode in ("1", "L"):
-        return picture.convert("L")
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")
 
 
 def gallery_data_uri(picture: Image.Image) -> str:

@@ -28,7 +28,6 @@ from steepslope.oracle import FusedOracle, Oracle, settings as oracles
 from steepslope.predict import options as predict
 from steepslope.promise import objectives
 from steepslope.scores import KNNDistance
-from steepslope.serve import options as serve
 from tests.conftest import make_outputs
 
 uint8: Any = np.uint8  # to mypy, NumPy's integers are no int
@@ -44,7 +43,6 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Mapping[str, Check]]] = {
     "extraction": (extraction.ExtractionOptions, extraction.EXTRACTION_CHECKS),
     "predictions": (predict.PredictOptions, predict.CHECKS),
     "cluster": (cluster.ClusterOptions, cluster.CLUSTER_CHECKS),
-    "server": (serve.ServeOptions, serve.CHECKS),
     "objectives": (objectives.Objectives, objectives.OBJECTIVE_CHECKS),
     "shift": (shifts.WritingOptions, shifts.WRITING_CHECKS),
     "recolouring": (shifts.RecolorOptions, shifts.RECOLOR_CHECKS),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from steepslope.cli.fit import about_copies
+from steepslope.cli.fit import copies_in_fit
 from steepslope.cli.main import COMMANDS, main
 from steepslope.losses import LOSSES
 from steepslope.nets.classifiers.specs import load_classifier
@@ -64,7 +64,7 @@ def test_fit_shows_what_each_budget_gains_and_costs(
 
 def test_fit_says_where_copies_come_from() -> None:
     """Copies are made of features where logits are linear in them; extracted ones are not named."""
-    (told,) = about_copies({"fit set": "features", "reference": "none", "rows": "extracted"})
+    (told,) = copies_in_fit({"fit set": "features", "reference": "none", "rows": "extracted"})
     made, none = "copies of features were made instead", "none could be made, since no logits that are linear"
     assert told.startswith(f"no augmented copies of the fit set: {made} and of the reference: {none} ")
     assert told.endswith("(extract --augment 1 keeps those of changed images, which are nearer to what an oracle "

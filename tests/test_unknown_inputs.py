@@ -16,9 +16,9 @@ from steepslope.cli.main import main
 from steepslope.losses import LOSSES
 from steepslope.oracle.evidence.registry import EVIDENCE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.comparison import why_unpaired
+from steepslope.report.comparison import why_comparison_unpaired
 from steepslope.report.evaluation import UnknownRows, evaluate_predictions
-from steepslope.report.page import page
+from steepslope.report.page import html_page
 from steepslope.report.runs import read_run
 from steepslope.scores import SCORES
 from tests.conftest import make_complete
@@ -138,12 +138,12 @@ def test_a_report_shows_errors_and_unknown_rows_apart(tmp_path: Path, classes: l
     assert rows["label"].to_pylist() == named
     assert rows["is_correct"].to_pylist() == outputs.is_correct.tolist()
     run = read_run(tmp_path / "report", "a")
-    assert why_unpaired(run, run) == ""
+    assert why_comparison_unpaired(run, run) == ""
 
 
 def test_a_gallery_names_unknown_inputs() -> None:
     evaluation = evaluate_predictions(with_unknown(make_complete()), ["mcp"], bootstrap=0)
-    cards = json.loads(re.search(r'"cards": ?(\[.*?\]), ?"references"', page(evaluation))[1])  # type: ignore[index]
+    cards = json.loads(re.search(r'"cards": ?(\[.*?\]), ?"references"', html_page(evaluation))[1])  # type: ignore[index]
     labels = {card["label"] for card in cards}
     assert labels == {"0", "1", "2", "3", "unknown"}
     assert not any(card["right"] for card in cards if card["label"] == "unknown")

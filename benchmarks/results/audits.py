@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.monitor.audit import harm_found_by_audit, risk_interval_by_audit
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -107,7 +107,7 @@ def audits(out: str, runs: int = 1_000) -> None:
     for title, drift in {**KEPT, **BROKEN}.items():
         found = [one_run(drift, seed, ways) for seed in range(runs)]
         rows += [{"stream": title, "labels": way, "runs": runs, **summary([one[way] for one in found])} for way in ways]
-        write_results(out, rows, markdown(Grid("Audits", HEADINGS, [*map(_line, rows)], NOTE)))
+        write_results(out, rows, grid_in_markdown(Grid("Audits", HEADINGS, [*map(_line, rows)], NOTE)))
 
 
 def late() -> Bools:
@@ -204,4 +204,4 @@ def _shown(value: Any, show: Callable[[Any], str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(audits, sys.argv[1:], "python -m benchmarks.results.audits"))
+    sys.exit(run_command(audits, sys.argv[1:], "python -m benchmarks.results.audits"))

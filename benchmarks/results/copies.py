@@ -19,9 +19,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope import TrustedClassifier
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.numerics import small_net
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -159,7 +159,7 @@ def copies(out: str, work: str, draws: int = 200) -> None:
             found += kept_rows(folder, {"kind": title, "draws": len(some)}, partial(_all, some))
         means = {name: float(np.mean([row[name] for row in found])) for name in found[0]}
         done.append({"kind": title, "draws": len(found), **means})
-        write_results(out, done, markdown(Grid("Repeated rows", HEADINGS, [*map(_line, done)], NOTE)))
+        write_results(out, done, grid_in_markdown(Grid("Repeated rows", HEADINGS, [*map(_line, done)], NOTE)))
 
 
 def _all(some: Sequence[Callable[[], Row]]) -> list[Row]:
@@ -194,4 +194,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(copies, sys.argv[1:], "python -m benchmarks.results.copies"))
+    sys.exit(run_command(copies, sys.argv[1:], "python -m benchmarks.results.copies"))

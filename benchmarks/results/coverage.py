@@ -20,7 +20,7 @@ from steepslope.metrics import METRICS
 from steepslope.metrics.intervals import Difference, Estimate, resample
 from steepslope.metrics.measures import measures_at
 from steepslope.metrics.ranking import rank_rows
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 NAMES = ("auc", "aurc", "augrc", "fpr_at_95tpr", "aupr_error", "aupr_success")
 MEASURES = {name: measures_at(0, 0)[name] for name in NAMES}
@@ -112,7 +112,7 @@ def table(count: int) -> str:
         cells = [Cell(f"{100 * (1 - one):.1f} / {100 * wrong:.1f}") for one, wrong, _ in found.values()]
         lines.append([Cell(f"{source}; n = {n:,}"), *cells])
         print(" | ".join(map(str, lines[-1])), file=sys.stderr, flush=True)
-    return markdown(Grid("", ["source", *(METRICS[name].title for name in NAMES)], lines))
+    return grid_in_markdown(Grid("", ["source", *(METRICS[name].title for name in NAMES)], lines))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, write_results
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.monitor.audit import (
     ACCEPT_NOTHING,
     follow_audit,
@@ -24,7 +24,7 @@ from steepslope.monitor.audit import (
 )
 from steepslope.monitor.state import Marked
 from steepslope.predict.audit import chances
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -113,7 +113,7 @@ def following(out: str, runs: int = 300) -> None:
         for way, rule in RULES.items():
             found = [one_run(drift, rule, seed) for seed in range(runs)]
             rows.append({"stream": title, "gate": way, "runs": runs, **summary(found)})
-            write_results(out, rows, markdown(Grid("Gates that follow", HEADINGS, [*map(_line, rows)], NOTE)))
+            write_results(out, rows, grid_in_markdown(Grid("Gates that follow", HEADINGS, [*map(_line, rows)], NOTE)))
 
 
 def one_run(drift: Callable[[Floats], Floats], rule: Rule, seed: int) -> dict[str, float | Floats]:
@@ -184,4 +184,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(following, sys.argv[1:], "python -m benchmarks.results.following"))
+    sys.exit(run_command(following, sys.argv[1:], "python -m benchmarks.results.following"))

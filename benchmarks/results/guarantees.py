@@ -22,9 +22,9 @@ from benchmarks.results.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.results.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.lab.paper.tables import grouped
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 SIZES, RISKS, DELTAS = (200, 1_000, 10_000), (0.01, 0.02, 0.05, 0.1), (0.05, 0.1)
 BLOCK = 200  # draws; those of the first block are MAPIE's too, which is slow
@@ -122,7 +122,9 @@ def _at_best(world: str, n: int, risk: float, delta: float) -> Row:
 
 def tables(rows: Sequence[Row]) -> str:
     """Return a table a world and delta: a line each n and risk, a column each method."""
-    parts = [markdown(_grid(world, delta, same)) for (world, delta), same in grouped(rows, "world", "delta").items()]
+    parts = [
+        grid_in_markdown(_grid(world, delta, same)) for (world, delta), same in grouped(rows, "world", "delta").items()
+    ]
     draws = sorted({f"{row['draws']:,} ({row['method']})" for row in rows if row["method"] in MAPIE})
     most = max(row["draws"] for row in rows)
     others = f"Our sequence of thresholds comes from the confidences of {OTHERS:,} other rows."
@@ -145,4 +147,4 @@ def _number(value: float, aside: str = "") -> Cell:
 
 
 if __name__ == "__main__":
-    sys.exit(run(guarantees, sys.argv[1:], "python -m benchmarks.results.guarantees"))
+    sys.exit(run_command(guarantees, sys.argv[1:], "python -m benchmarks.results.guarantees"))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.decisions import likeliest_class
@@ -28,7 +28,7 @@ from steepslope.monitor import ESTIMATORS, Monitor
 from steepslope.monitor.monitor import LABELS
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.certificate import binomial_interval
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
@@ -213,7 +213,9 @@ def state_of(row: Mapping[str, Any]) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the tables: streams, and how far estimates of accuracy without labels are off."""
-    return "\n".join([markdown(Grid("Health", HEADINGS, [*_lines(rows)], NOTE)), markdown(_estimates(rows))])
+    return "\n".join(
+        [grid_in_markdown(Grid("Health", HEADINGS, [*_lines(rows)], NOTE)), grid_in_markdown(_estimates(rows))]
+    )
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[list[Cell]]:
@@ -254,4 +256,4 @@ def _estimates(rows: Sequence[Row]) -> Grid:
 
 
 if __name__ == "__main__":
-    sys.exit(run(health, sys.argv[1:], "python -m benchmarks.results.health"))
+    sys.exit(run_command(health, sys.argv[1:], "python -m benchmarks.results.health"))

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
 from steepslope.monitor.monitor import LABELS
 from steepslope.promise.calibration import CalibrationRows
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 POPULATION = 1_000_000
 SIZES, DELTA = (300, 5_000), 0.05
@@ -100,7 +100,7 @@ def false_alarms(work: str, out: str, runs: int = 100, length: int = 100_000) ->
             rows += [
                 {**key, **row} for row in kept_rows(Path(work) / f"{world.title}-{n}".replace(" ", "-"), key, make)
             ]
-            write_results(out, rows, markdown(Grid("False alarms", HEADINGS, [*map(_line, rows)], NOTE)))
+            write_results(out, rows, grid_in_markdown(Grid("False alarms", HEADINGS, [*map(_line, rows)], NOTE)))
 
 
 def cell(world: World, n: int, runs: int, length: int) -> list[Row]:
@@ -148,4 +148,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(false_alarms, sys.argv[1:], "python -m benchmarks.results.health_false_alarms"))
+    sys.exit(run_command(false_alarms, sys.argv[1:], "python -m benchmarks.results.health_false_alarms"))

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.errors import NoMixError, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
@@ -158,7 +158,7 @@ def mixes(work: str, out: str, draws: int = 1_000) -> None:
         Grid("Another mix of classes", HEADINGS, [*map(_line, rows)], NOTE.format(draws=draws)),
         Grid("Other changes than the mix", ["classes", "rows", *CASES], lines, REFUSED),
     ]
-    write_results(out, [*rows, *refused], "\n".join(map(markdown, tables)))
+    write_results(out, [*rows, *refused], "\n".join(map(grid_in_markdown, tables)))
 
 
 def refusals(world: World, n: int, draws: int) -> list[Row]:
@@ -225,4 +225,4 @@ def _line(row: Row) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(mixes, sys.argv[1:], "python -m benchmarks.results.mixes"))
+    sys.exit(run_command(mixes, sys.argv[1:], "python -m benchmarks.results.mixes"))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.nets.data.specs import parse_data
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",
@@ -109,4 +109,4 @@ def _strokes(draw: np.random.Generator) -> Rows:
 
 
 if __name__ == "__main__":
-    sys.exit(run(pictures, sys.argv[1:], "python -m benchmarks.results.pictures"))
+    sys.exit(run_command(pictures, sys.argv[1:], "python -m benchmarks.results.pictures"))

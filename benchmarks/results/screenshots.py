@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 
 WIDTH = 1180
 LAST = "[data-chart=risk-coverage]"  # the chart that is the last in the picture
@@ -53,4 +53,4 @@ def _write(screenshot: bytes, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(screenshots, sys.argv[1:], "screenshots"))
+    sys.exit(run_command(screenshots, sys.argv[1:], "screenshots"))

@@ -23,7 +23,7 @@ from benchmarks.results.guarantee_rivals import first_rows
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
 from steepslope.checks import require, whole
-from steepslope.cli.main import run
+from steepslope.cli.main import run_command
 from steepslope.lab.paper.tables import grouped
 from steepslope.promise.certificate import binomial_tail, rows_needed
 from steepslope.promise.sequence import (
@@ -33,7 +33,7 @@ from steepslope.promise.sequence import (
     find_start_thresholds_at,
     rows_of_start_thresholds,
 )
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 SIZES, DELTA = (100, 300, 1_000, 5_000), 0.05
 COARSE = 20  # thresholds of Bonferroni and Holm
@@ -252,7 +252,10 @@ MAPIE: dict[str, Way] = {
 def table(rows: Sequence[Row]) -> str:
     """Return the means over the worlds of each set, and a table for each set, with a line for each world and n."""
     grids = [_means(rows), *(_grid(title, same) for title, same in grouped(rows, "set").items())]
-    return "\n\n".join([NOTE, f"{rows[0]['draws']:,} draws, {MAPIE_DRAWS} for MAPIE.", *map(markdown, grids)]) + "\n"
+    return (
+        "\n\n".join([NOTE, f"{rows[0]['draws']:,} draws, {MAPIE_DRAWS} for MAPIE.", *map(grid_in_markdown, grids)])
+        + "\n"
+    )
 
 
 def _means(rows: Sequence[Row]) -> Grid:
@@ -287,4 +290,4 @@ def _number(coverage: float, broken: float) -> Cell:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sequences, sys.argv[1:], "python -m benchmarks.results.sequences"))
+    sys.exit(run_command(sequences, sys.argv[1:], "python -m benchmarks.results.sequences"))

@@ -83,10 +83,10 @@ def test_gates_are_marked_at_the_score_that_they_rank_by(tmp_path: Path) -> None
         gate = Gate.load(tmp_path / ("of-mcp" if confidence is not None else "of-oracle"))
         assert gate.source is not None
         accepted = [gate.at(risk).accepts(gate.source.confidence(outputs)).mean() for risk in (0.2, 0.27)]
-        assert [one["coverage"] for one in score["certified"]] == pytest.approx(accepted)
-        assert [one["label"] for one in score["certified"]] == [
-            f"certified: risk ≤ {risk} % (δ 2.5 %)" for risk in (20, 27)
-        ]
+        points, stops = score["points"], score["stops"][: score["certified"]]
+        counts = [points["correct"][stop["place"]] + points["wrong"][stop["place"]] for stop in stops]
+        assert [count / len(outputs) for count in counts] == pytest.approx(accepted)
+        assert [stop["label"] for stop in stops] == [f"certified: risk ≤ {risk} % (δ 2.5 %)" for risk in (20, 27)]
         start = score["points"]["threshold"][score["start"]]
         assert score["points"]["p"][score["start"]] == pytest.approx(gate.p_correct(np.array([start]))[0], abs=1e-4)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.serve.server import open_socket
+from steepslope.serve.server import open_server_socket
 from tests.cli.predictions import refuses
 from tests.conftest import Captured
 from tests.serve.live import running
@@ -38,7 +38,7 @@ def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: Captu
         f"--gate {path} --classifier timm:a": "classifier: expected none with an ONNX file",
         f"--gate {path} --port 70000": "port: expected a whole number from 0 to 65535",
         f"--gate {path} --name a/b": "name: expected letters, digits, dots, dashes",
-        f"--gate {path} --max-megapixels 90": "max_megapixels: expected a number from 0.001 to 89",
+        f"--gate {path} --max-batch 0": "max_batch: expected a whole number >= 1",
         f"--gate {path} --host a..b": "expected a host to listen on",
         f"--gate {path} --host 203.0.113.7": "cannot listen here",
     }.items():
@@ -51,10 +51,10 @@ def test_a_missing_extra_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_socket_is_on_this_machine_alone_and_may_have_any_port() -> None:
-    with open_socket("127.0.0.1", 0) as bound:
+    with open_server_socket("127.0.0.1", 0) as bound:
         assert bound.getsockname()[0] == "127.0.0.1"
         assert bound.getsockname()[1] > 0
-    with open_socket("localhost", 0) as bound, pytest.raises(ConnectionRefusedError):
+    with open_server_socket("localhost", 0) as bound, pytest.raises(ConnectionRefusedError):
         socket.create_connection(bound.getsockname()[:2], 1)  # it does not listen before the gate is there
     with pytest.raises(SteepslopeError, match="choose another --port"), socket.create_server(("127.0.0.1", 0)) as taken:
-        open_socket(*taken.getsockname())
+        open_server_socket(*taken.getsockname())

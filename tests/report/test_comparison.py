@@ -17,11 +17,11 @@ from steepslope.report.comparison import (
     AURC_COUNTS,
     Comparison,
     Contrast,
-    cautions,
     compare_runs,
-    headline,
-    sentences,
-    why_unpaired,
+    comparison_cautions,
+    comparison_headline,
+    comparison_sentences,
+    why_comparison_unpaired,
 )
 from steepslope.report.runs import Run
 from tests.report.runs import drawn, fitted_on, run_of
@@ -95,7 +95,7 @@ def test_the_order_of_rows_decides_nothing() -> None:
     assert other.rivals[0].paired
     differences = [[found.differences for found in some.rivals[0].contrasts] for some in (one, other)]
     assert differences[0] == differences[1]
-    assert sentences(one) == sentences(other)
+    assert comparison_sentences(one) == comparison_sentences(other)
 
 
 def test_what_is_compared() -> None:
@@ -132,7 +132,7 @@ ODD = np.array(['a,"b"', "two\nlines", "<script>alert(1)</script>", "", "日本"
 
 def test_odd_ids_are_the_same_rows() -> None:
     a = replace(drawn("a", n=5), ids=ODD)
-    assert why_unpaired(a, shuffled(a)) == ""
+    assert why_comparison_unpaired(a, shuffled(a)) == ""
 
 
 SORTED = (
@@ -172,13 +172,13 @@ def test_why_rows_are_not_the_same() -> None:
         (bare, replace(b, ids=None, labels=None)): "neither ids nor labels tell whether the rows are the same",
     }
     for (one, other), why in cases.items():
-        assert why_unpaired(one, other) == why
+        assert why_comparison_unpaired(one, other) == why
         comparison = compare_runs([one, other], bootstrap=0)
-        line = next(line for line in sentences(comparison) if "differences are " in line)
+        line = next(line for line in comparison_sentences(comparison) if "differences are " in line)
         assert line.endswith("differences are unpaired." if why else "differences are paired.")
         assert why in line
         assert line.startswith("WARNING: ") == comparison.rivals[0].guessed == (not why and one.ids is None)
-        doubted = line.removeprefix("WARNING: ").removesuffix(".") in cautions(comparison)
+        doubted = line.removeprefix("WARNING: ").removesuffix(".") in comparison_cautions(comparison)
         assert doubted == (why != "" or one.ids is None)
 
 
@@ -214,7 +214,7 @@ def test_sentences_tell_what_is_clear() -> None:
         run_of(name, is_correct, {"mcp": noise + strength * is_correct}, ids=ids)
         for name, strength in (("may", 1.0), ("june", 3.0), ("july", 0.1))
     ]
-    lines = sentences(compare_runs(runs, bootstrap=200))
+    lines = comparison_sentences(compare_runs(runs, bootstrap=200))
     for name, word, signs in (("june", "clearly better", "-+"), ("july", "clearly WORSE", "+-")):
         line = next(line for line in lines if line.startswith(f"{name} against may, mcp (the best of each by AURC): "))
         assert f"{word} by AURC ({signs[0]}" in line
@@ -242,8 +242,8 @@ def test_what_is_not_known_is_not_called_alike(bootstrap: int, errors: int, word
     comparison = compare_runs(runs, bootstrap=bootstrap)
     best = comparison.rivals[0].best
     assert {name: best.word(name) for name in words} == words
-    assert not any("nan" in line for line in [headline(comparison), *sentences(comparison)])
-    unknown = ["without resamples it is not known if by luck" in line for line in sentences(comparison)]
+    assert not any("nan" in line for line in [comparison_headline(comparison), *comparison_sentences(comparison)])
+    unknown = ["without resamples it is not known if by luck" in line for line in comparison_sentences(comparison)]
     assert any(unknown) == (bootstrap == 0)
 
 
@@ -257,14 +257,14 @@ def test_the_headline_tells_errors_from_ranking() -> None:
         return run_of(name, is_correct, {"mcp": strength * is_correct + rng.normal(size=2000)}, ids=ids)
 
     runs = [month("may", 0.3), month("june", 0.1), month("july", 0.1), month("august", 0.3, 3.0)]
-    assert headline(compare_runs(runs, bootstrap=200)) == (
+    assert comparison_headline(compare_runs(runs, bootstrap=200)) == (
         "Next to may, by each run's best score: "
         "june is clearly better by AURC, clearly better by accuracy, not clearly different by AUC; "
         "july is clearly better by AURC, clearly better by accuracy, not clearly different by AUC; "
         "august is clearly better by AURC, not clearly different by accuracy, clearly better by AUC."
     )
-    assert sentences(compare_runs(runs, bootstrap=0))[-1] == AURC_COUNTS
-    worse = headline(compare_runs(runs[1::-1], bootstrap=200))
+    assert comparison_sentences(compare_runs(runs, bootstrap=0))[-1] == AURC_COUNTS
+    worse = comparison_headline(compare_runs(runs[1::-1], bootstrap=200))
     assert worse.endswith("may is clearly WORSE by AURC, clearly WORSE by accuracy, not clearly different by AUC.")
 
 
@@ -276,10 +276,10 @@ def test_what_was_fitted_on_these_rows_is_told_and_is_not_the_best() -> None:
     comparison = compare_runs([fitted_on(a, noise=1200), fitted_on(b, **{best: 7})], bootstrap=20)
     rows = "was fitted on {} of these 300 rows, so its numbers are better than they will be on others"
     told = [f"noise of a {rows.format('1,200')}", f"{best} of b {rows.format(7)}"]
-    assert cautions(comparison) == told
-    assert sentences(comparison)[:2] == [f"WARNING: {line}." for line in told]
+    assert comparison_cautions(comparison) == told
+    assert comparison_sentences(comparison)[:2] == [f"WARNING: {line}." for line in told]
     assert comparison.rivals[0].best.score == second
-    lines = [line for line in sentences(comparison) if "the best of each by AURC" in line]
+    lines = [line for line in comparison_sentences(comparison) if "the best of each by AURC" in line]
     assert len(lines) == 1
     assert "(the best of each by AURC among those not fitted on these rows): " in lines[0]
 
@@ -296,8 +296,8 @@ def test_few_errors_or_few_correct_are_told_of_each_run(errors: int, few: str) -
     told = [f"b has only {few}: below about 50, all its numbers depend on luck"] if few else []
     for names in (runs, runs[::-1]):
         comparison = compare_runs(names, bootstrap=0)
-        assert cautions(comparison) == told
-        warned = [line for line in sentences(comparison) if line.startswith("WARNING")]
+        assert comparison_cautions(comparison) == told
+        warned = [line for line in comparison_sentences(comparison) if line.startswith("WARNING")]
         assert warned == [f"WARNING: {line}." for line in told]
 
 

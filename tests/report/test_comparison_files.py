@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from steepslope.metrics import METRICS, auroc
+from steepslope.metrics.measures import table_metrics
 from steepslope.report.comparison import Comparison, compare_runs
-from steepslope.report.comparison_files import as_json, difference_grid, run_grid, terminal_grid, text
-from steepslope.report.tables import terminal_titles
+from steepslope.report.comparison_files import (
+    compared_runs_grid,
+    comparison_as_json,
+    comparison_difference_grid,
+    comparison_in_markdown,
+)
+from steepslope.report.tables import terminal_table_titles
 from tests.report.runs import drawn, fitted_on, run_of
 
 NAME = "b|</script><b>"
@@ -26,7 +32,7 @@ def test_what_makes_it_doubtful_is_told() -> None:
     runs = [drawn("may", ids=False), drawn("june", model=2, ids=False), drawn("july", n=90, model=3, seed=4)]
     runs[1] = fitted_on(runs[1], **dict.fromkeys(runs[1].scores, 30))
     comparison = compare_runs(runs, bootstrap=0)
-    found = as_json(comparison)
+    found = comparison_as_json(comparison)
     warned = found["cautions"]
     fitted = "of june was fitted on 30 of these 300 rows, so its numbers are better than they will be on others"
     assert warned[:3] == [f"{score} {fitted}" for score in runs[1].scores]
@@ -36,21 +42,22 @@ def test_what_makes_it_doubtful_is_told() -> None:
         "same order; differences are paired",
         "july and may are not known to have the same rows (only july has ids): differences are unpaired",
     ]
-    assert text(comparison).count("◄ FITTED ON 30 OF THESE ROWS") >= 3
-    assert {str(row[3]) for row in difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
+    assert comparison_in_markdown(comparison).count("◄ FITTED ON 30 OF THESE ROWS") >= 3
+    assert {str(row[3]) for row in comparison_difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
     assert [run.get("paired_by_ids") for run in found["runs"]] == [None, False, None]
-    assert all(f"WARNING: {line}" in text(comparison) for line in (warned[0], warned[4]))
+    assert all(f"WARNING: {line}" in comparison_in_markdown(comparison) for line in (warned[0], warned[4]))
 
 
 def test_tables_are_square_and_complete(comparison: Comparison) -> None:
-    runs, differences, shown = run_grid(comparison), difference_grid(comparison), terminal_grid(comparison)
+    runs, differences = compared_runs_grid(comparison), comparison_difference_grid(comparison)
+    shown = compared_runs_grid(comparison, table_metrics())
     for grid in (runs, differences, shown):
         assert {len(row) for row in grid.rows} == {len(grid.columns)}
     assert [(row[0].text, row[1].text) for row in runs.rows] == [
         (run.name, score) for run in comparison.runs for score in run.scores
     ]
     assert all(metric.heading in runs.columns and metric.heading in differences.columns for metric in METRICS.values())
-    assert list(shown.columns) == terminal_titles()
+    assert len(shown.columns) == len(["run", *terminal_table_titles()])
     hows = {(row[0].text, row[3].text) for row in differences.rows}
     assert hows == {(NAME, "paired"), ("c", "unpaired")}
     place = list(runs.columns).index("AUC ↑")
@@ -59,7 +66,7 @@ def test_tables_are_square_and_complete(comparison: Comparison) -> None:
 
 
 def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
-    found = json.loads(json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item))
+    found = json.loads(json.dumps(comparison_as_json(comparison), allow_nan=False, default=np.generic.item))
     assert found["baseline"] == "a"
     assert [(run["run"], run["n"], run.get("paired")) for run in found["runs"]] == [
         ("a", 300, None), (NAME, 300, True), ("c", 200, False)
@@ -78,11 +85,11 @@ def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
 def test_without_errors_nothing_is_nan() -> None:
     right = np.ones(20, dtype=np.bool_)
     comparison = compare_runs([run_of(name, right, {"mcp": np.arange(20.0)}) for name in ("a", "b")], bootstrap=0)
-    json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item)
-    assert "nan" not in text(comparison)
+    json.dumps(comparison_as_json(comparison), allow_nan=False, default=np.generic.item)
+    assert "nan" not in comparison_in_markdown(comparison)
     assert (
         "b is not known without resamples by AURC, not known without resamples by accuracy, not defined by AUC."
-        in text(comparison)
+        in comparison_in_markdown(comparison)
     )
 
 
@@ -90,7 +97,7 @@ def test_what_was_fitted_on_these_rows_is_marked_on_either_side() -> None:
     a, b = drawn("a"), fitted_on(drawn("b", model=2), noise=1200)
     for runs, column in (([a, b], 1), ([b, a], 2)):
         comparison = compare_runs(runs, bootstrap=0)
-        rows = difference_grid(comparison).rows
+        rows = comparison_difference_grid(comparison).rows
         told = "◄ FITTED ON 1,200 OF THESE ROWS"
         assert [(row[1].text, row[2].text) for row in rows if told in row[column].aside] == [("noise", "noise")]
-        assert text(comparison).count(told) == 2
+        assert comparison_in_markdown(comparison).count(told) == 2

@@ -16,10 +16,10 @@ from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.storage import ORACLE
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.report.confidences import HandedOver, Resources, Scored, score_predictions
+from steepslope.report.confidences import HandedOver, Resources, Scored, confidences_of_scores
 from steepslope.report.evaluation import evaluate_predictions
-from steepslope.report.sentences import handed_over, sentences
-from steepslope.report.web.page_scores import certified, page_scores, promises
+from steepslope.report.sentences import evaluation_sentences, handover_sentence
+from steepslope.report.web.page_scores import certified_page_stops, page_promises, page_scores
 from steepslope.scores import MCP, SCORES, Score
 from tests.conftest import make_complete, make_outputs
 from tests.files.sealing import seal_again
@@ -31,7 +31,7 @@ def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> Non
     for name in ("a/ss", "b/ss", "b/ce"):
         Oracle(epochs=1).fit(outputs).save(tmp_path / name)
     names = [str(tmp_path / name) for name in ("a/ss", "b/ss", "b/ce")]
-    scored = score_predictions(["mcp", *names, f"{names[2]}/", str(tmp_path / "b" / ".." / "b" / "ce")], UNSEEN)
+    scored = confidences_of_scores(["mcp", *names, f"{names[2]}/", str(tmp_path / "b" / ".." / "b" / "ce")], UNSEEN)
     assert [one.name for one in scored] == ["mcp", "a/ss", "b/ss", "ce"]
     np.testing.assert_array_equal(scored[0].confidence, MCP().confidence(UNSEEN))
     assert [one.loss for one in scored] == [None] + 3 * ["steep_slope"]
@@ -40,17 +40,17 @@ def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> Non
 def test_only_a_loss_with_a_cut_of_its_own_has_a_natural_cut(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     Oracle(loss="steep_slope", alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
     Oracle(loss="focal", epochs=1).fit(outputs).save(tmp_path / "focal")
-    scored = score_predictions([str(tmp_path / "focal"), str(tmp_path / "ss")], UNSEEN)
+    scored = confidences_of_scores([str(tmp_path / "focal"), str(tmp_path / "ss")], UNSEEN)
     assert [one.natural_cut for one in scored] == [None, None, 5 / 7]
 
 
 def test_confidences_alone_are_their_only_score() -> None:
     is_correct = np.array([True, False])
-    assert score_predictions([], Confidences(np.array([0.2, 0.9]), is_correct))[0].scale == "probability"
+    assert confidences_of_scores([], Confidences(np.array([0.2, 0.9]), is_correct))[0].scale == "probability"
     ranks = Confidences(np.array([0.2, 1.9]), is_correct)
-    assert score_predictions(["mcp"], ranks)[0].only_ranks
+    assert confidences_of_scores(["mcp"], ranks)[0].only_ranks
     with pytest.raises(SteepslopeError, match="margin needs logits"):
-        score_predictions(["mcp", "margin"], ranks)
+        confidences_of_scores(["mcp", "margin"], ranks)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_confidences_alone_are_their_only_score() -> None:
 )
 def test_what_is_unknown_or_lacks_something_is_named(name: str, resources: Resources, message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        score_predictions([name], make_outputs(), resources)
+        confidences_of_scores([name], make_outputs(), resources)
 
 
 def test_an_error_inside_names_the_score_or_oracle_once(
@@ -79,10 +79,10 @@ def test_an_error_inside_names_the_score_or_oracle_once(
     with pytest.raises(
         SteepslopeError, match=r"^margin: expected a confidence of each prediction, found NaN in row 0$"
     ):
-        score_predictions(["margin"], outputs)
+        confidences_of_scores(["margin"], outputs)
     Oracle(epochs=1).fit(outputs).save(tmp_path / "o")
     with pytest.raises(SteepslopeError, match=f"^oracle {tmp_path / 'o'}: "):
-        score_predictions([str(tmp_path / "o")], make_outputs(num_classes=5))
+        confidences_of_scores([str(tmp_path / "o")], make_outputs(num_classes=5))
 
 
 def gate_of(name: str, **aims: object) -> Gate:
@@ -91,7 +91,7 @@ def gate_of(name: str, **aims: object) -> Gate:
 
 def attached(outputs: ClassifierOutputs, **gates: Gate) -> list[tuple[str, int]]:
     folders = {name.replace("_", "/"): gate for name, gate in gates.items()}
-    found = score_predictions(["margin"], outputs, Resources(gates=folders))
+    found = confidences_of_scores(["margin"], outputs, Resources(gates=folders))
     return [(one.name, len(one.gates)) for one in found]
 
 
@@ -110,8 +110,8 @@ def test_an_oracle_of_a_gate_is_evaluated_as_the_oracle_itself(outputs: Classifi
     oracle = Oracle(inputs=("logits",), head="hyperplane", epochs=3).fit(make_outputs(600, seed=2))
     oracle.save(tmp_path / "oracle")
     gate = Gate.of(oracle, make_outputs(900, seed=1), 0.3)
-    alone = score_predictions([], outputs, Resources(gates={"x/gate": gate}))[1]
-    beside = score_predictions([str(tmp_path / "oracle")], outputs, Resources(gates={"x/gate": gate}))
+    alone = confidences_of_scores([], outputs, Resources(gates={"x/gate": gate}))[1]
+    beside = confidences_of_scores([str(tmp_path / "oracle")], outputs, Resources(gates={"x/gate": gate}))
     assert [one.name for one in beside] == ["mcp", "oracle"]
     assert (alone.loss, alone.natural_cut, alone.scale) == (beside[1].loss, beside[1].natural_cut, beside[1].scale)
     assert alone.explain is not None
@@ -122,15 +122,15 @@ def test_thresholds_of_groups_are_not_certified_of_all(outputs: ClassifierOutput
         outputs, [], Resources(gates={"by": gate_of("mcp", by="predicted", max_risk=0.35)}), bootstrap=0
     )
     assert evaluation.rows[0].gates
-    assert certified(evaluation.rows[0]) == []
-    assert page_scores(evaluation)["scores"][0]["certified"] == []
-    assert len(promises(evaluation)) == 4
+    assert certified_page_stops(evaluation.rows[0]) == []
+    assert page_scores(evaluation)["scores"][0]["certified"] == 0
+    assert len(page_promises(evaluation)) == 4
 
 
 def test_a_promise_is_never_rounded_down(outputs: ClassifierOutputs) -> None:
     gate = gate_of("mcp", max_risk=0.2500001)
     scored = Scored("mcp", None, SCORES["mcp"]().confidence(outputs), "logit", gates=(gate,))
-    ((label, threshold),) = certified(scored)
+    ((label, threshold),) = certified_page_stops(scored)
     assert label == "certified: risk ≤ 25.01 % (δ 5 %)"
     assert (scored.confidence > threshold).tolist() == gate.accepts(scored.confidence).tolist()
     assert math.isfinite(threshold)
@@ -139,8 +139,8 @@ def test_a_promise_is_never_rounded_down(outputs: ClassifierOutputs) -> None:
 def test_nothing_is_certified_where_nothing_is_promised(outputs: ClassifierOutputs) -> None:
     gate = gate_of("mcp", max_risk=0.001)
     evaluation = evaluate_predictions(outputs, [], Resources(gates={"strict": gate}), bootstrap=0)
-    assert certified(evaluation.rows[0]) == []
-    assert promises(evaluation)[0].startswith("mcp: Nothing can be promised")
+    assert certified_page_stops(evaluation.rows[0]) == []
+    assert page_promises(evaluation)[0].startswith("mcp: Nothing can be promised")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -154,7 +154,7 @@ def test_a_report_says_what_a_gate_accepts_and_whether_that_is_a_test(seed: int)
     told = (
         f"The gate that ranks by mcp accepts {n} of 900 rows ({share}), {wrong} of them wrong ({risk}); it promises at"
     )
-    (line,) = [line for line in sentences(evaluation.rows) if line.startswith("The gate")]
+    (line,) = [line for line in evaluation_sentences(evaluation.rows) if line.startswith("The gate")]
     assert line.startswith(f"{told} most 30 %.")
     assert ("found on these rows" in line) == (seed == 1)
 
@@ -195,7 +195,7 @@ def test_the_part_handed_over_is_in_rows_and_words(folders: dict[str, str]) -> N
     mcp, auxiliary, free = (row.as_json() for row in evaluation.rows)
     assert (mcp["handed_over"], free["handed_over"]) == (None, None)
     assert auxiliary["handed_over"] == pytest.approx(weights.mean()) == pytest.approx(1, abs=0.05)
-    (sentence,) = (line for line in sentences(evaluation.rows) if "hands" in line)
+    (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if "hands" in line)
     assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to what needs no second")
     assert sentence.endswith("%): these images look unlike those it was fitted on.")
 
@@ -225,8 +225,8 @@ def test_what_looks_unlike_is_above_the_usual(
     part: float, usual: float | None, words: str, outputs: ClassifierOutputs
 ) -> None:
     (row,) = evaluate_predictions(outputs, [], bootstrap=0).rows
-    assert handed_over(row) == ""
-    assert words in handed_over(replace(row, name="fused", handed_over=HandedOver(part, usual)))
+    assert handover_sentence(row) == ""
+    assert words in handover_sentence(replace(row, name="fused", handed_over=HandedOver(part, usual)))
 
 
 @pytest.mark.parametrize("usual", [-0.1, 1.5, "much"])

@@ -11,11 +11,11 @@ import pytest
 from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
 from steepslope.metrics.measures import table_metrics
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.report.confidences import Scored, score_predictions
-from steepslope.report.evaluation import Evaluation, evaluate_predictions, table_rows
-from steepslope.report.runs import StoredRow
-from steepslope.report.sentences import sentences, to_mcp
-from steepslope.report.tables import cut_grid, difference_grid, main_grid
+from steepslope.report.confidences import Scored, confidences_of_scores
+from steepslope.report.evaluation import Evaluation, evaluate_predictions, evaluated_rows
+from steepslope.report.runs import RunRow
+from steepslope.report.sentences import evaluation_sentences, mcp_sentence
+from steepslope.report.tables import cut_table, difference_table, main_table
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
@@ -64,7 +64,7 @@ def test_each_steep_slope_oracle_is_shown_at_its_own_cut() -> None:
     for row in evaluation.rows:
         for cut, rates in row.cuts.items():
             assert rates["tnr"] == tnr(row.confidence, unseen.is_correct, np.log(cut / (1 - cut)))
-    grid = cut_grid(evaluation.rows)
+    grid = cut_table(evaluation.rows)
     assert [title for title in grid.columns if "TNR" in title] == [f"TNR at p > {cut}" for cut in (0.5, 0.714, 0.9)]
     assert "(mild at 0.714, steep at 0.9, even at 0.5, alike at 0.714)" in grid.note
     assert evaluation.rows[2].details_as_json()["natural_cut"] == 0.9
@@ -72,7 +72,7 @@ def test_each_steep_slope_oracle_is_shown_at_its_own_cut() -> None:
 
 def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None:
     ranks = Scored("ranks", None, np.arange(400.0) * 100, "rank")
-    (row,) = table_rows([ranks], outputs, groups=Groups(outputs.predictions), paper=True, bootstrap=10)
+    (row,) = evaluated_rows([ranks], outputs, groups=Groups(outputs.predictions), paper=True, bootstrap=10)
     json_row = row.as_json()
     assert json_row["tpr"]["value"] is json_row["tnr"]["value"] is json_row["delta_auc_vs_mcp"]["value"] is None
     assert (row.confusion, row.cuts, row.groups) == (None, {}, [])
@@ -82,15 +82,15 @@ def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None
 
 def test_lacking_replicates_are_counted() -> None:
     predictions = Confidences(np.arange(10.0), np.array([True] * 9 + [False]))
-    (row,) = table_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=500)
+    (row,) = evaluated_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=500)
     expected = 500 * 0.9**10
     assert row.resampled.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
-    assert f"{row.resampled.lacking} bootstrap replicates lacked an error" in main_grid([row]).note
+    assert f"{row.resampled.lacking} bootstrap replicates lacked an error" in main_table([row]).note
 
 
 def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs) -> None:
-    (mcp,) = score_predictions([], outputs)
-    rows = table_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)
+    (mcp,) = confidences_of_scores([], outputs)
+    rows = evaluated_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)
     assert [row.vs_mcp is None for row in rows] == [True, False]
     assert [(row.groups, row.paper) for row in rows] == [([], {})] * 2  # which were not wanted
 
@@ -107,18 +107,18 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
 )
 def test_sentences_say_who_wins(difference: tuple[float | None, ...], words: str) -> None:
     bounds = dict(zip(("value", "low", "high"), difference, strict=True))
-    assert to_mcp(StoredRow({"score": "a", "delta_auc_vs_mcp": bounds})).startswith(words)
+    assert mcp_sentence(RunRow({"score": "a", "delta_auc_vs_mcp": bounds})).startswith(words)
 
 
 def test_confidences_alone_cannot_be_compared() -> None:
     alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
     rows = evaluate_predictions(alone, [], bootstrap=5).rows
-    assert sentences(rows) == ["confidence cannot be compared with MCP: that needs logits."]
+    assert evaluation_sentences(rows) == ["confidence cannot be compared with MCP: that needs logits."]
 
 
 def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 50) -> Evaluation:
     """Evaluate MCP, pure noise, a score that knows a little more than MCP, and an oracle that knows ``shift`` more."""
-    mcp = score_predictions([], outputs)[0].confidence
+    mcp = confidences_of_scores([], outputs)[0].confidence
     generator = np.random.default_rng(0)
     noise, small, other = generator.normal(size=(3, len(outputs)))
     good = mcp + 0.3 * outputs.is_correct + 0.1 * small
@@ -152,7 +152,7 @@ def test_an_oracle_is_compared_with_the_best_single_score(outputs: ClassifierOut
 def test_sentences_name_the_best_single_score(
     outputs: ClassifierOutputs, shift: float, bootstrap: int, words: str
 ) -> None:
-    lines = sentences(with_oracle(outputs, shift, bootstrap=bootstrap).rows)
+    lines = evaluation_sentences(with_oracle(outputs, shift, bootstrap=bootstrap).rows)
     assert [line.split()[0] for line in lines][:4] == ["noise", "good", "fused", "fused"]
     assert re.search("^fused against good, the best single score by AURC: " + words, lines[3])
 
@@ -160,37 +160,37 @@ def test_sentences_name_the_best_single_score(
 def test_mcp_may_be_the_best_single_score_but_not_the_only_one(outputs: ClassifierOutputs) -> None:
     alone = with_oracle(outputs, 1.0, others=False)
     assert [row.vs_best_single for row in alone.rows] == [None, None]
-    assert len(sentences(alone.rows)) == 1
-    mcp = score_predictions([], outputs)[0].confidence
+    assert len(evaluation_sentences(alone.rows)) == 1
+    mcp = confidences_of_scores([], outputs)[0].confidence
     others = [Scored("worse", None, -mcp, "rank"), Scored("fused", "focal", mcp + outputs.is_correct, "logit")]
     rows = with_scores(outputs, *others).rows
     assert rows[2].as_json()["vs_best_single"]["score"] == "mcp"
-    assert sentences(rows)[2].startswith("fused against mcp, the best single score by AURC: better by AUC")
+    assert evaluation_sentences(rows)[2].startswith("fused against mcp, the best single score by AURC: better by AUC")
 
 
 def test_without_errors_no_best_single_score_is_named(outputs: ClassifierOutputs) -> None:
     right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
     rows = with_oracle(right, 1.0).rows
     assert rows[3].as_json()["vs_best_single"]["auc"] == {"value": None, "low": None, "high": None, "p": None}
-    assert not any("best single score" in sentence for sentence in sentences(rows))
+    assert not any("best single score" in sentence for sentence in evaluation_sentences(rows))
 
 
 def test_the_number_of_comparisons_is_told_with_holms_verdict(outputs: ClassifierOutputs) -> None:
     """Of three scores one truly ranks better; two are MCP with a little noise."""
-    mcp = score_predictions([], outputs)[0].confidence
+    mcp = confidences_of_scores([], outputs)[0].confidence
     rng = np.random.default_rng(0)
     same = [Scored(f"same {one}", None, mcp + 0.01 * rng.normal(size=len(mcp)), "logit") for one in range(2)]
     better = Scored("better", None, mcp + 3.0 * outputs.is_correct, "logit")
     evaluation = with_scores(outputs, *same, better, bootstrap=400)
-    last = sentences(evaluation.rows)[-1]
+    last = evaluation_sentences(evaluation.rows)[-1]
     assert last.startswith("3 comparisons with MCP: without any true difference about 0.15 of the intervals")
     assert last.endswith("these differ: better.")
-    note = difference_grid(evaluation.rows).note
+    note = difference_table(evaluation.rows).note
     assert f"{3 * len(table_metrics())} comparisons with MCP" in note
-    assert len(sentences(with_noise(outputs).rows)) == 1
+    assert len(evaluation_sentences(with_noise(outputs).rows)) == 1
 
 
 def test_without_resamples_no_comparison_is_counted(outputs: ClassifierOutputs) -> None:
     rows = with_scores(outputs, *(Scored(name, None, np.arange(400.0), "logit") for name in "ab"), bootstrap=0).rows
-    assert len(sentences(rows)) == 2
-    assert "comparisons" not in difference_grid(rows).note
+    assert len(evaluation_sentences(rows)) == 2
+    assert "comparisons" not in difference_table(rows).note

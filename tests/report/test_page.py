@@ -20,9 +20,9 @@ from steepslope.outputs.predictions import groups_of, predictions_of
 from steepslope.outputs.table import read_table
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation, evaluate_predictions
-from steepslope.report.grid import terminal
-from steepslope.report.page import page, write_report
-from steepslope.report.tables import main_grid, terminal_titles
+from steepslope.report.grid import grid_for_terminal
+from steepslope.report.page import html_page, write_report
+from steepslope.report.tables import main_table, terminal_table_titles
 from steepslope.report.web.charts import page_charts
 from tests.conftest import Captured, make_outputs
 from tests.report.samples import with_noise, with_scores
@@ -34,7 +34,7 @@ def evaluation(outputs: ClassifierOutputs) -> Evaluation:
 
 
 def test_the_page_needs_nothing_from_outside(evaluation: Evaluation) -> None:
-    html = page(evaluation)
+    html = html_page(evaluation)
     assert "Trust &lt;me&gt;" in html
     own = html[: html.index('<script type="application/json"')]
     assert not re.search(r'(src|href)="(?!#|data:)', own)
@@ -48,7 +48,7 @@ def test_odd_names_are_shown_as_they_are(outputs: ClassifierOutputs, tmp_path: P
     evaluation = with_scores(outputs.named(names), *(Scored(one, "focal", np.arange(400.0), "logit") for one in odd))
     write_report(evaluation, tmp_path)
     console = Console(file=StringIO(), width=80)
-    console.print(terminal(main_grid(evaluation.rows), terminal_titles()))
+    console.print(grid_for_terminal(main_table(evaluation.rows), terminal_table_titles()))
     for name in odd:
         row = f'<th scope="row">{name.replace("<", "&lt;").replace(">", "&gt;")} <small>(focal)</small></th>'
         assert row in (tmp_path / "report.html").read_text()
@@ -96,6 +96,6 @@ def test_an_entry_in_metrics_is_all_that_a_metric_takes(
 def test_all_charts_are_valid(evaluation: Evaluation) -> None:
     rows = {"score": "mcp", "coverage": 0.5, "risk": 0.1, "tpr": 0.5, "fpr": 0.1, "recall": 0.1, "precision": 0.2}
     filled = {"curves": [rows], "now": [{**rows, "threshold": 1.0}], "bands": [{"coverage": 1, "low": 0, "high": 1}]}
-    for spec in page_charts(evaluation).specs.values():
+    for spec in page_charts(evaluation).values():
         spec["datasets"] = {name: filled.get(name, []) for name in spec["usermeta"]["uses"]}
         assert vl_convert.vegalite_to_vega(spec)["marks"]

@@ -13,14 +13,14 @@ import pytest
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.evaluation import Evaluation, evaluate_predictions
-from steepslope.report.row_table import write_report_rows
+from steepslope.report.row_table import write_row_table
 from tests.conftest import make_outputs
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
 
 def written(evaluation: Evaluation, path: Path) -> pa.Table:
-    write_report_rows(evaluation, path)
+    write_row_table(evaluation, path)
     return pq.read_table(path)
 
 

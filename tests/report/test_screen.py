@@ -15,8 +15,8 @@ from rich.console import Console
 from steepslope.metrics.measures import table_metrics
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Row
-from steepslope.report.screen import LEGEND, show_evaluation, show_lines
-from steepslope.report.tables import main_grid
+from steepslope.report.screen import LEGEND, show_evaluation_on_screen, show_lines_on_screen
+from steepslope.report.tables import main_table
 from tests.conftest import make_outputs
 from tests.report.samples import with_scores
 
@@ -35,12 +35,12 @@ def rows() -> Sequence[Row]:
 def printed(rows: Sequence[Row], width: int, terminal: bool) -> str:
     system: Any = "standard" if terminal else None
     screen = Console(file=StringIO(), width=width, force_terminal=terminal, color_system=system, highlight=False)
-    show_evaluation(rows, screen)
+    show_evaluation_on_screen(rows, screen)
     return screen.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
 def test_better_is_green_worse_is_red_and_the_best_is_bold(rows: Sequence[Row]) -> None:
-    grid = main_grid(rows)
+    grid = main_table(rows)
     for place, name in enumerate([*table_metrics(), "auc"], 1):  # the last column is the AUC's difference
         differences = [row.vs_mcp[name] for row in rows if row.vs_mcp]
         higher = table_metrics()[name].higher_is_better
@@ -64,5 +64,5 @@ def test_a_terminal_gets_colours_and_lines_broken_between_words(rows: Sequence[R
 
 def test_markup_is_text() -> None:
     screen = Console(file=StringIO(), width=20, force_terminal=True)
-    show_lines(["of [red]b"], screen)
+    show_lines_on_screen(["of [red]b"], screen)
     assert screen.file.getvalue() == "of [red]b\n"  # type: ignore[attr-defined]

@@ -7,9 +7,9 @@ import pytest
 
 from steepslope.metrics import fpr_at_tpr
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Scored, score_predictions
-from steepslope.report.evaluation import table_rows
-from steepslope.report.sentences import headline, leader, remarks
+from steepslope.report.confidences import Scored, confidences_of_scores
+from steepslope.report.evaluation import evaluated_rows
+from steepslope.report.sentences import headline_row, headline_sentence, remark_sentences
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
@@ -24,7 +24,7 @@ def test_the_best_score_is_named_with_what_it_finds() -> None:
     evaluation = with_scores(outputs, better(outputs, 0.1), better(outputs, 4), bootstrap=200)
     evaluation.rows[1:2] = []  # type: ignore[index]
     of_mcp, found = (1 - fpr_at_tpr(one.confidence, outputs.is_correct, tpr=0.95) for one in evaluation.rows)
-    assert headline(evaluation.rows) == (
+    assert headline_sentence(evaluation.rows) == (
         f"good finds {100 * found:.0f} % of the errors while trusting at least 95 % of the correct predictions; "
         f"MCP finds {100 * of_mcp:.0f} %."
     )
@@ -32,36 +32,37 @@ def test_the_best_score_is_named_with_what_it_finds() -> None:
 
 def test_what_is_worse_or_may_be_luck_is_said(outputs: ClassifierOutputs) -> None:
     noise = with_noise(make_outputs(1500), bootstrap=200)
-    assert headline(noise.rows).endswith(". By AURC, MCP is clearly better.")
+    assert headline_sentence(noise.rows).endswith(". By AURC, MCP is clearly better.")
     mcp = with_scores(outputs, bootstrap=20).rows[0].confidence
     alike = with_scores(outputs, Scored("alike", None, mcp + 1e-9, "logit"), bootstrap=50)
-    assert headline(alike.rows).endswith(". By AURC the difference may be luck.")
+    assert headline_sentence(alike.rows).endswith(". By AURC the difference may be luck.")
 
 
 def test_without_resamples_luck_is_not_known(outputs: ClassifierOutputs) -> None:
-    assert headline(with_noise(outputs, bootstrap=0).rows).endswith(
+    assert headline_sentence(with_noise(outputs, bootstrap=0).rows).endswith(
         "Without resamples it is not known whether this is luck."
     )
 
 
 def test_mcp_alone_and_no_errors(outputs: ClassifierOutputs) -> None:
-    assert headline(with_scores(outputs).rows).startswith("mcp finds ")
+    assert headline_sentence(with_scores(outputs).rows).startswith("mcp finds ")
     right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
     assert (
-        headline(with_noise(right).rows) == "Nothing can be compared: that needs both errors and correct predictions."
+        headline_sentence(with_noise(right).rows)
+        == "Nothing can be compared: that needs both errors and correct predictions."
     )
 
 
 def test_the_leader_has_the_least_aurc(outputs: ClassifierOutputs) -> None:
     rows = with_scores(outputs, better(outputs, 1), Scored("bad", None, -outputs.is_correct.astype(float), "rank")).rows
-    assert leader(rows).name == "good"
+    assert headline_row(rows).name == "good"
 
 
 @pytest.mark.parametrize("n", [60, 4000])
 def test_few_errors_are_warned_of(n: int) -> None:
     outputs = make_outputs(n)
     errors = int((~outputs.is_correct).sum())
-    found = remarks(with_noise(outputs, bootstrap=5).rows)
+    found = remark_sentences(with_noise(outputs, bootstrap=5).rows)
     assert found[0].text.startswith(f"{n:,} predictions, {errors:,} wrong")
     warned = [one.text for one in found if one.warns]
     expected = f"only {errors} wrong predictions: below about 50, all numbers depend on luck"
@@ -70,16 +71,16 @@ def test_few_errors_are_warned_of(n: int) -> None:
 
 def test_few_clusters_are_warned_of() -> None:
     outputs = make_outputs(4000)
-    scored = score_predictions([], outputs)
-    rows = table_rows(scored, outputs, bootstrap=5, clusters=np.arange(4000) % 20)
-    warned = [one.text for one in remarks(rows) if one.warns]
+    scored = confidences_of_scores([], outputs)
+    rows = evaluated_rows(scored, outputs, bootstrap=5, clusters=np.arange(4000) % 20)
+    warned = [one.text for one in remark_sentences(rows) if one.warns]
     assert warned == ["only 20 clusters with a wrong prediction: below about 50, all numbers depend on luck"]
 
 
 def test_the_sentence_is_judged_by_what_chose_the_score() -> None:
     """A score that ranks better by AURC may find fewer errors at a TPR of 95 %: it is not called worse for that."""
     outputs = make_outputs(3000)
-    mcp = score_predictions([], outputs)[0].confidence
+    mcp = confidences_of_scores([], outputs)[0].confidence
     good = mcp + 3 * outputs.is_correct
     lowest = np.random.default_rng(0).choice(np.flatnonzero(outputs.is_correct), 160, replace=False)
     good[lowest] = mcp.min() - 1 - np.arange(160)  # more than 5 % of the correct are below all errors
@@ -87,4 +88,4 @@ def test_the_sentence_is_judged_by_what_chose_the_score() -> None:
     assert rows[1].vs_mcp is not None
     assert rows[1].vs_mcp["aurc"]["high"] < 0
     assert rows[1].vs_mcp["fpr_at_95tpr"]["value"] > 0
-    assert headline(rows).endswith(". By AURC it is clearly better all the same.")
+    assert headline_sentence(rows).endswith(". By AURC it is clearly better all the same.")

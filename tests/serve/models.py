@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from onnx import TensorProto as T, helper
 from PIL import Image
 
 from steepslope.nets.export.file import ExportedGate, signed
+from steepslope.serve import limits
 from steepslope.serve.answers import Answers
 from steepslope.serve.app import make_app
-from steepslope.serve.options import ServeOptions
 from steepslope.serve.served import Served, served_file
 
 INFER, PREDICT = "/v2/models/gate/infer", "/predict"
@@ -161,10 +162,21 @@ def file_served(path: Path, max_batch: int = 32) -> Served:
 
 
 @contextmanager
-def client_of(served: Served, watch: Any = None, **options: Any) -> Iterator[TestClient]:
-    """Serve a model in this process."""
-    with TestClient(make_app(Answers(served, ServeOptions(**options), watch)), raise_server_exceptions=False) as client:
-        yield client
+def limited(**changed: float) -> Iterator[None]:
+    """Change limits of servers in this process, by their names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changed.items():
+            patch.setattr(limits, name, value)
+        yield
+
+
+@contextmanager
+def client_of(served: Served, watch: Any = None, **changed: float) -> Iterator[TestClient]:
+    """Serve a model in this process, within limits of which some are changed."""
+    with limited(**changed):
+        app = make_app(Answers(served, watch=watch))
+        with TestClient(app, raise_server_exceptions=False) as client:
+            yield client
 
 
 def tensor(**changes: Any) -> dict[str, Any]:

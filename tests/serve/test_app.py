@@ -19,7 +19,6 @@ from starlette.exceptions import HTTPException
 
 from steepslope.nets.export.file import Arrays
 from steepslope.serve.bodies import Capacity
-from steepslope.serve.served import Rows
 from tests.serve.models import (
     CLASSES,
     INFER,
@@ -111,7 +110,7 @@ def test_arrays_go_to_a_gate_that_takes_arrays(tmp_path: Path) -> None:
 
 
 def test_a_model_that_breaks_is_a_500_and_the_server_lives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def breaks(parts: Sequence[Arrays], top: int) -> list[Rows]:
+    def breaks(parts: Sequence[Arrays], top: int) -> list[Arrays]:
         raise ZeroDivisionError
 
     with client_of(replace(file_served(image_gate(tmp_path)), run=breaks)) as client:
@@ -123,11 +122,11 @@ def test_a_model_that_breaks_is_a_500_and_the_server_lives(tmp_path: Path, caplo
 def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_path: Path) -> None:
     served, may_run = file_served(image_gate(tmp_path), 4), threading.Event()
 
-    def waits(parts: Sequence[Arrays], top: int) -> list[Rows]:
+    def waits(parts: Sequence[Arrays], top: int) -> list[Arrays]:
         assert may_run.wait(20)
         return served.run(parts, top)
 
-    with client_of(replace(served, run=waits), max_waiting=3) as client, ThreadPoolExecutor(3) as pool:
+    with client_of(replace(served, run=waits), MAX_WAITING=3) as client, ThreadPoolExecutor(3) as pool:
         sent = [pool.submit(client.post, INFER, content=asked(tensor())) for _ in range(3)]
         capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
         while capacity.requests < 3:
@@ -152,11 +151,11 @@ def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, m
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
     assert len(image) < 200_000
-    with client_of(file_served(image_gate(tmp_path)), max_memory=4) as client:
+    with client_of(file_served(image_gate(tmp_path)), MAX_MEMORY=4 << 20) as client:
         found = client.post(PREDICT, content=image)  # decoding takes about 10 MB
         assert (found.status_code, decoded) == (413, [])
         assert client.post(PREDICT, content=encoded(drawn(1, 9, 9)[0])).status_code == 200
-    with client_of(file_served(image_gate(tmp_path)), max_memory=16) as client:
+    with client_of(file_served(image_gate(tmp_path)), MAX_MEMORY=16 << 20) as client:
         capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
         with capacity.claim() as other:
             other.take(8 << 20)

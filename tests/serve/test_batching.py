@@ -18,8 +18,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import Arrays, ArraySpec, ExportedGate
 from steepslope.serve import served as serving
 from steepslope.serve.batching import Batcher
-from steepslope.serve.metrics import Metrics
-from steepslope.serve.served import Rows, served_file, takes_images
+from steepslope.serve.metrics import ServerMetrics
+from steepslope.serve.served import served_file, served_row_count, serves_images
 from tests.serve.models import array_gate, drawn, file_served, image_gate, of_images
 
 
@@ -31,7 +31,7 @@ class Doubles:
     batches: list[list[int]] = field(default_factory=list)
     tops: list[int] = field(default_factory=list)
 
-    def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
+    def run(self, parts: Sequence[Arrays], top: int) -> list[Arrays]:
         self.may_run.wait(20)
         self.batches.append([len(one["x"]) for one in parts])
         self.tops.append(top)
@@ -39,7 +39,7 @@ class Doubles:
             raise SteepslopeError("expected no -1")
         if any((one["x"] == -2).any() for one in parts):
             raise ZeroDivisionError
-        return [Rows({"x": 2 * one["x"]}) for one in parts]
+        return [{"x": 2 * one["x"]} for one in parts]
 
 
 def batcher_of(model: Doubles, seen: Any = lambda found, seconds: None) -> Batcher:
@@ -61,9 +61,9 @@ def test_jobs_that_wait_are_run_together_up_to_the_limit() -> None:
     batcher.close()
     assert model.batches == [[1], [1, 2], [2], [7], [1]]
     assert model.tops == [1, 3, 1, 1, 2]
-    assert first.result().outputs["x"].tolist() == [0]
+    assert first.result()["x"].tolist() == [0]
     for count, one in zip((1, 2, 2, 7, 1), others, strict=True):
-        assert one.result().outputs["x"].tolist() == [2 * value for value in range(count)]
+        assert one.result()["x"].tolist() == [2 * value for value in range(count)]
 
 
 def test_a_bad_job_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
@@ -76,8 +76,8 @@ def test_a_bad_job_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         model.may_run.set()
         batcher.close()
-    assert good.result().outputs["x"].tolist() == [10]
-    assert late.result().outputs["x"].tolist() == [14]
+    assert good.result()["x"].tolist() == [10]
+    assert late.result()["x"].tolist() == [14]
     assert isinstance(refused.exception(), SteepslopeError)
     assert isinstance(broken.exception(), ZeroDivisionError)
     assert [one.message for one in caplog.records] == ["a request failed"]  # of the one that is not the client's fault
@@ -89,7 +89,7 @@ def test_an_answer_of_nan_is_refused_and_infinity_is_the_largest_number() -> Non
     batcher = batcher_of(model)
     infinite, unknown = batcher.submit(x(np.inf, 1)), batcher.submit(x(np.nan))
     batcher.close()
-    assert infinite.result().outputs["x"].tolist() == [np.finfo(np.float64).max, 2]
+    assert infinite.result()["x"].tolist() == [np.finfo(np.float64).max, 2]
     assert "NaN" in str(unknown.exception())
 
 
@@ -97,14 +97,14 @@ def test_what_fails_to_watch_changes_no_answer(caplog: pytest.LogCaptureFixture)
     model, told = Doubles(), []
     model.may_run.set()
 
-    def seen(found: Sequence[Rows], seconds: float) -> None:
+    def seen(found: Sequence[Arrays], seconds: float) -> None:
         told.append((len(found), seconds >= 0))
         raise OSError("disk full")
 
     with caplog.at_level(logging.ERROR):
         batcher = batcher_of(model, seen=seen)
-        assert batcher.submit(x(3)).result(20).outputs["x"].tolist() == [6]
-        assert batcher.submit(x(4)).result(20).outputs["x"].tolist() == [8]
+        assert batcher.submit(x(3)).result(20)["x"].tolist() == [6]
+        assert batcher.submit(x(4)).result(20)["x"].tolist() == [8]
         batcher.close()
     assert told == [(1, True), (1, True)]
     assert {one.message for one in caplog.records} == {"what watches the decisions failed"}
@@ -118,7 +118,7 @@ def test_closing_runs_what_is_queued() -> None:
     closing.start()
     model.may_run.set()
     closing.join(20)
-    assert [job.result(0).outputs["x"].tolist() for job in jobs] == [[2 * value] for value in range(20)]
+    assert [job.result(0)["x"].tolist() for job in jobs] == [[2 * value] for value in range(20)]
     batcher.close()  # a second time does nothing
 
 
@@ -145,21 +145,19 @@ def test_requests_of_one_size_are_run_together(tmp_path: Path) -> None:
     assert counting.shapes == [(4, 3, 5, 3), (2, 3, 5, 3), (2, 7, 5, 3)]
     for images, rows in zip(several, found, strict=True):
         expected = of_images(images)
-        assert len(rows) == len(images)
+        assert served_row_count(rows) == len(images)
         for name, array in expected.items():
-            np.testing.assert_allclose(rows.outputs[name], array, rtol=1e-6)
-        assert rows.decision is not None
-        assert rows.decision.tolist() == ["accept" if one else "review" for one in expected["accepted"]]
+            np.testing.assert_allclose(rows[name], array, rtol=1e-6)
+        assert rows["decision"].tolist() == ["accept" if one else "review" for one in expected["accepted"]]
 
 
 def test_an_oracle_alone_decides_nothing(tmp_path: Path) -> None:
     exported = ExportedGate.open(image_gate(tmp_path))
     served = served_file(replace(exported, outputs=(ArraySpec("trust_logit", np.float64, (None,)),)), 4)
     (rows,) = served.run([{"images": drawn(2, 3, 3)}], 1)
-    assert [*rows.outputs] == ["trust_logit"]
-    assert rows.decision is None
-    assert not takes_images(served)
-    metrics = Metrics()
+    assert [*rows] == ["trust_logit"]
+    assert not serves_images(served)
+    metrics = ServerMetrics()
     metrics.of_batch([rows], 0.1)
     assert b"steepslope_predictions_total 0.0" in metrics.text()
     assert b"steepslope_batch_rows_sum 2.0" in metrics.text()
@@ -170,7 +168,7 @@ def test_images_of_unknown_channels_are_refused(tmp_path: Path) -> None:
     for shape in ((None, None, None, None), (None, None, 3)):
         with pytest.raises(SteepslopeError, match=r"expected images .N, H, W, C. of a known number of channels"):
             served_file(replace(exported, inputs=(ArraySpec("images", np.uint8, shape),)), 4)
-    assert not takes_images(file_served(array_gate(tmp_path)))
+    assert not serves_images(file_served(array_gate(tmp_path)))
 
 
 def test_large_images_are_run_alone_and_their_memory_is_given_back(
@@ -185,7 +183,7 @@ def test_large_images_are_run_alone_and_their_memory_is_given_back(
     assert session.shapes == [(2, 10, 9, 3), (1, 10, 9, 3), *[(1, 30, 9, 3)] * 3]
     assert session.released == [False, False, True, True, True]
     for images, rows in zip((small, large), found, strict=True):
-        np.testing.assert_allclose(rows.outputs["p_correct"], of_images(images)["p_correct"], rtol=1e-6)
+        np.testing.assert_allclose(rows["p_correct"], of_images(images)["p_correct"], rtol=1e-6)
 
 
 def test_memory_of_large_images_is_given_back(tmp_path: Path) -> None:

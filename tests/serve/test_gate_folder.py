@@ -22,7 +22,7 @@ from steepslope.nets.export.file import ExportedGate
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from steepslope.serve.gate_folder import served_gate
+from steepslope.serve.gate_folder import served_gate_folder
 from steepslope.serve.served import served_file
 from tests.conftest import make_outputs
 from tests.images import opened
@@ -41,7 +41,7 @@ def pixels() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def client(gates: Path) -> Iterator[TestClient]:
-    with client_of(served_gate(gates / "free")) as found:
+    with client_of(served_gate_folder(gates / "free")) as found:
         yield found
 
 
@@ -55,7 +55,7 @@ def same(found: dict[str, list[Any]], expected: Decisions) -> None:
 @pytest.mark.parametrize("kind", ["free", "predicted", "mcp"])
 def test_it_answers_as_python_does(kind: str, gates: Path, pixels: NDArray[np.uint8]) -> None:
     expected = ImageGate.load(gates / kind).predict(pixels, top=3)
-    with client_of(served_gate(gates / kind)) as client:
+    with client_of(served_gate_folder(gates / kind)) as client:
         same(inferred(client, images=pixels[..., None]), expected)
         found = client.post("/predict?top=3", content=encoded(pixels[4])).json()
     assert (found["label"], found["decision"]) == (expected.names(expected.labels)[4], expected.decision[4])
@@ -67,7 +67,7 @@ def test_it_answers_as_python_does(kind: str, gates: Path, pixels: NDArray[np.ui
 def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = ImageGate.load(gates / "auxiliary", auxiliary=BACKBONE)
     image = Image.fromarray(np.stack([pixels[0], pixels[1], pixels[2]], axis=2))
-    with client_of(served_gate(gates / "auxiliary", None, BACKBONE)) as client:
+    with client_of(served_gate_folder(gates / "auxiliary", None, BACKBONE)) as client:
         metadata = client.get("/v2/models/gate").json()
         assert metadata["inputs"][0]["shape"] == [-1, -1, -1, 3]
         assert [one["name"] for one in metadata["outputs"]][-1] == "handed_over"
@@ -80,7 +80,7 @@ def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDA
 
 def test_the_nets_of_opinions_see_the_images_too(opinions: Path, pixels: NDArray[np.uint8]) -> None:
     named = {"twelve": "module:tests.tiny_nets:twelve_classes"}
-    with client_of(served_gate(opinions / "nets", opinions=named)) as client:
+    with client_of(served_gate_folder(opinions / "nets", opinions=named)) as client:
         assert client.get("/v2/models/gate").json()["inputs"][0]["shape"] == [-1, -1, -1, 3]
         expected = ImageGate.load(opinions / "nets", opinions=named).predict(pixels)
         same(inferred(client, images=np.repeat(pixels[..., None], 3, axis=3)), expected)
@@ -100,7 +100,7 @@ def test_a_gate_that_accepts_nothing_is_served_and_says_so(
 ) -> None:
     outputs = ClassifierOutputs.load(home / "outputs" / "test").subset(slice(0, 40))
     Gate.of(MCP(), outputs, 0.001, origin=Origin.from_folder(home / "outputs" / "test")).save(tmp_path / "gate")
-    with client_of(served_gate(tmp_path / "gate")) as client:
+    with client_of(served_gate_folder(tmp_path / "gate")) as client:
         assert not client.get("/").json()["accepts_any"]
         found = client.post("/predict", content=encoded(pixels[0])).json()
         assert (found["accepted"], found["decision"]) == (False, "review")
@@ -112,20 +112,20 @@ def test_gates_that_no_image_can_be_given_to_are_refused(home: Path, tmp_path: P
     outputs = make_outputs()
     Gate.calibrate(outputs.logits.max(axis=1), outputs.is_correct, 0.3).save(tmp_path / "alone")
     with pytest.raises(SteepslopeError, match=r"alone: expected a gate with an oracle or a score.*confidences alone"):
-        served_gate(tmp_path / "alone")
+        served_gate_folder(tmp_path / "alone")
     test = ClassifierOutputs.load(home / "outputs" / "test")
     sites = np.arange(len(test)) % 2
     Gate.of(MCP(), test, 0.5, groups=sites, by="site").save(tmp_path / "sites")
     with pytest.raises(SteepslopeError, match=r"sites: expected a gate without groups, or by predicted.*by site"):
-        served_gate(tmp_path / "sites")
+        served_gate_folder(tmp_path / "sites")
     Gate.of(MCP(), outputs, 0.5).save(tmp_path / "unknown")
     with pytest.raises(SteepslopeError, match="give a Classifier, with its transform"):
-        served_gate(tmp_path / "unknown")
+        served_gate_folder(tmp_path / "unknown")
 
 
 def test_a_gate_that_counts_votes_is_refused_at_once(opinions: Path) -> None:
     with pytest.raises(SteepslopeError, match="opinion people: no net of it is recorded, so images cannot be judged"):
-        served_gate(opinions / "all")
+        served_gate_folder(opinions / "all")
 
 
 def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
     classifier = replace(load_classifier("module:tests.tiny_nets:six_channels"), transform=transform)
     Gate.of(MCP(), make_outputs(num_classes=3), 0.9).save(tmp_path / "gate")
     images = np.random.default_rng(0).random((3, 8, 8, 6), dtype=np.float32)
-    with client_of(served_gate(tmp_path / "gate", classifier)) as client:
+    with client_of(served_gate_folder(tmp_path / "gate", classifier)) as client:
         expected = ImageGate.load(tmp_path / "gate", classifier).predict(images)
         np.testing.assert_allclose(inferred(client, images=images)["trust_logit"], expected.trust_logit, rtol=1e-5)
         images[0, 0, 0, 3] = 1.5
@@ -146,7 +146,7 @@ def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_oracle_on_images_sees_them(gate_on_images: Path, pixels: NDArray[np.uint8]) -> None:
-    with client_of(served_gate(gate_on_images)) as client:
+    with client_of(served_gate_folder(gate_on_images)) as client:
         same(inferred(client, images=pixels[..., None]), ImageGate.load(gate_on_images).predict(pixels))
 
 
@@ -156,7 +156,7 @@ def test_a_file_answers_as_the_folder_does(gates: Path, exported: Callable[[str]
     images = np.stack([np.asarray(data.image(row)) for row in range(COUNT)])[..., None]
     exported("free").save(tmp_path / "gate.onnx")
     file = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16)
-    with client_of(file) as ours, client_of(served_gate(gates / "free")) as theirs:
+    with client_of(file) as ours, client_of(served_gate_folder(gates / "free")) as theirs:
         found, expected = (inferred(client, images=images) for client in (ours, theirs))
         assert found.keys() == expected.keys()
         assert (found["label"], found["accepted"]) == (expected["label"], expected["accepted"])

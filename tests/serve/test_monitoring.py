@@ -18,7 +18,7 @@ from steepslope.monitor.state import WAIT, open_state
 from steepslope.nets.export.exporting import Exported
 from steepslope.nets.export.file import ExportedGate
 from steepslope.nets.predict.image_gate import ImageGate
-from steepslope.serve.gate_folder import served_gate
+from steepslope.serve.gate_folder import served_gate_folder
 from steepslope.serve.monitoring import SECONDS, ServedMonitor
 from steepslope.serve.served import served_file
 from tests.serve.live import running
@@ -36,7 +36,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_noise_is_a_change_that_outlives_the_server(gates: Path, tmp_path: Path) -> None:
-    served, state = served_gate(gates / "free"), tmp_path / "watch.sqlite"
+    served, state = served_gate_folder(gates / "free"), tmp_path / "watch.sqlite"
     watch = ServedMonitor.open(state, served.card.gate, served.gate)
     with client_of(served, watch) as client:
         assert "steepslope_health 0.0" in client.get("/metrics").text
@@ -76,7 +76,7 @@ def test_the_state_of_others_is_refused(gates: Path, tmp_path: Path) -> None:
 
 
 def test_servers_share_a_state_with_whatever_else_counts(gates: Path, tmp_path: Path) -> None:
-    served, state = served_gate(gates / "free"), tmp_path / "watch.sqlite"
+    served, state = served_gate_folder(gates / "free"), tmp_path / "watch.sqlite"
     first, second = (ServedMonitor.open(state, served.card.gate, served.gate) for _ in range(2))
     for watch, rows in ((first, 7), (second, 5)):
         with client_of(served, watch) as client:
@@ -113,7 +113,7 @@ def test_a_server_that_stops_writes_the_state(gates: Path, tmp_path: Path) -> No
 
 def test_a_server_is_not_ready_while_its_monitors_state_is_lost(gates: Path, tmp_path: Path) -> None:
     """It answers all the same; a state that comes back is found even where no requests come, as of one not ready."""
-    served, state = served_gate(gates / "free"), tmp_path / "watch.sqlite"
+    served, state = served_gate_folder(gates / "free"), tmp_path / "watch.sqlite"
     watch = ServedMonitor.open(state, served.card.gate, served.gate)
     with client_of(served, watch) as client:
         assert client.get("/v2/health/ready").status_code == 200

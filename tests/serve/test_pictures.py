@@ -12,7 +12,7 @@ from PIL import Image
 from starlette.exceptions import HTTPException
 
 from steepslope.nets.data.images import known_formats
-from steepslope.serve.bodies import pixels_of
+from steepslope.serve.bodies import pixels_of_body
 from tests.serve.models import encoded, png
 
 RNG = np.random.default_rng(0)
@@ -65,7 +65,7 @@ FORMATS = known_formats()
 
 
 def pixels(data: bytes, channels: int = 3) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = pixels_of(data, channels, 100_000)
+    found: NDArray[np.uint8] = pixels_of_body(data, channels, 100_000)
     assert found.shape[0] == 1
     assert found.dtype == np.uint8
     return np.asarray(found[0])
@@ -115,7 +115,7 @@ def test_a_bomb_takes_no_memory() -> None:
     data = png(80_000, 1_000)
     tracemalloc.start()
     with pytest.raises(HTTPException) as raised:
-        pixels_of(data, 3, 1_000_000)
+        pixels_of_body(data, 3, 1_000_000)
     assert raised.value.status_code == 413
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
@@ -123,9 +123,9 @@ def test_a_bomb_takes_no_memory() -> None:
 
 def test_the_limit_is_exact() -> None:
     data = encoded(np.zeros((20, 50, 3), np.uint8))
-    assert pixels_of(data, 3, 1000).shape == (1, 20, 50, 3)
+    assert pixels_of_body(data, 3, 1000).shape == (1, 20, 50, 3)
     with pytest.raises(HTTPException, match="at most 999 pixels, found 50×20"):
-        pixels_of(data, 3, 999)
+        pixels_of_body(data, 3, 999)
 
 
 def test_what_runs_other_programs_is_not_read() -> None:
@@ -135,8 +135,8 @@ def test_what_runs_other_programs_is_not_read() -> None:
 
 def test_other_channels_have_to_be_in_the_file() -> None:
     rgba = np.dstack([COLOUR, COLOUR[..., 0]])
-    found = pixels_of(encoded(rgba), 4, 1000)
+    found = pixels_of_body(encoded(rgba), 4, 1000)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[0], rgba / 255, rtol=1e-6)
     with pytest.raises(HTTPException, match="expected an image of 4 channels, found RGB"):
-        pixels_of(encoded(COLOUR), 4, 1000)
+        pixels_of_body(encoded(COLOUR), 4, 1000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.live import Live, running
+from tests.serve.live import LiveProcess, running
 from tests.serve.models import drawn, encoded, image_gate, of_images
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 class Client(threading.Thread):
     """Sends one image again and again until none is accepted, and writes down whether each answer was right."""
 
-    def __init__(self, live: Live, number: int) -> None:
+    def __init__(self, live: LiveProcess, number: int) -> None:
         super().__init__()
         image = drawn(1, 8, 8, seed=number)
         self.live, self.right = live, list[bool]()

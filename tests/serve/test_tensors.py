@@ -15,7 +15,14 @@ from tritonclient.utils import np_to_triton_dtype
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import TYPES as TYPES_OF_FILES, ArraySpec
-from steepslope.serve.protocol import DATATYPES, arrays_of, described, parse_request, response_of, wanted_outputs
+from steepslope.serve.protocol import (
+    DATATYPES,
+    parse_protocol_request,
+    protocol_arrays,
+    protocol_metadata,
+    protocol_outputs,
+    protocol_response,
+)
 
 TYPES = [*DATATYPES]
 IN_JSON = [kind for kind in TYPES if kind is not np.float16]  # which the client's library does not write as JSON
@@ -40,7 +47,7 @@ def test_a_client_s_tensor_is_read(data: Any, kind: type[np.generic], shape: tup
     body, length = InferenceServerClient.generate_request_body([tensor], [InferRequestedOutput("y", False)])
     assert length is None
     spec = ArraySpec("x", kind, (None,) * len(shape))
-    found = arrays_of(parse_request(body), [spec])["x"]
+    found = protocol_arrays(parse_protocol_request(body), [spec])["x"]
     assert found.dtype == array.dtype
     np.testing.assert_array_equal(found, array)
 
@@ -49,7 +56,7 @@ def test_a_client_s_tensor_is_read(data: Any, kind: type[np.generic], shape: tup
 def test_an_answer_is_read_by_a_client(data: Any, kind: type[np.generic], shape: tuple[int, ...]) -> None:
     array: NDArray[Any] = data.draw(drawn(kind, shape))
     spec = ArraySpec("y", kind, (None,) * len(shape))
-    found = InferResult.from_response_body(response_of({"model_name": "gate"}, {"y": array}, [spec]))
+    found = InferResult.from_response_body(protocol_response({"model_name": "gate"}, {"y": array}, [spec]))
     assert found.get_response()["model_name"] == "gate"
     np.testing.assert_array_equal(found.as_numpy("y"), array)
 
@@ -58,14 +65,14 @@ def test_every_type_has_the_client_s_name() -> None:
     assert {*TYPES_OF_FILES.values()} == {*DATATYPES}
     for kind in TYPES:
         spec = ArraySpec("x", kind, (None, 3))
-        assert described(spec) == {"name": "x", "datatype": clients_name(kind), "shape": [-1, 3]}
+        assert protocol_metadata(spec) == {"name": "x", "datatype": clients_name(kind), "shape": [-1, 3]}
 
 
 def test_nested_data_are_read_as_flat_ones() -> None:
     spec = ArraySpec("x", np.float32, (None, 2))
     for values in ([[1, 2.5], [3, 4]], [1, 2.5, 3, 4]):
         body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": values}]}
-        found = arrays_of(parse_request(json.dumps(body).encode()), [spec])["x"]
+        found = protocol_arrays(parse_protocol_request(json.dumps(body).encode()), [spec])["x"]
         assert found.tolist() == [[1, 2.5], [3, 4]]
 
 
@@ -77,12 +84,12 @@ def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:
     def wanted(names: str) -> list[str]:
         outputs = [InferRequestedOutput(name, binary_data=False) for name in names]
         body, _ = InferenceServerClient.generate_request_body([tensor], outputs)
-        return [spec.name for spec in wanted_outputs(parse_request(body), specs)]
+        return [spec.name for spec in protocol_outputs(parse_protocol_request(body), specs)]
 
     assert wanted("ca") == ["c", "a"]
     assert wanted("b") == ["b"]
     body = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [0]}]}
-    assert wanted_outputs(parse_request(json.dumps(body).encode()), specs) == specs
+    assert protocol_outputs(parse_protocol_request(json.dumps(body).encode()), specs) == specs
 
 
 @pytest.mark.parametrize(
@@ -96,4 +103,4 @@ def test_what_a_client_asks_for_as_binary_data_is_refused(names: str, sent: bool
     outputs = [InferRequestedOutput(name, binary_data=False) for name in names]
     body, length = InferenceServerClient.generate_request_body([tensor], outputs)
     with pytest.raises(SteepslopeError, match=f"^{place}"):
-        parse_request(body[:length])
+        parse_protocol_request(body[:length])

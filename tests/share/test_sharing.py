@@ -32,7 +32,7 @@ from steepslope.promise.certificate import ASSUMES
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.share.model_card import model_card
 from steepslope.share.options import CardOptions
-from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, tensor_shapes, write_shared
+from steepslope.share.sharing import GATE, ORACLE, Shared, shared_local_paths, shared_tensor_shapes, write_shared
 from tests.conftest import contents, make_complete, make_outputs
 from tests.images import folder_of, opened
 
@@ -143,7 +143,7 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
 def test_local_paths(tmp_path: Path) -> None:
     def paths_of(card: dict[str, Any]) -> list[str]:
         write_json(tmp_path / "oracle.json", card)
-        return local_paths(tmp_path)
+        return shared_local_paths(tmp_path)
 
     made = {"out": "~/x", "content of /data/a b": "12", "reference": ["C:\\data", "plain", "a/b"]}
     card = {"classifier": {"spec": "checkpoint:/home/me/net"}, "made": made}
@@ -278,7 +278,7 @@ def test_each_array_is_on_a_line_of_the_card(
 ) -> None:
     """By its name, if it has a number for each of some rows, else by its file."""
     text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
-    gate, shapes = Gate.load(gates / kind), tensor_shapes(tmp_path / "shared")
+    gate, shapes = Gate.load(gates / kind), shared_tensor_shapes(tmp_path / "shared")
     oracle = None if gate.source is None else gate.source.oracle
     counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
     counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}
@@ -289,18 +289,6 @@ def test_each_array_is_on_a_line_of_the_card(
     assert ("Left out is what the gate makes of each" in text) != for_monitor
 
 
-def test_its_code_runs_on_images(gates: Path, home: Path, card_of: Card, tmp_path: Path) -> None:
-    from PIL import Image
-
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
-    card = card_of(gates / "free", place=str(gates / "free"))
-    python = code(card, "python").replace("checkpoint:CLASSIFIER", f"checkpoint:{home / 'classifier'}")
-    names: dict[str, Any] = {}
-    exec(compile(python.replace('"IMAGE"', repr(str(tmp_path / "image.png"))), "README.md", "exec"), names)
-    assert len(names["decisions"]) == 1
-    assert f"--gate {gates / 'free'} --classifier checkpoint:CLASSIFIER --data images:FOLDER" in code(card, "sh")
-
-
 def test_it_asks_for_each_net_that_lies_elsewhere_and_hides_where(gates: Path, card_of: Card, tmp_path: Path) -> None:
     gate = Gate.load(gates / "auxiliary")
     origin = gate.origin
@@ -309,21 +297,23 @@ def test_it_asks_for_each_net_that_lies_elsewhere_and_hides_where(gates: Path, c
     replace(gate, origin=replace(origin, auxiliary=second)).save(tmp_path / "gate")
     card = card_of(tmp_path / "gate", place="mine")
     assert "--classifier checkpoint:CLASSIFIER --auxiliary 'timm:resnet18?weights=AUXILIARY' --data" in code(card, "sh")
-    assert 'classifier="checkpoint:CLASSIFIER", auxiliary="timm:resnet18?weights=AUXILIARY")' in code(card, "python")
     assert "`AUXILIARY` is where it lies" in card.text
     assert "`timm:resnet18?weights=own.pt`" in card.text
     assert "somebody" not in card.text
 
 
-def test_its_code_runs_on_outputs(tmp_path: Path, card_of: Card) -> None:
-    make_outputs(50, seed=4).save(tmp_path / "new.npz")
+def test_its_commands_are_those_of_what_was_shared(gates: Path, card_of: Card, tmp_path: Path) -> None:
+    assert "steepslope predict --gate mine --classifier checkpoint:CLASSIFIER --data images:FOLDER" in code(
+        card_of(gates / "free", place="mine"), "sh"
+    )
     Oracle(epochs=1).fit(make_outputs(600)).save(tmp_path / "oracle")
     Gate.of(Oracle.load(tmp_path / "oracle"), make_outputs(900, seed=3), 0.3).save(tmp_path / "gate")
-    for kind, found in ((GATE, "decisions"), (ORACLE, "trust_logit")):
-        card = card_of(tmp_path / kind, kind, str(tmp_path / kind))
-        names: dict[str, Any] = {}
-        exec(compile(code(card, "python").replace("OUTPUTS", str(tmp_path / "new.npz")), "README.md", "exec"), names)
-        assert len(names[found]) == 50
+    for kind, command in (
+        (GATE, "predict --gate mine --outputs"),
+        (ORACLE, "evaluate --outputs OUTPUTS --scores mine"),
+    ):
+        card = card_of(tmp_path / kind, kind, "mine")
+        assert command in code(card, "sh")
         assert "with logits, features of that classifier" in section(card, "How to use it")
         assert "Classifier: not recorded" in section(card, "What it is for")
     assert section(card, "What it promises").strip().startswith("Nothing: an oracle ranks.")

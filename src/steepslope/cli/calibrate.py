@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from steepslope.cli.fit import further_outputs
+from steepslope.cli.fit import further_outputs_to_fit
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
@@ -87,28 +87,28 @@ def calibrate(
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.table import read_table
 
-    held_out, known, coming = further_outputs(reading, outputs, fit, reference, target, judged=target)
+    held_out, known, coming = further_outputs_to_fit(reading, outputs, fit, reference, target, judged=target)
     table = read_table(Path(outputs), reading, (by,))
     rows = ClassifierOutputs.of_table(table.require_labels())
     with GATE.making(out, made, replace, console().print) as complete:
         if complete:
             return
-        judge = judge_for(oracle, rows, Path(outputs), held_out, known, backbones)
-        groups, seen = groups_for(by, rows, table), judge.fitted_on(rows)
+        judge = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
+        groups, seen = groups_to_calibrate(by, rows, table), judge.fitted_on(rows)
         if seen.any():
-            rows, groups = unseen(rows, groups, seen)
+            rows, groups = unseen_rows_to_calibrate(rows, groups, seen)
             console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
             judge, rows, **vars(objectives), by=by, groups=groups, origin=origin, seed=seed,
-            class_mix=None if class_mix is None else read_shares(Path(class_mix)), target=coming,
+            class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)), target=coming,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())
     console().print(f"{out}: gate calibrated on {len(rows):,} predictions")
 
 
-def judge_for(
+def source_to_calibrate(
     name: str,
     rows: ClassifierOutputs,
     path: Path,
@@ -121,21 +121,23 @@ def judge_for(
     from steepslope.nets.training.images import open_images
     from steepslope.nets.training.loading import load_oracle
     from steepslope.oracle.evidence.fitting import require_other_rows
-    from steepslope.report.confidences import Resources, fit_set_of, named_oracle
+    from steepslope.report.confidences import Resources, fit_set_for_confidences, oracle_for_confidences
     from steepslope.scores import SCORES
 
-    oracle = named_oracle(name, partial(load_oracle, backbones=backbones, images=partial(open_images, path=path)))
+    oracle = oracle_for_confidences(
+        name, partial(load_oracle, backbones=backbones, images=partial(open_images, path=path))
+    )
     if oracle is not None:
         with located(f"oracle {name}"):
             return ConfidenceSource.from_model(oracle, rows.num_classes)
-    fit_set = fit_set_of(name, rows, Resources(held_out, reference))
+    fit_set = fit_set_for_confidences(name, rows, Resources(held_out, reference))
     if held_out is not None:
         require_other_rows("fit", rows, held_out, "nothing may be fitted on those to calibrate on")
     with located(name):
         return ConfidenceSource.from_model(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
 
 
-def read_shares(path: Path) -> dict[str, float]:
+def read_class_mix_to_calibrate(path: Path) -> dict[str, float]:
     """Read the share of each class: lines class=share, or a .csv file with two columns, class,share."""
     from steepslope.outputs.opinion_files import read_mapping
 
@@ -145,7 +147,7 @@ def read_shares(path: Path) -> dict[str, float]:
         return {name: float(share or "none") for name, share in shares.items()}
 
 
-def unseen(
+def unseen_rows_to_calibrate(
     rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_]
 ) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
     """Return the rows, and their groups, that an oracle was not fitted on; raise if there are none."""
@@ -155,7 +157,7 @@ def unseen(
     return rows.subset(np.flatnonzero(~seen)), None if groups is None else groups[~seen]
 
 
-def groups_for(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
+def groups_to_calibrate(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
     """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
     from steepslope.gate.decisions import PREDICTED, names_of_classes
     from steepslope.outputs.predictions import groups_of

@@ -37,12 +37,12 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
     from steepslope.report.page import REPORT
 
     with REPORT.making(out, MADE_BY_DEMO, replace):  # an earlier demo's is made again
-        _run(Path(out), seed)
+        _run_demo(Path(out), seed)
 
 
-def _run(folder: Path, seed: int) -> None:
-    from steepslope.cli.evaluate import images_by_id, publish
-    from steepslope.cli.fit import show_fused
+def _run_demo(folder: Path, seed: int) -> None:
+    from steepslope.cli.evaluate import images_to_evaluate, publish_evaluation
+    from steepslope.cli.fit import show_fused_fit
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
     from steepslope.nets.classifiers.training import recipe_for, train_classifier
@@ -53,9 +53,9 @@ def _run(folder: Path, seed: int) -> None:
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.sources import report_sources
-    from steepslope.report.web.shell import library
+    from steepslope.report.web.shell import shell_library
 
-    library()  # is ready when the page is
+    shell_library()  # is ready when the page is
     work = folder / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
@@ -67,23 +67,23 @@ def _run(folder: Path, seed: int) -> None:
     fused = Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"])
     fused.save(work / "oracles" / "fused")
     console().print("fused:")
-    show_fused(fused.fitted_, of_images=True)
+    show_fused_fit(fused.fitted_, of_images=True)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = read_table(work / "outputs" / "test").ids_of
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes, "label")
-    gate, others = _calibrated(fused, test, work, seed)
+    gate, others = _calibrated_demo_gate(fused, test, work, seed)
     resources = Resources(gates={str(work / "gate"): gate})
     evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed, title=title, ids=ids)
     evaluation = changed(evaluation, cautions=[CAUTION])
     train = work / "outputs" / "train"
     sources = report_sources(
-        images_by_id, test, work / "outputs" / "test", ids, reference=outputs[train], reference_path=train
+        images_to_evaluate, test, work / "outputs" / "test", ids, reference=outputs[train], reference_path=train
     )
-    publish(evaluation, folder, MADE_BY_DEMO, sources)
-    _decide(gate, others, work)
+    publish_evaluation(evaluation, folder, MADE_BY_DEMO, sources)
+    _show_demo_decisions(gate, others, work)
 
 
-def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any]:
+def _calibrated_demo_gate(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any]:
     """Calibrate a gate on some of the test digits; return it and the others."""
     from steepslope.gate import Gate, Origin
 
@@ -94,23 +94,25 @@ def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any
     return gate, others
 
 
-def _decide(gate: Any, others: Any, work: Path) -> None:
+def _show_demo_decisions(gate: Any, others: Any, work: Path) -> None:
     """Show ten decisions, from most to least trusted."""
     from steepslope.report.grid import Cell, Grid
-    from steepslope.report.screen import screen_of, show_grid, show_lines
+    from steepslope.report.screen import report_screen, show_grid_on_screen, show_lines_on_screen
 
-    found = gate.decide(others)
-    places = np.argsort(-found.trust_logit)[np.linspace(0, len(found) - 1, SHOWN).round().astype(np.int64)]
-    names = found.names(found.labels)
-    lines = []
-    for row in places:
-        right = "right" if others.is_correct[row] else "wrong"
-        numbers = f"{100 * found.p_correct[row]:.1f} %", f"{found.trust_logit[row]:+.1f}"
-        words = (others.require("ids")[row], names[row], *numbers, found.decision[row], right)
-        lines.append([Cell(str(word)) for word in words])
-    screen = screen_of()
-    show_lines(["", "A gate:", *gate.sentences().splitlines(), "", f"Ten of {len(found)} other digits:"], screen)
-    titles = "image", "label", "P(correct)", "trust logit", "decision", "truth"
-    show_grid(Grid("", titles, lines), titles, screen)
-    screen.print(f"gate: {work / 'gate'} (steepslope predict --gate {work / 'gate'} --data digits:test --out FILE)",
-                 soft_wrap=True)  # fmt: skip
+    decisions = gate.decide(others)
+    places = np.argsort(-decisions.trust_logit)[np.linspace(0, len(decisions) - 1, SHOWN).round().astype(np.int64)]
+    columns = {
+        "image": others.require("ids")[places],
+        "label": np.array(decisions.names(decisions.labels))[places],
+        "P(correct)": [f"{100 * p:.1f} %" for p in decisions.p_correct[places]],
+        "trust logit": [f"{logit:+.1f}" for logit in decisions.trust_logit[places]],
+        "decision": decisions.decision[places],
+        "truth": np.where(others.is_correct[places], "right", "wrong"),
+    }
+    lines = [[Cell(str(word)) for word in words] for words in zip(*columns.values(), strict=True)]
+    screen = report_screen()
+    said = ["", "A gate:", *gate.sentences().splitlines(), "", f"Ten of {len(decisions)} other digits:"]
+    show_lines_on_screen(said, screen)
+    show_grid_on_screen(Grid("", [*columns], lines), [*columns], screen)
+    again = f"steepslope predict --gate {work / 'gate'} --data digits:test --out FILE"
+    screen.print(f"gate: {work / 'gate'} ({again})", soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steepslope.cli.fit import further_outputs
+from steepslope.cli.fit import further_outputs_to_fit
 from steepslope.files.artifact import made_by
 from steepslope.files.folders import fingerprint
 from steepslope.files.progress import console
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from steepslope.metrics import Groups
     from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.table import Table
     from steepslope.report.comparison import Comparison
     from steepslope.report.confidences import Predictions, Resources
     from steepslope.report.evaluation import Evaluation
@@ -105,11 +104,11 @@ def evaluate(
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
     from steepslope.report.sources import report_sources
-    from steepslope.report.web.shell import library
+    from steepslope.report.web.shell import shell_library
 
     path = Path(outputs)
-    held_out, known = further_outputs(reading, outputs, fit, reference)
-    resources = _resources(path, data, held_out, known, gates, backbones, allow_fit_rows)
+    held_out, known = further_outputs_to_fit(reading, outputs, fit, reference)
+    resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones, allow_fit_rows)
     oracles = [Path(name) for name in scores if names_oracle(name)]
     table = read_table(path, reading, (groups, cluster))
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
@@ -118,31 +117,35 @@ def evaluate(
             console().print(f"{out}: already complete")
             return
         given = predictions, groups_of(groups, predictions, table), clusters_of(cluster, table)
-        places = _new_rows(predictions, scores, resources)
-        predictions, grouped, clusters = given if len(places) == len(predictions) else _at(places, *given)
-        ids = partial(_ids_of, table, places)
+        places = _rows_to_evaluate(predictions, scores, resources)
+        predictions, grouped, clusters = given if len(places) == len(predictions) else _some_to_evaluate(places, *given)
+
+        def ids(rows: NDArray[np.int64]) -> list[str]:
+            return table.ids_of(places[rows])
+
         sources = report_sources(
-            images_by_id if images else None, predictions, path, ids,
+            images_to_evaluate if images else None, predictions, path, ids,
             data=data, reference=known, reference_path=reference,
         )  # fmt: skip
-        library()  # is ready when the page is
+        shell_library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
-            clusters=clusters, title=f"Trust in {as_title(path)}", ids=ids,
+            clusters=clusters, title=f"Trust in {evaluation_title(path)}", ids=ids,
         )  # fmt: skip
-        publish(evaluation, Path(out), made, sources)
+        publish_evaluation(evaluation, Path(out), made, sources)
 
 
-def images_by_id(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
+def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
     """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
-    from steepslope.nets.data.images import in_pil
+    from steepslope.nets.data.images import as_colour, in_pil
     from steepslope.nets.training.images import ImageFinder, data_of
 
     finder = ImageFinder(data_of(path, data), outputs.classes)
     finder.places(first) if data is None else finder(first)
 
     def read(data: Dataset, row: int) -> Image.Image:
-        return in_pil(data.image(row))
+        image = in_pil(data.image(row))
+        return image.copy() if image.mode == "L" else as_colour(image)
 
     def find(ids: Sequence[str]) -> list[ReadImage | None]:
         return [None if place is None else partial(read, *place) for place in finder.places(ids)]
@@ -150,14 +153,14 @@ def images_by_id(path: Path, data: str | None, outputs: ClassifierOutputs, first
     return find
 
 
-def _new_rows(predictions: Predictions, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
+def _rows_to_evaluate(predictions: Predictions, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
     """Return the places of the rows that no oracle was fitted on, or of all, where none is left or all are wanted.
 
     How many are left out is said.
     """
-    from steepslope.report.confidences import rows_fitted_on
+    from steepslope.report.confidences import rows_confidences_fitted_on
 
-    seen = rows_fitted_on(scores, predictions, resources.gates, resources.load_oracle)
+    seen = rows_confidences_fitted_on(scores, predictions, resources.gates, resources.load_oracle)
     if resources.allow_fit_rows or seen.all():  # such rows are warned of, or refused
         seen[:] = False
     if seen.any():
@@ -165,7 +168,7 @@ def _new_rows(predictions: Predictions, scores: Sequence[str], resources: Resour
     return np.flatnonzero(~seen)
 
 
-def _at(
+def _some_to_evaluate(
     places: NDArray[np.int64], predictions: Predictions, groups: Groups | None, clusters: NDArray[np.int32] | None
 ) -> tuple[Predictions, Groups | None, NDArray[np.int32] | None]:
     """Return some of the predictions, with their groups and clusters."""
@@ -176,11 +179,7 @@ def _at(
     return predictions.subset(places), some, None if clusters is None else clusters[places]
 
 
-def _ids_of(table: Table, places: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
-    return table.ids_of(places[rows])
-
-
-def _resources(
+def _resources_to_evaluate(
     path: Path,
     data: str | None,
     held_out: ClassifierOutputs | None,
@@ -201,10 +200,10 @@ def _resources(
     return Resources(held_out, reference, load, allow_fit_rows, loaded)
 
 
-def as_title(path: Path) -> str:
+def evaluation_title(path: Path) -> str:
     """Return the last two names of a path: reports are shown to others, and whole paths tell too much.
 
-    >>> as_title(Path("/home/me/runs/june/test.parquet"))
+    >>> evaluation_title(Path("/home/me/runs/june/test.parquet"))
     'june/test.parquet'
     """
     return Path(*path.absolute().parts[-2:]).as_posix()
@@ -244,11 +243,11 @@ def compare(
         Replace a comparison that the folder holds already, made with other options or of other reports.
     """
     made = made_by("compare", {**locals(), "dir": ()})
-    from steepslope.report.comparison import compare_runs, names_of_runs, require_comparable
+    from steepslope.report.comparison import compare_runs, names_of_compared_runs, require_comparable
     from steepslope.report.comparison_files import COMPARISON
     from steepslope.report.runs import read_run
 
-    called = names_of_runs(dir, names)
+    called = names_of_compared_runs(dir, names)
     require_comparable(called)
     runs = [read_run(Path(folder), name) for folder, name in zip(dir, called, strict=True)]
     stamps = {f"content of {name}": fingerprint(Path(folder)) for folder, name in zip(dir, called, strict=True)}
@@ -258,28 +257,28 @@ def compare(
             publish_comparison(compare_runs(runs, bootstrap=bootstrap, seed=seed), Path(out), made)
 
 
-def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:
+def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:
     """Write the report, and print the table with what it means in words."""
     from steepslope.report.page import write_report
-    from steepslope.report.screen import screen_of, show_evaluation
+    from steepslope.report.screen import report_screen, show_evaluation_on_screen
 
     write_report(evaluation, out, made, sources)
-    screen = screen_of()
-    show_evaluation(evaluation.rows, screen)
+    screen = report_screen()
+    show_evaluation_on_screen(evaluation.rows, screen)
     screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
     """Write the comparison, and print the table with what it means in words."""
-    from steepslope.report.comparison import headline, sentences
-    from steepslope.report.comparison_files import headings, terminal_grid, write_comparison
-    from steepslope.report.screen import screen_of, show_grid, show_legend, show_lines
-    from steepslope.report.tables import terminal_titles
+    from steepslope.metrics.measures import table_metrics
+    from steepslope.report.comparison import comparison_headline, comparison_sentences
+    from steepslope.report.comparison_files import compared_runs_grid, comparison_headings, write_comparison
+    from steepslope.report.screen import report_screen, show_grid_on_screen, show_lines_on_screen
+    from steepslope.report.tables import terminal_table_titles
 
     write_comparison(comparison, out, made)
-    screen = screen_of()
-    show_lines([headline(comparison), *headings(comparison)], screen)
-    show_grid(terminal_grid(comparison), terminal_titles(), screen)
-    show_legend(f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen)
-    show_lines(sentences(comparison), screen)
+    screen = report_screen()
+    show_lines_on_screen([comparison_headline(comparison), *comparison_headings(comparison)], screen)
+    show_grid_on_screen(compared_runs_grid(comparison, table_metrics()), ["run", *terminal_table_titles()], screen)
+    show_lines_on_screen(comparison_sentences(comparison), screen)
     screen.print(f"comparison: {out / 'compare.md'}", soft_wrap=True)

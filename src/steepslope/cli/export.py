@@ -63,7 +63,7 @@ def export(
 
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
-    _require_one(gate, oracle)
+    _require_one_to_export(gate, oracle)
     require_free(Path(out), replace)
     exported = exported_from(gate, oracle, part, nets, by_name("opinion", opinion))
     gap = require_agreement(exported)
@@ -73,7 +73,7 @@ def export(
     console().print(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
 
 
-def _require_one(gate: str | None, oracle: str | None) -> None:
+def _require_one_to_export(gate: str | None, oracle: str | None) -> None:
     if (gate is None) == (oracle is None):
         raise SteepslopeError(f"expected --gate or --oracle, found {'neither' if gate is None else 'both'}")
 
@@ -119,7 +119,7 @@ def push(
     """
     from steepslope.share.sharing import GATE, ORACLE, Shared
 
-    _require_one(gate, oracle)
+    _require_one_to_export(gate, oracle)
     if to is None and out is None:
         raise SteepslopeError("expected --to, a repository, or --out, a folder, found neither")
     if sharing.public and to is None:
@@ -127,17 +127,17 @@ def push(
     repository = None if to is None else require_repository(to)
     kind = ORACLE if gate is None else GATE
     shared = Shared.of(gate or oracle or "", kind, backbones, sharing.for_monitor)
-    _share(shared, card, repository, None if out is None else Path(out), sharing.public, replace)
+    _push_shared(shared, card, repository, None if out is None else Path(out), sharing.public, replace)
 
 
-def _share(
+def _push_shared(
     shared: Shared, card: CardOptions, repository: Repository | None, out: Path | None, public: bool, replace: bool
 ) -> None:
     """Write its folder with its card, copy that where it is wanted, and upload it."""
     from tempfile import TemporaryDirectory
 
     from steepslope.share.model_card import model_card
-    from steepslope.share.sharing import README, local_paths, write_shared
+    from steepslope.share.sharing import README, shared_local_paths, write_shared
 
     notice = console().print
     with TemporaryDirectory() as made:
@@ -148,7 +148,7 @@ def _share(
         if out is not None:
             written = write_shared(folder, out, replace)
             notice(f"{out}: {shared.kind} written" if written else f"{out}: already complete")
-        for path in local_paths(folder):
+        for path in shared_local_paths(folder):
             notice(f"it holds a path of this machine: {path}")
         if repository is not None:
             commit = upload(folder, repository, not public, f"A {shared.kind} by steepslope")

@@ -69,9 +69,9 @@ def extract(
     named = {
         name: read_mapping(Path(file)) for name, file in by_name("opinion_classes", opinion_classes, opinions).items()
     }
-    _require_one_task(classifier, auxiliary, bool(opinions), classes)
+    _require_one_extraction(classifier, auxiliary, bool(opinions), classes)
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
-    changes = input_changes(inputs)  # a wrong file is refused before a net is loaded
+    changes = input_changes_to_extract(inputs)  # a wrong file is refused before a net is loaded
     model = None if classifier is None else load_classifier(classifier).with_transform(**changes)
     own = changes if model is None else {}
     others = {name: load_classifier(net).with_transform(**own) for name, net in opinions.items()}
@@ -85,7 +85,7 @@ def extract(
         extract_opinion(name, net, spec, folder, alone, named.get(name), notice)
 
 
-def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool, classes: str | None) -> None:
+def _require_one_extraction(classifier: str | None, auxiliary: bool, opinions: bool, classes: str | None) -> None:
     """Raise unless there is a classifier, or a net of an opinion, and one thing alone is wanted of it."""
     if classifier is None and not opinions:
         raise SteepslopeError(
@@ -99,7 +99,7 @@ def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool, c
         raise SteepslopeError("expected none of another net, since they are the classifier's", "classes")
 
 
-def input_changes(inputs: InputOptions) -> dict[str, Any]:
+def input_changes_to_extract(inputs: InputOptions) -> dict[str, Any]:
     """Return what changes a classifier's input, as its method ``with_transform`` takes it."""
     from steepslope.nets.data.transforms import read_transform
 
@@ -109,13 +109,13 @@ def input_changes(inputs: InputOptions) -> dict[str, Any]:
     return changes
 
 
-def _presets() -> Mapping[str, Path]:
+def _train_classifier_presets() -> Mapping[str, Path]:
     from steepslope.lab.paper.preset import training_files
 
     return training_files(of_classifiers=True)
 
 
-@with_presets(_presets)
+@with_presets(_train_classifier_presets)
 def train_classifier(
     net: str,
     data: str,

@@ -8,13 +8,13 @@ from steepslope.files.progress import console
 from steepslope.nets.training.request import FinetuneRequest
 
 
-def _presets() -> Mapping[str, Path]:
+def _finetune_presets() -> Mapping[str, Path]:
     from steepslope.lab.paper.preset import training_files
 
     return training_files(of_classifiers=False)
 
 
-@with_presets(_presets)
+@with_presets(_finetune_presets)
 def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace: bool = False) -> None:
     """Train an oracle on images, as the paper does; killed at any step and run again, it goes on.
 

@@ -77,9 +77,9 @@ def fit(
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.copies import rows_together
 
-    model = _unfitted(oracle, settings, budget)
+    model = _oracle_to_fit(oracle, settings, budget)
     require("hold_back", hold_back, number(0, MOST_HELD_BACK))
-    (known,) = further_outputs(reading, outputs, reference)
+    (known,) = further_outputs_to_fit(reading, outputs, reference)
     fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
     if hold_back > 0:
         codes = rows_together(fit_set)
@@ -89,19 +89,19 @@ def fit(
     with ORACLE.making(out, made, replace, console().print) as complete:
         if complete:
             return
-        with naming(outputs, reference):
+        with naming_outputs_to_fit(outputs, reference):
             model.fit(fit_set, known)
         assert model.record_ is not None
         model.record_ = changed(model.record_, made=made)
         model.save(out)
     errors = len(fit_set) - int(fit_set.is_correct.sum())
     if isinstance(model, FusedOracle) and model.fitted_ is not None:
-        show_fused(model.fitted_, of_images=fit_set.classifier is not None)
+        show_fused_fit(model.fitted_, of_images=fit_set.classifier is not None)
     kind = "fused" if oracle == "fused" else model.loss
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
 
-def further_outputs(
+def further_outputs_to_fit(
     reading: ReadingOptions, outputs: str, *paths: str | None, judged: str | None = None
 ) -> list[ClassifierOutputs | None]:
     """Return outputs of the same classifier as some others, such as a reference; None where no path is given.
@@ -120,7 +120,7 @@ def further_outputs(
 
 
 @contextmanager
-def naming(outputs: str, reference: str | None) -> Iterator[None]:
+def naming_outputs_to_fit(outputs: str, reference: str | None) -> Iterator[None]:
     """Put the outputs around an error of fitting to them, and the reference too where the error is about that."""
     try:
         yield
@@ -129,7 +129,7 @@ def naming(outputs: str, reference: str | None) -> Iterator[None]:
         raise error.within(place) from error
 
 
-def show_fused(fitted: Any, of_images: bool) -> None:
+def show_fused_fit(fitted: Any, of_images: bool) -> None:
     """Print what each budget of a fused fit gains, what the pool holds, and what it lacks, copies ``of_images`` too."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -142,21 +142,21 @@ def show_fused(fitted: Any, of_images: bool) -> None:
         for reason, names in missing.items():
             table.add_row(reason, ", ".join(names))
         screen.print(table)
-    for line in about_copies(fitted.copies) if of_images else []:
+    for line in copies_in_fit(fitted.copies) if of_images else []:
         screen.print(line, soft_wrap=True)
 
 
-def about_copies(copies: Mapping[str, str]) -> list[str]:
+def copies_in_fit(copies: Mapping[str, str]) -> list[str]:
     """Return a line on what stands in for augmented copies that were not extracted; none where all were.
 
-    >>> about_copies({"fit set": "extracted", "reference": "extracted"})
+    >>> copies_in_fit({"fit set": "extracted", "reference": "extracted"})
     []
     """
     missing = [f"the {name}: {COPIES[origin]}" for name, origin in copies.items() if origin in COPIES]
     return [f"no augmented copies of {' and of '.join(missing)} ({ADVICE})"] if missing else []
 
 
-def _unfitted(kind: str, settings: OracleSettings, budget: Budget | None) -> Oracle | FusedOracle:
+def _oracle_to_fit(kind: str, settings: OracleSettings, budget: Budget | None) -> Oracle | FusedOracle:
     """Return the oracle of a kind; raise for options that only the other kind has."""
     from steepslope.oracle import FusedOracle, Oracle
 

@@ -20,7 +20,7 @@ from steepslope.cli.export import export, push
 from steepslope.cli.extract import extract, train_classifier
 from steepslope.cli.finetune import finetune
 from steepslope.cli.fit import fit
-from steepslope.cli.parser import Command, Parser, call, documented
+from steepslope.cli.parser import Command, Parser, parse_and_call, parsed_docstring
 from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve
@@ -54,10 +54,10 @@ NO_MEMORY = re.compile(r"(?i)out of memory|(can't|cannot|failed to|unable to) al
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 after one line on standard error on what is wrong."""
-    return run(COMMANDS, sys.argv[1:] if arguments is None else arguments, "steepslope")
+    return run_command(COMMANDS, sys.argv[1:] if arguments is None else arguments, "steepslope")
 
 
-def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: str) -> int:
+def run_command(commands: Command | Mapping[str, Command], words: Sequence[str], prog: str) -> int:
     """Run the function, or the one of several by name, that the words name; return the exit code.
 
     It is the function's own; 2 after an error, 130 after Ctrl+C, 141 where nobody reads the output any more.
@@ -70,8 +70,8 @@ def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: s
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default", RowsWarning)
-            warnings.showwarning = _show_warning
-            code = call(*_chosen(commands, words, prog))
+            warnings.showwarning = _show_command_warning
+            code = parse_and_call(*_chosen_command(commands, words, prog))
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code
@@ -80,15 +80,15 @@ def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: s
         print(f"steepslope: interrupted; earlier results are as they were; to go on: {again}", file=sys.stderr)
         return 130
     except Exception as error:
-        if _is_no_longer_read(error):
+        if _is_output_closed(error):
             return CLOSED
         if debug:
             raise
-        print(f"steepslope: {_told(error)}", file=sys.stderr)
+        print(f"steepslope: {_command_error_line(error)}", file=sys.stderr)
         return 2
 
 
-def _chosen(
+def _chosen_command(
     commands: Command | Mapping[str, Command], words: Sequence[str], prog: str
 ) -> tuple[Command, Sequence[str], str]:
     """Return the command that the first words name, the words that are left, and how it is called."""
@@ -107,7 +107,7 @@ def _chosen(
 def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: str) -> NoReturn:
     """Answer ``--help`` and ``--version``; raise where neither is given."""
     width = max(map(len, commands)) + 2
-    lines = [f"  {name:{width}}{documented(one.__doc__)[0].splitlines()[0]}" for name, one in commands.items()]
+    lines = [f"  {name:{width}}{parsed_docstring(one.__doc__)[0].splitlines()[0]}" for name, one in commands.items()]
     parser = Parser(
         prog=prog,
         usage=f"{prog} COMMAND [options]",
@@ -121,7 +121,7 @@ def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: 
     raise SteepslopeError(f"expected a command: {', '.join(commands)} (see {prog} --help)")
 
 
-def _is_no_longer_read(error: Exception) -> bool:
+def _is_output_closed(error: Exception) -> bool:
     """Return whether an error is that of a standard output whose reader, such as head, has closed it; drop the rest."""
     if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
         return False
@@ -134,7 +134,7 @@ def _is_no_longer_read(error: Exception) -> bool:
     return False
 
 
-def _told(error: Exception) -> str:
+def _command_error_line(error: Exception) -> str:
     reason = reason_of(error)
     if isinstance(error, MemoryError) or NO_MEMORY.search(reason):
         return f"error: not enough memory ({reason})"
@@ -145,5 +145,5 @@ def _told(error: Exception) -> str:
     return f"internal error: {type(error).__name__}: {reason} (--debug shows where)"
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+def _show_command_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"steepslope: warning: {message}", file=sys.stderr)

@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_orig
 
 import yaml
 
-from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
 
 Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
@@ -65,12 +65,12 @@ class Option(NamedTuple):
     @property
     def element(self) -> Any:
         """The type of the elements of a list; None where the option is no list."""
-        kind = _without_none(self.hint)
+        kind = _parsed_type(self.hint)
         return get_args(kind)[0] if get_origin(kind) is tuple else None
 
     def add_to(self, parser: argparse._ActionsContainer, has_words: bool) -> None:
         """Add the option to a parser that collects its words."""
-        kind = _without_none(self.hint)
+        kind = _parsed_type(self.hint)
         settings: dict[str, Any] = {"help": self._shown(), "metavar": self.name.upper()}
         if self.is_word:
             parser.add_argument(self.name, nargs="+" if self.element else None, **settings)
@@ -94,13 +94,13 @@ class Option(NamedTuple):
         return (self.help if default is None or self.is_word else f"{self.help} ({shown})").replace("%", "%%")
 
 
-def options_of(command: Command) -> list[Option]:
+def parser_options_of(command: Command) -> list[Option]:
     """Return the options of a command."""
-    hints, texts = get_type_hints(command), documented(command.__doc__)[1]
+    hints, texts = get_type_hints(command), parsed_docstring(command.__doc__)[1]
     options: list[Option] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if is_dataclass(hints[name]):
-            options += _fields_of(hints[name], texts[name].rstrip("."))
+            options += _parser_options_of_class(hints[name], texts[name].rstrip("."))
         elif name != PRESET or command not in _presets:
             default = MISSING if parameter.default is parameter.empty else parameter.default
             is_word = parameter.kind is parameter.POSITIONAL_ONLY
@@ -111,9 +111,9 @@ def options_of(command: Command) -> list[Option]:
     return options
 
 
-def _fields_of(kind: Any, group: str) -> Iterator[Option]:
+def _parser_options_of_class(kind: Any, group: str) -> Iterator[Option]:
     hints = get_type_hints(kind)
-    texts = {name: text for base in reversed(kind.__mro__) for name, text in documented(base.__doc__)[1].items()}
+    texts = {name: text for base in reversed(kind.__mro__) for name, text in parsed_docstring(base.__doc__)[1].items()}
     for field in fields(kind):
         if field.name == PARAMETERS:
             yield from (option._replace(group=group) for option in loss_options())
@@ -121,10 +121,10 @@ def _fields_of(kind: Any, group: str) -> Iterator[Option]:
             yield Option(field.name, hints[field.name], field.default, texts.get(field.name, ""), group)
 
 
-def documented(docstring: str | None) -> tuple[str, dict[str, str]]:
+def parsed_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
     """Return what a docstring says before its parameters, and of each of these.
 
-    >>> documented(loss_options.__doc__)[0].split(",")[0]
+    >>> parsed_docstring(loss_options.__doc__)[0].split(",")[0]
     'Return the numeric keyword arguments of all losses'
     """
     text, _, section = inspect.cleandoc(docstring or "").partition("\n\nParameters\n----------\n")
@@ -145,7 +145,7 @@ def loss_options() -> list[Option]:
     options: dict[str, Option] = {}
     for function in ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8")).body:
         if isinstance(function, ast.FunctionDef):
-            texts = documented(ast.get_docstring(function))[1]
+            texts = parsed_docstring(ast.get_docstring(function))[1]
             for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
                 if isinstance(default, ast.Constant) and isinstance(default.value, int | float):
                     text = texts.get(argument.arg, f"Parameter of the loss {function.name}.")
@@ -153,23 +153,25 @@ def loss_options() -> list[Option]:
     return list(options.values())
 
 
-def converted(hint: Any, value: Any) -> Any:
+def parsed_value(hint: Any, value: Any) -> Any:
     """Return a word, or what YAML holds, as a value of a type; raise if it is none.
 
-    >>> converted(int, "3"), converted(bool | None, True), converted(tuple[float, ...], [1, "2"])
+    >>> parsed_value(int, "3"), parsed_value(bool | None, True), parsed_value(tuple[float, ...], [1, "2"])
     (3, True, (1.0, 2.0))
-    >>> converted(Literal["adam", "sgd"], "adamw")
+    >>> parsed_value(Literal["adam", "sgd"], "adamw")
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: expected adam or sgd, found 'adamw'
     """
-    kind = _without_none(hint)
+    kind = _parsed_type(hint)
     arguments = get_args(kind)
     if kind is not hint and value in (None, "null"):
         return None
     if get_origin(kind) is tuple:
-        return tuple(converted(arguments[0], one) for one in (value if isinstance(value, list) else elements([value])))
+        return tuple(
+            parsed_value(arguments[0], one) for one in (value if isinstance(value, list) else parsed_elements([value]))
+        )
     if kind in (int, float):
-        return _number(kind, value)
+        return _parsed_number(kind, value)
     if kind is str or get_origin(kind) is dict:
         if isinstance(value, (str, int, float) if kind is str else dict):
             return str(value) if kind is str else value
@@ -181,7 +183,7 @@ def converted(hint: Any, value: Any) -> Any:
     return choices[name]
 
 
-def _number(kind: type[int] | type[float], value: Any) -> float:
+def _parsed_number(kind: type[int] | type[float], value: Any) -> float:
     """Return a finite number from text or a number."""
     number = math.nan
     with suppress(ValueError, TypeError, OverflowError):
@@ -191,24 +193,21 @@ def _number(kind: type[int] | type[float], value: Any) -> float:
     return number
 
 
-def _without_none(hint: Any) -> Any:
+def _parsed_type(hint: Any) -> Any:
     """Return the first of the types of a union, that of a list in one of a list and its element; others as they are."""
     return get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
 
 
-def elements(words: Sequence[Any]) -> list[Any]:
+def parsed_elements(words: Sequence[Any]) -> list[Any]:
     """Return the elements of a list from its words: with commas between them, unless a word is the name of a file.
 
-    >>> elements(["a,b", "c"]), elements(["[1, 2]"]), elements(["none"]), elements([0.5])
-    (['a', 'b', 'c'], [1, 2], [], [0.5])
+    >>> parsed_elements(["a,b", "c"]), parsed_elements(["none"]), parsed_elements([0.5])
+    (['a', 'b', 'c'], [], [0.5])
     """
     found: list[Any] = []
     for word in words:
         if not isinstance(word, str) or Path(word).exists():
             found.append(word)
-        elif word.startswith("["):
-            with explained("expected a list in brackets", kinds=(yaml.YAMLError, RecursionError)):
-                found += yaml.safe_load(word)
         elif word != "none":
             found += [part.strip() for part in word.split(",") if part.strip()]
     return found
@@ -236,7 +235,7 @@ def parser_of(command: Command, options: Sequence[Option], prog: str) -> Parser:
     words = [option.spelt for option in options if option.is_word]
     required = [f"{one.spelt} {one.name.upper()}" for one in options if one.default is MISSING and not one.is_word]
     parser = Parser(
-        prog, " ".join([prog, *words, *required, "[options]"]), documented(command.__doc__)[0].replace("%", "%%"),
+        prog, " ".join([prog, *words, *required, "[options]"]), parsed_docstring(command.__doc__)[0].replace("%", "%%"),
         allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
     parser.add_argument("--config", metavar="FILE", action="append", help="YAML file of options.")
@@ -249,9 +248,9 @@ def parser_of(command: Command, options: Sequence[Option], prog: str) -> Parser:
     return parser
 
 
-def call(command: Command, words: Sequence[str], prog: str) -> int:
+def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     """Parse the words and call the command; return its exit code."""
-    options = options_of(command)
+    options = parser_options_of(command)
     lists = {option.spelt for option in options if option.element is str}
     words = [part for word in words for part in (word.split("=", 1) if word.partition("=")[0] in lists else [word])]
     given = parser_of(command, options, prog).words_of(words)
@@ -262,13 +261,13 @@ def call(command: Command, words: Sequence[str], prog: str) -> int:
         require_known(PRESET, given[PRESET], presets)
         files = [presets[given[PRESET]], *files]
     for file in files:
-        values |= _settings_in(file, options)
+        values |= _parsed_config_file(file, options)
     for option in options:
         if option.name in given:
             with located(option.spelt):
                 value = given[option.name]
                 is_list = option.element is not None and not option.is_word
-                values[option.name] = converted(option.hint, elements(value) if is_list else value)
+                values[option.name] = parsed_value(option.hint, parsed_elements(value) if is_list else value)
     if "print_config" in given:
         shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         print(yaml.safe_dump(shown, sort_keys=False), end="")
@@ -278,10 +277,18 @@ def call(command: Command, words: Sequence[str], prog: str) -> int:
         raise SteepslopeError(f"the following arguments are required: {', '.join(missing)} (see {prog} --help)")
     hints = get_type_hints(command)
     names = inspect.signature(command).parameters
-    return command(*(_of(hints[name], values) if is_dataclass(hints[name]) else values[name] for name in names)) or 0
+    return (
+        command(
+            *(
+                _parsed_option_class(hints[name], values) if is_dataclass(hints[name]) else values[name]
+                for name in names
+            )
+        )
+        or 0
+    )
 
 
-def _settings_in(file: Path, options: Sequence[Option]) -> dict[str, Any]:
+def _parsed_config_file(file: Path, options: Sequence[Option]) -> dict[str, Any]:
     """Return the values of options that a YAML file holds."""
     hints = {option.name: option.hint for option in options if not option.is_word}
     values = {}
@@ -290,11 +297,11 @@ def _settings_in(file: Path, options: Sequence[Option]) -> dict[str, Any]:
         with located(file):
             require_known("option", name, hints)
             with located(str(key)):
-                values[name] = converted(hints[name], value)
+                values[name] = parsed_value(hints[name], value)
     return values
 
 
-def _of(kind: Any, values: Mapping[str, Any]) -> Any:
+def _parsed_option_class(kind: Any, values: Mapping[str, Any]) -> Any:
     """Return an option class with the values of its fields."""
     given = {field.name: values[field.name] for field in fields(kind) if field.name != PARAMETERS}
     if len(given) < len(fields(kind)):

@@ -85,20 +85,20 @@ def predict(
         following[LIMIT] = limit_counted_in(Path(follow), Path(gate))
     source: Source
     if outputs is None:
-        source = _source_of_images(gate, str(data), groups, reading, options, cluster, nets)
+        source = _images_to_predict(gate, str(data), groups, reading, options, cluster, nets)
     else:
         for name in ("classifier", "auxiliary"):
             if getattr(nets, name) is not None:
                 raise SteepslopeError("expected none with --outputs, which need no net", name)
-        model = _gate(gate, nets.backbones, options.explain)
+        model = _gate_to_predict(gate, nets.backbones, options.explain)
         source = source_of_outputs(model, TableBlocks(Path(outputs), reading), groups, reading, options)
     seen: list[Batch] = []
-    see = partial(_keep, seen, source.gate.classes)
+    see = partial(_keep_predicted, seen, source.gate.classes)
     summary = decide(source, {**key_of(source, Path(gate)), **following}, out, replace, see)
-    return _health(source.gate, out, seen) if summary.rows > summary.failed else 0
+    return _predicted_health(source.gate, out, seen) if summary.rows > summary.failed else 0
 
 
-def _gate(folder: str, backbones: tuple[str, ...], explain: bool) -> Gate:
+def _gate_to_predict(folder: str, backbones: tuple[str, ...], explain: bool) -> Gate:
     """Load a gate; raise where it is to explain what it cannot."""
     from steepslope.gate import Gate
     from steepslope.nets.training.loading import load_oracle
@@ -109,7 +109,7 @@ def _gate(folder: str, backbones: tuple[str, ...], explain: bool) -> Gate:
     return gate
 
 
-def _source_of_images(
+def _images_to_predict(
     gate: str,
     data: str,
     groups: str | None,
@@ -128,7 +128,7 @@ def _source_of_images(
     if reading.opinion_classes:
         raise SteepslopeError("expected none with --data: the gate knows the classes of its nets", "opinion-classes")
     opinions = by_name("opinion", reading.opinion)
-    model = _gate(gate, nets.backbones, options.explain)
+    model = _gate_to_predict(gate, nets.backbones, options.explain)
     _, by_id = groups_of(model, groups, False, reading)
     spec = parse_data(data).look()
     image_gate = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
@@ -136,7 +136,7 @@ def _source_of_images(
     return FromCluster(**vars(source), cluster=cluster) if cluster.engine == "ray" else source
 
 
-def _keep(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:
+def _keep_predicted(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:
     """Keep what is needed of a table that goes to standard output; of unreadable images alone there is nothing."""
     from steepslope.monitor.predictions import predictions_in_table
 
@@ -144,7 +144,7 @@ def _keep(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> 
         batches.append(predictions_in_table(table, None, classes))
 
 
-def _health(gate: Gate, out: str, seen: list[Batch]) -> int:
+def _predicted_health(gate: Gate, out: str, seen: list[Batch]) -> int:
     """Say what the predictions tell of the gate's health, and return the exit code for it."""
     from steepslope.monitor.health import watch_health_of_file
     from steepslope.monitor.monitor import EXIT_CODES

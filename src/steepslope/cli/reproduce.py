@@ -72,8 +72,12 @@ def reproduce(
     from steepslope.files.folders import require_no_file
 
     if experiment == EVIDENCE:
-        refuse({"jobs": jobs is not None, "workers": bool(workers), "dry-run": dry_run, "compare": compare})
-        measure(preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_of(set))
+        for name, given in {"jobs": jobs, "workers": workers, "dry-run": dry_run, "compare": compare}.items():
+            if given:
+                raise SteepslopeError("expected none with evidence", name)
+        reproduce_evidence(
+            preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_to_reproduce(set)
+        )
         return
     from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of
     from steepslope.lab.paper.preset import read_preset
@@ -81,7 +85,7 @@ def reproduce(
     from steepslope.lab.paper.views import require_possible
     from steepslope.lab.paper.workspace import Workspace
 
-    chosen = read_preset(preset, changes_of(set)).changed(data=data, seeds=seeds)
+    chosen = read_preset(preset, changes_to_reproduce(set)).changed(data=data, seeds=seeds)
     folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
     require("jobs", jobs, optional(whole(1)))
     workspace = Workspace(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
@@ -98,30 +102,23 @@ def reproduce(
     if not all(step.is_complete for step in steps):
         workspace.require_images()
     run(steps, workspace, jobs or devices_at_hand())
-    show(experiments, workspace, folder, compare)
+    show_reproduced(experiments, workspace, folder, compare)
 
 
-def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
+def show_reproduced(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
     from steepslope.lab.paper.views import Findings, write
-    from steepslope.report.screen import screen_of, show_grid
+    from steepslope.report.screen import report_screen, show_grid_on_screen
 
-    screen = screen_of()
+    screen = report_screen()
     for one in experiments:
         for grid in write(Findings(one, workspace), out, compare):
             screen.print(f"\n{grid.title}", soft_wrap=True)
-            show_grid(grid, grid.columns, screen)
+            show_grid_on_screen(grid, grid.columns, screen)
     screen.print(f"tables and figures: {out}", soft_wrap=True)
 
 
-def refuse(options: Mapping[str, bool]) -> None:
-    """Raise for the first option that is given; evidence takes none of them."""
-    for name, is_given in options.items():
-        if is_given:
-            raise SteepslopeError("expected none with evidence", name)
-
-
-def measure(
+def reproduce_evidence(
     preset: str,
     data: str | None,
     out: Path,
@@ -134,7 +131,7 @@ def measure(
     from steepslope.lab.benchmark.preset import preset_names, read_preset
     from steepslope.lab.benchmark.run import run_preset
     from steepslope.lab.benchmark.summary import write_summary
-    from steepslope.report.screen import screen_of, show_grid
+    from steepslope.report.screen import report_screen, show_grid_on_screen
 
     if preset == LIST:
         print("\n".join(f"{name}: {read_preset(name).source}" for name in preset_names()))
@@ -143,19 +140,19 @@ def measure(
     if data is None:
         raise SteepslopeError(f"expected the folder with the files of {chosen.source}, found none", "data")
     run_preset(chosen, Path(data), out, Path(work or out / "work") / chosen.name, say)
-    screen = screen_of()
+    screen = report_screen()
     with locked(out):  # others may add their rows
         grids = write_summary(out)
     for grid in grids:
         screen.print(f"\n{grid.title}", soft_wrap=True)
-        show_grid(grid, grid.columns, screen)
+        show_grid_on_screen(grid, grid.columns, screen)
     screen.print(f"tables and a figure: {out}", soft_wrap=True)
 
 
-def changes_of(words: tuple[str, ...]) -> Mapping[str, str]:
+def changes_to_reproduce(words: tuple[str, ...]) -> Mapping[str, str]:
     """Return changes of a preset by their places.
 
-    >>> changes_of(("nets.vit.size=32",))
+    >>> changes_to_reproduce(("nets.vit.size=32",))
     {'nets.vit.size': '32'}
     """
     for word in words:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from steepslope.checks import Check, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import console
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import by_name
-from steepslope.serve.options import ServeOptions
-
-if TYPE_CHECKING:
-    from steepslope.serve.served import Served
 
 LIBRARIES = ("fastapi", "prometheus_client", "uvicorn")
+MODEL_NAME = Check(
+    "letters, digits, dots, dashes", lambda name: bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name))
+)
 
 
 def serve(
-    gate: str, options: ServeOptions, nets: NetSpecs, monitor: str | None = None, opinion: tuple[str, ...] = ()
+    gate: str,
+    nets: NetSpecs,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    name: str = "gate",
+    max_batch: int = 32,
+    monitor: str | None = None,
+    opinion: tuple[str, ...] = (),
 ) -> None:
     """Answer over HTTP which predictions may be used: Open Inference Protocol V2, and /predict for an image.
 
@@ -35,10 +41,16 @@ def serve(
     ----------
     gate
         Folder of a gate (calibrate), or an ONNX file (export), which needs no PyTorch.
-    options
-        Where the server listens, how it batches, and what it refuses.
     nets
         Where the gate's nets are.
+    host
+        Address to listen on; by default only programs on this machine can connect. There is no password.
+    port
+        Port to listen on; 0 takes one that is free.
+    name
+        Name of the model in the protocol.
+    max_batch
+        Most rows (images) that are run together.
     monitor
         State of a monitor, as the command monitor keeps it: it sees every decision, and the gate's health is a metric.
         Begun where it is not there.
@@ -48,41 +60,40 @@ def serve(
     """
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
+    require("port", port, whole(0, 65535))
+    require("name", name, MODEL_NAME)
+    require("max_batch", max_batch, whole(1))
     from steepslope.serve.answers import Answers
-    from steepslope.serve.server import address_of, open_socket, run_server
+    from steepslope.serve.server import open_server_socket, run_server, server_address
 
     notice = console().print
-    with open_socket(options.host, options.port) as bound:
-        served = _served(Path(gate), options, nets, by_name("opinion", opinion))
+    with open_server_socket(host, port) as bound:
+        if Path(gate).is_file():
+            from steepslope.nets.export.file import ExportedGate
+            from steepslope.serve.served import served_file
+
+            for option, spec in {**asdict(nets), "opinion": opinion}.items():
+                if spec:
+                    raise SteepslopeError("expected none with an ONNX file, which has its nets in it", option)
+            served = served_file(ExportedGate.open(Path(gate)), max_batch)
+        else:
+            from steepslope.serve.gate_folder import served_gate_folder
+
+            served = served_gate_folder(Path(gate), **asdict(nets), opinions=by_name("opinion", opinion))
         notice(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")
-        address, watch = address_of(bound), None
+        address, watch = server_address(bound), None
         if monitor is not None:
             from steepslope.serve.monitoring import ServedMonitor
 
             watch = ServedMonitor.open(monitor, served.card.gate, served.gate)
-        ready = f"serving {options.name} on {address} (routes: {address}/openapi.json)"
+        ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         try:
-            run_server(Answers(served, options, watch), bound, lambda: notice(ready))
+            run_server(Answers(served, name, max_batch, watch), bound, lambda: notice(ready))
         finally:
             if watch is not None:
                 watch.write()
-
-
-def _served(gate: Path, options: ServeOptions, nets: NetSpecs, opinions: Mapping[str, str]) -> Served:
-    """Return the model in a folder, or in a file; neither brings the other's libraries."""
-    if gate.is_file():
-        from steepslope.nets.export.file import ExportedGate
-        from steepslope.serve.served import served_file
-
-        for name, spec in {**asdict(nets), "opinion": opinions}.items():
-            if spec:
-                raise SteepslopeError("expected none with an ONNX file, which has its nets in it", name)
-        return served_file(ExportedGate.open(gate), options.max_batch)
-    from steepslope.serve.gate_folder import served_gate
-
-    return served_gate(gate, **asdict(nets), opinions=opinions)
 
 
 def monitor(

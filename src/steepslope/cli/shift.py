@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steepslope.cli.extract import input_changes
+from steepslope.cli.extract import input_changes_to_extract
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
 from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
@@ -61,22 +61,22 @@ def corrupt(
     if not shifts:
         raise SteepslopeError("expected at least one kind and one severity, found none", "kind")
     spec = parse_data(data).look()
-    require_elsewhere(out, spec.argument)
+    require_shift_elsewhere(out, spec.argument)
     images = spec.open()
     folders = {Path(out) / shift.kind / str(shift.severity): Shifted(images, shift) for shift in shifts}
     names = file_names(images, options.format)
     for folder, shifted in folders.items():
-        written(shifted, data, folder, options, names)
+        write_shift(shifted, data, folder, options, names)
 
 
-def require_elsewhere(out: str, argument: str) -> None:
+def require_shift_elsewhere(out: str, argument: str) -> None:
     """Raise if the folder of the results is that of the images, or one is within the other."""
     target, source = Path(out).resolve(), Path(argument).resolve()
     if argument and source.is_dir() and (target in (source, *source.parents) or source in target.parents):
         raise SteepslopeError(f"expected a folder apart from that of the images, {argument}, found {out}", "out")
 
 
-def written(
+def write_shift(
     shifted: "Shifted", source: str, out: Path, options: WritingOptions, names: Sequence[str] | None = None
 ) -> None:
     """Write a data set's shifted images, and say how they are read."""
@@ -137,8 +137,8 @@ def stylize(
     shift = StylizeSpec(stylizer, styles, alpha, side, crop, style_crop, seed).look()
     spec = parse_data(data).look()
     for argument in (spec.argument, parse_data(style_data(styles)).argument):
-        require_elsewhere(out, argument)
-    written(Shifted(spec.open(), shift.load()), data, Path(out), options)
+        require_shift_elsewhere(out, argument)
+    write_shift(Shifted(spec.open(), shift.load()), data, Path(out), options)
 
 
 def train_stylizer(
@@ -176,7 +176,7 @@ def train_stylizer(
 
     photos, paintings = parse_data(content).look(), parse_data(style_data(styles)).look()
     for argument in (photos.argument, paintings.argument):
-        require_elsewhere(out, argument)
+        require_shift_elsewhere(out, argument)
     net = load_classifier(backbone).with_transform(mean=mean, std=std)
     train(net, photos.open(), paintings.open(), Path(out), options, console().print)
     console().print(f"stylizer: {out}")
@@ -223,10 +223,10 @@ def recolor(
     from steepslope.nets.data.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
-    require_elsewhere(out, spec.argument)
-    shift = RecolorSpec(classifier, attack, input_changes(inputs)).look().load()
+    require_shift_elsewhere(out, spec.argument)
+    shift = RecolorSpec(classifier, attack, input_changes_to_extract(inputs)).look().load()
     known = ClassNames(names, shift.classifier.classes, shift.classifier.num_classes)
     images = spec.open(names=known)
     known.agreed(images.classes, str(spec))
     shift.classifier.check_labels(images.labels, str(spec))
-    written(Shifted(images, shift), data, Path(out), options)
+    write_shift(Shifted(images, shift), data, Path(out), options)

@@ -18,7 +18,7 @@ from steepslope.metrics.selective import SCALES
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.report.grid import shortest_tails
 from steepslope.report.runs import Run, Texts
-from steepslope.report.sentences import clearly, compared, fitted_on, luck
+from steepslope.report.sentences import clear_sign, difference_sentence, fit_rows_sentence, luck_sentence
 
 CLEAR = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
 UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
@@ -44,7 +44,7 @@ class Contrast:
 
     def sign(self, metric: str) -> int:
         """Return 1 if the run is clearly better by a metric, -1 if it is clearly worse, else 0."""
-        return clearly(METRICS[metric], self.differences[metric])
+        return clear_sign(METRICS[metric], self.differences[metric])
 
     def word(self, metric: str) -> str:
         """Return what is clear by a metric, or why nothing is: without resamples, or without a difference."""
@@ -112,14 +112,14 @@ def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000, seed: int = 0) -
         return resample(run.ranked(score), measures_at(cut, cut), bootstrap, seed, clusters)
 
     def rival(run: Run, place: int) -> Rival:
-        why, best = why_unpaired(first, run), (run.best, first.best)
+        why, best = why_comparison_unpaired(first, run), (run.best, first.best)
         ours = theirs = seed, first if run.clusters is None else run
         if why:  # the same draws would hit the same places of unrelated rows
             ours = int(np.random.default_rng([seed, place + 1]).integers(2**31)), run
             theirs = seed, first
         pairs = dict.fromkeys([*((name, name) for name in run.scores if name in first.scores), best])
         drawn_pairs = {(a, b): (drawn(run, a, *ours), drawn(first, b, *theirs)) for a, b in pairs}
-        contrasts = [Contrast(*pair, difference(*both), pair == best) for pair, both in drawn_pairs.items()]
+        contrasts = [Contrast(*pair, compared_difference(*both), pair == best) for pair, both in drawn_pairs.items()]
         return Rival(run, why, contrasts)
 
     return Comparison(runs, first, [rival(run, place) for place, run in enumerate(runs[1:], 1)], bootstrap)
@@ -134,7 +134,7 @@ def require_comparable(names: Sequence[str]) -> None:
         raise SteepslopeError(f"expected a name for each run, found {repeated!r} twice", "names")
 
 
-def difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
+def compared_difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
     """Return each metric of A less that of B, with interval and p.
 
     Both come from the same resamples of the same rows, or from resamples that are independent of one another. Models
@@ -143,7 +143,7 @@ def difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
     return replace(a, units=min(a.units, b.units)).minus(b)
 
 
-def why_unpaired(a: Run, b: Run) -> str:
+def why_comparison_unpaired(a: Run, b: Run) -> str:
     """Return why the rows of two runs are not the same; nothing where they are.
 
     They are where both have the same ids, each once, in any order, with the same labels. Without ids, rows are taken
@@ -151,10 +151,10 @@ def why_unpaired(a: Run, b: Run) -> str:
     """
     if (a.ids is None) != (b.ids is None):
         return f"only {(b if a.ids is None else a).name} has ids"
-    return _other_places(a, b) if a.ids is None else _other_ids(a, b)
+    return _why_other_compared_places(a, b) if a.ids is None else _why_other_compared_ids(a, b)
 
 
-def _other_places(a: Run, b: Run) -> str:
+def _why_other_compared_places(a: Run, b: Run) -> str:
     if len(a) != len(b):
         return f"there are {len(a):,} and {len(b):,} rows, without ids"
     if a.labels is None or b.labels is None:
@@ -162,41 +162,41 @@ def _other_places(a: Run, b: Run) -> str:
     blocks, classes = 1 + np.sum(a.labels[1:] != a.labels[:-1]), len(set(a.labels.tolist()))
     by_class = "without ids, labels in order of their classes do not tell whether the rows are the same"
     unsure = f"{by_class}: evaluate both with ids" if blocks <= classes else ""  # other rows have that order too
-    return _other_labels(a, b, "rows") or unsure
+    return _why_other_compared_labels(a, b, "rows") or unsure
 
 
-def _other_ids(a: Run, b: Run) -> str:
+def _why_other_compared_ids(a: Run, b: Run) -> str:
     for run in (a, b):
-        ids = _in_order(run, run.ids)
+        ids = _in_order_of_comparison(run, run.ids)
         repeated = ids[1:][ids[1:] == ids[:-1]]
         if len(repeated):
             return f"the id {str(repeated[0])!r} is there more than once in {run.name}"
-    ours, theirs = _in_order(a, a.ids), _in_order(b, b.ids)
+    ours, theirs = _in_order_of_comparison(a, a.ids), _in_order_of_comparison(b, b.ids)
     if not np.array_equal(ours, theirs):
         common = len(np.intersect1d(ours, theirs, assume_unique=True))
         return f"{common:,} ids in common of {len(a):,} and {len(b):,}"
-    return "" if a.labels is None or b.labels is None else _other_labels(a, b, "ids")
+    return "" if a.labels is None or b.labels is None else _why_other_compared_labels(a, b, "ids")
 
 
-def _other_labels(a: Run, b: Run, what: str) -> str:
-    ours, theirs = _in_order(a, a.labels), _in_order(b, b.labels)
+def _why_other_compared_labels(a: Run, b: Run, what: str) -> str:
+    ours, theirs = _in_order_of_comparison(a, a.labels), _in_order_of_comparison(b, b.labels)
     differ = int(np.sum(ours != theirs))
-    if differ and _are_numbers(ours) != _are_numbers(theirs):
-        named, numbered = (b.name, a.name) if _are_numbers(ours) else (a.name, b.name)
+    if differ and _are_compared_numbers(ours) != _are_compared_numbers(theirs):
+        named, numbered = (b.name, a.name) if _are_compared_numbers(ours) else (a.name, b.name)
         found = f"labels are names of classes in {named} and numbers in {numbered}"
         return f"{found}: evaluate {numbered} with the names, as by --classes"
     return f"labels differ for {differ:,} {what} of {len(a):,}" if differ else ""
 
 
-def _are_numbers(labels: Texts) -> bool:
+def _are_compared_numbers(labels: Texts) -> bool:
     return all(str(label).removeprefix("-").isdecimal() for label in set(labels.tolist()))
 
 
-def _in_order(run: Run, values: Texts | None) -> Texts:
+def _in_order_of_comparison(run: Run, values: Texts | None) -> Texts:
     return np.asarray(values)[run.order]
 
 
-def headline(comparison: Comparison) -> str:
+def comparison_headline(comparison: Comparison) -> str:
     """Return what the comparison comes to: how each run's best score is next to the baseline's."""
     told = [
         f"{rival.run.name} is {', '.join(f'{rival.best.word(name)} by {title}' for name, title in HEADLINED.items())}"
@@ -205,23 +205,23 @@ def headline(comparison: Comparison) -> str:
     return f"Next to {comparison.baseline.name}, by each run's best score: {'; '.join(told)}."
 
 
-def cautions(comparison: Comparison) -> list[str]:
+def comparison_cautions(comparison: Comparison) -> list[str]:
     """Return what makes the comparison doubtful, of each run and then of how rows are paired, without full stops."""
     unsure = [one for one in comparison.rivals if one.guessed or not one.paired]
-    return [*_doubts(comparison.runs), *(_pairing(one, comparison.baseline) for one in unsure)]
+    return [*_comparison_doubts(comparison.runs), *(_comparison_pairing(one, comparison.baseline) for one in unsure)]
 
 
-def _doubts(runs: Sequence[Run]) -> Iterator[str]:
+def _comparison_doubts(runs: Sequence[Run]) -> Iterator[str]:
     """Yield which scores were fitted on the rows they are judged on, and which runs have few errors to judge by."""
     for run in runs:
-        yield from (fitted_on(f"{score} of {run.name}", seen, len(run)) for score, seen in run.fit_rows.items())
+        yield from (fit_rows_sentence(f"{score} of {run.name}", seen, len(run)) for score, seen in run.fit_rows.items())
         rare, side = min((run.wrong, "error"), (len(run) - run.wrong, "correct prediction"))
         if rare < FEW_ERRORS:
             few = f"only {rare} {side}{'' if rare == 1 else 's'}"
             yield f"{run.name} has {few}: below about {FEW_ERRORS}, all its numbers depend on luck"
 
 
-def _pairing(rival: Rival, baseline: Run) -> str:
+def _comparison_pairing(rival: Rival, baseline: Run) -> str:
     """Return the sentence on how the rows of two runs relate."""
     both, rows = f"{rival.run.name} and {baseline.name}", f"{len(rival.run):,} rows"
     if not rival.paired:
@@ -232,20 +232,20 @@ def _pairing(rival: Rival, baseline: Run) -> str:
     return f"{both} have the same {rows}: differences are paired"
 
 
-def sentences(comparison: Comparison) -> list[str]:
+def comparison_sentences(comparison: Comparison) -> list[str]:
     """Return what the comparison means: what warns, how rows relate to the baseline's, and what is clear."""
-    warnings = [f"WARNING: {doubt}." for doubt in _doubts(comparison.runs)]
-    lines = [line for rival in comparison.rivals for line in _on_a_rival(rival, comparison.baseline)]
+    warnings = [f"WARNING: {doubt}." for doubt in _comparison_doubts(comparison.runs)]
+    lines = [line for rival in comparison.rivals for line in _rival_comparison_sentences(rival, comparison.baseline)]
     tested = {
         f"{rival.run.name} {one.title} by {METRICS[name].title}": one.differences[name]["p"]
         for rival in comparison.rivals for one in rival.contrasts for name in JUDGED_BY
     }  # fmt: skip
-    return [*warnings, *lines, *luck(tested, comparison.baseline.name, comparison.bootstrap), AURC_COUNTS]
+    return [*warnings, *lines, *luck_sentence(tested, comparison.baseline.name, comparison.bootstrap), AURC_COUNTS]
 
 
-def _on_a_rival(rival: Rival, baseline: Run) -> Iterator[str]:
-    yield f"{'WARNING: ' if rival.guessed else ''}{_pairing(rival, baseline)}."
-    accuracy = compared("accuracy", rival.best.differences["accuracy"], CLEAR)  # of all scores the same
+def _rival_comparison_sentences(rival: Rival, baseline: Run) -> Iterator[str]:
+    yield f"{'WARNING: ' if rival.guessed else ''}{_comparison_pairing(rival, baseline)}."
+    accuracy = difference_sentence("accuracy", rival.best.differences["accuracy"], CLEAR)  # of all scores the same
     beside = f"{rival.run.name} against {baseline.name}"
     yield f"{beside}: {accuracy}."
     ours, theirs, unpaired = rival.run.fit_rows, baseline.fit_rows, "" if rival.paired else ", unpaired"
@@ -254,22 +254,18 @@ def _on_a_rival(rival: Rival, baseline: Run) -> Iterator[str]:
         among = " among those not fitted on these rows" if unseen else ""
         best = f" (the best of each by AURC{among})" if one.of_best else ""
         defined = [name for name in JUDGED_BY if not np.isnan(one.differences[name]["value"])]
-        clear = ", ".join(compared(name, one.differences[name], CLEAR) for name in defined)
+        clear = ", ".join(difference_sentence(name, one.differences[name], CLEAR) for name in defined)
         yield f"{beside}{unpaired}, {one.title}{best}: {clear or 'cannot be compared: AURC and AUC are not defined'}."
 
 
-def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     """Return a name for each folder: those that are given, or else what tells the folders' paths apart.
 
-    >>> names_of_runs(("runs/may/report", "runs/june/report"), ())
+    >>> names_of_compared_runs(("runs/may/report", "runs/june/report"), ())
     ('may/report', 'june/report')
     """
     if names:
         if len(names) != len(folders):
             raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
         return names
-    paths = [str(Path(folder).resolve()).lstrip("/") for folder in folders]  # no tail of them is absolute
-    twice = next((folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1), None)
-    if twice is not None:
-        raise SteepslopeError("expected each report once, or a name for each (--names), found it twice", twice)
-    return tuple(shortest_tails(paths))
+    return tuple(shortest_tails([str(Path(folder).resolve()).lstrip("/") for folder in folders]))

@@ -6,13 +6,27 @@ from typing import Any
 
 from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
-from steepslope.metrics.measures import METRICS, table_metrics
-from steepslope.report.comparison import AURC_COUNTS, HEADLINED, Comparison, Rival, cautions, headline, sentences
+from steepslope.metrics.measures import METRICS, Metric
+from steepslope.report.comparison import (
+    AURC_COUNTS,
+    HEADLINED,
+    Comparison,
+    Rival,
+    comparison_cautions,
+    comparison_headline,
+    comparison_sentences,
+)
 from steepslope.report.evaluation import nan_to_none
-from steepslope.report.grid import Cell, Grid, markdown, plain, shortest_tails
+from steepslope.report.grid import Cell, Grid, grid_in_markdown, plain_in_markdown
 from steepslope.report.runs import Run
-from steepslope.report.sentences import counts
-from steepslope.report.tables import DELTA, LOOKS, difference_cell, metric_cells, score_cell, terminal_titles, with_p
+from steepslope.report.sentences import count_sentence
+from steepslope.report.tables import (
+    DELTA,
+    difference_table_cell,
+    metric_table_cells,
+    score_table_cell,
+    table_cell_with_p,
+)
 
 TITLE = "Runs side by side"
 HOW = (
@@ -26,23 +40,23 @@ COMPARISON = Artifact("a comparison", "compare.json", files=("compare.json", "co
 def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
     """Write both files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
     with COMPARISON.staged(out) as staging:
-        write_json(staging / COMPARISON.card, {**as_json(comparison), MADE: dict(made or {})})
-        (staging / "compare.md").write_text(text(comparison), encoding="utf-8")
+        write_json(staging / COMPARISON.card, {**comparison_as_json(comparison), MADE: dict(made or {})})
+        (staging / "compare.md").write_text(comparison_in_markdown(comparison), encoding="utf-8")
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
+def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
     """Return what ``compare.json`` holds; what is undefined is null."""
     rivals = {rival.run.name: rival for rival in comparison.rivals}
     return {
         "baseline": comparison.baseline.name,
-        "runs": [_run_as_json(run, rivals.get(run.name)) for run in comparison.runs],
+        "runs": [_compared_run_as_json(run, rivals.get(run.name)) for run in comparison.runs],
         "rows": [
             {"run": run.name, **{name: nan_to_none(one) for name, one in score.metrics.items()}, **score.content,
              "errors": run.wrong}
             for run in comparison.runs for score in run.scores.values()
         ],
-        "headline": headline(comparison),
-        "cautions": cautions(comparison),
+        "headline": comparison_headline(comparison),
+        "cautions": comparison_cautions(comparison),
         "differences": [
             {"run": rival.run.name, "baseline": comparison.baseline.name, "paired": rival.paired, "score": one.score,
              "baseline_score": one.baseline_score, "of_best": one.of_best,
@@ -50,11 +64,11 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
              **{name: nan_to_none(difference) for name, difference in one.differences.items()}}
             for rival in comparison.rivals for one in rival.contrasts
         ],
-        "sentences": sentences(comparison),
+        "sentences": comparison_sentences(comparison),
     }  # fmt: skip
 
 
-def _run_as_json(run: Run, rival: Rival | None) -> dict[str, Any]:
+def _compared_run_as_json(run: Run, rival: Rival | None) -> dict[str, Any]:
     """Return a run's facts, and of all but the baseline whether it is paired with that, and by ids."""
     accuracy = (len(run) - run.wrong) / len(run)
     facts = {"run": run.name, "n": len(run), "errors": run.wrong, "accuracy": accuracy}
@@ -65,60 +79,44 @@ def _run_as_json(run: Run, rival: Rival | None) -> dict[str, Any]:
     return {**facts, "best": run.best, **pairing}
 
 
-def headings(comparison: Comparison) -> list[str]:
+def comparison_headings(comparison: Comparison) -> list[str]:
     """Return a line on each run: what is common to all of its scores."""
-    return [f"{run.name}: {counts(len(run), run.wrong)}" for run in comparison.runs]
+    return [f"{run.name}: {count_sentence(len(run), run.wrong)}" for run in comparison.runs]
 
 
-def text(comparison: Comparison) -> str:
+def comparison_in_markdown(comparison: Comparison) -> str:
     """Return the comparison as Markdown."""
-    lists = ("\n".join(f"- {plain(line)}" for line in lines) for lines in (headings(comparison), sentences(comparison)))
-    grids = markdown(run_grid(comparison)), markdown(difference_grid(comparison))
-    return "\n\n".join([f"# {TITLE}", plain(headline(comparison)), *lists, *grids]) + "\n"
+    lists = (
+        "\n".join(f"- {plain_in_markdown(line)}" for line in lines)
+        for lines in (comparison_headings(comparison), comparison_sentences(comparison))
+    )
+    grids = grid_in_markdown(compared_runs_grid(comparison)), grid_in_markdown(comparison_difference_grid(comparison))
+    return "\n\n".join([f"# {TITLE}", plain_in_markdown(comparison_headline(comparison)), *lists, *grids]) + "\n"
 
 
-def run_grid(comparison: Comparison) -> Grid:
-    """Return a row for each score of each run: every metric with its interval, and the AUC's difference to MCP's."""
-    columns = ["run", "score", "n", "errors", *(metric.heading for metric in METRICS.values()), DELTA]
+def compared_runs_grid(comparison: Comparison, metrics: Mapping[str, Metric] = METRICS) -> Grid:
+    """Return a row for each score of each run: metrics with their intervals, and the AUC's difference to MCP's."""
+    columns = ["run", "score", *(metric.heading for metric in metrics.values()), DELTA]
     rows = [
-        [Cell(run.name), score_cell(score), *(Cell(f"{count:,}") for count in (len(run), run.wrong)),
-         *metric_cells(score, METRICS)]
-        for run in comparison.runs for score in run.scores.values()
-    ]  # fmt: skip
+        [Cell(run.name), score_table_cell(score), *metric_table_cells(score, metrics)]
+        for run in comparison.runs
+        for score in run.scores.values()
+    ]
     note = f"In percent, with 95 % bootstrap intervals. {DELTA}: within each run, on its own rows."
     return Grid("Runs and scores", columns, rows, note)
 
 
-def terminal_grid(comparison: Comparison) -> Grid:
-    """Return the metrics of the main table, with a run and a score for a name; see :func:`terminal_titles`.
-
-    Cells tell where a run is clear of the baseline.
-    """
-    looks = {
-        (rival.run.name, one.score): [LOOKS[one.sign(name)] for name in table_metrics()]
-        for rival in comparison.rivals for one in rival.contrasts if one.score == one.baseline_score
-    }  # fmt: skip
-    rows = []
-    for run in comparison.runs:
-        for score, tail in zip(run.scores, shortest_tails([*run.scores]), strict=True):
-            cells = metric_cells(run.scores[score], table_metrics())
-            for place, look in enumerate(looks.get((run.name, score), ())):
-                cells[place] = cells[place]._replace(look=look)
-            rows.append([Cell(f"{run.name} {tail}"), *cells])
-    return Grid("", terminal_titles(), rows)
-
-
-def difference_grid(comparison: Comparison) -> Grid:
+def comparison_difference_grid(comparison: Comparison) -> Grid:
     """Return every metric's difference to the baseline, a row for each pair of scores that is compared."""
     columns = ["run", "score", "less", "how", *(metric.heading for metric in METRICS.values())]
     first = comparison.baseline
     rows = [
         [
             Cell(rival.run.name),
-            score_cell(rival.run.scores[one.score], "(best)" if one.of_best else ""),
-            score_cell(first.scores[one.baseline_score]),
+            score_table_cell(rival.run.scores[one.score], "(best)" if one.of_best else ""),
+            score_table_cell(first.scores[one.baseline_score]),
             Cell("paired" if rival.paired else "unpaired", "(without ids)" if rival.guessed else ""),
-            *(with_p(difference_cell(metric, one.differences[name]), one.differences[name])
+            *(table_cell_with_p(difference_table_cell(metric, one.differences[name]), one.differences[name])
               for name, metric in METRICS.items()),
         ]
         for rival in comparison.rivals for one in rival.contrasts

@@ -97,7 +97,9 @@ class Scored:
         return SCALES[self.scale].unit(self.confidence)
 
 
-def score_predictions(names: Sequence[str], predictions: Predictions, resources: Resources = NOTHING) -> list[Scored]:
+def confidences_of_scores(
+    names: Sequence[str], predictions: Predictions, resources: Resources = NOTHING
+) -> list[Scored]:
     """Apply post-hoc scores, by name, and oracles, by folder; MCP always comes first.
 
     An oracle has its folder's name, with as much of the path before it as tells it from others. Predictions that come
@@ -110,34 +112,34 @@ def score_predictions(names: Sequence[str], predictions: Predictions, resources:
         of these rows or for another classifier.
     """
     if isinstance(predictions, Confidences):
-        return [_given(names, predictions)]
-    return _with_gates(_all(names, predictions, resources), predictions, resources)
+        return [_given_confidences(names, predictions)]
+    return _confidences_with_gates(_all_confidences(names, predictions, resources), predictions, resources)
 
 
-def _all(names: Sequence[str], predictions: ClassifierOutputs, resources: Resources) -> list[Scored]:
+def _all_confidences(names: Sequence[str], predictions: ClassifierOutputs, resources: Resources) -> list[Scored]:
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     distinct = {folders.get(name, name): name for name in (BASELINE, *names)}
     named = zip(distinct.values(), shortest_tails([key.lstrip("/") for key in distinct]), strict=True)
-    return [_score(name, label, predictions, resources) for name, label in named]
+    return [_confidences_of_score(name, label, predictions, resources) for name, label in named]
 
 
-def _with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Resources) -> list[Scored]:
+def _confidences_with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Resources) -> list[Scored]:
     """Attach each gate to the score that gives its confidences; one that no score gives becomes a score of its own."""
     found = list(scored)
     for folder, gate in resources.gates.items():
-        own = _by_gate(folder, gate, outputs, resources, {one.name for one in found})
-        place = next((i for i, one in enumerate(found) if _alike(one, own)), len(found))
+        own = _confidences_of_gate(folder, gate, outputs, resources, {one.name for one in found})
+        place = next((i for i, one in enumerate(found) if _are_same_confidences(one, own)), len(found))
         ranked = found[place] if place < len(found) else own
         found[place : place + 1] = [replace(ranked, gates=(*ranked.gates, gate))]
     return found
 
 
-def _alike(one: Scored, other: Scored) -> bool:
+def _are_same_confidences(one: Scored, other: Scored) -> bool:
     """Return whether two scores give the same confidences, but for what devices differ in."""
     return one.scale == other.scale and np.allclose(one.confidence, other.confidence, rtol=1e-5, atol=1e-6)
 
 
-def _by_gate(
+def _confidences_of_gate(
     folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources, taken: Collection[str]
 ) -> Scored:
     """Return what a gate ranks by, under the name of its folder, or its path where that name is taken."""
@@ -152,10 +154,10 @@ def _by_gate(
         label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)
         if source.oracle is None:
             return Scored(label, None, source.confidence(outputs), source.model.scale)
-        return _of_oracle(source.oracle, label, outputs, resources)
+        return _confidences_of_oracle(source.oracle, label, outputs, resources)
 
 
-def _given(names: Sequence[str], predictions: Confidences) -> Scored:
+def _given_confidences(names: Sequence[str], predictions: Confidences) -> Scored:
     others = [name for name in names if name != BASELINE]
     if others:
         raise SteepslopeError(f"{others[0]} needs logits, but the predictions come with a confidence alone")
@@ -164,19 +166,19 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
     return Scored("confidence", None, confidence, "probability" if in_unit_range else "rank")
 
 
-def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    oracle = named_oracle(name, resources.load_oracle)
+def _confidences_of_score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+    oracle = oracle_for_confidences(name, resources.load_oracle)
     if oracle is not None:
         with located(f"oracle {name}"):
-            return _of_oracle(oracle, label, outputs, resources)
-    fit_set = fit_set_of(name, outputs, resources)
+            return _confidences_of_oracle(oracle, label, outputs, resources)
+    fit_set = fit_set_for_confidences(name, outputs, resources)
     with located(name):
         score = SCORES[name]().fit(fit_set)
         seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
-        return Scored(name, None, _defined(score.confidence(outputs)), score.scale, fit_rows=seen)
+        return Scored(name, None, _defined_confidences(score.confidence(outputs)), score.scale, fit_rows=seen)
 
 
-def named_oracle(name: str, load_oracle: LoadOracle) -> BaseOracle | None:
+def oracle_for_confidences(name: str, load_oracle: LoadOracle) -> BaseOracle | None:
     """Return the oracle in a folder; None where the name is that of a score. Raise if it is neither."""
     if name in SCORES:
         return None
@@ -187,13 +189,13 @@ def named_oracle(name: str, load_oracle: LoadOracle) -> BaseOracle | None:
     raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
 
 
-def rows_fitted_on(
+def rows_confidences_fitted_on(
     names: Sequence[str], predictions: Predictions, gates: Mapping[str, Gate], load_oracle: LoadOracle = Oracle.load
 ) -> NDArray[np.bool_]:
     """Return which of some predictions an oracle was fitted on, one of these names or of a gate, (n,)."""
     seen = np.zeros(len(predictions), dtype=np.bool_)
     if isinstance(predictions, ClassifierOutputs):
-        oracles = [named_oracle(name, load_oracle) for name in names]
+        oracles = [oracle_for_confidences(name, load_oracle) for name in names]
         oracles += [gate.source.oracle for gate in gates.values() if gate.source is not None]
         for oracle in oracles:
             if oracle is not None and oracle.record_ is not None:
@@ -201,7 +203,7 @@ def rows_fitted_on(
     return seen
 
 
-def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
+def fit_set_for_confidences(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
     """Return what a score is fitted on before it judges some outputs; these themselves where it learns nothing."""
     if SCORES[name].fits_on == "nothing":
         return outputs
@@ -218,11 +220,11 @@ def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> C
     return found
 
 
-def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     seen = oracle.rows_fitted_on(outputs)
     if seen and not resources.allow_fit_rows:
         raise SteepslopeError(f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}")
-    confidence = _defined(oracle.trust_logit(outputs))
+    confidence = _defined_confidences(oracle.trust_logit(outputs))
     weights = oracle.handed_over(outputs)
     return Scored(
         label,
@@ -241,7 +243,7 @@ def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resou
     )
 
 
-def _defined(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+def _defined_confidences(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return confidences that are all numbers."""
     if np.isnan(confidence).any():
         row = int(np.isnan(confidence).argmax())

@@ -29,7 +29,7 @@ from steepslope.metrics.selective import (
 )
 from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
+from steepslope.report.confidences import BASELINE, NOTHING, Predictions, Resources, Scored, confidences_of_scores
 from steepslope.theory import decision_probability
 
 COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 100, 5))
@@ -80,7 +80,7 @@ class UnknownRows:
         least = known[-(-KNOWN_COVERAGE * len(known) // 100) - 1] if len(known) else np.nan
         accepted = float((confidence[is_unknown] >= least).mean()) if len(known) else np.nan
         sides = ~is_unknown, is_correct | is_unknown
-        return cls(n, n / total, accepted, *(_auc(confidence[rows], is_correct[rows]) for rows in sides))
+        return cls(n, n / total, accepted, *(_evaluated_auc(confidence[rows], is_correct[rows]) for rows in sides))
 
     def as_json(self) -> dict[str, Any]:
         """Return the numbers as JSON holds them; what is undefined is null."""
@@ -89,7 +89,7 @@ class UnknownRows:
                             "auc_known": self.auc_known, "auc_correct_vs_unknown": self.auc_unknown})  # fmt: skip
 
 
-def _auc(confidence: Floats, is_correct: Bools) -> float:
+def _evaluated_auc(confidence: Floats, is_correct: Bools) -> float:
     return auroc(confidence, is_correct) if is_correct.any() and not is_correct.all() else np.nan
 
 
@@ -218,7 +218,7 @@ def json_number(value: float) -> float | str | None:
     return value if math.isfinite(value) else None if math.isnan(value) else str(value)
 
 
-def table_rows(
+def evaluated_rows(
     scored: Sequence[Scored],
     predictions: Predictions,
     *,
@@ -232,13 +232,13 @@ def table_rows(
 
     Oracles are also compared with the best single score among those given.
 
-    TPR and TNR are also taken at the cuts of :func:`cuts_of`. ``groups`` and ``paper`` add the groups and the paper's
-    variants. Whole ``clusters``, labels (n,), are resampled where they are given.
+    TPR and TNR are also taken at the cuts of :func:`evaluation_cuts`. ``groups`` and ``paper`` add the groups and the
+    paper's variants. Whole ``clusters``, labels (n,), are resampled where they are given.
     """
-    cuts, rows = cuts_of(scored), list[Row]()
+    cuts, rows = evaluation_cuts(scored), list[Row]()
     is_unknown = predictions.is_unknown if isinstance(predictions, ClassifierOutputs) else np.zeros(0, dtype=np.bool_)
     baseline: Drawn | None = None
-    for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
+    for one, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
         arrays, estimates, has_cut = (one.confidence, predictions.is_correct), resampled.estimates(), not one.only_ranks
         baseline = resampled if one.name == BASELINE else baseline
         to_mcp = None if baseline is None else resampled.minus(baseline)
@@ -254,30 +254,30 @@ def table_rows(
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             curve=risk_coverage_curve.of(ranking).thinned(CURVE_POINTS),
             separability=values_of_measures({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
-            paper=_paper_values(one, predictions) if paper else {},
+            paper=_evaluated_paper_metrics(one, predictions) if paper else {},
             confusion=confusion.of(ranking, one.cut()) if has_cut else None,
-            cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
+            cuts={cut: _evaluation_rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
             unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,
             gated=tuple(Gated.of(gate, *arrays, predictions) for gate in one.gates if not gate.has_groups),
         )
         rows.append(row)
-    return _with_best_single(rows)
+    return _evaluated_to_best_single(rows)
 
 
-def _resampled(
+def _resampled_to_evaluate(
     scored: Sequence[Scored], predictions: Predictions, bootstrap: int, seed: int, clusters: ArrayLike | None
 ) -> Iterator[tuple[Scored, Ranking, Drawn]]:
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
     for start in range(0, len(scored), AT_ONCE):
         some = scored[start : start + AT_ONCE]
-        tables = [(rank_rows(one.confidence, predictions.is_correct), _measures(one)) for one in some]
+        tables = [(rank_rows(one.confidence, predictions.is_correct), _evaluation_measures(one)) for one in some]
         for one, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
             rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
             yield one, rows.ranking(), resampled
 
 
-def cuts_of(scored: Sequence[Scored]) -> list[float]:
+def evaluation_cuts(scored: Sequence[Scored]) -> list[float]:
     """Return the probabilities at which all are cut: ½, and where any oracle's loss cuts, to three decimals.
 
     The steep slope loss cuts at η = α⁻/(α⁺+α⁻). Where no oracle has a cut of its own, there is that of α⁺ = 1, α⁻ = 3.
@@ -286,7 +286,7 @@ def cuts_of(scored: Sequence[Scored]) -> list[float]:
     return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
 
 
-def _with_best_single(rows: Sequence[Row]) -> list[Row]:
+def _evaluated_to_best_single(rows: Sequence[Row]) -> list[Row]:
     """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
     singles = [row for row in rows if row.loss is None]
     if all(row.name == BASELINE for row in singles):
@@ -299,18 +299,18 @@ def _with_best_single(rows: Sequence[Row]) -> list[Row]:
     return compared
 
 
-def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
+def _evaluation_measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
     """Return the metrics by name, and the risk or coverage of each operating point by that point."""
     measures = dict[str | OperatingPoint, Measure](measures_at(scored.cut(), scored.cut()).items())
     measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
     return measures
 
 
-def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
+def _evaluation_rates(ranking: Ranking, threshold: float) -> dict[str, float]:
     return values_of_measures({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
 
 
-def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
+def _evaluated_paper_metrics(scored: Scored, predictions: Predictions) -> dict[str, float]:
     """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
     confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
     cut = np.nan
@@ -323,7 +323,7 @@ def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
 Ids = Callable[[NDArray[np.int64]], list[str]]
 
 
-def row_numbers(rows: NDArray[np.int64]) -> list[str]:
+def evaluation_row_numbers(rows: NDArray[np.int64]) -> list[str]:
     """Name rows by their numbers."""
     return [str(row) for row in rows]
 
@@ -340,7 +340,7 @@ class Evaluation(Brief):
     predictions: Predictions
     rows: Sequence[Row]
     title: str = ""
-    ids: Ids = row_numbers
+    ids: Ids = evaluation_row_numbers
     clusters: ArrayLike | None = None
     grouped_by: str = ""
     notes: Sequence[str] = ()
@@ -358,16 +358,16 @@ def evaluate_predictions(
     seed: int = 0,
     clusters: ArrayLike | None = None,
     title: str = "",
-    ids: Ids = row_numbers,
+    ids: Ids = evaluation_row_numbers,
 ) -> Evaluation:
     """Score predictions by names of scores and folders of oracles, and evaluate each score.
 
     ``groups`` adds coverage and risk by group, and ``paper`` the metrics as the paper's code computes them. The seed
     fixes the ``bootstrap`` resamples, of rows or of whole ``clusters``, labels (n,). What may be wrong is what
-    :func:`score_predictions` and :func:`table_rows` name.
+    :func:`score_predictions` and :func:`evaluated_rows` name.
     """
-    scored = score_predictions(names, predictions, resources)
-    rows = table_rows(
+    scored = confidences_of_scores(names, predictions, resources)
+    rows = evaluated_rows(
         scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed, clusters=clusters
     )
     return Evaluation(predictions, rows, title, ids, clusters, "" if groups is None else groups.by)

@@ -80,35 +80,35 @@ def number_cell(value: float | None, scale: float = 100, digits: int = 1) -> Cel
     return UNDEFINED if value is None or math.isnan(value) else Cell(f"{scale * value:.{digits}f}")
 
 
-def markdown(grid: Grid) -> str:
+def grid_in_markdown(grid: Grid) -> str:
     """Return the table in Markdown, under a heading if it has a title."""
     texts = [[str(cell) for cell in row] for row in grid.rows]
     lines = [list(grid.columns), ["---"] + ["---:"] * (len(grid.columns) - 1), *texts]
-    escaped = [[plain(text).replace("|", "\\|") for text in line] for line in lines]
+    escaped = [[plain_in_markdown(text).replace("|", "\\|") for text in line] for line in lines]
     table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
-    title = f"## {plain(grid.title)}" if grid.title else ""
-    return "\n\n".join(part for part in (title, table, plain(grid.note)) if part)
+    title = f"## {plain_in_markdown(grid.title)}" if grid.title else ""
+    return "\n\n".join(part for part in (title, table, plain_in_markdown(grid.note)) if part)
 
 
-def plain(text: str) -> str:
+def plain_in_markdown(text: str) -> str:
     r"""Return text on one line, of which Markdown makes no HTML: names of classes and scores are anybody's.
 
-    >>> plain("<img src=x>, p < .05,\n[here](http://x)")
+    >>> plain_in_markdown("<img src=x>, p < .05,\n[here](http://x)")
     '&lt;img src=x>, p < .05, [here]\\(http://x)'
     """
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"\s*[\r\n]+\s*", " ", text)).replace("](", r"]\(")
 
 
-def terminal(grid: Grid, titles: Sequence[str]) -> Table:
+def grid_for_terminal(grid: Grid, titles: Sequence[str]) -> Table:
     """Return the table for a terminal, with short titles, and without what stands next to values; no cell is broken."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for place, title in enumerate(titles):
         table.add_column(Text(title), justify="right" if place else "left", no_wrap=True)
     for row in grid.rows:
-        table.add_row(*map(_text, row[: len(titles)]))
+        table.add_row(*map(_grid_text_for_terminal, row[: len(titles)]))
     return table
 
 
-def _text(cell: Cell) -> Text:
+def _grid_text_for_terminal(cell: Cell) -> Text:
     text = cell.text.strip("*") if cell.text.startswith("**") else cell.text
     return Text(text, f"{'bold ' if cell.is_best else ''}{COLOURS[cell.look]}")

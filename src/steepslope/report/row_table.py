@@ -35,18 +35,18 @@ class ScoreColumns(NamedTuple):
     trusted: str | None
 
 
-def score_columns(scored: Iterable[Scored]) -> dict[str, ScoreColumns]:
+def row_table_columns(scored: Iterable[Scored]) -> dict[str, ScoreColumns]:
     """Return the columns of each score, by its name; what is taken already, as by an oracle named label, is avoided."""
     taken = set(OWN)
     found = {}
     for one in scored:
-        confidence = _free(one.name, taken)
-        trusted = None if one.only_ranks else _free(f"{confidence}{TRUSTED}", taken)
+        confidence = _free_row_table_column(one.name, taken)
+        trusted = None if one.only_ranks else _free_row_table_column(f"{confidence}{TRUSTED}", taken)
         found[one.name] = ScoreColumns(confidence, trusted)
     return found
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free_row_table_column(name: str, taken: set[str]) -> str:
     """Return the name, with the prefix before it as often as it takes, and add it to those that are taken."""
     while name in taken:
         name = f"{SCORE}{name}"
@@ -54,7 +54,7 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def write_report_rows(evaluation: Evaluation, path: Path) -> None:
+def write_row_table(evaluation: Evaluation, path: Path) -> None:
     """Write ``rows.parquet``: a line for each prediction, compressed, in row groups of 65,536.
 
     ``id``; ``label`` and ``prediction``, by name where the classes have names, if more than a confidence is known;
@@ -68,14 +68,18 @@ def write_report_rows(evaluation: Evaluation, path: Path) -> None:
 
     def batch(rows: slice) -> Any:
         ids = pa.array(evaluation.ids(np.arange(rows.start, rows.stop)), pa.string())
-        known = {"id": ids, **_classes(evaluation, rows), "is_correct": pa.array(predictions.is_correct[rows])}
+        known = {
+            "id": ids,
+            **_row_table_classes(evaluation, rows),
+            "is_correct": pa.array(predictions.is_correct[rows]),
+        }
         grouped = {} if clusters is None else {"cluster": pa.array(clusters[rows])}
-        return pa.record_batch({**known, **grouped, **_confidences(evaluation, rows)})
+        return pa.record_batch({**known, **grouped, **_row_table_confidences(evaluation, rows)})
 
     batches = map(batch, blocks(n))
     first = next(batches)
     repeated = [name for name in ("label", "prediction") if name in first.schema.names]
-    columns = score_columns(evaluation.rows)
+    columns = row_table_columns(evaluation.rows)
     about = [{"score": one.name, "loss": one.loss, "scale": one.scale, **columns[one.name]._asdict()}
              for one in evaluation.rows]  # fmt: skip
     schema = first.schema.with_metadata({ABOUT: json.dumps({"scores": about})})
@@ -84,19 +88,19 @@ def write_report_rows(evaluation: Evaluation, path: Path) -> None:
             writer.write_batch(one)
 
 
-def _classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
+def _row_table_classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     """Return the labels and predictions of some rows, where more than a confidence is known."""
     predictions = evaluation.predictions
     if not isinstance(predictions, ClassifierOutputs):
         return {}
     codes = {"label": predictions.require_labels(), "prediction": predictions.predictions}
-    return {name: _named(values[rows], predictions) for name, values in codes.items()}
+    return {name: _row_table_names(values[rows], predictions) for name, values in codes.items()}
 
 
-def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
+def _row_table_confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     """Return every score's confidences in some rows, and whether it trusts them."""
     columns: dict[str, Any] = {}
-    names = score_columns(evaluation.rows)
+    names = row_table_columns(evaluation.rows)
     for one in evaluation.rows:
         confidence, trusted = names[one.name]
         columns[confidence] = pa.array(one.confidence[rows])
@@ -105,6 +109,6 @@ def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     return columns
 
 
-def _named(labels: NDArray[np.int64], predictions: ClassifierOutputs) -> Any:
+def _row_table_names(labels: NDArray[np.int64], predictions: ClassifierOutputs) -> Any:
     names = predictions.label_names  # of which −1 is the last
     return pa.array(labels) if predictions.classes is None else pa.array(names).take(pa.array(labels % len(names)))

@@ -26,7 +26,7 @@ Texts = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class StoredRow:
+class RunRow:
     """A row of ``metrics.json``: what a report has of one score."""
 
     content: Mapping[str, Any]
@@ -49,28 +49,28 @@ class StoredRow:
     @cached_property
     def metrics(self) -> dict[str, Estimate]:
         """Every metric, NaN where it is undefined or where the report does not have it."""
-        return {name: _estimate(self.content.get(name)) for name in METRICS}
+        return {name: _run_estimate(self.content.get(name)) for name in METRICS}
 
     @property
     def vs_mcp(self) -> dict[str, Estimate]:
         """Every metric's difference to MCP's, likewise."""
-        return {name: _estimate((self.content.get("vs_mcp") or {}).get(name)) for name in METRICS}
+        return {name: _run_estimate((self.content.get("vs_mcp") or {}).get(name)) for name in METRICS}
 
     @property
     def delta_auc(self) -> Estimate:
         """The difference of the AUC to MCP's."""
-        return _estimate(self.content.get("delta_auc_vs_mcp"))
+        return _run_estimate(self.content.get("delta_auc_vs_mcp"))
 
 
 @dataclass(frozen=True, eq=False)
-class RunScore(StoredRow):
+class RunScore(RunRow):
     """What one score gave in a run: its row, and confidences (n,), on the scale that ranks."""
 
     confidence: Floats
     scale: str
 
 
-def _estimate(stored: Mapping[str, float | None] | None) -> Estimate:
+def _run_estimate(stored: Mapping[str, float | None] | None) -> Estimate:
     """Return an estimate as JSON holds it, with NaN for null."""
     value, low, high = (np.nan if (number := (stored or {}).get(bound)) is None else number for bound in BOUNDS)
     return Estimate(value=value, low=low, high=high)
@@ -124,7 +124,7 @@ class Run:
         return rank_rows(self.scores[score].confidence[self.order], self.is_correct[self.order])
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_run_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a report's ``metrics.json``, one a score; what is undefined is None.
 
     Raises
@@ -151,7 +151,7 @@ def read_run(folder: Path, name: str) -> Run:
     if not (folder / METRICS_FILE).is_file():
         found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
         raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
-    rows, path = read_metrics(folder), folder / ROWS
+    rows, path = read_run_metrics(folder), folder / ROWS
     wrong = (OSError, ValueError, KeyError, RecursionError, pa.ArrowException)
     with explained("cannot be read as the rows of a report", path, wrong):
         table = pq.read_table(path)
@@ -166,13 +166,13 @@ def read_run(folder: Path, name: str) -> Run:
             is_correct=table["is_correct"].to_numpy(),
             scores={row["score"]: RunScore(row, table[one["confidence"]].to_numpy(), one["scale"])
                     for one, row in zip(about, rows, strict=True)},
-            ids=None if numbered else _texts(ids),
-            labels=_texts(table["label"]) if "label" in table.column_names else None,
+            ids=None if numbered else _run_texts(ids),
+            labels=_run_texts(table["label"]) if "label" in table.column_names else None,
             clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
         )  # fmt: skip
 
 
-def _texts(column: Any) -> Texts:
+def _run_texts(column: Any) -> Texts:
     """Return a column as text, (n,), whatever labels are: names of classes or numbers."""
     texts: Texts = column.cast(pa.string()).to_numpy()
     return texts

@@ -41,49 +41,49 @@ class Remark(NamedTuple):
     warns: bool = False
 
 
-def leader(rows: Sequence[Row]) -> Row:
+def headline_row(rows: Sequence[Row]) -> Row:
     """Return the row that a report is about: the score of least AURC beside MCP; the first row where none has one."""
     others = [row for row in rows if row.name != BASELINE and not np.isnan(row.metrics["aurc"]["value"])]
     return min(others, key=lambda row: row.metrics["aurc"]["value"], default=rows[0])
 
 
-def headline(rows: Sequence[Row]) -> str:
+def headline_sentence(rows: Sequence[Row]) -> str:
     """Return the sentence on the best score: how many errors it finds where 95 % of the correct are trusted.
 
     Whether it is better than MCP is judged by AURC, by which it was chosen, after Holm's correction for the number of
     scores among which it was.
     """
-    best, first = leader(rows), rows[0]
+    best, first = headline_row(rows), rows[0]
     if np.isnan(best.metrics[FOUND_AT]["value"]):
         return "Nothing can be compared: that needs both errors and correct predictions."
     errors, firsts = (f"{100 * (1 - row.metrics[FOUND_AT]['value']):.0f} %" for row in (best, first))
     found = f"{best.name} finds {errors} of the errors while trusting at least 95 % of the correct predictions"
     if best is first or best.vs_mcp is None:
         return f"{found}."
-    return f"{found}; {first.name.upper()} finds {firsts}. {_clear_by_aurc(best, best.vs_mcp, rows)}".rstrip()
+    return f"{found}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
 
 
-def _clear_by_aurc(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[Row]) -> str:
+def _aurc_sentence(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[Row]) -> str:
     """Return what has to be said of the difference to MCP beside the errors that are found."""
     if np.isnan(to_mcp["aurc"]["p"]):
         return "Without resamples it is not known whether this is luck."
-    if best.name not in significant({row.name: row.vs_mcp["aurc"]["p"] for row in rows[1:] if row.vs_mcp}):
+    if best.name not in significant_by_holm({row.name: row.vs_mcp["aurc"]["p"] for row in rows[1:] if row.vs_mcp}):
         return "By AURC the difference may be luck."
     if to_mcp["aurc"]["value"] > 0:
         return "By AURC, MCP is clearly better."
     return "" if to_mcp[FOUND_AT]["value"] < 0 else "By AURC it is clearly better all the same."
 
 
-def heading(rows: Sequence[Row]) -> str:
+def heading_sentence(rows: Sequence[Row]) -> str:
     """Return the line above the main table: what is common to all rows."""
     unknown = rows[0].unknown
-    return counts(rows[0].n, rows[0].wrong, 0 if unknown is None else unknown.n)
+    return count_sentence(rows[0].n, rows[0].wrong, 0 if unknown is None else unknown.n)
 
 
-def counts(n: int, wrong: int, unknown: int = 0) -> str:
+def count_sentence(n: int, wrong: int, unknown: int = 0) -> str:
     """Return how many predictions there are, and how many of them are wrong; apart, those of unknown inputs.
 
-    >>> print(counts(2_000, 300), counts(2_000, 300, 200), sep="; ")
+    >>> print(count_sentence(2_000, 300), count_sentence(2_000, 300, 200), sep="; ")
     2,000 predictions, 300 wrong (accuracy 85.00 %); 2,000 predictions, 300 wrong (accuracy 85.00 %): 100 of known \
 classes, 200 unknown (10.0 % of all)
     """
@@ -91,20 +91,20 @@ classes, 200 unknown (10.0 % of all)
     return f"{n:,} predictions, {wrong:,} wrong (accuracy {100 * ((n - wrong) / n):.2f} %){apart if unknown else ''}"
 
 
-def remarks(rows: Sequence[Row]) -> list[Remark]:
+def remark_sentences(rows: Sequence[Row]) -> list[Remark]:
     """Return what the numbers rest on: rows, errors, how the best was chosen, and whatever makes them doubtful."""
     others = sum(row.name != BASELINE for row in rows)
     chosen = f"chosen among {others} by AURC on these rows, which makes its lead look larger than it is"
     return [
-        *_on_the_rows(rows[0], heading(rows)),
+        *_remark_sentences_on_rows(rows[0], heading_sentence(rows)),
         *([Remark(chosen)] if others > 1 else []),
-        *(Remark(handed_over(row)[:-1], looks_unlike(*row.handed_over)) for row in rows
+        *(Remark(handover_sentence(row)[:-1], looks_unlike_fit_set(*row.handed_over)) for row in rows
           if row.handed_over and row.handed_over.usual is not None),
-        *(Remark(fitted_on(row.name, row.fit_rows, row.n), warns=True) for row in rows if row.fit_rows),
+        *(Remark(fit_rows_sentence(row.name, row.fit_rows, row.n), warns=True) for row in rows if row.fit_rows),
     ]  # fmt: skip
 
 
-def _on_the_rows(first: Row, text: str) -> Iterator[Remark]:
+def _remark_sentences_on_rows(first: Row, text: str) -> Iterator[Remark]:
     yield Remark(text)
     clusters, units = first.resampled.clusters, first.resampled.units
     if clusters is not None:
@@ -116,19 +116,24 @@ def _on_the_rows(first: Row, text: str) -> Iterator[Remark]:
         yield Remark(f"only {rare} {side} prediction{'' if rare == 1 else 's'}: {BY_LUCK}", warns=True)
 
 
-def sentences(rows: Sequence[Row]) -> list[str]:
+def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
     """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck.
 
     The last are on the inputs of none of the classes, if there are any, and on gates.
     """
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
-    lines = [line for row in rows[1:] for line in _on_a_score(row) if line]
-    lucky = luck({row.name: row.delta_auc["p"] for row in rows[1:]})
-    return [*lines, *lucky, *_on_unknown(rows), *(_on_a_gate(row, gated) for row in rows for gated in row.gated)]
+    lines = [line for row in rows[1:] for line in _score_sentences(row) if line]
+    lucky = luck_sentence({row.name: row.delta_auc["p"] for row in rows[1:]})
+    return [
+        *lines,
+        *lucky,
+        *_unknown_rows_sentence(rows),
+        *(_gate_sentence(row, gated) for row in rows for gated in row.gated),
+    ]
 
 
-def _on_a_gate(row: Row, gated: Gated) -> str:
+def _gate_sentence(row: Row, gated: Gated) -> str:
     accepts = f"The gate that ranks by {row.name} accepts {gated.accepted:,} of {row.n:,} rows"
     if gated.accepted:
         found = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
@@ -138,7 +143,7 @@ def _on_a_gate(row: Row, gated: Gated) -> str:
     return f"{accepts}; it promises {promise}.{f' {NO_TEST}' if gated.own else ''}"
 
 
-def _on_unknown(rows: Sequence[Row]) -> Iterator[str]:
+def _unknown_rows_sentence(rows: Sequence[Row]) -> Iterator[str]:
     parts = [f"{row.name} {100 * row.unknown.accepted:.1f} %" for row in rows
              if row.unknown is not None and not np.isnan(row.unknown.accepted)]  # fmt: skip
     if parts:
@@ -146,26 +151,26 @@ def _on_unknown(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{where}, these shares of the unknown rows are accepted too, all of them wrong: {', '.join(parts)}."
 
 
-def _on_a_score(row: Row) -> Iterator[str]:
+def _score_sentences(row: Row) -> Iterator[str]:
     if row.fit_rows:
-        yield f"WARNING: {fitted_on(row.name, row.fit_rows, row.n)}."
-    yield to_mcp(row)
+        yield f"WARNING: {fit_rows_sentence(row.name, row.fit_rows, row.n)}."
+    yield mcp_sentence(row)
     best = row.vs_best_single
     if best is not None and not any(np.isnan(one["value"]) for one in best.differences.values()):
-        differences = ", ".join(compared(name, one, AGAINST_BEST) for name, one in best.differences.items())
+        differences = ", ".join(difference_sentence(name, one, AGAINST_BEST) for name, one in best.differences.items())
         yield f"{row.name} against {best.score}, the best single score by AURC: {differences}."
-    yield handed_over(row)
+    yield handover_sentence(row)
     if row.opinions:
         counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())
         yield f"{row.name} counts the opinions of others: {counted}."
 
 
-def fitted_on(name: str, seen: int, n: int) -> str:
+def fit_rows_sentence(name: str, seen: int, n: int) -> str:
     """Return the caution, without a full stop, on a score that was fitted on some of the rows it is judged on."""
     return f"{name} was fitted on {seen:,} of these {n:,} rows, so its numbers are better than they will be on others"
 
 
-def to_mcp(row: Measured) -> str:
+def mcp_sentence(row: Measured) -> str:
     """Return the sentence on a row's AUC beside MCP's; a difference counts if its interval excludes 0."""
     delta = row.delta_auc
     value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
@@ -181,7 +186,7 @@ def to_mcp(row: Measured) -> str:
     return f"{row.name} does not beat MCP: no significant difference ({points})."
 
 
-def handed_over(row: Row) -> str:
+def handover_sentence(row: Row) -> str:
     """Return the sentence on how many rows an oracle hands over, each counted by how far; empty where it never does."""
     if row.handed_over is None:
         return ""
@@ -189,11 +194,11 @@ def handed_over(row: Row) -> str:
     hands = f"{row.name} hands {100 * part:.0f} % of its rows over to what needs no second backbone"
     if usual is None:
         return f"{hands}."
-    look = "unlike" if looks_unlike(part, usual) else "like"
+    look = "unlike" if looks_unlike_fit_set(part, usual) else "like"
     return f"{hands} (its fit set: {100 * usual:.0f} %): these images look {look} those it was fitted on."
 
 
-def looks_unlike(part: float, usual: float | None) -> bool:
+def looks_unlike_fit_set(part: float, usual: float | None) -> bool:
     """Return whether rows look unlike the fit set's by the mean of how far they are handed over, both in [0, 1].
 
     They do where that is more than twice what is usual and 5 points: less can be the luck of few rows.
@@ -201,14 +206,14 @@ def looks_unlike(part: float, usual: float | None) -> bool:
     return usual is not None and part > 2 * usual + UNUSUAL
 
 
-def significant(p: Mapping[str, float]) -> list[str]:
+def significant_by_holm(p: Mapping[str, float]) -> list[str]:
     """Return the names whose defined p is below .05 after Holm's correction for their number."""
     known = {name: one for name, one in p.items() if not np.isnan(one)}
     corrected = holm_corrected(np.array(list(known.values())))
     return [name for name, one in zip(known, corrected, strict=True) if one < SIGNIFICANT]
 
 
-def luck(p: Mapping[str, float], rival: str = "MCP", resamples: int | None = None) -> list[str]:
+def luck_sentence(p: Mapping[str, float], rival: str = "MCP", resamples: int | None = None) -> list[str]:
     """Return a sentence on how many of several comparisons would seem significant by luck, and which really are.
 
     With the number of ``resamples`` it says if these are too few for any to be.
@@ -216,24 +221,24 @@ def luck(p: Mapping[str, float], rival: str = "MCP", resamples: int | None = Non
     count = sum(not np.isnan(one) for one in p.values())
     if count < 2:
         return []
-    names = significant(p)
+    names = significant_by_holm(p)
     found = f"these differ: {', '.join(names)}" if names else "none differs"
     if resamples is not None and count * 2 / (resamples + 1) >= SIGNIFICANT:
         found += f" ({resamples:,} resamples are too few for so many comparisons)"
-    return [f"{by_luck(count, rival)}; after Holm's correction for their number (p < .05) {found}."]
+    return [f"{by_luck_sentence(count, rival)}; after Holm's correction for their number (p < .05) {found}."]
 
 
-def by_luck(comparisons: int, rival: str = "MCP") -> str:
+def by_luck_sentence(comparisons: int, rival: str = "MCP") -> str:
     """Return how many of some comparisons with a rival would be called significant if there were no difference.
 
-    >>> by_luck(7)
+    >>> by_luck_sentence(7)
     '7 comparisons with MCP: without any true difference about 0.35 of the intervals would exclude 0 by luck'
     """
     lucky = f"about {comparisons / 20:.2g} of the intervals would exclude 0 by luck"
     return f"{comparisons} comparisons with {rival}: without any true difference {lucky}"
 
 
-def clearly(metric: Metric, difference: Difference) -> int:
+def clear_sign(metric: Metric, difference: Difference) -> int:
     """Return 1 if a difference is clearly for the better by its metric, -1 if for the worse, 0 if it may be luck.
 
     It is clear if its interval excludes 0; where that is undefined, nothing is.
@@ -243,11 +248,13 @@ def clearly(metric: Metric, difference: Difference) -> int:
     return sign if metric.higher_is_better else -sign
 
 
-def compared(name: str, difference: Difference, phrases: Mapping[int, str]) -> str:
+def difference_sentence(name: str, difference: Difference, phrases: Mapping[int, str]) -> str:
     """Return what is clear of a metric's difference, by the ``phrases`` for better (1), unclear (0) and worse (-1)."""
     metric = METRICS[name]
     value, low, high = (f"{metric.scale * difference[bound]:+.1f}" for bound in BOUNDS)
     unit = "points" if metric.scale == PERCENT else "thousandths"
     if np.isnan(difference["low"]):
         return f"{metric.title} {value} {unit}, without resamples it is not known if by luck"
-    return f"{phrases[clearly(metric, difference)]} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"
+    return (
+        f"{phrases[clear_sign(metric, difference)]} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"
+    )

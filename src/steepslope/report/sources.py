@@ -11,14 +11,14 @@ from PIL import Image
 from steepslope.errors import reason_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Predictions
-from steepslope.report.evaluation import Ids, row_numbers
+from steepslope.report.evaluation import Ids, evaluation_row_numbers
 
 NOT_WANTED = "they were not wanted"
 LONGEST = 300  # letters of why there are no images
 ABSOLUTE = re.compile(
     r"""(?<![\w./~])/(?:[^/\n:'"]*[^/\s:'"]/)*[^/\s:'",;)]+"""
 )  # folders may have spaces in their names
-ReadImage = Callable[[], Image.Image]
+ReadImage = Callable[[], Image.Image]  # in 8 bits of grey or colour
 FindImages = Callable[[Sequence[str]], Sequence[ReadImage | None]]  # by their ids; None of an image that is not found
 OpenImages = Callable[[Path, str | None, ClassifierOutputs, Sequence[str]], FindImages]
 # of a folder of outputs, a data spec or None, the outputs, and the id of an image that has to be there
@@ -59,14 +59,14 @@ def report_sources(
     """
     if open_images is None:
         return Sources(None, NOT_WANTED, reference)
-    found, why = _images(open_images, predictions, path, ids, data)
+    found, why = _image_source(open_images, predictions, path, ids, data)
     of_training = None
     if reference is not None and reference_path is not None and found is not None:
-        of_training, _ = _images(open_images, reference, Path(reference_path), _ids_in(reference))
+        of_training, _ = _image_source(open_images, reference, Path(reference_path), _source_ids(reference))
     return Sources(found, why, reference, of_training)
 
 
-def _images(
+def _image_source(
     open_images: OpenImages, predictions: Predictions, path: Path, ids: Ids, data: str | None = None
 ) -> tuple[FindImages | None, str]:
     """Return what finds images by their ids, or why there are none."""
@@ -77,7 +77,7 @@ def _images(
     except Exception as error:  # a report needs no images: it tells what the data set's own library raised
         if data is not None:
             raise
-        return None, without_folders(reason_of(error))[:LONGEST]
+        return None, without_source_folders(reason_of(error))[:LONGEST]
 
     def found(ids: Sequence[str]) -> Sequence[ReadImage | None]:
         try:
@@ -88,15 +88,15 @@ def _images(
     return found, ""
 
 
-def _ids_in(outputs: ClassifierOutputs) -> Ids:
+def _source_ids(outputs: ClassifierOutputs) -> Ids:
     ids = outputs.ids
-    return row_numbers if ids is None else lambda rows: ids[rows].tolist()
+    return evaluation_row_numbers if ids is None else lambda rows: ids[rows].tolist()
 
 
-def without_folders(text: str) -> str:
+def without_source_folders(text: str) -> str:
     """Return a text in which absolute paths have lost all but their last two names: pages are shown to others.
 
-    >>> without_folders("[Errno 2] No such file: '/home/me/my photos/june/a.png', of idx:/home/me/x, y")
+    >>> without_source_folders("[Errno 2] No such file: '/home/me/my photos/june/a.png', of idx:/home/me/x, y")
     "[Errno 2] No such file: 'june/a.png', of idx:me/x, y"
     """
     return ABSOLUTE.sub(lambda found: "/".join(found[0].split("/")[-2:]).lstrip("/"), text)

@@ -13,7 +13,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Scored
 from steepslope.report.evaluation import KNOWN_COVERAGE, VS_BEST, Evaluation, Row
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
-from steepslope.report.sentences import Measured, by_luck, clearly
+from steepslope.report.sentences import Measured, by_luck_sentence, clear_sign
 
 DELTA = "ΔAUC to MCP"
 LOOKS = {0: "", 1: "better", -1: "worse"}
@@ -39,29 +39,29 @@ MORE_DEFINITIONS = {
 }
 
 
-def score_cell(score: Measured, remark: str = "") -> Cell:
+def score_table_cell(score: Measured, remark: str = "") -> Cell:
     """Return the name of a score, with a remark, and a warning where it was fitted on the rows it is judged on."""
     warning = f"◄ FITTED ON {score.fit_rows:,} OF THESE ROWS" if score.fit_rows else ""
     return Cell(score.name, f"{remark} {warning}".strip())
 
 
-def metric_cells(score: Measured, metrics: Mapping[str, Metric]) -> list[Cell]:
+def metric_table_cells(score: Measured, metrics: Mapping[str, Metric]) -> list[Cell]:
     """Return metrics with their intervals, and the paired difference of the AUC to MCP's."""
     delta = UNDEFINED if score.name == BASELINE else estimate_cell(score.delta_auc, sign="+")
     return [*(estimate_cell(score.metrics[name], metric.scale) for name, metric in metrics.items()), delta]
 
 
-def headings() -> list[str]:
+def metric_table_headings() -> list[str]:
     """Return the titles of the metrics' columns."""
     return [metric.heading for metric in table_metrics().values()]
 
 
-def terminal_titles() -> list[str]:
-    """Return the titles of :func:`main_grid`, short enough for a terminal of 80 columns."""
+def terminal_table_titles() -> list[str]:
+    """Return the titles of :func:`main_table`, short enough for a terminal of 80 columns."""
     return ["score", *(metric.terminal_heading for metric in table_metrics().values()), "ΔAUC"]
 
 
-def main_grid(rows: Sequence[Row]) -> Grid:
+def main_table(rows: Sequence[Row]) -> Grid:
     """Return every metric with its interval, and the paired difference of the AUC to MCP's."""
     known = any(estimate["low"] == estimate["low"] for row in rows for estimate in row.metrics.values())
     intervals = "with 95 % bootstrap intervals" if known else "without intervals, for lack of resamples"
@@ -71,61 +71,69 @@ def main_grid(rows: Sequence[Row]) -> Grid:
         note += f" Whole clusters were resampled, of which there are {clusters:,}."
     if lacking:
         note += f" {lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
-    names = [score_cell(row, "" if row.loss in (None, row.name) else f"({row.loss})") for row in rows]
-    columns = zip(*(metric_cells(row, table_metrics()) for row in rows), strict=True)
-    marked = [_marked(name, cells, rows) for name, cells in zip([*table_metrics(), "auc"], columns, strict=True)]
-    return Grid("", ["score", *headings(), DELTA], [*zip(names, *marked, strict=True)], note)
+    names = [score_table_cell(row, "" if row.loss in (None, row.name) else f"({row.loss})") for row in rows]
+    columns = zip(*(metric_table_cells(row, table_metrics()) for row in rows), strict=True)
+    marked = [
+        _marked_table_column(name, cells, rows) for name, cells in zip([*table_metrics(), "auc"], columns, strict=True)
+    ]
+    return Grid("", ["score", *metric_table_headings(), DELTA], [*zip(names, *marked, strict=True)], note)
 
 
-def _marked(name: str, cells: Iterable[Cell], rows: Sequence[Row]) -> list[Cell]:
+def _marked_table_column(name: str, cells: Iterable[Cell], rows: Sequence[Row]) -> list[Cell]:
     """Mark in a column what is clearly better or worse than MCP by a metric, and the best of several rows."""
-    signs = [clearly(METRICS[name], row.vs_mcp[name]) if row.vs_mcp else 0 for row in rows]
+    signs = [clear_sign(METRICS[name], row.vs_mcp[name]) if row.vs_mcp else 0 for row in rows]
     values = np.array([row.metrics[name]["value"] for row in rows]) * (1 if METRICS[name].higher_is_better else -1)
     best = (values == np.fmax.reduce(values)) & (len(rows) > 1)
     return [cell._replace(look=LOOKS[sign], is_best=bool(is_best))
             for cell, sign, is_best in zip(cells, signs, best, strict=True)]  # fmt: skip
 
 
-def summary_grid(rows: Sequence[Row]) -> Grid:
+def summary_table(rows: Sequence[Row]) -> Grid:
     """Return the main table, with differences to MCP and, where there are others, to the best single score."""
-    main = main_grid(rows)
+    main = main_table(rows)
     rivals = [TO_MCP, TO_BEST] if any(row.vs_best_single for row in rows) else [TO_MCP]
-    differences = [f"Δ{_short(METRICS[name])} {rival}" for rival in rivals for name in VS_BEST]
-    columns = ["score", *map(_short, table_metrics().values()), *differences]
+    differences = [f"Δ{_short_table_heading(METRICS[name])} {rival}" for rival in rivals for name in VS_BEST]
+    columns = ["score", *map(_short_table_heading, table_metrics().values()), *differences]
     plain = ([cell._replace(look="") for cell in line[:-1]] for line in main.rows)
-    lines = [[*line, *_differences(row)[: len(differences)]] for line, row in zip(plain, rows, strict=True)]
+    lines = [[*line, *_difference_table_cells(row)[: len(differences)]] for line, row in zip(plain, rows, strict=True)]
     return Grid("Scores", columns, lines, f"{main.note} Differences are paired: ▲ is clearly better, ▼ clearly worse.")
 
 
-def _short(metric: Metric) -> str:
+def _short_table_heading(metric: Metric) -> str:
     return f"{metric.terminal_heading}{NO_BREAK}{'↑' if metric.higher_is_better else '↓'}"
 
 
-def _differences(row: Row) -> list[Cell]:
+def _difference_table_cells(row: Row) -> list[Cell]:
     to_mcp = {} if row.vs_mcp is None or row.name == BASELINE else row.vs_mcp
     to_best = {} if row.vs_best_single is None else row.vs_best_single.differences
-    return [difference_cell(METRICS[name], some.get(name)) for some in (to_mcp, to_best) for name in VS_BEST]
+    return [difference_table_cell(METRICS[name], some.get(name)) for some in (to_mcp, to_best) for name in VS_BEST]
 
 
-def difference_cell(metric: Metric, difference: Difference | None) -> Cell:
+def difference_table_cell(metric: Metric, difference: Difference | None) -> Cell:
     """Return a difference with its interval, and whether that is clearly better or worse."""
     if difference is None:
         return UNDEFINED
-    return estimate_cell(difference, metric.scale, "+")._replace(look=LOOKS[clearly(metric, difference)])
+    return estimate_cell(difference, metric.scale, "+")._replace(look=LOOKS[clear_sign(metric, difference)])
 
 
-def with_p(cell: Cell, difference: Difference) -> Cell:
+def table_cell_with_p(cell: Cell, difference: Difference) -> Cell:
     """Return the cell of a difference with its p beside the interval, if there is one."""
     return cell if np.isnan(difference["p"]) else cell._replace(aside=f"{cell.aside} p {difference['p']:.3f}")
 
 
-def detail_grids(rows: Sequence[Row]) -> list[Grid]:
+def detail_tables(rows: Sequence[Row]) -> list[Grid]:
     """Return all tables below the main one that have rows."""
-    grids = [unknown_grid(rows), difference_grid(rows), *_further_grids(rows), cut_grid(rows), *_named_grids(rows)]
+    grids = [
+        unknown_rows_table(rows),
+        difference_table(rows),
+        *_further_tables(rows),
+        cut_table(rows),
+        *_separability_tables(rows),
+    ]
     return [grid for grid in grids if grid.rows]
 
 
-def _score_grid(
+def _score_table(
     title: str, columns: Iterable[str], rows: Iterable[Row], cells: Callable[[Row], Iterable[Cell]], note: str
 ) -> Grid:
     """Return a table with a line for each row that has cells."""
@@ -133,7 +141,7 @@ def _score_grid(
     return Grid(title, ["score", *columns], [line for line in lines if len(line) > 1], note)
 
 
-def unknown_grid(rows: Sequence[Row]) -> Grid:
+def unknown_rows_table(rows: Sequence[Row]) -> Grid:
     """Return what each score makes of the rows of none of the classes; empty where there are none."""
     n, share = next(((row.unknown.n, row.unknown.share) for row in rows if row.unknown), (0, 0.0))
     note = f"{n:,} of {rows[0].n:,} rows ({100 * share:.1f} %) are of none of the classes: each counts as an error. "
@@ -145,53 +153,47 @@ def unknown_grid(rows: Sequence[Row]) -> Grid:
         return [] if one is None else [*map(number_cell, (one.accepted, one.auc_known, one.auc_unknown))]
 
     columns = f"accepted at {KNOWN_COVERAGE} % of known", "AUC among known", "AUC, correct against unknown"
-    return _score_grid("Inputs of none of the classes", columns, rows, cells, note)
+    return _score_table("Inputs of none of the classes", columns, rows, cells, note)
 
 
-def difference_grid(rows: Sequence[Row]) -> Grid:
+def difference_table(rows: Sequence[Row]) -> Grid:
     """Return each metric's paired difference to MCP, with p; empty where there is nothing to compare."""
 
     def cells(row: Row) -> list[Cell]:
         differences = row.vs_mcp or {}
-        return [with_p(estimate_cell(differences[name], metric.scale, sign="+"), differences[name])
+        return [table_cell_with_p(estimate_cell(differences[name], metric.scale, sign="+"), differences[name])
                 for name, metric in table_metrics().items() if differences]  # fmt: skip
 
     others = [row for row in rows if row.name != BASELINE]
     note = "Paired on the same resamples; in brackets the 95 % interval, then the two-sided p of no difference."
     comparisons = sum(cell.aside != "" for row in others for cell in cells(row))
-    note += f" {by_luck(comparisons)}." if comparisons else ""
-    return _score_grid("Difference to MCP", headings(), others, cells, note)
+    note += f" {by_luck_sentence(comparisons)}." if comparisons else ""
+    return _score_table("Difference to MCP", metric_table_headings(), others, cells, note)
 
 
-def _further_grids(rows: Sequence[Row]) -> list[Grid]:
-    """Return further metrics but the accuracy, which all rows share; operating points, and the four counts."""
+def _further_tables(rows: Sequence[Row]) -> list[Grid]:
+    """Return further metrics but the accuracy, which all rows share, and operating points."""
     further = {name: metric for name, metric in METRICS.items() if not metric.in_table and name != "accuracy"}
     return [
-        _score_grid(
+        _score_table(
             "Beside the perfect ranking", [one.heading for one in further.values()], rows,
             lambda row: [estimate_cell(row.metrics[name], one.scale) for name, one in further.items()],
             "How far the AURC is above that of the perfect ranking; NAURC in percent of what a random ranking's is.",
         ),
-        _score_grid(
+        _score_table(
             "Risk at coverage", [f"{percent} %" for percent in rows[0].risk_at_coverage], rows,
             lambda row: map(estimate_cell, row.risk_at_coverage.values()),
             "Errors among the most confident fraction of the predictions, in percent.",
         ),
-        _score_grid(
+        _score_table(
             "Coverage at risk", [f"≤ {percent} %" for percent in rows[0].coverage_at_risk], rows,
             lambda row: map(estimate_cell, row.coverage_at_risk.values()),
             "Largest fraction of predictions that a threshold accepts with at most this fraction of errors here.",
         ),
-        _score_grid(
-            "Confusion at each score's own threshold",
-            ["trusted, correct", "trusted, wrong", "not trusted, correct", "not trusted, wrong"], rows,
-            lambda row: [Cell(f"{count:,}") for count in (row.confusion or {}).values()],
-            "Numbers of predictions. Trusted: with a confidence above the score's own threshold.",
-        ),
     ]  # fmt: skip
 
 
-def cut_grid(rows: Sequence[Row]) -> Grid:
+def cut_table(rows: Sequence[Row]) -> Grid:
     """Return TPR and TNR at ½ and at the cuts of the steep slope loss."""
     cuts = next((row.cuts for row in rows if row.cuts), {})
     columns = [f"{name.upper()} at p > {cut:.3g}" for cut, rates in cuts.items() for name in rates]
@@ -200,20 +202,20 @@ def cut_grid(rows: Sequence[Row]) -> Grid:
     note += f" ({', '.join(own)}). " if own else ". "
     note += "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
     title = "At one half, and at the cut of the steep slope loss"
-    return _score_grid(
+    return _score_table(
         title, columns, rows, lambda row: map(number_cell, chain(*map(dict.values, row.cuts.values()))), note
     )
 
 
-def _named_grids(rows: Sequence[Row]) -> list[Grid]:
+def _separability_tables(rows: Sequence[Row]) -> list[Grid]:
     """Return how far the confidences of both sides lie apart, and the metrics as the authors' code computed them."""
     return [
-        _score_grid(
+        _score_table(
             "Separability", [metric.heading for metric in SEPARABILITY.values()], rows,
             lambda row: [number_cell(value, 1, 3) for value in row.separability.values()],
             "Between the Gaussians of correct and wrong predictions, on the scale that ranks.",
         ),
-        _score_grid(
+        _score_table(
             "As the paper's code computes them", [metric.title for metric in PAPER_METRICS.values()],
             [row for row in rows if row.paper],
             lambda row: [number_cell(row.paper.get(name), one.scale, 2) for name, one in PAPER_METRICS.items()],
@@ -222,32 +224,32 @@ def _named_grids(rows: Sequence[Row]) -> list[Grid]:
     ]  # fmt: skip
 
 
-def definitions(grids: Sequence[Grid]) -> dict[str, str]:
+def table_definitions(grids: Sequence[Grid]) -> dict[str, str]:
     """Return what each column of some tables means, by its heading; where nothing is known, the note of its table."""
     meanings = {heading: grid.note for grid in reversed(grids) for heading in grid.columns[1:] if grid.note}
     for metric in (*METRICS.values(), *SEPARABILITY.values()):
-        meanings |= _definitions_of(metric)
+        meanings |= _table_definitions_of(metric)
     meanings |= MORE_DEFINITIONS
     used = dict.fromkeys(chain.from_iterable(grid.columns for grid in grids))
     return {heading: meanings[heading] for heading in used if heading in meanings}
 
 
-def _definitions_of(metric: Metric) -> dict[str, str]:
+def _table_definitions_of(metric: Metric) -> dict[str, str]:
     unit = ", in thousandths" if metric.scale > 100 else ", in percent" if metric.scale == 100 else ""
     better = f"{'Higher' if metric.higher_is_better else 'Lower'} is better."
     name = "" if metric.terminal_heading.rstrip("‰") == metric.title else f"{metric.title}. "
     definition = f"{name}{metric.definition.rstrip('.')}{unit}. {better}"
     rivals = {TO_MCP: "MCP's", TO_BEST: "that of the best single score by AURC"}
-    return {metric.heading: definition, _short(metric): definition} | {
-        f"Δ{_short(metric)} {rival}": f"The difference of the {metric.title} to {whose} on the same resamples of the "
-        f"rows, with its 95 % interval. {better}"
+    return {metric.heading: definition, _short_table_heading(metric): definition} | {
+        f"Δ{_short_table_heading(metric)} {rival}": f"The difference of the {metric.title} to {whose} on the same "
+        f"resamples of the rows, with its 95 % interval. {better}"
         for rival, whose in rivals.items()
     }
 
 
-def class_grids(evaluation: Evaluation, leader: Scored) -> list[Grid]:
+def class_tables(evaluation: Evaluation, leader: Scored) -> list[Grid]:
     """Return the tables of groups, of classes and of pairs of classes that have rows."""
-    grids = [group_grid({row.name: row.groups for row in evaluation.rows if row.groups}, evaluation.grouped_by)]
+    grids = [group_table({row.name: row.groups for row in evaluation.rows if row.groups}, evaluation.grouped_by)]
     predictions = evaluation.predictions
     if isinstance(predictions, ClassifierOutputs):
         known, labels = [one for one in evaluation.rows if not one.only_ranks], predictions.require_labels()
@@ -258,13 +260,13 @@ def class_grids(evaluation: Evaluation, leader: Scored) -> list[Grid]:
                 )
                 for one in known
             }
-            grids.append(group_grid(by_label, LABEL))
+            grids.append(group_table(by_label, LABEL))
         if not predictions.is_correct.all():
-            grids.append(_pair_grid(predictions, known, leader))
+            grids.append(_class_pair_table(predictions, known, leader))
     return [grid for grid in grids if grid.rows]
 
 
-def group_grid(served: Mapping[str, Sequence[GroupRisk]], by: str) -> Grid:
+def group_table(served: Mapping[str, Sequence[GroupRisk]], by: str) -> Grid:
     """Return a row for each group, with the risk and the coverage of every score, by the scores' names.
 
     The groups that some score serves worse come first, those of the highest risk before others.
@@ -276,17 +278,19 @@ def group_grid(served: Mapping[str, Sequence[GroupRisk]], by: str) -> Grid:
     lines = sorted(zip(*served.values(), strict=True), key=badness)
     columns = ["group", "n", "accuracy", *(f"risk, {name}" for name in served)]
     note = OF_GROUPS if len(lines) <= MOST_GROUPS else f"{OF_GROUPS} The {MOST_GROUPS:,} worst of {len(lines):,}."
-    rows = [[Cell(groups[0].group), Cell(f"{groups[0].n:,}"), number_cell(groups[0].accuracy), *map(_risk_cell, groups)]
-            for groups in lines[:MOST_GROUPS]]  # fmt: skip
+    rows = [
+        [Cell(one.group), Cell(f"{one.n:,}"), number_cell(one.accuracy), *map(_risk_table_cell, (one, *others))]
+        for one, *others in lines[:MOST_GROUPS]
+    ]
     return Grid(f"By {by}", columns, rows, note)
 
 
-def _risk_cell(group: GroupRisk) -> Cell:
+def _risk_table_cell(group: GroupRisk) -> Cell:
     coverage, text = f"at {100 * group.coverage:.1f} %", number_cell(group.risk).text
     return Cell(text, f"{coverage} {WORSE}", "worse") if group.worse else Cell(text, coverage)
 
 
-def _pair_grid(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: Scored) -> Grid:
+def _class_pair_table(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: Scored) -> Grid:
     """Return the pairs of label and prediction of which most errors are trusted.
 
     By the score that the report is about, if it has a threshold; else the pairs with most errors.

@@ -15,20 +15,30 @@ from starlette.responses import Response
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
+from steepslope.serve import limits
 from steepslope.serve.batching import Batcher
-from steepslope.serve.bodies import Capacity, pixels_of, read_body
-from steepslope.serve.metrics import Metrics
-from steepslope.serve.options import MEBI, ServeOptions
+from steepslope.serve.bodies import Capacity, pixels_of_body, read_body
+from steepslope.serve.metrics import ServerMetrics
 from steepslope.serve.protocol import (
     JSON_ALONE,
     ImageDecision,
     LikelyClass,
-    arrays_of,
-    parse_request,
-    response_of,
-    wanted_outputs,
+    parse_protocol_request,
+    protocol_arrays,
+    protocol_outputs,
+    protocol_response,
 )
-from steepslope.serve.served import Rows, Served, channels_of, count_of, require_usable
+from steepslope.serve.served import (
+    DECIDING,
+    DECISION,
+    HANDED_OVER,
+    TOP_LABELS,
+    TOP_PROBABILITY,
+    Served,
+    require_servable,
+    served_channels,
+    served_row_count,
+)
 
 if TYPE_CHECKING:
     from steepslope.serve.monitoring import ServedMonitor
@@ -42,14 +52,21 @@ PARSED = 25  # times the size of JSON is that of its numbers as Python holds the
 
 
 class Answers:
-    """A model with all that answers requests for it; ``close`` ends its threads after all that is queued."""
+    """A model, by its ``name`` in the protocol, with all that answers requests for it.
 
-    def __init__(self, served: Served, options: ServeOptions, watch: ServedMonitor | None = None) -> None:
-        self.served, self.options = served, options
-        self.capacity, self.metrics = Capacity(options.max_waiting, options.max_memory * MEBI), Metrics(watch)
+    At most ``max_batch`` rows are run together. ``close`` ends the threads after all that is queued.
+    """
+
+    def __init__(
+        self, served: Served, name: str = "gate", max_batch: int = 32, watch: ServedMonitor | None = None
+    ) -> None:
+        self.served = served
+        self.name = name
+        self.capacity = Capacity(limits.MAX_WAITING, limits.MAX_MEMORY)
+        self.metrics = ServerMetrics(watch)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
-        self.batcher = Batcher(served, options.max_batch, self.metrics.of_batch)
+        self.batcher = Batcher(served, max_batch, self.metrics.of_batch)
 
     def close(self) -> None:
         """Answer all that is queued, then end the threads."""
@@ -58,67 +75,63 @@ class Answers:
 
     async def infer(self, request: Request) -> Response:
         """Decide on arrays, by the Open Inference Protocol V2, as JSON."""
-        _require_media(request, (JSON, BYTES))
+        _require_answered_media(request, (JSON, BYTES))
         if HEADER_LENGTH in request.headers:  # of JSON with binary tensors behind it
             raise SteepslopeError(f"expected {JSON_ALONE}, found binary data", HEADER_LENGTH)
         with self.capacity.claim() as claim:
-            body = await read_body(request, claim, self.options)
+            body = await read_body(request, claim)
             claim.admit()
-            if len(body) > self.options.json_bytes:
-                raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes, found more")
+            if len(body) > limits.MAX_JSON:
+                raise HTTPException(413, f"expected JSON of at most {limits.MAX_JSON:,} bytes, found more")
             claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
             rows = await self._run(arrays, 1)
-        head = {"model_name": self.options.name, "model_version": VERSION, **({} if name is None else {"id": name})}
-        return Response(response_of(head, rows.outputs, wanted), media_type=JSON)
+        head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
+        return Response(protocol_response(head, rows, wanted), media_type=JSON)
 
     async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
         """Decide on an image, which is the body."""
-        _require_media(request, (BYTES, "image/"))
+        _require_answered_media(request, (BYTES, "image/"))
         with self.capacity.claim() as claim:
-            body = await read_body(request, claim, self.options)
+            body = await read_body(request, claim)
             claim.admit()
-            pixels = await self._in_thread(pixels_of, body, channels_of(self.served), self.options.pixels, claim)
+            pixels = await self._in_thread(pixels_of_body, body, served_channels(self.served), limits.MAX_PIXELS, claim)
             return self._decision(await self._run({IMAGES: pixels}, top or 1), top)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long in another thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 
-    async def _run(self, arrays: Arrays, top: int) -> Rows:
+    async def _run(self, arrays: Arrays, top: int) -> Arrays:
         return await asyncio.wrap_future(self.batcher.submit(arrays, top))
 
     def _question(self, text: bytes) -> tuple[str | None, Arrays, list[ArraySpec]]:
         """Return the id of a request that was read, its arrays, and the outputs that it wants."""
-        request = parse_request(text)
-        arrays = arrays_of(request, self.served.inputs)
-        rows = count_of(arrays)
-        if rows > self.options.max_rows:
-            raise HTTPException(413, f"expected at most {self.options.max_rows:,} rows, found {rows:,}")
-        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > self.options.pixels:
-            raise HTTPException(413, f"expected images of at most {self.options.pixels:,} pixels, found more")
-        require_usable(arrays)
-        return request.id, arrays, wanted_outputs(request, self.served.outputs)
+        request = parse_protocol_request(text)
+        arrays = protocol_arrays(request, self.served.inputs)
+        rows = served_row_count(arrays)
+        if rows > limits.MAX_ROWS:
+            raise HTTPException(413, f"expected at most {limits.MAX_ROWS:,} rows, found {rows:,}")
+        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > limits.MAX_PIXELS:
+            raise HTTPException(413, f"expected images of at most {limits.MAX_PIXELS:,} pixels, found more")
+        require_servable(arrays)
+        return request.id, arrays, protocol_outputs(request, self.served.outputs)
 
-    def _decision(self, rows: Rows, top: int | None) -> ImageDecision:
-        assert rows.decision is not None
-        assert rows.top_labels is not None
-        assert rows.top_probability is not None
-        given = {name: array[0].item() for name, array in rows.outputs.items()}
-        likely = [
-            LikelyClass(label=self._name(label), probability=probability)
-            for label, probability in zip(rows.top_labels[0].tolist(), rows.top_probability[0].tolist(), strict=True)
-        ]
-        given |= {"label": self._name(given["label"]), "decision": str(rows.decision[0])}
-        return ImageDecision(**given, top=None if top is None else likely[:top])
+    def _decision(self, rows: Arrays, top: int | None) -> ImageDecision:
+        values = {name: rows[name][0].item() for name in (*DECIDING, HANDED_OVER, DECISION) if name in rows}
+        values["label"] = self._name(values["label"])
+        if top is not None:
+            likely = zip(rows[TOP_LABELS][0, :top].tolist(), rows[TOP_PROBABILITY][0, :top].tolist(), strict=True)
+            values["top"] = [LikelyClass(label=self._name(label), probability=p) for label, p in likely]
+        return ImageDecision(**values)
 
     def _name(self, label: int) -> str | int:
         classes = self.served.card.classes
         return label if classes is None else classes[label]
 
 
-def _require_media(request: Request, known: tuple[str, ...]) -> None:
+def _require_answered_media(request: Request, known: tuple[str, ...]) -> None:
     """Raise 415 if the type of a body is none of those known; it is application/octet-stream where none is told."""
     kind = request.headers.get("content-type", BYTES).partition(";")[0].strip().lower()
     if not any(kind == one or (one.endswith("/") and kind.startswith(one)) for one in known):

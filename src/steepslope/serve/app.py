@@ -20,14 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from steepslope import __version__
 from steepslope.errors import SteepslopeError
 from steepslope.serve.answers import JSON, VERSION, Answers
-from steepslope.serve.protocol import Failure, ImageDecision, described, infer_schema
-from steepslope.serve.served import takes_images
+from steepslope.serve.protocol import Failure, ImageDecision, protocol_metadata, protocol_schema
+from steepslope.serve.served import serves_images
 
 GIVEN_UP = "the server stopped before this was answered"
 UNKNOWN = "unknown"  # the route of a request for which there is none
 
 
-class Guard:
+class AppGuard:
     """ASGI middleware around all routes.
 
     It refuses what a proxy or a browser could be abused for, counts requests and their seconds, and ends connections
@@ -43,7 +43,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
-        app = _refusal(Headers(scope=scope), scope["method"]) or self.app
+        app = _app_refusal(Headers(scope=scope), scope["method"]) or self.app
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -63,14 +63,14 @@ class Guard:
             self.answers.metrics.of_request(route, status or 500, time.perf_counter() - started)
 
 
-def _refusal(headers: Headers, method: str) -> Response | None:
+def _app_refusal(headers: Headers, method: str) -> Response | None:
     """Return the answer to a request that a proxy could read otherwise, or that another site makes a browser send."""
     if "content-length" in headers and "transfer-encoding" in headers:
         message = "expected Content-Length or Transfer-Encoding, found both"
-        return _failure(400, message, {"Connection": "close"})  # what follows may be a second request
+        return _app_failure(400, message, {"Connection": "close"})  # what follows may be a second request
     origin = headers.get("origin")
     if method == "POST" and origin is not None and origin.partition("://")[2] != headers.get("host"):
-        return _failure(403, f"expected a request of this server's own pages, found one of {origin}")
+        return _app_failure(403, f"expected a request of this server's own pages, found one of {origin}")
     return None
 
 
@@ -90,37 +90,35 @@ def make_app(answers: Answers) -> FastAPI:
         yield
         answers.close()
 
-    about_it = f"Model {answers.options.name}. {answers.served.card.words}"
+    about_it = f"Model {answers.name}. {answers.served.card.words}"
     app = FastAPI(
         title="steepslope serve", version=__version__, description=about_it, lifespan=lifespan,
         docs_url=None, redoc_url=None,  # their pages run scripts of other sites
     )  # fmt: skip
     app.state.answers = answers
-    app.include_router(_routes(answers))
-    app.add_middleware(Guard, answers=answers)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(SteepslopeError, _bad_input)
-    app.add_exception_handler(Exception, _failed)
+    app.include_router(_app_routes(answers))
+    app.add_middleware(AppGuard, answers=answers)
+    for kind in (HTTPException, RequestValidationError, SteepslopeError, Exception):
+        app.add_exception_handler(kind, _app_answer_to)
     return app
 
 
-def _routes(answers: Answers) -> APIRouter:
+def _app_routes(answers: Answers) -> APIRouter:
     router = APIRouter()
     router.add_api_route("/", about)
     router.add_api_route("/metrics", metrics, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     router.add_api_route("/v2", server_metadata)
     router.add_api_route("/v2/health/live", live)
     router.add_api_route("/v2/health/ready", ready, responses=NOT_READY)
-    model = f"/v2/models/{answers.options.name}"
+    model = f"/v2/models/{answers.name}"
     for prefix in (model, f"{model}/versions/{VERSION}"):
         router.add_api_route(prefix, model_metadata)
         router.add_api_route(f"{prefix}/ready", model_ready, responses=NOT_READY)
         router.add_api_route(
             f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response, responses=REFUSALS,
-            openapi_extra=_infer_body(answers),
+            openapi_extra=_infer_body_of_app(answers),
         )  # fmt: skip
-    if takes_images(answers.served):
+    if serves_images(answers.served):
         router.add_api_route(
             "/predict", answers.predict, methods=["POST"], response_model=ImageDecision,
             response_model_exclude_none=True, openapi_extra=PREDICT_BODY, responses=REFUSALS,
@@ -128,24 +126,24 @@ def _routes(answers: Answers) -> APIRouter:
     return router
 
 
-def _answers(request: Request) -> Answers:
+def _answers_of_app(request: Request) -> Answers:
     answers: Answers = request.app.state.answers
     return answers
 
 
 async def about(request: Request) -> dict[str, Any]:
     """Tell what this server is."""
-    answers = _answers(request)
+    answers = _answers_of_app(request)
     card = answers.served.card
     return {
-        "name": NAME, "version": __version__, "model": answers.options.name, "promise": card.words,
+        "name": NAME, "version": __version__, "model": answers.name, "promise": card.words,
         "accepts_any": card.accepts_any, "routes": list(request.app.openapi()["paths"]),
     }  # fmt: skip
 
 
 async def metrics(request: Request) -> Response:
     """Give all metrics to Prometheus."""
-    return Response(_answers(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(_answers_of_app(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def server_metadata() -> dict[str, Any]:
@@ -160,8 +158,8 @@ async def live() -> dict[str, bool]:
 
 async def ready(request: Request) -> dict[str, bool]:
     """Tell whether the server takes requests: not while it stops, or while its monitor cannot write its state."""
-    watch = _answers(request).metrics.watch
-    if _answers(request).stopping:
+    watch = _answers_of_app(request).metrics.watch
+    if _answers_of_app(request).stopping:
         raise HTTPException(400, "the server is stopping")
     if watch is not None and not watch.can_write():
         raise HTTPException(400, "the monitor's state cannot be written: the log says why")
@@ -170,16 +168,16 @@ async def ready(request: Request) -> dict[str, bool]:
 
 async def model_ready(request: Request) -> dict[str, Any]:
     """Tell whether the model takes requests."""
-    return {"name": _answers(request).options.name, **await ready(request)}
+    return {"name": _answers_of_app(request).name, **await ready(request)}
 
 
 async def model_metadata(request: Request) -> dict[str, Any]:
     """Tell what the model takes and gives; its parameters are the class names, the threshold and the certificate."""
-    answers = _answers(request)
+    answers = _answers_of_app(request)
     served = answers.served
     return {
-        "name": answers.options.name, "versions": [VERSION], "platform": served.platform,
-        "inputs": [described(spec) for spec in served.inputs], "outputs": [described(spec) for spec in served.outputs],
+        "name": answers.name, "versions": [VERSION], "platform": served.platform,
+        "inputs": [*map(protocol_metadata, served.inputs)], "outputs": [*map(protocol_metadata, served.outputs)],
         "parameters": served.card.as_json(),
     }  # fmt: skip
 
@@ -190,32 +188,22 @@ PREDICT_BODY: dict[str, Any] = {
 }
 
 
-def _infer_body(answers: Answers) -> dict[str, Any]:
-    schema = infer_schema([described(one) for one in answers.served.inputs])
+def _infer_body_of_app(answers: Answers) -> dict[str, Any]:
+    schema = protocol_schema([protocol_metadata(one) for one in answers.served.inputs])
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
-def _failure(status: int, message: object, headers: Any = None) -> JSONResponse:
+def _app_failure(status: int, message: object, headers: Any = None) -> JSONResponse:
     return JSONResponse({"error": " ".join(str(message).split())[:LONGEST]}, status, headers)
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = error.detail
-    if error.status_code == 404:
-        message = f"{request.url.path}: no such route; the model of this server is {_answers(request).options.name}"
-    return _failure(error.status_code, message, error.headers)
-
-
-def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    return _failure(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-
-
-def _bad_input(request: Request, error: Exception) -> Response:
-    return _failure(400, error)
-
-
-def _failed(request: Request, error: Exception) -> Response:
-    return _failure(500, "the server failed; its log tells why")
+def _app_answer_to(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        unknown = f"{request.url.path}: no such route; the model of this server is {_answers_of_app(request).name}"
+        return _app_failure(error.status_code, unknown if error.status_code == 404 else error.detail, error.headers)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return _app_failure(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    if isinstance(error, SteepslopeError):
+        return _app_failure(400, error)
+    return _app_failure(500, "the server failed; its log tells why")

@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import Arrays
-from steepslope.serve.served import Rows, Served, count_of, finite
+from steepslope.serve.served import Served, finite_served_rows, served_row_count
 
-Seen = Callable[[Sequence[Rows], float], None]  # is told the requests' rows of a batch, and the seconds that it took
+Seen = Callable[[Sequence[Arrays], float], None]  # is told the requests' rows of a batch, and the seconds that it took
 LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Job:
+class BatchJob:
     """One request: its arrays, and how many of the most probable classes are wanted."""
 
     arrays: Arrays
     top: int
-    done: Future[Rows] = field(default_factory=Future)
+    done: Future[Arrays] = field(default_factory=Future)
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rows = count_of(self.arrays)
+        self.rows = served_row_count(self.arrays)
 
 
 class Batcher:
@@ -40,14 +40,14 @@ class Batcher:
 
     def __init__(self, served: Served, max_batch: int, seen: Seen) -> None:
         self.served, self.max_batch, self.seen = served, max_batch, seen
-        self.waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self.left: Job | None = None
+        self.waiting: queue.SimpleQueue[BatchJob | None] = queue.SimpleQueue()
+        self.left: BatchJob | None = None
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.thread.start()
 
-    def submit(self, arrays: Arrays, top: int = 1) -> Future[Rows]:
+    def submit(self, arrays: Arrays, top: int = 1) -> Future[Arrays]:
         """Queue a job; its rows, or what is wrong with it, come later."""
-        job = Job(arrays, top)
+        job = BatchJob(arrays, top)
         self.waiting.put(job)
         return job.done
 
@@ -67,7 +67,7 @@ class Batcher:
             except Exception:
                 LOGGER.exception("what watches the decisions failed")
 
-    def _gather(self) -> list[Job]:
+    def _gather(self) -> list[BatchJob]:
         """Return the jobs of the next batch; none at the end."""
         first = self.left or self.waiting.get()
         self.left = None
@@ -86,12 +86,15 @@ class Batcher:
             rows += job.rows
         return jobs
 
-    def _run(self, jobs: list[Job]) -> list[Rows]:
+    def _run(self, jobs: list[BatchJob]) -> list[Arrays]:
         """Answer some jobs, together if that works, else one by one; return what was found."""
         if not jobs:
             return []
         try:
-            found = [finite(one) for one in self.served.run([job.arrays for job in jobs], max(job.top for job in jobs))]
+            found = [
+                finite_served_rows(one)
+                for one in self.served.run([job.arrays for job in jobs], max(job.top for job in jobs))
+            ]
         except Exception as error:
             if len(jobs) > 1:
                 return [rows for job in jobs for rows in self._run([job])]

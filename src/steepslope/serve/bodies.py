@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from steepslope.errors import reason_of
 from steepslope.nets.data.images import as_colour, as_grey, known_formats, open_image
 from steepslope.nets.export.file import COLOUR, GREY
-from steepslope.serve.options import ServeOptions
+from steepslope.serve import limits
 
 LATER = {"Retry-After": "1"}
 
@@ -42,9 +42,9 @@ class Capacity:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def claim(self) -> Iterator[Claim]:
+    def claim(self) -> Iterator[BodyClaim]:
         """Give a request its claim until it is answered."""
-        claim = Claim(self)
+        claim = BodyClaim(self)
         try:
             yield claim
         finally:
@@ -53,7 +53,7 @@ class Capacity:
 
 
 @dataclass(eq=False)
-class Claim:
+class BodyClaim:
     """What one request takes of the capacity: bytes, and a place among those under way as soon as its body is there."""
 
     capacity: Capacity
@@ -64,7 +64,7 @@ class Claim:
         """Hold so many bytes more, in whatever thread; 413 if they are too many at any time, 503 if they are now."""
         capacity = self.capacity
         if count > capacity.max_bytes:
-            raise HTTPException(413, "it takes more memory than all requests may: see --max-memory")
+            raise HTTPException(413, "it takes more memory than all requests may")
         with capacity.lock:
             if capacity.held + count > capacity.max_bytes:
                 raise HTTPException(503, "the requests under way hold all memory: try again later", LATER)
@@ -85,7 +85,7 @@ class Claim:
         self.is_admitted = True
 
 
-async def read_body(request: Request, claim: Claim, options: ServeOptions) -> bytes:
+async def read_body(request: Request, claim: BodyClaim) -> bytes:
     """Return the body of a request.
 
     Raises
@@ -97,21 +97,21 @@ async def read_body(request: Request, claim: Claim, options: ServeOptions) -> by
     coding = request.headers.get("content-encoding", "identity")
     if coding != "identity":
         raise HTTPException(415, f"expected a body without Content-Encoding, found {coding[:20]!r}")
-    too_large = HTTPException(413, f"expected a body of at most {options.body_bytes:,} bytes, found more")
+    too_large = HTTPException(413, f"expected a body of at most {limits.MAX_BODY:,} bytes, found more")
     told = request.headers.get("content-length", "0")
-    if told.isdigit() and int(told[:20]) > options.body_bytes:
+    if told.isdigit() and int(told[:20]) > limits.MAX_BODY:
         raise too_large
     parts, size = [], 0
     try:
-        async with asyncio.timeout(options.body_seconds):
+        async with asyncio.timeout(limits.BODY_SECONDS):
             async for part in request.stream():
                 size += len(part)
-                if size > options.body_bytes:
+                if size > limits.MAX_BODY:
                     raise too_large
                 claim.take(len(part))
                 parts.append(part)
     except TimeoutError:
-        raise HTTPException(408, f"expected the whole body within {options.body_seconds:g} s") from None
+        raise HTTPException(408, f"expected the whole body within {limits.BODY_SECONDS:g} s") from None
     except ClientDisconnect:
         raise HTTPException(400, "the connection was closed before the body was there") from None
     return b"".join(parts)
@@ -121,7 +121,7 @@ DECODING = 20  # bytes a pixel while an image is decoded: its own, those of conv
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def pixels_of(data: bytes, channels: int, max_pixels: int, claim: Claim | None = None) -> NDArray[Any]:
+def pixels_of_body(data: bytes, channels: int, max_pixels: int, claim: BodyClaim | None = None) -> NDArray[Any]:
     """Decode an image, turned upright, as a model takes it, (1, H, W, C): uint8, or floats in [0, 1].
 
     Of an animation it is the first frame. The memory that decoding takes is claimed before.
@@ -134,15 +134,15 @@ def pixels_of(data: bytes, channels: int, max_pixels: int, claim: Claim | None =
 
     >>> file = io.BytesIO()
     >>> Image.new("1", (3, 2), 1).save(file, "PNG")
-    >>> pixels_of(file.getvalue(), 3, max_pixels=6).shape
+    >>> pixels_of_body(file.getvalue(), 3, max_pixels=6).shape
     (1, 2, 3, 3)
     """
     try:
         with open_image(io.BytesIO(data)) as image:
-            needed = DECODING * _pixels_in(image, max_pixels)
+            needed = DECODING * _pixel_count_of_body(image, max_pixels)
             if claim is not None:
                 claim.take(needed)
-            pixels = _decoded(image, channels)
+            pixels = _decoded_body(image, channels)
         if claim is not None:
             claim.give_back(needed - pixels.nbytes)
         return pixels
@@ -158,7 +158,7 @@ def pixels_of(data: bytes, channels: int, max_pixels: int, claim: Claim | None =
         raise HTTPException(422, f"cannot be decoded as an image ({reason})") from None
 
 
-def _pixels_in(image: Image.Image, max_pixels: int) -> int:
+def _pixel_count_of_body(image: Image.Image, max_pixels: int) -> int:
     """Return how many pixels an image has; raise if it has too many, or is of floats."""
     width, height = image.size
     if width * height > max_pixels:
@@ -168,7 +168,7 @@ def _pixels_in(image: Image.Image, max_pixels: int) -> int:
     return width * height
 
 
-def _decoded(image: Image.Image, channels: int) -> NDArray[Any]:
+def _decoded_body(image: Image.Image, channels: int) -> NDArray[Any]:
     upright = ImageOps.exif_transpose(image)
     if channels in (GREY, COLOUR):
         pixels = np.asarray(as_grey(upright) if channels == GREY else as_colour(upright))

@@ -17,7 +17,15 @@ from steepslope.nets.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec,
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle
-from steepslope.serve.served import HANDED_OVER, REJECTED, Rows, Served, split_rows
+from steepslope.serve.served import (
+    DECISION,
+    HANDED_OVER,
+    REJECTED,
+    TOP_LABELS,
+    TOP_PROBABILITY,
+    Served,
+    split_served_rows,
+)
 
 PROBE = 32  # pixels a side, where a net takes any
 OUTPUTS: dict[str, type[np.generic]] = {
@@ -26,7 +34,7 @@ OUTPUTS: dict[str, type[np.generic]] = {
 }  # fmt: skip
 
 
-def served_gate(
+def served_gate_folder(
     folder: Path,
     classifier: Any = None,
     auxiliary: Any = None,
@@ -50,7 +58,7 @@ def served_gate(
         expected = "expected a gate without groups, or by predicted class"
         raise SteepslopeError(f"{expected}, found one by {gate.by}, which no image tells", folder)
     image_gate = ImageGate.of(gate, classifier, auxiliary, opinions)
-    channels = _channels(image_gate)
+    channels = _gate_folder_channels(image_gate)
     dtype = np.uint8 if channels in (GREY, COLOUR) else np.float32
     sides = (one or PROBE for one in image_gate.classifier.transform.size)
     probe = image_gate.predict([np.zeros((*sides, channels), dtype)])
@@ -61,21 +69,21 @@ def served_gate(
         (ArraySpec(IMAGES, dtype, (None, None, None, channels)),),
         outputs,
         "steepslope_gate",
-        partial(_run_gate, image_gate, [one.name for one in outputs]),
+        partial(_run_gate_folder, image_gate, [one.name for one in outputs]),
         gate,
     )
 
 
-def _run_gate(image_gate: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Rows]:
+def _run_gate_folder(image_gate: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Arrays]:
     """Return the rows of each request; images of all sizes are run together."""
     decisions = image_gate.predict([image for part in parts for image in part[IMAGES]], top=top)
     others = {"label": decisions.labels, REJECTED: decisions.decision == REJECT}
-    outputs = {name: others[name] if name in others else getattr(decisions, name) for name in names}
-    rows = Rows(outputs, decisions.decision, decisions.top_labels, decisions.top_probability)
-    return split_rows(rows, parts)
+    names = (*names, DECISION, TOP_LABELS, TOP_PROBABILITY)
+    rows = {name: others[name] if name in others else getattr(decisions, name) for name in names}
+    return split_served_rows(rows, parts)
 
 
-def _channels(image_gate: ImageGate) -> int:
+def _gate_folder_channels(image_gate: ImageGate) -> int:
     """Return the channels of an image that every net of a gate can see: colour, if one of them sees it."""
     model = image_gate.gate.require_source().model
     seen = [image_gate.classifier.transform.channels]

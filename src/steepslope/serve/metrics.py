@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from steepslope.serve.served import HANDED_OVER, Rows
+from steepslope.nets.export.file import Arrays
+from steepslope.serve.served import HANDED_OVER, served_row_count
 
 if TYPE_CHECKING:
     from steepslope.serve.monitoring import ServedMonitor
@@ -17,7 +18,7 @@ SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-class Metrics:
+class ServerMetrics:
     """All metrics of one server, in a registry of its own; ``watch`` sees all decisions, in one thread only."""
 
     def __init__(self, watch: ServedMonitor | None = None) -> None:
@@ -43,13 +44,13 @@ class Metrics:
             )
             lost.set_function(lambda: float(not watch.can_write()))
 
-    def of_batch(self, found: Sequence[Rows], seconds: float) -> None:
+    def of_batch(self, found: Sequence[Arrays], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""
-        self.batches.observe(sum(map(len, found)))
+        self.batches.observe(sum(map(served_row_count, found)))
         self.running.observe(seconds)
-        if not all({"accepted", "p_correct"} <= rows.outputs.keys() for rows in found):
+        if not all({"accepted", "p_correct"} <= rows.keys() for rows in found):
             return
-        outputs = {name: np.concatenate([rows.outputs[name] for rows in found]) for name in found[0].outputs}
+        outputs = {name: np.concatenate([rows[name] for rows in found]) for name in found[0]}
         accepted, handed_over = outputs["accepted"], outputs.get(HANDED_OVER)
         self.predictions.inc(len(accepted))
         self.accepts.inc(int(accepted.sum()))

@@ -57,7 +57,7 @@ class InferRequest(Body):
     outputs: list[WantedTensor] | None = Field(default=None, max_length=64)
 
 
-def infer_schema(inputs: list[dict[str, Any]]) -> dict[str, Any]:
+def protocol_schema(inputs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the JSON schema of a request, with an example of zeros for a model's inputs."""
     whole = InferRequest.model_json_schema()
     tensors = whole.pop("$defs")
@@ -111,37 +111,37 @@ JSON_ALONE = "tensors as JSON (binary_data=False in tritonclient)"
 KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}  # of numbers in JSON that each kind of array takes
 
 
-def described(spec: ArraySpec) -> dict[str, Any]:
+def protocol_metadata(spec: ArraySpec) -> dict[str, Any]:
     """Return what the protocol's metadata tell of an array.
 
-    >>> described(ArraySpec("images", np.uint8, (None, None, None, 3)))
+    >>> protocol_metadata(ArraySpec("images", np.uint8, (None, None, None, 3)))
     {'name': 'images', 'datatype': 'UINT8', 'shape': [-1, -1, -1, 3]}
     """
     shape = [-1 if size is None else size for size in spec.shape]
     return {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": shape}
 
 
-def parse_request(text: bytes) -> InferRequest:
+def parse_protocol_request(text: bytes) -> InferRequest:
     """Return the request that some JSON holds; an error names what is wrong, and where."""
     try:
         request = InferRequest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise SteepslopeError(str(first["msg"]), ".".join(map(str, first["loc"])) or "body") from None
-    _require_supported(request.parameters, "parameters")
+    _require_protocol_support(request.parameters, "parameters")
     for tensor in (*request.inputs, *(request.outputs or ())):
-        _require_supported(tensor.parameters, tensor.name)
+        _require_protocol_support(tensor.parameters, tensor.name)
     return request
 
 
-def _require_supported(parameters: Mapping[str, object], place: str) -> None:
+def _require_protocol_support(parameters: Mapping[str, object], place: str) -> None:
     """Raise where parameters tell of anything but plain tensors as JSON, or ask for it."""
     for name in UNSUPPORTED:
         if parameters.get(name, False) is not False:
             raise SteepslopeError(f"expected {JSON_ALONE}, found {name}", place)
 
 
-def arrays_of(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays:
+def protocol_arrays(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays:
     """Return the inputs of a request as arrays that fit the specs, of one number of rows >= 1."""
     known = {one.name: one for one in specs}
     arrays: dict[str, NDArray[Any]] = {}
@@ -153,19 +153,19 @@ def arrays_of(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays:
         expected = DATATYPES[spec.dtype]
         if tensor.datatype != expected:
             raise SteepslopeError(f"expected datatype {expected}, found {tensor.datatype!r}", tensor.name)
-        arrays[tensor.name] = _of_json(tensor, spec)
+        arrays[tensor.name] = _protocol_array(tensor, spec)
     require_fitting(arrays, tuple(specs))
     if len(next(iter(arrays.values()))) == 0 or any(array.size == 0 for array in arrays.values()):
         raise SteepslopeError("expected at least one row of at least one number, found none", "inputs")
     return arrays
 
 
-def _of_json(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
+def _protocol_array(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
     """Return data that are flat, or nested as the shape is, as an array of the spec's type."""
     if not isinstance(tensor.data, list):
         found = "found none" if tensor.data is None else f"found a {type(tensor.data).__name__}"
         raise SteepslopeError(f"expected data, a list of numbers, {found}", tensor.name)
-    _require_numbers(tensor.data, tensor.name)
+    _require_protocol_numbers(tensor.data, tensor.name)
     try:
         found_array = np.array(tensor.data)
     except (ValueError, OverflowError, RecursionError):
@@ -177,10 +177,10 @@ def _of_json(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
     if found_array.shape != tuple(tensor.shape) and found_array.shape != (math.prod(tensor.shape),):
         found = f"found data of shape {found_array.shape}"
         raise SteepslopeError(f"expected data of shape {tuple(tensor.shape)}, or flat, {found}", tensor.name)
-    return _as_type(found_array.reshape(tensor.shape), spec)
+    return _protocol_array_as_type(found_array.reshape(tensor.shape), spec)
 
 
-def _require_numbers(data: list[Any], name: str) -> None:
+def _require_protocol_numbers(data: list[Any], name: str) -> None:
     """Raise unless nested lists hold numbers alone: next to a text, NumPy would make each number as long as that."""
     waiting = [data]
     while waiting:
@@ -192,7 +192,7 @@ def _require_numbers(data: list[Any], name: str) -> None:
             waiting += [one for one in some if isinstance(one, list)]
 
 
-def _as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:
+def _protocol_array_as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:
     if np.dtype(spec.dtype).kind in "ui" and array.size:
         limits = np.iinfo(spec.dtype)  # type: ignore[type-var]
         if array.min() < limits.min or array.max() > limits.max:
@@ -202,7 +202,7 @@ def _as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:
         return array.astype(spec.dtype)
 
 
-def wanted_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[ArraySpec]:
+def protocol_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[ArraySpec]:
     """Return the outputs that a request wants, in its order."""
     known = {one.name: one for one in specs}
     wanted = request.outputs or [WantedTensor(name=name) for name in known]
@@ -213,7 +213,7 @@ def wanted_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[Ar
     return [known[one.name] for one in wanted]
 
 
-def response_of(head: Mapping[str, Any], outputs: Arrays, wanted: Sequence[ArraySpec]) -> bytes:
+def protocol_response(head: Mapping[str, Any], outputs: Arrays, wanted: Sequence[ArraySpec]) -> bytes:
     """Return the body of an answer; ``head`` is what stands before the outputs, such as the model's name."""
     tensors = []
     for spec in wanted:

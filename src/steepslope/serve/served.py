@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
@@ -26,30 +25,9 @@ if TYPE_CHECKING:
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER, REJECTED = "handed_over", "rejected"
+DECISION = "decision"  # accept, review or reject, (n,)
+TOP_LABELS, TOP_PROBABILITY = "top_labels", "top_probability"  # of the most probable classes, (n, k)
 PIXELS = 1 << 22  # of all images that a file is run on together, unless one has more
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """What a model gives of n rows: its outputs by name, (n, …) each, and, where it decides, what to do.
-
-    ``decision`` (n,) is accept, review or reject; ``top_labels`` and ``top_probability`` (n, k) are the most probable
-    classes. All three are None where only an oracle is served.
-    """
-
-    outputs: Arrays
-    decision: NDArray[np.str_] | None = None
-    top_labels: NDArray[np.int64] | None = None
-    top_probability: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return count_of(self.outputs)
-
-    def at(self, rows: slice) -> Rows:
-        """Return some of the rows."""
-        decisions: Any = (self.decision, self.top_labels, self.top_probability)
-        outputs = {name: array[rows] for name, array in self.outputs.items()}
-        return Rows(outputs, *(None if array is None else array[rows] for array in decisions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,36 +36,37 @@ class Served:
 
     ``card`` is what the gate tells of itself, ``inputs`` and ``outputs`` are the arrays that it takes and gives, and
     ``platform`` is what runs it, as the protocol names it. ``run`` returns the rows of each request, with so many of
-    the most probable classes, as far as it knows them; an error tells what is wrong with one of the requests.
+    the most probable classes, as far as it knows them: its outputs by name, and of what decides also ``decision``,
+    ``top_labels`` and ``top_probability``. An error tells what is wrong with one of the requests.
     """
 
     card: GateCard
     inputs: tuple[ArraySpec, ...]
     outputs: tuple[ArraySpec, ...]
     platform: str
-    run: Callable[[Sequence[Arrays], int], list[Rows]]
+    run: Callable[[Sequence[Arrays], int], list[Arrays]]
     gate: Gate | None = None  # of a file there is none
 
 
-def count_of(arrays: Arrays) -> int:
+def served_row_count(arrays: Arrays) -> int:
     """Return the number of rows that all of some arrays have."""
     return len(next(iter(arrays.values())))
 
 
-def takes_images(served: Served) -> bool:
+def serves_images(served: Served) -> bool:
     """Return whether a model takes images, and nothing else, and decides on them."""
     given = {one.name for one in served.outputs}
     return [one.name for one in served.inputs] == [IMAGES] and given.issuperset(DECIDING)
 
 
-def channels_of(served: Served) -> int:
+def served_channels(served: Served) -> int:
     """Return the channels of the images that a model takes."""
     channels = served.inputs[0].shape[-1]
     assert channels is not None
     return channels
 
 
-def require_usable(arrays: Arrays) -> None:
+def require_servable(arrays: Arrays) -> None:
     """Raise for numbers that no model can judge: NaN and infinite ones, and images of floats outside [0, 1].
 
     NaN in an opinion says that the row lacks it.
@@ -102,23 +81,24 @@ def require_usable(arrays: Arrays) -> None:
             raise SteepslopeError("expected floats in [0, 1], found others", name)
 
 
-def finite(rows: Rows) -> Rows:
+def finite_served_rows(rows: Arrays) -> Arrays:
     """Return the rows with infinite numbers, which JSON has not, as the largest; raise for NaN.
 
-    >>> finite(Rows({"trust_logit": np.array([np.inf, 1.0])})).outputs["trust_logit"].tolist()
+    >>> finite_served_rows({"trust_logit": np.array([np.inf, 1.0])})["trust_logit"].tolist()
     [1.7976931348623157e+308, 1.0]
     """
-    numbers = {name: array for name, array in rows.outputs.items() if array.dtype.kind == "f"}
+    numbers = {name: array for name, array in rows.items() if array.dtype.kind == "f"}
     for name, array in numbers.items():
         if np.isnan(array).any():
             raise SteepslopeError("the model gives no number for this input, but NaN", name)
-    return replace(rows, outputs={**rows.outputs, **{name: np.nan_to_num(array) for name, array in numbers.items()}})
+    return {**rows, **{name: np.nan_to_num(array) for name, array in numbers.items()}}
 
 
-def split_rows(rows: Rows, parts: Sequence[Arrays]) -> list[Rows]:
+def split_served_rows(rows: Arrays, parts: Sequence[Arrays]) -> list[Arrays]:
     """Return the rows of each of several requests, which were run together in this order."""
-    stops = np.cumsum([count_of(part) for part in parts])
-    return [rows.at(slice(stop - count_of(part), stop)) for stop, part in zip(stops, parts, strict=True)]
+    stops = np.cumsum([served_row_count(part) for part in parts])[:-1]
+    split = {name: np.split(array, stops) for name, array in rows.items()}
+    return [{name: arrays[place] for name, arrays in split.items()} for place in range(len(parts))]
 
 
 def served_file(exported: ExportedGate, max_batch: int) -> Served:
@@ -127,32 +107,33 @@ def served_file(exported: ExportedGate, max_batch: int) -> Served:
         if one.name == IMAGES and (len(one.shape) != 4 or one.shape[-1] is None):
             expected = "expected images (N, H, W, C) of a known number of channels"
             raise SteepslopeError(f"{expected}, found {one}", exported.source)
-    run = partial(_run_file, exported, max_batch)
+    run = partial(_run_served_file, exported, max_batch)
     return Served(exported.card, exported.inputs, exported.outputs, "onnxruntime_onnx", run)
 
 
-def _run_file(exported: ExportedGate, max_batch: int, parts: Sequence[Arrays], top: int) -> list[Rows]:
+def _run_served_file(exported: ExportedGate, max_batch: int, parts: Sequence[Arrays], top: int) -> list[Arrays]:
     """Return the rows of each request; those whose arrays have the same sizes are run together."""
     sizes = [tuple(array.shape[1:] for array in part.values()) for part in parts]
-    rows: dict[int, Rows] = {}
+    rows: dict[int, Arrays] = {}
     for size in dict.fromkeys(sizes):
         alike = [number for number, one in enumerate(sizes) if one == size]
         some = [parts[number] for number in alike]
         together = {name: np.concatenate([part[name] for part in some]) for name in some[0]}
-        rows |= zip(alike, split_rows(_decided(exported, max_batch, together), some), strict=True)
+        rows |= zip(alike, split_served_rows(_decided_by_served_file(exported, max_batch, together), some), strict=True)
     return [rows[number] for number in range(len(parts))]
 
 
-def _decided(exported: ExportedGate, max_batch: int, arrays: Arrays) -> Rows:
+def _decided_by_served_file(exported: ExportedGate, max_batch: int, arrays: Arrays) -> Arrays:
     pixels = math.prod(arrays[IMAGES].shape[1:3]) if IMAGES in arrays else 0
     most = max(1, min(max_batch, PIXELS // max(1, pixels)))  # a model takes many times its images' memory
     runs = [
         exported.run({name: array[block] for name, array in arrays.items()}, release=pixels > PIXELS)
-        for block in blocks(count_of(arrays), most)
+        for block in blocks(served_row_count(arrays), most)
     ]
     outputs = {name: np.concatenate([one[name] for one in runs]) for name in runs[0]}
     if not outputs.keys() >= set(DECIDING):
-        return Rows(outputs)
+        return outputs
     unaccepted = np.where(outputs.get(REJECTED, False), REJECT, REVIEW)
     decision = np.where(outputs["accepted"], ACCEPT, unaccepted)
-    return Rows(outputs, decision, outputs["label"][:, None], outputs["probability"][:, None])
+    top = {TOP_LABELS: outputs["label"][:, None], TOP_PROBABILITY: outputs["probability"][:, None]}
+    return {**outputs, DECISION: decision, **top}

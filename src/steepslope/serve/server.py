@@ -8,9 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
-from typing import Any
 
 import h11
 import uvicorn
@@ -18,9 +16,9 @@ from PIL import Image
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from steepslope.errors import SteepslopeError
+from steepslope.serve import limits
 from steepslope.serve.answers import Answers
 from steepslope.serve.app import make_app
-from steepslope.serve.options import ServeOptions
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BACKLOG = 2048  # connections that wait to be accepted
@@ -28,7 +26,7 @@ BLOCK = 64 << 20  # bytes in which PIL holds an image; of smaller ones, the syst
 TICKS = 10  # turns of uvicorn's loop in a second
 
 
-def open_socket(host: str, port: int) -> socket.socket:
+def open_server_socket(host: str, port: int) -> socket.socket:
     """Return a socket that is bound, but does not listen yet.
 
     Raises
@@ -51,33 +49,31 @@ def open_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-def address_of(bound: socket.socket) -> str:
+def server_address(bound: socket.socket) -> str:
     """Return the address of a socket as a URL."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-class Connection(H11Protocol):
+class ServerConnection(H11Protocol):
     """A connection that is closed where the headers of a request do not come in time.
 
     If there are too many connections, the one is closed whose client has kept the server waiting longest for a whole
     request. Connections that wait after an answer are closed last.
     """
 
-    def __init__(self, options: ServeOptions, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.options = options
-        self.headers_due: asyncio.TimerHandle | None = None
-        self.waits_since = 0.0
+    headers_due: asyncio.TimerHandle | None = None
+    waits_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for headers."""
         super().connection_made(transport)
         self._expect_headers()
-        open_ones = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
-        if len(open_ones) > self.options.max_connections:
-            waiting = [one for one in open_ones if one.conn.their_state in (h11.IDLE, h11.SEND_BODY)]
-            min(waiting, key=lambda one: (one.is_kept_alive, one.waits_since), default=self).transport.close()
+        others = (other for other in self.connections if isinstance(other, ServerConnection))
+        connected = [other for other in others if not other.transport.is_closing()]
+        if len(connected) > limits.MAX_CONNECTIONS:
+            waiting = [other for other in connected if other.conn.their_state in (h11.IDLE, h11.SEND_BODY)]
+            min(waiting, key=lambda other: (other.is_kept_alive, other.waits_since), default=self).transport.close()
 
     @property
     def is_kept_alive(self) -> bool:
@@ -99,7 +95,7 @@ class Connection(H11Protocol):
             self._wait_no_more()
         elif self.headers_due is None and not self.transport.is_closing():
             self.waits_since = self.loop.time()
-            self.headers_due = self.loop.call_later(self.options.body_seconds, self.timeout_keep_alive_handler)
+            self.headers_due = self.loop.call_later(limits.BODY_SECONDS, self.timeout_keep_alive_handler)
 
     def _wait_no_more(self) -> None:
         if self.headers_due is not None:
@@ -110,17 +106,24 @@ class Connection(H11Protocol):
 class Server(uvicorn.Server):
     """Uvicorn's server with another end.
 
-    After SIGTERM or SIGINT it is not ready any more, goes on accepting for ``drain_seconds`` what was sent before,
+    After SIGTERM or SIGINT it is not ready any more, goes on accepting for half a second what was sent before,
     answers all of it, and ends with exit code 0. A second signal ends it at once. ``listening`` is called when it
     accepts.
     """
 
     def __init__(self, answers: Answers, listening: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            make_app(answers), http=partial(Connection, answers.options),  # type: ignore[arg-type]
-            ws="none", lifespan="off", backlog=BACKLOG, log_level="warning", access_log=False, server_header=False,
-            proxy_headers=False, timeout_graceful_shutdown=answers.options.stop_seconds,
-        )  # fmt: skip
+            make_app(answers),
+            http=ServerConnection,
+            ws="none",
+            lifespan="off",
+            backlog=BACKLOG,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=limits.STOP_SECONDS,
+        )
         super().__init__(config)
         self.answers, self.listening, self.ticks = answers, listening, 0
 
@@ -151,14 +154,14 @@ class Server(uvicorn.Server):
         """Return whether to close the socket: some turns of the event loop after the signal."""
         if self.answers.stopping:
             self.ticks += 1
-        self.should_exit = self.should_exit or self.ticks > TICKS * self.answers.options.drain_seconds
+        self.should_exit = self.should_exit or self.ticks > TICKS * limits.DRAIN_SECONDS
         return await super().on_tick(counter)
 
 
 def run_server(answers: Answers, bound: socket.socket, listening: Callable[[], None]) -> None:
     """Serve until a signal comes; return when all that was accepted is answered."""
     Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined]
-    server, address = Server(answers, listening), address_of(bound)
+    server, address = Server(answers, listening), server_address(bound)
     try:
         server.run(sockets=[bound])
     except OSError as error:

@@ -27,12 +27,12 @@ from steepslope.nets.training.loading import CODE
 from steepslope.oracle.handover import AUXILIARY
 from steepslope.outputs.arrays import OPINION, is_opinion
 from steepslope.report.confidences import BASELINE
-from steepslope.report.grid import Cell, Grid, estimate_cell, markdown, plain
+from steepslope.report.grid import Cell, Grid, estimate_cell, grid_in_markdown, plain_in_markdown
 from steepslope.report.page import REPORT
-from steepslope.report.runs import METRICS_FILE, StoredRow, read_metrics
-from steepslope.report.sentences import to_mcp
+from steepslope.report.runs import METRICS_FILE, RunRow, read_run_metrics
+from steepslope.report.sentences import mcp_sentence
 from steepslope.share.options import CardOptions
-from steepslope.share.sharing import Shared, local_paths, tensor_shapes
+from steepslope.share.sharing import Shared, shared_local_paths, shared_tensor_shapes
 
 TASK = "selective-classification"
 TAGS = (LIBRARY, TASK, "failure-prediction", "uncertainty-estimation")
@@ -45,11 +45,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class CardEvaluation:
     """A report's row on what is shared, that of MCP, how many scores the report has, and which rows it is about."""
 
-    row: StoredRow
-    baseline: StoredRow
+    row: RunRow
+    baseline: RunRow
     scores: int
     dataset: str
 
@@ -59,7 +59,7 @@ class Evaluated:
         return self.row.name == self.baseline.name
 
     @classmethod
-    def of(cls, shared: Shared, options: CardOptions) -> Evaluated | None:
+    def of(cls, shared: Shared, options: CardOptions) -> CardEvaluation | None:
         """Return what a report has about it; None where no report is given.
 
         Raises
@@ -73,13 +73,13 @@ class Evaluated:
                 raise SteepslopeError("expected --report with it, found none", given[0])
             return None
         folder = Path(options.report)
-        rows = {row.name: row for row in map(StoredRow, read_metrics(folder))}
-        row = rows[_name(shared, options.row, rows, folder)]
+        rows = {row.name: row for row in map(RunRow, read_run_metrics(folder))}
+        row = rows[_card_row_name(shared, options.row, rows, folder)]
         loss = None if shared.oracle is None else shared.oracle.loss
         if row.loss != loss:
             expected = f"expected the row of what is shared, of {'no loss' if loss is None else f'the loss {loss}'}"
             raise SteepslopeError(f"{expected}, found {row.loss} in {row.name}", folder / METRICS_FILE)
-        return cls(row, rows.get(BASELINE, row), len(rows), options.dataset or _recorded(folder))
+        return cls(row, rows.get(BASELINE, row), len(rows), options.dataset or _card_data_set_name(folder))
 
     def table(self) -> str:
         """Return all metrics that the report has, next to MCP's, in Markdown."""
@@ -91,7 +91,7 @@ class Evaluated:
             [Cell(metric.heading), *(estimate_cell(some[name], metric.scale, sign) for some, sign in columns.values())]
             for name, metric in TABLE.items() if name in self.row.content
         ]  # fmt: skip
-        return markdown(Grid("", ["", *columns], lines))
+        return grid_in_markdown(Grid("", ["", *columns], lines))
 
     def ranking(self) -> str:
         """Return whether it ranks better than MCP, and how it came to be chosen."""
@@ -99,10 +99,10 @@ class Evaluated:
             return "It ranks by the classifier's own confidence, and so no better than that."
         chosen = f"The report compares {self.scores - 1} scores with MCP"
         looks = f" {chosen}; if this is the best, its lead looks larger than it is." if self.scores > 2 else ""
-        return to_mcp(self.row) + looks
+        return mcp_sentence(self.row) + looks
 
 
-def _name(shared: Shared, given: str | None, rows: Mapping[str, Any], folder: Path) -> str:
+def _card_row_name(shared: Shared, given: str | None, rows: Mapping[str, Any], folder: Path) -> str:
     if given is not None:
         require_known(f"row in {folder / METRICS_FILE}:", given, rows)
         return given
@@ -113,7 +113,7 @@ def _name(shared: Shared, given: str | None, rows: Mapping[str, Any], folder: Pa
     return found
 
 
-def _recorded(folder: Path) -> str:
+def _card_data_set_name(folder: Path) -> str:
     """Return the last two names of the outputs that a report was made of: cards are public, and paths tell too much."""
     made = read_json(folder / REPORT.card, REPORT.what).get(MADE) if (folder / REPORT.card).exists() else None
     outputs = (made or {}).get("outputs")
@@ -126,29 +126,31 @@ def model_card(shared: Shared, folder: Path, place: str, options: CardOptions) -
     ``folder`` is the one that is shared, ``place`` what it will be loaded by, ``hub:user/name`` or a folder.
     """
     hub = require_extra("huggingface_hub", "hub", "a model card")
-    evaluated = Evaluated.of(shared, options)
+    evaluated = CardEvaluation.of(shared, options)
     name = place.rstrip("/").split("/")[-1].partition("@")[0]
     data = hub.ModelCardData(
         library_name=LIBRARY, license=options.license, tags=[*TAGS, shared.kind], model_name=name,
-        eval_results=None if evaluated is None else list(_results(hub, evaluated)) or None,
+        eval_results=None if evaluated is None else list(_card_eval_results(hub, evaluated)) or None,
     )  # fmt: skip
     environment = Environment(
         loader=PackageLoader("steepslope.share", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=False, keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters |= {"plain": plain, "number": "{:,}".format, "quote": shlex.quote}
+    environment.filters |= {"plain": plain_in_markdown, "number": "{:,}".format, "quote": shlex.quote}
     gate = shared.gate
     body = environment.get_template("model_card.md.jinja").render(
         title=name, place=place, shared=shared, gate=gate, oracle=shared.oracle, source=shared.source,
-        nets={} if gate is None else own_specs(gate), words=as_words, arguments=as_arguments,
-        from_outputs=gate is not None and judges_outputs(gate), code=CODE, spec_of=spec_of,
+        nets={} if gate is None else card_specs_to_give(gate),
+        words=card_specs_as_words,
+        from_outputs=gate is not None and card_is_of_outputs(gate), code=CODE, spec_of=card_spec,
         assumes=() if gate is None else gate.assumptions,
-        evaluated=evaluated, metrics=TABLE, has_paths=bool(local_paths(folder)), **arrays_inside(tensor_shapes(folder)),
+        evaluated=evaluated, metrics=TABLE, has_paths=bool(shared_local_paths(folder)),
+        **card_arrays(shared_tensor_shapes(folder)),
     )  # fmt: skip
     return str(hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")).rstrip() + "\n"
 
 
-def _results(hub: Any, evaluated: Evaluated) -> Iterator[Any]:
+def _card_eval_results(hub: Any, evaluated: CardEvaluation) -> Iterator[Any]:
     """Yield the metrics as the Hub's metadata has them, fractions in [0, 1]."""
     for name, metric in {"accuracy": METRICS["accuracy"], **TABLE}.items():
         value = evaluated.row.metrics[name]["value"]
@@ -159,23 +161,23 @@ def _results(hub: Any, evaluated: Evaluated) -> Iterator[Any]:
             )  # fmt: skip
 
 
-def spec_of(net: NetRecord) -> str:
+def card_spec(net: NetRecord) -> str:
     """Return a net's spec without the folders in which it lies on somebody's machine.
 
     >>> specs = ["checkpoint:/home/me/runs/net", "timm:resnet18", "timm:resnet18?weights=/home/me/own.pt"]
-    >>> [spec_of(NetRecord(spec, "", {})) for spec in specs]
+    >>> [card_spec(NetRecord(spec, "", {})) for spec in specs]
     ['checkpoint:net', 'timm:resnet18', 'timm:resnet18?weights=own.pt']
     """
     return PLACE.sub(lambda place: place[0].rstrip("/").split("/")[-1], net.spec)
 
 
-def judges_outputs(gate: Gate) -> bool:
+def card_is_of_outputs(gate: Gate) -> bool:
     """Return whether a gate is used on outputs alone: it knows of no net of the classifier, or of an opinion."""
     opinions = () if gate.source is None else gate.source.opinions
     return gate.origin.classifier is None or any(name not in gate.origin.opinions for name in opinions)
 
 
-def own_specs(gate: Gate) -> dict[str, str]:
+def card_specs_to_give(gate: Gate) -> dict[str, str]:
     """Return specs of the nets of which a gate's user has to say where they lie, or that their code may be run.
 
     Those of opinions go by the names of their arrays.
@@ -193,10 +195,10 @@ def own_specs(gate: Gate) -> dict[str, str]:
     }
 
 
-def as_words(specs: Mapping[str, str]) -> str:
+def card_specs_as_words(specs: Mapping[str, str]) -> str:
     """Return specs as one types them.
 
-    >>> as_words({"classifier": "onnx:CLASSIFIER", "opinion_big": "checkpoint:OPINION_BIG"})
+    >>> card_specs_as_words({"classifier": "onnx:CLASSIFIER", "opinion_big": "checkpoint:OPINION_BIG"})
     ' --classifier onnx:CLASSIFIER --opinion big=checkpoint:OPINION_BIG'
     """
     opinions = {name: f"{name.removeprefix(OPINION)}={spec}" for name, spec in specs.items() if is_opinion(name)}
@@ -204,41 +206,30 @@ def as_words(specs: Mapping[str, str]) -> str:
     return "".join([*nets, *(f" --opinion {shlex.quote(one)}" for one in opinions.values())])
 
 
-def as_arguments(specs: Mapping[str, str]) -> str:
-    """Return specs as arguments in Python.
-
-    >>> as_arguments({"classifier": "onnx:CLASSIFIER", "opinion_big": "checkpoint:OPINION_BIG"})
-    ', classifier="onnx:CLASSIFIER", opinions={"big": "checkpoint:OPINION_BIG"}'
-    """
-    nets = [f', {name}="{spec}"' for name, spec in specs.items() if not is_opinion(name)]
-    opinions = [f'"{name.removeprefix(OPINION)}": "{spec}"' for name, spec in specs.items() if is_opinion(name)]
-    return "".join([*nets, *([f", opinions={{{', '.join(opinions)}}}"] if opinions else [])])
-
-
-def arrays_inside(shapes: Shapes) -> dict[str, Any]:
+def card_arrays(shapes: Shapes) -> dict[str, Any]:
     """Return what arrays hold of single rows, by their names: features, hashes, errors and calibration rows.
 
     ``points`` are features with their shape, and the name of their squared lengths, if these are there; ``files`` are
     those that hold any other arrays.
     """
-    points = [name for name in shapes if _last(name) == POINTS]
+    points = [name for name in shapes if _last_name_for_card(name) == POINTS]
     lengths = {name: name.removesuffix(POINTS) + SQUARES for name in points}
     begun = {
         what: [name for name in shapes if name.removeprefix("oracle/").startswith(start)]
         for what, start in BY_ROW.items()
     }
     by_row = {name for names in begun.values() for name in names}
-    others = [name for name in shapes if name not in by_row and _last(name) not in (POINTS, SQUARES)]
+    others = [name for name in shapes if name not in by_row and _last_name_for_card(name) not in (POINTS, SQUARES)]
     return {
         "points": [(name, shapes[name], lengths[name] if lengths[name] in shapes else "") for name in points],
-        **{what: _quoted(names) for what, names in begun.items()},
-        "files": _quoted([f"{file}:" for file in dict.fromkeys(name.partition(":")[0] for name in others)]),
+        **{what: _quoted_for_card(names) for what, names in begun.items()},
+        "files": _quoted_for_card([f"{file}:" for file in dict.fromkeys(name.partition(":")[0] for name in others)]),
     }
 
 
-def _last(name: str) -> str:
+def _last_name_for_card(name: str) -> str:
     return re.split("[/:]", name)[-1]
 
 
-def _quoted(names: Sequence[str]) -> str:
+def _quoted_for_card(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)

@@ -107,7 +107,7 @@ class Shared:
         write_config(out, self.kind)
 
 
-def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+def shared_tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all arrays in a folder, by ``file:name``, such as ``oracle/evidence:neighbors/points``."""
     shapes: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.rglob("*.safetensors")):
@@ -118,26 +118,26 @@ def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def local_paths(folder: Path) -> list[str]:
+def shared_local_paths(folder: Path) -> list[str]:
     """Return the paths, relative ones too, and URLs in the JSON files of a folder, such as those of outputs.
 
     A relative path is known by its spec, or by the stamp that a command keeps of each file and folder that it reads.
     """
-    texts = (text for path in folder.rglob("*.json") for text in _texts(read_json(path, "settings")))
+    texts = (text for path in folder.rglob("*.json") for text in _shared_texts(read_json(path, "settings")))
     found = (PLACED.search(text) or LOCAL.search(text) for text in texts)
     return sorted({one[1] for one in found if one is not None})
 
 
-def _texts(content: Any) -> Iterator[str]:
+def _shared_texts(content: Any) -> Iterator[str]:
     if isinstance(content, str):
         yield content
     elif isinstance(content, Mapping):
         for name, value in content.items():
-            yield from _texts(name)
-            yield from _texts(value)
+            yield from _shared_texts(name)
+            yield from _shared_texts(value)
     elif isinstance(content, list):
         for value in content:
-            yield from _texts(value)
+            yield from _shared_texts(value)
 
 
 def write_shared(made: Path, out: Path, replace: bool) -> bool:

@@ -14,10 +14,10 @@ from steepslope.report.confidences import Scored
 from steepslope.report.web.page_scores import (
     AS_IT_IS,
     LEARNT,
-    OperatingPoints,
-    estimates,
-    operating_points,
-    reliability,
+    PagePoints,
+    page_estimates,
+    page_points,
+    page_reliability,
 )
 
 VALUES = st.sampled_from([-np.inf, -1e308, -2.0, -0.5, 0.0, 1e-300, 0.5, 0.5000000000000001, 3.0, 1e308, np.inf])
@@ -27,7 +27,7 @@ ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)
 @given(ROWS, st.lists(st.floats(-5, 5), max_size=3))
 def test_counts_are_those_of_a_loop(rows: list[tuple[float, bool]], also: list[float]) -> None:
     confidence, is_correct = np.array([value for value, _ in rows]), np.array([right for _, right in rows])
-    points, _ = operating_points(confidence, is_correct, also)
+    points, _ = page_points(confidence, is_correct, also)
     for threshold, correct, wrong in list(zip(points.threshold, points.correct, points.wrong, strict=True))[:-1]:
         above = [right for value, right in rows if value > threshold]
         assert (correct, wrong) == (sum(above), len(above) - sum(above))
@@ -44,7 +44,7 @@ def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
     rng = np.random.default_rng(0)
     is_correct = rng.random(30_000) < 0.95
     confidence = rng.normal(size=30_000) + 2 * is_correct
-    points, found = operating_points(confidence, is_correct)
+    points, found = page_points(confidence, is_correct)
     curve = risk_coverage_curve(confidence, is_correct)
     assert 400 < len(points) <= 615
     places = {label: points.at(threshold) for label, threshold in found}
@@ -66,7 +66,7 @@ def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
 
 
 def test_the_risk_has_its_exact_interval() -> None:
-    points = OperatingPoints(np.array([3.0, 2, 1]), np.array([0, 40, 0]), np.array([0, 3, 5]))
+    points = PagePoints(np.array([3.0, 2, 1]), np.array([0, 40, 0]), np.array([0, 3, 5]))
     low, high = points.risk_limits()
     for place, (wrong, accepted) in enumerate([(0, 0), (3, 43), (5, 5)]):
         expected = binomtest(wrong, accepted).proportion_ci(0.95, "exact") if accepted else (0, 1)
@@ -77,7 +77,7 @@ def test_groups_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     probability = rng.random(1000)
     is_correct = rng.random(1000) < probability
-    found = reliability(probability, is_correct)
+    found = page_reliability(probability, is_correct)
     observed, predicted = calibration_curve(is_correct, probability, n_bins=10, strategy="quantile")
     assert [one["observed"] for one in found] == pytest.approx(observed, abs=0.02)
     assert [one["predicted"] for one in found] == pytest.approx(predicted, abs=0.01)
@@ -89,7 +89,7 @@ def test_a_map_that_is_learnt_finds_the_probability() -> None:
     rng = np.random.default_rng(1)
     truth = rng.normal(1, 1.5, size=20_000)
     is_correct = rng.random(20_000) < expit(truth)
-    learnt = estimates(Scored("x", None, truth * 3 + 4, "logit"), is_correct)[LEARNT]
+    learnt = page_estimates(Scored("x", None, truth * 3 + 4, "logit"), is_correct)[LEARNT]
     assert np.abs(learnt - expit(truth)).max() < 0.03
 
 
@@ -97,16 +97,16 @@ def test_pure_noise_is_not_called_predictive() -> None:
     """Learnt on its own rows, a map of noise would seem to know something."""
     rng = np.random.default_rng(2)
     is_correct = rng.random(200) < 0.8
-    learnt = estimates(Scored("x", None, rng.normal(size=200), "logit"), is_correct)[LEARNT]
+    learnt = page_estimates(Scored("x", None, rng.normal(size=200), "logit"), is_correct)[LEARNT]
     assert abs(np.corrcoef(learnt, is_correct)[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize(("scale", "kinds"), [("logit", [AS_IT_IS, LEARNT]), ("rank", [LEARNT])])
 def test_only_what_claims_to_be_a_probability_is_taken_for_one(scale: str, kinds: list[str]) -> None:
     rng = np.random.default_rng(3)
-    found = estimates(Scored("x", None, rng.normal(size=300), scale), rng.random(300) < 0.7)
+    found = page_estimates(Scored("x", None, rng.normal(size=300), scale), rng.random(300) < 0.7)
     assert list(found) == kinds
 
 
 def test_without_errors_nothing_is_learnt() -> None:
-    assert estimates(Scored("x", None, np.arange(9.0), "rank"), np.ones(9, dtype=np.bool_)) == {}
+    assert page_estimates(Scored("x", None, np.arange(9.0), "rank"), np.ones(9, dtype=np.bool_)) == {}

@@ -27,7 +27,7 @@ from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
 from steepslope.outputs.opinions import has_opinion
-from steepslope.report.confidences import Resources, fit_set_of
+from steepslope.report.confidences import Resources, fit_set_for_confidences
 from steepslope.scores import SCORES
 from steepslope.scores.score import rows_of
 
@@ -76,7 +76,7 @@ def choose(trial: Trial, seed: int) -> Choice:
 def single(name: str, trial: Trial, outputs: ClassifierOutputs) -> Floats:
     """Return the confidences of a score that learns what it needs from a trial."""
     resources = Resources(trial.known, trial.reference, allow_fit_rows=True)
-    return SCORES[name]().fit(fit_set_of(name, outputs, resources)).confidence(outputs)
+    return SCORES[name]().fit(fit_set_for_confidences(name, outputs, resources)).confidence(outputs)
 
 
 def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Floats]:

@@ -30,8 +30,8 @@ from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.training.loading import load_oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
-from steepslope.report.evaluation import nan_to_none, table_rows
+from steepslope.report.confidences import BASELINE, Resources, Scored, confidences_of_scores
+from steepslope.report.evaluation import evaluated_rows, nan_to_none
 from steepslope.scores import SCORES, Score
 from steepslope.theory import focal_confidence
 
@@ -74,7 +74,7 @@ def _by_score(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
         score = read_json(folder / CHOSEN, "the choice of a score")["score"]
     sets = {name: work.own_outputs(case.classifier, case.seed, name) for name in _splits_of(score)}
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
-    return score_predictions([score], outputs, Resources(sets.get(HOLDOUT), sets.get(TRAIN)))[-1]
+    return confidences_of_scores([score], outputs, Resources(sets.get(HOLDOUT), sets.get(TRAIN)))[-1]
 
 
 def _splits_of(score: str | None) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
 
     load = partial(load_oracle, backbones=backbones, images=images, device=device)
     oracle = str(folder / method.get("stage", ""))
-    return score_predictions([oracle], outputs, Resources(load_oracle=load))[-1]
+    return confidences_of_scores([oracle], outputs, Resources(load_oracle=load))[-1]
 
 
 def _best_step(work: Workspace, wanted: Wanted) -> Step:
@@ -323,7 +323,7 @@ def measured(
 ) -> dict[str, Any]:
     """Return a line's metrics with intervals, its paired differences, and the paper's variants as ``paper_…``."""
     line = replace(scored, name=BASELINE) if scored.name == MCP else scored
-    row = table_rows([*others[:1], line], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
+    row = evaluated_rows([*others[:1], line], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
     against = [(line.confidence, one.confidence) for one in others[1:]]  # the best single score, if any
     to_best = [compare(*both, outputs.is_correct, bootstrap=resamples, seed=seed) for both in against]
     numbers: dict[str, Mapping[str, Any]] = {

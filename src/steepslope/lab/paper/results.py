@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, read_json, staged_folder
 from steepslope.lab.paper.style import save
-from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 BLOCK = "block"  # the column of the headings in comma-separated values
 BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*")
@@ -89,7 +89,7 @@ def write_results(
             if isinstance(grid, Drawing):
                 save(grid.figure, staging, one)
                 continue
-            (staging / f"{one}.md").write_text(markdown(grid) + "\n", encoding="utf-8")
+            (staging / f"{one}.md").write_text(grid_in_markdown(grid) + "\n", encoding="utf-8")
             (staging / f"{one}.csv").write_text(comma_separated(grid), encoding="utf-8")
         short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
         text = json.dumps({**about, "notes": notes, "rows": short}, ensure_ascii=False, allow_nan=False)

@@ -28,7 +28,6 @@ from steepslope.report.sources import NO_SOURCES, FindImages, ReadImage, Sources
 SIZE, NEAREST_SIZE = 96, 48  # pixels of the longer side
 LOSSLESS = 40  # up to this size a PNG is small, and shows each pixel
 QUALITY = 75
-WIDE = ("I", "F")  # modes of more than 8 bits, by their first letter
 NOT_FOUND, UNREADABLE, NO_ROOM = "image not found", "image cannot be read", "no room for the image"
 OVERALL = 24  # of each kind, for each score, where there is room
 OF_A_CLASS = 4  # of each kind, for the score that the report is about
@@ -61,46 +60,46 @@ class Gallery:
 
 def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURCES) -> Gallery:
     """Return the gallery of an evaluation whose report is about the score at the place ``leader``."""
-    rows, of_each = chosen_rows(evaluation.predictions, evaluation.rows, leader)
-    found = cards(evaluation, rows, sources)
+    rows, of_each = gallery_rows(evaluation.predictions, evaluation.rows, leader)
+    found = gallery_cards(evaluation, rows, sources)
     notes = [f"Without images: {sources.no_images}."] if sources.no_images else []
     missing = sum(card.get("no_image") == NOT_FOUND for card in found)
     if missing:
         notes.append(f"{missing} of {len(found)} images were not found by their ids.")
-    references, why = _add_nearest(found, evaluation.predictions, rows, sources)
+    references, why = _add_nearest_to_gallery(found, evaluation.predictions, rows, sources)
     if why:
         notes.append(f"Without the nearest training rows: {why}.")
     return Gallery(found, references, of_each, notes)
 
 
-def chosen_rows(predictions: Predictions, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
+def gallery_rows(predictions: Predictions, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
     """Return the rows to show, (at most 400,), by their numbers, and how many of each kind every score has of them.
 
     The scores take turns, the leader first: the first of each kind for all scores, then the second. Where there is room
     left, some of each class follow.
     """
     order = [leader, *(place for place in range(len(scored)) if place != leader)]
-    kinds = [_extremes(scored[place].confidence, predictions.is_correct) for place in order]
+    kinds = [_gallery_extremes(scored[place].confidence, predictions.is_correct) for place in order]
     tops = [rows[:OVERALL] for pair in kinds for rows in pair]
     ranks = np.concatenate([np.arange(len(rows)) for rows in tops])
     candidates = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
     if isinstance(predictions, ClassifierOutputs):
         labels, predicted = predictions.require_labels() + 1, predictions.predictions  # 0 is none of the classes
         for codes in (labels, predicted, labels * predictions.num_classes + predicted):
-            candidates += [_first_of_each(rows, codes) for rows in kinds[0]]
+            candidates += [_gallery_rows_of_each(rows, codes) for rows in kinds[0]]
     rows = np.concatenate(candidates)
     chosen = rows[np.sort(np.unique(rows, return_index=True)[1])][:CARDS]
     there = [np.isin(top, chosen) for top in tops]
     return chosen, min((int(one.argmin()) for one in there if not one.all()), default=OVERALL)
 
 
-def _extremes(confidence: Floats, is_correct: Bools) -> tuple[Numbers, Numbers]:
+def _gallery_extremes(confidence: Floats, is_correct: Bools) -> tuple[Numbers, Numbers]:
     """Return the errors, most trusted first, and the correct predictions, least trusted first."""
     order = np.argsort(confidence, kind="stable")
     return order[::-1][~is_correct[order[::-1]]], order[is_correct[order]]
 
 
-def _first_of_each(rows: Numbers, codes: Numbers) -> Numbers:
+def _gallery_rows_of_each(rows: Numbers, codes: Numbers) -> Numbers:
     """Return the first few rows of each code; the first of all codes come before the second of any."""
     here = codes[rows]
     by_code = np.argsort(here, kind="stable")
@@ -111,7 +110,7 @@ def _first_of_each(rows: Numbers, codes: Numbers) -> Numbers:
     return rows[first[np.argsort(place[first], kind="stable")]][:CARDS]
 
 
-def cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_SOURCES) -> list[dict[str, Any]]:
+def gallery_cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_SOURCES) -> list[dict[str, Any]]:
     """Return what is known of some rows, as JSON holds it, a card each.
 
     ``id``, ``right``, ``confidence`` by score; ``label``, ``predicted`` and the most probable classes as ``top`` where
@@ -124,14 +123,14 @@ def cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_SOURCES) 
             *(np.nan_to_num(one.confidence[rows]) for one in evaluation.rows), strict=True,
         )
     ]  # fmt: skip
-    images = () if sources.images is None else thumbnails(sources.images(evaluation.ids(rows)), ROOM)
-    for further in (_classes(evaluation.predictions, rows), _explained(evaluation, rows), images):
+    images = () if sources.images is None else gallery_thumbnails(sources.images(evaluation.ids(rows)), ROOM)
+    for further in (_gallery_classes(evaluation.predictions, rows), _gallery_explanations(evaluation, rows), images):
         for card, more in zip(found, further, strict=False):
             card |= more
     return found
 
 
-def _classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]]:
+def _gallery_classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]]:
     if not isinstance(predictions, ClassifierOutputs):
         return
     names, labels = predictions.label_names, predictions.require_labels()[rows]
@@ -141,7 +140,7 @@ def _classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]
         yield {"label": names[label], "predicted": names[classes[0]], "top": best}
 
 
-def _explained(evaluation: Evaluation, rows: Numbers) -> Iterator[dict[str, Any]]:
+def _gallery_explanations(evaluation: Evaluation, rows: Numbers) -> Iterator[dict[str, Any]]:
     parts = {one.name: one.explain(rows) for one in evaluation.rows if one.explain is not None}
     for place in range(len(rows)):
         yield {"explained": {
@@ -150,7 +149,7 @@ def _explained(evaluation: Evaluation, rows: Numbers) -> Iterator[dict[str, Any]
         }}  # fmt: skip
 
 
-def _add_nearest(
+def _add_nearest_to_gallery(
     found: Sequence[dict[str, Any]], predictions: Predictions, rows: Numbers, sources: Sources
 ) -> tuple[list[dict[str, Any]], str]:
     """Give each card the places of its ``near`` references in a list of all such; return that, and why it is empty."""
@@ -168,10 +167,10 @@ def _add_nearest(
     number: dict[int, int] = {}
     for card, near in zip(found, nearest_rows(features[rows], reference.features, NEAREST), strict=True):
         card["near"] = [number.setdefault(place, len(number)) for place in near[near >= 0].tolist()]
-    return _reference_cards(reference, number, sources.reference_images), ""
+    return _gallery_references(reference, number, sources.reference_images), ""
 
 
-def _reference_cards(
+def _gallery_references(
     reference: ClassifierOutputs, places: Iterable[int], find: FindImages | None
 ) -> list[dict[str, Any]]:
     """Return id, label and image of some references, as far as they are known."""
@@ -183,19 +182,19 @@ def _reference_cards(
         }
         for place in places
     ]
-    images = () if find is None else thumbnails(find([one["id"] for one in found]), NEAREST_ROOM, NEAREST_SIZE)
+    images = () if find is None else gallery_thumbnails(find([one["id"] for one in found]), NEAREST_ROOM, NEAREST_SIZE)
     for one, image in zip(found, images, strict=False):
         one |= image
     return found
 
 
-def thumbnails(images: Iterable[ReadImage | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
+def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
     """Yield each ``image`` as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
 
     The room is counted in bytes. The first image that does not fit is the last that is tried.
     """
     for read in images:
-        text = "" if read is None or room <= 0 else thumbnail(read, size)
+        text = "" if read is None or room <= 0 else gallery_thumbnail(read, size)
         if read is None:
             yield {"no_image": NOT_FOUND}
         elif text is None:
@@ -208,34 +207,20 @@ def thumbnails(images: Iterable[ReadImage | None], room: int, size: int = SIZE) 
             yield {"no_image": NO_ROOM}
 
 
-def thumbnail(read: ReadImage, size: int = SIZE) -> str | None:
+def gallery_thumbnail(read: ReadImage, size: int = SIZE) -> str | None:
     """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
     try:
-        picture = _shown(read())
+        picture = read()
         picture.thumbnail((size, size))
-        return data_uri(picture)
+        return gallery_data_uri(picture)
     except Exception:  # of a damaged file, each decoder raises its own; a report needs no images
         return None
 
 
-def _shown(picture: Image.Image) -> Image.Image:
-    """Return the image in 8 bits of grey or colour, on white where it is transparent."""
-    if picture.mode.startswith(WIDE):
-        values = np.asarray(picture, dtype=np.float64)  # are spread from their least to their largest over 8 bits
-        low, high = float(values.min()), float(values.max())
-        return Image.fromarray(((values - low) * (255 / (high - low if high > low else 1))).astype(np.uint8))
-    if picture.mode in ("1", "L"):
-        return picture.convert("L")
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")
-
-
-def data_uri(picture: Image.Image) -> str:
+def gallery_data_uri(picture: Image.Image) -> str:
     """Return an image as the text of a data URI: a PNG if it is tiny, else a WebP.
 
-    >>> data_uri(Image.new("L", (1, 1)))[:22]
+    >>> gallery_data_uri(Image.new("L", (1, 1)))[:22]
     'data:image/png;base64,'
     """
     kind = "png" if max(picture.size) <= LOSSLESS else "webp"

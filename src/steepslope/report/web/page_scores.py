@@ -28,8 +28,6 @@ BY_COVERAGE, BY_ERRORS = 400, 200
 COVERAGES, RISKS, TPR = (0.8, 0.9, 0.95), (0.01, 0.02, 0.05), 0.95  # to which a reader can go
 LEVEL = 0.95
 UNITS = {"logit": "log-odds", "probability": "probability", "rank": "its own scale"}
-BAND_POINTS = 120
-LEAST_SHOWN = 0.02  # the coverage from which intervals are drawn
 GROUPS = 10
 LEARNT_ON = 100_000  # rows at most: two numbers are learnt
 ESTIMATES = ("the confidence, taken as a probability", "a map learnt on the other half", "the gate's map")
@@ -41,36 +39,33 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
     """Return the numbers of rows and of correct ones, and all scores, as JSON holds them."""
     is_correct = evaluation.predictions.is_correct
     independent = evaluation.rows[0].resampled.clusters is None
-    scores = [_score(one, is_correct, independent) for one in evaluation.rows]
+    scores = [_page_score(one, is_correct, independent) for one in evaluation.rows]
     return {"n": len(is_correct), "correct": int(is_correct.sum()), "scores": scores}
 
 
-def _score(scored: Scored, is_correct: Bools, independent: bool) -> dict[str, Any]:
-    promised = certified(scored)
+def _page_score(scored: Scored, is_correct: Bools, independent: bool) -> dict[str, Any]:
+    promised = certified_page_stops(scored)
     own = [] if scored.only_ranks else [("the score's own threshold", scored.cut())]
-    points, targets = operating_points(scored.confidence, is_correct, [threshold for _, threshold in (*promised, *own)])
+    points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in (*promised, *own)])
     stops = [(label, points.at(threshold)) for label, threshold in (*promised, *own, *targets)]
-    coverage, (low, high) = points.coverage, points.risk_limits()
-    limits = {"low": _short(low), "high": _short(high)} if independent else {}  # dependent rows: they are too narrow
-    places = np.unique(np.linspace(0, len(points) - 1, BAND_POINTS).astype(int)).tolist() if independent else []
+    low, high = points.risk_limits()
+    limits = {"low": _page_numbers(low), "high": _page_numbers(high)}
     return {
         "name": scored.name,
         "unit": UNITS[scored.scale],
         "points": {
             "threshold": np.nan_to_num(points.threshold).tolist(), "correct": points.correct.tolist(),
-            "wrong": points.wrong.tolist(), **limits, **_probability(scored, is_correct, points.threshold),
+            "wrong": points.wrong.tolist(),
+            **(limits if independent else {}),  # of dependent rows they are too narrow
+            **_page_probability(scored, is_correct, points.threshold),
         },
         "stops": [{"label": label, "place": place} for label, place in stops],
         "start": stops[0][1],
-        "certified": [{"label": label, "coverage": float(coverage[place])} for label, place in stops[: len(promised)]],
-        "bands": [
-            dict(zip(("coverage", "low", "high"), _short([coverage[place], low[place], high[place]]), strict=True))
-            for place in places if coverage[place].round(5) >= LEAST_SHOWN
-        ],
+        "certified": len(promised),  # of the first stops
     }  # fmt: skip
 
 
-def certified(scored: Scored) -> list[Stop]:
+def certified_page_stops(scored: Scored) -> list[Stop]:
     """Return the thresholds that gates certify for all predictions of a score, with a label each.
 
     What is accepted lies above them (>). The thresholds of groups are none of all predictions. A label never promises
@@ -86,27 +81,29 @@ def certified(scored: Scored) -> list[Stop]:
     return stops
 
 
-def promises(evaluation: Evaluation) -> list[str]:
+def page_promises(evaluation: Evaluation) -> list[str]:
     """Return what all gates promise, or why they promise nothing, a line each."""
     gates = [(one.name, gate) for one in evaluation.rows for gate in one.gates]
     return [f"{name}: {one.sentences()}" for name, gate in gates for one in gate.certificates]
 
 
-def _probability(scored: Scored, is_correct: Bools, thresholds: Floats) -> dict[str, Any]:
+def _page_probability(scored: Scored, is_correct: Bools, thresholds: Floats) -> dict[str, Any]:
     """Return P(correct) at each threshold, and where the map comes from; nothing where none can be learnt."""
-    found: Callable[[Floats], Floats] | None = fitted_map(scored, is_correct, np.ones(len(is_correct), dtype=np.bool_))
+    found: Callable[[Floats], Floats] | None = page_probability_map(
+        scored, is_correct, np.ones(len(is_correct), dtype=np.bool_)
+    )
     source = "by a map learnt on these rows"
     if scored.gates:
         found, source = scored.gates[0].p_correct, "by the gate's map"
-    return {} if found is None else {"p": _short(found(np.nan_to_num(thresholds))), "p_by": source}
+    return {} if found is None else {"p": _page_numbers(found(np.nan_to_num(thresholds))), "p_by": source}
 
 
-def _short(values: Iterable[float]) -> list[float]:
+def _page_numbers(values: Iterable[float]) -> list[float]:
     return [round(float(value), 5) for value in values]
 
 
 @dataclass(frozen=True, eq=False)
-class OperatingPoints:
+class PagePoints:
     """Thresholds (p,), from one that accepts nothing to one that accepts all, and what lies above each.
 
     ``threshold`` float64 (p,) falls; predictions are accepted whose confidence is greater. Where it can, it lies half
@@ -138,17 +135,15 @@ class OperatingPoints:
         return clopper_pearson(self.wrong, self.correct + self.wrong, (1 - LEVEL) / 2)
 
 
-def operating_points(
-    confidence: Floats, is_correct: Bools, also: Iterable[float] = ()
-) -> tuple[OperatingPoints, list[Stop]]:
+def page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = ()) -> tuple[PagePoints, list[Stop]]:
     """Count above a few hundred thresholds of the rows (n,), and above each in ``also``; return what readers look for.
 
-    >>> points, _ = operating_points(np.array([0.9, 0.5, 0.1]), np.array([True, True, False]), also=[0.5])
+    >>> points, _ = page_points(np.array([0.9, 0.5, 0.1]), np.array([True, True, False]), also=[0.5])
     >>> points.threshold.round(2).tolist(), points.correct.tolist(), points.wrong.tolist()
     ([0.9, 0.7, 0.5, 0.3, 0.1], [0, 1, 1, 2, 2], [0, 0, 0, 0, 1])
     """
     ranking = rank_rows(confidence, is_correct).ranking()
-    between, targets = _thresholds(ranking.threshold), dict(_targets(ranking))
+    between, targets = _page_thresholds(ranking.threshold), dict(_page_targets(ranking))
     by_coverage = np.searchsorted(ranking.accepted, np.linspace(0, ranking.n, BY_COVERAGE)) + 1
     by_errors = np.searchsorted(ranking.wrong_above, np.linspace(0, ranking.n_wrong, BY_ERRORS)) + 1
     places = np.concatenate([[0, len(between) - 1], by_coverage, by_errors, [*targets.values()]]).astype(np.intp)
@@ -156,11 +151,11 @@ def operating_points(
     thresholds = np.unique(np.concatenate([chosen, np.fromiter(also, dtype=np.float64)]))[::-1]
     counts = np.array([ranking.above(float(threshold)) for threshold in thresholds], dtype=np.int64)
     counts[-1] = ranking.n_correct, ranking.n_wrong
-    points = OperatingPoints(thresholds, counts[:, 0], counts[:, 1])
+    points = PagePoints(thresholds, counts[:, 0], counts[:, 1])
     return points, [(label, float(between[place])) for label, place in targets.items()]
 
 
-def _targets(ranking: Ranking) -> Iterator[tuple[str, int]]:
+def _page_targets(ranking: Ranking) -> Iterator[tuple[str, int]]:
     """Yield what readers look for, and its place: a TPR, some coverages, the most that is accepted at some risks."""
     if ranking.n_correct:
         yield f"TPR {100 * TPR:g} %", int(np.argmax(ranking.correct_above / ranking.n_correct >= TPR)) + 1
@@ -172,7 +167,7 @@ def _targets(ranking: Ranking) -> Iterator[tuple[str, int]]:
             yield f"risk ≤ {100 * risk:g} % on these rows", int(good[-1]) + 1
 
 
-def _thresholds(confidences: Floats) -> Floats:
+def _page_thresholds(confidences: Floats) -> Floats:
     """Return thresholds above, between and below confidences that fall, (g + 1,)."""
     upper, lower = confidences[:-1], confidences[1:]
     with np.errstate(invalid="ignore", over="ignore"):
@@ -182,7 +177,7 @@ def _thresholds(confidences: Floats) -> Floats:
     return np.concatenate([ends[0], middle, ends[1]])
 
 
-def estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
+def page_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
     """Return all estimates of P(correct) that a score gives, (n,) each, by what they are.
 
     They are its confidence, if that claims to be a probability, which the sigmoid of the steep slope loss does not; a
@@ -193,7 +188,7 @@ def estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Flo
     if not scored.only_ranks and scored.natural_cut is None:
         found[AS_IT_IS] = scored.unit_confidence
     halves = np.random.default_rng(seed).permutation(len(is_correct)) % 2 == 0
-    maps = [(half, fitted_map(scored, is_correct, ~half)) for half in (halves, ~halves)]
+    maps = [(half, page_probability_map(scored, is_correct, ~half)) for half in (halves, ~halves)]
     learnt = np.full(len(is_correct), np.nan)
     for half, fitted in maps:
         if fitted is not None:
@@ -205,7 +200,7 @@ def estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Flo
     return found
 
 
-def fitted_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap | None:
+def page_probability_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap | None:
     """Return the map from confidence to P(correct) of some rows; None where they lack a side."""
     chosen = np.flatnonzero(rows)
     chosen = chosen[:: -(-len(chosen) // LEARNT_ON) or 1]
@@ -215,18 +210,18 @@ def fitted_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap
     return ProbabilityMap.from_rows(scored.confidence[chosen], right, of_log_odds=scored.scale == "logit")
 
 
-def reliability(probability: Floats, is_correct: Bools, independent: bool = True) -> list[Mapping[str, float]]:
+def page_reliability(probability: Floats, is_correct: Bools, independent: bool = True) -> list[Mapping[str, float]]:
     """Return ten groups of equal size by probability: its mean, and the fraction correct with its 95 % interval.
 
     The exact interval (Clopper & Pearson, 1934) is that of ``independent`` rows; for others it is the fraction alone.
 
-    >>> reliability(np.repeat([0.2, 0.8], 50), np.arange(100) >= 50)[0]["observed"]
+    >>> page_reliability(np.repeat([0.2, 0.8], 50), np.arange(100) >= 50)[0]["observed"]
     0.0
     """
     groups: list[Mapping[str, float]] = []
     for rows in np.array_split(np.argsort(probability, kind="stable"), min(GROUPS, len(probability))):
         observed = float(is_correct[rows].mean())
         low, high = binomial_interval(int(is_correct[rows].sum()), len(rows)) if independent else (observed, observed)
-        numbers = _short([float(probability[rows].mean()), observed, low, high])
+        numbers = _page_numbers([float(probability[rows].mean()), observed, low, high])
         groups.append(dict(zip(("predicted", "observed", "low", "high"), numbers, strict=True)))
     return groups

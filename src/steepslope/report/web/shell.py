@@ -29,7 +29,9 @@ NO_CHARTS = """function vegaEmbed() { throw new Error("made without pip install 
 READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("data").textContent);\n'
 
 
-def web_page(*, data: Mapping[str, Any], scripts: Sequence[str], definitions: Mapping[str, str], **further: Any) -> str:
+def fill_page_shell(
+    *, data: Mapping[str, Any], scripts: Sequence[str], definitions: Mapping[str, str], **further: Any
+) -> str:
     """Return a page as text.
 
     ``data`` is what the scripts read as ``report``, with no NaN in it; ``scripts`` are files in ``assets/``, in their
@@ -47,41 +49,41 @@ def web_page(*, data: Mapping[str, Any], scripts: Sequence[str], definitions: Ma
     environment.globals["numbered"] = {heading: numbers[text] for heading, text in definitions.items()}
     return environment.get_template("page.html").render(
         definitions={heading: text for text, heading in entries.items()},
-        style=_asset("page.css"),
-        script=Markup(READ_DATA) + Markup("\n").join(map(_asset, scripts)),
-        library=Markup(library().result().replace("</script", "<\\/script")),
-        data=embedded(data),
+        style=_shell_asset("page.css"),
+        script=Markup(READ_DATA) + Markup("\n").join(map(_shell_asset, scripts)),
+        library=Markup(shell_library().result().replace("</script", "<\\/script")),
+        data=data_in_shell(data),
         version=version("steepslope"),
         **further,
     )
 
 
-def embedded(data: Mapping[str, Any]) -> Markup:
+def data_in_shell(data: Mapping[str, Any]) -> Markup:
     r"""Return data as JSON that may stand in a script element: ``<`` is written so that it ends none.
 
-    >>> str(embedded({"id": "</script>"}))
+    >>> str(data_in_shell({"id": "</script>"}))
     '{"id":"\\u003c/script>"}'
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
 
 
-def _asset(name: str) -> Markup:
+def _shell_asset(name: str) -> Markup:
     return Markup((ASSETS / name).read_text(encoding="utf-8"))
 
 
 @cache
-def library() -> Future[str]:
+def shell_library() -> Future[str]:
     """Start to put Vega, Vega-Lite and vega-embed into one script, which defines ``vegaEmbed``; a page waits for it.
 
     Without vl-convert, which the extra charts brings, the page says in the place of each chart what it lacks.
 
     It takes two seconds and 100 MiB of another process: whoever has other work to do before the page calls this first.
     """
-    return ThreadPoolExecutor(1).submit(_bundled)
+    return ThreadPoolExecutor(1).submit(_bundled_shell_library)
 
 
-def _bundled() -> str:
+def _bundled_shell_library() -> str:
     if find_spec("vl_convert") is None:
         return NO_CHARTS
     done = subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=False, encoding="utf-8")

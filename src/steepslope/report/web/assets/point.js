@@ -36,10 +36,24 @@ function curves() {
   return rows;
 }
 
+// The interval of the risk, from the coverage on from which it is narrow enough to be drawn.
+const LEAST_BAND = 0.02;
+
+// What charts show of one score: its interval at each point, and what is certified of it.
+function ofScore(score) {
+  const { low, high } = score.points;
+  const bands = (low || []).map((_, place) => ({ coverage: rates(score, place).coverage, low: low[place], high: high[place] }));
+  const certified = score.stops.slice(0, score.certified);
+  return {
+    bands: bands.filter((one) => one.coverage >= LEAST_BAND),
+    certified: certified.map((stop) => ({ label: stop.label, coverage: rates(score, stop.place).coverage })),
+  };
+}
+
 // What charts show at first: each score at its own start, and the page's own score where a chart shows all.
 function startData(name) {
   const score = report.scores.find((one) => one.name === name) || report.scores[report.leader];
-  return { curves: name === null ? curves() : [], now: [rates(score, score.start)], bands: score.bands, certified: score.certified };
+  return { curves: name === null ? curves() : [], now: [rates(score, score.start)], ...ofScore(score) };
 }
 
 function percent(value) {
@@ -75,7 +89,7 @@ function showPoint() {
   slider.max = score.points.threshold.length - 1;
   slider.value = point.place;
   slider.setAttribute("aria-valuetext", `coverage ${percent(now.coverage)}, risk ${percent(now.risk)}`);
-  fill({ now: [now], bands: score.bands, certified: score.certified }, score.name);
+  fill({ now: [now], ...ofScore(score) }, score.name);
   showGallery();
 }
 

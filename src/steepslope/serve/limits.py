@@ -1,0 +1,12 @@
+"""The limits of a server, as the page on serving tells them: what it refuses, and how long it waits."""
+
+MAX_ROWS = 1024  # of one request
+MAX_BODY = 32 << 20  # bytes
+MAX_JSON = 8 << 20  # bytes; reading it holds up all other requests
+MAX_PIXELS = 32_000_000  # of an image; larger ones are refused before they are decoded
+MAX_WAITING = 256  # requests under way at once
+MAX_MEMORY = 2 << 30  # bytes of all bodies and decoded images; the model takes more
+MAX_CONNECTIONS = 1024
+BODY_SECONDS = 30  # within which a request's headers, and then its body, have to arrive
+DRAIN_SECONDS = 0.5  # for which a server that was told to stop, and is not ready any more, accepts connections
+STOP_SECONDS = 60  # that a server that was told to stop gives the requests that it has accepted

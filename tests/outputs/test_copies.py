@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.copies import copies_of, mixed, once_each, rows_together, together
+from steepslope.outputs.copies import copies_of, mixed_columns, one_of_each_copy, rows_that_agree, rows_together
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -112,8 +112,8 @@ def test_coarse_rows_that_all_occur_twice_are_copies() -> None:
 
 def test_many_columns_are_mixed_without_a_loss() -> None:
     table = np.random.default_rng(0).normal(size=(200, 300)).astype(np.float16)
-    assert mixed(table).shape == (200, 64)
-    np.testing.assert_array_equal(copies_of(mixed(np.repeat(table, 2, axis=0))), np.arange(400) // 2)
+    assert mixed_columns(table).shape == (200, 64)
+    np.testing.assert_array_equal(copies_of(mixed_columns(np.repeat(table, 2, axis=0))), np.arange(400) // 2)
 
 
 def test_missing_values_are_values() -> None:
@@ -123,13 +123,13 @@ def test_missing_values_are_values() -> None:
 
 
 def test_what_shares_a_number_in_a_chain_belongs_together() -> None:
-    codes = together(np.array([0, 1, 2, 3]), np.array(["a", "b", "a", "c"]), np.array([9, 9, 8, 7]))
+    codes = rows_that_agree(np.array([0, 1, 2, 3]), np.array(["a", "b", "a", "c"]), np.array([9, 9, 8, 7]))
     assert codes.tolist() == [0, 0, 0, 1]
 
 
 def test_one_row_of_each_number_is_drawn() -> None:
     codes = np.repeat(np.arange(200), 5)
-    chosen = once_each(codes, seed=0)
+    chosen = one_of_each_copy(codes, seed=0)
     np.testing.assert_array_equal(codes[chosen], np.arange(200))
     assert set((chosen % 5).tolist()) == {0, 1, 2, 3, 4}
 

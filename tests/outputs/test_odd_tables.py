@@ -11,7 +11,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ReadingOptions
-from steepslope.outputs.predictions import groups_of, predictions_of
+from steepslope.outputs.predictions import groups_of_predictions, predictions_of
 from steepslope.outputs.table import read_table
 
 ROWS = 12
@@ -61,7 +61,7 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(case: str, tmp_path
         table = read_table(path, ReadingOptions(**options), ("site",))
         predictions = predictions_of(table)
         assert (len(predictions), int(np.sum(~predictions.is_correct))) == (ROWS, expected)
-        groups = groups_of("site", predictions, table) if "site" in table.columns else None
+        groups = groups_of_predictions("site", predictions, table) if "site" in table.columns else None
         assert groups is None or groups.names == ["a", "(empty)", "b"]
         return
     with pytest.raises(SteepslopeError) as caught:
@@ -85,7 +85,7 @@ def test_too_little_memory_is_one_line(
         raise error
 
     (tmp_path / "o.csv").write_text("label,logit_0,logit_1\n0,1,2\n")
-    monkeypatch.setattr("steepslope.outputs.columns.numbers_in", lack)
+    monkeypatch.setattr("steepslope.outputs.columns.column_numbers", lack)
     assert main(["evaluate", "--outputs", str(tmp_path / "o.csv"), "--out", str(tmp_path / "out")]) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("steepslope: error: not enough memory")

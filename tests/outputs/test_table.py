@@ -11,8 +11,8 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
-from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
-from steepslope.outputs.table import Table, TableBlocks, read_columns, read_table
+from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions, predictions_of
+from steepslope.outputs.table import Table, TableBlocks, read_table, read_table_columns
 from tests.conftest import make_complete, make_outputs
 
 SUFFIXES = [".csv", ".parquet"]
@@ -67,7 +67,7 @@ def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"groups{suffix}", {"group": ["007", "7", "007", "c"] * 50})
-    table = read_columns(path, ["group", "nosuch"])
+    table = read_table_columns(path, ["group", "nosuch"])
     codes, names = table.groups("group")
     assert [names[code] for code in codes[:4]] == ["007", "7", "007", "c"]
     with pytest.raises(SteepslopeError, match="did you mean 'group'"):
@@ -104,7 +104,7 @@ def table(tmp_path: Path) -> Table:
 )
 def test_bad_groups_are_named(groups: str, message: str, table: Table, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        groups_of(groups.format(tmp_path), predictions_of(table), table)
+        groups_of_predictions(groups.format(tmp_path), predictions_of(table), table)
 
 
 def test_groups_of_outputs(table: Table, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_groups_of_outputs(table: Table, tmp_path: Path) -> None:
     assert isinstance(predictions, ClassifierOutputs)
     expected = {None: predictions.labels, "predicted": predictions.predictions, f"{tmp_path}/groups.csv": [0, 1] * 30}
     for named, codes in expected.items():
-        found = groups_of(named, predictions, table)
+        found = groups_of_predictions(named, predictions, table)
         assert found is not None
         np.testing.assert_array_equal(found.codes, codes)
 
@@ -121,11 +121,11 @@ def test_empty_cells_are_a_group_of_their_own_but_no_cluster(table: Table, tmp_p
     """Which predictions depend on one another cannot be known where the cell is empty."""
     path = tmp_path / "given.csv"
     path.write_text("group,cluster\n" + "a,a\n,\nb,b\n" * 20)
-    found = groups_of(str(path), predictions_of(table), table)
+    found = groups_of_predictions(str(path), predictions_of(table), table)
     assert found is not None
     assert (list(found.codes), found.names) == ([0, 1, 2] * 20, ["a", "(empty)", "b"])
     with pytest.raises(SteepslopeError, match="column 'cluster': expected a value in each row, found an empty cell in"):
-        clusters_of(str(path), table)
+        clusters_of_predictions(str(path), table)
 
 
 def test_clusters_of_a_column_or_a_file(tmp_path: Path) -> None:
@@ -135,10 +135,10 @@ def test_clusters_of_a_column_or_a_file(tmp_path: Path) -> None:
     path = write(tmp_path / "o.csv", {**data, "patient": patients})
     table = read_table(path, further=("patient",))
     for named in ("patient", str(tmp_path / "patients.csv")):
-        np.testing.assert_array_equal(clusters_of(named, table), np.arange(60) // 6)
-    assert clusters_of(None, table) is None
+        np.testing.assert_array_equal(clusters_of_predictions(named, table), np.arange(60) // 6)
+    assert clusters_of_predictions(None, table) is None
     with pytest.raises(SteepslopeError, match="unknown column"):
-        clusters_of("patients", table)
+        clusters_of_predictions("patients", table)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

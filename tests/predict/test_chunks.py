@@ -64,7 +64,7 @@ def test_an_interrupt_says_how_to_go_on_and_parts_that_are_there_are_not_made_ag
     before = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
     assert len(before) == 3
     with monkeypatch.context() as patch:
-        stop_at("_join", 1, RuntimeError("stopped"), patch)
+        stop_at("_join_prediction_chunks", 1, RuntimeError("stopped"), patch)
         assert main(words(gates, photos, out)) == 2
     after = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
     assert len(after) == PARTS
@@ -86,7 +86,7 @@ def test_a_full_disk_is_one_line(
     out = tmp_path / "found.parquet"
     assert main(words(gates, photos, out)) == 0
     before = out.read_bytes()
-    for step in ("_with_columns", "_writer"):
+    for step in ("_with_columns_of_schema", "_prediction_writer"):
         with monkeypatch.context() as patch:
             stop_at(step, 1, OSError(28, "No space left on device"), patch)
             capsys.readouterr()

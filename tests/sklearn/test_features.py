@@ -26,7 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, StandardSc
 from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
-from steepslope.sklearn.features import Features, ignoring_labels, kinds_of, steps_before
+from steepslope.sklearn.features import Features, column_kinds, steps_before, steps_ignoring_labels
 from tests.sklearn.problems import table, texts
 
 MANY_WORDS = [f"{a}{b}" for a in "abcdefghijklmnop" for b in "qrstuvwxyz"]
@@ -119,7 +119,7 @@ def test_columns_of_any_kind_are_seen(kind: Any) -> None:
 def test_dates_are_seen_as_days_months_weekdays_and_hours() -> None:
     frame = pd.DataFrame({"when": pd.to_datetime(["2026-11-28 12:00", "2026-01-05 01:00", None])})
     found = features(GaussianNB(), frame, [0, 1, 0])
-    assert kinds_of(frame) == ("date",)
+    assert column_kinds(frame) == ("date",)
     assert_allclose(found.arrays["mean"][1:], [6, 2.5, 6.5])
     assert found.width == 8  # and which are missing
 
@@ -198,13 +198,13 @@ class Picky(StandardScaler):  # type: ignore[misc]
 )
 def test_steps_that_use_labels_are_recognised(steps: list[Any], ignoring: int) -> None:
     X, y = table(500)
-    assert ignoring_labels(steps, np.round(X), y) == ignoring
+    assert steps_ignoring_labels(steps, np.round(X), y) == ignoring
 
 
 def test_vectorisers_and_encoders_ignore_labels() -> None:
-    assert ignoring_labels([TfidfVectorizer(), TruncatedSVD(2)], *texts(300)) == 2
+    assert steps_ignoring_labels([TfidfVectorizer(), TruncatedSVD(2)], *texts(300)) == 2
     columns = ColumnTransformer([("words", OneHotEncoder(), ["town"])], remainder="drop")
-    assert ignoring_labels([columns.set_output(transform="default")], mixed(), np.arange(200) % 2) == 1
+    assert steps_ignoring_labels([columns.set_output(transform="default")], mixed(), np.arange(200) % 2) == 1
 
 
 def test_a_frozen_pipeline_has_seen_none_of_these_labels() -> None:

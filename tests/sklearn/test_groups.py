@@ -19,7 +19,7 @@ from sklearn.naive_bayes import GaussianNB
 from steepslope import TrustedClassifier
 from steepslope.errors import ChangedWarning, SteepslopeError
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.sklearn.reader import groups_of, ids_of
+from steepslope.sklearn.reader import groups_of_inputs, ids_of_inputs
 from tests.conftest import _hurry
 from tests.sklearn.problems import table
 
@@ -77,7 +77,7 @@ def test_a_function_and_other_frames_give_the_same_groups(model: TrustedClassifi
     assert by_function.gate_.thresholds == model.gate_.thresholds
     assert_array_equal(by_function.decide(new).accepted, model.decide(new).accepted)
     assert_array_equal(pickle.loads(pickle.dumps(by_function)).decide(new).accepted, model.decide(new).accepted)
-    assert_array_equal(groups_of("site", pl.DataFrame(X)), groups_of("site", X))
+    assert_array_equal(groups_of_inputs("site", pl.DataFrame(X)), groups_of_inputs("site", X))
     assert clone(by_function).get_params()["groups"] is site
     (tmp_path / "model").mkdir()
     with pytest.raises(SteepslopeError, match=r"groups: expected a column's name, found a function, .* a column of X"):
@@ -162,27 +162,27 @@ def test_what_is_no_group_of_each_row_is_refused_before_anything_is_fitted(group
 )
 def test_groups_have_the_same_names_whatever_their_type(values: Any, texts: list[str]) -> None:
     """So a column of whole numbers is known again where another batch lacks some of them."""
-    found = groups_of("group", pd.DataFrame({"group": values}))
+    found = groups_of_inputs("group", pd.DataFrame({"group": values}))
     assert found is not None
     assert found.tolist() == texts
 
 
 def test_rows_have_the_names_that_are_given_or_those_of_a_frame() -> None:
     rows = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
-    assert ids_of(None, rows) is None
-    assert ids_of(None, np.zeros((3, 1))) is None
-    assert ids_of(None, [["a"], ["b"]]) is None
-    assert ids_of(None, rows.set_axis([0, 0, 1])) is None
+    assert ids_of_inputs(None, rows) is None
+    assert ids_of_inputs(None, np.zeros((3, 1))) is None
+    assert ids_of_inputs(None, [["a"], ["b"]]) is None
+    assert ids_of_inputs(None, rows.set_axis([0, 0, 1])) is None
     pairs = pd.MultiIndex.from_tuples([("x", 1), ("x", 2), ("y", 1)])
     for index, expected in [([7, 8, 9], ["7", "8", "9"]), (pairs, ["('x', 1)", "('x', 2)", "('y', 1)"])]:
-        assert_array_equal(ids_of(None, rows.set_axis(index)), expected)
-    assert_array_equal(ids_of([1, 2, 0], rows), ["1", "2", "0"])
+        assert_array_equal(ids_of_inputs(None, rows.set_axis(index)), expected)
+    assert_array_equal(ids_of_inputs([1, 2, 0], rows), ["1", "2", "0"])
     for ids, message in [
         (["1", 1, 2], "ids: expected unique ids .* found '1' in 2 rows"),
         (["x", None, "y"], "ids: expected unique ids .* found '' in 1 rows"),
     ]:
         with pytest.raises(SteepslopeError, match=message):
-            ids_of(ids, rows)
+            ids_of_inputs(ids, rows)
 
 
 @pytest.mark.parametrize("names", [np.array(["fine", "fraud"]), np.array([0, 1])])

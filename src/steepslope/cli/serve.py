@@ -12,7 +12,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import console
 from steepslope.nets.predict.options import NetSpecs
-from steepslope.outputs.options import by_name
+from steepslope.outputs.options import options_by_name
 from steepslope.serve.options import ServeOptions
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def serve(
 
     notice = console().print
     with open_socket(options.host, options.port) as bound:
-        served = _served(Path(gate), options, nets, by_name("opinion", opinion))
+        served = _served(Path(gate), options, nets, options_by_name("opinion", opinion))
         notice(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")

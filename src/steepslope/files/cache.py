@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 
 def read_cache(key: str) -> bytes | None:
     """Return what was kept under a digest; None where there is nothing, or nothing whole."""
-    for path in _files(f"{key[:SHOWN]}-*"):
+    for path in _cache_files(f"{key[:SHOWN]}-*"):
         with suppress(OSError):
             content = path.read_bytes()
             if path.stem.endswith(f"-{sha256(content).hexdigest()[:SHOWN]}"):
@@ -39,7 +39,7 @@ def read_cache(key: str) -> bytes | None:
 def write_cache(key: str, content: bytes) -> None:
     """Keep some contents under a digest, in place of what was kept; the files not used for longest make room."""
     with suppress(OSError, RuntimeError):  # a full disk; or a user without a home
-        before = _files(f"{key[:SHOWN]}-*")
+        before = _cache_files(f"{key[:SHOWN]}-*")
         folder, name = cache_folder(), f"{key[:SHOWN]}-{sha256(content).hexdigest()[:SHOWN]}.bin"
         folder.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=folder, prefix=".partial-", suffix=".bin", delete=False) as file:
@@ -49,21 +49,21 @@ def write_cache(key: str, content: bytes) -> None:
                 Path(file.name).replace(folder / name)
             finally:
                 Path(file.name).unlink(missing_ok=True)
-        _clear([path for path in before if path.name != name])
+        _clear_cache([path for path in before if path.name != name])
 
 
-def _clear(old: list[Path]) -> None:
+def _clear_cache(old: list[Path]) -> None:
     """Remove some files, and those used longest ago beyond what may be kept."""
     for path in old:
         path.unlink(missing_ok=True)
     room = LARGEST
-    for path in sorted(_files("*"), key=lambda path: path.stat().st_mtime, reverse=True):
+    for path in sorted(_cache_files("*"), key=lambda path: path.stat().st_mtime, reverse=True):
         room -= path.stat().st_size
         if room < 0:
             path.unlink(missing_ok=True)
 
 
-def _files(pattern: str) -> list[Path]:
+def _cache_files(pattern: str) -> list[Path]:
     with suppress(OSError, RuntimeError):
         return sorted(cache_folder().glob(f"{pattern}.bin"))
     return []

@@ -21,12 +21,12 @@ from steepslope.files.folders import share_permissions, staged_folder
 
 def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write tensors; whatever goes wrong (a full disk, say) is an OSError."""
-    with _written(path):
+    with _weights_written(path):
         of_torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[None]:
+def _weights_written(path: Path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
@@ -46,7 +46,7 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write named arrays; whatever goes wrong (a full disk, say) is an OSError."""
-    with _written(path):
+    with _weights_written(path):
         of_numpy.save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
 
 
@@ -63,7 +63,9 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
 Tensors = dict[str, Tensor]
 
 
-def save_state(path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, about: dict[str, Any]) -> None:
+def save_training_state(
+    path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, about: dict[str, Any]
+) -> None:
     """Write a state, all or nothing; ``about`` is what JSON can hold."""
     tensors = {f"net.{name}": tensor for name, tensor in net.items()}
     for index, moments in optimizer.state_dict()["state"].items():
@@ -73,7 +75,7 @@ def save_state(path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Opt
         save_weights(tensors, staging / path.name, {"about": json.dumps(about)})
 
 
-def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]] | None:
+def load_training_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]] | None:
     """Read the net's weights, the optimizer's moments and the facts stored with them; None where there is no state."""
     if not path.exists():
         return None
@@ -90,6 +92,6 @@ def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]]
     return {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, moments, about
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[int, Tensors]) -> None:
+def restore_optimizer_state(optimizer: torch.optim.Optimizer, moments: dict[int, Tensors]) -> None:
     """Give the optimizer its moments back."""
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

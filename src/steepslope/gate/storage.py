@@ -18,11 +18,11 @@ import numpy as np
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import DIGEST, FILES, Artifact
 from steepslope.files.folders import field, positive, read_json
-from steepslope.files.hub import as_folder
+from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
 from steepslope.oracle.storage import CARD as ORACLE_CARD
-from steepslope.outputs.arrays import checked_classes
+from steepslope.outputs.arrays import checked_class_names
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
 from steepslope.promise.certificate import Certificate
 from steepslope.promise.objectives import Objectives
@@ -60,7 +60,7 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
 
 def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
     """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
-    folder = as_folder(name)
+    folder = folder_or_hub_snapshot(name)
     return GATE.read(folder, lambda card: _read(folder, card, load_oracle))
 
 
@@ -86,7 +86,7 @@ def _read(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[s
         "of_errors": of_errors, "n": positive(card, "rows", path), "objectives": objectives,
         "source": None if source is None else ConfidenceSource.read(folder, source, path, load_oracle),
         "by": field(card, "by", (str, type(None)), path),
-        "classes": checked_classes(classes, len(classes)) if classes else None,
+        "classes": checked_class_names(classes, len(classes)) if classes else None,
         "origin": Origin.from_json(card, path),
         "calibration_rows": CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None,
     }  # fmt: skip
@@ -94,4 +94,4 @@ def _read(folder: Path, card: dict[str, Any], load_oracle: LoadOracle) -> dict[s
 
 def digest_of_gate(folder: str | Path) -> str:
     """Return the digest of a gate's card, which tells it from others, wherever it lies."""
-    return str(read_json(as_folder(folder) / CARD, GATE.what).get(DIGEST))
+    return str(read_json(folder_or_hub_snapshot(folder) / CARD, GATE.what).get(DIGEST))

@@ -38,7 +38,7 @@ from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
-from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
+from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, reaches_audit_limit
 from steepslope.promise.calibration import CalibrationRows
 
 UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
@@ -204,7 +204,7 @@ class FileCount:
         new = rows.subset(np.array(numbers, np.int64))
         if self.monitor.follows:
             in_audit = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
-            is_limited = in_audit & at_limit(new.p_correct, self.monitor.limit)
+            is_limited = in_audit & reaches_audit_limit(new.p_correct, self.monitor.limit)
             self.not_following += int((new.accepted & ~is_limited).sum())
         self.monitor.take(new)
         state.add(fresh)

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING
 from steepslope.monitor.state import hash_of
-from steepslope.outputs.labels import means_unknown
-from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in
+from steepslope.outputs.labels import means_unknown_label
+from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, column_numbers
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.rows import numbers
@@ -171,11 +171,11 @@ def batch_of(table: Any, truth: str | None = None, classes: Sequence[str] | None
     if _truths(table.filter(is_missing), "accepted").any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
     judged = table.filter(compute.invert(is_missing))  # nothing is known of images that could not be read
-    probability = numbers_in(judged, "probability") if "probability" in judged.schema.names else None
-    chance = numbers_in(judged, CHANCE) if CHANCE in judged.schema.names else None
+    probability = column_numbers(judged, "probability") if "probability" in judged.schema.names else None
+    chance = column_numbers(judged, CHANCE) if CHANCE in judged.schema.names else None
     labels = _texts(judged, "label")
     rows = Predicted.of(
-        numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes),
+        column_numbers(judged, "p_correct"), _truths(judged, "accepted"), probability, _class_numbers(labels, classes),
         chance,
     )  # fmt: skip
     columns = {name: _READERS[kind](judged, name) for name, kind in FURTHER.items() if name in judged.schema.names}
@@ -238,7 +238,7 @@ def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place:
     for label, times in truths.items():
         if not (label in classes if classes else label.isdigit()):
             strange[label] = times
-    found = next((label for label in strange if not means_unknown(label)), None)
+    found = next((label for label in strange if not means_unknown_label(label)), None)
     if found is not None and strange == truths:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
         raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {found!r}", place)
@@ -275,7 +275,7 @@ def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
 
 
 _READERS: dict[Any, Callable[[Any, str], NDArray[Any]]] = {
-    NUMBER: numbers_in,
+    NUMBER: column_numbers,
     TEXT: partial(_texts, empty=True),
     TRUTH: _truths,
 }

@@ -13,7 +13,7 @@ import sklearn
 from steepslope.sklearn.opinions import inputs_of_all
 
 
-def offers(name: str) -> Callable[[Any], bool]:
+def classifier_offers(name: str) -> Callable[[Any], bool]:
     """Return a check for ``available_if``: whether the classifier inside has a method."""
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 

@@ -18,11 +18,11 @@ from sklearn.exceptions import NotFittedError
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import UNKNOWN
-from steepslope.outputs.options import require_name
+from steepslope.outputs.options import require_opinion_name
 from steepslope.sklearn.features import is_frozen
 from steepslope.sklearn.held_out import Rows, out_of_fold
-from steepslope.sklearn.responses import Responses, codes_by_name, only_votes
-from steepslope.sklearn.storage import require_classes
+from steepslope.sklearn.responses import Responses, class_codes_by_name, gives_only_votes
+from steepslope.sklearn.storage import require_saved_classes
 
 PLACE = "opinions"
 SHOWN = 3  # names of classes in an error
@@ -52,9 +52,9 @@ class Opinion:
         SteepslopeError
             If none of its classes is one of the trusted classifier's.
         """
-        places = np.arange(len(classes)) if own is None else codes_by_name(own, classes)
+        places = np.arange(len(classes)) if own is None else class_codes_by_name(own, classes)
         if own is not None and (places == UNKNOWN).all():
-            raise _of_others(own)
+            raise _opinion_of_other_classes(own)
         other = own is None or len(own) == 1  # whose second column, or vote, is for all else
         return cls(estimator, own, (*places.tolist(), *([UNKNOWN] if other else [])), log_floor)
 
@@ -79,24 +79,24 @@ class Opinion:
         return {"classes": None if self.classes is None else self.classes.tolist(), "log_floor": self.log_floor}
 
 
-def checked_opinions(opinions: Any, estimator: Any) -> dict[str, Any]:
+def checked_opinion_classifiers(opinions: Any, estimator: Any) -> dict[str, Any]:
     """Return the other classifiers by name, none of None; raise for names or values that are none."""
     if opinions is not None and not isinstance(opinions, Mapping):
         raise SteepslopeError(f"expected classifiers by name, found {type(opinions).__name__}", PLACE)
-    found, known = dict(opinions or {}), {id(_inside(estimator)): "the classifier itself"}
+    found, known = dict(opinions or {}), {id(_classifier_of_opinion(estimator)): "the classifier itself"}
     for name, other in found.items():
         with located(PLACE):
-            require_name(str(name))
+            require_opinion_name(str(name))
         with located(f"{PLACE}: {name}"):
             if isinstance(other, type) or not (hasattr(other, "fit") and hasattr(other, "predict")):
                 raise SteepslopeError(f"expected a classifier of scikit-learn's, found {other!r}")
-            if id(_inside(other)) in known:
-                raise SteepslopeError(f"expected another classifier, found {known[id(_inside(other))]}")
-        known[id(_inside(other))] = f"that of {name} again"
+            if id(_classifier_of_opinion(other)) in known:
+                raise SteepslopeError(f"expected another classifier, found {known[id(_classifier_of_opinion(other))]}")
+        known[id(_classifier_of_opinion(other))] = f"that of {name} again"
     return {str(name): other for name, other in found.items()}
 
 
-def _inside(estimator: Any) -> Any:
+def _classifier_of_opinion(estimator: Any) -> Any:
     return estimator.estimator if is_frozen(estimator) else estimator
 
 
@@ -123,18 +123,20 @@ def learnt_opinions(
     for name, other in others.items():
         with located(f"{PLACE}: {name}"), explained(NOT_FITTED, kinds=NotFittedError):
             fitted = other if is_frozen(other) else clone(other).fit(X, labels)
-            if not only_votes(fitted) and not hasattr(fitted, "classes_"):
-                raise SteepslopeError(f"{NOT_FITTED}, found {type(_inside(fitted)).__name__} without classes_")
-            own = None if only_votes(fitted) else np.asarray(fitted.classes_)
+            if not gives_only_votes(fitted) and not hasattr(fitted, "classes_"):
+                raise SteepslopeError(
+                    f"{NOT_FITTED}, found {type(_classifier_of_opinion(fitted)).__name__} without classes_"
+                )
+            own = None if gives_only_votes(fitted) else np.asarray(fitted.classes_)
             ask, known = (Responses.votes, classes) if own is None else (Responses.of, own)
             unseen[name] = out_of_fold(other, X, labels, folds, known, {}, n_jobs, ask)
             if (unseen[name].predicted == UNKNOWN).all():
-                raise _of_others(np.unique(fitted.predict(X)))
+                raise _opinion_of_other_classes(np.unique(fitted.predict(X)))
             learnt[name] = Opinion.of(fitted, own, 0.0 if own is None else unseen[name].log_floor, classes)
     return learnt, unseen
 
 
-def _of_others(classes: NDArray[Any]) -> SteepslopeError:
+def _opinion_of_other_classes(classes: NDArray[Any]) -> SteepslopeError:
     shown = ", ".join(map(repr, classes[:SHOWN].tolist())) + (", …" if len(classes) > SHOWN else "")
     return SteepslopeError(f"expected some of the classes of the classifier that is trusted, found {shown}")
 
@@ -159,7 +161,7 @@ def restored_opinions(
     found = dict[str, Opinion]()
     for name, card in taken.items():
         own, other = card["classes"], others[name]
-        if own is not None or not only_votes(other):
-            require_classes(other, own or (), f"{PLACE}: {name}")
+        if own is not None or not gives_only_votes(other):
+            require_saved_classes(other, own or (), f"{PLACE}: {name}")
         found[name] = Opinion.of(other, None if own is None else np.asarray(other.classes_), card["log_floor"], classes)
     return found

@@ -19,13 +19,13 @@ from steepslope.oracle.evidence.fit_set import joined
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY, UNKNOWN
-from steepslope.outputs.opinions import of_opinion
+from steepslope.outputs.opinions import is_array_of_opinion
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.promise.rows import group_names
 from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
-from steepslope.sklearn.responses import Responses, codes_of
+from steepslope.sklearn.responses import Responses, class_codes
 
 MCP_RANKS = "the classifier's own probability ranks its predictions"
 
@@ -63,13 +63,13 @@ class Reader:
         self, outputs: ClassifierOutputs, labels: NDArray[Any], unknown: Any
     ) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
         """Put inputs of none of the classes below others, and −1 below the numbers of their labels (n,)."""
-        codes, count = codes_of(labels, self.classes), _num_samples(unknown)
+        codes, count = class_codes(labels, self.classes), _num_samples(unknown)
         if not count:
             return outputs, codes
         return joined([outputs, self.outputs(unknown)]), np.concatenate([codes, np.full(count, UNKNOWN)])
 
 
-def require_no_class(unknown_label: Any, classes: NDArray[Any]) -> None:
+def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
     """Raise if the label of rows of none of the classes is a class."""
     if unknown_label is not None and unknown_label in classes.tolist():
         found = f"found {unknown_label!r}, which is one"
@@ -79,7 +79,7 @@ def require_no_class(unknown_label: Any, classes: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected {unknown_label!r} in the rows of none of the classes, found {name!r}", "y")
 
 
-def oracle_of(
+def fused_oracle_of(
     labelled: ClassifierOutputs, seed: int, with_opinions: bool, groups: NDArray[np.int64]
 ) -> FusedOracle | None:
     """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds.
@@ -96,7 +96,7 @@ def oracle_of(
         )
 
 
-def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
+def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:
     """Return the group of each input as text, (m,), by a column's name or a function; None for predicted classes.
 
     Raises
@@ -118,11 +118,11 @@ def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
         with located("groups"):
             require_known("column of X:", groups, [name for name in X.columns if isinstance(name, str)])
         given = X[groups]
-    texts = _texts(given)
+    texts = _inputs_as_text(given)
     return group_names(np.where(texts == "", EMPTY, texts), _num_samples(X))
 
 
-def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
+def ids_of_inputs(ids: Any, X: Any) -> NDArray[np.str_] | None:
     """Return the given ids, or else a frame's index, as text, (m,); None for an index that only numbers the rows.
 
     An index that is not unique is not used either.
@@ -135,14 +135,14 @@ def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
     index = getattr(X, "index", None)
     if ids is None and not getattr(index, "is_unique", False):
         return None
-    names = _texts(index if ids is None else ids)
+    names = _inputs_as_text(index if ids is None else ids)
     if ids is None and np.array_equal(names, np.arange(len(names)).astype(np.str_)):
         return None
     require_ids_once(names.ravel(), "ids")
     return names
 
 
-def _texts(values: Any) -> NDArray[np.str_]:
+def _inputs_as_text(values: Any) -> NDArray[np.str_]:
     """Return values as text, (m,): whole floats as whole numbers, and "" for what is missing."""
     array = np.asarray(values, dtype=object)
     texts = [
@@ -153,7 +153,7 @@ def _texts(values: Any) -> NDArray[np.str_]:
     return np.array(texts, np.str_).reshape(array.shape)
 
 
-def promises_of(gate: Gate) -> list[str]:
+def sentences_of_promises(gate: Gate) -> list[str]:
     """Say which of several risks is promised and what that means, with a line for each group."""
     lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.objectives.max_risk
     if len(risks) == 1:
@@ -163,13 +163,15 @@ def promises_of(gate: Gate) -> list[str]:
     return [first if any(one.is_given for one in gate.promises) else f"None of {named} can be promised.", *lines]
 
 
-def taken_by(oracle: FusedOracle | None, opinions: Mapping[str, Opinion]) -> dict[str, Opinion]:
+def opinions_oracle_takes(oracle: FusedOracle | None, opinions: Mapping[str, Opinion]) -> dict[str, Opinion]:
     """Return the opinions that an oracle takes."""
     arrays = () if oracle is None else oracle.arrays
-    return {name: one for name, one in opinions.items() if any(of_opinion(array, name) for array in arrays)}
+    return {name: one for name, one in opinions.items() if any(is_array_of_opinion(array, name) for array in arrays)}
 
 
-def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Mapping[str, Opinion]) -> str:
+def sentences_of_what_is_seen(
+    oracle: FusedOracle | None, features: Features | None, opinions: Mapping[str, Opinion]
+) -> str:
     """Say what the oracle saw, if nothing is made of it, and what opinions gain on the fit set, a line each."""
     if oracle is None or oracle.fitted_ is None:
         return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
@@ -181,7 +183,7 @@ def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Map
         saw = f"{saw} No pool of opinions ranks better, so {MCP_RANKS}{tempered}."
     if not opinions:
         return saw
-    used, free = taken_by(oracle, opinions), fitted.gains["free"]
+    used, free = opinions_oracle_takes(oracle, opinions), fitted.gains["free"]
     left = [name for name in opinions if name not in used]
     (auc, ratio), (alone, ratio_alone) = (
         (f"{100 * gain.auc:+.2f}", f"AURC × {gain.aurc_ratio:.3f}")

@@ -31,7 +31,7 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CARD as GATE_CARD
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion_array
 from steepslope.outputs.predictions import LABEL
 from steepslope.promise.objectives import Objectives
 from steepslope.report.confidences import Resources
@@ -98,16 +98,16 @@ class Calibration:
         for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None).arrays.items():
             other = found.arrays.get(name, np.zeros(0))
             if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
-                place = "opinions" if is_opinion(name) else "estimator"
+                place = "opinions" if is_opinion_array(name) else "estimator"
                 raise SteepslopeError(f"expected the classifier that was saved, found one of other {name}", place)
 
 
-def first_rows(X: Any, n: int) -> Any:
+def rows_kept_on_disk(X: Any, n: int) -> Any:
     """Return the rows that are kept, of n rows."""
     return _safe_indexing(X, np.arange(min(KEPT_ROWS, n)))
 
 
-def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+def saved_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a trusted classifier that JSON can hold as they are.
 
     Raises
@@ -152,7 +152,7 @@ class Saved:
             card = {
                 "settings": self.settings, "classes": list(self.classes), "saw": self.saw,
                 "log_floor": self.log_floor, "features": None if self.features is None else self.features.card,
-                "opinions": self.opinions, "rows": _write_rows(self.calibration.rows, staging),
+                "opinions": self.opinions, "rows": _write_kept_rows(self.calibration.rows, staging),
             }  # fmt: skip
             TRUSTED.seal(staging, card)
 
@@ -176,21 +176,21 @@ class Saved:
             classes=tuple(field(card, "classes", list, path)),
             log_floor=float(field(card, "log_floor", (int, float), path)),
             saw=field(card, "saw", str, path),
-            features=None if features is None else _features(features, arrays, path),
-            opinions=_opinions(field(card, "opinions", dict, path), path),
+            features=None if features is None else _features_of_card(features, arrays, path),
+            opinions=_opinions_of_card(field(card, "opinions", dict, path), path),
             gate=Gate.load(folder / GATE),
-            calibration=Calibration(outputs, codes, None if kind is None else _read_rows(kind, folder)),
+            calibration=Calibration(outputs, codes, None if kind is None else _read_kept_rows(kind, folder)),
         )
 
 
-def _features(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:
+def _features_of_card(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:
     kinds = field(card, "kinds", (list, type(None)), path)
     steps, seen, saw = field(card, "steps", int, path), positive(card, "seen", path), field(card, "saw", str, path)
     learnt = {name.removeprefix("features."): array for name, array in arrays.items()}
     return Features(steps, None if kinds is None else tuple(kinds), seen, learnt, saw)
 
 
-def _opinions(cards: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any] | None]:
+def _opinions_of_card(cards: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any] | None]:
     for name, card in cards.items():
         if card is not None and not isinstance(card, dict):
             raise SteepslopeError(f"field 'opinions': expected a card of {name}, found {card!r}", path)
@@ -199,14 +199,14 @@ def _opinions(cards: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, An
     return dict(cards)
 
 
-def require_classes(estimator: Any, expected: Sequence[Any], place: str) -> None:
+def require_saved_classes(estimator: Any, expected: Sequence[Any], place: str) -> None:
     """Raise unless a classifier is fitted to these classes."""
     if np.asarray(getattr(estimator, "classes_", ())).tolist() != list(expected):
         found = "found one of others, or none that is fitted"
         raise SteepslopeError(f"expected the classifier that was saved, with its classes, {found}", place)
 
 
-def _write_rows(X: Any, folder: Path) -> str | None:
+def _write_kept_rows(X: Any, folder: Path) -> str | None:
     """Write some inputs as what they are, and return their kind; None where they are of a kind that has no file."""
     library = type(X).__module__.split(".")[0]
     if library in FRAMES and hasattr(X, "columns"):
@@ -227,7 +227,7 @@ def _write_rows(X: Any, folder: Path) -> str | None:
     return OBJECTS if isinstance(X, np.ndarray) else LIST
 
 
-def _read_rows(kind: str, folder: Path) -> Any:
+def _read_kept_rows(kind: str, folder: Path) -> Any:
     with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError, RecursionError)):
         if kind in FRAMES:
             table = pq.read_table(folder / f"{KEPT}.parquet")

@@ -23,38 +23,38 @@ from steepslope.gate.decisions import Decisions
 from steepslope.monitor.health import warn_of_change
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_one_order
-from steepslope.outputs.copies import together
-from steepslope.predict.prediction_file import require_file
-from steepslope.predict.source import write_decisions
+from steepslope.outputs.arrays import require_arrays_in_one_order
+from steepslope.outputs.copies import rows_that_agree
+from steepslope.predict.prediction_file import require_prediction_file
+from steepslope.predict.source import write_decisions_on_outputs
 from steepslope.promise.objectives import INSIDE, Objectives
 from steepslope.promise.rows import group_names as checked_groups
 from steepslope.scores import MCP
-from steepslope.sklearn.around import AroundClassifier, offers
+from steepslope.sklearn.around import AroundClassifier, classifier_offers
 from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import (
-    checked_rows,
-    copies_in,
-    folds_of,
-    held_out_apart,
+    checked_rows_and_labels,
+    copies_in_inputs,
+    fit_params_of_rows,
+    folds_without_leaks,
+    held_out_rows,
     out_of_fold,
-    require_folds,
-    rows_in,
-    rows_of,
+    require_cv_folds,
+    rows_in_folds,
 )
-from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
+from steepslope.sklearn.opinions import checked_opinion_classifiers, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import (
     Reader,
-    groups_of,
-    ids_of,
-    oracle_of,
-    promises_of,
-    require_no_class,
-    seen_by,
-    taken_by,
+    fused_oracle_of,
+    groups_of_inputs,
+    ids_of_inputs,
+    opinions_oracle_takes,
+    require_unknown_label,
+    sentences_of_promises,
+    sentences_of_what_is_seen,
 )
-from steepslope.sklearn.responses import Responses, codes_of, told_codes
-from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
+from steepslope.sklearn.responses import Responses, class_codes, class_codes_with_warning
+from steepslope.sklearn.storage import Calibration, Saved, require_saved_classes, rows_kept_on_disk, saved_settings
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -215,21 +215,21 @@ class TrustedClassifier(AroundClassifier):
         """
         objectives = Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
         require("calibration_size", self.calibration_size, INSIDE)
-        require_folds(self.cv)
-        checked_opinions(self.opinions, self.estimator)
-        groups_of(self.groups, X)  # raises before anything is fitted
-        require_one_order({"X": X, "y": y, "groups": groups})
-        X, labels = checked_rows(X, y)
+        require_cv_folds(self.cv)
+        checked_opinion_classifiers(self.opinions, self.estimator)
+        groups_of_inputs(self.groups, X)  # raises before anything is fitted
+        require_arrays_in_one_order({"X": X, "y": y, "groups": groups})
+        X, labels = checked_rows_and_labels(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         names = checked_groups(groups, len(labels))
-        codes = copies_in(X) if names is None else together(names)
-        learnt, errors, calibration = held_out_apart(
+        codes = copies_in_inputs(X) if names is None else rows_that_agree(names)
+        learnt, errors, calibration = held_out_rows(
             labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
         )
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
-        params = rows_of(self._routed(fit_params), learnt, len(labels))
+        params = fit_params_of_rows(self._routed(fit_params), learnt, len(labels))
         of_learnt = codes[np.concatenate([learnt, errors])]
         unknown = _safe_indexing(X, errors)
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
@@ -241,13 +241,13 @@ class TrustedClassifier(AroundClassifier):
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))
 
-    @available_if(offers("predict_proba"))  # type: ignore[untyped-decorator]
+    @available_if(classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Floats:
         """Return the classifier's own probabilities, (n, K); of being correct, see :meth:`p_correct`."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
-    @available_if(offers("decision_function"))  # type: ignore[untyped-decorator]
+    @available_if(classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Floats:
         """Return the classifier's own decision values, (n, K), or (n,) of two classes."""
         check_is_fitted(self)
@@ -260,7 +260,7 @@ class TrustedClassifier(AroundClassifier):
         says that X is not drawn as the calibration rows were, so the promise cannot be relied on.
         """
         check_is_fitted(self)
-        groups = groups_of(self.groups, X)
+        groups = groups_of_inputs(self.groups, X)
         decisions = self._decided(self.reader_.outputs(X), groups)
         return Decision(self.classes_[decisions.labels], decisions.accepted)
 
@@ -290,11 +290,11 @@ class TrustedClassifier(AroundClassifier):
             If an id is empty or repeated, or the path has another ending.
         """
         check_is_fitted(self)
-        require_file(str(Path(path).absolute()))
-        names, groups = ids_of(ids, X), groups_of(self.groups, X)
+        require_prediction_file(str(Path(path).absolute()))
+        names, groups = ids_of_inputs(ids, X), groups_of_inputs(self.groups, X)
         outputs = self.reader_.outputs(X).changed(ids=names)
         self._decided(outputs, groups)  # for its warnings
-        write_decisions(self.gate_, outputs, groups, Path(path), audit)
+        write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), audit)
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
@@ -309,7 +309,7 @@ class TrustedClassifier(AroundClassifier):
     def summary_(self) -> str:
         """What the oracle saw, which of several risks is promised, and the gate's promise, a line each."""
         check_is_fitted(self)
-        return "\n".join([self.saw_, *promises_of(self.gate_)])
+        return "\n".join([self.saw_, *sentences_of_promises(self.gate_)])
 
     @property
     def max_risk_(self) -> float:
@@ -343,7 +343,9 @@ class TrustedClassifier(AroundClassifier):
         kept = (
             self.calibration_
             if X is None
-            else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
+            else Calibration(
+                self.reader_.outputs(X), class_codes_with_warning(y, self.classes_, self.unknown_label), None
+            )
         )
         title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()
         notes = notes if self.gate_.has_groups else notes[:-1]  # the report shows the promise for all rows elsewhere
@@ -393,8 +395,9 @@ class TrustedClassifier(AroundClassifier):
         check_is_fitted(self)
         taken = self.reader_.opinions
         Saved(
-            settings_of(self.get_params(deep=False)), tuple(np.asarray(self.classes_).tolist()), self.reader_.log_floor,
-            self.saw_, self.features_, {name: taken[name].card if name in taken else None for name in self.opinions_},
+            saved_settings(self.get_params(deep=False)), tuple(np.asarray(self.classes_).tolist()),
+            self.reader_.log_floor, self.saw_, self.features_,
+            {name: taken[name].card if name in taken else None for name in self.opinions_},
             self.gate_, self.calibration_,
         ).write(Path(path))  # fmt: skip
 
@@ -411,9 +414,9 @@ class TrustedClassifier(AroundClassifier):
             If a file is not as it was written, or a classifier has other classes, or gives of the rows that are kept
             other probabilities, features or opinions than it did.
         """
-        saved, others = Saved.read(Path(path)), checked_opinions(opinions, estimator)
+        saved, others = Saved.read(Path(path)), checked_opinion_classifiers(opinions, estimator)
         model = cls(estimator, **saved.settings, opinions=opinions)
-        require_classes(estimator, saved.classes, "estimator")
+        require_saved_classes(estimator, saved.classes, "estimator")
         model.estimator_, model.opinions_, model.saw_ = estimator, others, saved.saw
         model._keep_attributes()
         restored = restored_opinions(saved.opinions, others, model.classes_)
@@ -436,30 +439,32 @@ class TrustedClassifier(AroundClassifier):
             found = f"found {type(self.estimator_).__name__}, which has no classes_"
             raise SteepslopeError(f"expected a classifier, {found}", "estimator")
         self._keep_attributes()
-        require_no_class(self.unknown_label, self.classes_)
+        require_unknown_label(self.unknown_label, self.classes_)
         features = Features.of(self.estimator_, X, labels, seed)
-        folds = folds_of(X, labels, self.cv, seed, codes[: len(labels)])
-        told_codes(labels, self.classes_, self.unknown_label)  # a frozen classifier has classes of its own
+        folds = folds_without_leaks(X, labels, self.cv, seed, codes[: len(labels)])
+        class_codes_with_warning(
+            labels, self.classes_, self.unknown_label
+        )  # a frozen classifier has classes of its own
         unseen = Responses.of(self.estimator_, X, self.classes_) if not folds else out_of_fold(
             self.estimator, X, labels, folds, self.classes_, params, self.n_jobs
         )  # fmt: skip
-        others = checked_opinions(self.opinions, self.estimator) if folds else {}
+        others = checked_opinion_classifiers(self.opinions, self.estimator) if folds else {}
         opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
-        judged = rows_in(folds) if folds else np.arange(len(labels))
+        judged = rows_in_folds(folds) if folds else np.arange(len(labels))
         self.opinions_ = {name: one.estimator for name, one in opinions.items()}
         self.reader_ = Reader(self.estimator_, self.classes_, unseen.log_floor, features, opinions)
         outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
         outputs, truths = self.reader_.with_unknown(outputs, labels[judged], unknown)
         groups = np.concatenate([codes[judged], codes[len(labels) :]])
         self.oracle_ = self._oracle_of(outputs.changed(labels=truths), seed, groups) if folds else None
-        self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
-        self.saw_ = seen_by(self.oracle_, features, opinions)
+        self.reader_ = replace(self.reader_, opinions=opinions_oracle_takes(self.oracle_, opinions))
+        self.saw_ = sentences_of_what_is_seen(self.oracle_, features, opinions)
         known = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # errors that were not learnt
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
         """Return an oracle of labelled outputs; None where errors or correct predictions are too few."""
-        return oracle_of(learnt, seed, bool(self.opinions_), groups)
+        return fused_oracle_of(learnt, seed, bool(self.opinions_), groups)
 
     @property
     def features_(self) -> Features | None:
@@ -481,9 +486,9 @@ class TrustedClassifier(AroundClassifier):
         seed: int,
     ) -> None:
         """Find the threshold on rows that nothing was fitted on; their numbers are their ``ids``."""
-        outputs, codes = self.reader_.outputs(X).changed(ids=ids), codes_of(labels, self.classes_)
-        self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
-        by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
+        outputs, codes = self.reader_.outputs(X).changed(ids=ids), class_codes(labels, self.classes_)
+        self.calibration_ = Calibration(outputs, codes, rows_kept_on_disk(X, len(codes)))
+        by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of_inputs(self.groups, X)}
         self.gate_ = self.calibration_.gate(source, objectives, **by, seed=seed)
         for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
             warnings.warn(caution, CautionWarning, stacklevel=3)

@@ -14,7 +14,7 @@ from skimage import data as pictures
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import LOCK
-from steepslope.files.weights import load_state
+from steepslope.files.weights import load_training_state
 from steepslope.lab.shifts import stylizer_training
 from steepslope.lab.shifts.options import StylizerTraining
 from steepslope.lab.shifts.stylization import stylized
@@ -114,7 +114,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     monkeypatch.setattr(stylizer_training, "stylizer_losses", killed)
     with pytest.raises(_KilledError):
         train_stylizer(*material, tmp_path, SHORT)
-    state = load_state(tmp_path / STATE)
+    state = load_training_state(tmp_path / STATE)
     assert state is not None
     assert state[2]["steps"] == 4
     assert not (tmp_path / CARD).exists()

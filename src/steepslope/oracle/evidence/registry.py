@@ -10,7 +10,7 @@ from steepslope.errors import require_known
 from steepslope.oracle.evidence import classifier, neighbors, opinions, probes, stack
 from steepslope.oracle.evidence.states import Evidence, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import VOTE, is_opinion
+from steepslope.outputs.arrays import VOTE, is_opinion_array
 from steepslope.scores import SCORES, Score
 from steepslope.scores.score import Rows
 
@@ -77,7 +77,7 @@ def arrays_of_stack(name: str) -> tuple[str, ...]:
 def is_stack(name: str) -> bool:
     """Return whether a name is that of a stacker, of arrays that a stacker can see."""
     arrays = arrays_of_stack(name)
-    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
+    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion_array(one) for one in arrays)
 
 
 def of_stack(name: str) -> Evidence:
@@ -85,7 +85,7 @@ def of_stack(name: str) -> Evidence:
     arrays = arrays_of_stack(name)
     learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
     of_classes = partial(stack.stack_opinions, arrays=arrays)
-    return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
+    return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion_array, arrays)))
 
 
 def of_score(score: type[Score]) -> Evidence:
@@ -108,7 +108,7 @@ def kinds() -> dict[str, Evidence]:
 
 def kind_of(name: str) -> Evidence:
     """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
-    if is_opinion(name):
+    if is_opinion_array(name):
         return of_opinion(name)
     if is_stack(name):
         return of_stack(name)

@@ -104,7 +104,9 @@ def baselines_without_oracle(
     tried = []
     for name, values in opinions.items():
         what, part = name_of_baseline(name), values[: len(outputs)]
-        part = part[:, :1] if is_opinion(name) else part  # the others are the classifier's own, and the mean of both
+        part = (
+            part[:, :1] if is_opinion_array(name) else part
+        )  # the others are the classifier's own, and the mean of both
         there = np.flatnonzero(part.any(axis=(1, 2)))
         if what is not None and len(there):
             tried.append(replacement_baseline(what, part[there], classes[there], outputs.subset(there)))

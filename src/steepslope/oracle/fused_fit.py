@@ -259,7 +259,7 @@ def arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
 
 def budget_of_evidence(name: str) -> str:
     """Return the cheapest budget at which a kind of evidence can be had."""
-    needed = {OPINIONS if is_opinion(array) else array for array in kind_of_evidence(name).arrays}
+    needed = {OPINIONS if is_opinion_array(array) else array for array in kind_of_evidence(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
 
 
@@ -273,7 +273,7 @@ def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
     needed = arrays_of_evidence(inputs_of_pools(candidate.pool, candidate.fallback))
-    others = [opinion_name(array) for array in sorted(needed) if is_opinion(array)]
+    others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
     costs = {
         "auxiliary": "a second backbone",
         "views": f"{outputs.require('views').shape[1]} views" if "views" in outputs.arrays else "",

@@ -89,7 +89,7 @@ def evidence_of_stack(name: str) -> Evidence:
     arrays = arrays_of_stack(name)
     learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
     of_classes = partial(stack.stack_opinions, arrays=arrays)
-    return Evidence(stack.no_stack_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
+    return Evidence(stack.no_stack_columns, arrays, learning, of_classes, lacks=any(map(is_opinion_array, arrays)))
 
 
 def evidence_of_score(score: type[Score]) -> Evidence:
@@ -112,7 +112,7 @@ def kinds_of_evidence() -> dict[str, Evidence]:
 
 def kind_of_evidence(name: str) -> Evidence:
     """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
-    if is_opinion(name):
+    if is_opinion_array(name):
         return evidence_of_opinion(name)
     if is_stack(name):
         return evidence_of_stack(name)

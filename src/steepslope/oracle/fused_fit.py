@@ -34,7 +34,7 @@ from steepslope.oracle.pooling import (
     surely_worse_aurc,
 )
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion_array
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 
 Floats = NDArray[np.float64]
 FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"

@@ -84,13 +84,6 @@ def test_softmax_outputs_of_every_precision(dtype: Any) -> None:
     assert np.isfinite(SCORES["mcp"]().fit(outputs).confidence(outputs)).all()
 
 
-def test_features_and_ids_go_with_them() -> None:
-    outputs = ClassifierOutputs.from_probabilities([[0.5, 0.5]], features=[[1, 2]], ids=["a"])
-    assert outputs.require_features().tolist() == [[1.0, 2.0]]
-    assert outputs.ids is not None
-    assert outputs.labels is None
-
-
 @pytest.mark.parametrize("binary", [False, True])
 def test_an_archive_may_hold_probabilities_in_place_of_logits(binary: bool, tmp_path: Path) -> None:
     given = np.random.default_rng(0).dirichlet(np.ones(2 if binary else 4), size=30)

@@ -12,7 +12,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
 from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions, predictions_of
-from steepslope.outputs.table import Table, TableBlocks, read_table, read_table_columns
+from steepslope.outputs.table import Table, TableBlocks, read_table
 from tests.conftest import make_complete, make_outputs
 
 SUFFIXES = [".csv", ".parquet"]
@@ -31,7 +31,7 @@ def write(path: Path, columns: dict[str, object]) -> Path:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_many_batches_make_one_array(suffix: str, tmp_path: Path) -> None:
     """Whole numbers for far more than one block, then decimals: the type of a column is not guessed."""
-    n = 200_000
+    n = 120_000
     logits = np.column_stack([np.arange(n, dtype=float), np.zeros(n)])
     logits[-1] = 0.125, -2.5
     columns = {"logit_1": logits[:, 1], "label": np.arange(n) % 2, "logit_0": logits[:, 0]}
@@ -62,16 +62,6 @@ def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: 
     assert predictions.is_correct.tolist() == [True, False, True]
     with pytest.raises(SteepslopeError, match="expected logits, found only confidence, is_correct"):
         ClassifierOutputs.load(path)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
-    path = write(tmp_path / f"groups{suffix}", {"group": ["007", "7", "007", "c"] * 50})
-    table = read_table_columns(path, ["group", "nosuch"])
-    codes, names = table.groups("group")
-    assert [names[code] for code in codes[:4]] == ["007", "7", "007", "c"]
-    with pytest.raises(SteepslopeError, match="did you mean 'group'"):
-        table.groups("groups")
 
 
 @pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])
@@ -126,19 +116,9 @@ def test_empty_cells_are_a_group_of_their_own_but_no_cluster(table: Table, tmp_p
     assert (list(found.codes), found.names) == ([0, 1, 2] * 20, ["a", "(empty)", "b"])
     with pytest.raises(SteepslopeError, match="column 'cluster': expected a value in each row, found an empty cell in"):
         clusters_of_predictions(str(path), table)
-
-
-def test_clusters_of_a_column_or_a_file(tmp_path: Path) -> None:
-    outputs, patients = make_outputs(60), [f"patient {row // 6}" for row in range(60)]
-    (tmp_path / "patients.csv").write_text("cluster\n" + "\n".join(patients) + "\n")
-    data = {"label": outputs.labels, **{f"logit_{k}": outputs.logits[:, k] for k in range(4)}}
-    path = write(tmp_path / "o.csv", {**data, "patient": patients})
-    table = read_table(path, further=("patient",))
-    for named in ("patient", str(tmp_path / "patients.csv")):
-        np.testing.assert_array_equal(clusters_of_predictions(named, table), np.arange(60) // 6)
+    path.write_text("cluster\n" + "".join(f"patient {row // 6}\n" for row in range(60)))
+    np.testing.assert_array_equal(clusters_of_predictions(str(path), table), np.arange(60) // 6)
     assert clusters_of_predictions(None, table) is None
-    with pytest.raises(SteepslopeError, match="unknown column"):
-        clusters_of_predictions("patients", table)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -206,7 +186,7 @@ def together(blocks: list[Table], name: str) -> np.ndarray[tuple[int, ...], np.d
     return np.concatenate([ClassifierOutputs.of_table(block).require(name) for block in blocks])
 
 
-@pytest.mark.parametrize("size", [7, ROWS - 1, ROWS])
+@pytest.mark.parametrize("size", [70, ROWS - 1, ROWS])
 @pytest.mark.parametrize("ending", ["", ".npz"])
 def test_blocks_of_folders_and_archives(ending: str, size: int, tmp_path: Path) -> None:
     outputs = make_complete(ROWS)
@@ -222,7 +202,7 @@ def test_blocks_of_folders_and_archives(ending: str, size: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_blocks_of_tables(suffix: str, tmp_path: Path) -> None:
-    path, n = tmp_path / f"outputs{suffix}", 80_000
+    path, n = tmp_path / f"outputs{suffix}", 66_000
     rng = np.random.default_rng(0)
     logits, features = rng.normal(size=(n, 3)).round(4), rng.normal(size=(n, 2)).round(4)
     ClassifierOutputs(logits, features=features, ids=[f"row {row}" for row in range(n)]).save(path)

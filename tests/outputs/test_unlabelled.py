@@ -32,8 +32,8 @@ def unlabelled(labelled: ClassifierOutputs) -> ClassifierOutputs:
     [
         lambda outputs: outputs.is_correct,
         lambda outputs: Oracle().fit(outputs),
-        lambda outputs: Oracle.fused().fit(outputs),
         lambda outputs: SCORES["temperature_scaled_mcp"]().fit(outputs),
+        lambda outputs: Oracle(inputs="neighbors").fit(make_outputs(seed=1), outputs.changed(ids=None)),
     ],
 )
 def test_what_needs_labels_says_so(unlabelled: ClassifierOutputs, use: Callable[[ClassifierOutputs], Any]) -> None:
@@ -50,23 +50,6 @@ def test_what_needs_no_labels_is_the_same(labelled: ClassifierOutputs, unlabelle
         np.testing.assert_array_equal(oracle.trust_logit(unlabelled), oracle.trust_logit(labelled))
         for name, part in oracle.explain(unlabelled).items():
             np.testing.assert_array_equal(part, oracle.explain(labelled)[name])
-
-
-@pytest.mark.parametrize("name", sorted(SCORES))
-def test_scores_judge_without_labels(labelled: ClassifierOutputs, name: str) -> None:
-    random = np.random.default_rng(0)
-    further = {"dropout": np.log(random.dirichlet(np.ones(4), (len(labelled), 2)))}
-    labelled = labelled.changed(**further)
-    score = SCORES[name]().fit(labelled)
-    np.testing.assert_array_equal(score.confidence(labelled.changed(labels=None)), score.confidence(labelled))
-
-
-@pytest.mark.parametrize("fused", [False, True])
-def test_a_reference_without_labels_is_named(labelled: ClassifierOutputs, fused: bool) -> None:
-    reference = make_outputs(seed=1).changed(labels=None, ids=None)
-    oracle = Oracle.fused() if fused else Oracle(inputs="neighbors")
-    with pytest.raises(SteepslopeError, match=f"^reference: .*{MISSING}"):
-        oracle.fit(labelled, reference)
 
 
 def test_copies_have_the_labels_and_names_of_their_originals(labelled: ClassifierOutputs) -> None:

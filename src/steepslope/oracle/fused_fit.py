@@ -147,7 +147,7 @@ class FusedFit:
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated log-odds that each prediction is right, (n,)."""
-        return self.slope * self.mixed(self.opinions(outputs), outputs) + self.offset
+        return self.slope * self.mixed_by_handover(self.opinions(outputs), outputs) + self.offset
 
 
 @single_thread()

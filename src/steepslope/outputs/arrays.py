@@ -164,7 +164,6 @@ OPINIONS: dict[str, Array] = {
     OPINION: Array(("n", "K")),  # log-probabilities; NaN in a row that lacks the opinion
     VOTE: Array(("n",), INTEGERS),  # classes; K for one that this classifier lacks, -1 in a row without a vote
     f"augmented_{OPINION}": Array(("n", "A", "K")),
-    f"augmented_{VOTE}": Array(("n", "A"), INTEGERS),
 }  # followed by the name of the other classifier
 OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
 CLASSES = "classes"  # so files call the names of the classes, (K,) strings

@@ -6,10 +6,8 @@ says what was taken for what; all commands that read outputs go by it.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -24,7 +22,7 @@ from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
 from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, truths_of_texts
 from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
-from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, column_numbers, table_rows_at_once
+from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, column_numbers, is_number_type, table_rows_at_once
 
 MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as they are written as an option
 OPTION = "logit-columns"
@@ -163,11 +161,11 @@ def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...
 
     That has to be so in nine of ten of the first rows, so that a wrong number is told where it is read.
     """
-    first: Any = next(file.as_it_is(), None)
+    first = file.first_batch()
     columns: dict[str, NDArray[np.float64]] = {}
     for name in names if first is not None else ():
-        with suppress(KeyError):  # twice there
-            values = _column_as_numbers(first.column(name).slice(0, FIRST))
+        if file.names.count(name) == 1 and is_number_type(first.schema.field(name).type):
+            values = first.column(name).slice(0, FIRST).cast(NUMBER).to_numpy(zero_copy_only=False)
             if np.mean((values >= 0) & (values <= 1)) > MOST_RIGHT:
                 columns[name] = values
     if len(columns) < 2:
@@ -175,17 +173,6 @@ def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...
     rows = np.column_stack([*columns.values()])
     is_right = np.abs(rows.sum(axis=1) - 1) <= TOLERANCE
     return tuple(columns) if np.mean(is_right) > MOST_RIGHT and are_probabilities(rows[is_right]) else ()
-
-
-def _column_as_numbers(column: Any) -> NDArray[np.float64]:
-    """Return the numbers in a column, (m,); NaN where there is none."""
-
-    def number(value: Any) -> float:
-        with suppress(TypeError, ValueError):
-            return float(value)
-        return math.nan
-
-    return np.array([number(value) for value in column.to_pylist()])
 
 
 def natural_column_order(name: str) -> list[tuple[int, int, str]]:

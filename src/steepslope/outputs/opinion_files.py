@@ -7,8 +7,7 @@ of bare classes. Which rows they are about, and which classes, is told in :mod:`
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -33,11 +32,10 @@ from steepslope.outputs.opinions import (
 )
 from steepslope.outputs.options import TABLES, ReadingOptions, options_by_name
 from steepslope.outputs.probabilities import are_probabilities
-from steepslope.outputs.table_files import TEXT, TableFile
+from steepslope.outputs.table_files import TableFile
 
 LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there
-ARRAYS = ("logits", "probabilities", "votes", "labels")  # of a .npz file, the first that is there; labels stand alone
-NEARLY_ALL = 0.9  # of a column's values are ids, where these are not called so
+ARRAYS = ("logits", "probabilities", "votes")  # of a .npz file, the first that is there
 Mapped = dict[str, str | None]
 
 
@@ -97,9 +95,8 @@ def read_opinion_file(path: Path, options: ReadingOptions, own: Opinion, mapping
         raise SteepslopeError("no such file or folder", path)
     if path.is_dir():
         arrays, classes, ids = folder.read_outputs_folder(path)
-        names = None if ids is None else ids.to_numpy(zero_copy_only=False)
         copies, recipe = arrays.get(f"{OF_COPIES}logits"), folder.recipe_of_folder(path)
-        return Opinion(arrays["logits"], names, classes, copies, as_logits=True, recipe=recipe)
+        return Opinion(arrays["logits"], ids_as_array(ids), classes, copies, as_logits=True, recipe=recipe)
     if path.suffix.lower() == ".npz":
         return _opinion_of_archive(path)
     if path.suffix.lower() not in TABLES:
@@ -114,8 +111,7 @@ def _opinion_of_archive(path: Path) -> Opinion:
         names = list(archive.files)
         arrays = arrays_that_fit_memory(archive, (*ARRAYS, "ids", CLASSES), path)
     name = next((name for name in ARRAYS if name in arrays), None)
-    others = set(names) - {"ids", "labels", CLASSES}
-    if name is None or (name == "labels" and others):  # which are the true classes in files of outputs
+    if name is None:
         raise SteepslopeError(f"expected {', '.join(ARRAYS)}, found {', '.join(names)}", path)
     ids, classes = (arrays[one].astype(np.str_) if one in arrays else None for one in ("ids", CLASSES))
     return Opinion(arrays[name], ids, None if classes is None else classes.tolist())
@@ -123,53 +119,29 @@ def _opinion_of_archive(path: Path) -> Opinion:
 
 def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
     """Return the columns of classes, named logit_… or all but the ids' and the labels'; or the one column of votes."""
-    columns, usual = file.names, options.ids
-    layout = class_columns(columns, ReadingOptions(), {usual, LABEL})
-    names = [] if layout is None else layout.numbers["logits"]
-    candidates = [name for name in columns if name not in names and len(columns) > 1]
-    id_column = usual if usual in columns else _column_of_ids(file, own, candidates)
-    others = [name for name in columns if name != id_column]
-    named = {} if id_column is None else {"ids": id_column}
+    layout = class_columns(file.names, ReadingOptions(), {options.ids, LABEL})
+    others = [name for name in file.names if name != options.ids]
+    named = {"ids": options.ids} if options.ids in file.names else {}
     if layout is None and len(others) == 1:
-        _require_no_class(own, others[0])
+        classes = list(own.classes or ())
+        if others[0] in classes and others != classes[1:]:  # as class 1 of two, it has the probability of that
+            expected = "expected a column for each class, or one of votes"
+            raise SteepslopeError(f"{expected}, found {others[0]!r} alone", "columns")
         found = Layout({}, named, further=tuple(others)).read(file)
-        return Opinion(_votes_in_column(found.texts[others[0]]), _ids_of_opinion(found.ids))
+        return Opinion(_votes_in_column(found.texts[others[0]]), ids_as_array(found.ids))
     if layout is None:
         names = [name for name in others if name != LABEL]
         require_columns_of_classes(own, names, mapping)
-    found = Layout({"logits": names}, named).read(file, gaps=True)
+        layout = Layout({"logits": names}, classes=tuple(names), probabilities=True)
+    found = replace(layout, texts=named).read(file, gaps=True)
     values = found.numbers["logits"]
-    classes: Sequence[str] | None = names if layout is None else layout.classes or file.saved_classes
-    as_logits = layout is not None and not are_probabilities(values)
-    return Opinion(values, _ids_of_opinion(found.ids), classes, as_logits=as_logits)
+    as_logits = not layout.probabilities and not are_probabilities(values)
+    return Opinion(values, ids_as_array(found.ids), layout.classes or file.saved_classes, as_logits=as_logits)
 
 
-def _ids_of_opinion(ids: Any) -> NDArray[Any] | None:
+def ids_as_array(ids: Any) -> NDArray[Any] | None:
+    """Return a column of ids of Arrow's as an array (n,), and None of none."""
     return None if ids is None else ids.to_numpy(zero_copy_only=False)
-
-
-def _column_of_ids(file: TableFile, own: Opinion, columns: Sequence[str]) -> str | None:
-    """Return the first column whose values are nearly all own ids, each once.
-
-    The first batch of rows tells.
-    """
-    if own.ids is None or not columns:
-        return None
-    known = set(own.ids.tolist())
-    some: Any = next(iter(file.batches(dict.fromkeys(columns, TEXT))), None)
-    for column in columns if some else ():  # with a header alone, there are no rows to go by them
-        with suppress(pa.ArrowException, KeyError):  # neither lists nor columns of the same name are ids
-            values = some.column(column).cast(TEXT).to_pylist()
-            if len(set(values)) == len(values) and np.mean([one in known for one in values]) >= NEARLY_ALL:
-                return column
-    return None
-
-
-def _require_no_class(own: Opinion, column: str) -> None:
-    """Raise if the one column next to the ids is called as a class, unless that is class 1 of two."""
-    names = list(own.classes or ())
-    if column in names and column != (names[1] if len(names) == 2 else None):
-        raise SteepslopeError(f"expected a column for each class, or one of votes, found {column!r} alone", "columns")
 
 
 def _votes_in_column(texts: Texts) -> NDArray[Any]:

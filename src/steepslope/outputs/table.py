@@ -116,11 +116,6 @@ class Table:
             raise SteepslopeError(expected, "labels").within(self.path)
         return self
 
-    @property
-    def file(self) -> TableFile:
-        """The .csv or .parquet file, all of whose columns can be read as they stand there."""
-        return TableFile(self.path, self.options.delimiter)
-
     def rows(self, rows: slice) -> Table:
         """Return some of the rows, with ids or else the rows' numbers; of mapped arrays a copy."""
         arrays = {name: read_rows(array, rows) for name, array in self.arrays.items()}

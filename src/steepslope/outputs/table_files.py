@@ -72,11 +72,11 @@ class TableFile:
                 require_memory_for(self.path, needed, packed)
             return iter(pq.ParquetFile(self.path).iter_batches(rows, columns=list(types)))
 
-    def as_it_is(self) -> Iterator[Any]:
-        """Yield all columns, batch by batch; those of a CSV file are the text that stands there."""
+    def first_batch(self) -> Any:
+        """Return the first rows of all columns, each of the type that it seems to have; None where there are none."""
         if self.is_csv:
-            return self._csv_batches(column_types=dict.fromkeys(self.names, TEXT))
-        return iter(pq.ParquetFile(self.path).iter_batches())
+            return next(self._csv_batches(), None)
+        return next(pq.ParquetFile(self.path).iter_batches(), None)
 
     def require_room(self, columns: Collection[str]) -> None:
         """Raise if some columns are too much for memory; of a CSV file, that is not known before."""
@@ -109,6 +109,11 @@ class TableFile:
                 max(one.total_uncompressed_size, BYTES.get(one.physical_type, 0) * one.num_values) for one in some
             )
             yield sum(needed), sum(one.total_compressed_size for one in some)
+
+
+def is_number_type(kind: Any) -> bool:
+    """Return whether a type of Arrow's is one of numbers."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
 def table_rows_at_once(columns: int) -> int:

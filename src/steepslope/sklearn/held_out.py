@@ -7,7 +7,7 @@ and rows of a group, are on one side of each split. If they are held out, one of
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,14 @@ from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit, check_cv
 from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params
 
-from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.copies import copies_of, equal_row_codes, one_of_each_copy, rows_that_agree, warn_of_copies
 from steepslope.sklearn.features import is_frozen, rows_to_compare
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
-Ask = Callable[[Any, Any, NDArray[Any]], Responses]
 LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
@@ -142,11 +141,8 @@ def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes:
         splitter = StratifiedKFold(min(int(cv), int(counts[-1])), shuffle=True, random_state=seed)
     else:
         splitter = check_cv(cv, y, classifier=True)
-    with warnings.catch_warnings():  # that a class has fewer rows than there are folds does no harm here
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        warnings.filterwarnings(
-            "ignore", "The groups parameter is ignored", UserWarning
-        )  # most splitters do not use them
+    with warnings.catch_warnings():  # a class may have fewer rows than there are folds, and groups may not matter
+        warnings.filterwarnings("ignore", "The (least populated class|groups parameter is ignored)", UserWarning)
         found = list(splitter.split(X, y, codes[each]))
     rows = np.sort(np.concatenate([rows for _, rows in found]))
     if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
@@ -160,12 +156,6 @@ def rows_of_same_codes(codes: Rows, some: Rows) -> Rows:
     return np.flatnonzero(np.isin(codes, codes[some]))
 
 
-def require_cv_folds(cv: Any) -> None:
-    """Raise unless ``cv`` is a number of folds >= 2, or something that splits."""
-    if isinstance(cv, str) or not (hasattr(cv, "split") or hasattr(cv, "__iter__")):
-        require("cv", cv, whole(2))
-
-
 def out_of_fold(
     estimator: Any,
     X: Any,
@@ -174,16 +164,14 @@ def out_of_fold(
     classes: NDArray[Any],
     params: Mapping[str, Any],
     n_jobs: int | None = None,
-    ask: Ask = Responses.of,
 ) -> Responses:
     """Return the responses to all rows in folds, each of a clone that has not seen it; ``params`` are those of ``fit``.
 
-    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes. ``ask``
-    is :meth:`Responses.of`, or :meth:`Responses.votes`.
+    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes.
     """
     if is_frozen(estimator):
-        return ask(estimator, _safe_indexing(X, rows_in_folds(folds)), classes)
-    tasks = (delayed(_response_to_unseen_fold)(estimator, X, y, *fold, classes, params, ask) for fold in folds)
+        return Responses.of(estimator, _safe_indexing(X, rows_in_folds(folds)), classes)
+    tasks = (delayed(_response_to_unseen_fold)(estimator, X, y, *fold, classes, params) for fold in folds)
     return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
 
 
@@ -193,27 +181,8 @@ def rows_in_folds(folds: Sequence[tuple[Rows, Rows]]) -> Rows:
 
 
 def _response_to_unseen_fold(
-    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any],
-    params: Mapping[str, Any], ask: Ask,
-) -> Responses:  # fmt: skip
-    fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **fit_params_of_rows(params, others, len(y)))
-    return ask(fitted, _safe_indexing(X, rows), classes)
-
-
-def fit_params_of_rows(params: Mapping[str, Any], rows: NDArray[np.int64], n: int) -> dict[str, Any]:
-    """Return parameters of ``fit`` for some of n rows: cut where they hold a value a row, else as they are.
-
-    >>> fit_params_of_rows({"sample_weight": [0.5, 1.0, 2.0], "verbose": True}, np.array([0, 2]), n=3)
-    {'sample_weight': [0.5, 2.0], 'verbose': True}
-    """
-    return {
-        name: _safe_indexing(value, rows) if _rows_in_value(value) == n else value for name, value in params.items()
-    }
-
-
-def _rows_in_value(value: Any) -> int | None:
-    """Return how many rows an array, a frame, a sparse matrix or a list has; None of anything else."""
-    if isinstance(value, str | bytes | Mapping):
-        return None
-    shape = getattr(value, "shape", ())
-    return int(shape[0]) if shape else len(value) if hasattr(value, "__len__") else None
+    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any], params: Mapping[str, Any]
+) -> Responses:
+    """Return the responses to the rows of a fold of a clone that is fitted to the others."""
+    fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **_check_method_params(X, params, others))
+    return Responses.of(fitted, _safe_indexing(X, rows), classes)

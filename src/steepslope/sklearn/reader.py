@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,15 @@ from steepslope.errors import FewErrorsWarning, SteepslopeError, located, requir
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
-from steepslope.oracle.evidence.fit_set import joined_outputs
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.labels import EMPTY, UNKNOWN
-from steepslope.outputs.opinions import is_array_of_opinion
+from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.promise.rows import group_names
 from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
-from steepslope.sklearn.responses import Responses, class_codes
+from steepslope.sklearn.responses import Responses
 
 MCP_RANKS = "the classifier's own probability ranks its predictions"
 
@@ -51,22 +49,12 @@ class Reader:
         features = None if self.features is None else self.features.columns(self.estimator, X)
         logits = found.logits(self.log_floor)
         names = [*dict.fromkeys(map(str, self.classes))]
-        outputs = ClassifierOutputs.of(
-            {"logits": logits, "features": features}, names if len(names) == logits.shape[1] else None
-        )
+        classes = names if len(names) == logits.shape[1] else None
+        outputs = ClassifierOutputs.of({"logits": logits, "features": features}, classes)
         for name, opinion in self.opinions.items():
             said = opinion.responses(X, self.classes) if of_others is None else of_others[name]
-            outputs = opinion.added(outputs, name, said)
+            outputs = opinion.added(outputs, name, said, self.classes)
         return outputs
-
-    def with_unknown(
-        self, outputs: ClassifierOutputs, labels: NDArray[Any], unknown: Any
-    ) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
-        """Put inputs of none of the classes below others, and −1 below the numbers of their labels (n,)."""
-        codes, count = class_codes(labels, self.classes), _num_samples(unknown)
-        if not count:
-            return outputs, codes
-        return joined_outputs([outputs, self.outputs(unknown)]), np.concatenate([codes, np.full(count, UNKNOWN)])
 
 
 def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
@@ -163,19 +151,14 @@ def sentences_of_promises(gate: Gate) -> list[str]:
     return [first if any(one.is_given for one in gate.promises) else f"None of {named} can be promised.", *lines]
 
 
-def opinions_oracle_takes(oracle: FusedOracle | None, opinions: Mapping[str, Opinion]) -> dict[str, Opinion]:
-    """Return the opinions that an oracle takes."""
-    arrays = () if oracle is None else oracle.arrays
-    return {name: one for name, one in opinions.items() if any(is_array_of_opinion(array, name) for array in arrays)}
+def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinions: Sequence[str]) -> str:
+    """Say what the oracle saw, if nothing is made of it, and what opinions gain on the fit set, a line each.
 
-
-def sentences_of_what_is_seen(
-    oracle: FusedOracle | None, features: Features | None, opinions: Mapping[str, Opinion]
-) -> str:
-    """Say what the oracle saw, if nothing is made of it, and what opinions gain on the fit set, a line each."""
+    The reader reads those of the ``opinions`` that the oracle takes.
+    """
     if oracle is None or oracle.fitted_ is None:
         return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
-    saw = "The oracle saw the classifier's outputs alone." if features is None else features.saw
+    saw = "The oracle saw the classifier's outputs alone." if reader.features is None else reader.features.saw
     fitted = oracle.fitted_
     if oracle.arrays == ("logits",):
         temperature = fitted.pool.temperature
@@ -183,13 +166,14 @@ def sentences_of_what_is_seen(
         saw = f"{saw} No pool of opinions ranks better, so {MCP_RANKS}{tempered}."
     if not opinions:
         return saw
-    used, free = opinions_oracle_takes(oracle, opinions), fitted.gains["free"]
-    left = [name for name in opinions if name not in used]
+    free = fitted.gains["free"]
     (auc, ratio), (alone, ratio_alone) = (
         (f"{100 * gain.auc:+.2f}", f"AURC × {gain.aurc_ratio:.3f}")
         for gain in (fitted.gains.get("opinions", free), free)
     )
     gained = f"gains {auc} AUC points over MCP ({ratio}), without them {alone} ({ratio_alone})"
     lines = [saw, f"On the fit set, the oracle with opinions {gained}."]
-    lines += [f"It takes the opinion of {', '.join(used)}."] if used else []
-    return "\n".join(lines + ([f"It leaves out {', '.join(left)}, from which nothing sure is gained."] if left else []))
+    left = [name for name in opinions if name not in reader.opinions]
+    lines += [f"It takes the opinion of {', '.join(reader.opinions)}."] if reader.opinions else []
+    lines += [f"It leaves out {', '.join(left)}, from which nothing sure is gained."] if left else []
+    return "\n".join(lines)

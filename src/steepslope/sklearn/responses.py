@@ -31,22 +31,15 @@ def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(classes[found] == values, found, UNKNOWN)
 
 
-def class_codes_with_warning(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> NDArray[np.int64]:
-    """Return the number of each label's class, (n,), as :func:`class_codes`, and warn of labels that may be misspelt.
-
-    Raises
-    ------
-    SteepslopeError
-        If no label is a class.
-    """
+def warn_of_other_labels(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> None:
+    """Warn of labels (n,) that are no class and may be misspelt; raise if no label is a class."""
     values, names = np.asarray(labels), list(map(str, classes.tolist()))
-    codes, texts = class_codes(values, classes), Texts.of_rows(list(map(str, values.tolist())))
-    if len(codes) and (codes == UNKNOWN).all():
+    texts = Texts.of_rows(list(map(str, values.tolist())))
+    if len(values) and (class_codes(values, classes) == UNKNOWN).all():
         found = listed_names([text for text in texts.distinct if text != str(unknown_label)]) or "none of them alone"
         kinds = f" ({values.dtype} in place of {classes.dtype})" if values.dtype.kind != classes.dtype.kind else ""
         raise SteepslopeError(f"expected labels among the classes ({listed_names(names)}), found {found}{kinds}", "y")
     warn_of_unknown_labels("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
-    return codes
 
 
 def class_codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
@@ -64,6 +57,16 @@ def class_codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.
 def gives_only_votes(estimator: Any) -> bool:
     """Return whether a classifier has neither probabilities nor decision values."""
     return not hasattr(estimator, "predict_proba") and not hasattr(estimator, "decision_function")
+
+
+def require_classifier(estimator: Any) -> None:
+    """Raise unless a fitted estimator is a classifier that gives more than labels."""
+    name = type(estimator).__name__
+    if not hasattr(estimator, "classes_"):
+        raise SteepslopeError(f"expected a classifier, found {name}, which has no classes_", "estimator")
+    if gives_only_votes(estimator):
+        expected = "expected a classifier with predict_proba or decision_function"
+        raise SteepslopeError(f"{expected}, found {name} without", "estimator")
 
 
 def _require_response_a_row(X: Any, *given: NDArray[Any]) -> None:
@@ -100,21 +103,18 @@ class Responses:
 
     @classmethod
     def of(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
-        """Ask a fitted classifier, whose own classes are some of these, or all.
+        """Ask a fitted classifier, whose own classes are some of these, or all; one that only votes may have others.
 
         Raises
         ------
         SteepslopeError
-            If it gives neither probabilities nor decision values, or not one a class.
+            If it gives not one probability or decision value a row and class, or odd ones.
         """
-        are_probabilities = hasattr(estimator, "predict_proba")
-        if gives_only_votes(estimator):
-            found = f"found {type(estimator).__name__} without"
-            raise SteepslopeError(
-                f"expected a classifier with predict_proba or decision_function, {found}", "estimator"
-            )
-        given = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
         predicted = np.asarray(estimator.predict(X))
+        if gives_only_votes(estimator):
+            return cls(np.zeros((len(predicted), 0)), class_codes_by_name(predicted, classes), False)
+        are_probabilities = hasattr(estimator, "predict_proba")
+        given = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
         _require_response_a_row(X, given, predicted)
         if given.ndim == 1:  # the decision for the second of two classes
             given = np.column_stack([np.zeros(len(given)), given])
@@ -129,12 +129,6 @@ class Responses:
             raise SteepslopeError("expected predictions among its classes_, found others", "estimator")
         _require_sound_response(given, are_probabilities)
         return cls(values, codes, are_probabilities)
-
-    @classmethod
-    def votes(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
-        """Ask a fitted classifier for its predictions alone, which may be other classes than these."""
-        predicted = class_codes_by_name(estimator.predict(X), classes)
-        return cls(np.zeros((len(predicted), 0)), predicted, False)
 
     @classmethod
     def joined(cls, parts: Sequence[Responses], rows: Sequence[NDArray[np.int64]]) -> Responses:

@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     return write(tmp_path / "shared", FILES)
 
 
-@pytest.mark.parametrize("name", ["gate", "/gate", "me/", "me/a/b", "me/a b", "me/gate@", "hub:", "me/gate@ "])
+@pytest.mark.parametrize("name", ["gate", "/gate", "me/a/b", "me/a b", "me/gate@ "])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(SteepslopeError, match="expected the name of a repository, user/name or user/name@revision"):
         Repository.of(name)
@@ -69,7 +69,11 @@ def test_names_to_upload_to(name: str) -> None:
 
 
 def test_what_is_uploaded_is_downloaded(folder: Path, repos: dict[str, Repo]) -> None:
+    for path in (folder, folder / "no"):  # other folders are taken as they are
+        assert folder_or_hub_snapshot(path) == path
     commit = upload_to_hub(folder, Repository("me/gate"), False, "A gate")
+    with pytest.raises(SteepslopeError, match="hub:me/gate@v1: the repository has no revision 'v1'"):
+        hub_snapshot("hub:me/gate@v1")
     assert [*repos["me/gate"].commits][1:] == [commit]  # one, after that which makes the repository
     assert not repos["me/gate"].private
     found = contents(hub_snapshot("hub:me/gate"))
@@ -96,7 +100,7 @@ def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path,
     assert (hub_snapshot(f"hub:me/gate@{first}") / "oracle" / "oracle.safetensors").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("name", ["../gate.json", "/tmp/gate.json", "gate.py", "a\\b.json"])
+@pytest.mark.parametrize("name", ["../gate.json", "/tmp/gate.json", "gate.py"])
 def test_no_other_file_is_read(name: str, folder: Path, repos: dict[str, Repo]) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["files"][name] = "0"
@@ -104,14 +108,6 @@ def test_no_other_file_is_read(name: str, folder: Path, repos: dict[str, Repo]) 
     repos["me/evil"].commit({**FILES, "config.json": json.dumps(config).encode(), "gate.py": b"raise"})
     with pytest.raises(SteepslopeError, match="expected the files of a gate or oracle, found"):
         hub_snapshot("hub:me/evil")
-
-
-def test_other_folders_are_taken_as_they_are(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "bert").mkdir()
-    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
-    for path in (folder, tmp_path / "no", tmp_path / "bert", tmp_path):
-        assert folder_or_hub_snapshot(path) == path
-    assert folder_or_hub_snapshot("mcp") == Path("mcp")
 
 
 def test_without_network_the_cache_is_taken(
@@ -136,14 +132,6 @@ def test_without_network_the_cache_is_taken(
         hub.hub_snapshot.cache_clear()
         assert hub_snapshot("hub:me/gate") == known
         assert f"commit {commit} is taken from the cache" in capsys.readouterr().err
-
-
-def test_what_is_not_there_is_one_line(folder: Path, repos: dict[str, Repo]) -> None:
-    upload_to_hub(folder, Repository("me/gate"), False, "A gate")
-    with pytest.raises(SteepslopeError, match="hub:me/gate@v1: the repository has no revision 'v1'"):
-        hub_snapshot("hub:me/gate@v1")
-    with pytest.raises(SteepslopeError, match="hub:me/no: the Hub has no such repository, or not for you: log in with"):
-        hub_snapshot("hub:me/no")
 
 
 @pytest.mark.parametrize("content", [{"pytorch_model.bin": b""}, {"config.json": b"{}", "model.safetensors": b""}])
@@ -175,5 +163,6 @@ def test_without_a_token_one_is_told_to_log_in(folder: Path, tmp_path: Path) -> 
             upload_to_hub(folder, Repository("me/gate"), False, "A gate")
         repos["me/secret"] = Repo(private=True)
         repos["me/secret"].commit(FILES)
-        with pytest.raises(SteepslopeError, match="the Hub has no such repository, or not for you"):
-            hub_snapshot("hub:me/secret")
+        for name in ("hub:me/secret", "hub:me/no"):
+            with pytest.raises(SteepslopeError, match="the Hub has no such repository, or not for you"):
+                hub_snapshot(name)

@@ -32,6 +32,7 @@ def test_a_mapping_is_read(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"- a\n", "a.yaml: expected names and values, found list"),
+        (b"a: " + b"[" * 1_200, r"a.yaml: cannot be read \(it is nested too deeply\)"),
         (b"a: [1\n", r"a.yaml: cannot be read \(while parsing a flow sequence"),
         (b"a: \xff\n", r"a.yaml: cannot be read \('utf-8' codec can't decode"),
         (b"a: !!python/object:os.system {}\n", r"a.yaml: cannot be read \(could not determine a constructor"),

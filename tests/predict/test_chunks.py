@@ -18,7 +18,6 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict import prediction_file
-from tests.cli.predictions import refused
 from tests.images import digits_below
 
 ROWS, PARTS, KILLS = 50, 7, 10
@@ -70,29 +69,6 @@ def test_an_interrupt_says_how_to_go_on_and_parts_that_are_there_are_not_made_ag
     assert len(after) == PARTS
     assert {name: after[name] for name in before} == before
     assert main(words(gates, photos, out)) == 0
-
-
-@pytest.mark.slow
-def test_a_run_that_fails_at_once_leaves_nothing(gates: Path, tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.png").write_bytes(b"")
-    assert main(words(gates, tmp_path / "photos", tmp_path / "out" / "found.csv")) == 2
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_full_disk_is_one_line(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "found.parquet"
-    assert main(words(gates, photos, out)) == 0
-    before = out.read_bytes()
-    for step in ("_with_columns_of_schema", "_prediction_writer"):
-        with monkeypatch.context() as patch:
-            stop_at(step, 1, OSError(28, "No space left on device"), patch)
-            capsys.readouterr()
-            assert main(words(gates, photos, out, "--replace", "--top", "2")) == 2
-        refused(capsys, "writing failed (No space left on device)")
-        assert out.read_bytes() == before
 
 
 def command(words: list[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,9 +10,10 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
+from steepslope.predict import prediction_file
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
 from steepslope.predict.prediction_file import Summary, _join_prediction_chunks, require_prediction_file
-from steepslope.predict.source import decision_sentences
+from steepslope.predict.source import decision_sentences, write_decisions_on_outputs
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -30,13 +29,22 @@ def test_rows_are_counted() -> None:
     assert found.plus(decisions("accept", errors=[None])) == Summary(5, 3, 1)
 
 
-def test_it_is_read_back(tmp_path: Path) -> None:
-    content = {**asdict(Summary(5, 2, 1)), "key": {}}
-    assert Summary.read(json.loads(json.dumps(content)), tmp_path) == Summary(5, 2, 1)
-    with pytest.raises(SteepslopeError, match="the field 'failed' is missing"):
-        Summary.read({"rows": 5, "accepted": 2, "rejected": 1}, tmp_path)
-    with pytest.raises(SteepslopeError, match="field 'rows'"):
-        Summary.read({**content, "rows": "5"}, tmp_path)
+def test_a_full_disk_is_one_line_and_an_earlier_file_stays(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, outputs = tmp_path / "found.parquet", make_outputs(40)
+    write_decisions_on_outputs(gate, outputs, None, out, None)
+    before = out.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for step in ("_with_columns_of_schema", "_prediction_writer"):
+        with monkeypatch.context() as patch:
+            patch.setattr(prediction_file, step, full)
+            with pytest.raises(SteepslopeError, match=r"writing failed \(No space left on device\)"):
+                write_decisions_on_outputs(gate, outputs.subset(slice(20)), None, out, None)
+        assert out.read_bytes() == before
 
 
 def test_names_of_files(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ class Gate:
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
         is_unknown
-            Booleans (n,): which rows are of none of the classes, so that the certificate counts them. All are wrong.
+            Booleans (n,): which rows are out-of-class, so that the certificate counts them. All are wrong.
         class_mix
             The share of each true class among the predictions to come, by name, where it is another than among these
             rows, such as ``{"fraud": 0.05, "fine": 0.95}``. The promise is then about that mix (docs/gate.md).

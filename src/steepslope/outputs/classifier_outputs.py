@@ -50,7 +50,7 @@ class ClassifierOutputs(Brief):
         Floats (n, K), K ≥ 2, finite; in memory or memory-mapped. The names of a frame's columns are its classes.
     labels
         Integers (n,) in 0…K−1: the true classes, also as booleans or whole floats, or as the text of ``classes``; None
-        where they are not known. An input of none of the classes has the label −1, as text ``unknown``. A name that is
+        where they are not known. An out-of-class input has the label −1, as text ``unknown``. A name that is
         none of the classes means that too, with a warning, since it may be misspelt.
     features
         Floats (n, d): the classifier's penultimate representation.
@@ -198,14 +198,14 @@ class ClassifierOutputs(Brief):
 
     @property
     def is_unknown(self) -> NDArray[np.bool_]:
-        """Whether each input belongs to none of the classes, (n,): its label is −1; it needs labels."""
+        """Whether each input is out-of-class, (n,): its label is −1; it needs labels."""
         return np.asarray(self.require_labels() == UNKNOWN)
 
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
         """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels.
 
-        Of an input of none of the classes it is 0.
+        Of an out-of-class input it is 0.
         """
         labels, parts = self.require_labels(), []
         for rows in logit_blocks(self):

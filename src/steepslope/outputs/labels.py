@@ -1,6 +1,6 @@
 """Labels by the names of classes: text, or whatever the classes are called, becomes numbers 0…K−1.
 
-A label may also be none of the classes, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
+A label may also be out-of-class, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
 that is not among the classes. Such names are told in a warning, since they may be misspelt; where no label at all is a
 class, they are an error. Numbers other than −1 that are no class always are.
 
@@ -24,7 +24,7 @@ from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, 
 from steepslope.files.folders import field, read_json
 from steepslope.outputs.arrays import as_array
 
-UNKNOWN = -1  # the label of an input that belongs to none of the classes
+UNKNOWN = -1  # the label of an input that is out-of-class
 UNKNOWN_NAME = "unknown"  # the same as text; a class of this name goes before
 NOTHING_THERE = {"", "none", "null", "na", "n/a", "<na>", "nan", "nat"}  # what stands where a label is missing
 SHOWN = 20  # names in a message
@@ -84,7 +84,7 @@ def coded_labels(labels: Any, values: Sequence[Any] | None) -> Any:
 
 
 def out_of_class_texts(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
-    """Return the texts that stand for none of the classes: names that are not known do where some others are."""
+    """Return the texts that are out-of-class: names that are not known do where some others are."""
     others = [text for text in texts.distinct if text not in known]
     return {text: UNKNOWN for text in others if means_unknown_label(text) or (known and may_be_class_name(text))}
 
@@ -220,6 +220,12 @@ class Texts(NamedTuple):
         """Return the numbers of the rows whose text is not known, in ascending order."""
         return np.flatnonzero(np.array([text not in known for text in self.distinct], dtype=np.bool_)[self.codes])
 
+    def known(self, meaning: Mapping[str, int]) -> dict[str, int]:
+        """Return what each distinct text means by its name, as far as it is known; 1.0 is also the name 1."""
+        whole = whole_numbers_among(text for text in self.distinct if text not in meaning)
+        names = {text: str(whole.get(text, text)) for text in self.distinct}
+        return {text: meaning[name] for text, name in names.items() if name in meaning}
+
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of groups; empty cells have the name ``empty``, or are an error."""
         rows = np.flatnonzero(self.codes == self.distinct.index("")) if "" in self.distinct else np.zeros(0, np.int64)
@@ -260,10 +266,7 @@ def labels_of_texts(
     give the ``advice`` where classes have no names.
     """
     places = {name: number for number, name in enumerate(classes or ())}
-    whole = whole_numbers_among(texts.distinct)
-    known = {
-        text: places[name] for text in texts.distinct if (name := _class_name_of_text(text, places, whole)) in places
-    }
+    known = texts.known(places)
     meaning = known | out_of_class_texts(texts, known)
     if places and (known or not counts):
         ordered = counts or advice != IN_FILES or all(map(str.isdecimal, places))
@@ -272,12 +275,7 @@ def labels_of_texts(
         warn_of_unknown_labels(place, texts, known, list(places))
         return labels
     names = f"one of the classes {listed_names(list(places))}" if places else advice
-    return texts.numbers(whole | meaning, f"whole numbers from 0, or {names}", place)
-
-
-def _class_name_of_text(text: str, places: Collection[str], whole: Mapping[str, int]) -> str:
-    """Return the name that a text is; 1.0 is also the name 1."""
-    return text if text in places or text not in whole else str(whole[text])
+    return texts.numbers(whole_numbers_among(texts.distinct) | meaning, f"whole numbers from 0, or {names}", place)
 
 
 def whole_numbers_among(texts: Iterable[str]) -> dict[str, int]:

@@ -34,6 +34,7 @@ from steepslope.outputs.labels import (
     class_values,
     listed_names,
     may_be_class_name,
+    number_in_text,
     warn_of_unknown_labels,
     whole_numbers_among,
 )
@@ -346,28 +347,23 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
 
     Whole numbers are places, unless classes are called by numbers, or a mapping says what they are.
     """
-    known = _numbers_of_classes(own)
-    count = len(known)
-    named = _meaning_of_votes(known, classes)
-    by_number = not any(map(str.isdecimal, [*known, *named]))
-    meaning = {**({str(place): place for place in range(count)} if by_number else {}), **known, **named}
-    whole = whole_numbers_among(text for text in texts.distinct if text not in meaning)
-    names = {text: str(whole.get(text, text)) for text in texts.distinct}
-    found = {text: meaning[name] for text, name in names.items() if name in meaning}
-    found |= {text: LACKING for text, name in names.items() if text not in found and _is_no_vote(name)}
-    said = {names[text] for text, number in found.items() if number != LACKING}
-    others = {text: count for text in texts.distinct if text not in found}
-    if isinstance(classes, Mapping) and (said or others) and not said & named.keys():
-        raise SteepslopeError(
-            f"expected votes such as {listed_names(list(named))}, found {listed_names(list(names))}", "classes"
-        )
-    mapped = isinstance(classes, Mapping)
-    if not (mapped and any(map(str.isdecimal, named))):  # which need not list all numbers
-        _require_votes_for_classes(texts, others, count if mapped else len(named) or count, known)
-    if others and not said:
+    known, is_mapping = _numbers_of_classes(own), isinstance(classes, Mapping)
+    count, named = len(known), _meaning_of_votes(known, classes)
+    meaning = {**known, **named}
+    if not any(map(str.isdecimal, meaning)):
+        meaning |= {str(number): number for number in range(count)}
+    found = texts.known(meaning)
+    lacking = {text: LACKING for text in texts.distinct if text not in found and _is_no_vote(text)}
+    others = {text: count for text in texts.distinct if text not in {**found, **lacking}}
+    if is_mapping and (found or others) and not texts.known(named):
+        expected = f"expected votes such as {listed_names(list(named))}"
+        raise SteepslopeError(f"{expected}, found {listed_names(texts.distinct)}", "classes")
+    if not (is_mapping and any(map(str.isdecimal, named))):  # which need not list all numbers
+        _require_votes_for_classes(texts, others, count if is_mapping else len(named) or count, known)
+    if others and not found:
         raise unknown_name("class", next(iter(others)), known)
-    warn_of_unknown_labels(place, texts, found, list(known), "another class")
-    return texts.numbers({**others, **found}, "votes", "votes")
+    warn_of_unknown_labels(place, texts, {**found, **lacking}, list(known), "another class")
+    return texts.numbers({**others, **lacking, **found}, "votes", "votes")
 
 
 def _meaning_of_votes(known: Mapping[str, int], classes: Classes) -> dict[str, int]:
@@ -382,7 +378,7 @@ def _meaning_of_votes(known: Mapping[str, int], classes: Classes) -> dict[str, i
 
 def _is_no_vote(text: str) -> bool:
     """Return whether a text that is no class says that there is no vote."""
-    return text.lower() in NOTHING_THERE or text == str(LACKING)
+    return text.lower() in NOTHING_THERE or number_in_text(text) == LACKING
 
 
 def _require_votes_for_classes(texts: Texts, others: Mapping[str, int], count: int, known: Mapping[str, int]) -> None:

@@ -257,7 +257,7 @@ class Certificate:
     advice
         Why nothing can be promised, and what to do about it; empty where something is.
     unknown, unknown_accepted
-        Calibration rows of none of the classes, which are wrong whatever is predicted; and those that are accepted.
+        Out-of-class calibration rows, which are wrong whatever is predicted; and those that are accepted.
     weighted
         What was counted for another mix of classes, of which the promise is then.
     """
@@ -276,7 +276,7 @@ class Certificate:
     weighted: Weighted | None = None
 
     def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
-        """Return the same with the counts of those of its calibration rows (n,) that are of none of the classes."""
+        """Return the same with the counts of those of its calibration rows (n,) that are out-of-class."""
         accepted = is_unknown & (confidence >= self.threshold) & self.is_given
         return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
 
@@ -390,7 +390,7 @@ class Certificate:
         return f"{math.floor(1_000 * self.survived_odds) / 1_000:,.3f}".rstrip("0").rstrip(".")
 
     def _of_unknown(self, verb: str = "") -> str:
-        """Return the sentence on rows of none of the classes, after a blank; nothing where there are none."""
+        """Return the sentence on out-of-class rows, after a blank; nothing where there are none."""
         if not self.unknown:
             return ""
         share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"

@@ -86,7 +86,7 @@ def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tup
 def held_out_rows(
     labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int, codes: Rows, cv: Any = None
 ) -> tuple[Rows, Rows, Rows]:
-    """Return the rows to learn from, those of none of the classes to know as errors, and those held out of both kinds.
+    """Return the rows to learn from, out-of-class ones to know as errors, and those held out of both kinds.
 
     Rows of one of the ``codes`` (n,) belong together: either none is held out, or all are, and one of them counts. If
     ``cv`` is a ``TimeSeriesSplit``, rows are in order of time, and the last are held out.
@@ -112,7 +112,7 @@ def held_out_rows(
 
 
 def unknown_label_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
-    """Return which labels say that a row is of none of the classes, (n,); none do for None.
+    """Return which labels say that a row is out-of-class, (n,); none do for None.
 
     >>> unknown_label_rows(np.array(["cat", "other"]), "other"), unknown_label_rows(np.array([0, -1]), None)
     (array([False,  True]), array([False, False]))

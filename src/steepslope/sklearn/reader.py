@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _num_samples
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
@@ -58,30 +57,13 @@ class Reader:
 
 
 def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
-    """Raise if the label of rows of none of the classes is a class."""
+    """Raise if the label of out-of-class rows is a class."""
     if unknown_label is not None and unknown_label in classes.tolist():
         found = f"found {unknown_label!r}, which is one"
         raise SteepslopeError(f"expected a label that is none of the classifier's classes, {found}", "unknown_label")
     for name in () if unknown_label is None else classes.tolist():
         if str(name).strip().casefold() == str(unknown_label).strip().casefold():  # else it would be learnt as a class
             raise SteepslopeError(f"expected {unknown_label!r} in the rows of none of the classes, found {name!r}", "y")
-
-
-def fused_oracle_of(
-    labelled: ClassifierOutputs, seed: int, with_opinions: bool, groups: NDArray[np.int64]
-) -> FusedOracle | None:
-    """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds.
-
-    Rows of one of the ``groups`` (n,) belong together.
-    """
-    correct = int(labelled.is_correct.sum())
-    if min(correct, len(labelled) - correct) < FOLDS:
-        return None
-    with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
-        warnings.simplefilter("ignore", FewErrorsWarning)
-        return FusedOracle(errors="crossfit", budget="auto" if with_opinions else "free", seed=seed).fit(
-            labelled, groups=groups
-        )
 
 
 def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:

@@ -19,12 +19,13 @@ from sklearn.utils.validation import _check_method_params, _num_samples, check_i
 
 import sklearn
 from steepslope.checks import require, whole
-from steepslope.errors import CautionWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.errors import CautionWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
 from steepslope.monitor.health import warn_of_change
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.fit_set import joined_outputs
+from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_arrays_in_one_order
 from steepslope.outputs.copies import rows_that_agree
@@ -47,7 +48,6 @@ from steepslope.sklearn.held_out import (
 from steepslope.sklearn.opinions import checked_opinion_classifiers, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import (
     Reader,
-    fused_oracle_of,
     groups_of_inputs,
     ids_of_inputs,
     require_unknown_label,
@@ -107,7 +107,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         A whole number, a ``RandomState``, or None: which rows are held out, the folds, and what the oracle draws. The
         classifier has its own.
     unknown_label
-        The label in ``y`` of rows of none of the classes, such as -1 or "unknown"; None where there are none. The
+        The label in ``y`` of out-of-class rows, such as -1 or "unknown"; None where there are none. The
         classifier never learns them. They are errors to the oracle and, in the part that is held out, to the gate,
         whose promise then includes such inputs, if as many are to come.
     opinions
@@ -202,7 +202,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             Inputs (n, …), whatever the classifier takes: an array, a frame, a sparse matrix or a list of texts. The
             oracle sees what the last step of a pipeline sees, or else these inputs.
         y
-            Labels (n,), ``unknown_label`` for rows of none of the classes.
+            Labels (n,), ``unknown_label`` for out-of-class rows.
         groups
             Groups (n,), by name or number, of rows that belong together, such as the images of one patient, or None.
             They stay on one side of each split, and one row of each group that is held out counts: the promise is about
@@ -368,7 +368,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         ----------
         class_mix
             The share of each class to come, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. A class without a
-            share is assumed not to come. The share of rows of none of the classes is that of ``unknown_label``.
+            share is assumed not to come. The share of out-of-class rows is that of ``unknown_label``.
         target
             In place of shares: at least 200 inputs (m, …) without labels that are drawn as those to come. The mix is
             estimated on them.
@@ -434,7 +434,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     ) -> ConfidenceSource:
         """Fit all classifiers and the oracle; return what ranks, with thresholds that are fixed by these rows alone.
 
-        The oracle also learns from inputs of none of the classes, ``unknown`` (u, …). Rows of one of the ``codes``,
+        The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows of one of the ``codes``,
         (n + u,), belong together.
         """
         fitted = clone(self.estimator).fit(X, labels, **params)
@@ -468,8 +468,17 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
-        """Return an oracle of labelled outputs; None where errors or correct predictions are too few."""
-        return fused_oracle_of(learnt, seed, bool(self.opinions_), groups)
+        """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds.
+
+        Rows of one of the ``groups`` (n,) belong together.
+        """
+        errors = int((~learnt.is_correct).sum())
+        if min(errors, len(learnt) - errors) < FOLDS:
+            return None
+        with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
+            warnings.simplefilter("ignore", FewErrorsWarning)
+            oracle = FusedOracle(errors="crossfit", budget="auto" if self.opinions_ else "free", seed=seed)
+            return oracle.fit(learnt, groups=groups)
 
     @property
     def features_(self) -> Features | None:

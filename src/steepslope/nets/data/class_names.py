@@ -56,7 +56,7 @@ class ClassNames:
     def by_name(
         self, texts: Texts, source: str, place: Place | None = None, numbers: bool = False
     ) -> NDArray[np.int64]:
-        """Return the label of each distinct text of rows: of the class whose name it is, or −1 of none of the classes.
+        """Return the label of each distinct text of rows: of the class whose name it is, or −1 of an out-of-class one.
 
         With ``numbers``, whole numbers are labels too. A name that is no class is told in a warning; where no other is
         one either, it is an error, which begins with the ``place`` of the first such row.

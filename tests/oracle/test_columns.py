@@ -181,7 +181,7 @@ def test_trust_logits_are_made_of_a_few_rows_at_once(monkeypatch: pytest.MonkeyP
         sizes.append(rows.stop - rows.start)
         return evidence_columns(outputs, names, rows, *given)
 
-    monkeypatch.setattr("steepslope.oracle.columns.columns", watched)
+    monkeypatch.setattr("steepslope.oracle.columns.evidence_columns", watched)
     np.testing.assert_array_equal(oracle.trust_logit(outputs), expected)
     assert max(sizes) == 4_096
 

@@ -142,7 +142,7 @@ def test_one_far_reference_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         again.append(int(chosen.sum()))
         return exact(queries, points, chosen)
 
-    monkeypatch.setattr(neighbors, "_exact", counted)
+    monkeypatch.setattr(neighbors, "_exact_distances", counted)
     found = index.class_distances(outputs.require_features())
     assert sum(again) < 5
     brute = brute_force(outputs.require_features(), points)

@@ -193,7 +193,7 @@ def blocks_of_bins(bins: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
     Where these numbers are more than a few, two that follow one another become one as long as that adds fewest bins.
     More than ``FEW`` bins become so many that halves of them, again and again, are whole.
 
-    >>> blocks_of(np.array([4, 3, 4, 5])), blocks_of(np.array([313, 313]))
+    >>> blocks_of_bins(np.array([4, 3, 4, 5])), blocks_of_bins(np.array([313, 313]))
     (((3, 1), (4, 2), (5, 1)), ((320, 2),))
     """
     numbers, classes = (some.tolist() for some in np.unique(bins, return_counts=True))

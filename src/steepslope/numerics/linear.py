@@ -108,7 +108,7 @@ def minimise_by_lbfgs(
     The objective gets them in the type of ``start`` (p,); ``options`` are those of scipy's L-BFGS-B, such as
     ``maxiter``.
 
-    >>> minimise(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
+    >>> minimise_by_lbfgs(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
     array([3., 3.])
     """
 

@@ -22,7 +22,7 @@ from steepslope.numerics.threads import single_thread
 def cosine_rate(done: float, whole: float = 1.0) -> float:
     """Return how much is left, in [0, 1], when ``done`` of ``whole`` is over: half a cosine.
 
-    >>> [round(cosine(done), 3) for done in (0.0, 0.25, 0.5, 1.0)]
+    >>> [round(cosine_rate(done), 3) for done in (0.0, 0.25, 0.5, 1.0)]
     [1.0, 0.854, 0.5, 0.0]
     """
     return 0.5 * (1 + math.cos(math.pi * done / whole))
@@ -31,7 +31,7 @@ def cosine_rate(done: float, whole: float = 1.0) -> float:
 def warm_cosine_rate(done: float) -> float:
     """Return the fraction of the highest learning rate: up in the first tenth, then down along a cosine.
 
-    >>> [round(warm_cosine(done), 3) for done in (0.05, 0.1, 0.55, 1.0)]
+    >>> [round(warm_cosine_rate(done), 3) for done in (0.05, 0.1, 0.55, 1.0)]
     [0.5, 1.0, 0.5, 0.0]
     """
     return min(done / 0.1, cosine_rate(max(done, 0.1) - 0.1, 0.9))
@@ -103,7 +103,7 @@ class _AdamW:
 def _steps_of_small_net(rows: int, weights: int) -> int:
     """Return the number of steps.
 
-    >>> _steps(100, 1_000), _steps(50_000, 140_000), _steps(10**6, 700_000)
+    >>> _steps_of_small_net(100, 1_000), _steps_of_small_net(50_000, 140_000), _steps_of_small_net(10**6, 700_000)
     (300, 3136, 1395)
     """
     most = int(MOST_PRODUCTS / (BATCH * weights))

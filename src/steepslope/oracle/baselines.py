@@ -79,7 +79,7 @@ def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]
 def name_of_baseline(name: str) -> str | None:
     """Describe the classifier that a kind of evidence amounts to, by its name; None if it amounts to none.
 
-    >>> in_place("stack(logits+opinion_forest+features)"), in_place("neighbors")
+    >>> name_of_baseline("stack(logits+opinion_forest+features)"), name_of_baseline("neighbors")
     ("a logistic regression on the classifier's logits and features, with the opinion of forest", None)
     """
     if is_opinion_array(name):
@@ -119,7 +119,7 @@ def baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:
     """Say which predicted classes never occur among the labels, and what rejecting them gains; None where all do.
 
     >>> logits = np.eye(3)[[0, 0, 1, 2, 2]] * [2, 3, 1]
-    >>> about_absent_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))
+    >>> baseline_rejecting_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))
     '1 of 3 classes (cat) is predicted in 2 rows and never occurs among the 5 labels: MCP that rejects it has AUC 100.0'
     """
     labels, predictions = outputs.require_labels(), outputs.predictions

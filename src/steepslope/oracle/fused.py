@@ -185,7 +185,7 @@ class FusedOracle(ConfigurableOracle):
         explained = dict(zip(fitted.pool.inputs, parts.T, strict=True))
         explained["others"] = slope * odds - parts.sum(axis=1)
         if fitted.handover is not None:
-            explained[HANDOVER] = fitted.slope * fitted.mixed(by_name, outputs) - slope * odds - offset
+            explained[HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - slope * odds - offset
         return {**explained, "cut": np.full(len(outputs), offset + fitted.offset - self.offset)}
 
     @property

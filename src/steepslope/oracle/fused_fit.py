@@ -137,7 +137,7 @@ class FusedFit:
                     )
         return found
 
-    def mixed_by_handover(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
+    def mixed_log_odds(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
         """Return the log-odds of the pool, or some of the fallback's where rows are handed over, (n,)."""
         odds = self.pool.log_odds(opinions)
         if self.handover is None or self.fallback is None:
@@ -147,7 +147,7 @@ class FusedFit:
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated log-odds that each prediction is right, (n,)."""
-        return self.slope * self.mixed_by_handover(self.opinions(outputs), outputs) + self.offset
+        return self.slope * self.mixed_log_odds(self.opinions(outputs), outputs) + self.offset
 
 
 @single_thread()

@@ -97,7 +97,7 @@ def fold_of_rows(
     Unlike scikit-learn's StratifiedKFold, strata may have fewer rows than there are folds, as rare classes do. Rows
     that share a number in ``together`` (n,) go to one fold; their stratum is that of the first of them.
 
-    >>> fold_of(np.array([0, 0, 0, 0, 1, 1]), 0, together=np.array([0, 0, 1, 1, 2, 2])).reshape(3, 2).std(axis=1)
+    >>> fold_of_rows(np.array([0, 0, 0, 0, 1, 1]), 0, together=np.array([0, 0, 1, 1, 2, 2])).reshape(3, 2).std(axis=1)
     array([0., 0., 0.])
     """
     if together is not None:

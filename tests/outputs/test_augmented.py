@@ -42,8 +42,10 @@ def test_copies_are_outputs_of_their_own() -> None:
 
 
 def test_copies_hold_what_their_originals_hold() -> None:
-    copies = copies_of(with_copies(auxiliary=None, augmented_noise=None))
+    copies = copies_of(with_copies(auxiliary=None, augmented_noise=None).named("abcd"))
     assert sorted(copies.arrays) == ["features", "labels", "logits"]
+    assert copies.classes == tuple("abcd")
+    assert copies_of(with_copies(labels=None)).labels is None
 
 
 @pytest.mark.parametrize(

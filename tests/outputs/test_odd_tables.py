@@ -79,4 +79,4 @@ def test_options_of_tables_and_files_need_such(tmp_path: Path) -> None:
         ({"as_logits": True}, "as-logits: "),
     ):
         with pytest.raises(SteepslopeError, match=message):
-            require_files_for_options(ReadingOptions(**options), str(tmp_path))  # type: ignore[arg-type]
+            require_files_for_options(ReadingOptions(**options), str(tmp_path))

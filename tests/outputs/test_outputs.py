@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import SCORES
 from tests.conftest import make_complete, make_outputs
 
 
@@ -204,3 +206,15 @@ def test_numbered_columns_are_no_names_but_numbers_that_name_are() -> None:
 )
 def test_labels_go_by_the_names_of_classes(classes: Any, labels: Any) -> None:
     assert ClassifierOutputs(LOGITS, labels, classes=classes).require_labels().tolist() == [2, 0]
+
+
+def test_without_labels_all_is_the_same_but_for_what_needs_them() -> None:
+    labelled = make_outputs().named("abcd")
+    unlabelled = labelled.changed(labels=None)
+    for use in (lambda: unlabelled.is_correct, lambda: SCORES["temperature_scaled_mcp"]().fit(unlabelled)):
+        with pytest.raises(SteepslopeError, match="labels: expected the true class of each prediction, found none"):
+            use()
+    np.testing.assert_array_equal(unlabelled.predictions, labelled.predictions)
+    oracle = Oracle(epochs=2).fit(labelled)
+    np.testing.assert_array_equal(oracle.trust_logit(unlabelled), oracle.trust_logit(labelled))
+    np.testing.assert_array_equal(unlabelled.subset(slice(3, 5)).logits, labelled.logits[3:5])

@@ -75,7 +75,7 @@ def test_one_column_is_the_probability_of_class_1(form: Callable[[NDArray[np.flo
     np.testing.assert_allclose(softmax(outputs.logits, axis=1)[:, 1], scores, atol=1e-7)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_softmax_outputs_of_every_precision(dtype: Any) -> None:
     torch.manual_seed(0)
     probabilities = (5 * torch.randn(200, 1000)).softmax(dim=1).to(dtype)

@@ -79,7 +79,10 @@ def table(tmp_path: Path) -> Table:
     make_outputs(60).save(tmp_path / "outputs")
     for name, text in {"short": "group\na\nb\n", "none": "group,x\n", "other": "colour\nred\n"}.items():
         (tmp_path / f"{name}.csv").write_text(text)
-    (tmp_path / "groups.csv").write_text("group\n" + "x\ny\n" * 30)
+    (tmp_path / "folder.csv").mkdir()
+    rows = [f"row/{row},{'xy'[row % 2]}\n" for row in range(70)]
+    for name, some in {"few": rows[:58], "twice": [*rows, rows[7]], "groups": rows[::-1]}.items():
+        (tmp_path / f"{name}.csv").write_text("id,group\n" + "".join(some))
     return read_table(tmp_path / "outputs")
 
 
@@ -90,6 +93,10 @@ def table(tmp_path: Path) -> Table:
         ("{}/short.csv", "expected 60 groups, one a prediction, found 2"),
         ("{}/none.csv", "expected a value in each row, found none"),
         ("{}/other.csv", "unknown column"),
+        ("{}/absent.csv", "absent.csv: expected a table, found no such file$"),
+        ("{}/folder.csv", "folder.csv: expected a table, found a folder$"),
+        ("{}/few.csv", r"found none for 'row/58' \(2 such\); without that column rows go by their places"),
+        ("{}/twice.csv", "column 'id': expected each id once, found 'row/7' twice"),
     ],
 )
 def test_bad_groups_are_named(groups: str, message: str, table: Table, tmp_path: Path) -> None:
@@ -100,8 +107,10 @@ def test_bad_groups_are_named(groups: str, message: str, table: Table, tmp_path:
 def test_groups_of_outputs(table: Table, tmp_path: Path) -> None:
     predictions = predictions_of(table)
     assert isinstance(predictions, ClassifierOutputs)
-    expected = {None: predictions.labels, "predicted": predictions.predictions, f"{tmp_path}/groups.csv": [0, 1] * 30}
-    for named, codes in expected.items():
+    by_id = groups_of_predictions(f"{tmp_path}/groups.csv", predictions, table)  # in another order, with further rows
+    assert by_id is not None
+    assert np.array(by_id.names)[by_id.codes].tolist() == ["x", "y"] * 30
+    for named, codes in {None: predictions.labels, "predicted": predictions.predictions}.items():
         found = groups_of_predictions(named, predictions, table)
         assert found is not None
         np.testing.assert_array_equal(found.codes, codes)

@@ -10,10 +10,9 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.predict import prediction_file
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
 from steepslope.predict.prediction_file import Summary, _join_prediction_chunks, require_prediction_file
-from steepslope.predict.source import decision_sentences, write_decisions_on_outputs
+from steepslope.predict.source import decision_sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -27,24 +26,6 @@ def test_rows_are_counted() -> None:
     assert found == Summary(4, 2, 1)
     assert found.plus(decisions("review", errors=["broken"])) == Summary(5, 2, 1, 1)
     assert found.plus(decisions("accept", errors=[None])) == Summary(5, 3, 1)
-
-
-def test_a_full_disk_is_one_line_and_an_earlier_file_stays(
-    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out, outputs = tmp_path / "found.parquet", make_outputs(40)
-    write_decisions_on_outputs(gate, outputs, None, out, None)
-    before = out.read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    for step in ("_with_columns_of_schema", "_prediction_writer"):
-        with monkeypatch.context() as patch:
-            patch.setattr(prediction_file, step, full)
-            with pytest.raises(SteepslopeError, match=r"writing failed \(No space left on device\)"):
-                write_decisions_on_outputs(gate, outputs.subset(slice(20)), None, out, None)
-        assert out.read_bytes() == before
 
 
 def test_names_of_files(tmp_path: Path) -> None:

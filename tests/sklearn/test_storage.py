@@ -30,7 +30,7 @@ from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.files.folders import remove
 from steepslope.gate import Gate
-from steepslope.sklearn.storage import TRUSTED
+from steepslope.sklearn.storage import TRUSTED, _read_kept_rows, _write_kept_rows
 from tests.files.sealing import seal_again
 from tests.sklearn.problems import table, texts
 
@@ -45,24 +45,28 @@ def frame(n: int = N) -> tuple[pd.DataFrame, Any]:
     return pd.DataFrame(X, columns=["a", "b", "c"]).assign(word=words), np.array(["no", "yes"])[y]
 
 
-def _plain(kind: Callable[[Any], Any]) -> Callable[[], tuple[Any, Any, Any]]:
-    X, y = table(N)
-    return lambda: (kind(X), y, LogisticRegression())
-
-
 INPUTS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
-    "array": _plain(np.asarray),
-    "sparse": _plain(csr_matrix),
-    "list": _plain(np.ndarray.tolist),
-    "objects": lambda: (
-        np.where(table(N)[0] > 0, "a", "b").astype(object),
-        table(N)[1],
-        make_pipeline(OneHotEncoder(sparse_output=False), LogisticRegression()),
-    ),
     "pandas": lambda: (*frame(), make_pipeline(WORDS, LogisticRegression())),
-    "polars": lambda: (pl.DataFrame(table(N)[0], schema=["a", "b", "c"]), table(N)[1], LogisticRegression()),
     "texts": lambda: (*texts(N), make_pipeline(CountVectorizer(), LogisticRegression())),
 }
+ROWS: dict[str, Any] = {
+    "array": table(5)[0],
+    "sparse": csr_matrix(table(5)[0]),
+    "list": table(5)[0].tolist(),
+    "objects": np.array([["a", 1], ["b", None]], dtype=object),
+    "pandas": frame(5)[0],
+    "polars": pl.DataFrame(table(5)[0], schema=["a", "b", "c"]),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows_of_any_kind_are_kept(kind: str, tmp_path: Path) -> None:
+    written = _write_kept_rows(ROWS[kind], tmp_path)
+    assert written is not None
+    found = _read_kept_rows(written, tmp_path)
+    assert type(found) is type(ROWS[kind])
+    arrays = [rows.toarray() if kind == "sparse" else np.asarray(rows, dtype=object) for rows in (found, ROWS[kind])]
+    assert_array_equal(*arrays)
 
 
 @pytest.mark.parametrize("kind", INPUTS)

@@ -113,7 +113,7 @@ class TableFile:
 
 def is_number_type(kind: Any) -> bool:
     """Return whether a type of Arrow's is one of numbers."""
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def table_rows_at_once(columns: int) -> int:

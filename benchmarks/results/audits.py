@@ -18,7 +18,7 @@ from benchmarks.results.kept_rows import Row, write_results
 from steepslope.cli.main import run_command
 from steepslope.monitor.audit import harm_found_by_audit, risk_interval_by_audit
 from steepslope.monitor.state import Marked
-from steepslope.predict.audit import chances
+from steepslope.predict.audit import audit_chances
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
@@ -122,7 +122,7 @@ def one_run(drift: Callable[[Floats], Floats], seed: int, ways: list[str]) -> di
     truth = np.clip(drift(p_wrong), 0, 1)
     is_wrong, coins = rng.random(ROWS) < truth, rng.random(ROWS)
     days = np.array_split(np.arange(ROWS), ROWS // DAY)
-    chance = np.concatenate([chances(1 - p_wrong[day], RISK, LABELS * DAY // ROWS) for day in days])
+    chance = np.concatenate([audit_chances(1 - p_wrong[day], RISK, LABELS * DAY // ROWS) for day in days])
     even = np.full(ROWS, LABELS / ROWS)
     found = {}
     for way in ways:

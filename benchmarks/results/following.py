@@ -23,7 +23,7 @@ from steepslope.monitor.audit import (
     risk_interval_by_audit,
 )
 from steepslope.monitor.state import Marked
-from steepslope.predict.audit import chances
+from steepslope.predict.audit import audit_chances
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 Floats = NDArray[np.float64]
@@ -127,7 +127,7 @@ def one_run(drift: Callable[[Floats], Floats], rule: Rule, seed: int) -> dict[st
     limit, least, missed = 0.0, list[float](), False
     for rows in by_day(np.arange(len(truth))):
         accepted[rows] = 1 - p_wrong[rows] >= limit
-        chance = chances(1 - p_wrong[rows], RISK, LABELS)
+        chance = audit_chances(1 - p_wrong[rows], RISK, LABELS)
         marked += [
             Marked(1 - p_wrong[row], one, chance.min() / one, not is_wrong[row], bool(accepted[row]))
             for row, one in zip(rows, chance, strict=True)

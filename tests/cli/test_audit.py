@@ -15,7 +15,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.monitor import Monitor, counting
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.audit import AUDIT, CHANCE, chances
+from steepslope.predict.audit import AUDIT, CHANCE, audit_chances
 from tests.cli.predictions import predict, refuses, watch
 from tests.conftest import Captured
 
@@ -37,7 +37,7 @@ def test_the_doubtful_are_marked_more_often_and_each_probability_stands_there(wa
     table = pq.read_table(watched / "audited.parquet")
     accepted, p_correct = (table[name].to_numpy() for name in ("accepted", "p_correct"))
     chance, marked = table[CHANCE].to_numpy(), table[AUDIT].to_numpy()
-    np.testing.assert_allclose(chance[accepted], chances(p_correct[accepted], 0.1, 150))
+    np.testing.assert_allclose(chance[accepted], audit_chances(p_correct[accepted], 0.1, 150))
     assert not chance[~accepted].any()
     assert not marked[~accepted].any()
     assert abs(marked.sum() - 150) < 4 * np.sqrt(150)

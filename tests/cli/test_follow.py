@@ -18,7 +18,7 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict import prediction_file
-from steepslope.predict.audit import AUDIT, CHANCE, chances
+from steepslope.predict.audit import AUDIT, CHANCE, audit_chances
 from steepslope.scores import MCP
 from steepslope.serve.monitoring import ServedMonitor
 from tests.cli.predictions import RISK, predicted, refuses, watch
@@ -93,7 +93,7 @@ def test_it_is_strict_after_bad_labels_and_opens_after_good_ones(days: Days, cap
     could = chance > 0  # what the gate accepts by itself
     assert accepted.tolist() == (could & (p_correct.astype(np.float32) >= np.float32(limit))).tolist()
     assert set(second["decision"].to_numpy()[could & ~accepted]) == {"review"}
-    np.testing.assert_allclose(chance[could], chances(p_correct[could], RISK, 100))
+    np.testing.assert_allclose(chance[could], audit_chances(p_correct[could], RISK, 100))
     assert second[AUDIT].to_numpy()[could & ~accepted].any()
     held = int((could & ~accepted).sum())
     assert f"{held:,} below the limit of --follow" in shown

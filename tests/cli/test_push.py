@@ -83,7 +83,7 @@ def test_decisions_of_two_revisions_are_not_mixed(
     assert main(["push", "--gate", str(gates / "free"), "--to", "me/digits"]) == 0
     assert main(predict) == 0
     assert main(["push", "--gate", str(gates / "mcp"), "--to", "me/digits"]) == 0
-    hub.snapshot.cache_clear()
+    hub.hub_snapshot.cache_clear()
     refuses(predict, capsys, "holds predictions in decisions.csv already, with other gate")
     assert main([*predict[:2], f"hub:me/digits@{[*repos['me/digits'].commits][1]}", *predict[3:]]) == 0
 
@@ -143,7 +143,7 @@ def test_without_the_library_one_is_told_what_to_install(
     gates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    hub.snapshot.cache_clear()
+    hub.hub_snapshot.cache_clear()
     for words in (
         ["push", "--gate", str(gates / "mcp"), "--to", "me/x"],
         ["push", "--gate", str(gates / "mcp"), "--out", str(tmp_path / "out")],

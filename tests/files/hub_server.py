@@ -166,4 +166,4 @@ def speaking_to(patch: pytest.MonkeyPatch, endpoint: str, folder: Path, token: s
     patch.delenv("HF_TOKEN", raising=False)
     if token is not None:
         patch.setenv("HF_TOKEN", token)
-    hub.snapshot.cache_clear()
+    hub.hub_snapshot.cache_clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.files import cache
-from steepslope.files.cache import cache_folder, read_cache, write_cache
+from steepslope.files.cache import DIGEST, cache_folder, read_cache, write_cache
 
 KEY, OTHER = "a" * 64, "b" * 64
 
@@ -42,10 +42,10 @@ def test_damaged_contents_are_nothing_and_go(folder: Path, damaged: bytes) -> No
 
 
 def test_files_used_longest_ago_make_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "LARGEST", 10)
+    monkeypatch.setattr(cache, "LARGEST", 2 * (DIGEST + 5))
     for moment, key in enumerate((KEY, OTHER)):
         write_cache(key, b"12345")
-        os.utime(next(folder.glob(f"{key[:32]}-*")), (moment, moment))
+        os.utime(next(folder.glob(f"{key}*")), (moment, moment))
     assert read_cache(KEY) == b"12345"  # used last from now on
     write_cache("c" * 64, b"12345")
     assert (read_cache(KEY), read_cache(OTHER), read_cache("c" * 64)) == (b"12345", None, b"12345")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import made_by
+from steepslope.files.artifact import made_by_command
 from steepslope.files.folders import fingerprint
 from steepslope.oracle.settings import OracleSettings
 
@@ -48,21 +48,21 @@ def test_options_and_contents_decide(tmp_path: Path) -> None:
     (tmp_path / "in" / "logits.npy").write_bytes(b"12")
     settings = OracleSettings(seed=3)
     options = {"outputs": str(tmp_path / "in"), "settings": settings, "scores": ("mcp", "o"), "out": "here"}
-    made = made_by("fit", options)
-    assert made == made_by("fit", {**options, "out": "there", "replace": True}) == json.loads(json.dumps(made))
+    made = made_by_command("fit", options)
+    assert made == made_by_command("fit", {**options, "out": "there", "replace": True}) == json.loads(json.dumps(made))
     assert (made["command"], made["seed"], made["scores"]) == ("fit", 3, ["mcp", "o"])
-    assert made != made_by("fit", {**options, "settings": OracleSettings(seed=4)})
+    assert made != made_by_command("fit", {**options, "settings": OracleSettings(seed=4)})
     (tmp_path / "in" / "logits.npy").write_bytes(b"21")
-    assert made != made_by("fit", options)
+    assert made != made_by_command("fit", options)
     (tmp_path / "rows.csv").write_text("written by the command itself")
-    assert list(made_by("evaluate", {"rows": str(tmp_path / "rows.csv")})) == ["command"]
-    assert made_by("fit", {"name": "x" * 5000})["name"] == "x" * 5000  # no path can be so long
-    assert list(made_by("fit", {"outputs": os.devnull})) == ["command", "outputs"]  # nothing waits for its end
+    assert list(made_by_command("evaluate", {"rows": str(tmp_path / "rows.csv")})) == ["command"]
+    assert made_by_command("fit", {"name": "x" * 5000})["name"] == "x" * 5000  # no path can be so long
+    assert list(made_by_command("fit", {"outputs": os.devnull})) == ["command", "outputs"]  # nothing waits for its end
 
 
 def test_secrets_in_urls_are_not_kept() -> None:
     data = ("images:https://me:secret@host/a?signature=secret", "paths:s3://key:secret@lake/a.csv?path=place")
-    made = made_by("fit", {"data": data, "settings": {"reference": "wds:gs://token:secret@lake/a.tar"}})
+    made = made_by_command("fit", {"data": data, "settings": {"reference": "wds:gs://token:secret@lake/a.tar"}})
     assert made["data"] == ["images:https://host/a", "paths:s3://lake/a.csv?path=place"]
     assert made["reference"] == "wds:gs://lake/a.tar"
     assert "secret" not in json.dumps(made)

@@ -11,8 +11,16 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.files import hub
-from steepslope.files.artifact import made_by
-from steepslope.files.hub import Repository, as_folder, commit_of, require_repository, snapshot, upload, write_config
+from steepslope.files.artifact import made_by_command
+from steepslope.files.hub import (
+    Repository,
+    folder_or_hub_snapshot,
+    hub_commit,
+    hub_snapshot,
+    require_repository,
+    upload_to_hub,
+    write_hub_config,
+)
 from tests.conftest import contents
 from tests.files.hub_server import Repo, served, speaking_to
 
@@ -33,7 +41,7 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
         (folder / name).write_bytes(content)
     (folder / "config.json").unlink(missing_ok=True)
     (folder / "README.md").unlink(missing_ok=True)
-    write_config(folder, "gate")
+    write_hub_config(folder, "gate")
     (folder / "README.md").write_text("# A gate", encoding="utf-8")
     return folder
 
@@ -43,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     return write(tmp_path / "shared", FILES)
 
 
-@pytest.mark.parametrize("name", ["gate", "/gate", "me/", "me/a/b", "me/a b", "me/gate@", "hub:", "me/gate@ "])
+@pytest.mark.parametrize("name", ["gate", "/gate", "me/a/b", "me/a b", "me/gate@ "])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(SteepslopeError, match="expected the name of a repository, user/name or user/name@revision"):
         Repository.of(name)
@@ -61,81 +69,69 @@ def test_names_to_upload_to(name: str) -> None:
 
 
 def test_what_is_uploaded_is_downloaded(folder: Path, repos: dict[str, Repo]) -> None:
-    commit = upload(folder, Repository("me/gate"), False, "A gate")
+    for path in (folder, folder / "no"):  # other folders are taken as they are
+        assert folder_or_hub_snapshot(path) == path
+    commit = upload_to_hub(folder, Repository("me/gate"), False, "A gate")
+    with pytest.raises(SteepslopeError, match="hub:me/gate@v1: the repository has no revision 'v1'"):
+        hub_snapshot("hub:me/gate@v1")
     assert [*repos["me/gate"].commits][1:] == [commit]  # one, after that which makes the repository
     assert not repos["me/gate"].private
-    found = contents(snapshot("hub:me/gate"))
+    found = contents(hub_snapshot("hub:me/gate"))
     config = json.loads(found.pop("config.json"))
     assert found == FILES  # the card is not needed
     assert config["library_name"] == "steepslope"
     assert config["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-    assert commit_of("hub:me/gate") == commit == commit_of(f"hub:me/gate@{commit}")
-    made = made_by("evaluate", {"scores": ("mcp", "hub:me/gate")})
+    assert hub_commit("hub:me/gate") == commit == hub_commit(f"hub:me/gate@{commit}")
+    made = made_by_command("evaluate", {"scores": ("mcp", "hub:me/gate")})
     assert made == {"command": "evaluate", "scores": ["mcp", "hub:me/gate"], "commit of hub:me/gate": commit}
 
 
 def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path, repos: dict[str, Repo]) -> None:
-    first = upload(folder, Repository("me/gate"), False, "A gate")
-    assert commit_of("hub:me/gate") == first
+    first = upload_to_hub(folder, Repository("me/gate"), False, "A gate")
+    assert hub_commit("hub:me/gate") == first
     (folder / "gate.json").unlink()
     write(folder, {"oracle/oracle.safetensors": b"another"})
-    second = upload(folder, Repository("me/gate"), False, "Another gate")
-    assert commit_of("hub:me/gate") == first
-    hub.snapshot.cache_clear()  # as in the next process
-    assert commit_of("hub:me/gate") == second != first
-    assert {*contents(snapshot("hub:me/gate"))} == {"config.json", "oracle/oracle.safetensors"}
+    second = upload_to_hub(folder, Repository("me/gate"), False, "Another gate")
+    assert hub_commit("hub:me/gate") == first
+    hub.hub_snapshot.cache_clear()  # as in the next process
+    assert hub_commit("hub:me/gate") == second != first
+    assert {*contents(hub_snapshot("hub:me/gate"))} == {"config.json", "oracle/oracle.safetensors"}
     assert "gate.json" not in repos["me/gate"].commits[second]
-    assert (snapshot(f"hub:me/gate@{first}") / "oracle" / "oracle.safetensors").read_bytes() == b"x"
+    assert (hub_snapshot(f"hub:me/gate@{first}") / "oracle" / "oracle.safetensors").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("name", ["../gate.json", "/tmp/gate.json", "gate.py", "a\\b.json"])
+@pytest.mark.parametrize("name", ["../gate.json", "/tmp/gate.json", "gate.py"])
 def test_no_other_file_is_read(name: str, folder: Path, repos: dict[str, Repo]) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["files"][name] = "0"
     repos["me/evil"] = Repo()
     repos["me/evil"].commit({**FILES, "config.json": json.dumps(config).encode(), "gate.py": b"raise"})
     with pytest.raises(SteepslopeError, match="expected the files of a gate or oracle, found"):
-        snapshot("hub:me/evil")
-
-
-def test_other_folders_are_taken_as_they_are(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "bert").mkdir()
-    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
-    for path in (folder, tmp_path / "no", tmp_path / "bert", tmp_path):
-        assert as_folder(path) == path
-    assert as_folder("mcp") == Path("mcp")
+        hub_snapshot("hub:me/evil")
 
 
 def test_without_network_the_cache_is_taken(
     folder: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commit = upload(folder, Repository("me/gate"), False, "A gate")
-    known = snapshot("hub:me/gate")
+    commit = upload_to_hub(folder, Repository("me/gate"), False, "A gate")
+    known = hub_snapshot("hub:me/gate")
     assert capsys.readouterr().err == ""
     with pytest.MonkeyPatch.context() as patch:
         speaking_to(patch, NOWHERE, tmp_path / "cache")
-        assert snapshot("hub:me/gate") == snapshot(f"hub:me/gate@{commit}") == known
+        assert hub_snapshot("hub:me/gate") == hub_snapshot(f"hub:me/gate@{commit}") == known
         first, second = capsys.readouterr().err.splitlines()
         assert first.startswith("hub:me/gate: the Hub was not reached (")
         assert second.startswith(f"hub:me/gate@{commit}: the Hub was not reached (")
         assert first.endswith(f": commit {commit} is taken from the cache")
         for name in ("hub:me/other", "hub:me/gate@v1"):
             with pytest.raises(SteepslopeError, match="the Hub cannot be reached, and its cache on this machine does"):
-                snapshot(name)
+                hub_snapshot(name)
         with pytest.raises(SteepslopeError, match=r"hub:me/gate: the Hub cannot be reached \("):
-            upload(folder, Repository("me/gate"), False, "A gate")
+            upload_to_hub(folder, Repository("me/gate"), False, "A gate")
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        hub.snapshot.cache_clear()
-        assert snapshot("hub:me/gate") == known
+        hub.hub_snapshot.cache_clear()
+        assert hub_snapshot("hub:me/gate") == known
         assert f"commit {commit} is taken from the cache" in capsys.readouterr().err
-
-
-def test_what_is_not_there_is_one_line(folder: Path, repos: dict[str, Repo]) -> None:
-    upload(folder, Repository("me/gate"), False, "A gate")
-    with pytest.raises(SteepslopeError, match="hub:me/gate@v1: the repository has no revision 'v1'"):
-        snapshot("hub:me/gate@v1")
-    with pytest.raises(SteepslopeError, match="hub:me/no: the Hub has no such repository, or not for you: log in with"):
-        snapshot("hub:me/no")
 
 
 @pytest.mark.parametrize("content", [{"pytorch_model.bin": b""}, {"config.json": b"{}", "model.safetensors": b""}])
@@ -145,27 +141,28 @@ def test_what_others_made_is_neither_taken_nor_overwritten(
     repos["me/bert"] = Repo()
     head = repos["me/bert"].commit(content)
     with pytest.raises(SteepslopeError, match="expected a repository with a gate or an oracle"):
-        snapshot("hub:me/bert")
+        hub_snapshot("hub:me/bert")
     with pytest.raises(SteepslopeError, match="expected a new repository, or one of a shared gate or oracle, found "):
-        upload(folder, Repository("me/bert"), False, "A gate")
+        upload_to_hub(folder, Repository("me/bert"), False, "A gate")
     assert repos["me/bert"].head == head
 
 
 def test_private_is_private_or_nothing_is_uploaded(folder: Path, repos: dict[str, Repo]) -> None:
-    upload(folder, Repository("me/secret"), True, "A gate")
+    upload_to_hub(folder, Repository("me/secret"), True, "A gate")
     assert repos["me/secret"].private
     repos["me/open"] = Repo()
     head = repos["me/open"].commit({})
     with pytest.raises(SteepslopeError, match="expected a private repository, found a public one"):
-        upload(folder, Repository("me/open"), True, "A gate")
+        upload_to_hub(folder, Repository("me/open"), True, "A gate")
     assert repos["me/open"].head == head
 
 
 def test_without_a_token_one_is_told_to_log_in(folder: Path, tmp_path: Path) -> None:
     with served(tmp_path / "cache", token=None) as repos:
         with pytest.raises(SteepslopeError, match=r"log in with a token .*\(hf auth login, or HF_TOKEN"):
-            upload(folder, Repository("me/gate"), False, "A gate")
+            upload_to_hub(folder, Repository("me/gate"), False, "A gate")
         repos["me/secret"] = Repo(private=True)
         repos["me/secret"].commit(FILES)
-        with pytest.raises(SteepslopeError, match="the Hub has no such repository, or not for you"):
-            snapshot("hub:me/secret")
+        for name in ("hub:me/secret", "hub:me/no"):
+            with pytest.raises(SteepslopeError, match="the Hub has no such repository, or not for you"):
+                hub_snapshot(name)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.yaml_files import built, read_yaml, set_at
+from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,14 @@ def test_a_mapping_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: Wörgl\nsizes: [1, 2]\nabout: {a: [3]}\n", encoding="utf-8")
     content = read_yaml(tmp_path / "a.yaml")
     assert content == {"name": "Wörgl", "sizes": [1, 2], "about": {"a": [3]}}
-    assert built(Place, content, "a place") == Place(name="Wörgl", sizes=(1, 2), about={"a": [3]})
+    assert dataclass_from_yaml(Place, content, "a place") == Place(name="Wörgl", sizes=(1, 2), about={"a": [3]})
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"- a\n", "a.yaml: expected names and values, found list"),
+        (b"a: " + b"[" * 1_200, r"a.yaml: cannot be read \(it is nested too deeply\)"),
         (b"a: [1\n", r"a.yaml: cannot be read \(while parsing a flow sequence"),
         (b"a: \xff\n", r"a.yaml: cannot be read \('utf-8' codec can't decode"),
         (b"a: !!python/object:os.system {}\n", r"a.yaml: cannot be read \(could not determine a constructor"),
@@ -56,7 +57,7 @@ def test_other_files_are_one_line(content: bytes, message: str, tmp_path: Path) 
 )
 def test_wrong_fields_are_named(content: Any, message: str) -> None:
     with pytest.raises(SteepslopeError) as raised:
-        built(Place, content, "a place")
+        dataclass_from_yaml(Place, content, "a place")
     assert str(raised.value).startswith(message)
 
 
@@ -76,6 +77,6 @@ def _content() -> dict[str, Any]:
 def test_places_that_are_not_there_are_named(place: str, message: str) -> None:
     content = _content()
     with pytest.raises(SteepslopeError) as raised:
-        set_at(content, place, 1)
+        set_in_yaml(content, place, 1)
     assert str(raised.value) == message
     assert content == _content()

@@ -24,7 +24,7 @@ from steepslope.monitor.audit import (
     risk_interval_by_audit,
 )
 from steepslope.monitor.state import Marked
-from steepslope.predict.audit import chances
+from steepslope.predict.audit import audit_chances
 
 RUNS, DELTA = 200, 0.2
 
@@ -33,7 +33,7 @@ def audited(
     rng: np.random.Generator, p_correct: np.ndarray, wrong: np.ndarray, labels: int, limit: float = 0.0
 ) -> list[Marked]:
     """Draw rows of one file, and label them at once; those from a limit on are accepted."""
-    chance = chances(p_correct, 0.05, labels)
+    chance = audit_chances(p_correct, 0.05, labels)
     return [
         Marked(float(p), float(chance[i]), float(chance.min() / chance[i]), not wrong[i], bool(p >= limit))
         for i, p in enumerate(p_correct)
@@ -61,7 +61,7 @@ def test_the_interval_holds_at_all_times_whatever_drifts(sizes: list[int]) -> No
         for size, end in zip(sizes, np.cumsum(sizes), strict=True):
             file = slice(end - size, end)
             known += audited(rng, p_correct[file], wrong[file], 20)
-            least.append(float(chances(p_correct[file], 0.05, 20).min()))
+            least.append(float(audit_chances(p_correct[file], 0.05, 20).min()))
             low, high = risk_interval_by_audit(known, int(end), (least[0], min(least)), DELTA)
             fails |= not low <= wrong[:end].mean() <= high
         missed += fails

@@ -16,7 +16,7 @@ from steepslope.gate import Gate
 from steepslope.monitor.consistency import require_consistent_audit, require_consistent_decisions, rounding_in_file
 from steepslope.monitor.predictions import Batch, predictions_in_table
 from steepslope.outputs import ClassifierOutputs
-from steepslope.predict.audit import AUDIT, CHANCE, Audit, chances
+from steepslope.predict.audit import AUDIT, CHANCE, Audit, audit_chances
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -170,7 +170,7 @@ def audited(limit: float = 0.0, labels: int = 150) -> Any:
     table, gate = table_of("plain"), GATES["plain"]
     accepted, p_correct = (table[name].to_numpy() for name in ("accepted", "p_correct"))
     chance = np.zeros(len(table))
-    chance[accepted] = chances(p_correct[accepted], gate.promised_risk, labels)
+    chance[accepted] = audit_chances(p_correct[accepted], gate.promised_risk, labels)
     return Audit(labels, gate.promised_risk, "digest", limit).marked(table, chance)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.columns import Layout, layout_of
-from steepslope.outputs.labels import Texts, labels_of, read_classes
+from steepslope.outputs.labels import Texts, labels_of_texts, read_classes
 from steepslope.outputs.options import ReadingOptions
 
 
@@ -144,7 +144,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
 def test_labels_are_names_or_places(
     rows: tuple[str, ...], classes: tuple[str, ...] | None, counts: bool, expected: list[int]
 ) -> None:
-    assert labels_of(Texts.of_rows(rows), "labels", classes, counts).tolist() == expected
+    assert labels_of_texts(Texts.of_rows(rows), "labels", classes, counts).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ def test_a_label_that_is_no_class_is_named_with_its_row(
     rows: tuple[str, ...], classes: tuple[str, ...] | None, counts: bool, message: str
 ) -> None:
     with pytest.raises(SteepslopeError) as caught:
-        labels_of(Texts.of_rows(rows), "labels", classes, counts)
+        labels_of_texts(Texts.of_rows(rows), "labels", classes, counts)
     assert message in str(caught.value)

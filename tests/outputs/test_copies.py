@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.gate import Gate
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.copies import copies_of, mixed, once_each, rows_together, together
+from steepslope.outputs.copies import copies_of, mixed_columns, one_of_each_copy, rows_that_agree, rows_together
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -68,26 +66,19 @@ def test_different_rows_are_no_copies(rows: Callable[[], Floats]) -> None:
     np.testing.assert_array_equal(copies_of(rows()), np.arange(len(rows())))
 
 
-def test_copies_with_noise_are_found() -> None:
-    draw = np.random.default_rng(0)
-    table = draw.normal(size=(500, 8)) * np.geomspace(1, 100, 8)
-    noisy = np.repeat(table, 2, axis=0) + 1e-5 * table.std(axis=0) * draw.normal(size=(1000, 8))
-    np.testing.assert_array_equal(copies_of(noisy), np.arange(1000) // 2)
-
-
 def test_copies_with_noise_are_found_among_many_rows() -> None:
     """Other rows lie between them in any one direction."""
     draw = np.random.default_rng(0)
-    table = draw.normal(size=(20_000, 12))
-    table[:4_000] = table[4_000:8_000] + draw.uniform(-2e-3, 2e-3, size=(4_000, 12))
-    np.testing.assert_array_equal(copies_of(table)[4_000:8_000], np.arange(4_000))
+    table = draw.normal(size=(8_000, 12)) * np.geomspace(1, 100, 12)
+    table[:2_000] = table[2_000:4_000] + draw.uniform(-2e-3, 2e-3, size=(2_000, 12)) * np.geomspace(1, 100, 12)
+    np.testing.assert_array_equal(copies_of(table)[2_000:4_000], np.arange(2_000))
 
 
 @pytest.mark.parametrize(
     ("columns", "levels", "n"), [(1, 10, 500), (2, 10, 1000), (3, 4, 2000), (5, 4, 3000), (20, 2, 1000)]
 )
 def test_equal_rows_of_coarse_tables_are_no_copies(columns: int, levels: int, n: int) -> None:
-    for seed in range(6):
+    for seed in range(2):
         draw = np.random.default_rng(seed)
         shares = draw.dirichlet(np.full(levels, 0.5), size=columns)
         table = np.column_stack([draw.choice(levels, size=n, p=share) for share in shares])
@@ -97,9 +88,9 @@ def test_equal_rows_of_coarse_tables_are_no_copies(columns: int, levels: int, n:
         np.testing.assert_array_equal(copies_of(dummies), np.arange(n))
 
 
-@pytest.mark.parametrize("decimals", [1, 2, 3])
+@pytest.mark.parametrize("decimals", [1, 3])
 def test_rounded_numbers_are_equal_by_chance(decimals: int) -> None:
-    for seed in range(4):
+    for seed in range(2):
         table = np.random.default_rng(seed).normal(size=(2000, 2)).round(decimals)
         np.testing.assert_array_equal(copies_of(table), np.arange(2000))
 
@@ -112,8 +103,8 @@ def test_coarse_rows_that_all_occur_twice_are_copies() -> None:
 
 def test_many_columns_are_mixed_without_a_loss() -> None:
     table = np.random.default_rng(0).normal(size=(200, 300)).astype(np.float16)
-    assert mixed(table).shape == (200, 64)
-    np.testing.assert_array_equal(copies_of(mixed(np.repeat(table, 2, axis=0))), np.arange(400) // 2)
+    assert mixed_columns(table).shape == (200, 64)
+    np.testing.assert_array_equal(copies_of(mixed_columns(np.repeat(table, 2, axis=0))), np.arange(400) // 2)
 
 
 def test_missing_values_are_values() -> None:
@@ -123,13 +114,13 @@ def test_missing_values_are_values() -> None:
 
 
 def test_what_shares_a_number_in_a_chain_belongs_together() -> None:
-    codes = together(np.array([0, 1, 2, 3]), np.array(["a", "b", "a", "c"]), np.array([9, 9, 8, 7]))
+    codes = rows_that_agree(np.array([0, 1, 2, 3]), np.array(["a", "b", "a", "c"]), np.array([9, 9, 8, 7]))
     assert codes.tolist() == [0, 0, 0, 1]
 
 
 def test_one_row_of_each_number_is_drawn() -> None:
     codes = np.repeat(np.arange(200), 5)
-    chosen = once_each(codes, seed=0)
+    chosen = one_of_each_copy(codes, seed=0)
     np.testing.assert_array_equal(codes[chosen], np.arange(200))
     assert set((chosen % 5).tolist()) == {0, 1, 2, 3, 4}
 
@@ -146,14 +137,13 @@ def test_rows_of_outputs_are_told_by_ids_features_or_logits() -> None:
         rows_together(outputs, np.arange(41))
 
 
-@pytest.mark.parametrize("kind", [list, np.array, lambda groups: pd.Series(groups, index=range(400)[::-1])])
-def test_groups_of_copies_go_by_their_places(kind: Callable[[list[str]], Any]) -> None:
+def test_groups_of_copies_go_by_their_places() -> None:
     """Whatever they come in: a series has an index of its own."""
     outputs = make_outputs(300).changed(ids=None)
     repeated = outputs.subset(np.append(np.arange(300), np.arange(100)))
-    groups = np.where(repeated.is_correct, "right", "wrong").tolist()
+    groups = np.where(repeated.is_correct, "right", "wrong")
     with pytest.warns(RepeatedRowsWarning, match="100 of 400"):
-        gate = Gate.of(MCP(), repeated, max_risk=0.5, groups=kind(groups))
+        gate = Gate.of(MCP(), repeated, max_risk=0.5, groups=pd.Series(groups, index=range(400)[::-1]))
     of_group = {one.group: one for one in gate.promises}
     assert of_group["right"].is_given
     assert of_group["right"].errors == 0
@@ -167,11 +157,10 @@ def test_a_gate_refuses_ids_that_occur_twice() -> None:
         Gate.of(MCP(), outputs.subset(np.tile(np.arange(300), 2)), max_risk=0.5)
 
 
-@pytest.mark.parametrize("times", [2, 5])
-def test_a_gate_counts_copies_without_ids_once(times: int) -> None:
+def test_a_gate_counts_copies_without_ids_once() -> None:
     outputs = make_outputs(300).changed(ids=None)
-    repeated = outputs.subset(np.repeat(np.arange(300), times))
-    with pytest.warns(RepeatedRowsWarning, match=rf"{300 * (times - 1):,} of {300 * times:,} rows are copies"):
+    repeated = outputs.subset(np.repeat(np.arange(300), 5))
+    with pytest.warns(RepeatedRowsWarning, match="1,200 of 1,500 rows are copies"):
         gate = Gate.of(MCP(), repeated, max_risk=0.5)
     assert gate.n == Gate.of(MCP(), outputs, max_risk=0.5).n == 300
 
@@ -185,13 +174,3 @@ def test_a_gate_of_confidences_counts_each_once_where_all_are_repeated() -> None
         gate = Gate.calibrate(np.tile(confidence, 3), np.tile(is_correct, 3), 0.2, thresholds=thresholds)
     distinct = len({*zip(confidence.tolist(), is_correct.tolist(), strict=True)})
     assert gate.n == distinct < 500 == Gate.calibrate(confidence, is_correct, 0.2, thresholds=thresholds).n
-
-
-def test_confidences_of_ten_values_count_as_they_are() -> None:
-    for seed in range(5):
-        draw = np.random.default_rng(seed)
-        confidence = draw.integers(1, 11, size=600) / 10
-        is_correct = draw.random(600) < confidence
-        assert Gate.calibrate(confidence, is_correct, 0.2, thresholds=np.linspace(1, 0, 11)).n == 600
-        logits = np.log(np.column_stack([confidence, 1 - confidence]).clip(1e-6))
-        assert Gate.of(MCP(), ClassifierOutputs(logits, np.where(is_correct, 0, 1)), max_risk=0.5).n == 600

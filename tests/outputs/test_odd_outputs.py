@@ -122,26 +122,6 @@ def test_what_passes_is_the_same(name: str) -> None:
     assert outputs.classes == tuple(NAMES)
 
 
-def _save(path: Path, **arrays: Any) -> str:
-    np.savez(path, **arrays)
-    return str(path)
-
-
-def test_files_are_named(tmp_path: Path) -> None:
-    for arrays, expected in (
-        ({}, "labels: expected the true class of each prediction"),
-        ({"labels": TEXT}, "found 'ant'"),
-    ):
-        path = _save(tmp_path / "mine.npz", logits=LOGITS, **arrays)
-        with pytest.raises(SteepslopeError, match=f"^{path}: .*{expected}"):
-            ClassifierOutputs.load(path, labelled=True)
-
-
-def test_a_file_with_text_and_classes_is_read(tmp_path: Path) -> None:
-    path = _save(tmp_path / "mine.npz", logits=LOGITS, labels=TEXT, classes=np.array(NAMES))
-    np.testing.assert_array_equal(ClassifierOutputs.load(path).labels, LABELS)
-
-
 def test_logits_that_look_like_probabilities_can_be_meant(tmp_path: Path) -> None:
     meant = ClassifierOutputs(P, LABELS, as_logits=True)
     assert meant.subset(slice(11)).changed(features=P[:11]).logits.tolist() == P[:11].tolist()

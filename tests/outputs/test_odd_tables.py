@@ -1,4 +1,4 @@
-"""Odd tables: read rightly, or refused in one line that names the file; and too little memory."""
+"""Odd tables: read rightly, or refused in one line that names the file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ReadingOptions
-from steepslope.outputs.predictions import groups_of, predictions_of
+from steepslope.outputs.options import require_files_for_options
+from steepslope.outputs.predictions import groups_of_predictions, predictions_of
 from steepslope.outputs.table import read_table
 
 ROWS = 12
@@ -61,7 +61,7 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(case: str, tmp_path
         table = read_table(path, ReadingOptions(**options), ("site",))
         predictions = predictions_of(table)
         assert (len(predictions), int(np.sum(~predictions.is_correct))) == (ROWS, expected)
-        groups = groups_of("site", predictions, table) if "site" in table.columns else None
+        groups = groups_of_predictions("site", predictions, table) if "site" in table.columns else None
         assert groups is None or groups.names == ["a", "(empty)", "b"]
         return
     with pytest.raises(SteepslopeError) as caught:
@@ -71,22 +71,12 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(case: str, tmp_path
     assert "\n" not in str(caught.value)
 
 
-def test_what_evaluate_reads_has_to_be_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "--outputs", str(tmp_path), "--label-column", "y", "--out", str(tmp_path / "out")]) == 2
-    assert "label-column: expected a .csv" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[...] can't allocate memory: 9 TiB")])
-def test_too_little_memory_is_one_line(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def lack(*_: object, **__: object) -> None:
-        raise error
-
-    (tmp_path / "o.csv").write_text("label,logit_0,logit_1\n0,1,2\n")
-    monkeypatch.setattr("steepslope.outputs.columns.numbers_in", lack)
-    assert main(["evaluate", "--outputs", str(tmp_path / "o.csv"), "--out", str(tmp_path / "out")]) == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith("steepslope: error: not enough memory")
-    assert printed.count("\n") == 1
+def test_options_of_tables_and_files_need_such(tmp_path: Path) -> None:
+    require_files_for_options(ReadingOptions(label_column="y"), str(tmp_path), "o.CSV", None)
+    require_files_for_options(ReadingOptions(as_logits=True), str(tmp_path / "o.npz"))
+    for options, message in (
+        ({"label_column": "y"}, "label-column: expected a .csv"),
+        ({"as_logits": True}, "as-logits: "),
+    ):
+        with pytest.raises(SteepslopeError, match=message):
+            require_files_for_options(ReadingOptions(**options), str(tmp_path))

@@ -31,6 +31,18 @@ def test_outputs_go_by_ids_and_rows_may_lack_them() -> None:
     assert np.isnan(found[:5]).all()
 
 
+def test_ids_have_to_be_distinct_where_they_decide() -> None:
+    """Where both sides have the same ids, the order decides."""
+    twice = [IDS[1], *IDS[1:]]
+    own, other = OUTPUTS.changed(ids=twice), ClassifierOutputs(OTHER, ids=twice)
+    np.testing.assert_allclose(
+        own.with_opinion("net", other).require("opinion_net"), log_softmax(OTHER, axis=1), rtol=1e-5
+    )
+    for mine, theirs, of in (own, ClassifierOutputs(OTHER, ids=IDS), " of the outputs"), (OUTPUTS, other, ""):
+        with pytest.raises(SteepslopeError, match=f"opinion net: expected each id{of} once, found some twice"):
+            mine.with_opinion("net", theirs)
+
+
 def test_few_common_ids_are_told() -> None:
     other = ClassifierOutputs(OTHER, ids=[one if row < 4 else str(row) for row, one in enumerate(IDS)])
     with pytest.warns(UserWarning, match="opinion net: only 4 ids are on both sides, 13% of the 30 on one"):
@@ -56,8 +68,14 @@ def test_a_mapping_joins_classes() -> None:
 
 @pytest.mark.parametrize(
     "votes",
-    [["bee", "", "cat", None, "dog"], np.array([1, np.nan, 2, -1, 3.0]), np.array(["bee", "", "cat", "-1", "dog"])],
-    ids=["names", "numbers", "text"],
+    [
+        ["bee", "", "cat", None, "dog"],
+        np.array([1, np.nan, 2, -1, 3.0]),
+        np.array(["bee", "", "cat", "-1", "dog"]),
+        ["1.0", "NA", "2", "-1.0", "dog"],
+        ["bee", "<NA>", "cat", "None", "dog"],
+    ],
+    ids=["names", "numbers", "text", "numbers as text", "as pandas writes it"],
 )
 def test_votes(votes: Any) -> None:
     some = OUTPUTS.subset(slice(5))
@@ -149,6 +167,13 @@ def test_other_copies_are_refused() -> None:
         ("net", [-1] * 30, None, "opinion net: expected an opinion in some row, found none"),
         ("net", np.full((30, 3), np.nan), None, "opinion net: expected an opinion in some row, found none"),
         ("net", ClassifierOutputs(OTHER, ids=list("abcdefghijklmnopqrstuvwxyzABCD")), None, "expected ids such as"),
+        (
+            "net",
+            ClassifierOutputs(OTHER, ids=[IDS[1], *IDS[1:]]),
+            None,
+            "opinion net: expected each id once, found some",
+        ),
+        ("net", OTHER, {"wasp": "ant"}, "opinion net: "),
     ],
 )
 def test_refused(name: str, opinion: Any, classes: Any, message: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import RowHashes, have_ids, shared_rows
+from steepslope.outputs.row_hashes import RowHashes, have_naming_ids, shared_rows
 from tests.conftest import make_outputs
 
 Change = Callable[[ClassifierOutputs, np.random.Generator], ClassifierOutputs]
@@ -65,22 +65,22 @@ def forest(n: int, seed: int, trees: int = 100) -> ClassifierOutputs:
 def test_rows_are_told_by_ids_where_these_say_more_than_a_number() -> None:
     outputs = make_outputs(40)
     numbered = outputs.changed(ids=np.arange(40))
-    assert have_ids(outputs)
-    assert not have_ids(numbered)
-    assert not have_ids(outputs.changed(ids=None))
-    assert not have_ids(outputs.changed(ids=np.arange(1, 41)))
-    assert have_ids(outputs.changed(ids=np.arange(3, 43)))
+    assert have_naming_ids(outputs)
+    assert not have_naming_ids(numbered)
+    assert not have_naming_ids(outputs.changed(ids=None))
+    assert not have_naming_ids(outputs.changed(ids=np.arange(1, 41)))
+    assert have_naming_ids(outputs.changed(ids=np.arange(3, 43)))
     other = make_outputs(40, seed=1)
     assert shared_rows(numbered, other.changed(ids=np.arange(40))) == 0  # both begin with 0, and are other rows
 
 
 @pytest.mark.parametrize("by_class", [False, True])
-@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+@pytest.mark.parametrize("classes", [2, 10, 100])
 def test_equal_names_in_two_folders_are_not_the_same_rows(classes: int, by_class: bool) -> None:
     """train/cat/1.png and test/cat/1.png have one id each, cat/1.png; the classifier sees other images."""
     for n, apart in ((20, 4), (300, 4), (300, 12)):
         ids = [f"cat/{i}.png" for i in range(n)]
-        for seed in range(0, 12, 4):
+        for seed in (0, 4):
             known, new = (drawn(n, classes, i, apart, by_class).changed(ids=ids) for i in (seed, seed + 1))
             assert shared_rows(new, known) == 0
 
@@ -153,7 +153,7 @@ def test_neither_labels_nor_the_sign_of_zero_matter() -> None:
 
 @pytest.mark.parametrize(("n", "m", "trees"), [(100, 1000, 100), (500, 2000, 10_000), (20, 20, 10)])
 def test_equal_rows_of_a_forest_are_luck(n: int, m: int, trees: int) -> None:
-    for seed in range(8):
+    for seed in range(3):
         assert shared_rows(forest(m, seed + 100, trees), forest(n, seed, trees)) == 0
     rows = forest(n, 0, trees)
     assert shared_rows(rows, rows) == n  # but all of them are not
@@ -161,14 +161,13 @@ def test_equal_rows_of_a_forest_are_luck(n: int, m: int, trees: int) -> None:
 
 def test_a_few_equal_rows_of_two_classes_among_millions_of_pairs_are_luck() -> None:
     """Many tables have two classes; probabilities as float32 then agree now and then, in three digits or in all."""
-    for seed in range(3):
-        draw = np.random.default_rng(seed)
-        right = 1 / (1 + np.exp(-draw.normal(3, 3, 51_000)))
-        logits = np.log(np.column_stack([1 - right, right]).clip(1e-12)).astype(np.float32)
-        rows = ClassifierOutputs(logits, (draw.random(51_000) < right).astype(np.int64))
-        known, new = rows.subset(slice(0, 50_000)), rows.subset(slice(50_000, None))
-        assert shared_rows(new, known) == 0
-        assert shared_rows(rows.subset(slice(49_950, 50_950)), known) >= 50
+    draw = np.random.default_rng(0)
+    right = 1 / (1 + np.exp(-draw.normal(3, 3, 51_000)))
+    logits = np.log(np.column_stack([1 - right, right]).clip(1e-12)).astype(np.float32)
+    rows = ClassifierOutputs(logits, (draw.random(51_000) < right).astype(np.int64))
+    known, new = rows.subset(slice(0, 50_000)), rows.subset(slice(50_000, None))
+    assert shared_rows(new, known) == 0
+    assert shared_rows(rows.subset(slice(49_950, 50_950)), known) >= 50
 
 
 def confidences(n: int, decimals: int | None, draw: np.random.Generator) -> NDArray[np.float64]:
@@ -183,7 +182,7 @@ def test_rows_of_a_label_and_a_confidence_are_not_taken_for_each_other(
     classes: int, decimals: int | None, form: str
 ) -> None:
     """They have one free number, whatever the number of classes, and often a coarse one."""
-    for seed, (n, m) in enumerate([(20, 20), (100, 100), (300, 500)] * 4):
+    for seed, (n, m) in enumerate([(20, 20), (100, 100), (300, 500)]):
         draw = np.random.default_rng(seed)
         labels, confidence = draw.integers(classes, size=n + m), confidences(n + m, decimals, draw)
         top = confidence[:, None] * np.eye(classes)[labels]

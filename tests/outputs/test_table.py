@@ -11,8 +11,8 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
-from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
-from steepslope.outputs.table import Table, TableBlocks, read_columns, read_table
+from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions, predictions_of
+from steepslope.outputs.table import Table, TableBlocks, read_table
 from tests.conftest import make_complete, make_outputs
 
 SUFFIXES = [".csv", ".parquet"]
@@ -31,7 +31,7 @@ def write(path: Path, columns: dict[str, object]) -> Path:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_many_batches_make_one_array(suffix: str, tmp_path: Path) -> None:
     """Whole numbers for far more than one block, then decimals: the type of a column is not guessed."""
-    n = 200_000
+    n = 120_000
     logits = np.column_stack([np.arange(n, dtype=float), np.zeros(n)])
     logits[-1] = 0.125, -2.5
     columns = {"logit_1": logits[:, 1], "label": np.arange(n) % 2, "logit_0": logits[:, 0]}
@@ -64,16 +64,6 @@ def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: 
         ClassifierOutputs.load(path)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
-    path = write(tmp_path / f"groups{suffix}", {"group": ["007", "7", "007", "c"] * 50})
-    table = read_columns(path, ["group", "nosuch"])
-    codes, names = table.groups("group")
-    assert [names[code] for code in codes[:4]] == ["007", "7", "007", "c"]
-    with pytest.raises(SteepslopeError, match="did you mean 'group'"):
-        table.groups("groups")
-
-
 @pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])
 def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     outputs = make_outputs(300)
@@ -89,7 +79,10 @@ def table(tmp_path: Path) -> Table:
     make_outputs(60).save(tmp_path / "outputs")
     for name, text in {"short": "group\na\nb\n", "none": "group,x\n", "other": "colour\nred\n"}.items():
         (tmp_path / f"{name}.csv").write_text(text)
-    (tmp_path / "groups.csv").write_text("group\n" + "x\ny\n" * 30)
+    (tmp_path / "folder.csv").mkdir()
+    rows = [f"row/{row},{'xy'[row % 2]}\n" for row in range(70)]
+    for name, some in {"few": rows[:58], "twice": [*rows, rows[7]], "groups": rows[::-1]}.items():
+        (tmp_path / f"{name}.csv").write_text("id,group\n" + "".join(some))
     return read_table(tmp_path / "outputs")
 
 
@@ -100,19 +93,25 @@ def table(tmp_path: Path) -> Table:
         ("{}/short.csv", "expected 60 groups, one a prediction, found 2"),
         ("{}/none.csv", "expected a value in each row, found none"),
         ("{}/other.csv", "unknown column"),
+        ("{}/absent.csv", "absent.csv: expected a table, found no such file$"),
+        ("{}/folder.csv", "folder.csv: expected a table, found a folder$"),
+        ("{}/few.csv", r"found none for 'row/58' \(2 such\); without that column rows go by their places"),
+        ("{}/twice.csv", "column 'id': expected each id once, found 'row/7' twice"),
     ],
 )
 def test_bad_groups_are_named(groups: str, message: str, table: Table, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        groups_of(groups.format(tmp_path), predictions_of(table), table)
+        groups_of_predictions(groups.format(tmp_path), predictions_of(table), table)
 
 
 def test_groups_of_outputs(table: Table, tmp_path: Path) -> None:
     predictions = predictions_of(table)
     assert isinstance(predictions, ClassifierOutputs)
-    expected = {None: predictions.labels, "predicted": predictions.predictions, f"{tmp_path}/groups.csv": [0, 1] * 30}
-    for named, codes in expected.items():
-        found = groups_of(named, predictions, table)
+    by_id = groups_of_predictions(f"{tmp_path}/groups.csv", predictions, table)  # in another order, with further rows
+    assert by_id is not None
+    assert np.array(by_id.names)[by_id.codes].tolist() == ["x", "y"] * 30
+    for named, codes in {None: predictions.labels, "predicted": predictions.predictions}.items():
+        found = groups_of_predictions(named, predictions, table)
         assert found is not None
         np.testing.assert_array_equal(found.codes, codes)
 
@@ -121,24 +120,14 @@ def test_empty_cells_are_a_group_of_their_own_but_no_cluster(table: Table, tmp_p
     """Which predictions depend on one another cannot be known where the cell is empty."""
     path = tmp_path / "given.csv"
     path.write_text("group,cluster\n" + "a,a\n,\nb,b\n" * 20)
-    found = groups_of(str(path), predictions_of(table), table)
+    found = groups_of_predictions(str(path), predictions_of(table), table)
     assert found is not None
     assert (list(found.codes), found.names) == ([0, 1, 2] * 20, ["a", "(empty)", "b"])
     with pytest.raises(SteepslopeError, match="column 'cluster': expected a value in each row, found an empty cell in"):
-        clusters_of(str(path), table)
-
-
-def test_clusters_of_a_column_or_a_file(tmp_path: Path) -> None:
-    outputs, patients = make_outputs(60), [f"patient {row // 6}" for row in range(60)]
-    (tmp_path / "patients.csv").write_text("cluster\n" + "\n".join(patients) + "\n")
-    data = {"label": outputs.labels, **{f"logit_{k}": outputs.logits[:, k] for k in range(4)}}
-    path = write(tmp_path / "o.csv", {**data, "patient": patients})
-    table = read_table(path, further=("patient",))
-    for named in ("patient", str(tmp_path / "patients.csv")):
-        np.testing.assert_array_equal(clusters_of(named, table), np.arange(60) // 6)
-    assert clusters_of(None, table) is None
-    with pytest.raises(SteepslopeError, match="unknown column"):
-        clusters_of("patients", table)
+        clusters_of_predictions(str(path), table)
+    path.write_text("cluster\n" + "".join(f"patient {row // 6}\n" for row in range(60)))
+    np.testing.assert_array_equal(clusters_of_predictions(str(path), table), np.arange(60) // 6)
+    assert clusters_of_predictions(None, table) is None
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -206,7 +195,7 @@ def together(blocks: list[Table], name: str) -> np.ndarray[tuple[int, ...], np.d
     return np.concatenate([ClassifierOutputs.of_table(block).require(name) for block in blocks])
 
 
-@pytest.mark.parametrize("size", [7, ROWS - 1, ROWS])
+@pytest.mark.parametrize("size", [70, ROWS - 1, ROWS])
 @pytest.mark.parametrize("ending", ["", ".npz"])
 def test_blocks_of_folders_and_archives(ending: str, size: int, tmp_path: Path) -> None:
     outputs = make_complete(ROWS)
@@ -222,7 +211,7 @@ def test_blocks_of_folders_and_archives(ending: str, size: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_blocks_of_tables(suffix: str, tmp_path: Path) -> None:
-    path, n = tmp_path / f"outputs{suffix}", 80_000
+    path, n = tmp_path / f"outputs{suffix}", 66_000
     rng = np.random.default_rng(0)
     logits, features = rng.normal(size=(n, 3)).round(4), rng.normal(size=(n, 2)).round(4)
     ClassifierOutputs(logits, features=features, ids=[f"row {row}" for row in range(n)]).save(path)

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.predictions import groups_of
+from steepslope.outputs.predictions import groups_of_predictions
 from steepslope.outputs.table import read_table
 
 NAMES = ["ant", "bee", "cat"]
@@ -112,7 +112,7 @@ def test_the_unknown_are_a_group_of_their_own(tmp_path: Path) -> None:
     for classes, names in ((NAMES, ["unknown", "ant", "cat"]), (None, ["unknown", "0", "2"])):
         outputs = ClassifierOutputs(LOGITS, CODES, classes=classes)
         outputs.save(tmp_path / "o.npz")
-        groups = groups_of(None, outputs, read_table(tmp_path / "o.npz"))
+        groups = groups_of_predictions(None, outputs, read_table(tmp_path / "o.npz"))
         assert groups is not None
         assert groups.names is not None
         assert [groups.names[code] for code in np.unique(groups.codes)] == names

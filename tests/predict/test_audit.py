@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.optimize import brentq
 
-from steepslope.predict.audit import AUDIT, CHANCE, EVEN, Audit, chances, drawn
+from steepslope.predict.audit import AUDIT, CHANCE, EVEN, Audit, audit_chances, drawn_for_audit
 
 P_CORRECT = st.lists(st.floats(0, 1), min_size=1, max_size=60).map(np.array)
 RISKS = st.floats(0.001, 0.5)
@@ -19,7 +19,7 @@ RISKS = st.floats(0.001, 0.5)
 
 @given(p_correct=P_CORRECT, risk=RISKS, labels=st.integers(1, 80))
 def test_chances_sum_to_the_labels_and_are_never_zero(p_correct: np.ndarray, risk: float, labels: int) -> None:
-    found = chances(p_correct, risk, labels)
+    found = audit_chances(p_correct, risk, labels)
     assert found.sum() == pytest.approx(min(labels, len(p_correct)))
     assert found.max() <= 1
     assert found.min() >= min(1, EVEN * labels / len(p_correct)) - 1e-12
@@ -35,22 +35,22 @@ def test_chances_are_capped_by_one_factor(p_correct: np.ndarray, risk: float, la
     if labels < len(root):
         factor = brentq(lambda one: np.minimum(1, one * share).sum() - labels, 0, 2 / share.min() + labels, xtol=1e-13)
         expected = np.minimum(1, factor * share)
-    np.testing.assert_allclose(chances(p_correct, risk, labels), expected, rtol=1e-6)
+    np.testing.assert_allclose(audit_chances(p_correct, risk, labels), expected, rtol=1e-6)
 
 
 def test_rows_are_drawn_as_often_as_their_chance_says_and_always_the_same() -> None:
     ids = [f"row {number}" for number in range(40_000)]
     chance = np.tile([0.0, 0.02, 0.3, 1.0], 10_000)
-    found = drawn(ids, chance, "gate")
+    found = drawn_for_audit(ids, chance, "gate")
     rates = found.reshape(-1, 4).mean(axis=0)
     assert rates[[0, 3]].tolist() == [0, 1]
     np.testing.assert_allclose(rates[[1, 2]], [0.02, 0.3], atol=4 * np.sqrt(0.3 * 0.7 / 10_000))
-    np.testing.assert_array_equal(found[100:200], drawn(ids[100:200], chance[100:200], "gate"))
+    np.testing.assert_array_equal(found[100:200], drawn_for_audit(ids[100:200], chance[100:200], "gate"))
 
 
 def test_another_gate_draws_others_so_what_it_learnt_from_drawn_rows_does_not_matter() -> None:
     ids, chance = [f"row {number}" for number in range(20_000)], np.full(20_000, 0.1)
-    first, second = (drawn(ids, chance, gate) for gate in ("a", "b"))
+    first, second = (drawn_for_audit(ids, chance, gate) for gate in ("a", "b"))
     assert (first & second).mean() == pytest.approx(0.01, abs=0.003)
 
 
@@ -64,9 +64,9 @@ def test_chunks_are_drawn_from_together(tmp_path: Path) -> None:
     audit = Audit(30, 0.05, "gate")
     first, second, third = audit.chances(tmp_path / name for name in "012")
     together = np.concatenate([first, third])
-    np.testing.assert_array_equal(together[accepted], chances(p_correct[accepted], 0.05, 30))
+    np.testing.assert_array_equal(together[accepted], audit_chances(p_correct[accepted], 0.05, 30))
     assert not together[~accepted].any()
     assert second.tolist() == [0]
     marked = audit.marked(table, together)
     assert marked[CHANCE].to_pylist() == together.tolist()
-    assert marked[AUDIT].to_pylist() == drawn(table["id"].to_pylist(), together, "gate").tolist()
+    assert marked[AUDIT].to_pylist() == drawn_for_audit(table["id"].to_pylist(), together, "gate").tolist()

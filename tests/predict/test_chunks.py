@@ -1,13 +1,10 @@
-"""Long tables in parts: stopped anywhere, by a signal or an error, they end in the same bytes."""
+"""Long tables in chunks: stopped anywhere, by a kill or an error, they end in the same bytes, in little memory."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,132 +13,95 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.table import TableBlocks
 from steepslope.predict import prediction_file
-from tests.cli.predictions import refused
+from steepslope.predict.chunks import FromOutputs
+from steepslope.predict.options import PredictOptions
+from steepslope.predict.prediction_file import predict_to_file
+from steepslope.predict.source import write_decisions_on_outputs
+from steepslope.scores import MCP
+from tests.conftest import kill_once_there, make_outputs
 from tests.images import digits_below
 
-ROWS, PARTS, KILLS = 50, 7, 10
+ROWS = 50
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return digits_below(tmp_path_factory.mktemp("photos"), [f"{row:03d}.png" for row in range(ROWS)])
+def gate() -> Gate:
+    return Gate.of(MCP(), make_outputs(), 0.3)
 
 
-def words(gates: Path, photos: Path, out: Path, *options: str) -> list[str]:
-    data = ["--data", f"images:{photos}", "--shard-rows", "8", "--batch-size", "8"]
-    return ["predict", "--gate", str(gates / "free"), *data, "--out", str(out), *options]
+def test_chunks_that_are_there_are_not_made_again(gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_outputs(ROWS).save(tmp_path / "outputs")
+    source = FromOutputs(gate, TableBlocks(tmp_path / "outputs", size=8), PredictOptions())
+    whole, out, chunks = (tmp_path / name for name in ("whole.csv", "found.csv", ".found.csv.chunks"))
+    predict_to_file(source, whole, {})
+    real, made = prediction_file.staged_folder, 0
 
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
-
-
-def stop_at(step: str, count: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a step of the writing fail when it comes for the n-th time."""
-    real, calls = getattr(prediction_file, step), iter(range(1, 1000))
-
-    def failing(*given: Any, **named: Any) -> Any:
-        if next(calls) == count:
-            raise error
+    def stopped_at_the_fifth(*given: Any, **named: Any) -> Any:
+        nonlocal made
+        made += 1
+        if made == 5:
+            raise KeyboardInterrupt
         return real(*given, **named)
 
-    monkeypatch.setattr(prediction_file, step, failing)
-
-
-@pytest.mark.slow
-def test_an_interrupt_says_how_to_go_on_and_parts_that_are_there_are_not_made_again(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, parts = tmp_path / "found.csv", tmp_path / ".found.csv.chunks"
+    monkeypatch.setattr(prediction_file, "staged_folder", stopped_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_file(source, out, {})
+    before = {path.name: path.stat().st_mtime_ns for path in chunks.glob("*.parquet")}
+    assert len(before) == 4
     with monkeypatch.context() as patch:
-        stop_at("staged_folder", 4, KeyboardInterrupt(), patch)
-        assert main(words(gates, photos, out)) == 130
-    error = capsys.readouterr().err
-    assert error.startswith("steepslope: interrupted; earlier results are as they were; to go on: steepslope predict")
-    assert error.count("\n") == 1
-    before = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
-    assert len(before) == 3
-    with monkeypatch.context() as patch:
-        stop_at("_join", 1, RuntimeError("stopped"), patch)
-        assert main(words(gates, photos, out)) == 2
-    after = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
-    assert len(after) == PARTS
+        patch.setattr(prediction_file, "_join_prediction_chunks", lambda *_: pytest.fail("stopped"))
+        with pytest.raises(pytest.fail.Exception):
+            predict_to_file(source, out, {})
+    after = {path.name: path.stat().st_mtime_ns for path in chunks.glob("*.parquet")}
+    assert len(after) == 7
     assert {name: after[name] for name in before} == before
-    assert main(words(gates, photos, out)) == 0
+    assert predict_to_file(source, out, {}).rows == ROWS
+    assert out.read_bytes() == whole.read_bytes()
+    assert not chunks.exists()
 
 
-@pytest.mark.slow
-def test_a_run_that_fails_at_once_leaves_nothing(gates: Path, tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.png").write_bytes(b"")
-    assert main(words(gates, tmp_path / "photos", tmp_path / "out" / "found.csv")) == 2
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_full_disk_is_one_line(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_full_disk_is_one_line_and_an_earlier_file_stays(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "found.parquet"
-    assert main(words(gates, photos, out)) == 0
+    out, outputs = tmp_path / "found.parquet", make_outputs(40)
+    write_decisions_on_outputs(gate, outputs, None, out, None)
     before = out.read_bytes()
-    for step in ("_with_columns", "_writer"):
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for step in ("_with_columns_of_schema", "_prediction_writer"):
         with monkeypatch.context() as patch:
-            stop_at(step, 1, OSError(28, "No space left on device"), patch)
-            capsys.readouterr()
-            assert main(words(gates, photos, out, "--replace", "--top", "2")) == 2
-        refused(capsys, "writing failed (No space left on device)")
+            patch.setattr(prediction_file, step, full)
+            with pytest.raises(SteepslopeError, match=r"writing failed \(No space left on device\)"):
+                write_decisions_on_outputs(gate, outputs.subset(slice(20)), None, out, None)
         assert out.read_bytes() == before
 
 
-def command(words: list[str]) -> None:
-    sys.exit(main(words))
-
-
 @pytest.mark.slow
-def test_killed_ten_times_at_random_moments(gates: Path, photos: Path, tmp_path: Path) -> None:
-    """A process with all imports forks each run, so that kills fall into the work and not into imports."""
+def test_a_killed_run_on_images_goes_on_to_the_same_bytes(gates: Path, tmp_path: Path) -> None:
+    digits_below(tmp_path / "photos", [f"{row:03d}.png" for row in range(ROWS)])
+    data = f"--data images:{tmp_path}/photos --shard-rows 8 --batch-size 8"
     whole, out = tmp_path / "whole.parquet", tmp_path / "found" / "found.parquet"
     out.parent.mkdir()
-    assert main(words(gates, photos, whole)) == 0
-    context, rng = multiprocessing.get_context("forkserver"), np.random.default_rng(0)
-    context.set_forkserver_preload(["steepslope.predict.source"])
-
-    def run(delay: float | None = None) -> int | None:
-        process = context.Process(target=command, args=(words(gates, photos, out),))
-        process.start()
-        process.join(delay)
-        process.kill()
-        process.join()
-        return process.exitcode
-
-    def fresh() -> None:
-        for path in out.parent.glob(f"{out.name}*"):
-            path.unlink()
-
-    usual = 0.0
-    for _ in range(2):  # the first run is slower
-        fresh()
-        start = time.monotonic()
-        assert run() == 0
-        usual = time.monotonic() - start
-    kills = 0
-    while kills < KILLS:
-        if out.exists() and not (out.parent / f".{out.name}.chunks").exists():  # finished: once more
-            assert out.read_bytes() == whole.read_bytes()
-            fresh()
-        kills += run(rng.uniform(0.1, 0.7) * usual) == -signal.SIGKILL
-    assert run() == 0
+    words = f"predict --gate {gates}/free {data} --out".split()
+    assert main([*words, str(whole)]) == 0
+    kill_once_there(
+        [sys.executable, "-m", "steepslope", *words, str(out)], out.parent / f".{out.name}.chunks/*.parquet"
+    )
+    assert main([*words, str(out)]) == 0
     assert out.read_bytes() == whole.read_bytes()
-    assert names(out.parent) == [out.name, f"{out.name}.json"]
-
-
-# outputs of any length
+    left = sorted(path.name for path in out.parent.iterdir() if path.suffix != ".lock")
+    assert left == [out.name, f"{out.name}.json"]
 
 
 STATUS = Path("/proc/self/status")
-BOUND = """
+PEAK = """
 import sys
 from pathlib import Path
 from steepslope.cli.main import main
@@ -149,49 +109,23 @@ code = main(sys.argv[1:])
 lines = Path("/proc/self/status").read_text().splitlines()
 print(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 sys.exit(code)
-"""
-
-
-def peak(out: str, *given: str) -> float:
-    """Return the largest memory in MiB of a command in a process of its own.
-
-    What getrusage tells is at least that of the parent, which it was before it became another program.
-    """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", BOUND, "predict", "--out", out, *given]
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return int(found.stdout) / 1024
-
-
-def long_outputs(home: Path, rows: int) -> ClassifierOutputs:
-    """Write outputs of ten classes with features to a folder, and their logits to a .parquet file."""
-    rng, labels = np.random.default_rng(0), np.random.default_rng(1).integers(10, size=rows)
-    centres = np.random.default_rng(2).normal(size=(10, 64)).astype(np.float32)
-    logits = rng.standard_normal((rows, 10), dtype=np.float32)
-    logits[np.arange(rows), labels] += 2
-    features = centres[labels] + rng.standard_normal((rows, 64), dtype=np.float32)
-    outputs = ClassifierOutputs(logits, labels, features)
-    outputs.save(home / "folder")
-    outputs.changed(features=None).save(home / "logits.parquet")
-    return outputs
+"""  # what getrusage tells is at least that of the parent, which it was before it became another program
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="Linux tells the peak there")
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     """With 200,000 rows; a million take the same."""
-    long_outputs(tmp_path, 200_000)
-    fit_set = long_outputs(tmp_path / "fit", 3_000).subset(slice(0, 3_000))
-    for name, rows in {"fit": slice(0, 1_000), "reference": slice(1_000, 2_000), "rest": slice(2_000, 3_000)}.items():
-        fit_set.subset(rows).changed(ids=[f"{name}/{row}" for row in range(1_000)]).save(tmp_path / f"{name}.npz")
-    known = f"--outputs {tmp_path}/fit.npz --reference {tmp_path}/reference.npz"
-    assert main(f"fit --budget free {known} --out {tmp_path}/oracle".split()) == 0
-    for name in ("mcp", str(tmp_path / "oracle")):
-        words = f"calibrate --oracle {name} --outputs {tmp_path}/rest.npz --max-risk 0.3 --out {tmp_path}/gate"
-        assert main([*words.split(), "--replace"]) == 0
-        for source in ("folder", "logits.parquet") if name == "mcp" else ("folder",):
-            out = tmp_path / "found.parquet"
-            given = ("--gate", str(tmp_path / "gate"), "--outputs", str(tmp_path / source), "--replace")
-            assert peak(str(out), *given) < 1024
-            assert pq.read_metadata(out).num_rows == 200_000
-            out.unlink()
+    rng, rows, out = np.random.default_rng(0), 200_000, tmp_path / "found.parquet"
+    logits = rng.standard_normal((rows, 10), dtype=np.float32)
+    outputs = ClassifierOutputs(logits, features=rng.standard_normal((rows, 64), dtype=np.float32))
+    outputs.save(tmp_path / "folder")
+    outputs.changed(features=None).save(tmp_path / "logits.parquet")
+    Gate.of(MCP(), make_outputs(num_classes=10), 0.9).save(tmp_path / "gate")
+    for source in ("folder", "logits.parquet"):
+        words = f"predict --gate {tmp_path}/gate --outputs {tmp_path}/{source} --replace --out {out}"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", PEAK, *words.split()]
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert int(found.stdout) < 2**20  # KiB
+        assert pq.read_metadata(out).num_rows == rows

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +11,8 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
-from steepslope.predict.prediction_file import Summary, _join, require_file
-from steepslope.predict.source import sentences
+from steepslope.predict.prediction_file import Summary, _join_prediction_chunks, require_prediction_file
+from steepslope.predict.source import decision_sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -30,24 +28,15 @@ def test_rows_are_counted() -> None:
     assert found.plus(decisions("accept", errors=[None])) == Summary(5, 3, 1)
 
 
-def test_it_is_read_back(tmp_path: Path) -> None:
-    content = {**asdict(Summary(5, 2, 1)), "key": {}}
-    assert Summary.read(json.loads(json.dumps(content)), tmp_path) == Summary(5, 2, 1)
-    with pytest.raises(SteepslopeError, match="the field 'failed' is missing"):
-        Summary.read({"rows": 5, "accepted": 2, "rejected": 1}, tmp_path)
-    with pytest.raises(SteepslopeError, match="field 'rows'"):
-        Summary.read({**content, "rows": "5"}, tmp_path)
-
-
 def test_names_of_files(tmp_path: Path) -> None:
     for name in ("-", "found.csv", "found.CSV", str(tmp_path / "found.parquet")):
-        require_file(name)
+        require_prediction_file(name)
     for name in ("found", "found.txt", "found.csv.gz", str(tmp_path)):
         with pytest.raises(SteepslopeError, match="expected a file that ends in"):
-            require_file(name)
+            require_prediction_file(name)
     (tmp_path / "found.csv").mkdir()
     with pytest.raises(SteepslopeError, match=r"found\.csv: expected a file to write to, found a folder"):
-        require_file(str(tmp_path / "found.csv"))
+        require_prediction_file(str(tmp_path / "found.csv"))
 
 
 def test_what_is_read_is_never_written_to(tmp_path: Path) -> None:
@@ -57,11 +46,11 @@ def test_what_is_read_is_never_written_to(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     ids = tmp_path / "folder" / "ids.parquet"
     ids.touch()
-    require_file(str(new), str(read), None, "site", str(ids.parent))
-    require_file("-", str(read))
+    require_prediction_file(str(new), str(read), None, "site", str(ids.parent))
+    require_prediction_file("-", str(read))
     for out, source in ((read, read), (linked, read), (ids, ids.parent)):
         with pytest.raises(SteepslopeError, match=r"expected another file than those that are read"):
-            require_file(str(out), None, str(source))
+            require_prediction_file(str(out), None, str(source))
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +60,17 @@ def gate() -> Gate:
 
 
 def test_counts_are_told(gate: Gate) -> None:
-    first, *others = sentences(gate, Summary(2_000, 1_000, 0, 3))
+    first, *others = decision_sentences(gate, Summary(2_000, 1_000, 0, 3))
     assert first == "2,000 predictions: 1,000 accepted (50 %), 1,000 to review, 3 of these could not be read."
     assert not others
     rejecting = Gate.of(MCP(), make_outputs(4_000), 0.05, reject=0.5)
-    assert "100 rejected, 900 to review." in sentences(rejecting, Summary(2_000, 1_000, 100))[0]
-    assert sentences(gate, Summary()) == ["0 predictions: 0 accepted (0 %), 0 to review."]
+    assert "100 rejected, 900 to review." in decision_sentences(rejecting, Summary(2_000, 1_000, 100))[0]
+    assert decision_sentences(gate, Summary()) == ["0 predictions: 0 accepted (0 %), 0 to review."]
 
 
 def test_a_gate_that_accepts_nothing_gives_the_reason() -> None:
     nothing = Gate.of(MCP(), make_outputs(400), 0.0001)
-    _, reason = sentences(nothing, Summary(4_000, 0))
+    _, reason = decision_sentences(nothing, Summary(4_000, 0))
     assert reason == f"This gate accepts nothing: {nothing.advice}."
 
 
@@ -93,7 +82,7 @@ def test_an_audit_leaves_out_images_that_could_not_be_read(tmp_path: Path) -> No
     chunks = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
     for chunk, columns in zip(chunks, (broken, read), strict=True):
         pq.write_table(pa.table(columns), chunk)
-    summary = _join(chunks, tmp_path / "all.parquet", Audit(5, 0.05, "gate"))
+    summary = _join_prediction_chunks(chunks, tmp_path / "all.parquet", Audit(5, 0.05, "gate"))
     table = pq.read_table(tmp_path / "all.parquet").to_pydict()
     assert table["id"] == ["d", "a", "b", "c"]
     assert (table[AUDIT], table[CHANCE]) == ([False, True, False, True], [0, 1, 0, 1])

@@ -16,7 +16,7 @@ from rich.console import Console
 from steepslope.cli.main import main
 from steepslope.metrics import METRICS, Metric, Ranking
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.predictions import groups_of, predictions_of
+from steepslope.outputs.predictions import groups_of_predictions, predictions_of
 from steepslope.outputs.table import read_table
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation, evaluate_predictions
@@ -66,7 +66,7 @@ def test_classes_are_called_by_their_names(column: str, outputs: ClassifierOutpu
     outputs.named(names).save(tmp_path / "named")
     table = read_table(tmp_path / "named")
     predictions = predictions_of(table)
-    groups = groups_of(column, predictions, table)
+    groups = groups_of_predictions(column, predictions, table)
     (row,) = evaluate_predictions(predictions, [], groups=groups, bootstrap=0).rows
     assert [group.group for group in row.groups] == list(names)
 

@@ -30,7 +30,7 @@ from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.files.folders import remove
 from steepslope.gate import Gate
-from steepslope.sklearn.storage import TRUSTED
+from steepslope.sklearn.storage import TRUSTED, _read_kept_rows, _write_kept_rows
 from tests.files.sealing import seal_again
 from tests.sklearn.problems import table, texts
 
@@ -45,24 +45,28 @@ def frame(n: int = N) -> tuple[pd.DataFrame, Any]:
     return pd.DataFrame(X, columns=["a", "b", "c"]).assign(word=words), np.array(["no", "yes"])[y]
 
 
-def _plain(kind: Callable[[Any], Any]) -> Callable[[], tuple[Any, Any, Any]]:
-    X, y = table(N)
-    return lambda: (kind(X), y, LogisticRegression())
-
-
 INPUTS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
-    "array": _plain(np.asarray),
-    "sparse": _plain(csr_matrix),
-    "list": _plain(np.ndarray.tolist),
-    "objects": lambda: (
-        np.where(table(N)[0] > 0, "a", "b").astype(object),
-        table(N)[1],
-        make_pipeline(OneHotEncoder(sparse_output=False), LogisticRegression()),
-    ),
     "pandas": lambda: (*frame(), make_pipeline(WORDS, LogisticRegression())),
-    "polars": lambda: (pl.DataFrame(table(N)[0], schema=["a", "b", "c"]), table(N)[1], LogisticRegression()),
     "texts": lambda: (*texts(N), make_pipeline(CountVectorizer(), LogisticRegression())),
 }
+ROWS: dict[str, Any] = {
+    "array": table(5)[0],
+    "sparse": csr_matrix(table(5)[0]),
+    "list": table(5)[0].tolist(),
+    "objects": np.array([["a", 1], ["b", None]], dtype=object),
+    "pandas": frame(5)[0],
+    "polars": pl.DataFrame(table(5)[0], schema=["a", "b", "c"]),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows_of_any_kind_are_kept(kind: str, tmp_path: Path) -> None:
+    written = _write_kept_rows(ROWS[kind], tmp_path)
+    assert written is not None
+    found = _read_kept_rows(written, tmp_path)
+    assert type(found) is type(ROWS[kind])
+    arrays = [rows.toarray() if kind == "sparse" else np.asarray(rows, dtype=object) for rows in (found, ROWS[kind])]
+    assert_array_equal(*arrays)
 
 
 @pytest.mark.parametrize("kind", INPUTS)
@@ -136,20 +140,14 @@ def test_inputs_that_have_no_file_are_not_kept(tmp_path: Path) -> None:
     assert_array_equal(again.trust_logit(rows), model.trust_logit(rows))
 
 
-def test_a_splitter_is_not_saved(tmp_path: Path) -> None:
-    model = TrustedClassifier(GaussianNB(), 0.3, cv=KFold(3)).fit(*table(N))
-    model.save(tmp_path / "model")
-    model.save(tmp_path / "model")
-    assert TrustedClassifier.load(tmp_path / "model", model.estimator_).cv == 5
-
-
 def test_a_model_without_an_oracle_comes_back(tmp_path: Path) -> None:
     X, y = table(240)
-    model = TrustedClassifier(GaussianNB(), 0.3).fit(X + 50 * y[:, None], y)
+    model = TrustedClassifier(GaussianNB(), 0.3, cv=KFold(3)).fit(X + 50 * y[:, None], y)
     assert model.saw_.startswith("There is no oracle: errors, or correct predictions, are fewer than 5")
     model.save(tmp_path / "model")
     again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
     assert again.oracle_ is None
+    assert again.cv == 5  # JSON holds no splitter
     assert_array_equal(again.trust_logit(X), model.trust_logit(X))
 
 
@@ -161,12 +159,16 @@ def test_what_is_not_fitted_is_neither_saved_nor_reported(tmp_path: Path) -> Non
 
 def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClassifier, tmp_path: Path) -> None:
     X, y = table(200, seed=5)
+    y[:7] = 3
     fitted.report(tmp_path / "own", bootstrap=20)
-    fitted.report(tmp_path / "new", X, y, bootstrap=20)
+    with pytest.warns(UnknownLabelsWarning, match=r"y: found names that are none .* in 7 rows, .*: '3' \(7\)"):
+        fitted.report(tmp_path / "new", X, y, bootstrap=0)
+    with pytest.raises(SteepslopeError, match="y: expected X and y together, or neither"):
+        fitted.report(tmp_path / "report", X)
     own, new = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("own", "new"))
     assert [row["score"] for row in own] == ["mcp", "margin", "entropy", "max_logit", "trusted"]
     assert {row["n"] for row in own} == {75}
-    assert {row["n"] for row in new} == {200}
+    assert {(row["n"], row["unknown"]["n"]) for row in new} == {(200, 7)}
     assert new[0]["accuracy"]["value"] == pytest.approx((fitted.predict(X) == y).mean())
     text = (tmp_path / "own" / "table.md").read_text()
     assert fitted.saw_ in text
@@ -175,16 +177,6 @@ def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClass
     page = (tmp_path / "own" / "report.html").read_text()
     assert "certified: risk ≤ 30 %" in page
     assert escape(fitted.saw_) in page
-
-
-def test_rows_of_unknown_classes_are_wrong_in_a_report_and_counted(fitted: TrustedClassifier, tmp_path: Path) -> None:
-    X, y = table(100, seed=5)
-    y[:7] = 3
-    with pytest.warns(UnknownLabelsWarning, match=r"y: found names that are none .* in 7 rows, .*: '3' \(7\)"):
-        fitted.report(tmp_path / "report", X, y, bootstrap=0)
-    for row in json.loads((tmp_path / "report" / "metrics.json").read_text()):
-        assert (row["n"], row["unknown"]["n"], row["unknown"]["share"]) == (100, 7, 0.07)
-        assert row["accuracy"]["value"] == pytest.approx((fitted.predict(X) == y).mean())
 
 
 @pytest.mark.parametrize("label", [-1, "other", np.int64(-1), None, (0,)], ids=str)
@@ -198,12 +190,6 @@ def test_the_unknown_label_is_saved_where_json_can_hold_it(label: Any, tmp_path:
     again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
     assert again.unknown_label == (None if label == (0,) else label)
     assert_array_equal(again.decide(X).accepted, model.decide(X).accepted)
-
-
-@pytest.mark.parametrize("given", [{"X": np.zeros((3, 3))}, {"y": [0, 1, 0]}], ids=str)
-def test_a_report_takes_rows_with_their_labels(fitted: TrustedClassifier, tmp_path: Path, given: Any) -> None:
-    with pytest.raises(SteepslopeError, match="expected X and y together, or neither"):
-        fitted.report(tmp_path / "report", **given)
 
 
 def test_its_parts_belong_together(fitted: TrustedClassifier, saved: Path, tmp_path: Path) -> None:

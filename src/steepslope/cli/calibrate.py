@@ -11,7 +11,7 @@ import numpy as np
 
 from steepslope.cli.fit import further_outputs_to_fit
 from steepslope.errors import SteepslopeError, explained, located
-from steepslope.files.artifact import made_by
+from steepslope.files.artifact import made_by_command
 from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions
 from steepslope.promise.objectives import Objectives
@@ -81,7 +81,7 @@ def calibrate(
     replace
         Replace a gate that the folder holds already, calibrated otherwise or on other outputs.
     """
-    made = made_by("calibrate", locals())
+    made = made_by_command("calibrate", locals())
     from steepslope.gate import Gate, Origin
     from steepslope.gate.storage import GATE
     from steepslope.outputs import ClassifierOutputs
@@ -160,13 +160,13 @@ def unseen_rows_to_calibrate(
 def groups_to_calibrate(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
     """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
     from steepslope.gate.decisions import PREDICTED, names_of_classes
-    from steepslope.outputs.predictions import groups_of
+    from steepslope.outputs.predictions import groups_of_predictions
 
     if by is None or by == PREDICTED:
         return None
     if by in ("label", table.layout.texts.get("labels")):
         expected = "expected groups that are known when an image comes, such as predicted or a column"
         raise SteepslopeError(f"{expected}, found the true class", "by")
-    found = groups_of(by, rows, table)
+    found = groups_of_predictions(by, rows, table)
     assert found is not None
     return names_of_classes(np.asarray(found.codes), None if found.names is None else tuple(found.names))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepslope.cli.fit import further_outputs_to_fit
-from steepslope.files.artifact import made_by
+from steepslope.files.artifact import made_by_command
 from steepslope.files.folders import fingerprint
 from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions
@@ -97,9 +97,9 @@ def evaluate(
     replace
         Replace a report that the folder holds already, made with other options or of other files.
     """
-    made = made_by("evaluate", locals())
+    made = made_by_command("evaluate", locals())
     from steepslope.oracle.storage import names_oracle
-    from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
+    from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions, predictions_of
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
@@ -116,7 +116,7 @@ def evaluate(
         if complete:
             console().print(f"{out}: already complete")
             return
-        given = predictions, groups_of(groups, predictions, table), clusters_of(cluster, table)
+        given = predictions, groups_of_predictions(groups, predictions, table), clusters_of_predictions(cluster, table)
         places = _rows_to_evaluate(predictions, scores, resources)
         predictions, grouped, clusters = given if len(places) == len(predictions) else _some_to_evaluate(places, *given)
 
@@ -242,7 +242,7 @@ def compare(
     replace
         Replace a comparison that the folder holds already, made with other options or of other reports.
     """
-    made = made_by("compare", {**locals(), "dir": ()})
+    made = made_by_command("compare", {**locals(), "dir": ()})
     from steepslope.report.comparison import compare_runs, names_of_compared_runs, require_comparable
     from steepslope.report.comparison_files import COMPARISON
     from steepslope.report.runs import read_run

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import require_free
+from steepslope.files.artifact import require_free_file
 from steepslope.files.extras import require_extra
-from steepslope.files.hub import HUB, Repository, require_repository, upload
+from steepslope.files.hub import HUB, Repository, require_repository, upload_to_hub
 from steepslope.files.progress import console
 from steepslope.nets.predict.options import NetSpecs
-from steepslope.outputs.options import by_name
+from steepslope.outputs.options import options_by_name
 from steepslope.share.options import CardOptions, ShareOptions
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def export(
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
     _require_one_to_export(gate, oracle)
-    require_free(Path(out), replace)
-    exported = exported_from(gate, oracle, part, nets, by_name("opinion", opinion))
+    require_free_file(Path(out), replace)
+    exported = exported_from(gate, oracle, part, nets, options_by_name("opinion", opinion))
     gap = require_agreement(exported)
     exported.save(Path(out))
     for line in exported.summary():
@@ -151,5 +151,5 @@ def _push_shared(
         for path in shared_local_paths(folder):
             notice(f"it holds a path of this machine: {path}")
         if repository is not None:
-            commit = upload(folder, repository, not public, f"A {shared.kind} by steepslope")
+            commit = upload_to_hub(folder, repository, not public, f"A {shared.kind} by steepslope")
             notice(f"{place}@{commit}: {shared.kind} uploaded")

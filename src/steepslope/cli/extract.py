@@ -9,7 +9,7 @@ from steepslope.cli.parser import with_presets
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
 from steepslope.nets.extraction.options import ExtractionOptions, InputOptions
-from steepslope.outputs.options import by_name
+from steepslope.outputs.options import options_by_name
 
 
 def extract(
@@ -65,9 +65,10 @@ def extract(
     from steepslope.nets.extraction.other_nets import extract_auxiliary, extract_opinion
     from steepslope.outputs.opinion_files import read_mapping
 
-    opinions = by_name("opinion", opinion)
+    opinions = options_by_name("opinion", opinion)
     named = {
-        name: read_mapping(Path(file)) for name, file in by_name("opinion_classes", opinion_classes, opinions).items()
+        name: read_mapping(Path(file))
+        for name, file in options_by_name("opinion_classes", opinion_classes, opinions).items()
     }
     _require_one_extraction(classifier, auxiliary, bool(opinions), classes)
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))

@@ -11,10 +11,10 @@ import numpy as np
 
 from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import made_by
+from steepslope.files.artifact import made_by_command
 from steepslope.files.progress import console
 from steepslope.oracle.settings import Budget, ColumnSettings, FusedSettings, OracleSettings
-from steepslope.outputs.options import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions, require_files_for_options
 
 if TYPE_CHECKING:
     from steepslope.oracle import FusedOracle, Oracle
@@ -71,7 +71,7 @@ def fit(
     replace
         Replace an oracle that the folder holds already, fitted with other settings or on other outputs.
     """
-    made = made_by("fit", locals())
+    made = made_by_command("fit", locals())
     from steepslope.oracle import FusedOracle
     from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
@@ -109,10 +109,10 @@ def further_outputs_to_fit(
     Opinions belong to those that are ``judged`` alone.
     """
     from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.folder import require_one_classifier
+    from steepslope.outputs.folder import require_folders_of_one_classifier
 
-    require_files(reading, outputs, *paths)
-    require_one_classifier(outputs, *paths)
+    require_files_for_options(reading, outputs, *paths)
+    require_folders_of_one_classifier(outputs, *paths)
     others = reading.without_opinions
     return [
         None if path is None else ClassifierOutputs.load(path, reading if path == judged else others) for path in paths

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
 from steepslope.nets.predict.options import ClusterOptions, NetSpecs
-from steepslope.outputs.options import ReadingOptions, by_name, require_files
+from steepslope.outputs.options import ReadingOptions, options_by_name, require_files_for_options
 from steepslope.predict.options import STDOUT, PredictOptions
 
 if TYPE_CHECKING:
@@ -68,15 +68,15 @@ def predict(
     """
     from steepslope.outputs.table import TableBlocks
     from steepslope.predict.audit import LIMIT
-    from steepslope.predict.prediction_file import require_file
-    from steepslope.predict.source import decide, key_of, source_of_outputs
+    from steepslope.predict.prediction_file import require_prediction_file
+    from steepslope.predict.source import key_of_source, source_of_outputs, write_source_decisions
 
-    require_file(out, outputs, groups, reading.classes, follow, audit=options.audit)
+    require_prediction_file(out, outputs, groups, reading.classes, follow, audit=options.audit)
     if follow is not None and options.audit is None:
         raise SteepslopeError("expected a number of labels with --follow, found none", "audit")
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
-    require_files(reading, outputs)
+    require_files_for_options(reading, outputs)
     cluster.require_use(outputs, out)
     following: dict[str, float] = {"follows": follow is not None}
     if follow is not None:
@@ -94,7 +94,7 @@ def predict(
         source = source_of_outputs(model, TableBlocks(Path(outputs), reading), groups, reading, options)
     seen: list[Batch] = []
     see = partial(_keep_predicted, seen, source.gate.classes)
-    summary = decide(source, {**key_of(source, Path(gate)), **following}, out, replace, see)
+    summary = write_source_decisions(source, {**key_of_source(source, Path(gate)), **following}, out, replace, see)
     return _predicted_health(source.gate, out, seen) if summary.rows > summary.failed else 0
 
 
@@ -123,13 +123,13 @@ def _images_to_predict(
     from steepslope.nets.predict.cluster import FromCluster
     from steepslope.nets.predict.from_images import FromImages, images_to_judge
     from steepslope.nets.predict.image_gate import ImageGate
-    from steepslope.predict.source import groups_of
+    from steepslope.predict.source import groups_of_source
 
     if reading.opinion_classes:
         raise SteepslopeError("expected none with --data: the gate knows the classes of its nets", "opinion-classes")
-    opinions = by_name("opinion", reading.opinion)
+    opinions = options_by_name("opinion", reading.opinion)
     model = _gate_to_predict(gate, nets.backbones, options.explain)
-    _, by_id = groups_of(model, groups, False, reading)
+    _, by_id = groups_of_source(model, groups, False, reading)
     spec = parse_data(data).look()
     image_gate = ImageGate.of(model, nets.classifier, nets.auxiliary, opinions)
     source = FromImages(image_gate, images_to_judge(image_gate, spec), str(spec), options, by_id)

@@ -12,7 +12,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import console
 from steepslope.nets.predict.options import NetSpecs
-from steepslope.outputs.options import by_name
+from steepslope.outputs.options import options_by_name
 
 LIBRARIES = ("fastapi", "prometheus_client", "uvicorn")
 MODEL_NAME = Check(
@@ -79,7 +79,7 @@ def serve(
         else:
             from steepslope.serve.gate_folder import served_gate_folder
 
-            served = served_gate_folder(Path(gate), **asdict(nets), opinions=by_name("opinion", opinion))
+            served = served_gate_folder(Path(gate), **asdict(nets), opinions=options_by_name("opinion", opinion))
         notice(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from steepslope.errors import SteepslopeError, without_secrets
 from steepslope.files import folders
-from steepslope.files.hub import commit_of, is_hub
+from steepslope.files.hub import hub_commit, is_hub
 
 MADE = "made"  # what a card calls what made the artifact
 FILES, DIGEST = "files", "digest"  # fields of a seal: the digests of the other files, and its own
@@ -108,18 +108,20 @@ class Artifact:
         SteepslopeError
             If the folder holds another artifact, finished or not, that is not to be replaced.
         """
-        target, wanted = Path(folder), as_json(made)
+        target, wanted = Path(folder), as_it_comes_from_json(made)
         files = self.files or (self.card,)
         if replace or self._is_begun(target, wanted):
             return False
         if not any((target / name).exists() for name in files):
             begun = self._begun(target) or wanted
-            self._require_none(target, f"{self.what}, unfinished,", difference(begun, wanted, self._may_change))
+            self._require_none(
+                target, f"{self.what}, unfinished,", difference_in_what_made(begun, wanted, self._may_change)
+            )
             return False
         found = self._made(target / self.card)
         if not found:
             raise SteepslopeError(f"holds {self.what} already, made in a way that is not known: {self.remedy}", target)
-        self._require_none(target, f"{self.what} already,", difference(found, wanted, self.free))
+        self._require_none(target, f"{self.what} already,", difference_in_what_made(found, wanted, self.free))
         if self.unfinished and not (target / self.unfinished[0]).exists():
             self.end(target)  # what a run left that was killed while it tidied up
         return all((target / name).exists() for name in files)
@@ -187,7 +189,7 @@ class Artifact:
 
     def begin(self, folder: str | Path, made: Mapping[str, Any]) -> None:
         """Write down what is being made, so that a killed run can go on; what another unfinished run left, goes."""
-        target, wanted = Path(folder), as_json(made)
+        target, wanted = Path(folder), as_it_comes_from_json(made)
         if not self._is_begun(target, wanted):
             self.end(target)
         path = target / self.unfinished[0]
@@ -218,7 +220,7 @@ class Artifact:
 
     def _is_begun(self, folder: Path, wanted: Mapping[str, Any]) -> bool:
         found = self._begun(folder)
-        return found is not None and not difference(found, wanted, self._may_change)
+        return found is not None and not difference_in_what_made(found, wanted, self._may_change)
 
     @property
     def _may_change(self) -> tuple[str, ...]:
@@ -229,22 +231,22 @@ class Artifact:
             raise SteepslopeError(f"holds {what} with {other}: {self.remedy}", folder)
 
 
-def require_free(path: Path, replace: bool) -> None:
+def require_free_file(path: Path, replace: bool) -> None:
     """Raise if a file is there that may not be replaced."""
     if path.exists() and not replace:
         raise SteepslopeError("there is such a file already: choose another, or give --replace", path)
 
 
-def as_json(made: Mapping[str, Any]) -> dict[str, Any]:
+def as_it_comes_from_json(made: Mapping[str, Any]) -> dict[str, Any]:
     """Return what makes an artifact as it comes back from JSON."""
     content: dict[str, Any] = json.loads(json.dumps(made, default=str))
     return content
 
 
-def difference(found: Mapping[str, Any], wanted: Mapping[str, Any], free: Iterable[str] = ()) -> str:
+def difference_in_what_made(found: Mapping[str, Any], wanted: Mapping[str, Any], free: Iterable[str] = ()) -> str:
     """Return in words what differs first, but for what is free; "" if nothing does.
 
-    >>> difference({"net": "a", "training": {"seed": 0}}, {"net": "a", "training": {"seed": 1}})
+    >>> difference_in_what_made({"net": "a", "training": {"seed": 0}}, {"net": "a", "training": {"seed": 1}})
     'seed 0, not 1'
     """
     for name in {**wanted, **found}:
@@ -252,43 +254,43 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any], free: Iterab
         if name in free or old == new:
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            return difference(old, new)
+            return difference_in_what_made(old, new)
         short = max(len(repr(old)), len(repr(new))) <= SHORT
         return f"{name} {old!r}, not {new!r}" if short else f"other {name}"
     return ""
 
 
-def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def made_by_command(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides an artifact, as JSON holds it: a command's options, and what the files they name contain.
 
     Of what lies on the Hub, the commit is kept. URLs are kept without passwords and signatures.
 
-    >>> made_by("fit", {"seed": 0, "hidden": (64, 32), "out": "runs/mine", "outputs": "no/such.npz"})
+    >>> made_by_command("fit", {"seed": 0, "hidden": (64, 32), "out": "runs/mine", "outputs": "no/such.npz"})
     {'command': 'fit', 'seed': 0, 'hidden': [64, 32], 'outputs': 'no/such.npz'}
     """
-    flat = {"command": command, **_flat(options)}
+    flat = {"command": command, **_flat_options(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
     for value in [*decisive.values()]:
         for word in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(word, str) and is_hub(word):
-                decisive[f"commit of {word}"] = commit_of(word)
+                decisive[f"commit of {word}"] = hub_commit(word)
             for path in (word, word.partition("=")[2]) if isinstance(word, str) else ():  # also of NAME=FILE
-                if not is_hub(path) and _is_there(path):
+                if not is_hub(path) and _is_path_there(path):
                     decisive[f"content of {path}"] = folders.fingerprint(Path(path))
     made: dict[str, Any] = json.loads(without_secrets(json.dumps(decisive, default=str)))
     return made
 
 
-def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+def _flat_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with those inside option classes, and in mappings, next to the others."""
     flat: dict[str, Any] = {}
     for name, value in options.items():
         inside = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-        flat |= _flat(inside) if isinstance(inside, Mapping) else {name: inside}
+        flat |= _flat_options(inside) if isinstance(inside, Mapping) else {name: inside}
     return flat
 
 
-def _is_there(word: str) -> bool:
+def _is_path_there(word: str) -> bool:
     with suppress(OSError, ValueError):  # not every word can be a path
         return word != "" and (Path(word).is_file() or Path(word).is_dir())
     return False

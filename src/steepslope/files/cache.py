@@ -1,9 +1,9 @@
 """A user's cache of what takes long to make and can be made again, such as a net exported to ONNX.
 
-The name of a file holds the digest of what it was made from, and that of its contents. A file is written under another
-name and then renamed, so that no run sees half of it; it is used only if its contents have their digest. Where the
-folder cannot be read or written to, nothing is kept, and all still works. The cache holds up to 4 GiB; what was used
-longest ago goes first, parts left by killed runs included.
+The name of a file is the digest of what it was made from, and the file begins with that of its contents. A file is
+written under another name and then renamed, so no run sees half of it; it is used only if its contents have their
+digest. Where the folder cannot be read or written to, nothing is kept, and all still works. The cache holds up to
+4 GiB; what was used longest ago goes first, parts left by killed runs included.
 """
 
 import os
@@ -14,7 +14,8 @@ from tempfile import NamedTemporaryFile
 
 FOLDER = "STEEPSLOPE_CACHE"  # the variable that names another folder
 LARGEST = 4 * 2**30  # bytes in all
-SHOWN = 32  # digits of each digest in a file's name
+DIGEST = 32  # bytes
+ENDING = ".bin"
 
 
 def cache_folder() -> Path:
@@ -26,44 +27,31 @@ def cache_folder() -> Path:
 
 def read_cache(key: str) -> bytes | None:
     """Return what was kept under a digest; None where there is nothing, or nothing whole."""
-    for path in _files(f"{key[:SHOWN]}-*"):
-        with suppress(OSError):
-            content = path.read_bytes()
-            if path.stem.endswith(f"-{sha256(content).hexdigest()[:SHOWN]}"):
-                path.touch()  # used last
-                return content
-            path.unlink()
+    with suppress(OSError, RuntimeError):
+        path = cache_folder() / f"{key}{ENDING}"
+        kept = path.read_bytes()
+        if sha256(kept[DIGEST:]).digest() == kept[:DIGEST]:
+            path.touch()  # used last
+            return kept[DIGEST:]
+        path.unlink()
     return None
 
 
 def write_cache(key: str, content: bytes) -> None:
     """Keep some contents under a digest, in place of what was kept; the files not used for longest make room."""
     with suppress(OSError, RuntimeError):  # a full disk; or a user without a home
-        before = _files(f"{key[:SHOWN]}-*")
-        folder, name = cache_folder(), f"{key[:SHOWN]}-{sha256(content).hexdigest()[:SHOWN]}.bin"
+        folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".partial-", suffix=".bin", delete=False) as file:
+        with NamedTemporaryFile(dir=folder, prefix=".partial-", suffix=ENDING, delete=False) as file:
             try:
+                file.write(sha256(content).digest())
                 file.write(content)
                 file.close()
-                Path(file.name).replace(folder / name)
+                Path(file.name).replace(folder / f"{key}{ENDING}")
             finally:
                 Path(file.name).unlink(missing_ok=True)
-        _clear([path for path in before if path.name != name])
-
-
-def _clear(old: list[Path]) -> None:
-    """Remove some files, and those used longest ago beyond what may be kept."""
-    for path in old:
-        path.unlink(missing_ok=True)
-    room = LARGEST
-    for path in sorted(_files("*"), key=lambda path: path.stat().st_mtime, reverse=True):
-        room -= path.stat().st_size
-        if room < 0:
-            path.unlink(missing_ok=True)
-
-
-def _files(pattern: str) -> list[Path]:
-    with suppress(OSError, RuntimeError):
-        return sorted(cache_folder().glob(f"{pattern}.bin"))
-    return []
+        room = LARGEST
+        for path in sorted(folder.glob(f"*{ENDING}"), key=lambda path: path.stat().st_mtime, reverse=True):
+            room -= path.stat().st_size
+            if room < 0:
+                path.unlink(missing_ok=True)

@@ -46,7 +46,7 @@ def staged_folder(folder: str | Path, last: str, first: str = "", replaced: Iter
             raise SteepslopeError(f"cannot write here ({error.strerror})", target) from error
         try:
             yield staging
-            _move_all(staging, target, first, last, replaced)
+            _move_from_staging(staging, target, first, last, replaced)
         except OSError as error:
             raise SteepslopeError(f"writing failed ({error.strerror or error})", target) from error
         finally:
@@ -71,7 +71,7 @@ def require_no_file(folder: str | Path) -> Path:
     return target
 
 
-def _move_all(staging: Path, target: Path, first: str, last: str, replaced: Iterable[str]) -> None:
+def _move_from_staging(staging: Path, target: Path, first: str, last: str, replaced: Iterable[str]) -> None:
     files = sorted(staging.iterdir(), key=lambda path: (path.name == last, path.name != first))
     blocked = [path.name for path in files if path.is_file() and (target / path.name).is_dir()]
     if blocked:
@@ -192,7 +192,7 @@ def locked(folder: str | Path, name: str = LOCK, wait: float = 0, stays: bool = 
     made = [path for path in (target, *target.parents) if not path.exists()]
     with suppress(OSError):  # whatever writes says why it cannot
         try:
-            lock = _held(target / name, wait)
+            lock = _held_lock(target / name, wait)
         except Timeout:
             place = target if name == LOCK else target / name.removeprefix(".").removesuffix(LOCK)
             raise SteepslopeError("another run works here: wait for it, or choose another place", place) from None
@@ -200,11 +200,11 @@ def locked(folder: str | Path, name: str = LOCK, wait: float = 0, stays: bool = 
         yield
     finally:
         if lock is not None:
-            _clear(target / name, made, stays)
+            _clear_lock(target / name, made, stays)
             lock.release()
 
 
-def _held(path: Path, wait: float) -> BaseFileLock:
+def _held_lock(path: Path, wait: float) -> BaseFileLock:
     """Return a lock that is held on the very file that lies at the path.
 
     Whoever held it before may have removed the file after it was opened here: what is held then is no lock to others.
@@ -225,7 +225,7 @@ def _held(path: Path, wait: float) -> BaseFileLock:
         lock.release()
 
 
-def _clear(lock: Path, made: list[Path], stays: bool) -> None:
+def _clear_lock(lock: Path, made: list[Path], stays: bool) -> None:
     """Remove a lock that is held, unless it stays, and the folders that were made for it and hold nothing else."""
     with suppress(OSError):
         is_alone = bool(made) and [path.name for path in lock.parent.iterdir()] == [lock.name]

@@ -55,7 +55,7 @@ def is_hub(name: str | Path) -> bool:
 
 
 @cache  # in one process a name stands for one revision, whatever is pushed meanwhile
-def snapshot(name: str) -> Path:
+def hub_snapshot(name: str) -> Path:
     """Return the folder in the Hub's cache with a repository's files; its own name is the commit.
 
     Where the Hub cannot be reached, the cache is taken as it is, and a notice tells which commit that is.
@@ -68,10 +68,10 @@ def snapshot(name: str) -> Path:
     """
     repository = Repository.of(name)
     with hub_errors(name, repository) as hub:
-        reason = _unreachable(hub, repository)
+        reason = _hub_unreachable(hub, repository)
         asked = {"revision": repository.revision, "local_files_only": reason is not None}
         folder = Path(hub.hf_hub_download(repository.name, CONFIG, **asked)).parent  # which the Hub counts
-        files = shared_files(folder)
+        files = files_shared_on_hub(folder)
         if files is None:
             raise SteepslopeError(NOT_SHARED, name)
         asked["revision"] = folder.name
@@ -82,7 +82,7 @@ def snapshot(name: str) -> Path:
         return folder
 
 
-def _unreachable(hub: Any, repository: Repository) -> str | None:
+def _hub_unreachable(hub: Any, repository: Repository) -> str | None:
     """Return why the Hub cannot be reached, or None; raise if it answers that there is no such repository."""
     try:
         hub.HfApi(library_name=LIBRARY).model_info(repository.name, revision=repository.revision)
@@ -93,12 +93,12 @@ def _unreachable(hub: Any, repository: Repository) -> str | None:
     return None
 
 
-def commit_of(name: str) -> str:
+def hub_commit(name: str) -> str:
     """Return the commit that a name on the Hub stands for, in hex."""
-    return snapshot(name).name
+    return hub_snapshot(name).name
 
 
-def upload(folder: Path, repository: Repository, private: bool, message: str) -> str:
+def upload_to_hub(folder: Path, repository: Repository, private: bool, message: str) -> str:
     """Make the repository if there is none, commit the folder's files to its main branch, and return the commit.
 
     Raises
@@ -111,20 +111,20 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
         api = hub.HfApi(library_name=LIBRARY)
         if not api.repo_exists(repository.name):
             api.create_repo(repository.name, private=private, exist_ok=True)
-        _require_own(hub, api.repo_info(repository.name), private, place)
+        _require_own_repository(hub, api.repo_info(repository.name), private, place)
         made = api.upload_folder(
             repo_id=repository.name, folder_path=folder, commit_message=message, delete_patterns="*"
         )
         return str(made.oid)
 
 
-def _require_own(hub: Any, info: Any, private: bool, place: str) -> None:
+def _require_own_repository(hub: Any, info: Any, private: bool, place: str) -> None:
     if private and not info.private:
         remedy = "give --public, or make it private"
         raise SteepslopeError(f"expected a private repository, found a public one: {remedy}", place)
     files = {file.rfilename for file in info.siblings or ()} - {".gitattributes", "README.md"}
     config = hub.hf_hub_download(info.id, CONFIG, revision=info.sha) if CONFIG in files else None
-    if files and (config is None or shared_files(Path(config).parent) is None):
+    if files and (config is None or files_shared_on_hub(Path(config).parent) is None):
         shown = ", ".join(sorted(files)[:3])
         raise SteepslopeError(f"expected a new repository, or one of a shared gate or oracle, found {shown}", place)
 
@@ -149,10 +149,10 @@ def hub_errors(place: str, repository: Repository) -> Iterator[Any]:
     except SteepslopeError:
         raise
     except (OSError, ValueError, errors.EntryNotFoundError, errors.HTTPError) as error:
-        raise SteepslopeError(_words(error, errors, repository), place) from error
+        raise SteepslopeError(_hub_error_words(error, errors, repository), place) from error
 
 
-def _words(error: Exception, errors: Any, repository: Repository) -> str:
+def _hub_error_words(error: Exception, errors: Any, repository: Repository) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the repository has no revision {repository.revision!r}"
@@ -169,7 +169,7 @@ def _words(error: Exception, errors: Any, repository: Repository) -> str:
     return f"the Hub {what} ({reason_of(error, LONGEST)})"
 
 
-def as_folder(name: str | Path) -> Path:
+def folder_or_hub_snapshot(name: str | Path) -> Path:
     """Return the folder on this machine that a name stands for: itself, or the snapshot of ``hub:user/name@revision``.
 
     Raises
@@ -177,21 +177,21 @@ def as_folder(name: str | Path) -> Path:
     SteepslopeError
         If it cannot be had from the Hub.
     """
-    return snapshot(str(name)) if is_hub(name) else Path(name)
+    return hub_snapshot(str(name)) if is_hub(name) else Path(name)
 
 
-def write_config(folder: Path, kind: str) -> None:
+def write_hub_config(folder: Path, kind: str) -> None:
     """Write the ``config.json`` of a folder that is shared: the library, by which the Hub counts, and all digests."""
-    write_json(folder / CONFIG, {"library_name": LIBRARY, "kind": kind, "files": digests_in(folder)})
+    write_json(folder / CONFIG, {"library_name": LIBRARY, "kind": kind, "files": digests_in_folder(folder)})
 
 
-def digests_in(folder: Path) -> dict[str, str]:
+def digests_in_folder(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file in a folder, by its name, in order."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): fingerprint(path) for path in paths}
 
 
-def shared_files(folder: Path) -> dict[str, str] | None:
+def files_shared_on_hub(folder: Path) -> dict[str, str] | None:
     """Return the SHA-256 of each file of a shared folder by its name; None where this package has shared nothing.
 
     Raises

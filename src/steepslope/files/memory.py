@@ -13,7 +13,7 @@ GIBI = 1 << 30
 HARMLESS, MOST_TIMES = GIBI, 100  # up to so many bytes any ratio passes; outputs are seldom packed to a tenth
 
 
-def require_room(path: Path, needed: int, packed: int) -> None:
+def require_memory_for(path: Path, needed: int, packed: int) -> None:
     """Raise if ``packed`` bytes unpack to more than is free, or to more times their number than in an honest file."""
     free = free_memory()
     if needed > free:
@@ -36,10 +36,10 @@ def free_memory() -> float:
     return min(found)
 
 
-def arrays_in(archive: Any, names: Iterable[str], path: Path) -> dict[str, NDArray[Any]]:
+def arrays_that_fit_memory(archive: Any, names: Iterable[str], path: Path) -> dict[str, NDArray[Any]]:
     """Return those of the named arrays that an open .npz file has; raise before reading if memory has no room."""
     entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.zip.infolist()}
     wanted = [name for name in dict.fromkeys(names) if name in archive]
     found = [entries[name] for name in wanted if name in entries]
-    require_room(path, sum(entry.file_size for entry in found), sum(entry.compress_size for entry in found))
+    require_memory_for(path, sum(entry.file_size for entry in found), sum(entry.compress_size for entry in found))
     return {name: archive[name] for name in wanted}

@@ -31,16 +31,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def built(kind: type[T], content: Mapping[str, Any], place: str) -> T:
+def dataclass_from_yaml(kind: type[T], content: Mapping[str, Any], place: str) -> T:
     """Return an instance of a dataclass from what YAML holds; lists become tuples. ``place`` is for errors.
 
     >>> from dataclasses import dataclass
     >>> @dataclass
     ... class Point:
     ...     place: tuple[int, int]
-    >>> built(Point, {"place": [1, 2]}, "a point")
+    >>> dataclass_from_yaml(Point, {"place": [1, 2]}, "a point")
     Point(place=(1, 2))
-    >>> built(Point, {"palce": [1, 2]}, "a point")
+    >>> dataclass_from_yaml(Point, {"palce": [1, 2]}, "a point")
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: unknown field of a point: 'palce': did you mean 'place'? Known: place
 
@@ -59,14 +59,14 @@ def built(kind: type[T], content: Mapping[str, Any], place: str) -> T:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
 
 
-def set_at(content: dict[str, Any], place: str, value: Any) -> None:
+def set_in_yaml(content: dict[str, Any], place: str, value: Any) -> None:
     """Set what a place such as ``nets.vit.size`` holds; all but its last part must be there.
 
     Elements of lists are named by their numbers from 0 on.
 
     >>> content = {"nets": {"vit": {"size": 384}}, "stages": [{"epochs": 500}, {"epochs": 20}]}
-    >>> set_at(content, "nets.vit.size", 32)
-    >>> set_at(content, "stages.1.epochs", 2)
+    >>> set_in_yaml(content, "nets.vit.size", 32)
+    >>> set_in_yaml(content, "stages.1.epochs", 2)
     >>> content
     {'nets': {'vit': {'size': 32}}, 'stages': [{'epochs': 500}, {'epochs': 2}]}
 
@@ -79,13 +79,13 @@ def set_at(content: dict[str, Any], place: str, value: Any) -> None:
     *parents, last = place.split(".")
     inside: Any = content
     for name in parents:
-        inside = inside[_key(inside, name, place)]
+        inside = inside[_key_in_yaml(inside, name, place)]
         if not isinstance(inside, dict | list):
             raise SteepslopeError(f"expected names and values below {name}, found {type(inside).__name__}", place)
-    inside[last if isinstance(inside, dict) else _key(inside, last, place)] = value
+    inside[last if isinstance(inside, dict) else _key_in_yaml(inside, last, place)] = value
 
 
-def _key(inside: dict[str, Any] | list[Any], name: str, place: str) -> Any:
+def _key_in_yaml(inside: dict[str, Any] | list[Any], name: str, place: str) -> Any:
     """Return a name as what finds its value in a mapping or list that has it."""
     if isinstance(inside, dict):
         require_known(f"place in {place!r}:", name, inside)

@@ -18,10 +18,10 @@ from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion, opinion_name
-from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
+from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.opinions import PLACES, lacks_opinion
-from steepslope.outputs.row_hashes import BY_VALUES, have_ids
+from steepslope.outputs.row_hashes import BY_VALUES, have_naming_ids
 from steepslope.promise.calibration import caution_on_few_errors
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import LabelledRows
@@ -88,7 +88,9 @@ class ConfidenceSource:
         """Return the same source, which knows the arrays of the outputs that a gate is calibrated on."""
         arrays, count = {name: outputs.arrays[name] for name in self.arrays if name in outputs.arrays}, self.num_classes
         shapes = {name: array.shape[1:] for name, array in arrays.items()}
-        lacked = {name: int(lacks_opinion(name, arrays[name], count).sum()) for name in filter(is_opinion, arrays)}
+        lacked = {
+            name: int(lacks_opinion(name, arrays[name], count).sum()) for name in filter(is_opinion_array, arrays)
+        }
         return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs))
 
     @property
@@ -117,7 +119,7 @@ class ConfidenceSource:
     @property
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers, or people, whose opinions it counts."""
-        return tuple(opinion_name(name) for name in self.arrays if is_opinion(name))
+        return tuple(opinion_of_array(name) for name in self.arrays if is_opinion_array(name))
 
     def cautions(self, outputs: ClassifierOutputs) -> list[str]:
         """Say what looks too good to be true about the labelled outputs that a gate is calibrated on."""
@@ -132,7 +134,7 @@ class ConfidenceSource:
                 ("goes to review", "fewer than") if name in self.needed else ("is judged without it", "at least")
             )
             counted = f"{count:,} of {self.rows:,} calibration rows lacked it, {side} {as_percent(RARE)}"
-            lines.append(f"A row that lacks the opinion {opinion_name(name)} {fate}: {counted}.")
+            lines.append(f"A row that lacks the opinion {opinion_of_array(name)} {fate}: {counted}.")
         return lines
 
     def confidence(self, outputs: ClassifierOutputs) -> Floats:
@@ -169,7 +171,7 @@ class ConfidenceSource:
         record = None if self.oracle is None else self.oracle.record_
         if record is not None and (seen := record.shared_with(outputs)):
             found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: they prove nothing"
-            remedy = "" if record.rows.ids is not None and have_ids(outputs) else f" ({BY_VALUES})"
+            remedy = "" if record.rows.ids is not None and have_naming_ids(outputs) else f" ({BY_VALUES})"
             raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
 
     def write(self, folder: Path) -> dict[str, Any]:
@@ -251,8 +253,8 @@ class Origin:
         ``opinions`` is what is known of the nets of the opinions on its rows, as ``Table.nets`` has it, where these are
         not all in the folder.
         """
-        made, auxiliary = extraction_of(folder), extraction_of(folder / AUXILIARY)
-        others = opinions_in(folder) if opinions is None else opinions
+        made, auxiliary = extraction_of_folder(folder), extraction_of_folder(folder / AUXILIARY)
+        others = opinions_in_folder(folder) if opinions is None else opinions
         nets = {name: NetRecord.from_manifest(recorded, folder) for name, recorded in others.items()}
         return cls(
             NetRecord.from_manifest(made, folder),

@@ -18,8 +18,8 @@ from steepslope.gate.mix import Mix, TargetRows, checked_class_mix
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
-from steepslope.outputs.copies import once_each, predictions_once, rows_together, warn_of_copies
+from steepslope.outputs.arrays import require_same_class_names
+from steepslope.outputs.copies import one_of_each_copy, predictions_without_copies, rows_together, warn_of_copies
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
@@ -205,7 +205,7 @@ class Gate:
         names = _groups_of_gate(by, groups, outputs)
         codes = rows_together(outputs)
         warn_of_copies(codes)
-        once = once_each(codes, seed)
+        once = one_of_each_copy(codes, seed)
         whole = _rows_for_gate(outputs, once)
         source = source.taking(whole)
         rows = source.labelled(whole, None if names is None else names[once])
@@ -240,7 +240,7 @@ class Gate:
     ) -> Self:
         """Return the gate of rows (n,), which remembers what it makes of them; its source is not known yet."""
         require("seed", seed, SEED)
-        once = predictions_once(rows.confidence, rows.is_correct, seed)
+        once = predictions_without_copies(rows.confidence, rows.is_correct, seed)
         fixing, counted = mix.split(rows, once, seed, thresholds is not None)
         given = threshold_sequence(rows.confidence[fixing]) if thresholds is None else thresholds
         known = checked_threshold_sequence(given)
@@ -444,7 +444,7 @@ class Gate:
         if outputs.num_classes != source.num_classes:
             expected = f"expected {source.num_classes} classes, as the gate was calibrated for"
             raise SteepslopeError(f"{expected}, found {outputs.num_classes}", "outputs")
-        require_same_names("the gate", self.classes, outputs.classes)
+        require_same_class_names("the gate", self.classes, outputs.classes)
         self.origin.require_classifier(outputs.classifier)
 
     def require_source(self) -> ConfidenceSource:

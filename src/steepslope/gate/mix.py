@@ -17,7 +17,7 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import names_of_classes
 from steepslope.oracle.evidence.fitting import require_other_rows
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.arrays import require_same_class_names
 from steepslope.promise.class_mix import Weights
 from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import LabelledRows, split_rows
@@ -49,7 +49,7 @@ class TargetRows:
         if target.num_classes != outputs.num_classes:
             expected = f"expected {outputs.num_classes} classes, as of the calibration rows"
             raise SteepslopeError(f"{expected}, found {target.num_classes}", "target")
-        require_same_names("target", outputs.classes, target.classes)
+        require_same_class_names("target", outputs.classes, target.classes)
         if None not in (outputs.classifier, target.classifier) and outputs.classifier != target.classifier:
             raise SteepslopeError("expected outputs of the same classifier as to calibrate on, found others", "target")
         with located("target"):

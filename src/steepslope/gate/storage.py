@@ -19,11 +19,11 @@ from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import DIGEST, FILES, Artifact
 from steepslope.files.folders import positive, read_json
-from steepslope.files.hub import as_folder
+from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, LoadOracle, Origin
 from steepslope.oracle.storage import CARD as ORACLE_CARD
-from steepslope.outputs.arrays import checked_classes
+from steepslope.outputs.arrays import checked_class_names
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
 from steepslope.promise.certificate import Certificate
 from steepslope.promise.objectives import Objectives
@@ -61,7 +61,7 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
 
 def read_gate(name: str | Path, load_oracle: LoadOracle) -> dict[str, Any]:
     """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
-    folder = as_folder(name)
+    folder = folder_or_hub_snapshot(name)
     return GATE.read(folder, lambda card: _read_stored_gate(folder, card, load_oracle))
 
 
@@ -95,7 +95,7 @@ def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOr
         "n": positive(content, "rows", path),
         "of_errors": of_errors,
         "source": None if card.source is None else ConfidenceSource.read(folder, card.source, path, load_oracle),
-        "classes": checked_classes(card.classes, len(card.classes)) if card.classes else None,
+        "classes": checked_class_names(card.classes, len(card.classes)) if card.classes else None,
         "origin": read_fields(Origin, content, path),
         "calibration_rows": CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None,
     }
@@ -103,4 +103,4 @@ def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOr
 
 def digest_of_gate(folder: str | Path) -> str:
     """Return the digest of a gate's card, which tells it from others, wherever it lies."""
-    return str(read_json(as_folder(folder) / CARD, GATE.what).get(DIGEST))
+    return str(read_json(folder_or_hub_snapshot(folder) / CARD, GATE.what).get(DIGEST))

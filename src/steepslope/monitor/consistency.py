@@ -12,7 +12,7 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT, REVIEW, names_of_classes
 from steepslope.monitor.audit import ACCEPT_NOTHING
 from steepslope.monitor.predictions import DECISION, TRUST, Batch
-from steepslope.predict.audit import AUDIT, CHANCE, chances, coins, doubt
+from steepslope.predict.audit import AUDIT, CHANCE, audit_chances, audit_coins, audit_doubt
 from steepslope.promise.rows import checked_numbers
 
 Floats = NDArray[np.float64]
@@ -135,12 +135,12 @@ def require_consistent_audit(batch: Batch, max_risk: float, gate: str) -> None:
     in_audit, width = whole > 0, rounding_in_file(whole)
     rows = batch.subset(in_audit)
     p_correct, chance = rows.p_correct, whole[in_audit]
-    expected, slack = chances(p_correct, max_risk, max(1, round(chance.sum()))), rounding_in_file(p_correct)
-    low, high = (doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
+    expected, slack = audit_chances(p_correct, max_risk, max(1, round(chance.sum()))), rounding_in_file(p_correct)
+    low, high = (audit_doubt(np.clip(p_correct + by, 0, 1), max_risk) for by in (slack, -slack))
     allowed = 2 * (expected * (high / low - 1).max() + width[in_audit])
     _refuse_inconsistent(
         rows, np.abs(chance - expected) > allowed, CHANCE, expected, chance, "an audit of the whole file"
     )
-    coin, marked = coins(batch.ids.tolist(), gate), batch.columns[AUDIT]
+    coin, marked = audit_coins(batch.ids.tolist(), gate), batch.columns[AUDIT]
     wrong = np.where(marked, coin >= whole + width, coin < whole - width)
     _refuse_inconsistent(batch, wrong, AUDIT, ~marked, marked, "the hash of its id and the gate")

@@ -36,7 +36,7 @@ from steepslope.numerics.blocks import blocks
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES
-from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, at_limit
+from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, reaches_audit_limit
 from steepslope.promise.calibration import CalibrationRows
 
 UNLIKELY = 1e-3  # the probability of so few errors, below which labels are doubted
@@ -181,7 +181,7 @@ class FileCount:
         new = batch.subset(np.array([*fresh], np.int64))
         if self.monitor.follows:
             in_audit = np.zeros(len(new), np.bool_) if new.chance is None else new.chance > 0
-            is_limited = in_audit & at_limit(new.p_correct, self.monitor.limit)
+            is_limited = in_audit & reaches_audit_limit(new.p_correct, self.monitor.limit)
             self.not_following += int((new.accepted & ~is_limited).sum())
         self.monitor.take(new)
         state.add(fresh.values())

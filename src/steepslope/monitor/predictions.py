@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING
 from steepslope.monitor.state import hash_in_state
-from steepslope.outputs.labels import means_unknown
-from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in
+from steepslope.outputs.labels import means_unknown_label
+from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, column_numbers
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.rows import ArrayRows, checked_numbers
@@ -178,11 +178,11 @@ def predictions_in_table(table: Any, truth: str | None = None, classes: Sequence
     columns |= {} if truth is None else {TRUTHS: _texts_in_table(judged, truth, empty=True)}
     labels = _texts_in_table(judged, "label")
     return Batch.of(
-        numbers_in(judged, "p_correct"),
+        column_numbers(judged, "p_correct"),
         _booleans_in_table(judged, "accepted"),
-        numbers_in(judged, "probability") if "probability" in names else None,
+        column_numbers(judged, "probability") if "probability" in names else None,
         _predicted_class_numbers(labels, classes),
-        numbers_in(judged, CHANCE) if CHANCE in names else None,
+        column_numbers(judged, CHANCE) if CHANCE in names else None,
         ids=_texts_in_table(judged, "id"),
         labels=labels,
         columns=columns,
@@ -218,7 +218,7 @@ def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, p
     counts = Counter(filter(None, truths))
     is_class = classes.__contains__ if classes else str.isdigit
     strange = Counter({label: times for label, times in counts.items() if not is_class(label)})
-    found = next((label for label in strange if not means_unknown(label)), None)
+    found = next((label for label in strange if not means_unknown_label(label)), None)
     if found is not None and strange == counts:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
         raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {found!r}", place)
@@ -255,7 +255,7 @@ def _texts_in_table(batch: Any, name: str, empty: bool = False) -> Texts:
 
 
 _READERS: dict[Any, Callable[[Any, str], NDArray[Any]]] = {
-    NUMBER: numbers_in,
+    NUMBER: column_numbers,
     TEXT: partial(_texts_in_table, empty=True),
     TRUTH: _booleans_in_table,
 }

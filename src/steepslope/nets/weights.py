@@ -36,7 +36,9 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
 Tensors = dict[str, Tensor]
 
 
-def save_state(path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, about: dict[str, Any]) -> None:
+def save_training_state(
+    path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, about: dict[str, Any]
+) -> None:
     """Write a state, all or nothing; ``about`` is what JSON can hold."""
     tensors = {f"net.{name}": tensor for name, tensor in net.items()}
     for index, moments in optimizer.state_dict()["state"].items():
@@ -46,7 +48,7 @@ def save_state(path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Opt
         save_weights(tensors, staging / path.name, {"about": json.dumps(about)})
 
 
-def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]] | None:
+def load_training_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]] | None:
     """Read the net's weights, the optimizer's moments and the facts stored with them; None where there is no state."""
     if not path.exists():
         return None
@@ -63,6 +65,6 @@ def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]]
     return {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, moments, about
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[int, Tensors]) -> None:
+def restore_optimizer_state(optimizer: torch.optim.Optimizer, moments: dict[int, Tensors]) -> None:
     """Give the optimizer its moments back."""
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -336,7 +336,7 @@ def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: S
 def _measured_distances(queries: Singles, points: Singles, places: NDArray[np.int64]) -> Floats:
     """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
     gaps = (queries - points[place] for place in places.T)
-    return np.sqrt(np.stack([np.einsum("nd,nd->n", gap, gap) for gap in gaps], axis=1)).astype(np.float64)
+    found: Floats = np.sqrt(np.stack([np.einsum("nd,nd->n", gap, gap) for gap in gaps], axis=1)).astype(np.float64)
 
 
 def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Singles]:

@@ -24,7 +24,7 @@ from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import FIT_ROWS, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
-from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_names
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_class_names
 from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
@@ -71,7 +71,7 @@ class FitRecord:
 
     def require_classifier(self, outputs: ClassifierOutputs) -> None:
         """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
-        require_same_names("the oracle", self.classes, outputs.classes)
+        require_same_class_names("the oracle", self.classes, outputs.classes)
         if self.classifier is not None and outputs.classifier not in (None, self.classifier):
             raise SteepslopeError(
                 f"expected outputs of the classifier that it was fitted for (digest {self.classifier[:12]}), found "

@@ -13,7 +13,7 @@ from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.evidence.registry import arrays_of_stack, is_stack
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import VOTE, is_opinion, opinion_name
+from steepslope.outputs.arrays import VOTE, is_opinion_array, opinion_of_array
 from steepslope.outputs.opinions import has_opinion
 from steepslope.scores import MCP
 
@@ -63,14 +63,14 @@ def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]
     ['the opinion audit is right in 100 of 100 rows, the classifier in 50 of them: is it the truth, or made from it?']
     """
     found, labels = [], outputs.require_labels()
-    for array in filter(is_opinion, arrays):
+    for array in filter(is_opinion_array, arrays):
         values = outputs.require(array)
         rows = np.flatnonzero(has_opinion(array, values))
         said = values[rows] if array.startswith(VOTE) else values[rows].argmax(axis=1)
         right, ours = int((said == labels[rows]).sum()), int(outputs.is_correct[rows].sum())
         if right >= NEARLY_ALWAYS * len(rows) and len(rows) - ours >= max(MANY, 10 * (len(rows) - right)):
             found.append(
-                f"the opinion {opinion_name(array)} is right in {right:,} of {len(rows):,} rows, the classifier in "
+                f"the opinion {opinion_of_array(array)} is right in {right:,} of {len(rows):,} rows, the classifier in "
                 f"{ours:,} of them: is it the truth, or made from it?"
             )
     return found
@@ -82,13 +82,13 @@ def name_of_baseline(name: str) -> str | None:
     >>> name_of_baseline("stack(logits+opinion_forest+features)"), name_of_baseline("neighbors")
     ("a logistic regression on the classifier's logits and features, with the opinion of forest", None)
     """
-    if is_opinion(name):
-        return f"the opinion of {opinion_name(name)}"
+    if is_opinion_array(name):
+        return f"the opinion of {opinion_of_array(name)}"
     if not is_stack(name):
         return IN_PLACE.get(name)
     arrays = arrays_of_stack(name)
-    others = " and ".join(opinion_name(one) for one in arrays if is_opinion(one))
-    own = " and ".join(one for one in arrays if not is_opinion(one))
+    others = " and ".join(opinion_of_array(one) for one in arrays if is_opinion_array(one))
+    own = " and ".join(one for one in arrays if not is_opinion_array(one))
     seen = f"the classifier's {own}" + (f", with the opinion of {others}" if others else "")
     return f"a logistic regression on {seen}"
 
@@ -104,7 +104,9 @@ def baselines_without_oracle(
     tried = []
     for name, values in opinions.items():
         what, part = name_of_baseline(name), values[: len(outputs)]
-        part = part[:, :1] if is_opinion(name) else part  # the others are the classifier's own, and the mean of both
+        part = (
+            part[:, :1] if is_opinion_array(name) else part
+        )  # the others are the classifier's own, and the mean of both
         there = np.flatnonzero(part.any(axis=(1, 2)))
         if what is not None and len(there):
             tried.append(replacement_baseline(what, part[there], classes[there], outputs.subset(there)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.files.folders import field as json_field, positive
-from steepslope.files.hub import as_folder
+from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.files.weights import load_arrays
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
@@ -26,7 +26,7 @@ from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.settings import Errors, OracleSettings
 from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STATES, WEIGHTS, kind_of_oracle_card
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.arrays import require_same_class_names
 
 TRAINERS = "steepslope.trainers"  # the group of entry points
 
@@ -155,7 +155,7 @@ class Oracle(ConfigurableOracle):
             If no prediction is wrong, or none correct, or the outputs lack an input.
         """
         require_errors(outputs)
-        require_same_names("reference", outputs.classes, None if reference is None else reference.classes)
+        require_same_class_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
         halves = self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16
         rows = FitRows(len(outputs), read, self.loss_settings.target(outputs), halves)
@@ -213,7 +213,7 @@ class Oracle(ConfigurableOracle):
         ``folder`` is one that :meth:`save` wrote, one that ``steepslope push`` wrote, or the name of a repository on
         the Hugging Face Hub, ``hub:user/name`` or ``hub:user/name@revision``.
         """
-        local = as_folder(folder)
+        local = folder_or_hub_snapshot(folder)
 
         def loaded(card: dict[str, Any]) -> BaseOracle:
             kind = kind_of_oracle_card(card, local)

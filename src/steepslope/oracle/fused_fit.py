@@ -34,7 +34,7 @@ from steepslope.oracle.pooling import (
     surely_worse_aurc,
 )
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion, opinion_name
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 
 Floats = NDArray[np.float64]
 FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
@@ -161,7 +161,7 @@ def fit_fused(
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed, groups), outputs.is_correct
-    opinion_arrays = [*filter(is_opinion, outputs.arrays)]
+    opinion_arrays = [*filter(is_opinion_array, outputs.arrays)]
     of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
     kinds = [*EVIDENCE, *opinion_arrays, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
     pooled = {name: kind for name in kinds if (kind := kind_of_evidence(name)).opinions is not None}
@@ -260,7 +260,7 @@ def arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
 
 def budget_of_evidence(name: str) -> str:
     """Return the cheapest budget at which a kind of evidence can be had."""
-    needed = {OPINIONS if is_opinion(array) else array for array in kind_of_evidence(name).arrays}
+    needed = {OPINIONS if is_opinion_array(array) else array for array in kind_of_evidence(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
 
 
@@ -274,7 +274,7 @@ def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
     needed = arrays_of_evidence(inputs_of_pools(candidate.pool, candidate.fallback))
-    others = [opinion_name(array) for array in sorted(needed) if is_opinion(array)]
+    others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
     costs = {
         "auxiliary": "a second backbone",
         "views": f"{outputs.require('views').shape[1]} views" if "views" in outputs.arrays else "",

@@ -16,7 +16,7 @@ from steepslope.oracle.evidence.fit_set import FitSet
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.oracle.handover import Handover, mixed_by_handover
-from steepslope.outputs.arrays import is_opinion, opinion_name
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -53,7 +53,7 @@ class Pool:
     def summary(self) -> str:
         """What it holds, in a line."""
         if self.is_linear:
-            others = (opinion_name(name) if is_opinion(name) else name for name in self.inputs[1:])
+            others = (opinion_of_array(name) if is_opinion_array(name) else name for name in self.inputs[1:])
             return f"the average of the classifier's probabilities and those of {', '.join(others)}"
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
@@ -138,7 +138,7 @@ class Opinions:
         names, clean = (OWN, *others), slice(self.fit_set.clean)
         widths = tuple(self.parts[name].shape[1] for name in names)
         # of another classifier's three opinions, the first is its own
-        shares = [np.eye(width)[0] if is_opinion(name) else np.full(width, 1 / width)
+        shares = [np.eye(width)[0] if is_opinion_array(name) else np.full(width, 1 / width)
                   for name, width in zip(names, widths, strict=True)]  # fmt: skip
         pool = Pool(names, widths, LinearPool(np.concatenate(shares) / len(names), offset))
         return Candidate(pool, pool.log_odds({name: self.parts[name][clean] for name in names}))
@@ -170,7 +170,7 @@ class Opinions:
         """
         kinds = {name: kind_of_evidence(name) for name in inputs}
         opinion_arrays = [
-            *dict.fromkeys(array for kind in kinds.values() for array in kind.arrays if is_opinion(array))
+            *dict.fromkeys(array for kind in kinds.values() for array in kind.arrays if is_opinion_array(array))
         ]
         if not opinion_arrays:
             return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, read_json
-from steepslope.files.hub import as_folder, is_hub
+from steepslope.files.hub import folder_or_hub_snapshot, is_hub
 
 CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"
@@ -21,12 +21,12 @@ COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 
 def names_oracle(name: str) -> bool:
     """Return whether a name stands for an oracle, in a folder or on the Hub, and not for a score."""
-    return is_hub(name) or (as_folder(name) / CARD).exists()
+    return is_hub(name) or (folder_or_hub_snapshot(name) / CARD).exists()
 
 
 def read_oracle_card(folder: str | Path) -> dict[str, Any]:
     """Read the card of an oracle by its name, without checking its seal."""
-    return read_json(as_folder(folder) / CARD, ORACLE.what)
+    return read_json(folder_or_hub_snapshot(folder) / CARD, ORACLE.what)
 
 
 def kind_of_oracle_card(card: dict[str, Any], folder: str | Path) -> str:

@@ -28,18 +28,18 @@ def as_array(values: Any, axes: int) -> NDArray[Any]:
     >>> as_array([np.zeros((2, 3)), np.zeros((1, 3))], axes=2).shape, as_array([np.zeros(3), np.zeros(3)], axes=2).shape
     ((3, 3), (2, 3))
     """
-    array = _joined(values, axes) if isinstance(values, list | tuple) else _converted(values)
+    array = _array_of_parts(values, axes) if isinstance(values, list | tuple) else _array_of_values(values)
     return array[:, 0] if axes == 1 and array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def _joined(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[Any]:
+def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[Any]:
     if not values or not all(hasattr(value, "detach") or isinstance(value, np.ndarray) for value in values):
         return np.asarray(values)
-    parts = [_converted(value) for value in values]
+    parts = [_array_of_values(value) for value in values]
     return np.concatenate(parts) if parts[0].ndim == axes else np.stack(parts)
 
 
-def _converted(values: Any) -> NDArray[Any]:
+def _array_of_values(values: Any) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):  # what is masked is missing, which is then said
         return (
             np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values)) if np.ma.is_masked(values) else values.data
@@ -64,7 +64,7 @@ def column_names(values: Any) -> list[Any] | None:
     return None if names is None or len(names) == 1 or names == list(range(len(names))) else names
 
 
-def require_one_order(given: Mapping[str, Any]) -> None:
+def require_arrays_in_one_order(given: Mapping[str, Any]) -> None:
     """Raise if frames and series have the same index in different orders, since rows go by their places."""
     indices = {
         name: values.index for name, values in given.items() if hasattr(getattr(values, "index", None), "equals")
@@ -77,22 +77,24 @@ def require_one_order(given: Mapping[str, Any]) -> None:
             raise SteepslopeError(f"expected the index of the {first}, found it in another order: {remedy}", name)
 
 
-def floats(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def as_float_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return whole numbers as floats that hold them; floats stay as they are, and what else there is, is refused."""
     if array.dtype.kind in "OUST" and array.ndim:
         for index, value in np.ndenumerate(array):
-            if not _is_number(value):
+            if not _is_array_number(value):
                 found = f"found {str(value)!r} in row {index[0]}"
                 raise SteepslopeError(f"expected numbers, {found}: leave columns of text out", name)
     return array.astype(np.result_type(array.dtype, np.float32)) if array.dtype.kind in "iu" else array
 
 
-def whole_numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def as_whole_array(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return booleans and whole floats as integers; the first row that holds something else is named."""
     if array.dtype.kind == "b":
         return array.astype(np.int64)
     if array.dtype.kind == "O":
-        array = np.array([one if _is_number(one) else np.nan for one in array.flat], np.float64).reshape(array.shape)
+        array = np.array([one if _is_array_number(one) else np.nan for one in array.flat], np.float64).reshape(
+            array.shape
+        )
     if array.dtype.kind != "f" or array.ndim == 0:
         return array
     whole = (np.abs(array) <= LARGEST_WHOLE) & (array == np.floor(array))
@@ -105,7 +107,7 @@ def whole_numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.int64)
 
 
-def _is_number(value: Any) -> bool:
+def _is_array_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
@@ -162,26 +164,25 @@ OPINIONS: dict[str, Array] = {
     OPINION: Array(("n", "K")),  # log-probabilities; NaN in a row that lacks the opinion
     VOTE: Array(("n",), INTEGERS),  # classes; K for one that this classifier lacks, -1 in a row without a vote
     f"augmented_{OPINION}": Array(("n", "A", "K")),
-    f"augmented_{VOTE}": Array(("n", "A"), INTEGERS),
 }  # followed by the name of the other classifier
 OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
 CLASSES = "classes"  # so files call the names of the classes, (K,) strings
 LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
 
 
-def is_opinion(name: str) -> bool:
+def is_opinion_array(name: str) -> bool:
     """Return whether an array holds the opinions of another classifier.
 
-    >>> is_opinion("opinion_resnet56"), is_opinion("vote_people"), is_opinion("features")
+    >>> is_opinion_array("opinion_resnet56"), is_opinion_array("vote_people"), is_opinion_array("features")
     (True, True, False)
     """
     return name.startswith((OPINION, VOTE)) and name not in OPINIONS
 
 
-def opinion_name(array: str) -> str:
+def opinion_of_array(array: str) -> str:
     """Return the name of the other classifier by that of the array with its opinions.
 
-    >>> opinion_name("opinion_resnet_56")
+    >>> opinion_of_array("opinion_resnet_56")
     'resnet_56'
     """
     return array.partition("_")[2]
@@ -200,10 +201,10 @@ def array_of(name: str) -> Array:
     return ARRAYS[name]
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def arrays_in_order(names: Iterable[str]) -> list[str]:
     """Return those names that are arrays', in the order of :data:`ARRAYS`, and then opinions as they come.
 
-    >>> in_order(["vote_people", "logits", "opinion_forest", "ids", "weather"])
+    >>> arrays_in_order(["vote_people", "logits", "opinion_forest", "ids", "weather"])
     ['ids', 'logits', 'vote_people', 'opinion_forest']
     """
     found = list(names)
@@ -211,22 +212,22 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [*(name for name in ARRAYS if name in found), *opinions]
 
 
-def checked_all(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:
+def checked_arrays(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:
     """Return the values that are given as the arrays of their names, in the order of :data:`ARRAYS`.
 
-    Each is checked as in :func:`checked`, with the lengths of the axes of those before it.
+    Each is checked as in :func:`checked_array`, with the lengths of the axes of those before it.
     """
     arrays: Arrays = {}
     known = dict(sizes)
-    for name in in_order(given):
+    for name in arrays_in_order(given):
         values, axes = given[name], array_of(name).axes
         if values is not None:
-            arrays[name] = checked(name, values, known)
+            arrays[name] = checked_array(name, values, known)
             known |= {axis: n for axis, n in zip(axes, arrays[name].shape, strict=True) if isinstance(axis, str)}
     return arrays
 
 
-def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[Any]:
+def checked_array(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[Any]:
     """Return values as the array of that name.
 
     ``sizes`` are the lengths of the axes that are known, such as n.
@@ -236,19 +237,19 @@ def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[A
     SteepslopeError
         If the type or shape is not as :data:`ARRAYS` has it, or a value is not finite that should be.
     """
-    array = _native(name, values)
-    _require_shape(name, array, sizes)
+    array = _native_array(name, values)
+    _require_array_shape(name, array, sizes)
     if array_of(name).finite:
-        require_finite(name, array)
+        require_finite_array(name, array)
     return (
         np.require(array, np.int64, "W") if array_of(name).kind == INTEGERS else array
     )  # torch wants no read-only ones
 
 
-def checked_classes(classes: Iterable[str] | None, num_classes: int) -> tuple[str, ...] | None:
+def checked_class_names(classes: Iterable[str] | None, num_classes: int) -> tuple[str, ...] | None:
     """Return the names of the classes; raise unless there are as many different ones as there are classes.
 
-    >>> checked_classes(["cat", "dog"], 2), checked_classes(None, 2)
+    >>> checked_class_names(["cat", "dog"], 2), checked_class_names(None, 2)
     (('cat', 'dog'), None)
     """
     if classes is None:
@@ -276,10 +277,10 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> str:
     return f"{len(expected)} of them, found {len(found)}"
 
 
-def require_same_names(name: str, expected: Sequence[str] | None, found: Sequence[str] | None) -> None:
+def require_same_class_names(name: str, expected: Sequence[str] | None, found: Sequence[str] | None) -> None:
     """Raise if the names of classes are known on both sides, and differ in one or in their order.
 
-    >>> require_same_names("reference", ["cat", "dog"], ["dog", "cat"])
+    >>> require_same_class_names("reference", ["cat", "dog"], ["dog", "cat"])
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: reference: expected the same classes in the same order: 0 is 'cat', found 'dog'
     """
@@ -287,7 +288,7 @@ def require_same_names(name: str, expected: Sequence[str] | None, found: Sequenc
         raise SteepslopeError(f"expected the same classes in the same order: {difference(expected, found)}", name)
 
 
-def require_finite(name: str, array: NDArray[Any]) -> None:
+def require_finite_array(name: str, array: NDArray[Any]) -> None:
     """Raise at the first row that holds NaN or infinity."""
     for rows in blocks(len(array)):
         bad = ~np.isfinite(array[rows]).reshape(len(array[rows]), -1).all(axis=1)
@@ -298,24 +299,24 @@ def require_finite(name: str, array: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected finite values, {found}", name)
 
 
-def _native(name: str, values: ArrayLike) -> NDArray[Any]:
+def _native_array(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array in the machine's order of bytes; one that is mapped from a file stays so."""
     kind, axes = array_of(name).kind, len(array_of(name).axes)
     with explained(f"expected an array of {kind}", name, (TypeError, ValueError, RuntimeError)):
         array = as_array(values, axes)
     if kind == STRINGS:
         return array.astype(np.str_)
-    array = floats(name, array) if kind == FLOATS else whole_numbers(name, array)
+    array = as_float_array(name, array) if kind == FLOATS else as_whole_array(name, array)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _require_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> None:
+def _require_array_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> None:
     spec = array_of(name)
     right_kind = spec.kind == STRINGS or array.dtype.name in TYPES[spec.kind]
     if right_kind and array.ndim == len(spec.axes) and len(array) != sizes.get("n", len(array)):
         raise SteepslopeError(f"expected {sizes['n']} rows like the logits, found {len(array)}", name)
     fits = array.ndim == len(spec.axes) and all(
-        _fits(axis, size, sizes) for axis, size in zip(spec.axes, array.shape, strict=True)
+        _fits_array_axis(axis, size, sizes) for axis, size in zip(spec.axes, array.shape, strict=True)
     )
     if not (right_kind and fits):
         axes = ", ".join(map(str, spec.axes)) + ("," if len(spec.axes) == 1 else "")
@@ -326,7 +327,7 @@ def _require_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> 
         raise SteepslopeError(f"{expected}, found {found}{spec.remedy if right_kind else ''}", name)
 
 
-def _fits(axis: str | int, size: int, sizes: Mapping[str, int]) -> bool:
+def _fits_array_axis(axis: str | int, size: int, sizes: Mapping[str, int]) -> bool:
     if isinstance(axis, int):
         return size == axis
     return size == sizes[axis] if axis in sizes else size >= LEAST.get(axis, 1)

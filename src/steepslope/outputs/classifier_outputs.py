@@ -20,20 +20,20 @@ from steepslope.outputs.arrays import (
     OF_COPIES,
     Arrays,
     array_of,
-    checked,
-    checked_all,
-    checked_classes,
+    arrays_in_order,
+    checked_array,
+    checked_arrays,
+    checked_class_names,
     column_names,
-    in_order,
-    is_opinion,
-    opinion_name,
-    require_one_order,
+    is_opinion_array,
+    opinion_of_array,
+    require_arrays_in_one_order,
 )
-from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded, require_known_labels
-from steepslope.outputs.opinions import Classes, Opinion, no_opinion, of_opinion, opinion_arrays
+from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded_labels, require_known_labels
+from steepslope.outputs.opinions import Classes, Opinion, is_array_of_opinion, opinion_all_lack, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
-from steepslope.outputs.probabilities import logits_of, require_no_probabilities
-from steepslope.outputs.table import Table, naming, read_table, write
+from steepslope.outputs.probabilities import probability_logits, require_no_probabilities
+from steepslope.outputs.table import Table, naming_table, read_table, write_table
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 
@@ -50,7 +50,7 @@ class ClassifierOutputs(Brief):
         Floats (n, K), K ≥ 2, finite; in memory or memory-mapped. The names of a frame's columns are its classes.
     labels
         Integers (n,) in 0…K−1: the true classes, also as booleans or whole floats, or as the text of ``classes``; None
-        where they are not known. An input of none of the classes has the label −1, as text ``unknown``. A name that is
+        where they are not known. An out-of-class input has the label −1, as text ``unknown``. A name that is
         none of the classes means that too, with a warning, since it may be misspelt.
     features
         Floats (n, d): the classifier's penultimate representation.
@@ -107,21 +107,21 @@ class ClassifierOutputs(Brief):
         given = {"labels": labels, "features": features, "ids": ids, **(further or {}), **arrays}
         for name in given:
             array_of(name)  # raises for an unknown name
-        require_one_order({"logits": logits, **given})
+        require_arrays_in_one_order({"logits": logits, **given})
         values = class_values(classes, column_names(logits))
-        self._keep({"logits": logits, **given, "labels": coded(labels, values)}, values)
+        self._keep({"logits": logits, **given, "labels": coded_labels(labels, values)}, values)
         if not as_logits:
             require_no_probabilities(self.logits)
 
     def _keep(self, given: Mapping[str, ArrayLike | None], classes: Iterable[Any] | None) -> None:
         """Check the arrays, at least logits, and keep them."""
-        logits = checked("logits", given["logits"], {})  # type: ignore[arg-type]
+        logits = checked_array("logits", given["logits"], {})  # type: ignore[arg-type]
         n, num_classes = logits.shape
         others = {name: array for name, array in given.items() if name != "logits"}
-        further = checked_all(others, {"n": n, "K": num_classes})
+        further = checked_arrays(others, {"n": n, "K": num_classes})
         require_known_labels(further.get("labels"), num_classes)
         members: dict[str, Any] = {name: further.pop(name, None) for name in ("labels", "features", "ids")}
-        members |= {"logits": logits, "classes": checked_classes(classes, num_classes), "further": further}
+        members |= {"logits": logits, "classes": checked_class_names(classes, num_classes), "further": further}
         for name, value in members.items():
             object.__setattr__(self, name, value)
 
@@ -157,13 +157,13 @@ class ClassifierOutputs(Brief):
         >>> outputs.labels.tolist(), outputs.true_class_probability.round(2).tolist(), outputs.classes
         ([1, 2], [0.1, 0.3], ('ant', 'cat', 'dog'))
         """
-        require_one_order({"probabilities": probabilities, "labels": labels, **arrays})
+        require_arrays_in_one_order({"probabilities": probabilities, "labels": labels, **arrays})
         values = class_values(classes, column_names(probabilities))
-        return cls(logits_of(probabilities, floor), labels, classes=values, further=arrays, as_logits=True)
+        return cls(probability_logits(probabilities, floor), labels, classes=values, further=arrays, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
-        if name in ARRAYS or is_opinion(name.removeprefix(OF_COPIES)):
+        if name in ARRAYS or is_opinion_array(name.removeprefix(OF_COPIES)):
             further: Mapping[str, NDArray[Any]] = self.__dict__["further"]
             return further.get(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -198,14 +198,14 @@ class ClassifierOutputs(Brief):
 
     @property
     def is_unknown(self) -> NDArray[np.bool_]:
-        """Whether each input belongs to none of the classes, (n,): its label is −1; it needs labels."""
+        """Whether each input is out-of-class, (n,): its label is −1; it needs labels."""
         return np.asarray(self.require_labels() == UNKNOWN)
 
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
         """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels.
 
-        Of an input of none of the classes it is 0.
+        Of an out-of-class input it is 0.
         """
         labels, parts = self.require_labels(), []
         for rows in logit_blocks(self):
@@ -218,20 +218,20 @@ class ClassifierOutputs(Brief):
     @property
     def arrays(self) -> Arrays:
         """All arrays that these outputs hold, by name, in the order of :data:`~steepslope.outputs.ARRAYS`."""
-        names = in_order([*ARRAYS, *self.further])
+        names = arrays_in_order([*ARRAYS, *self.further])
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def opinions(self) -> tuple[str, ...]:
         """The names of the other classifiers whose opinions these outputs hold, as :meth:`with_opinion` takes them."""
-        return tuple(opinion_name(name) for name in self.further if is_opinion(name))
+        return tuple(opinion_of_array(name) for name in self.further if is_opinion_array(name))
 
     def require(self, name: str) -> NDArray[Any]:
         """Return an array; raise if these outputs have none."""
         array: NDArray[Any] | None = getattr(self, name, None)
         if array is None:
             held = f"; they hold that of {', '.join(self.opinions)}" if self.opinions else ""
-            given = f" (--opinion {opinion_name(name)}=FILE{held})" if is_opinion(name) else ""
+            given = f" (--opinion {opinion_of_array(name)}=FILE{held})" if is_opinion_array(name) else ""
             raise SteepslopeError(f"the outputs hold no {name}: give outputs that do{given}, or choose what needs none")
         return array
 
@@ -342,21 +342,21 @@ class ClassifierOutputs(Brief):
         >>> both.opinions, both.vote_people.tolist()
         (('forest', 'people'), [1, -1])
         """
-        kept = {array: values for array, values in self.arrays.items() if not of_opinion(array, name)}
+        kept = {array: values for array, values in self.arrays.items() if not is_array_of_opinion(array, name)}
         added = opinion_arrays(Opinion.of(self), name, Opinion.of(opinion), classes)
         return self.of({**kept, **added}, self.classes).of_classifier(self.classifier)
 
     def lacking_opinions_of(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with the opinions that other outputs hold and these do not, which all rows lack."""
-        names = [name for name in other.further if is_opinion(name) and name not in self.further]
-        return self.changed(**{name: no_opinion(name, self.logits) for name in names}) if names else self
+        names = [name for name in other.further if is_opinion_array(name) and name not in self.further]
+        return self.changed(**{name: opinion_all_lack(name, self.logits) for name in names}) if names else self
 
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one.
 
         All but .csv files hold the names of the classes.
         """
-        write(Path(path), self.arrays, self.classes)
+        write_table(Path(path), self.arrays, self.classes)
 
     @classmethod
     def load(
@@ -373,11 +373,11 @@ class ClassifierOutputs(Brief):
     @classmethod
     def of_table(cls, table: Table, ids: bool = True) -> ClassifierOutputs:
         """Return the outputs in a table, if they are wanted with their ids; raise if it holds no logits."""
-        with naming(table.path):
+        with naming_table(table.path):
             arrays = table.with_ids() if ids else table.arrays
             if "logits" not in arrays:
                 raise SteepslopeError(f"expected logits, found only {', '.join(sorted(table.arrays)) or 'nothing'}")
-            outputs = cls.of({name: arrays[name] for name in in_order(arrays)}, table.classes)
+            outputs = cls.of({name: arrays[name] for name in arrays_in_order(arrays)}, table.classes)
         return outputs.of_classifier(table.classifier)
 
 

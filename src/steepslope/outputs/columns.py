@@ -6,10 +6,8 @@ says what was taken for what; all commands that read outputs go by it.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -21,10 +19,10 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
-from steepslope.outputs.labels import Texts, labels_of, listed, read_classes, truths
+from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, truths_of_texts
 from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
-from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, numbers_in, rows_at_once
+from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, column_numbers, is_number_type, table_rows_at_once
 
 MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as they are written as an option
 OPTION = "logit-columns"
@@ -77,7 +75,7 @@ class Layout:
     def batches(self, file: TableFile) -> Iterator[Any]:
         """Yield the columns of a file, batch by batch."""
         types = self.types
-        return file.batches(types, rows_at_once(len(types))) if types else iter(())
+        return file.batches(types, table_rows_at_once(len(types))) if types else iter(())
 
     def read(self, file: TableFile, gaps: bool = False) -> Columns:
         """Return the columns of a file; with ``gaps``, a cell without a number is NaN, else an error."""
@@ -93,8 +91,8 @@ class Layout:
         used = 0
         for batch in batches:
             for name, columns in self.numbers.items():
-                block = np.column_stack([numbers_in(batch, column, gaps) for column in columns])
-                buffers[name] = _with_room(buffers[name], used, block)
+                block = np.column_stack([column_numbers(batch, column, gaps) for column in columns])
+                buffers[name] = _column_buffer_with_room(buffers[name], used, block)
                 buffers[name][used : used + len(block)] = block
             for column, encoded in chunks.items():
                 encoded.append(Texts.encoded(batch.column(column)))
@@ -118,13 +116,13 @@ class Layout:
         labels, correct = self.texts.get("labels"), self.texts.get(CORRECT)
         if labels is not None:
             names = None if self.by_number else self.classes
-            arrays["labels"] = labels_of(columns.texts[labels], f"column {labels!r}", names, self.counts)
+            arrays["labels"] = labels_of_texts(columns.texts[labels], f"column {labels!r}", names, self.counts)
         if correct is not None:
-            arrays[CORRECT] = truths(columns.texts[correct], correct)
+            arrays[CORRECT] = truths_of_texts(columns.texts[correct], correct)
         return arrays
 
 
-def _with_room(buffer: NDArray[Any], used: int, block: NDArray[Any]) -> NDArray[Any]:
+def _column_buffer_with_room(buffer: NDArray[Any], used: int, block: NDArray[Any]) -> NDArray[Any]:
     """Return the buffer with room for a block: it grows in place, so that a second copy of all rows is never held."""
     if used == 0:
         return np.empty(block.shape, block.dtype)
@@ -141,16 +139,16 @@ def layout_of_file(
     Where neither options nor names tell the columns of the classes, these are :func:`probability_columns`.
     """
     names, own = file.names, own_columns(options, further)
-    if not _tells_classes(names, options):
+    if not _columns_tell_classes(names, options):
         guessed = probability_columns(file, [name for name in names if name not in own])
         options = replace(options, logit_columns=guessed, probabilities=True) if guessed else options
     layout = layout_of(names, options)
     wanted = tuple(name for name in dict.fromkeys(further) if name is not None and name in names)
-    require_once(wanted, names)
+    require_columns_once(wanted, names)
     saved = None if options.logit_columns else file.saved_classes
     if None not in (saved, layout.classes) and saved != layout.classes:
-        expected = f"expected the classes {listed(saved or ())}, as the file names them"
-        raise SteepslopeError(f"{expected}, found {listed(layout.classes or ())}", options.classes)
+        expected = f"expected the classes {listed_names(saved or ())}, as the file names them"
+        raise SteepslopeError(f"{expected}, found {listed_names(layout.classes or ())}", options.classes)
     texts = {name: column for name, column in layout.texts.items() if labels or name != "labels"}
     return replace(
         layout, texts=texts, classes=layout.classes or saved, further=wanted, probabilities=options.probabilities,
@@ -163,11 +161,11 @@ def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...
 
     That has to be so in nine of ten of the first rows, so that a wrong number is told where it is read.
     """
-    first: Any = next(file.as_it_is(), None)
+    first = file.first_batch()
     columns: dict[str, NDArray[np.float64]] = {}
     for name in names if first is not None else ():
-        with suppress(KeyError):  # twice there
-            values = _loosely(first.column(name).slice(0, FIRST))
+        if file.names.count(name) == 1 and is_number_type(first.schema.field(name).type):
+            values = first.column(name).slice(0, FIRST).cast(NUMBER).to_numpy(zero_copy_only=False)
             if np.mean((values >= 0) & (values <= 1)) > MOST_RIGHT:
                 columns[name] = values
     if len(columns) < 2:
@@ -177,28 +175,17 @@ def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...
     return tuple(columns) if np.mean(is_right) > MOST_RIGHT and are_probabilities(rows[is_right]) else ()
 
 
-def _loosely(column: Any) -> NDArray[np.float64]:
-    """Return the numbers in a column, (m,); NaN where there is none."""
-
-    def number(value: Any) -> float:
-        with suppress(TypeError, ValueError):
-            return float(value)
-        return math.nan
-
-    return np.array([number(value) for value in column.to_pylist()])
-
-
-def natural(name: str) -> list[tuple[int, int, str]]:
+def natural_column_order(name: str) -> list[tuple[int, int, str]]:
     """Return a key that sorts names with their numbers as numbers.
 
-    >>> sorted(["p10", "p9", "p"], key=natural)
+    >>> sorted(["p10", "p9", "p"], key=natural_column_order)
     ['p', 'p9', 'p10']
     """
     parts = re.split(r"([0-9]+)", name)
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part]
 
 
-def numbered(names: Collection[str], prefix: str) -> list[str]:
+def numbered_columns(names: Collection[str], prefix: str) -> list[str]:
     """Return the columns prefix_0, prefix_1, … in that order; a gap is an error."""
     numbers = sorted({int(match[1]) for name in names if (match := re.fullmatch(rf"{prefix}_([0-9]+)", name))})
     if numbers != list(range(len(numbers))):
@@ -214,33 +201,33 @@ def found_columns(names: Sequence[str]) -> str:
     found the columns a, b | found one column, 'a;b': give --separator ';'
     """
     if len(names) > 1:
-        return f"found the columns {listed(names)}"
+        return f"found the columns {listed_names(names)}"
     other = [f": give --separator {option}" for mark, option in MARKS.items() if mark in "".join(names)]
     return f"found one column, {''.join(names)!r}{''.join(other[:1])}"
 
 
 def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str]) -> Layout | None:
     """Return the logits' columns, None where there are none of the usual names; patterns leave out those in ``own``."""
-    patterns = options.logit_columns or numbered(names, USUAL) or (f"{USUAL}_*",)
+    patterns = options.logit_columns or numbered_columns(names, USUAL) or (f"{USUAL}_*",)
     pieces: dict[str, str] = {}  # by column, what * stands for in its name, or all of that
     in_order = True
     for pattern in patterns:
-        matches = _matches(names, pattern, own)
+        matches = _columns_like(names, pattern, own)
         if not matches and options.logit_columns is not None:
             raise SteepslopeError(f"expected columns like {pattern!r}, {found_columns(names)}", OPTION)
         twice = matches.keys() & pieces.keys()
         if twice:
             raise SteepslopeError(f"expected every column once, found {min(twice)!r} twice", OPTION)
-        ordered = sorted(matches, key=natural)
+        ordered = sorted(matches, key=natural_column_order)
         in_order = in_order and ordered == list(matches)
         pieces |= {column: matches[column] for column in ordered}
     if not pieces:
         return None
-    layout = _named_by(pieces, all("*" in pattern for pattern in patterns), in_order)
-    return layout if options.classes is None else _renamed(layout, options.classes)
+    layout = _layout_by_column_names(pieces, all("*" in pattern for pattern in patterns), in_order)
+    return layout if options.classes is None else _layout_with_classes_of(layout, options.classes)
 
 
-def _matches(names: Sequence[str], pattern: str, own: Collection[str]) -> dict[str, str]:
+def _columns_like(names: Sequence[str], pattern: str, own: Collection[str]) -> dict[str, str]:
     """Return the columns that a name or a pattern means, in the table's order, with what ``*`` stands for in each."""
     if "*" not in pattern:
         return {pattern: pattern} if pattern in names else {}
@@ -249,25 +236,25 @@ def _matches(names: Sequence[str], pattern: str, own: Collection[str]) -> dict[s
     return {name: match[1] if shape.groups == 1 else name for name, match in found.items()}
 
 
-def _named_by(pieces: dict[str, str], by_pattern: bool, in_order: bool) -> Layout:
+def _layout_by_column_names(pieces: dict[str, str], by_pattern: bool, in_order: bool) -> Layout:
     columns = list(pieces)
     numbers = {"logits": columns}
     if len(columns) == 1:
         return Layout(numbers)
-    classes = tuple(_without_separator(list(pieces.values())) if by_pattern else _last_words(columns))
+    classes = tuple(_pieces_without_separator(list(pieces.values())) if by_pattern else _last_words_of_columns(columns))
     if "" in classes:
         column = columns[classes.index("")]
         raise SteepslopeError(f"expected a class in the name of each column, found none in {column!r}", OPTION)
-    if not _are_numbers(classes):
+    if not _are_numbered_classes(classes):
         return Layout(numbers, classes=classes, counts=in_order)
     from_zero = [int(name) for name in classes] == list(range(len(classes)))
     return Layout(numbers) if from_zero else Layout(numbers, classes=classes, counts=False)
 
 
-def _without_separator(pieces: list[str]) -> list[str]:
+def _pieces_without_separator(pieces: list[str]) -> list[str]:
     """Drop the separator with which all begin, or end.
 
-    >>> _without_separator(["_cat", "_dog"]), _without_separator(["-1", "1"])
+    >>> _pieces_without_separator(["_cat", "_dog"]), _pieces_without_separator(["-1", "1"])
     (['cat', 'dog'], ['-1', '1'])
     """
     for mark in SEPARATING:
@@ -278,10 +265,10 @@ def _without_separator(pieces: list[str]) -> list[str]:
     return pieces
 
 
-def _last_words(columns: list[str]) -> list[str]:
+def _last_words_of_columns(columns: list[str]) -> list[str]:
     """Drop the words with which all begin.
 
-    >>> _last_words(["p_of_cat", "p_of_cow"]), _last_words(["cat", "cow"])
+    >>> _last_words_of_columns(["p_of_cat", "p_of_cow"]), _last_words_of_columns(["cat", "cow"])
     (['cat', 'cow'], ['cat', 'cow'])
     """
     words = [re.split("(?<=[-_.:/ ])", column) for column in columns]
@@ -289,24 +276,24 @@ def _last_words(columns: list[str]) -> list[str]:
     return ["".join(some[common:]) for some in words]
 
 
-def _renamed(layout: Layout, path: str) -> Layout:
+def _layout_with_classes_of(layout: Layout, path: str) -> Layout:
     """Return the layout with the classes of a file: by their names where it has some, else by their places."""
     classes, columns = tuple(read_classes(Path(path))), layout.numbers["logits"]
     own = layout.classes or ()
-    are_numbers = _are_numbers(own)
+    are_numbers = _are_numbered_classes(own)
     if set(own) == set(classes):
         return Layout(
             {"logits": [columns[own.index(name)] for name in classes]}, classes=classes, counts=not are_numbers
         )
     if not are_numbers:
-        expected = f"expected the classes that the columns name, {listed(own)}"
-        raise SteepslopeError(f"{expected}, found {listed(classes)}", path)
+        expected = f"expected the classes that the columns name, {listed_names(own)}"
+        raise SteepslopeError(f"{expected}, found {listed_names(classes)}", path)
     if len(columns) not in (1, len(classes)):
         raise SteepslopeError(f"expected {len(columns)} classes, one a column, found {len(classes)}", path)
     return replace(layout, classes=classes)
 
 
-def _are_numbers(names: Sequence[str]) -> bool:
+def _are_numbered_classes(names: Sequence[str]) -> bool:
     return all(name.isdecimal() for name in names)
 
 
@@ -315,7 +302,7 @@ def own_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> 
     return {options.label_column or "label", options.id_column or "id", *(name for name in further if name is not None)}
 
 
-def _tells_classes(names: Sequence[str], options: ReadingOptions) -> bool:
+def _columns_tell_classes(names: Sequence[str], options: ReadingOptions) -> bool:
     """Return whether a name or an option tells which columns hold logits, or a confidence."""
     told = options.logit_columns or options.confidence_column or options.as_logits or CONFIDENCE in names
     return bool(told) or class_columns(names, options, own_columns(options)) is not None
@@ -332,55 +319,58 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
     if options.confidence_column is None:
         layout = class_columns(names, options, own_columns(options))
     if layout is not None:
-        logits, texts = layout.numbers["logits"], _texts(names, ids=options.id_column, labels=options.label_column)
+        logits, texts = (
+            layout.numbers["logits"],
+            _text_columns(names, ids=options.id_column, labels=options.label_column),
+        )
         both = [column for column in texts.values() if column in logits]
         if both:
             raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")
-        layout = replace(layout, numbers={"logits": logits, **_further(names, logits)}, texts=texts)
+        layout = replace(layout, numbers={"logits": logits, **_further_columns(names, logits)}, texts=texts)
     elif CONFIDENCE in names or options.confidence_column is not None:
-        layout = _of_confidences(names, options)
+        layout = _layout_of_confidences(names, options)
     else:
         raise SteepslopeError(f"expected {WANTED}, {found_columns(names)}")
-    require_once([*layout.texts.values(), *(name for some in layout.numbers.values() for name in some)], names)
+    require_columns_once([*layout.texts.values(), *(name for some in layout.numbers.values() for name in some)], names)
     return layout
 
 
-def _of_confidences(names: Sequence[str], options: ReadingOptions) -> Layout:
+def _layout_of_confidences(names: Sequence[str], options: ReadingOptions) -> Layout:
     useless = options.changed(OF_CLASSES)
     if useless:
         raise SteepslopeError("expected columns of logits to go with it, found a confidence alone", useless[0])
-    confidence = _column(names, CONFIDENCE, options.confidence_column)
-    texts = _texts(names, ids=options.id_column, is_correct=options.correct_column)
+    confidence = _named_column(names, CONFIDENCE, options.confidence_column)
+    texts = _text_columns(names, ids=options.id_column, is_correct=options.correct_column)
     if CORRECT not in texts:
         wanted = f"expected a column {CORRECT} (or --correct-column) next to {confidence}"
         raise SteepslopeError(f"{wanted}, {found_columns(names)}")
     return Layout({CONFIDENCE: [confidence]}, texts)
 
 
-def _texts(names: Collection[str], **named: str | None) -> dict[str, str]:
+def _text_columns(names: Collection[str], **named: str | None) -> dict[str, str]:
     """Return the column of each array, as an option names it, or the usual one; not those that are not there."""
     usual = {"ids": "id", "labels": "label", CORRECT: CORRECT}
-    columns = {name: _column(names, usual[name], column) for name, column in named.items()}
+    columns = {name: _named_column(names, usual[name], column) for name, column in named.items()}
     return {name: column for name, column in columns.items() if column in names}
 
 
-def _column(names: Collection[str], usual: str, named: str | None) -> str:
+def _named_column(names: Collection[str], usual: str, named: str | None) -> str:
     if named is not None and named not in names:
         raise unknown_name("column", named, names)
     return named or usual
 
 
-def _further(names: Collection[str], taken: Collection[str]) -> dict[str, list[str]]:
+def _further_columns(names: Collection[str], taken: Collection[str]) -> dict[str, list[str]]:
     """Return the columns of all other arrays of numbers that tables may hold, such as feature_0, feature_1, …."""
     columns = {
-        name: numbered(names, array.column) if len(array.axes) > 1 else [array.column] * (array.column in names)
+        name: numbered_columns(names, array.column) if len(array.axes) > 1 else [array.column] * (array.column in names)
         for name, array in ARRAYS.items()
         if array.column is not None and array.kind != STRINGS and name not in ("logits", "labels")
     }
     return {name: some for name, some in columns.items() if some and not set(some) & set(taken)}
 
 
-def require_once(columns: Sequence[str], names: Sequence[str]) -> None:
+def require_columns_once(columns: Sequence[str], names: Sequence[str]) -> None:
     """Raise if one of some columns stands twice among the names of a table's columns."""
     twice = [name for name in dict.fromkeys(columns) if names.count(name) > 1]
     if twice:

@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import hashed, have_ids
+from steepslope.outputs.row_hashes import hashed_rows, have_naming_ids
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ PAIR = 2  # classes, whose logits are one number
 TOLD = 0.01  # of the rows: fewer copies give no warning
 
 
-def mixed(columns: NDArray[np.generic] | csr_matrix, most: int = MOST_COLUMNS) -> Floats:
+def mixed_columns(columns: NDArray[np.generic] | csr_matrix, most: int = MOST_COLUMNS) -> Floats:
     """Return rows (n, d) in at most ``most`` columns: sums of disjoint columns with random weights, if d is larger."""
     n, width = columns.shape
     if width <= most:
@@ -68,20 +68,20 @@ def copies_of(columns: Floats) -> Codes:
     >>> len(np.unique(copies_of(np.round(rows)))), len(np.unique(np.round(rows), axis=0))
     (50, 30)
     """
-    table = _scaled(columns)
+    table = _scaled_columns(columns)
     for tolerance in (0.0, NEAR):
-        codes = _alike(table, tolerance)
-        if _are_copies(codes, table, tolerance):
+        codes = _rows_alike(table, tolerance)
+        if _are_copies_by_count(codes, table, tolerance):
             return codes
     return np.arange(len(table))
 
 
-def equal_rows(columns: Floats) -> Codes:
+def equal_row_codes(columns: Floats) -> Codes:
     """Return a number for each row (n, d), the same one for equal rows, even if they are equal by chance, (n,)."""
-    return _alike(_scaled(columns), 0.0)
+    return _rows_alike(_scaled_columns(columns), 0.0)
 
 
-def _scaled(columns: Floats) -> Floats:
+def _scaled_columns(columns: Floats) -> Floats:
     """Return columns (n, d) in units of their deviations; what is missing equals only what is missing."""
     finite = np.isfinite(columns)
     values = np.where(finite, columns, 0.0)
@@ -90,27 +90,27 @@ def _scaled(columns: Floats) -> Floats:
     return np.where(finite, values / np.maximum(scale, FLAT * usual), 1 / NEAR)
 
 
-def _equal(table: Floats) -> Codes:
+def _equal_row_codes(table: Floats) -> Codes:
     """Return a number for each row (n, d), the same one for equal rows, by their hashes."""
-    hashes = [hashed(table[rows] + 0.0) for rows in blocks(len(table), BLOCK_ROWS)]  # of -0.0 that of 0.0
-    return together(np.concatenate(hashes)) if hashes and table.size else np.zeros(len(table), np.int64)
+    hashes = [hashed_rows(table[rows] + 0.0) for rows in blocks(len(table), BLOCK_ROWS)]  # of -0.0 that of 0.0
+    return rows_that_agree(np.concatenate(hashes)) if hashes and table.size else np.zeros(len(table), np.int64)
 
 
-def _alike(table: Floats, tolerance: float, neighbours: int = NEAREST) -> Codes:
+def _rows_alike(table: Floats, tolerance: float, neighbours: int = NEAREST) -> Codes:
     """Return a number for each row that those share which differ by less than a tolerance in each column, in a chain.
 
     Each row is compared with its nearest ``neighbours``. With a tolerance of 0, rows are equal.
     """
-    codes = _equal(table)
+    codes = _equal_row_codes(table)
     if tolerance == 0 or not table.size:
         return codes
     distinct = table[np.unique(codes, return_index=True)[1]]
     _, near = cKDTree(distinct).query(distinct, neighbours + 1, p=np.inf, distance_upper_bound=tolerance)
     row, place = np.nonzero(near < len(distinct))
-    return _connected(len(distinct), np.stack([row, near[row, place]]))[codes]
+    return _connected_rows(len(distinct), np.stack([row, near[row, place]]))[codes]
 
 
-def _connected(n: int, pairs: NDArray[np.int64]) -> Codes:
+def _connected_rows(n: int, pairs: NDArray[np.int64]) -> Codes:
     """Return a number for each of n rows, the same one for rows that pairs (2, p) connect, by order of first rows."""
     graph = csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
     _, first, codes = np.unique(connected_components(graph, directed=False)[1], return_index=True, return_inverse=True)
@@ -119,13 +119,13 @@ def _connected(n: int, pairs: NDArray[np.int64]) -> Codes:
     return ranks[codes]
 
 
-def _are_copies(codes: Codes, table: Floats, tolerance: float) -> bool:
+def _are_copies_by_count(codes: Codes, table: Floats, tolerance: float) -> bool:
     """Return whether rows of the same number are copies, not equal by chance."""
     sizes = np.bincount(codes)
     repeated = float((sizes[codes] > 1).mean()) if len(codes) else 0.0
     if repeated == 0:
         return False
-    if _all_repeated(sizes):
+    if _all_rows_repeated(sizes):
         return True
     if sizes.max() > max(FEW_EQUAL, MOST_EQUAL * len(codes)):
         return False
@@ -133,7 +133,7 @@ def _are_copies(codes: Codes, table: Floats, tolerance: float) -> bool:
     return repeated > LUCK * _equal_in_a_part(distinct, tolerance)
 
 
-def _all_repeated(sizes: Codes) -> bool:
+def _all_rows_repeated(sizes: Codes) -> bool:
     """Return whether all rows occur a multiple of k times, k >= 2, and are too many for that to be chance."""
     return len(sizes) >= LEAST_DISTINCT and int(np.gcd.reduce(sizes)) > 1
 
@@ -144,22 +144,22 @@ def _equal_in_a_part(distinct: Floats, tolerance: float) -> float:
     least = 1.0
     for _ in range(DEALS if width > 1 else 0):
         for part in np.array_split(rng.permutation(width), min(width, PARTS)):
-            codes = _alike(distinct[:, part], tolerance, 1)
+            codes = _rows_alike(distinct[:, part], tolerance, 1)
             least = min(least, float((np.bincount(codes)[codes] > 1).mean()))
     return least
 
 
-def together(*codes: NDArray[np.generic]) -> Codes:
+def rows_that_agree(*codes: NDArray[np.generic]) -> Codes:
     """Return a number for each row, (n,), the same one for rows that agree in any of some numbers or names, (n,) each.
 
-    >>> together(np.array([0, 0, 1, 2]), np.array(["a", "b", "b", "c"]))
+    >>> rows_that_agree(np.array([0, 0, 1, 2]), np.array(["a", "b", "b", "c"]))
     array([0, 0, 0, 1])
     """
     pairs = [np.zeros((2, 0), np.int64)]
     for given in codes:
         _, first, inverse = np.unique(given, return_index=True, return_inverse=True)
         pairs.append(np.stack([np.arange(len(given)), first[inverse]]))
-    return _connected(len(codes[0]), np.concatenate(pairs, axis=1))
+    return _connected_rows(len(codes[0]), np.concatenate(pairs, axis=1))
 
 
 def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None = None) -> Codes:
@@ -175,39 +175,39 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     """
     if groups is not None and np.shape(groups) != (len(outputs),):
         raise SteepslopeError(f"expected one group a row, ({len(outputs)},), found shape {np.shape(groups)}", "groups")
-    codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids(outputs) else []
+    codes: list[NDArray[Any]] = [outputs.require("ids")] if have_naming_ids(outputs) else []
     if not codes or outputs.classifier is not None:
-        codes.append(copies_of(_compared(outputs)))
-    return together(*codes, *([] if groups is None else [groups]))
+        codes.append(copies_of(_columns_to_compare(outputs)))
+    return rows_that_agree(*codes, *([] if groups is None else [groups]))
 
 
-def _compared(outputs: ClassifierOutputs) -> Floats:
+def _columns_to_compare(outputs: ClassifierOutputs) -> Floats:
     if outputs.features is not None and outputs.features.ndim == TABLE:
-        return mixed(outputs.features)
-    return mixed(outputs.logits) if outputs.num_classes > PAIR else np.zeros((len(outputs), 0))
+        return mixed_columns(outputs.features)
+    return mixed_columns(outputs.logits) if outputs.num_classes > PAIR else np.zeros((len(outputs), 0))
 
 
-def once_each(codes: Codes, seed: int = 0) -> Codes:
+def one_of_each_copy(codes: Codes, seed: int = 0) -> Codes:
     """Draw one row of each number by the seed; return these rows, (m,), in ascending order.
 
-    >>> once_each(np.arange(3)), len(once_each(np.array([0, 1, 1, 1])))
+    >>> one_of_each_copy(np.arange(3)), len(one_of_each_copy(np.array([0, 1, 1, 1])))
     (array([0, 1, 2]), 2)
     """
     order = np.random.default_rng(seed).permutation(len(codes))
     return np.sort(order[np.unique(codes[order], return_index=True)[1]])
 
 
-def predictions_once(confidence: Floats, is_correct: NDArray[np.bool_], seed: int) -> Codes:
+def predictions_without_copies(confidence: Floats, is_correct: NDArray[np.bool_], seed: int) -> Codes:
     """Return the rows that count, (m,), where only confidences (n,) are known: all, unless all are repeated.
 
-    >>> len(predictions_once(np.repeat([0.5, 0.9], 30), np.ones(60, dtype=np.bool_), seed=0))
+    >>> len(predictions_without_copies(np.repeat([0.5, 0.9], 30), np.ones(60, dtype=np.bool_), seed=0))
     60
     """
     _, codes, sizes = np.unique(confidence + 1j * is_correct, return_inverse=True, return_counts=True)
-    if not _all_repeated(sizes):
+    if not _all_rows_repeated(sizes):
         return np.arange(len(codes))
     warn_of_copies(codes)
-    return once_each(codes, seed)
+    return one_of_each_copy(codes, seed)
 
 
 def warn_of_copies(codes: Codes) -> None:

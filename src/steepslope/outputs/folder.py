@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import field, read_json, staged_folder, write_json
-from steepslope.outputs.arrays import CLASSES, OF_COPIES, OPINION, STRINGS, Arrays, array_of, in_order
-from steepslope.outputs.opinions import PLACES, aligned, rows_of
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, OPINION, STRINGS, Arrays, array_of, arrays_in_order
+from steepslope.outputs.opinions import PLACES, aligned_opinion, opinion_rows_by_id
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -28,24 +28,24 @@ OPINIONS = "opinions"  # the subfolder with a folder NAME of another classifier'
 AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of the images
 
 
-def write(folder: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
+def write_outputs_folder(folder: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
     """Write a complete folder; an earlier one stays until this one is."""
     stored = {name: array for name, array in arrays.items() if array_of(name).kind != STRINGS}
     with staged_folder(folder, last=MANIFEST) as staging:
         for name, array in stored.items():
             np.save(staging / f"{name}.npy", array, allow_pickle=False)
         if "ids" in arrays:
-            write_ids(arrays["ids"], staging)
+            write_ids_to_folder(arrays["ids"], staging)
         described = {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in stored.items()}
-        write_json(staging / MANIFEST, manifest_of(described, "ids" in arrays, classes))
+        write_json(staging / MANIFEST, outputs_manifest(described, "ids" in arrays, classes))
 
 
-def write_ids(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
+def write_ids_to_folder(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
     """Write the ids into a folder of outputs."""
     pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), folder / IDS)
 
 
-def manifest_of(
+def outputs_manifest(
     arrays: Mapping[str, Mapping[str, Any]], has_ids: bool, classes: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Return what the manifest holds: of each array its dtype and shape, and the names of the classes, if any."""
@@ -55,31 +55,31 @@ def manifest_of(
     return {**manifest, "arrays": dict(arrays), "ids": has_ids, **named}
 
 
-def read(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
+def read_outputs_folder(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
     """Map the arrays of a folder; return them, the names of the classes or None, and a column of ids or None."""
     path = folder / MANIFEST
     manifest = read_json(path, "a complete folder of classifier outputs")
     if manifest.get("version") != VERSION:
         raise SteepslopeError(f"expected version {VERSION} of the format, found {manifest.get('version')!r}", path)
     described = field(manifest, "arrays", dict, path)
-    arrays = {name: _mapped(folder, name, described[name], path) for name in in_order(described)}
+    arrays = {name: _mapped_array_of_folder(folder, name, described[name], path) for name in arrays_in_order(described)}
     auxiliary = folder / AUXILIARY
     if (auxiliary / MANIFEST).exists():
         if ids_of_folder(auxiliary) != ids_of_folder(folder):
             raise SteepslopeError(f"expected the images of {folder}, in the same order, found others", auxiliary)
-        arrays[AUXILIARY] = read(auxiliary)[0]["features"]
-    arrays |= _of_others(folder, arrays["logits"])
+        arrays[AUXILIARY] = read_outputs_folder(auxiliary)[0]["features"]
+    arrays |= _opinions_of_subfolders(folder, arrays["logits"])
     if (folder / AUGMENTED / MANIFEST).exists():
-        arrays |= _of_copies(folder / AUGMENTED, folder)
+        arrays |= _augmented_copies_of_folder(folder / AUGMENTED, folder)
     classes = tuple(map(str, field(manifest, CLASSES, list, path))) if CLASSES in manifest else None
-    return arrays, classes, _ids(folder) if field(manifest, "ids", bool, path) else None
+    return arrays, classes, _ids_column_of_folder(folder) if field(manifest, "ids", bool, path) else None
 
 
-def _ids(folder: Path) -> Any:
+def _ids_column_of_folder(folder: Path) -> Any:
     return pq.read_table(folder / IDS, columns=["id"])["id"]
 
 
-def _mapped(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:
+def _mapped_array_of_folder(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:
     path = folder / f"{name}.npy"
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     expected = tuple(field(described, "shape", list, manifest))
@@ -88,42 +88,44 @@ def _mapped(folder: Path, name: str, described: dict[str, Any], manifest: Path) 
     return array
 
 
-def opinions_in(folder: Path) -> dict[str, dict[str, Any]]:
+def opinions_in_folder(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what extractions recorded of the other classifiers whose logits a folder holds, by their names."""
     manifests = sorted(folder.glob(f"{OPINIONS}/*/{MANIFEST}"))
-    return {path.parent.name: extraction_of(path.parent) for path in manifests}
+    return {path.parent.name: extraction_of_folder(path.parent) for path in manifests}
 
 
-def _of_others(folder: Path, own: NDArray[Any]) -> Arrays:
+def _opinions_of_subfolders(folder: Path, own: NDArray[Any]) -> Arrays:
     """Return the opinions of the other classifiers whose logits lie in subfolders, by the names of their arrays."""
-    made = opinions_in(folder)
+    made = opinions_in_folder(folder)
     ids, found = ids_of_folder(folder) if made else [], {}
     for name, record in made.items():
         subfolder = folder / OPINIONS / name
         with located(subfolder):
-            rows = rows_of(ids, ids_of_folder(subfolder))
+            rows = opinion_rows_by_id(ids, ids_of_folder(subfolder))
             places = field(record, PLACES, list, subfolder / MANIFEST)
-            found[f"{OPINION}{name}"] = aligned(own, read(subfolder)[0]["logits"], rows, places)
+            found[f"{OPINION}{name}"] = aligned_opinion(own, read_outputs_folder(subfolder)[0]["logits"], rows, places)
     return found
 
 
-def _of_copies(subfolder: Path, folder: Path) -> Arrays:
+def _augmented_copies_of_folder(subfolder: Path, folder: Path) -> Arrays:
     """Map the arrays of augmented copies, (n, A, …), by their names in outputs."""
-    require_one_classifier(folder, subfolder)
+    require_folders_of_one_classifier(folder, subfolder)
     originals, names = ids_of_folder(folder), ids_of_folder(subfolder)
     copies = max(1, len(names) // max(1, len(originals)))
-    if names != copy_ids(originals, copies):
+    if names != augmented_copy_ids(originals, copies):
         expected = f"copies #1 to #A of each image of {folder}, in the same order"
         raise SteepslopeError(f"expected {expected}, found others: delete this folder and extract again", subfolder)
-    found = {f"{OF_COPIES}{name}": array for name, array in read(subfolder)[0].items()}
+    found = {f"{OF_COPIES}{name}": array for name, array in read_outputs_folder(subfolder)[0].items()}
     shape = (len(originals), copies)
-    return {name: array.reshape(*shape, *array.shape[1:]) for name, array in found.items() if name in in_order(found)}
+    return {
+        name: array.reshape(*shape, *array.shape[1:]) for name, array in found.items() if name in arrays_in_order(found)
+    }
 
 
-def copy_ids(ids: Sequence[str], copies: int) -> list[str]:
+def augmented_copy_ids(ids: Sequence[str], copies: int) -> list[str]:
     """Name the augmented copies of images.
 
-    >>> copy_ids(["cat.png", "dog.png"], 2)
+    >>> augmented_copy_ids(["cat.png", "dog.png"], 2)
     ['cat.png#1', 'cat.png#2', 'dog.png#1', 'dog.png#2']
     """
     return [f"{name}#{copy}" for name in ids for copy in range(1, copies + 1)]
@@ -133,26 +135,26 @@ def ids_of_folder(folder: Path) -> list[str]:
     """Return all ids of a folder of outputs, in order."""
     if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
         raise SteepslopeError("expected outputs with ids, found none", folder)
-    ids: list[str] = _ids(folder).to_pylist()
+    ids: list[str] = _ids_column_of_folder(folder).to_pylist()
     return ids
 
 
-def extraction_of(folder: Path) -> dict[str, Any]:
+def extraction_of_folder(folder: Path) -> dict[str, Any]:
     """Return the manifest's record of the extraction that made a folder; empty where it was made otherwise."""
     if not (folder / MANIFEST).exists():
         return {}
     return dict(read_json(folder / MANIFEST, "classifier outputs").get("extraction") or {})
 
 
-def recipe_of(folder: Path) -> dict[str, Any] | None:
+def recipe_of_folder(folder: Path) -> dict[str, Any] | None:
     """Return how the augmented copies of a folder were made, as its extraction recorded it; None where it did not."""
-    recipe: dict[str, Any] | None = extraction_of(folder / AUGMENTED).get(AUGMENTED)
+    recipe: dict[str, Any] | None = extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
     return recipe
 
 
-def require_one_classifier(*paths: str | Path | None) -> None:
+def require_folders_of_one_classifier(*paths: str | Path | None) -> None:
     """Raise unless folders of outputs come from one classifier and input; those that do not record them may be any."""
-    given = {path: extraction_of(Path(path)) for path in paths if path is not None}
+    given = {path: extraction_of_folder(Path(path)) for path in paths if path is not None}
     makers = {path: (made["digest"], made.get("transform")) for path, made in given.items() if "digest" in made}
     for path, maker in makers.items():
         first = next(iter(makers))

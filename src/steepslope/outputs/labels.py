@@ -1,6 +1,6 @@
 """Labels by the names of classes: text, or whatever the classes are called, becomes numbers 0…K−1.
 
-A label may also be none of the classes, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
+A label may also be out-of-class, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
 that is not among the classes. Such names are told in a warning, since they may be misspelt; where no label at all is a
 class, they are an error. Numbers other than −1 that are no class always are.
 
@@ -24,17 +24,17 @@ from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, 
 from steepslope.files.folders import field, read_json
 from steepslope.outputs.arrays import as_array
 
-UNKNOWN = -1  # the label of an input that belongs to none of the classes
+UNKNOWN = -1  # the label of an input that is out-of-class
 UNKNOWN_NAME = "unknown"  # the same as text; a class of this name goes before
 NOTHING_THERE = {"", "none", "null", "na", "n/a", "<na>", "nan", "nat"}  # what stands where a label is missing
 SHOWN = 20  # names in a message
 SHOWN_UNKNOWN = 3  # names that are no class, in a warning
 
 
-def listed(names: Sequence[str]) -> str:
+def listed_names(names: Sequence[str]) -> str:
     """Return names on one line, no more than so many; blanks at an end are made visible.
 
-    >>> listed(["a", " b"]), listed(["c"] * 1000)[-16:]
+    >>> listed_names(["a", " b"]), listed_names(["c"] * 1000)[-16:]
     ("a, ' b'", '… (1,000 in all)')
     """
     shown = [name if name == name.strip() != "" else repr(name) for name in names[:SHOWN]]
@@ -60,13 +60,13 @@ def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -
     return values
 
 
-def coded(labels: Any, values: Sequence[Any] | None) -> Any:
+def coded_labels(labels: Any, values: Sequence[Any] | None) -> Any:
     """Return labels as numbers of classes: text always goes by name, numbers only where the names are numbers.
 
-    >>> coded(["bee", "ant"], ["ant", "bee"]), coded([7, 3], [3, 7]), coded([1, 0], ["ant", "bee"])
+    >>> coded_labels(["bee", "ant"], ["ant", "bee"]), coded_labels([7, 3], [3, 7]), coded_labels([1, 0], ["ant", "bee"])
     (array([1, 0]), array([1, 0]), [1, 0])
-    >>> coded(["bee", "unknown"], ["ant", "bee"]), coded([7, -1], [3, 7]), coded([1, "unknown"], None)
-    (array([ 1, -1]), array([ 1, -1]), array([ 1, -1]))
+    >>> coded_labels(["bee", "unknown"], ["ant", "bee"]), coded_labels([7, -1], [3, 7])
+    (array([ 1, -1]), array([ 1, -1]))
     """
     if labels is None:
         return None
@@ -78,15 +78,15 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
     if array.ndim != 1 or (only_names and not is_text):
         return labels
     distinct, codes = np.unique(array.astype(np.str_) if array.dtype.kind == "S" else array, return_inverse=True)
-    texts = Texts(codes.astype(np.int32), [*map(_text, distinct.tolist())])
-    names = None if values is None else [*map(_text, values)]
-    return labels_of(texts, "labels", names, counts=names is None, advice=IN_MEMORY)
+    texts = Texts(codes.astype(np.int32), [*map(_label_as_text, distinct.tolist())])
+    names = None if values is None else [*map(_label_as_text, values)]
+    return labels_of_texts(texts, "labels", names, counts=names is None, advice=IN_MEMORY)
 
 
-def no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
-    """Return the texts that stand for none of the classes: names that are not known do where some others are."""
+def out_of_class_texts(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
+    """Return the texts that are out-of-class: names that are not known do where some others are."""
     others = [text for text in texts.distinct if text not in known]
-    return {text: UNKNOWN for text in others if means_unknown(text) or (known and is_name(text))}
+    return {text: UNKNOWN for text in others if means_unknown_label(text) or (known and may_be_class_name(text))}
 
 
 def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> None:
@@ -104,25 +104,27 @@ def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> 
         )
 
 
-def means_unknown(text: str) -> bool:
+def means_unknown_label(text: str) -> bool:
     """Return whether a text that is no class says that an input belongs to none of them.
 
-    >>> [means_unknown(text) for text in ("unknown", "-1", "-1.0", "zebra")]
+    >>> [means_unknown_label(text) for text in ("unknown", "-1", "-1.0", "zebra")]
     [True, True, True, False]
     """
-    return text == UNKNOWN_NAME or number_of(text) == UNKNOWN
+    return text == UNKNOWN_NAME or number_in_text(text) == UNKNOWN
 
 
-def is_name(text: str) -> bool:
+def may_be_class_name(text: str) -> bool:
     """Return whether a text can be the name of a class that is not known: neither a number, nor nothing.
 
-    >>> [is_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
+    >>> [may_be_class_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
     [True, False, False, False, False, False]
     """
-    return text.strip().lower() not in NOTHING_THERE and not whole_in([text]) and number_of(text) is None
+    return (
+        text.strip().lower() not in NOTHING_THERE and not whole_numbers_among([text]) and number_in_text(text) is None
+    )
 
 
-def warn_of_names(
+def warn_of_unknown_labels(
     place: str,
     texts: "Texts",
     known: Mapping[str, int],
@@ -130,12 +132,12 @@ def warn_of_names(
     count_as: str = f"{UNKNOWN_NAME}, never right",
 ) -> None:
     """Warn of the names that are not known, and say what they count as."""
-    rows = texts.rows_beside({*known, *filter(means_unknown, texts.distinct)})
+    rows = texts.rows_beside({*known, *filter(means_unknown_label, texts.distinct)})
     if not len(rows):
         return
     often = Counter(texts.codes[rows].tolist())
     shown = [(texts.distinct[code], count) for code, count in often.most_common(SHOWN_UNKNOWN)]
-    named = [f"{text!r} ({count:,}{_like(text, classes)})" for text, count in shown]
+    named = [f"{text!r} ({count:,}{_closest_class(text, classes)})" for text, count in shown]
     more = f", … ({len(often):,} names in all)" if len(often) > len(shown) else ""
     where = f"{len(rows):,} rows, the first of them row {rows[0]}" if len(rows) > 1 else f"row {rows[0]}"
     found = f"found names that are none of the classes in {where}"
@@ -143,12 +145,12 @@ def warn_of_names(
     warnings.warn(without_secrets(message), UnknownLabelsWarning, stacklevel=5)
 
 
-def _like(text: str, classes: Sequence[str]) -> str:
+def _closest_class(text: str, classes: Sequence[str]) -> str:
     close = get_close_matches(text, classes, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _text(value: Any) -> str:
+def _label_as_text(value: Any) -> str:
     """Return a label, or a class, as text: 1, 1.0 and True are the same."""
     is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
     return str(int(value)) if is_whole else str(value)
@@ -163,7 +165,7 @@ def read_classes(path: Path) -> dict[str, int]:
     They stand in a text file, one a line, or in what a folder of outputs or of a trained classifier records.
     """
     if path.is_dir():
-        return {name: label for label, name in enumerate(_recorded(path))}
+        return {name: label for label, name in enumerate(_recorded_classes(path))}
     with explained("expected a text file with one class a line", path, (OSError, UnicodeDecodeError)):
         names = [name.strip() for name in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     for row, name in enumerate(names):
@@ -172,7 +174,7 @@ def read_classes(path: Path) -> dict[str, int]:
     return {name: label for label, name in enumerate(names)}
 
 
-def _recorded(folder: Path) -> list[str]:
+def _recorded_classes(folder: Path) -> list[str]:
     records = [folder / name for name in RECORDS if (folder / name).exists()]
     if not records:
         raise SteepslopeError("expected a text file, outputs or a classifier with names of classes, found none", folder)
@@ -218,6 +220,12 @@ class Texts(NamedTuple):
         """Return the numbers of the rows whose text is not known, in ascending order."""
         return np.flatnonzero(np.array([text not in known for text in self.distinct], dtype=np.bool_)[self.codes])
 
+    def known(self, meaning: Mapping[str, int]) -> dict[str, int]:
+        """Return what each distinct text means by its name, as far as it is known; 1.0 is also the name 1."""
+        whole = whole_numbers_among(text for text in self.distinct if text not in meaning)
+        names = {text: str(whole.get(text, text)) for text in self.distinct}
+        return {text: meaning[name] for text, name in names.items() if name in meaning}
+
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of groups; empty cells have the name ``empty``, or are an error."""
         rows = np.flatnonzero(self.codes == self.distinct.index("")) if "" in self.distinct else np.zeros(0, np.int64)
@@ -238,18 +246,18 @@ class Texts(NamedTuple):
             row = int(unknown[0])
             text = self.distinct[self.codes[row]]
             found = f"found {repr(text) if text else 'an empty cell'} in row {row} ({len(unknown):,} such rows)"
-            raise SteepslopeError(f"{place}: expected {expected}, {found}{_like(text, names)}")
+            raise SteepslopeError(f"{place}: expected {expected}, {found}{_closest_class(text, names)}")
         return np.array([meaning[text] for text in self.distinct], dtype=np.int64)[self.codes]
 
 
-def truths(texts: Texts, column: str) -> NDArray[np.bool_]:
+def truths_of_texts(texts: Texts, column: str) -> NDArray[np.bool_]:
     """Return whether each prediction is correct, (n,)."""
     meaning = {text: TRUTHS[text.lower()] for text in texts.distinct if text.lower() in TRUTHS}
     expected = "true and false, 1 and 0, or yes and no"
     return texts.numbers(meaning, expected, f"column {column!r}").astype(np.bool_)
 
 
-def labels_of(
+def labels_of_texts(
     texts: Texts, place: str, classes: Sequence[str] | None, counts: bool, advice: str = IN_FILES
 ) -> NDArray[np.int64]:
     """Return the label of each row, (n,): the place of its class, by the class's name or by number, or −1 for none.
@@ -258,35 +266,29 @@ def labels_of(
     give the ``advice`` where classes have no names.
     """
     places = {name: number for number, name in enumerate(classes or ())}
-    whole = whole_in(texts.distinct)
-    known = {text: places[name] for text in texts.distinct if (name := _name(text, places, whole)) in places}
-    meaning = known | no_classes(texts, known)
+    known = texts.known(places)
+    meaning = known | out_of_class_texts(texts, known)
     if places and (known or not counts):
         ordered = counts or advice != IN_FILES or all(map(str.isdecimal, places))
-        expected = f"one of the classes {listed(list(places))}{'' if ordered else f' ({IN_ORDER})'}"
+        expected = f"one of the classes {listed_names(list(places))}{'' if ordered else f' ({IN_ORDER})'}"
         labels = texts.numbers(meaning, expected, place, list(places))
-        warn_of_names(place, texts, known, list(places))
+        warn_of_unknown_labels(place, texts, known, list(places))
         return labels
-    names = f"one of the classes {listed(list(places))}" if places else advice
-    return texts.numbers(whole | meaning, f"whole numbers from 0, or {names}", place)
+    names = f"one of the classes {listed_names(list(places))}" if places else advice
+    return texts.numbers(whole_numbers_among(texts.distinct) | meaning, f"whole numbers from 0, or {names}", place)
 
 
-def _name(text: str, places: Collection[str], whole: Mapping[str, int]) -> str:
-    """Return the name that a text is; 1.0 is also the name 1."""
-    return text if text in places or text not in whole else str(whole[text])
-
-
-def whole_in(texts: Iterable[str]) -> dict[str, int]:
+def whole_numbers_among(texts: Iterable[str]) -> dict[str, int]:
     """Return the numbers that texts are, of those that are whole; false and true are 0 and 1.
 
-    >>> whole_in(["3", "1.0", "True", "2.5", "cat", ""])
+    >>> whole_numbers_among(["3", "1.0", "True", "2.5", "cat", ""])
     {'3': 3, '1.0': 1, 'True': 1}
     """
-    found = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_of(text)) for text in texts}
+    found = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_in_text(text)) for text in texts}
     return {text: int(value) for text, value in found.items() if value is not None and value.is_integer()}
 
 
-def number_of(text: str) -> float | None:
+def number_in_text(text: str) -> float | None:
     """Return the number that a text is, or None."""
     try:
         return float(text)

@@ -7,8 +7,7 @@ of bare classes. Which rows they are about, and which classes, is told in :mod:`
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -19,40 +18,47 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
-from steepslope.files.memory import arrays_in
+from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.outputs import folder
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
 from steepslope.outputs.columns import Layout, class_columns
-from steepslope.outputs.labels import NOTHING_THERE, Texts, number_of
-from steepslope.outputs.opinions import PLACES, Opinion, opinion_arrays, places_of, require_columns_of_classes
-from steepslope.outputs.options import TABLES, ReadingOptions, by_name
+from steepslope.outputs.labels import NOTHING_THERE, Texts, number_in_text
+from steepslope.outputs.opinions import (
+    PLACES,
+    Opinion,
+    opinion_arrays,
+    opinion_class_places,
+    require_columns_of_classes,
+)
+from steepslope.outputs.options import TABLES, ReadingOptions, options_by_name
 from steepslope.outputs.probabilities import are_probabilities
-from steepslope.outputs.table_files import TEXT, TableFile
+from steepslope.outputs.table_files import TableFile
 
 LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there
-ARRAYS = ("logits", "probabilities", "votes", "labels")  # of a .npz file, the first that is there; labels stand alone
-NEARLY_ALL = 0.9  # of a column's values are ids, where these are not called so
+ARRAYS = ("logits", "probabilities", "votes")  # of a .npz file, the first that is there
 Mapped = dict[str, str | None]
 
 
-def opinions_on(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str, dict[str, Any]]]:
+def read_opinions(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str, dict[str, Any]]]:
     """Return the arrays of the opinions that are given for some rows, by name, and what is known of their nets.
 
     That is what the extraction of a folder recorded, and the places of the net's classes; nothing of other files.
     """
     arrays: Arrays = {}
     nets: dict[str, dict[str, Any]] = {}
-    files = by_name("opinion", options.opinion)
-    mappings = {name: read_mapping(Path(file)) for name, file in by_name("opinion", options.opinion_classes).items()}
+    files = options_by_name("opinion", options.opinion)
+    mappings = {
+        name: read_mapping(Path(file)) for name, file in options_by_name("opinion", options.opinion_classes).items()
+    }
     for name, file in files.items():
         path, mapping = Path(file), mappings.get(name)
         with explained("cannot be read as an opinion", path, (OSError, pa.ArrowException), longest=160):
-            other = read_opinion(path, options, own, mapping)
+            other = read_opinion_file(path, options, own, mapping)
         with located(path):
             arrays |= opinion_arrays(own, name, other, mapping)
-            made = folder.extraction_of(path) if path.is_dir() else {}
+            made = folder.extraction_of_folder(path) if path.is_dir() else {}
             if "digest" in made:
-                nets[name] = {**made, PLACES: list(places_of(own, other, mapping))}
+                nets[name] = {**made, PLACES: list(opinion_class_places(own, other, mapping))}
     return arrays, nets
 
 
@@ -80,7 +86,7 @@ def read_mapping(path: Path, form: str = "other=this") -> Mapped:
     return found
 
 
-def read_opinion(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None = None) -> Opinion:
+def read_opinion_file(path: Path, options: ReadingOptions, own: Opinion, mapping: Mapped | None = None) -> Opinion:
     """Read an opinion; the options tell the separator of .csv files and the column of the ids.
 
     The ``own`` ids and classes, and the mapping, tell which columns of a table are which.
@@ -88,85 +94,59 @@ def read_opinion(path: Path, options: ReadingOptions, own: Opinion, mapping: Map
     if not path.exists():
         raise SteepslopeError("no such file or folder", path)
     if path.is_dir():
-        arrays, classes, ids = folder.read(path)
-        names = None if ids is None else ids.to_numpy(zero_copy_only=False)
-        copies, recipe = arrays.get(f"{OF_COPIES}logits"), folder.recipe_of(path)
-        return Opinion(arrays["logits"], names, classes, copies, as_logits=True, recipe=recipe)
+        arrays, classes, ids = folder.read_outputs_folder(path)
+        copies, recipe = arrays.get(f"{OF_COPIES}logits"), folder.recipe_of_folder(path)
+        return Opinion(arrays["logits"], ids_as_array(ids), classes, copies, as_logits=True, recipe=recipe)
     if path.suffix.lower() == ".npz":
-        return _of_archive(path)
+        return _opinion_of_archive(path)
     if path.suffix.lower() not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (".npz", *TABLES))
     with located(path):
-        return _of_table(TableFile(path, options.delimiter), options, own, mapping)
+        return _opinion_of_table(TableFile(path, options.delimiter), options, own, mapping)
 
 
-def _of_archive(path: Path) -> Opinion:
+def _opinion_of_archive(path: Path) -> Opinion:
     unreadable = explained("cannot be read as an opinion", path, (ValueError, EOFError, BadZipFile), longest=160)
     with unreadable, np.load(path, allow_pickle=False) as archive:
         names = list(archive.files)
-        arrays = arrays_in(archive, (*ARRAYS, "ids", CLASSES), path)
+        arrays = arrays_that_fit_memory(archive, (*ARRAYS, "ids", CLASSES), path)
     name = next((name for name in ARRAYS if name in arrays), None)
-    others = set(names) - {"ids", "labels", CLASSES}
-    if name is None or (name == "labels" and others):  # which are the true classes in files of outputs
+    if name is None:
         raise SteepslopeError(f"expected {', '.join(ARRAYS)}, found {', '.join(names)}", path)
     ids, classes = (arrays[one].astype(np.str_) if one in arrays else None for one in ("ids", CLASSES))
     return Opinion(arrays[name], ids, None if classes is None else classes.tolist())
 
 
-def _of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
+def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
     """Return the columns of classes, named logit_… or all but the ids' and the labels'; or the one column of votes."""
-    columns, usual = file.names, options.ids
-    layout = class_columns(columns, ReadingOptions(), {usual, LABEL})
-    names = [] if layout is None else layout.numbers["logits"]
-    candidates = [name for name in columns if name not in names and len(columns) > 1]
-    id_column = usual if usual in columns else _column_of_ids(file, own, candidates)
-    others = [name for name in columns if name != id_column]
-    named = {} if id_column is None else {"ids": id_column}
+    layout = class_columns(file.names, ReadingOptions(), {options.ids, LABEL})
+    others = [name for name in file.names if name != options.ids]
+    named = {"ids": options.ids} if options.ids in file.names else {}
     if layout is None and len(others) == 1:
-        _require_no_class(own, others[0])
+        classes = list(own.classes or ())
+        if others[0] in classes and others != classes[1:]:  # as class 1 of two, it has the probability of that
+            expected = "expected a column for each class, or one of votes"
+            raise SteepslopeError(f"{expected}, found {others[0]!r} alone", "columns")
         found = Layout({}, named, further=tuple(others)).read(file)
-        return Opinion(_votes(found.texts[others[0]]), _ids(found.ids))
+        return Opinion(_votes_in_column(found.texts[others[0]]), ids_as_array(found.ids))
     if layout is None:
         names = [name for name in others if name != LABEL]
         require_columns_of_classes(own, names, mapping)
-    found = Layout({"logits": names}, named).read(file, gaps=True)
+        layout = Layout({"logits": names}, classes=tuple(names), probabilities=True)
+    found = replace(layout, texts=named).read(file, gaps=True)
     values = found.numbers["logits"]
-    classes: Sequence[str] | None = names if layout is None else layout.classes or file.saved_classes
-    as_logits = layout is not None and not are_probabilities(values)
-    return Opinion(values, _ids(found.ids), classes, as_logits=as_logits)
+    as_logits = not layout.probabilities and not are_probabilities(values)
+    return Opinion(values, ids_as_array(found.ids), layout.classes or file.saved_classes, as_logits=as_logits)
 
 
-def _ids(ids: Any) -> NDArray[Any] | None:
+def ids_as_array(ids: Any) -> NDArray[Any] | None:
+    """Return a column of ids of Arrow's as an array (n,), and None of none."""
     return None if ids is None else ids.to_numpy(zero_copy_only=False)
 
 
-def _column_of_ids(file: TableFile, own: Opinion, columns: Sequence[str]) -> str | None:
-    """Return the first column whose values are nearly all own ids, each once.
-
-    The first batch of rows tells.
-    """
-    if own.ids is None or not columns:
-        return None
-    known = set(own.ids.tolist())
-    some: Any = next(iter(file.batches(dict.fromkeys(columns, TEXT))), None)
-    for column in columns if some else ():  # with a header alone, there are no rows to go by them
-        with suppress(pa.ArrowException, KeyError):  # neither lists nor columns of the same name are ids
-            values = some.column(column).cast(TEXT).to_pylist()
-            if len(set(values)) == len(values) and np.mean([one in known for one in values]) >= NEARLY_ALL:
-                return column
-    return None
-
-
-def _require_no_class(own: Opinion, column: str) -> None:
-    """Raise if the one column next to the ids is called as a class, unless that is class 1 of two."""
-    names = list(own.classes or ())
-    if column in names and column != (names[1] if len(names) == 2 else None):
-        raise SteepslopeError(f"expected a column for each class, or one of votes, found {column!r} alone", "columns")
-
-
-def _votes(texts: Texts) -> NDArray[Any]:
+def _votes_in_column(texts: Texts) -> NDArray[Any]:
     """Return a column of bare classes as text, (m,); of fractions, which are probabilities of class 1, as numbers."""
-    numbers = [nan if text.strip().lower() in NOTHING_THERE else number_of(text) for text in texts.distinct]
+    numbers = [nan if text.strip().lower() in NOTHING_THERE else number_in_text(text) for text in texts.distinct]
     if None not in numbers and any(number % 1 != 0 for number in numbers if number == number):  # type: ignore[operator]
         return np.array(numbers, dtype=np.float64)[texts.codes]
     return np.array(texts.distinct, dtype=np.object_)[texts.codes]

@@ -23,15 +23,24 @@ from steepslope.outputs.arrays import (
     VOTE,
     Arrays,
     as_array,
+    as_float_array,
+    as_whole_array,
     column_names,
-    floats,
-    is_opinion,
-    opinion_name,
-    whole_numbers,
+    is_opinion_array,
+    opinion_of_array,
 )
-from steepslope.outputs.labels import NOTHING_THERE, Texts, class_values, is_name, listed, warn_of_names, whole_in
-from steepslope.outputs.options import require_name
-from steepslope.outputs.probabilities import TOLERANCE, are_probabilities, logits_of
+from steepslope.outputs.labels import (
+    NOTHING_THERE,
+    Texts,
+    class_values,
+    listed_names,
+    may_be_class_name,
+    number_in_text,
+    warn_of_unknown_labels,
+    whole_numbers_among,
+)
+from steepslope.outputs.options import require_opinion_name
+from steepslope.outputs.probabilities import TOLERANCE, are_probabilities, probability_logits
 
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
 PLACES = "places"  # so an extraction records the places of another's classes
@@ -42,14 +51,14 @@ LACKING = -1  # the vote of a row that has none, and the place of a class that t
 Integers = NDArray[np.int64]
 
 
-def of_opinion(array: str, name: str) -> bool:
+def is_array_of_opinion(array: str, name: str) -> bool:
     """Return whether an array holds the opinion of that name, also on copies.
 
-    >>> of_opinion("augmented_vote_people", "people"), of_opinion("opinion_people2", "people")
+    >>> is_array_of_opinion("augmented_vote_people", "people"), is_array_of_opinion("opinion_people2", "people")
     (True, False)
     """
     plain = array.removeprefix(OF_COPIES)
-    return is_opinion(plain) and opinion_name(plain) == name
+    return is_opinion_array(plain) and opinion_of_array(plain) == name
 
 
 def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -67,7 +76,7 @@ def lacks_opinion(array: str, values: Any, num_classes: int) -> Any:
     return (values != values).any(1)  # NaN
 
 
-def no_opinion(array: str, logits: NDArray[Any]) -> NDArray[Any]:
+def opinion_all_lack(array: str, logits: NDArray[Any]) -> NDArray[Any]:
     """Return the array of an opinion that all rows lack, by its name."""
     if array.startswith(VOTE):
         return np.full(len(logits), LACKING)
@@ -98,7 +107,7 @@ class Opinion:
         if hasattr(given, "logits"):
             copies = given.arrays.get(f"{OF_COPIES}logits")
             return cls(given.logits, given.ids, given.classes, copies, as_logits=True)
-        return cls(_readable(as_array(given, 2)), classes=column_names(given), of_columns=True)
+        return cls(_opinion_numbers(as_array(given, 2)), classes=column_names(given), of_columns=True)
 
 
 def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = None) -> Arrays:
@@ -106,7 +115,7 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
 
     See :meth:`steepslope.outputs.ClassifierOutputs.with_opinion`, which raises the same errors.
     """
-    require_name(name)
+    require_opinion_name(name)
     place = f"opinion {name}"
     with located(place):
         if np.ndim(other.values) == 0:
@@ -114,21 +123,21 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
         if len(other.values) == 0:  # nobody has said anything yet
             array = f"{VOTE if other.values.ndim == 1 else OPINION}{name}"
             warnings.warn(f"{place}: found no rows: each of {len(own.values):,} lacks it", UserWarning, stacklevel=4)
-            return {array: no_opinion(array, own.values)}
-        rows = _rows(place, own.ids, other.ids, len(own.values), len(other.values))
-        other = replace(other, values=_of_two(other.values, own.values.shape[1]))
+            return {array: opinion_all_lack(array, own.values)}
+        rows = _rows_with_opinions(place, own.ids, other.ids, len(own.values), len(other.values))
+        other = replace(other, values=_opinion_of_two_classes(other.values, own.values.shape[1]))
         if other.values.ndim == 1:
-            return {f"{VOTE}{name}": _votes(place, own, other.values, rows, classes)}
+            return {f"{VOTE}{name}": _votes_of_opinion(place, own, other.values, rows, classes)}
         if other.of_columns and other.classes is not None:
             require_columns_of_classes(own, other.classes, classes)
-        _require_whole_rows(other.values)
-        places = places_of(own, other, classes)
-        logits = other.values if other.as_logits else _log_scale(other.values)
-        found = {f"{OPINION}{name}": aligned(own.values, logits, rows, places)}
+        _require_whole_opinions(other.values)
+        places = opinion_class_places(own, other, classes)
+        logits = other.values if other.as_logits else _opinion_on_log_scale(other.values)
+        found = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
         if own.copies is not None and other.copies is not None:
             _require_same_copies((own.copies, other.copies), (own.recipe, other.recipe))
             copies = zip(own.copies.swapaxes(0, 1), other.copies.swapaxes(0, 1), strict=True)
-            parts = [aligned(mine, theirs, rows, places) for mine, theirs in copies]
+            parts = [aligned_opinion(mine, theirs, rows, places) for mine, theirs in copies]
             found[f"{OF_COPIES}{OPINION}{name}"] = np.stack(parts, axis=1)
         return found
 
@@ -142,23 +151,23 @@ def _require_same_copies(copies: Sequence[NDArray[Any]], recipes: Sequence[Mappi
         raise SteepslopeError(f"expected augmented copies made alike ({mine}), found others ({theirs})")
 
 
-def _of_two(array: NDArray[Any], count: int) -> NDArray[Any]:
+def _opinion_of_two_classes(array: NDArray[Any], count: int) -> NDArray[Any]:
     """Return probabilities (n,) of class 1 of two as those of both; others as they are, if they can be an opinion."""
     if array.ndim == 1:
-        return np.column_stack([1 - array, array]) if _is_probability(array, count) else array
+        return np.column_stack([1 - array, array]) if _is_opinion_on_class_1(array, count) else array
     if array.ndim != 2 or array.shape[1] < 2:
         raise SteepslopeError(f"expected shape (n, K) or (n,), found {array.shape}")
     return array
 
 
-def _readable(array: NDArray[Any]) -> NDArray[Any]:
+def _opinion_numbers(array: NDArray[Any]) -> NDArray[Any]:
     """Return numbers as floats; text and mixed columns of votes as they are."""
     if array.dtype.kind in "OUST" and array.ndim == 1:
         return array
-    return array.astype(np.int64) if array.dtype.kind == "b" else floats("opinion", array)
+    return array.astype(np.int64) if array.dtype.kind == "b" else as_float_array("opinion", array)
 
 
-def _is_probability(array: NDArray[Any], num_classes: int) -> bool:
+def _is_opinion_on_class_1(array: NDArray[Any], num_classes: int) -> bool:
     """Return whether numbers (n,) are probabilities of class 1 of two, and no votes: some are no whole numbers."""
     if num_classes != 2 or array.dtype.kind != "f":
         return False
@@ -175,15 +184,15 @@ def require_columns_of_classes(own: Opinion, columns: Sequence[Any], classes: Cl
         others = names if len(names) != own.values.shape[1] else []
         expected = f"expected a column for each of {own.values.shape[1]} classes"
     else:
-        known = {**_numbers_of(own), **dict.fromkeys(map(str, classes or ()))}
+        known = {**_numbers_of_classes(own), **dict.fromkeys(map(str, classes or ()))}
         others = [name for name in names if name not in known]
-        expected = f"expected columns called as the classes ({listed(list(known))})"
+        expected = f"expected columns called as the classes ({listed_names(list(known))})"
     if others:
         remedy = "leave out what is no class, and map other names (--opinion-classes, classes=)"
-        raise SteepslopeError(f"{expected}, found {listed(others)}: {remedy}", "columns")
+        raise SteepslopeError(f"{expected}, found {listed_names(others)}: {remedy}", "columns")
 
 
-def _require_whole_rows(array: NDArray[Any]) -> None:
+def _require_whole_opinions(array: NDArray[Any]) -> None:
     """Raise unless each row has all of its numbers, which are finite, or none."""
     for rows in blocks(len(array)):
         part = np.asarray(array[rows])
@@ -196,7 +205,7 @@ def _require_whole_rows(array: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected finite values, {found}: {remedy}")
 
 
-def _log_scale(array: NDArray[Any]) -> NDArray[Any]:
+def _opinion_on_log_scale(array: NDArray[Any]) -> NDArray[Any]:
     """Return probabilities, as they look, as logarithms, and logits as they are; rows with NaN lack the opinion.
 
     Numbers up to 100 of which none is negative may be either, or shares and percentages, and are refused.
@@ -213,14 +222,14 @@ def _log_scale(array: NDArray[Any]) -> NDArray[Any]:
         logits = "give logits as ClassifierOutputs, or in columns logit_…"
         raise SteepslopeError(f"expected logits, or probabilities that sum to 1, {found}: {remedy}, {logits}")
     logs = np.full(array.shape, np.nan)
-    logs[known] = logits_of(array[known])
+    logs[known] = probability_logits(array[known])
     return logs
 
 
-def _rows(place: str, own: Any, others: Any, n: int, count: int) -> Integers:
+def _rows_with_opinions(place: str, own: Any, others: Any, n: int, count: int) -> Integers:
     """Return the other's row for each row, (n,), by the ids where both have ids; -1 for a row that it lacks."""
     if own is not None and others is not None:
-        rows = rows_of(own.tolist(), others.tolist())
+        rows = opinion_rows_by_id(own.tolist(), others.tolist())
         share = (rows != LACKING).sum() / min(n, count)
         if share < FEW:
             found = f"{(rows != LACKING).sum():,} ids are on both sides, {share:.0%} of the {min(n, count):,} on one"
@@ -231,7 +240,7 @@ def _rows(place: str, own: Any, others: Any, n: int, count: int) -> Integers:
     return np.arange(n)
 
 
-def rows_of(own: Sequence[Any], others: Sequence[Any]) -> Integers:
+def opinion_rows_by_id(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     """Return the place of each id among others, (n,); -1 for one that is not there."""
     places = {one: place for place, one in enumerate(others)}
     found = np.array([places.get(one, LACKING) for one in own])
@@ -244,13 +253,13 @@ def rows_of(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     return found if len(places) == len(others) else np.arange(len(found))
 
 
-def places_of(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
+def opinion_class_places(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
     """Return the place of each of the other's classes among the own ones, (K',); -1 for one that these lack.
 
     Classes go by the names that are given, or else the other's own, where these outputs have names, too.
     """
     count, is_mapping = other.values.shape[1], isinstance(classes, Mapping)
-    targets = _targets(classes, other.classes, count)
+    targets = _classes_of_opinion_here(classes, other.classes, count)
     if targets is None or (own.classes is None and not is_mapping):
         if count != own.values.shape[1]:
             expected = f"expected {own.values.shape[1]} classes, or the names of classes on both sides"
@@ -258,14 +267,14 @@ def places_of(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[in
         return tuple(range(count))
     if len(targets) != count:
         raise SteepslopeError(f"expected {count} classes, one a column, found {len(targets)}", "classes")
-    known = _numbers_of(own)
-    places = tuple(_place(known, target, is_mapping) for target in targets)
+    known = _numbers_of_classes(own)
+    places = tuple(_place_of_class(known, target, is_mapping) for target in targets)
     if max(places) == LACKING:
         raise unknown_name("class", str(targets[0]), known).within("classes")
     return places
 
 
-def _targets(classes: Classes, names: Sequence[Any] | None, count: int) -> list[Any] | None:
+def _classes_of_opinion_here(classes: Classes, names: Sequence[Any] | None, count: int) -> list[Any] | None:
     """Return what each of the other's classes, which have these names, is called here; None where nobody says.
 
     The names in a mapping are those of the other's classes: where these have none, numbers, or names in their order.
@@ -281,23 +290,25 @@ def _targets(classes: Classes, names: Sequence[Any] | None, count: int) -> list[
     return [given.get(name) for name in own_names]
 
 
-def _numbers_of(own: Opinion) -> dict[str, int]:
+def _numbers_of_classes(own: Opinion) -> dict[str, int]:
     """Return the number of each of the own classes by its name; those without names are called by their numbers."""
     names = own.classes or range(own.values.shape[1])
     return {str(name): place for place, name in enumerate(names)}
 
 
-def _place(known: Mapping[str, int], target: Any, strict: bool) -> int:
+def _place_of_class(known: Mapping[str, int], target: Any, strict: bool) -> int:
     """Return the place of a class; -1 for none of these, which a mapping has to say by None."""
     if strict and target is not None and str(target) not in known:
         raise unknown_name("class", str(target), known).within("classes")
     return LACKING if target is None else known.get(str(target), LACKING)
 
 
-def aligned(own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Sequence[int]) -> NDArray[np.float32]:
+def aligned_opinion(
+    own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Sequence[int]
+) -> NDArray[np.float32]:
     """Return the other's log-probabilities of the own classes, float32 (n, K); NaN in rows that lack the opinion.
 
-    ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`places_of`.
+    ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`opinion_class_places`.
     """
     found = np.full(own.shape, np.nan, dtype=np.float32)
     for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
@@ -310,19 +321,19 @@ def aligned(own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Seq
     return found
 
 
-def _votes(place: str, own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
+def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
     """Return votes as numbers of the own classes, (n,); K for a class that these lack, -1 where there is none."""
-    numbers = _numbered_votes(place, own, _texts(array), classes)
+    numbers = _numbered_votes(place, own, _votes_as_text(array), classes)
     votes = np.where(rows == LACKING, LACKING, numbers[rows])
     if (votes == LACKING).all():
         raise SteepslopeError("expected an opinion in some row, found none")
     return votes
 
 
-def _texts(array: NDArray[Any]) -> Texts:
+def _votes_as_text(array: NDArray[Any]) -> Texts:
     """Return votes as text, numbers too, as pandas and spreadsheets write them."""
     if array.dtype.kind == "f":
-        array = whole_numbers("votes", np.where(np.isnan(array), LACKING, array))
+        array = as_whole_array("votes", np.where(np.isnan(array), LACKING, array))
     elif array.dtype.kind == "S":
         array = array.astype(np.str_)
     return Texts.of_rows([str(value).strip() for value in array.tolist()])
@@ -333,51 +344,48 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
 
     Whole numbers are places, unless classes are called by numbers, or a mapping says what they are.
     """
-    known = _numbers_of(own)
-    count = len(known)
-    named = _meaning(known, classes)
-    by_number = not any(map(str.isdecimal, [*known, *named]))
-    meaning = {**({str(place): place for place in range(count)} if by_number else {}), **known, **named}
-    whole = whole_in(text for text in texts.distinct if text not in meaning)
-    names = {text: str(whole.get(text, text)) for text in texts.distinct}
-    found = {text: meaning[name] for text, name in names.items() if name in meaning}
-    found |= {text: LACKING for text, name in names.items() if text not in found and _is_none(name)}
-    said = {names[text] for text, number in found.items() if number != LACKING}
-    others = {text: count for text in texts.distinct if text not in found}
-    if isinstance(classes, Mapping) and (said or others) and not said & named.keys():
-        raise SteepslopeError(f"expected votes such as {listed(list(named))}, found {listed(list(names))}", "classes")
-    mapped = isinstance(classes, Mapping)
-    if not (mapped and any(map(str.isdecimal, named))):  # which need not list all numbers
-        _require_no_numbers(texts, others, count if mapped else len(named) or count, known)
-    if others and not said:
+    known, is_mapping = _numbers_of_classes(own), isinstance(classes, Mapping)
+    count, named = len(known), _meaning_of_votes(known, classes)
+    meaning = {**known, **named}
+    if not any(map(str.isdecimal, meaning)):
+        meaning |= {str(number): number for number in range(count)}
+    found = texts.known(meaning)
+    lacking = {text: LACKING for text in texts.distinct if text not in found and _is_no_vote(text)}
+    others = {text: count for text in texts.distinct if text not in {**found, **lacking}}
+    if is_mapping and (found or others) and not texts.known(named):
+        expected = f"expected votes such as {listed_names(list(named))}"
+        raise SteepslopeError(f"{expected}, found {listed_names(texts.distinct)}", "classes")
+    if not (is_mapping and any(map(str.isdecimal, named))):  # which need not list all numbers
+        _require_votes_for_classes(texts, others, count if is_mapping else len(named) or count, known)
+    if others and not found:
         raise unknown_name("class", next(iter(others)), known)
-    warn_of_names(place, texts, found, list(known), "another class")
-    return texts.numbers({**others, **found}, "votes", "votes")
+    warn_of_unknown_labels(place, texts, {**found, **lacking}, list(known), "another class")
+    return texts.numbers({**others, **lacking, **found}, "votes", "votes")
 
 
-def _meaning(known: Mapping[str, int], classes: Classes) -> dict[str, int]:
+def _meaning_of_votes(known: Mapping[str, int], classes: Classes) -> dict[str, int]:
     """Return the number of the own class that each vote stands for, where classes are given; K for none of these."""
     mapped = isinstance(classes, Mapping)
     values = classes if isinstance(classes, Mapping) else dict(enumerate(class_values(classes, None) or ()))
-    places = {str(name): _place(known, target, mapped) for name, target in values.items()}
+    places = {str(name): _place_of_class(known, target, mapped) for name, target in values.items()}
     if places and not mapped and max(places.values()) == LACKING:
         raise unknown_name("class", str(values[0]), known).within("classes")
     return {name: len(known) if place == LACKING else place for name, place in places.items()}
 
 
-def _is_none(text: str) -> bool:
+def _is_no_vote(text: str) -> bool:
     """Return whether a text that is no class says that there is no vote."""
-    return text.lower() in NOTHING_THERE or text == str(LACKING)
+    return text.lower() in NOTHING_THERE or number_in_text(text) == LACKING
 
 
-def _require_no_numbers(texts: Texts, others: Mapping[str, int], count: int, known: Mapping[str, int]) -> None:
+def _require_votes_for_classes(texts: Texts, others: Mapping[str, int], count: int, known: Mapping[str, int]) -> None:
     """Raise at votes that are numbers, and of no class."""
-    bad = texts.rows_beside([text for text in texts.distinct if text not in others or is_name(text)])
+    bad = texts.rows_beside([text for text in texts.distinct if text not in others or may_be_class_name(text)])
     if not len(bad):
         return
-    numbers = [number for number in whole_in(texts.distinct).values() if number != LACKING]
+    numbers = [number for number in whole_numbers_among(texts.distinct).values() if number != LACKING]
     from_one = "; if they count from 1, subtract 1" if numbers and (min(numbers), max(numbers)) == (1, count) else ""
     by_name = any(map(str.isdecimal, known)) and list(known) != list(map(str, range(len(known))))
-    expected = f"names of classes ({listed(list(known))})" if by_name else f"numbers of classes in 0…{count - 1}"
+    expected = f"names of classes ({listed_names(list(known))})" if by_name else f"numbers of classes in 0…{count - 1}"
     found = f"found {texts.distinct[texts.codes[bad[0]]]} in row {bad[0]} ({len(bad)} such rows){from_one}"
     raise SteepslopeError(f"expected {expected}, or -1 for none, {found}")

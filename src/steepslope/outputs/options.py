@@ -15,17 +15,17 @@ OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = ("id_column", "label_column", "logit_columns", "confidence_column", "correct_column", "separator")
 
 
-def require_name(name: str) -> str:
+def require_opinion_name(name: str) -> str:
     """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
     if not OPINION_NAMES.fullmatch(name):
         raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
     return name
 
 
-def by_name(option: str, words: Sequence[str], names: Mapping[str, str] | None = None) -> dict[str, str]:
+def options_by_name(option: str, words: Sequence[str], names: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return what is given as NAME=VALUE by its name, each once; raise for a name that is none of the ``names``.
 
-    >>> by_name("opinion", ["big=timm:resnet50", "people=votes.csv"])
+    >>> options_by_name("opinion", ["big=timm:resnet50", "people=votes.csv"])
     {'big': 'timm:resnet50', 'people': 'votes.csv'}
     """
     found: dict[str, str] = {}
@@ -37,7 +37,7 @@ def by_name(option: str, words: Sequence[str], names: Mapping[str, str] | None =
             raise SteepslopeError(f"{expected}, found {word!r}", place)
         if names is not None and name not in names:
             raise SteepslopeError(f"expected --opinion {name}=… with it, found none", place)
-        found[require_name(name)] = value
+        found[require_opinion_name(name)] = value
     return found
 
 
@@ -94,7 +94,7 @@ class ReadingOptions:
     opinion_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        by_name("opinion_classes", self.opinion_classes, by_name("opinion", self.opinion))
+        options_by_name("opinion_classes", self.opinion_classes, options_by_name("opinion", self.opinion))
         if len(self.delimiter) != 1:
             raise SteepslopeError(f"expected one character, or tab, found {self.separator!r}", "separator")
         if self.logit_columns is not None and self.confidence_column is not None:
@@ -129,7 +129,7 @@ class ReadingOptions:
 AS_WRITTEN = ReadingOptions()  # what ClassifierOutputs.save writes
 
 
-def require_files(options: ReadingOptions, *paths: str | None) -> None:
+def require_files_for_options(options: ReadingOptions, *paths: str | None) -> None:
     """Raise if an option is given for tables, or for files, but none that it could be for."""
     given = [Path(path) for path in paths if path is not None]
     of_tables, of_files = options.changed(OF_TABLES), options.changed(OF_FILES)

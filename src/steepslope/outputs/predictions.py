@@ -13,7 +13,7 @@ from steepslope.metrics.ranking import checked_confidences
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
-from steepslope.outputs.table import Table, naming, read_columns
+from steepslope.outputs.table import Table, naming_table, read_table_columns
 
 LABEL, PREDICTED = "label", "predicted"
 
@@ -40,13 +40,13 @@ def predictions_of(table: Table, ids: bool = False) -> Predictions:
     arrays = table.require_labels().arrays
     if "logits" in arrays or "confidence" not in arrays:
         return ClassifierOutputs.of_table(table, ids)
-    with naming(table.path):
+    with naming_table(table.path):
         if "is_correct" not in arrays:
             raise SteepslopeError(f"expected is_correct, found only {', '.join(sorted(arrays))}")
         return Confidences(*checked_confidences(arrays["confidence"], arrays["is_correct"]))
 
 
-def groups_of(named: str | None, predictions: Predictions, table: Table) -> Groups | None:
+def groups_of_predictions(named: str | None, predictions: Predictions, table: Table) -> Groups | None:
     """Return the groups that ``--groups`` names; the labels, with ``unknown``, if it names none and there are labels.
 
     Empty cells of a column are a group of their own.
@@ -54,15 +54,15 @@ def groups_of(named: str | None, predictions: Predictions, table: Table) -> Grou
     if isinstance(predictions, ClassifierOutputs) and named in (None, LABEL, PREDICTED):
         labels = predictions.predictions if named == PREDICTED else predictions.require_labels()
         return Groups(labels, predictions.label_names, named or LABEL)
-    return None if named is None else _column(named, "group", table, EMPTY)
+    return None if named is None else _groups_from_column(named, "group", table, EMPTY)
 
 
-def clusters_of(named: str | None, table: Table) -> NDArray[np.int32] | None:
+def clusters_of_predictions(named: str | None, table: Table) -> NDArray[np.int32] | None:
     """Return the cluster of each prediction, (n,), from the column or file that ``--cluster`` names."""
-    return None if named is None else _column(named, "cluster", table).codes
+    return None if named is None else _groups_from_column(named, "cluster", table).codes
 
 
-def _column(named: str, usual: str, table: Table, empty: str | None = None) -> Groups:
+def _groups_from_column(named: str, usual: str, table: Table, empty: str | None = None) -> Groups:
     """Return a column of the table, or the usual column of another file, which has a value a prediction.
 
     Rows of another file go by their ids where it and the predictions have such, else by their places.
@@ -70,7 +70,7 @@ def _column(named: str, usual: str, table: Table, empty: str | None = None) -> G
     if not named.endswith(TABLES):
         return Groups(*table.groups(named, empty), by=named)
     source, id_column = Path(named), table.options.ids
-    other = read_columns(source, (usual, id_column), table.options)
+    other = read_table_columns(source, (usual, id_column), table.options)
     codes, names = other.groups(usual, empty)
     if table.ids is not None and id_column in other.texts:
         with located(source):
@@ -82,7 +82,7 @@ def _column(named: str, usual: str, table: Table, empty: str | None = None) -> G
 
 def _rows_by_id(other: Table, column: str, wanted: Sequence[str]) -> NDArray[np.int64]:
     """Return the row of another table, whose ids are in a column, for each id that is wanted, (n,)."""
-    rows = _row_of_each(other, column)
+    rows = _rows_by_unique_id(other, column)
     missing = [name for name in wanted if name not in rows]
     if missing:
         found = f"expected a row for each prediction by column {column!r}, found none for {missing[0]!r}"
@@ -90,7 +90,7 @@ def _rows_by_id(other: Table, column: str, wanted: Sequence[str]) -> NDArray[np.
     return np.array([rows[name] for name in wanted], dtype=np.int64)
 
 
-def _row_of_each(table: Table, column: str) -> dict[str, int]:
+def _rows_by_unique_id(table: Table, column: str) -> dict[str, int]:
     """Return the row of each id in a column; raise unless each is there once."""
     codes, names = table.groups(column)
     if len(names) < len(codes):
@@ -99,8 +99,8 @@ def _row_of_each(table: Table, column: str) -> dict[str, int]:
     return {names[code]: row for row, code in enumerate(codes)}
 
 
-def groups_by_id(path: Path, options: ReadingOptions = AS_WRITTEN) -> dict[str, str]:
+def read_groups_by_id(path: Path, options: ReadingOptions = AS_WRITTEN) -> dict[str, str]:
     """Return the group of each id, from the columns of ids and of groups of a file; an empty cell is a group."""
-    table = read_columns(path, (options.ids, "group"), options)
+    table = read_table_columns(path, (options.ids, "group"), options)
     codes, names = table.groups("group", EMPTY)
-    return {name: names[codes[row]] for name, row in _row_of_each(table, options.ids).items()}
+    return {name: names[codes[row]] for name, row in _rows_by_unique_id(table, options.ids).items()}

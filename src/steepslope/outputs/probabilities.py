@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.numerics.blocks import blocks
-from steepslope.outputs.arrays import as_array, floats, require_finite
+from steepslope.outputs.arrays import as_array, as_float_array, require_finite_array
 
 TOLERANCE = 0.01  # of a row's sum: of rounded numbers, and of bfloat16
 LARGEST = 2.0**-24  # the smallest probability that float16 holds
@@ -17,7 +17,7 @@ ALL_THE_SAME = "say as_logits=True (--as-logits) if they are logits all the same
 WAY_OUT = "give them by ClassifierOutputs.from_probabilities (--probabilities)"
 
 
-def logits_of(probabilities: Any, floor: float | None = None) -> NDArray[np.float64]:
+def probability_logits(probabilities: Any, floor: float | None = None) -> NDArray[np.float64]:
     """Return the logarithms of probabilities (n, K), whose rows sum to 1 within 0.01; (n,) are those of class 1 of 2.
 
     A probability of 0, as forests and float16 give it, has no logarithm. It is taken for ``floor``, by default
@@ -33,7 +33,7 @@ def logits_of(probabilities: Any, floor: float | None = None) -> NDArray[np.floa
         If a probability is negative or not finite, a row does not sum to 1, or the floor is not below all others; the
         message names the first such row.
 
-    >>> logits_of([[0.75, 0.25, 0.0]]).round(2).tolist(), np.exp(logits_of([0.75])).round(2).tolist()
+    >>> probability_logits([[0.75, 0.25, 0.0]]).round(2).tolist(), np.exp(probability_logits([0.75])).round(2).tolist()
     ([[-0.29, -1.39, -18.43]], [[0.25, 0.75]])
     """
     rows = checked_probabilities(probabilities)
@@ -45,25 +45,25 @@ def logits_of(probabilities: Any, floor: float | None = None) -> NDArray[np.floa
 
 
 def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
-    """Return probabilities as rows (n, K) of float64; raise as :func:`logits_of` does."""
+    """Return probabilities as rows (n, K) of float64; raise as :func:`probability_logits` does."""
     with explained("expected an array of numbers", NAME, (TypeError, ValueError, RuntimeError)):
         given = as_array(probabilities, 2)
-    array = floats(NAME, given)
+    array = as_float_array(NAME, given)
     if array.dtype.kind != "f" or array.ndim not in (1, 2) or array.size == 0:
         expected = "expected numbers of shape (n, K), or (n,) of class 1 of 2"
         raise SteepslopeError(f"{expected}, found {array.dtype} of shape {array.shape}", NAME)
-    require_finite(NAME, array)
+    require_finite_array(NAME, array)
     rows = array.astype(np.float64).reshape(len(array), -1)
-    _require(rows.min(axis=1), 0, np.inf, "none below 0", "logits go to ClassifierOutputs(logits, …)")
+    _require_probabilities(rows.min(axis=1), 0, np.inf, "none below 0", "logits go to ClassifierOutputs(logits, …)")
     if rows.shape[1] == 1:
-        _require(rows[:, 0], 0, 1, "none above 1", "one number a row is the probability of class 1 of 2")
+        _require_probabilities(rows[:, 0], 0, 1, "none above 1", "one number a row is the probability of class 1 of 2")
         return np.column_stack([1 - rows, rows])
     expected, remedy = f"rows that sum to 1 within {TOLERANCE}", "divide each row by its sum if that is what they mean"
-    _require(rows.sum(axis=1), 1 - TOLERANCE, 1 + TOLERANCE, expected, remedy)
+    _require_probabilities(rows.sum(axis=1), 1 - TOLERANCE, 1 + TOLERANCE, expected, remedy)
     return rows
 
 
-def _require(values: NDArray[np.float64], low: float, high: float, expected: str, remedy: str) -> None:
+def _require_probabilities(values: NDArray[np.float64], low: float, high: float, expected: str, remedy: str) -> None:
     bad = np.flatnonzero((values < low) | (values > high))
     if len(bad):
         found = f"found {values[bad[0]]:.6g} in row {bad[0]} ({len(bad)} of {len(values)} rows)"

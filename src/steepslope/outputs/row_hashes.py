@@ -57,7 +57,7 @@ class RowHashes(Brief):
         >>> int(RowHashes.of(rows).known(RowHashes.of(rows.subset(slice(90, 190)))).sum())
         100
         """
-        return cls(_sketches(outputs), hashed(outputs.require("ids")) if have_ids(outputs) else None)
+        return cls(_row_sketches(outputs), hashed_rows(outputs.require("ids")) if have_naming_ids(outputs) else None)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RowHashes:
@@ -88,7 +88,7 @@ class RowHashes(Brief):
         _, here, there = np.intersect1d(self.ids, others.ids, return_indices=True)  # by hash: in random order
         ours, theirs = self.sketches[here], others.sketches[there]
         alike = ours[:, 0] == theirs[:, 0]
-        if alike.sum() < ALIKE * len(alike) or not _in_same_order(ours[alike], theirs[alike]):
+        if alike.sum() < ALIKE * len(alike) or not _sketches_in_same_order(ours[alike], theirs[alike]):
             distance = np.abs(ours - theirs).max(axis=1, initial=0)
             there = there[distance <= self._distance_of_the_same(others, distance, int(alike.sum()))]
         known = np.isin(others.ids, others.ids[there])
@@ -96,7 +96,7 @@ class RowHashes(Brief):
 
     def _close(self, others: RowHashes) -> NDArray[np.bool_]:
         """Return which of some other rows have sketches close to one of these, (m,); none if that may be chance."""
-        if np.array_equal(np.sort(hashed(self.sketches)), np.sort(hashed(others.sketches))):
+        if np.array_equal(np.sort(hashed_rows(self.sketches)), np.sort(hashed_rows(others.sketches))):
             return np.ones(len(others), np.bool_)
         tree = cKDTree(np.unique(self.sketches, axis=0))
         distance, _ = tree.query(others.sketches, p=np.inf, distance_upper_bound=2 * DISTANCES[0])
@@ -116,7 +116,7 @@ class RowHashes(Brief):
         some = [one.sketches[:: -(-len(one) // MOST_ROWS)] for one in (self, others)]
         counts = [np.unique(one[:, 0], return_counts=True)[1] for one in some]
         possible = np.array([count @ (count - 1) / 2 for count in counts])
-        within = np.array([_close_pairs(one) for one in some])
+        within = np.array([_close_sketch_pairs(one) for one in some])
         for near, across, inside in zip(DISTANCES, close, within.T, strict=True):
             of_each = inside / np.maximum(possible, 1)
             rate = max(inside.sum() / max(possible.sum(), 1), np.sqrt(of_each.prod()))
@@ -126,7 +126,7 @@ class RowHashes(Brief):
         return -1
 
 
-def _in_same_order(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
+def _sketches_in_same_order(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> bool:
     """Return whether the margins in two sketches of many rows, in random order of classes, rise in the same order."""
     order = np.argsort(ours[:, 0], kind="stable")
     mine, other = ours[order, 1], theirs[order, 1]
@@ -141,7 +141,7 @@ def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
     return int(RowHashes.of(others).known(RowHashes.of(outputs)).sum())
 
 
-def have_ids(*all_outputs: ClassifierOutputs) -> bool:
+def have_naming_ids(*all_outputs: ClassifierOutputs) -> bool:
     """Return whether all of these have ids that do more than number their rows from 0 or 1 on."""
     for outputs in all_outputs:
         if outputs.ids is None:
@@ -152,9 +152,9 @@ def have_ids(*all_outputs: ClassifierOutputs) -> bool:
     return True
 
 
-def _sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
+def _row_sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     """Return the predicted class, the margin and projections of all logits, the same on all machines but for 1e-7."""
-    weights = (_weights(PROJECTIONS * outputs.num_classes) >> np.uint64(40)) / 2.0**24 - 0.5
+    weights = (_hash_weights(PROJECTIONS * outputs.num_classes) >> np.uint64(40)) / 2.0**24 - 0.5
     weights = weights.reshape(-1, PROJECTIONS) / np.sqrt(outputs.num_classes)
     parts = []
     for rows in logit_blocks(outputs):
@@ -166,7 +166,7 @@ def _sketches(outputs: ClassifierOutputs) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _close_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
+def _close_sketch_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return how many pairs of these rows are close, up to each distance."""
     distinct, copies = np.unique(sketches, axis=0, return_counts=True)
     tree = cKDTree(distinct)
@@ -174,15 +174,15 @@ def _close_pairs(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray((ordered - len(sketches)) / 2, dtype=np.float64)
 
 
-def hashed(rows: NDArray[np.generic]) -> NDArray[np.uint64]:
+def hashed_rows(rows: NDArray[np.generic]) -> NDArray[np.uint64]:
     """Return a weighted sum, modulo 2⁶⁴, of the words of 32 bits in each row (m, …): a universal hash.
 
     It is blind to zeros at the end, with which shorter texts are filled.
     """
     whole = np.ascontiguousarray(rows).view(np.uint32).reshape(len(rows), -1).astype(np.uint64)
-    return whole @ _weights(whole.shape[1])
+    return whole @ _hash_weights(whole.shape[1])
 
 
-def _weights(count: int) -> NDArray[np.uint64]:
+def _hash_weights(count: int) -> NDArray[np.uint64]:
     """Return the first odd weights; the raw stream of a generator is the same in all versions of NumPy."""
     return np.random.PCG64(SEED).random_raw(count) | np.uint64(1)

@@ -20,16 +20,24 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.files.folders import fingerprint, staged_folder
-from steepslope.files.memory import arrays_in
+from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
-from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, in_order
-from steepslope.outputs.columns import CONFIDENCE, CORRECT, Columns, Layout, found_columns, layout_of_file, require_once
-from steepslope.outputs.labels import Texts, coded, listed, read_classes
-from steepslope.outputs.opinion_files import opinions_on
-from steepslope.outputs.opinions import Opinion, of_opinion
-from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions, by_name
-from steepslope.outputs.probabilities import NAME as PROBABILITIES, logits_of, require_no_probabilities
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
+from steepslope.outputs.columns import (
+    CONFIDENCE,
+    CORRECT,
+    Columns,
+    Layout,
+    found_columns,
+    layout_of_file,
+    require_columns_once,
+)
+from steepslope.outputs.labels import Texts, coded_labels, listed_names, read_classes
+from steepslope.outputs.opinion_files import read_opinions
+from steepslope.outputs.opinions import Opinion, is_array_of_opinion
+from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions, options_by_name
+from steepslope.outputs.probabilities import NAME as PROBABILITIES, probability_logits, require_no_probabilities
 from steepslope.outputs.table_files import TEXT, TableFile
 
 NPZ, LOGITS = ".npz", "logits.npy"
@@ -82,7 +90,7 @@ class Table:
         """Return the ids of some rows, or the rows' numbers where there are no ids."""
         if self.ids is None:
             return [str(row) for row in rows]
-        with naming(self.path):
+        with naming_table(self.path):
             names: list[str] = self.ids.take(pa.array(rows)).to_pylist()
         return names
 
@@ -108,16 +116,11 @@ class Table:
             raise SteepslopeError(expected, "labels").within(self.path)
         return self
 
-    @property
-    def file(self) -> TableFile:
-        """The .csv or .parquet file, all of whose columns can be read as they stand there."""
-        return TableFile(self.path, self.options.delimiter)
-
     def rows(self, rows: slice) -> Table:
         """Return some of the rows, with ids or else the rows' numbers; of mapped arrays a copy."""
         arrays = {name: read_rows(array, rows) for name, array in self.arrays.items()}
         ids = (
-            row_numbers(rows.start, rows.stop)
+            row_numbers_as_ids(rows.start, rows.stop)
             if self.ids is None
             else self.ids.slice(rows.start, rows.stop - rows.start)
         )
@@ -145,7 +148,7 @@ class TableBlocks:
 
     def require_ids(self) -> None:
         """Raise if rows have ids and one is empty or repeated."""
-        with naming(self.path):
+        with naming_table(self.path):
             if self._is_table:
                 column = self._layout().texts.get("ids")
                 found = None if column is None else Layout({}, {"ids": column}).read(self._file).ids
@@ -169,11 +172,11 @@ class TableBlocks:
     def digest(self) -> str:
         """The SHA-256 of the file, or of a folder's logits, in hex: rows without ids are told from others' by it."""
         path = self.path / LOGITS if self.path.is_dir() else self.path
-        with naming(path), path.open("rb") as file:
+        with naming_table(path), path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def __iter__(self) -> Iterator[Table]:
-        with naming(self.path):
+        with naming_table(self.path):
             if self._is_table and not self.options.opinion:
                 yield from self._batches(self._layout())
                 return
@@ -185,11 +188,11 @@ class TableBlocks:
     def _batches(self, layout: Layout) -> Iterator[Table]:
         start = 0
         for batch in layout.batches(self._file):
-            table = _of_columns(self._file, layout, self.options, layout.joined([batch]))
+            table = _table_of_columns(self._file, layout, self.options, layout.joined([batch]))
             stop = start + batch.num_rows
-            yield table if table.ids is not None else replace(table, ids=row_numbers(start, stop), numbered=True)
+            yield table if table.ids is not None else replace(table, ids=row_numbers_as_ids(start, stop), numbered=True)
             start = stop
-        _require_rows(start)
+        _require_table_rows(start)
 
 
 def read_table(path: Path, options: ReadingOptions = AS_WRITTEN, further: Iterable[str | None] = ()) -> Table:
@@ -197,86 +200,88 @@ def read_table(path: Path, options: ReadingOptions = AS_WRITTEN, further: Iterab
 
     ``further`` are columns of text to read as well, such as those of groups, where they are there.
     """
-    with naming(path):
+    with naming_table(path):
         if not path.exists():
             raise SteepslopeError("no such file or folder", path)
-        table = _of_folder(path, options) if path.is_dir() else _of_file(path, options, further)
-    return _with_opinions(table) if options.opinion else table
+        table = _table_of_folder(path, options) if path.is_dir() else _table_of_file(path, options, further)
+    return _table_with_opinions(table) if options.opinion else table
 
 
-def _of_folder(path: Path, options: ReadingOptions) -> Table:
-    arrays, classes, ids = folder.read(path)
-    made = folder.extraction_of(path).get("digest")
+def _table_of_folder(path: Path, options: ReadingOptions) -> Table:
+    arrays, classes, ids = folder.read_outputs_folder(path)
+    made = folder.extraction_of_folder(path).get("digest")
     table = Table(
         path, arrays, classes, ids, classifier=None if made is None else str(made), options=options,
-        nets=folder.opinions_in(path),
+        nets=folder.opinions_in_folder(path),
     )  # fmt: skip
-    return table if options.classes is None else replace(table, classes=_agreed(options.classes, classes))
+    return table if options.classes is None else replace(table, classes=_agreed_classes(options.classes, classes))
 
 
-def _of_file(path: Path, options: ReadingOptions, further: Iterable[str | None]) -> Table:
+def _table_of_file(path: Path, options: ReadingOptions, further: Iterable[str | None]) -> Table:
     suffix = path.suffix.lower()
     if suffix == NPZ:
-        return _of_archive(path, options)
+        return _table_of_archive(path, options)
     if suffix not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
     file = TableFile(path, options.delimiter)
     layout = layout_of_file(file, options, further)
     columns = layout.read(file)
-    _require_rows(len(next(iter(columns.numbers.values()))))
-    return _of_columns(file, layout, options, columns)
+    _require_table_rows(len(next(iter(columns.numbers.values()))))
+    return _table_of_columns(file, layout, options, columns)
 
 
-def _of_columns(file: TableFile, layout: Layout, options: ReadingOptions, columns: Columns) -> Table:
-    arrays = _with_logits(layout.arrays(columns), layout.probabilities, options)
+def _table_of_columns(file: TableFile, layout: Layout, options: ReadingOptions, columns: Columns) -> Table:
+    arrays = _arrays_with_logits(layout.arrays(columns), layout.probabilities, options)
     return Table(file.path, arrays, layout.classes, columns.ids, columns.texts, file.names, layout, options=options)
 
 
-def _require_rows(count: int) -> None:
+def _require_table_rows(count: int) -> None:
     if count == 0:
         raise SteepslopeError("expected rows below the header, found none")
 
 
-def _with_opinions(table: Table) -> Table:
+def _table_with_opinions(table: Table) -> Table:
     """Return the table with the opinions that its options name; those of the same names are replaced."""
     arrays = table.with_ids()
     if "logits" not in arrays:
         raise SteepslopeError("expected logits to go with it, found a confidence alone", "opinion").within(table.path)
-    recipe = folder.recipe_of(table.path) if table.path.is_dir() else None
+    recipe = folder.recipe_of_folder(table.path) if table.path.is_dir() else None
     copies = arrays.get(f"{OF_COPIES}logits")
     own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
-    (added, nets), names = opinions_on(own, table.options), by_name("opinion", table.options.opinion)
-    kept = {name: one for name, one in table.arrays.items() if not any(of_opinion(name, other) for other in names)}
+    (added, nets), names = read_opinions(own, table.options), options_by_name("opinion", table.options.opinion)
+    kept = {
+        name: one for name, one in table.arrays.items() if not any(is_array_of_opinion(name, other) for other in names)
+    }
     others = {name: net for name, net in table.nets.items() if name not in names}
     return replace(table, arrays={**kept, **added}, nets={**others, **nets})
 
 
-def read_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:
+def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:
     """Read some columns of text of a .csv or .parquet file, in one pass; those that it lacks are left out."""
     file = TableFile(path, options.delimiter)
     wanted = [column for column in dict.fromkeys(columns) if column in file.names]
     with located(path):
-        require_once(wanted, file.names)
+        require_columns_once(wanted, file.names)
     texts = Layout({}, further=tuple(wanted)).read(file).texts
     return Table(path, {}, texts=texts, columns=file.names, options=options)
 
 
-def write(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
+def write_table(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
     """Write in the format that the ending of ``path`` names; with any other ending, a folder."""
     suffix = path.suffix.lower()
     if suffix not in (NPZ, *TABLES):
-        folder.write(path, arrays, classes)
+        folder.write_outputs_folder(path, arrays, classes)
         return
     named = arrays if classes is None else {**arrays, CLASSES: np.array(classes)}
     with staged_folder(path.parent, last=path.name) as staging, located(path):
         if suffix == NPZ:
             np.savez(staging / path.name, allow_pickle=False, **named)
         else:
-            table_files.write(staging / path.name, named)
+            table_files.write_table_file(staging / path.name, named)
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming_table(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong inside the block into one line that names the path."""
     try:
         yield
@@ -289,39 +294,39 @@ def naming(path: Path) -> Iterator[None]:
         raise SteepslopeError(f"cannot be read as classifier outputs ({summary})", path) from error
 
 
-def _of_archive(path: Path, options: ReadingOptions) -> Table:
+def _table_of_archive(path: Path, options: ReadingOptions) -> Table:
     """Return the arrays of a .npz file; its labels may be names of classes, and its logits ``probabilities``."""
     with np.load(path, allow_pickle=False) as archive:
-        wanted = [*in_order(archive), CONFIDENCE, CORRECT, CLASSES]
-        arrays = arrays_in(archive, wanted if "logits" in archive else [*wanted, PROBABILITIES], path)
+        wanted = [*arrays_in_order(archive), CONFIDENCE, CORRECT, CLASSES]
+        arrays = arrays_that_fit_memory(archive, wanted if "logits" in archive else [*wanted, PROBABILITIES], path)
     are_named = PROBABILITIES in arrays
     if are_named:
         arrays["logits"] = arrays.pop(PROBABILITIES)
     names = arrays.pop(CLASSES, None)
     classes = None if names is None else tuple(names.astype(np.str_).tolist())
     if options.classes is not None:
-        classes = _agreed(options.classes, classes)
+        classes = _agreed_classes(options.classes, classes)
     if "labels" in arrays and arrays["labels"].dtype.kind in "US":
-        arrays["labels"] = coded(arrays["labels"], classes)
+        arrays["labels"] = coded_labels(arrays["labels"], classes)
     ids = arrays.pop("ids", None)
-    arrays = _with_logits(arrays, are_named or options.probabilities, options)
+    arrays = _arrays_with_logits(arrays, are_named or options.probabilities, options)
     return Table(path, arrays, classes, None if ids is None else pa.array(ids.astype(np.str_), TEXT), options=options)
 
 
-def _agreed(named_by: str, classes: Sequence[str] | None) -> tuple[str, ...]:
+def _agreed_classes(named_by: str, classes: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of classes in a text file; those that the outputs have must be the same."""
     names = tuple(read_classes(Path(named_by)))
     if classes is not None and tuple(classes) != names:
-        expected = f"expected the classes {listed(list(classes))}, as the outputs name them"
-        raise SteepslopeError(f"{expected}, found {listed(names)}", named_by)
+        expected = f"expected the classes {listed_names(list(classes))}, as the outputs name them"
+        raise SteepslopeError(f"{expected}, found {listed_names(names)}", named_by)
     return names
 
 
-def _with_logits(arrays: Arrays, probabilities: bool, options: ReadingOptions) -> Arrays:
+def _arrays_with_logits(arrays: Arrays, probabilities: bool, options: ReadingOptions) -> Arrays:
     """Return the arrays with logits in place of probabilities; raise where it is not said which of them they are."""
     logits = arrays.get("logits")
     if logits is not None and probabilities:
-        return {**arrays, "logits": logits_of(logits)}
+        return {**arrays, "logits": probability_logits(logits)}
     if logits is not None and not options.as_logits:
         require_no_probabilities(logits)
     return arrays
@@ -338,6 +343,6 @@ def require_ids_once(ids: Any, place: str = "id") -> None:
         raise SteepslopeError(f"expected {expected}, found {found} in all", place)
 
 
-def row_numbers(start: int, stop: int) -> Any:
+def row_numbers_as_ids(start: int, stop: int) -> Any:
     """Return the numbers of rows as text, which stand for their ids."""
     return pa.array(map(str, range(start, stop)), TEXT)

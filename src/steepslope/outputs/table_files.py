@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.memory import require_room
+from steepslope.files.memory import require_memory_for
 from steepslope.outputs.arrays import CLASSES, Arrays, array_of
 
 NUMBER, TEXT = pa.float64(), pa.string()
@@ -69,19 +69,19 @@ class TableFile:
             return self._csv_batches(include_columns=list(types), column_types=dict(types), null_values=[""])
         with self._explained():
             for needed, packed in self._sizes(types):  # a group of rows is unpacked as a whole
-                require_room(self.path, needed, packed)
+                require_memory_for(self.path, needed, packed)
             return iter(pq.ParquetFile(self.path).iter_batches(rows, columns=list(types)))
 
-    def as_it_is(self) -> Iterator[Any]:
-        """Yield all columns, batch by batch; those of a CSV file are the text that stands there."""
+    def first_batch(self) -> Any:
+        """Return the first rows of all columns, each of the type that it seems to have; None where there are none."""
         if self.is_csv:
-            return self._csv_batches(column_types=dict.fromkeys(self.names, TEXT))
-        return iter(pq.ParquetFile(self.path).iter_batches())
+            return next(self._csv_batches(), None)
+        return next(pq.ParquetFile(self.path).iter_batches(), None)
 
     def require_room(self, columns: Collection[str]) -> None:
         """Raise if some columns are too much for memory; of a CSV file, that is not known before."""
         sizes = [] if self.is_csv else [*self._sizes(columns)]
-        require_room(self.path, sum(needed for needed, _ in sizes), sum(packed for _, packed in sizes))
+        require_memory_for(self.path, sum(needed for needed, _ in sizes), sum(packed for _, packed in sizes))
 
     @property
     def _parsing(self) -> Any:
@@ -111,23 +111,28 @@ class TableFile:
             yield sum(needed), sum(one.total_compressed_size for one in some)
 
 
-def rows_at_once(columns: int) -> int:
+def is_number_type(kind: Any) -> bool:
+    """Return whether a type of Arrow's is one of numbers."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def table_rows_at_once(columns: int) -> int:
     """Return how many rows of so many columns are read, and written, at once."""
     return min(BATCH_ROWS, BATCH_ENTRIES // columns + 1)
 
 
-def numbers_in(batch: Any, column: str, gaps: bool = False) -> NDArray[Any]:
+def column_numbers(batch: Any, column: str, gaps: bool = False) -> NDArray[Any]:
     """Return a batch's column of numbers, (m,), or one of lists of as many numbers in each row, (m, numbers)."""
-    return _numbers(batch.column(column), column, gaps)
+    return _numbers_of_arrow(batch.column(column), column, gaps)
 
 
-def _numbers(values: Any, column: str, gaps: bool) -> NDArray[Any]:
+def _numbers_of_arrow(values: Any, column: str, gaps: bool) -> NDArray[Any]:
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type):
         lengths = set(compute.list_value_length(values).to_pylist())
         if len(lengths) != 1 or None in lengths:
             found = f"expected lists of one length, found {sorted(map(str, lengths))}"
             raise SteepslopeError(f"column {column!r}: {found}")
-        return _numbers(values.flatten(), column, gaps).reshape(len(values), -1)
+        return _numbers_of_arrow(values.flatten(), column, gaps).reshape(len(values), -1)
     if gaps:
         with explained(f"column {column!r}: expected numbers", kinds=pa.ArrowException):
             values = values.cast(NUMBER).fill_null(np.nan)
@@ -140,7 +145,7 @@ def _numbers(values: Any, column: str, gaps: bool) -> NDArray[Any]:
     return array.astype(np.float64) if array.dtype.kind in "iu" else array
 
 
-def write(path: Path, arrays: Arrays) -> None:
+def write_table_file(path: Path, arrays: Arrays) -> None:
     """Write the arrays as columns, in their order; one that has no columns there is refused."""
     columns: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
@@ -158,4 +163,6 @@ def write(path: Path, arrays: Arrays) -> None:
     if path.suffix.lower() == ".csv":
         pc.write_csv(table, path)
     else:
-        pq.write_table(table, path, row_group_size=rows_at_once(len(columns)))  # readers hold a group, however few rows
+        pq.write_table(
+            table, path, row_group_size=table_rows_at_once(len(columns))
+        )  # readers hold a group, however few rows

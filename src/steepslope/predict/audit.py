@@ -43,10 +43,10 @@ class Audit:
 
         It is accepted by the gate alone, whatever the limit.
         """
-        columns = [_of_rows(chunk) for chunk in chunks]
+        columns = [_audited_columns(chunk) for chunk in chunks]
         p_correct, accepted = (np.concatenate(column) for column in zip(*columns, strict=True))
         found = np.zeros(len(accepted))
-        found[accepted] = chances(p_correct[accepted], self.max_risk, self.labels)
+        found[accepted] = audit_chances(p_correct[accepted], self.max_risk, self.labels)
         return np.split(found, np.cumsum([len(rows) for rows, _ in columns])[:-1])
 
     def marked(self, table: Any, chance: Floats) -> Any:
@@ -54,13 +54,13 @@ class Audit:
 
         What is below the limit is left to review.
         """
-        is_drawn = drawn(table["id"].to_pylist(), chance, self.gate)
+        is_drawn = drawn_for_audit(table["id"].to_pylist(), chance, self.gate)
         limited = self._limited(table) if self.limit and "p_correct" in table.column_names else table
         return limited.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
 
     def _limited(self, table: Any) -> Any:
         """Return the table with what is below the limit left to review."""
-        reaches = at_limit(table["p_correct"].to_numpy(zero_copy_only=False), self.limit)
+        reaches = reaches_audit_limit(table["p_correct"].to_numpy(zero_copy_only=False), self.limit)
         accepted = table["accepted"].to_numpy(zero_copy_only=False).astype(np.bool_)
         decision = np.where(accepted & ~reaches, REVIEW, table["decision"].to_numpy(zero_copy_only=False))
         columns = {"accepted": accepted & reaches, "decision": decision}
@@ -70,17 +70,17 @@ class Audit:
         return table
 
 
-def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
+def audit_chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
     """Return the probability with which each accepted prediction is to be drawn, in (0, 1], (m,).
 
     Their sum is ``labels``, or m where that is less. A half is spread evenly. The other half goes as the root of the
     mean square of what a label adds to risk − max_risk, p(1 − max_risk)² + (1 − p)max_risk² with p = 1 − P(correct),
     which makes the variance of the estimated risk least if P(correct) is right (Neyman 1934).
 
-    >>> chances(np.array([1.0, 1.0, 0.9, 0.5]), max_risk=0.05, labels=2).round(2)
+    >>> audit_chances(np.array([1.0, 1.0, 0.9, 0.5]), max_risk=0.05, labels=2).round(2)
     array([0.3 , 0.3 , 0.53, 0.87])
     """
-    doubts = doubt(p_correct, max_risk)
+    doubts = audit_doubt(p_correct, max_risk)
     wanted = EVEN / max(1, len(doubts)) + (1 - EVEN) * doubts / doubts.sum()
     if labels >= len(wanted):
         return np.ones(len(wanted))
@@ -91,28 +91,28 @@ def chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
     return np.asarray(np.minimum(1.0, factor * wanted))
 
 
-def doubt(p_correct: Floats, max_risk: float) -> Floats:
+def audit_doubt(p_correct: Floats, max_risk: float) -> Floats:
     """Return the root of the mean square of what the label of each prediction adds to risk − max_risk, (m,)."""
     return np.asarray(np.sqrt((1 - p_correct) * (1 - max_risk) ** 2 + p_correct * max_risk**2))
 
 
-def drawn(ids: Sequence[str], chance: Floats, gate: str) -> NDArray[np.bool_]:
+def drawn_for_audit(ids: Sequence[str], chance: Floats, gate: str) -> NDArray[np.bool_]:
     """Draw rows by their coins, each with its probability (m,); the same rows each time."""
-    return np.asarray(coins(ids, gate) < chance)
+    return np.asarray(audit_coins(ids, gate) < chance)
 
 
-def coins(ids: Sequence[str], gate: str) -> Floats:
+def audit_coins(ids: Sequence[str], gate: str) -> Floats:
     """Return a number in [0, 1) for each row, (m,), by a hash of its id and the gate's digest."""
     hashes = (hashlib.blake2b(f"{gate}/{id_}".encode(), digest_size=8, person=AUDIT.encode()).digest() for id_ in ids)
     return np.array([int.from_bytes(one, "little") for one in hashes], np.float64) / 2.0**64
 
 
-def at_limit(p_correct: Floats, limit: float) -> NDArray[np.bool_]:
+def reaches_audit_limit(p_correct: Floats, limit: float) -> NDArray[np.bool_]:
     """Return whether each P(correct) is at a limit or above, (m,); a state has both in single precision."""
     return np.asarray(p_correct.astype(np.float32) >= np.float32(limit))
 
 
-def _of_rows(chunk: Path) -> tuple[Floats, NDArray[np.bool_]]:
+def _audited_columns(chunk: Path) -> tuple[Floats, NDArray[np.bool_]]:
     """Return P(correct) and whether each row was accepted, (m,); of images that could not be read, none is."""
     names = [name for name in ("p_correct", "accepted") if name in pq.read_schema(chunk).names]
     table = pq.read_table(chunk, columns=names)

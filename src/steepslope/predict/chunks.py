@@ -91,7 +91,7 @@ class FromOutputs:
     def _groups_of(self, block: Table) -> NDArray[np.str_] | None:
         """Return the group of each row, (m,), by its id or from a column; None where there are none."""
         if self.groups is not None:
-            return groups_by_id(self.groups, block.ids.to_pylist())
+            return groups_of_chunk_ids(self.groups, block.ids.to_pylist())
         if self.column is None:
             return None
         codes, names = block.groups(self.column, EMPTY)
@@ -102,7 +102,7 @@ class FromOutputs:
         return sorted(folder.glob(f"*{ENDING}"))
 
 
-def groups_by_id(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:
+def groups_of_chunk_ids(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:
     """Return the group of each row, (m,); raise for an id that has none."""
     missing = [str(name) for name in ids if str(name) not in groups]
     if missing:

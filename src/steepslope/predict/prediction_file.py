@@ -83,7 +83,7 @@ def predict_to_file(
     SteepslopeError
         If there is such a file, of another key, that is not to be replaced.
     """
-    kind = predictions(out)
+    kind = prediction_file_artifact(out)
     card, folder = out.with_name(kind.card), out.with_name(kind.unfinished[1])
     with kind.making(out.parent, key, replace) as complete:
         if complete:
@@ -98,13 +98,13 @@ def predict_to_file(
             labels = source.options.audit
             facts = source.gate.promised_risk, str(key.get("gate")), float(key.get(LIMIT, 0.0))
             audit = None if labels is None else Audit(labels, *facts)
-            summary = _join(source.all(folder), staging / out.name, audit)
+            summary = _join_prediction_chunks(source.all(folder), staging / out.name, audit)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         kind.end(out.parent)
     return summary
 
 
-def predictions(out: Path) -> Artifact:
+def prediction_file_artifact(out: Path) -> Artifact:
     """Return the artifact that a file of decisions is; what tells chunks apart are the rows that they are of."""
     card, folder = f"{out.name}.json", f".{out.name}.chunks"
     return Artifact(
@@ -114,14 +114,14 @@ def predictions(out: Path) -> Artifact:
     )  # fmt: skip
 
 
-def unseen(table: Any) -> None:
+def see_no_table(table: Any) -> None:
     """Look at no table."""
 
 
-def predict_to_stdout(source: Source, notice: Notice = silent, see: See = unseen) -> Summary:
+def predict_to_stdout(source: Source, notice: Notice = silent, see: See = see_no_table) -> Summary:
     """Write the decisions to standard output as CSV, chunk by chunk; ``see`` is shown the table of each."""
     summary, writer = Summary(), None
-    for table in _of_one_schema(table for _, table in source.missing(Path(), notice)):
+    for table in _tables_of_one_schema(table for _, table in source.missing(Path(), notice)):
         writer = writer or pc.CSVWriter(sys.stdout.buffer, table.schema)
         writer.write_table(table)
         summary = summary.plus(table)
@@ -130,19 +130,19 @@ def predict_to_stdout(source: Source, notice: Notice = silent, see: See = unseen
     return summary
 
 
-def _of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
+def _tables_of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
     """Yield tables with the columns of the first that has all; those before it, of unreadable images, wait for it."""
     waiting, schema = [], None
     for table in tables:
         waiting.append(table)
         schema = table.schema if schema is None and LABEL in table.column_names else schema
         if schema is not None:
-            yield from (_with_columns(one, schema) for one in waiting)
+            yield from (_with_columns_of_schema(one, schema) for one in waiting)
             waiting.clear()
     yield from waiting
 
 
-def require_file(out: str, *read: str | None, audit: int | None = None) -> None:
+def require_prediction_file(out: str, *read: str | None, audit: int | None = None) -> None:
     """Raise unless decisions can go to a file of this name, which is none of those that are read."""
     if out == STDOUT and audit is not None:
         raise SteepslopeError("expected a file to write to with --audit, which draws among its rows, found -", "out")
@@ -155,7 +155,7 @@ def require_file(out: str, *read: str | None, audit: int | None = None) -> None:
         raise SteepslopeError("expected another file than those that are read, which it would replace", out)
 
 
-def _join(paths: list[Path], path: Path, audit: Audit | None = None) -> Summary:
+def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None = None) -> Summary:
     """Write the chunks to one file, table by table, with those marked that an audit draws."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
@@ -163,20 +163,20 @@ def _join(paths: list[Path], path: Path, audit: Audit | None = None) -> Summary:
     whole = schema if audit is None else audit.marked(schema.empty_table(), np.zeros(0)).schema
     chances = [None] * len(paths) if audit is None else audit.chances(paths)
     summary = Summary()
-    with _writer(path, whole) as writer:
+    with _prediction_writer(path, whole) as writer:
         for chunk, chance in zip(paths, chances, strict=True):
-            table = _with_columns(pq.read_table(chunk), schema)
+            table = _with_columns_of_schema(pq.read_table(chunk), schema)
             table = table if audit is None or chance is None else audit.marked(table, chance)
             writer.write_table(table)
             summary = summary.plus(table)
     return summary
 
 
-def _with_columns(table: Any, schema: Any) -> Any:
+def _with_columns_of_schema(table: Any, schema: Any) -> Any:
     """Return a table with the columns of a schema; those that it lacks are empty."""
     together = pa.concat_tables([schema.empty_table(), table], promote_options="default").select(schema.names)
     return together.combine_chunks()  # before an empty chunk, pyarrow writes what is left in its buffer into CSV
 
 
-def _writer(path: Path, schema: Any) -> Any:
+def _prediction_writer(path: Path, schema: Any) -> Any:
     return pq.ParquetWriter(path, schema) if path.suffix.lower() == ".parquet" else pc.CSVWriter(path, schema)

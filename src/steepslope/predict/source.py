@@ -15,11 +15,11 @@ from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.options import TABLES, ReadingOptions
-from steepslope.outputs.predictions import groups_by_id
+from steepslope.outputs.predictions import read_groups_by_id
 from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromOutputs, Source
 from steepslope.predict.options import STDOUT, PredictOptions
-from steepslope.predict.prediction_file import See, Summary, predict_to_file, predict_to_stdout, unseen
+from steepslope.predict.prediction_file import See, Summary, predict_to_file, predict_to_stdout, see_no_table
 from steepslope.promise.certificate import as_percent
 
 
@@ -29,20 +29,20 @@ def source_of_outputs(
     """Return what a gate decides of each row of some outputs, with the groups of a column or a file."""
     if not rows.path.exists():
         raise SteepslopeError("no such file or folder", rows.path)
-    column, by_id = groups_of(gate, groups, True, reading)
+    column, by_id = groups_of_source(gate, groups, True, reading)
     read = rows if column is None else replace(rows, further=(column,))
     read.require_ids()
     return FromOutputs(gate, read, options, by_id, column)
 
 
-def key_of(source: Source, folder: Path) -> dict[str, Any]:
+def key_of_source(source: Source, folder: Path) -> dict[str, Any]:
     """Return all that decides the decisions of the gate in a folder, as JSON holds it."""
     chosen = {name: value for name, value in asdict(source.options).items() if name not in ("workers", "verify")}
     key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(source.groups)}
     return dict(json.loads(json.dumps(key)))
 
 
-def write_decisions(
+def write_decisions_on_outputs(
     gate: Gate, outputs: ClassifierOutputs, groups: Iterable[str] | None, out: Path, audit: int | None
 ) -> None:
     """Write a gate's decisions on outputs in memory, with groups (m,), to a file; an earlier one is replaced.
@@ -56,10 +56,12 @@ def write_decisions(
         ids = range(len(outputs)) if outputs.ids is None else outputs.ids
         by_id = None if groups is None else dict(zip(map(str, ids), groups, strict=True))
         source = FromOutputs(gate, TableBlocks(folder / "outputs"), PredictOptions(audit=audit), by_id)
-        predict_to_file(source, out, key_of(source, folder / "gate"), replace=True)
+        predict_to_file(source, out, key_of_source(source, folder / "gate"), replace=True)
 
 
-def decide(source: Source, key: dict[str, Any], out: str, replace: bool, see: See = unseen) -> Summary:
+def write_source_decisions(
+    source: Source, key: dict[str, Any], out: str, replace: bool, see: See = see_no_table
+) -> Summary:
     """Write the decisions to a file or to standard output, and tell what they come to, which is returned.
 
     ``see`` is shown the tables that go to standard output.
@@ -69,14 +71,14 @@ def decide(source: Source, key: dict[str, Any], out: str, replace: bool, see: Se
         summary = predict_to_stdout(source, notice, see)
     else:
         summary = predict_to_file(source, Path(out), key, replace, notice)
-    for line in sentences(source.gate, summary):
+    for line in decision_sentences(source.gate, summary):
         notice(line)
     if out != STDOUT:
         notice(f"decisions: {out}")
     return summary
 
 
-def sentences(gate: Gate, summary: Summary) -> list[str]:
+def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     """Return a sentence on what was decided, and one on why nothing is accepted by a gate that promises nothing."""
     review = summary.rows - summary.accepted - summary.rejected
     counts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
@@ -90,7 +92,7 @@ def sentences(gate: Gate, summary: Summary) -> list[str]:
     return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *nothing]
 
 
-def groups_of(
+def groups_of_source(
     gate: Gate, groups: str | None, has_columns: bool, reading: ReadingOptions
 ) -> tuple[str | None, dict[str, str] | None]:
     """Return the column of the outputs that has the groups, or the group of each id; None where there are none."""
@@ -104,4 +106,4 @@ def groups_of(
             expected = f"expected a .csv or .parquet file with columns id and group, as the gate is by {gate.by}"
             raise SteepslopeError(f"{expected}, found {'none' if groups is None else named}", "groups")
         return named, None
-    return None, groups_by_id(Path(named), reading)
+    return None, read_groups_by_id(Path(named), reading)

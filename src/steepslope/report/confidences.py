@@ -17,7 +17,7 @@ from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.evidence.fitting import require_other_rows
 from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.outputs.arrays import is_opinion, opinion_name, require_same_names
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array, require_same_class_names
 from steepslope.outputs.opinions import has_opinion
 from steepslope.outputs.row_hashes import shared_rows
 from steepslope.report.grid import shortest_tails
@@ -214,7 +214,7 @@ def fit_set_for_confidences(name: str, outputs: ClassifierOutputs, resources: Re
         raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
     if found.num_classes != outputs.num_classes:
         raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
-    require_same_names(name, outputs.classes, found.classes)
+    require_same_class_names(name, outputs.classes, found.classes)
     if not resources.allow_fit_rows:
         require_other_rows(name, outputs, found, TELLS_NOTHING)
     return found
@@ -236,9 +236,9 @@ def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOu
         handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
         fit_rows=seen,
         opinions={
-            opinion_name(name): float(has_opinion(name, outputs.require(name)).mean())
+            opinion_of_array(name): float(has_opinion(name, outputs.require(name)).mean())
             for name in oracle.arrays
-            if is_opinion(name)
+            if is_opinion_array(name)
         },
     )
 

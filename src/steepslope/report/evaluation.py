@@ -52,7 +52,7 @@ class BestSingle(NamedTuple):
 
 @dataclass(frozen=True)
 class UnknownRows:
-    """What becomes of rows of none of the classes, n many, a ``share`` of all; values are NaN where undefined.
+    """What becomes of out-of-class rows, n many, a ``share`` of all; values are NaN where undefined.
 
     ``accepted`` is the fraction of them that a threshold accepts which accepts at least 90 % of the rows of known
     classes. ``auc_known`` is the AUC among the known rows alone, ``auc_unknown`` that of the known rows that are
@@ -137,7 +137,7 @@ class Row(Scored):
     on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each probability cut
     to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks. ``separability`` and ``paper``
     map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are empty where they were not wanted.
-    ``unknown`` is None where no row is of none of the classes. ``gated`` is what each gate does that ranks by it, but
+    ``unknown`` is None where no row is out-of-class. ``gated`` is what each gate does that ranks by it, but
     for those with groups.
     """
 

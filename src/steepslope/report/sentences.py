@@ -119,7 +119,7 @@ def _remark_sentences_on_rows(first: Row, text: str) -> Iterator[Remark]:
 def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
     """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck.
 
-    The last are on the inputs of none of the classes, if there are any, and on gates.
+    The last are on the out-of-class inputs, if there are any, and on gates.
     """
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]

@@ -142,7 +142,7 @@ def _score_table(
 
 
 def unknown_rows_table(rows: Sequence[Row]) -> Grid:
-    """Return what each score makes of the rows of none of the classes; empty where there are none."""
+    """Return what each score makes of the out-of-class rows; empty where there are none."""
     n, share = next(((row.unknown.n, row.unknown.share) for row in rows if row.unknown), (0, 0.0))
     note = f"{n:,} of {rows[0].n:,} rows ({100 * share:.1f} %) are of none of the classes: each counts as an error. "
     note += f"Of them, how many are accepted where a threshold accepts {KNOWN_COVERAGE} % of the known rows; the AUC "

@@ -17,7 +17,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion_array
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
@@ -74,7 +74,7 @@ def require_servable(arrays: Arrays) -> None:
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             continue
-        lacking = np.isnan(array) if is_opinion(name) else False  # a row may lack an opinion
+        lacking = np.isnan(array) if is_opinion_array(name) else False  # a row may lack an opinion
         if not (np.isfinite(array) | lacking).all():
             raise SteepslopeError("expected finite numbers, found NaN or infinite ones", name)
         if name == IMAGES and (array.min() < 0 or array.max() > 1):

@@ -25,7 +25,7 @@ from steepslope.gate.confidence_source import NetRecord
 from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.nets.training.loading import CODE
 from steepslope.oracle.handover import AUXILIARY
-from steepslope.outputs.arrays import OPINION, is_opinion
+from steepslope.outputs.arrays import OPINION, is_opinion_array
 from steepslope.report.confidences import BASELINE
 from steepslope.report.grid import Cell, Grid, estimate_cell, grid_in_markdown, plain_in_markdown
 from steepslope.report.page import REPORT
@@ -201,7 +201,7 @@ def card_specs_as_words(specs: Mapping[str, str]) -> str:
     >>> card_specs_as_words({"classifier": "onnx:CLASSIFIER", "opinion_big": "checkpoint:OPINION_BIG"})
     ' --classifier onnx:CLASSIFIER --opinion big=checkpoint:OPINION_BIG'
     """
-    opinions = {name: f"{name.removeprefix(OPINION)}={spec}" for name, spec in specs.items() if is_opinion(name)}
+    opinions = {name: f"{name.removeprefix(OPINION)}={spec}" for name, spec in specs.items() if is_opinion_array(name)}
     nets = [f" --{name} {shlex.quote(spec)}" for name, spec in specs.items() if name not in opinions]
     return "".join([*nets, *(f" --opinion {shlex.quote(one)}" for one in opinions.values())])
 

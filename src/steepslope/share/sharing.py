@@ -15,7 +15,13 @@ from safetensors import safe_open
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import read_json, require_no_file, staged_folder
-from steepslope.files.hub import CONFIG, as_folder, digests_in, shared_files, write_config
+from steepslope.files.hub import (
+    CONFIG,
+    digests_in_folder,
+    files_shared_on_hub,
+    folder_or_hub_snapshot,
+    write_hub_config,
+)
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
@@ -97,14 +103,16 @@ class Shared:
             found = (path for path in Path(written).rglob("*") if path.is_file())
             names = {path.relative_to(written).as_posix() for path in found}
         files = tuple(sorted(names if for_monitor else names - {CALIBRATION_ROWS}))
-        return cls(name, model, as_folder(name), files)  # what else lies there, such as a training's, is not shared
+        return cls(
+            name, model, folder_or_hub_snapshot(name), files
+        )  # what else lies there, such as a training's, is not shared
 
     def copy(self, out: Path) -> None:
         """Write its files into a folder, with ``config.json``, which has their digests."""
         for name in self.files:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.folder / name, out / name)
-        write_config(out, self.kind)
+        write_hub_config(out, self.kind)
 
 
 def shared_tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -149,9 +157,9 @@ def write_shared(made: Path, out: Path, replace: bool) -> bool:
         If the folder holds anything else, or another gate or oracle that is not to be replaced.
     """
     target = require_no_file(out)
-    there, wanted = digests_in(target), digests_in(made)
+    there, wanted = digests_in_folder(target), digests_in_folder(made)
     if there:
-        before = shared_files(target)
+        before = files_shared_on_hub(target)
         others = there.keys() - {README, CONFIG, *(before or ())} if before is not None else there.keys()
         if others:
             raise SteepslopeError(f"holds other files, such as {min(others)}: choose another folder", target)

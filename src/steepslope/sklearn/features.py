@@ -33,7 +33,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.outputs.copies import mixed
+from steepslope.outputs.copies import mixed_columns
 
 Floats = NDArray[np.float64]
 NUMBERS = "biuf"  # kinds of arrays
@@ -61,17 +61,17 @@ def steps_before(estimator: Any) -> list[Any]:
     """
     if isinstance(estimator, Pipeline):
         before = [step for _, step in estimator.steps[:-1] if step is not None and step != "passthrough"]
-        flat = [[*steps_before(step), _last(step)] for step in before]
+        flat = [[*steps_before(step), _last_step(step)] for step in before]
         return [*(one for steps in flat for one in steps), *steps_before(estimator.steps[-1][1])]
-    inside = _inside(estimator)
+    inside = _classifier_inside(estimator)
     return [] if inside is None else steps_before(inside)
 
 
-def _last(step: Any) -> Any:
-    return _last(step.steps[-1][1]) if isinstance(step, Pipeline) else step
+def _last_step(step: Any) -> Any:
+    return _last_step(step.steps[-1][1]) if isinstance(step, Pipeline) else step
 
 
-def _inside(estimator: Any) -> Any:
+def _classifier_inside(estimator: Any) -> Any:
     """Return the fitted classifier in one that searches, freezes, calibrates or sets a threshold; None in others."""
     if isinstance(estimator, CalibratedClassifierCV):  # of several, which were fitted on other folds, the first
         return estimator.calibrated_classifiers_[0].estimator
@@ -85,7 +85,7 @@ def is_frozen(estimator: Any) -> bool:
     return type(estimator).__name__ == "FrozenEstimator"
 
 
-def ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
+def steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
     """Return how many of the first steps ignore the labels: fitted to labels in other orders, they give the same.
 
     Each is tried on a few of the rows (n, …), and counts as one that uses labels where it cannot be fitted to these, or
@@ -93,7 +93,7 @@ def ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
 
     >>> from sklearn.feature_selection import SelectKBest
     >>> X, y = np.random.default_rng(0).normal(size=(50, 20)), np.arange(50) % 2
-    >>> ignoring_labels([StandardScaler(), SelectKBest(k=3)], X, y)
+    >>> steps_ignoring_labels([StandardScaler(), SelectKBest(k=3)], X, y)
     1
     """
     rows = np.unique(np.linspace(0, len(labels) - 1, ROWS_TO_TRY).astype(np.int64))
@@ -103,17 +103,17 @@ def ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                given, *others = (_seeded(step).fit(seen, order).transform(seen) for order in orders)
+                given, *others = (_seeded_step(step).fit(seen, order).transform(seen) for order in orders)
                 needed = hasattr(step, "__sklearn_tags__") and step.__sklearn_tags__().target_tags.required
         except Exception:  # whatever a step raises that needs more rows, or other arguments
             return count
-        if needed or not all(_same(given, other) for other in others):
+        if needed or not all(_same_features(given, other) for other in others):
             return count
         seen = given
     return len(steps)
 
 
-def _seeded(step: Any) -> Any:
+def _seeded_step(step: Any) -> Any:
     """Return a clone that draws the same each time it is fitted."""
     found = clone(step)
     if hasattr(found, "get_params"):
@@ -122,7 +122,7 @@ def _seeded(step: Any) -> Any:
     return found
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same_features(one: Any, other: Any) -> bool:
     if issparse(one):
         return one.shape == other.shape and bool(abs(one - other).max() <= 1e-6 * abs(one).max())
     first, second = np.asarray(one), np.asarray(other)
@@ -159,18 +159,18 @@ class Features:
     def of(cls, estimator: Any, X: Any, labels: NDArray[Any], seed: int) -> Features | None:
         """Learn it from the rows (n, …) that a classifier was fitted on; None where inputs are nothing of the kind."""
         before = steps_before(estimator)
-        steps = len(before) if is_frozen(estimator) else ignoring_labels(before, X, labels)
-        seen = _through(before[:steps], X)
-        kinds = kinds_of(seen)
+        steps = len(before) if is_frozen(estimator) else steps_ignoring_labels(before, X, labels)
+        seen = _through_steps(before[:steps], X)
+        kinds = column_kinds(seen)
         if kinds == ():
             return None
         arrays: dict[str, NDArray[Any]] = {}
         if issparse(seen):
-            arrays["often"] = _numbers_among(csc_matrix(seen))
-        blocks = _blocks(seen, kinds, arrays)
-        arrays |= _standardisation(blocks.numbers)
-        arrays |= _directions(_counted(blocks, arrays), kinds == TEXTS, seed)
-        found = cls(steps, kinds, 1 if kinds == TEXTS else _shape(seen)[1], arrays)
+            arrays["often"] = _frequent_columns(csc_matrix(seen))
+        blocks = _feature_blocks(seen, kinds, arrays)
+        arrays |= _learnt_standardisation(blocks.numbers)
+        arrays |= _learnt_directions(_features_to_count(blocks, arrays), kinds == TEXTS, seed)
+        found = cls(steps, kinds, 1 if kinds == TEXTS else _shape_of_features(seen)[1], arrays)
         return replace(found, saw=found._sentence(len(before), blocks.numbers.shape[1])) if found.width else None
 
     @property
@@ -196,19 +196,21 @@ class Features:
         SteepslopeError
             If the inputs have other columns than those that it was learnt from.
         """
-        seen = _through(steps_before(estimator)[: self.steps], X)
+        seen = _through_steps(steps_before(estimator)[: self.steps], X)
         self._require_width(seen)
         with explained("expected the kinds of columns that it was fitted on", "X", WRONG_KIND):
-            blocks = _blocks(seen, self.kinds, self.arrays)
-        counted = _weighted(_counted(blocks, self.arrays)[:, self.arrays["used"]], self.arrays, self.kinds == TEXTS)
+            blocks = _feature_blocks(seen, self.kinds, self.arrays)
+        counted = _weighted_features(
+            _features_to_count(blocks, self.arrays)[:, self.arrays["used"]], self.arrays, self.kinds == TEXTS
+        )
         components = self.arrays.get("components")
         parts = [counted.toarray() if components is None else np.asarray(counted @ components.T)]
         if not self._is_wide:
-            parts.insert(0, _standardised(blocks.numbers, self.arrays))
+            parts.insert(0, _standardised_features(blocks.numbers, self.arrays))
         return np.concatenate(parts, axis=1, dtype=np.float64)
 
     def _require_width(self, seen: Any) -> None:
-        shape = _shape(seen)
+        shape = _shape_of_features(seen)
         if self.kinds != TEXTS and shape[1:] != (self.seen,):
             raise SteepslopeError(f"expected {self.seen} columns, found shape {shape}", "X")
 
@@ -218,20 +220,26 @@ class Features:
         numbers = 0 if self._is_wide else numbers
         if components is None and not words:
             numbers, used = numbers + used, 0
-        parts = [_count(numbers, "number" if words and used else "column")] if numbers else []
+        parts = [_counted_noun(numbers, "number" if words and used else "column")] if numbers else []
         if used:
-            what = _count(used, "hashed word") if words else f"the {used:,} others" if parts else _count(used, "column")
+            what = (
+                _counted_noun(used, "hashed word")
+                if words
+                else f"the {used:,} others"
+                if parts
+                else _counted_noun(used, "column")
+            )
             parts.append(what if components is None else f"{len(components)} components of {what}")
-        where = f"after {_count(self.steps, 'step')} of the pipeline" if self.steps else "of X"
+        where = f"after {_counted_noun(self.steps, 'step')} of the pipeline" if self.steps else "of X"
         where = "before the last step" if 0 < self.steps == before else where
         why = "" if self.steps == before else ", since a step after these may use labels"
         return f"The oracle saw {' and '.join(parts)} {where}{why}."
 
 
-def _count(count: int, name: str) -> str:
+def _counted_noun(count: int, name: str) -> str:
     """Return a number with a noun.
 
-    >>> _count(1, "step"), _count(5_012, "column")
+    >>> _counted_noun(1, "step"), _counted_noun(5_012, "column")
     ('1 step', '5,012 columns')
     """
     return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
@@ -241,33 +249,33 @@ def rows_to_compare(X: Any) -> Floats:
     """Return numbers (n, d) that are equal where rows of inputs (n, …) are; (n, 0) for inputs of other kinds."""
     if getattr(X, "ndim", 0) > TABLE:  # images, or windows of several series
         X = X.reshape(len(X), -1)
-    kinds = kinds_of(X)
+    kinds = column_kinds(X)
     if kinds == ():
         return np.zeros((_num_samples(X), 0))
-    blocks = _blocks(X, kinds, {"often": np.zeros(0, np.int64)})
-    return np.concatenate([mixed(blocks.numbers), mixed(blocks.counts, WORD_SUMS)], axis=1)
+    blocks = _feature_blocks(X, kinds, {"often": np.zeros(0, np.int64)})
+    return np.concatenate([mixed_columns(blocks.numbers), mixed_columns(blocks.counts, WORD_SUMS)], axis=1)
 
 
-def _shape(seen: Any) -> tuple[int, ...]:
+def _shape_of_features(seen: Any) -> tuple[int, ...]:
     return tuple(seen.shape if hasattr(seen, "shape") else np.shape(seen))
 
 
-def _through(steps: Sequence[Any], X: Any) -> Any:
+def _through_steps(steps: Sequence[Any], X: Any) -> Any:
     for step in steps:
         X = step.transform(X)
     return X
 
 
-def kinds_of(seen: Any) -> tuple[str, ...] | None:
+def column_kinds(seen: Any) -> tuple[str, ...] | None:
     """Return the kind of each column of a table, :data:`TEXTS` of texts, None of a matrix, () of anything else.
 
-    >>> kinds_of(np.array([[1, "red"], [2.5, None]], dtype=object)), kinds_of(["one", "two"]), kinds_of(np.eye(2))
-    (('number', 'word'), ('text',), None)
+    >>> column_kinds(np.array([[1, "red"], [2.5, None]], dtype=object)), column_kinds(["one", "two"])
+    (('number', 'word'), ('text',))
     """
     if issparse(seen):
         return None
     if hasattr(seen, "columns"):
-        return tuple(_kind(column) for column in _columns(seen))
+        return tuple(_kind_of_column(column) for column in _columns_as_arrow(seen))
     if np.ndim(seen[:1]) == 1 and len(seen) and all(isinstance(one, str) for one in seen):
         return TEXTS  # whose lengths differ too much for an array
     try:
@@ -276,17 +284,17 @@ def kinds_of(seen: Any) -> tuple[str, ...] | None:
         return ()
     if array.ndim != TABLE:
         return ()
-    return None if array.dtype.kind in NUMBERS else tuple(_kind(column) for column in _columns(seen))
+    return None if array.dtype.kind in NUMBERS else tuple(_kind_of_column(column) for column in _columns_as_arrow(seen))
 
 
-def _columns(table: Any) -> list[Any]:
+def _columns_as_arrow(table: Any) -> list[Any]:
     """Return the columns of a frame or a table as Arrow's arrays, in which what is missing is null."""
     if not hasattr(table, "columns"):
         table = np.asarray(table, dtype=object)
-    return [_arrow(_safe_indexing(table, place, axis=1)) for place in range(table.shape[1])]
+    return [_column_as_arrow(_safe_indexing(table, place, axis=1)) for place in range(table.shape[1])]
 
 
-def _arrow(column: Any) -> Any:
+def _column_as_arrow(column: Any) -> Any:
     try:
         found = column.to_arrow() if hasattr(column, "to_arrow") else pa.array(column, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several types
@@ -296,7 +304,7 @@ def _arrow(column: Any) -> Any:
     return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found
 
 
-def _kind(column: Any) -> str:
+def _kind_of_column(column: Any) -> str:
     kind, types = column.type, pa.types
     if types.is_timestamp(kind) or types.is_date(kind):
         return DATE
@@ -304,13 +312,13 @@ def _kind(column: Any) -> str:
     return NUMBER if any(test(kind) for test in tests) else WORD
 
 
-def _blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
+def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
     """Return what was seen as numbers and counts."""
     if kinds == TEXTS:
         words = HashingVectorizer(n_features=HASHED, alternate_sign=False, norm=None).transform(seen)
         return Blocks(np.zeros((words.shape[0], 0)), words)
     if kinds is not None:
-        return _of_table(_columns(seen), kinds)
+        return _feature_blocks_of_table(_columns_as_arrow(seen), kinds)
     if not issparse(seen):
         table = np.asarray(seen, dtype=np.float64)
         return Blocks(table, csr_matrix((len(table), 0)))
@@ -319,7 +327,7 @@ def _blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArr
     return Blocks(columns[:, often].toarray(), csr_matrix(columns[:, ~often]))
 
 
-def _numbers_among(seen: csc_matrix) -> NDArray[np.int64]:
+def _frequent_columns(seen: csc_matrix) -> NDArray[np.int64]:
     """Return which columns of a sparse matrix (n, s) are numbers, since they occur often, (d,).
 
     There are none where all rows have length 1, as TF-IDF does it: each entry then depends on the others, and a new
@@ -331,7 +339,7 @@ def _numbers_among(seen: csc_matrix) -> NDArray[np.int64]:
     return np.flatnonzero(np.diff(seen.indptr) > OFTEN * seen.shape[0])
 
 
-def _of_table(columns: Sequence[Any], kinds: Sequence[str]) -> Blocks:
+def _feature_blocks_of_table(columns: Sequence[Any], kinds: Sequence[str]) -> Blocks:
     """Return the numbers and dates of a table, and the hashed words of its other columns."""
     numbers, words = [np.zeros((len(columns[0]), 0))], list[list[str | None]]()
     for place, (column, kind) in enumerate(zip(columns, kinds, strict=True)):
@@ -339,26 +347,26 @@ def _of_table(columns: Sequence[Any], kinds: Sequence[str]) -> Blocks:
             texts = column.cast(pa.string()).to_pylist()
             words.append([None if one is None else f"{place}={one}" for one in texts])
         else:
-            numbers.append(_dates(column) if kind == DATE else _numbers(column)[:, None])
+            numbers.append(_features_of_dates(column) if kind == DATE else _features_of_numbers(column)[:, None])
     hasher = FeatureHasher(HASHED, input_type="string", alternate_sign=False)
     rows = ([one for one in row if one is not None] for row in zip(*words, strict=True))
     counts = hasher.transform(rows) if words else csr_matrix((len(columns[0]), 0))
     return Blocks(np.concatenate(numbers, axis=1), counts)
 
 
-def _numbers(column: Any) -> Floats:
+def _features_of_numbers(column: Any) -> Floats:
     whole = column.cast(pa.int64()) if pa.types.is_duration(column.type) else column
     return np.asarray(whole.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _dates(column: Any) -> Floats:
+def _features_of_dates(column: Any) -> Floats:
     """Return days since 1970, month, day of the week and hour of dates, (n, 4)."""
     times = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)))
-    days = _numbers(times.cast(pa.int64())) / 86_400e6
-    return np.column_stack([days, *(_numbers(part(times)) for part in (pc.month, pc.day_of_week, pc.hour))])
+    days = _features_of_numbers(times.cast(pa.int64())) / 86_400e6
+    return np.column_stack([days, *(_features_of_numbers(part(times)) for part in (pc.month, pc.day_of_week, pc.hour))])
 
 
-def _standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
+def _learnt_standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
     """Learn the mean and deviation of each column (n, d), as far as its numbers are finite."""
     finite = np.isfinite(numbers)
     missing = np.flatnonzero(~finite.all(axis=0) & finite.any(axis=0))
@@ -369,21 +377,21 @@ def _standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
     return {"mean": np.nan_to_num(scaler.mean_), "scale": np.nan_to_num(scaler.scale_, nan=1.0), "missing": missing}
 
 
-def _standardised(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) -> Floats:
+def _standardised_features(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) -> Floats:
     """Return numbers (n, d) standardised, 0 where one is missing, and beside them which are."""
     finite = np.isfinite(numbers)
     columns = np.where(finite, (np.where(finite, numbers, 0) - arrays["mean"]) / arrays["scale"], 0.0)
     return np.concatenate([columns, ~finite[:, arrays["missing"]]], axis=1)
 
 
-def _counted(blocks: Blocks, arrays: Mapping[str, NDArray[Any]]) -> csr_matrix:
+def _features_to_count(blocks: Blocks, arrays: Mapping[str, NDArray[Any]]) -> csr_matrix:
     """Return the columns of which directions are seen: counts, and numbers too where these are very many."""
     if len(arrays["mean"]) <= MOST_COLUMNS:
         return blocks.counts
-    return csr_matrix(hstack([csr_matrix(_standardised(blocks.numbers, arrays)), blocks.counts]))
+    return csr_matrix(hstack([csr_matrix(_standardised_features(blocks.numbers, arrays)), blocks.counts]))
 
 
-def _directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[str, NDArray[Any]]:
+def _learnt_directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[str, NDArray[Any]]:
     """Learn which columns (n, s) occur, how to weigh them, and the directions in which many of them vary most."""
     used = np.unique(counts.indices[counts.data != 0])
     some = csr_matrix(counts[:, used])
@@ -395,12 +403,12 @@ def _directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[str, NDAr
     learnt = {"used": used.astype(np.int64), "weights": weights}
     if len(used) > COMPONENTS:
         rows = np.unique(np.linspace(0, counts.shape[0] - 1, COMPONENT_ROWS).astype(np.int64))
-        weighted = _weighted(some[rows], learnt, of_texts)
+        weighted = _weighted_features(some[rows], learnt, of_texts)
         learnt["components"] = TruncatedSVD(COMPONENTS, random_state=seed).fit(weighted).components_
     return learnt
 
 
-def _weighted(some: csr_matrix, arrays: Mapping[str, NDArray[Any]], of_texts: bool) -> csr_matrix:
+def _weighted_features(some: csr_matrix, arrays: Mapping[str, NDArray[Any]], of_texts: bool) -> csr_matrix:
     found = csr_matrix(some.multiply(arrays["weights"]))
     with suppress(ValueError):  # of no rows
         return normalize(found) if of_texts else found

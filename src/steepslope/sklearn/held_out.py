@@ -7,7 +7,7 @@ and rows of a group, are on one side of each split. If they are held out, one of
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,20 @@ from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit, check_cv
 from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params
 
-from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.copies import copies_of, equal_rows, once_each, together, warn_of_copies
+from steepslope.outputs.copies import copies_of, equal_row_codes, one_of_each_copy, rows_that_agree, warn_of_copies
 from steepslope.sklearn.features import is_frozen, rows_to_compare
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
-Ask = Callable[[Any, Any, NDArray[Any]], Responses]
 LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
 
 
-def checked_rows(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     """Return inputs of which rows can be taken, and as many labels (n,)."""
     labels = column_or_1d(y, warn=True)
     kinds = sorted({type(label).__name__ for label in labels.tolist()}) if labels.dtype == object else []
@@ -45,7 +44,7 @@ def checked_rows(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     return rows, labels
 
 
-def copies_in(X: Any) -> Rows:
+def copies_in_inputs(X: Any) -> Rows:
     """Return a number for each row of inputs (n, …), the same one for copies, (n,).
 
     Equal rows are copies if chance does not make so many, or if the index of a frame gives them the same name.
@@ -54,20 +53,20 @@ def copies_in(X: Any) -> Rows:
     index: Any = getattr(X, "index", None)
     codes = [copies_of(columns)]
     if hasattr(index, "factorize") and index.has_duplicates:
-        codes.append(equal_rows(np.column_stack([columns, index.factorize()[0]])))
-    found = together(*codes)
+        codes.append(equal_row_codes(np.column_stack([columns, index.factorize()[0]])))
+    found = rows_that_agree(*codes)
     warn_of_copies(found)
     return found
 
 
-def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:
+def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:
     """Return the rows to learn from and those held out, a fraction of each class, both in ascending order.
 
     Each row is held out with the same probability, even the only one of a class. The classifier then does not know
     that class, as it does not know those of some rows to come, and the row counts as an error. Only where fewer than
     two classes would be left to learn, the last row of each is not held out.
 
-    >>> learnt, calibration = held_out(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
+    >>> learnt, calibration = held_out_of_classes(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
     >>> len(learnt), len(calibration), calibration[:3] < 12
     (16, 5, array([ True,  True,  True]))
     """
@@ -84,42 +83,44 @@ def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Ro
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def held_out_apart(
+def held_out_rows(
     labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int, codes: Rows, cv: Any = None
 ) -> tuple[Rows, Rows, Rows]:
-    """Return the rows to learn from, those of none of the classes to know as errors, and those held out of both kinds.
+    """Return the rows to learn from, out-of-class ones to know as errors, and those held out of both kinds.
 
     Rows of one of the ``codes`` (n,) belong together: either none is held out, or all are, and one of them counts. If
     ``cv`` is a ``TimeSeriesSplit``, rows are in order of time, and the last are held out.
 
-    >>> [len(rows) for rows in held_out_apart(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
+    >>> [len(rows) for rows in held_out_rows(np.repeat([0, 1, -1], 8), -1, 0.25, 0, np.arange(24))]
     [12, 6, 6]
     """
-    is_unknown = unknown_rows(labels, unknown_label)
+    is_unknown = unknown_label_rows(labels, unknown_label)
     if is_unknown.all():
         raise SteepslopeError(f"expected rows of classes, found {len(labels):,} of none of them alone", "y")
-    each = once_each(codes, seed)
+    each = one_of_each_copy(codes, seed)
     if isinstance(cv, TimeSeriesSplit):
         held = each[len(each) - int(fraction * len(each)) :]
         before = np.arange(len(labels)) < held.min(initial=len(labels)) - cv.gap
     else:
         sides = (each[is_unknown[each] == side] for side in (False, True))
-        held = np.concatenate([side[held_out(labels[side], fraction, seed)[1]] for side in sides if len(side)])
+        held = np.concatenate(
+            [side[held_out_of_classes(labels[side], fraction, seed)[1]] for side in sides if len(side)]
+        )
         before = np.ones(len(labels), np.bool_)
     learnt = before & ~np.isin(codes, codes[held])
     return np.flatnonzero(learnt & ~is_unknown), np.flatnonzero(learnt & is_unknown), np.sort(held)
 
 
-def unknown_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
-    """Return which labels say that a row is of none of the classes, (n,); none do for None.
+def unknown_label_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
+    """Return which labels say that a row is out-of-class, (n,); none do for None.
 
-    >>> unknown_rows(np.array(["cat", "other"]), "other"), unknown_rows(np.array([0, -1]), None)
+    >>> unknown_label_rows(np.array(["cat", "other"]), "other"), unknown_label_rows(np.array([0, -1]), None)
     (array([False,  True]), array([False, False]))
     """
     return np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
 
 
-def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> list[tuple[Rows, Rows]]:
+def folds_without_leaks(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> list[tuple[Rows, Rows]]:
     """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
 
     A class is too rare if all classes but one have a single row: classifiers refuse to be fitted to one class. Rows of
@@ -131,7 +132,7 @@ def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> l
     SteepslopeError
         If a splitter does not put each row into one fold.
     """
-    each = once_each(codes, seed)  # the first of all could be of one class
+    each = one_of_each_copy(codes, seed)  # the first of all could be of one class
     X, y = _safe_indexing(X, each), labels[each]
     counts = np.sort(np.unique(y, return_counts=True)[1])
     if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
@@ -140,28 +141,19 @@ def folds_of(X: Any, labels: NDArray[Any], cv: Any, seed: int, codes: Rows) -> l
         splitter = StratifiedKFold(min(int(cv), int(counts[-1])), shuffle=True, random_state=seed)
     else:
         splitter = check_cv(cv, y, classifier=True)
-    with warnings.catch_warnings():  # that a class has fewer rows than there are folds does no harm here
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        warnings.filterwarnings(
-            "ignore", "The groups parameter is ignored", UserWarning
-        )  # most splitters do not use them
+    with warnings.catch_warnings():  # a class may have fewer rows than there are folds, and groups may not matter
+        warnings.filterwarnings("ignore", "The (least populated class|groups parameter is ignored)", UserWarning)
         found = list(splitter.split(X, y, codes[each]))
     rows = np.sort(np.concatenate([rows for _, rows in found]))
     if not np.array_equal(rows, np.arange(len(y))[-len(rows) if isinstance(cv, TimeSeriesSplit) else None :]):
         raise SteepslopeError("expected folds that hold each row once, found others", "cv")
-    folds = [(members(codes, each[others]), members(codes, each[rows])) for others, rows in found]
+    folds = [(rows_of_same_codes(codes, each[others]), rows_of_same_codes(codes, each[rows])) for others, rows in found]
     return [fold for fold in folds if len(np.unique(labels[fold[0]])) >= LEAST_CLASSES]
 
 
-def members(codes: Rows, some: Rows) -> Rows:
+def rows_of_same_codes(codes: Rows, some: Rows) -> Rows:
     """Return all rows that belong together with any of some rows by their codes (n,), in ascending order."""
     return np.flatnonzero(np.isin(codes, codes[some]))
-
-
-def require_folds(cv: Any) -> None:
-    """Raise unless ``cv`` is a number of folds >= 2, or something that splits."""
-    if isinstance(cv, str) or not (hasattr(cv, "split") or hasattr(cv, "__iter__")):
-        require("cv", cv, whole(2))
 
 
 def out_of_fold(
@@ -172,44 +164,25 @@ def out_of_fold(
     classes: NDArray[Any],
     params: Mapping[str, Any],
     n_jobs: int | None = None,
-    ask: Ask = Responses.of,
 ) -> Responses:
     """Return the responses to all rows in folds, each of a clone that has not seen it; ``params`` are those of ``fit``.
 
-    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes. ``ask``
-    is :meth:`Responses.of`, or :meth:`Responses.votes`.
+    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes.
     """
     if is_frozen(estimator):
-        return ask(estimator, _safe_indexing(X, rows_in(folds)), classes)
-    tasks = (delayed(_unseen)(estimator, X, y, *fold, classes, params, ask) for fold in folds)
+        return Responses.of(estimator, _safe_indexing(X, rows_in_folds(folds)), classes)
+    tasks = (delayed(_response_to_unseen_fold)(estimator, X, y, *fold, classes, params) for fold in folds)
     return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
 
 
-def rows_in(folds: Sequence[tuple[Rows, Rows]]) -> Rows:
+def rows_in_folds(folds: Sequence[tuple[Rows, Rows]]) -> Rows:
     """Return the rows that are in a fold, in ascending order."""
     return np.sort(np.concatenate([rows for _, rows in folds]))
 
 
-def _unseen(
-    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any],
-    params: Mapping[str, Any], ask: Ask,
-) -> Responses:  # fmt: skip
-    fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **rows_of(params, others, len(y)))
-    return ask(fitted, _safe_indexing(X, rows), classes)
-
-
-def rows_of(params: Mapping[str, Any], rows: NDArray[np.int64], n: int) -> dict[str, Any]:
-    """Return parameters of ``fit`` for some of n rows: cut where they hold a value a row, else as they are.
-
-    >>> rows_of({"sample_weight": [0.5, 1.0, 2.0], "verbose": True}, np.array([0, 2]), n=3)
-    {'sample_weight': [0.5, 2.0], 'verbose': True}
-    """
-    return {name: _safe_indexing(value, rows) if _count(value) == n else value for name, value in params.items()}
-
-
-def _count(value: Any) -> int | None:
-    """Return how many rows an array, a frame, a sparse matrix or a list has; None of anything else."""
-    if isinstance(value, str | bytes | Mapping):
-        return None
-    shape = getattr(value, "shape", ())
-    return int(shape[0]) if shape else len(value) if hasattr(value, "__len__") else None
+def _response_to_unseen_fold(
+    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any], params: Mapping[str, Any]
+) -> Responses:
+    """Return the responses to the rows of a fold of a clone that is fitted to the others."""
+    fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **_check_method_params(X, params, others))
+    return Responses.of(fitted, _safe_indexing(X, rows), classes)

@@ -7,8 +7,8 @@ of rows that these have not seen. Classes go by their names: another classifier 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ from sklearn.exceptions import NotFittedError
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import UNKNOWN
-from steepslope.outputs.options import require_name
+from steepslope.outputs.options import require_opinion_name
 from steepslope.sklearn.features import is_frozen
 from steepslope.sklearn.held_out import Rows, out_of_fold
-from steepslope.sklearn.responses import Responses, codes_by_name, only_votes
-from steepslope.sklearn.storage import require_classes
+from steepslope.sklearn.responses import Responses, class_codes_by_name, gives_only_votes
+from steepslope.sklearn.storage import require_saved_classes
 
 PLACE = "opinions"
 SHOWN = 3  # names of classes in an error
@@ -33,43 +33,30 @@ NOT_FITTED = "expected a classifier, one that is fitted in FrozenEstimator"
 class Opinion:
     """Another classifier, fitted, and how what it gives becomes an opinion of the trusted classifier's outputs.
 
-    ``classes`` are its own, None where it has neither probabilities nor decision values, but votes. ``places`` are
-    their numbers among the trusted classifier's classes, −1 for one that is none of these; of votes, all of these and
-    −1. ``log_floor`` is that of :attr:`Responses.log_floor`.
+    ``classes`` are its own, None where it has neither probabilities nor decision values, but votes. ``log_floor`` is
+    that of :attr:`Responses.log_floor`.
     """
 
     estimator: Any
     classes: NDArray[Any] | None
-    places: tuple[int, ...]
     log_floor: float
 
-    @classmethod
-    def of(cls, estimator: Any, own: NDArray[Any] | None, log_floor: float, classes: NDArray[Any]) -> Self:
-        """Return it for a fitted classifier with its ``own`` classes, by those of the trusted one.
+    def responses(self, X: Any, trusted: NDArray[Any]) -> Responses:
+        """Ask the classifier about some inputs; votes are numbers of the trusted classifier's classes."""
+        return Responses.of(self.estimator, X, trusted if self.classes is None else self.classes)
 
-        Raises
-        ------
-        SteepslopeError
-            If none of its classes is one of the trusted classifier's.
-        """
-        places = np.arange(len(classes)) if own is None else codes_by_name(own, classes)
-        if own is not None and (places == UNKNOWN).all():
-            raise _of_others(own)
-        other = own is None or len(own) == 1  # whose second column, or vote, is for all else
-        return cls(estimator, own, (*places.tolist(), *([UNKNOWN] if other else [])), log_floor)
-
-    def responses(self, X: Any, classes: NDArray[Any]) -> Responses:
-        """Ask the classifier about some inputs."""
+    def added(
+        self, outputs: ClassifierOutputs, name: str, responses: Responses, trusted: NDArray[Any]
+    ) -> ClassifierOutputs:
+        """Return the outputs, of the ``trusted`` classes, with this opinion on the same inputs."""
+        places = np.arange(len(trusted)) if self.classes is None else class_codes_by_name(self.classes, trusted)
+        mapping: dict[int, str | None] = {
+            own: None if place == UNKNOWN else outputs.class_names[place] for own, place in enumerate(places.tolist())
+        }
+        if self.classes is None or len(self.classes) == 1:  # another vote, or column, is for all else
+            mapping[len(places)] = None
         if self.classes is None:
-            return Responses.votes(self.estimator, X, classes)
-        return Responses.of(self.estimator, X, self.classes)
-
-    def added(self, outputs: ClassifierOutputs, name: str, responses: Responses) -> ClassifierOutputs:
-        """Return the outputs of the same inputs with this opinion on them."""
-        names = outputs.class_names
-        mapping = {own: None if place == UNKNOWN else names[place] for own, place in enumerate(self.places)}
-        if self.classes is None:
-            votes = np.where(responses.predicted == UNKNOWN, len(self.places) - 1, responses.predicted)
+            votes = np.where(responses.predicted == UNKNOWN, len(places), responses.predicted)
             return outputs.with_opinion(name, votes, mapping)
         return outputs.with_opinion(name, ClassifierOutputs(responses.logits(self.log_floor)), mapping)
 
@@ -79,35 +66,25 @@ class Opinion:
         return {"classes": None if self.classes is None else self.classes.tolist(), "log_floor": self.log_floor}
 
 
-def checked_opinions(opinions: Any, estimator: Any) -> dict[str, Any]:
+def checked_opinion_classifiers(opinions: Any, estimator: Any) -> dict[str, Any]:
     """Return the other classifiers by name, none of None; raise for names or values that are none."""
     if opinions is not None and not isinstance(opinions, Mapping):
         raise SteepslopeError(f"expected classifiers by name, found {type(opinions).__name__}", PLACE)
-    found, known = dict(opinions or {}), {id(_inside(estimator)): "the classifier itself"}
+    found, known = dict(opinions or {}), {id(_classifier_of_opinion(estimator)): "the classifier itself"}
     for name, other in found.items():
         with located(PLACE):
-            require_name(str(name))
+            require_opinion_name(str(name))
         with located(f"{PLACE}: {name}"):
             if isinstance(other, type) or not (hasattr(other, "fit") and hasattr(other, "predict")):
                 raise SteepslopeError(f"expected a classifier of scikit-learn's, found {other!r}")
-            if id(_inside(other)) in known:
-                raise SteepslopeError(f"expected another classifier, found {known[id(_inside(other))]}")
-        known[id(_inside(other))] = f"that of {name} again"
+            if id(_classifier_of_opinion(other)) in known:
+                raise SteepslopeError(f"expected another classifier, found {known[id(_classifier_of_opinion(other))]}")
+        known[id(_classifier_of_opinion(other))] = f"that of {name} again"
     return {str(name): other for name, other in found.items()}
 
 
-def _inside(estimator: Any) -> Any:
+def _classifier_of_opinion(estimator: Any) -> Any:
     return estimator.estimator if is_frozen(estimator) else estimator
-
-
-def inputs_of_all(tags: Any, opinions: Any) -> Any:
-    """Return what inputs the classifier with these ``InputTags`` takes, and so do the others."""
-    from sklearn.utils import get_tags  # from scikit-learn 1.6 on
-
-    given = opinions.values() if isinstance(opinions, Mapping) else ()
-    others = [get_tags(one).input_tags for one in given if hasattr(one, "__sklearn_tags__")]
-    sparse, allow_nan = (all(getattr(one, name) for one in (tags, *others)) for name in ("sparse", "allow_nan"))
-    return replace(tags, sparse=sparse, allow_nan=allow_nan)
 
 
 def learnt_opinions(
@@ -123,25 +100,20 @@ def learnt_opinions(
     for name, other in others.items():
         with located(f"{PLACE}: {name}"), explained(NOT_FITTED, kinds=NotFittedError):
             fitted = other if is_frozen(other) else clone(other).fit(X, labels)
-            if not only_votes(fitted) and not hasattr(fitted, "classes_"):
-                raise SteepslopeError(f"{NOT_FITTED}, found {type(_inside(fitted)).__name__} without classes_")
-            own = None if only_votes(fitted) else np.asarray(fitted.classes_)
-            ask, known = (Responses.votes, classes) if own is None else (Responses.of, own)
-            unseen[name] = out_of_fold(other, X, labels, folds, known, {}, n_jobs, ask)
-            if (unseen[name].predicted == UNKNOWN).all():
-                raise _of_others(np.unique(fitted.predict(X)))
-            learnt[name] = Opinion.of(fitted, own, 0.0 if own is None else unseen[name].log_floor, classes)
+            votes = gives_only_votes(fitted)
+            if not votes and not hasattr(fitted, "classes_"):
+                kind = type(_classifier_of_opinion(fitted)).__name__
+                raise SteepslopeError(f"{NOT_FITTED}, found {kind} without classes_")
+            own = np.unique(fitted.predict(X)) if votes else np.asarray(fitted.classes_)
+            if (class_codes_by_name(own, classes) == UNKNOWN).all():
+                shown = ", ".join(map(repr, own[:SHOWN].tolist())) + (", …" if len(own) > SHOWN else "")
+                raise SteepslopeError(f"expected some of the classes of the classifier that is trusted, found {shown}")
+            unseen[name] = out_of_fold(other, X, labels, folds, classes if votes else own, {}, n_jobs)
+            learnt[name] = Opinion(fitted, None, 0.0) if votes else Opinion(fitted, own, unseen[name].log_floor)
     return learnt, unseen
 
 
-def _of_others(classes: NDArray[Any]) -> SteepslopeError:
-    shown = ", ".join(map(repr, classes[:SHOWN].tolist())) + (", …" if len(classes) > SHOWN else "")
-    return SteepslopeError(f"expected some of the classes of the classifier that is trusted, found {shown}")
-
-
-def restored_opinions(
-    cards: Mapping[str, Mapping[str, Any] | None], others: Mapping[str, Any], classes: NDArray[Any]
-) -> dict[str, Opinion]:
+def restored_opinions(cards: Mapping[str, Mapping[str, Any] | None], others: Mapping[str, Any]) -> dict[str, Opinion]:
     """Return the opinions that were saved, by the ``card`` of each that the oracle takes, and None of others.
 
     Raises
@@ -159,7 +131,7 @@ def restored_opinions(
     found = dict[str, Opinion]()
     for name, card in taken.items():
         own, other = card["classes"], others[name]
-        if own is not None or not only_votes(other):
-            require_classes(other, own or (), f"{PLACE}: {name}")
-        found[name] = Opinion.of(other, None if own is None else np.asarray(other.classes_), card["log_floor"], classes)
+        if own is not None or not gives_only_votes(other):
+            require_saved_classes(other, own or (), f"{PLACE}: {name}")
+        found[name] = Opinion(other, None if own is None else np.asarray(other.classes_), card["log_floor"])
     return found

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _num_samples
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
-from steepslope.oracle.evidence.fit_set import joined_outputs
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.labels import EMPTY, UNKNOWN
-from steepslope.outputs.opinions import of_opinion
+from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.promise.rows import checked_groups
 from steepslope.sklearn.features import MISSING, Features
 from steepslope.sklearn.opinions import Opinion
-from steepslope.sklearn.responses import Responses, codes_of
+from steepslope.sklearn.responses import Responses
 
 MCP_RANKS = "the classifier's own probability ranks its predictions"
 
@@ -51,26 +48,16 @@ class Reader:
         features = None if self.features is None else self.features.columns(self.estimator, X)
         logits = found.logits(self.log_floor)
         names = [*dict.fromkeys(map(str, self.classes))]
-        outputs = ClassifierOutputs.of(
-            {"logits": logits, "features": features}, names if len(names) == logits.shape[1] else None
-        )
+        classes = names if len(names) == logits.shape[1] else None
+        outputs = ClassifierOutputs.of({"logits": logits, "features": features}, classes)
         for name, opinion in self.opinions.items():
             said = opinion.responses(X, self.classes) if of_others is None else of_others[name]
-            outputs = opinion.added(outputs, name, said)
+            outputs = opinion.added(outputs, name, said, self.classes)
         return outputs
 
-    def with_unknown(
-        self, outputs: ClassifierOutputs, labels: NDArray[Any], unknown: Any
-    ) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
-        """Put inputs of none of the classes below others, and −1 below the numbers of their labels (n,)."""
-        codes, count = codes_of(labels, self.classes), _num_samples(unknown)
-        if not count:
-            return outputs, codes
-        return joined_outputs([outputs, self.outputs(unknown)]), np.concatenate([codes, np.full(count, UNKNOWN)])
 
-
-def require_no_class(unknown_label: Any, classes: NDArray[Any]) -> None:
-    """Raise if the label of rows of none of the classes is a class."""
+def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
+    """Raise if the label of out-of-class rows is a class."""
     if unknown_label is not None and unknown_label in classes.tolist():
         found = f"found {unknown_label!r}, which is one"
         raise SteepslopeError(f"expected a label that is none of the classifier's classes, {found}", "unknown_label")
@@ -79,24 +66,7 @@ def require_no_class(unknown_label: Any, classes: NDArray[Any]) -> None:
             raise SteepslopeError(f"expected {unknown_label!r} in the rows of none of the classes, found {name!r}", "y")
 
 
-def oracle_of(
-    labelled: ClassifierOutputs, seed: int, with_opinions: bool, groups: NDArray[np.int64]
-) -> FusedOracle | None:
-    """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds.
-
-    Rows of one of the ``groups`` (n,) belong together.
-    """
-    correct = int(labelled.is_correct.sum())
-    if min(correct, len(labelled) - correct) < FOLDS:
-        return None
-    with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
-        warnings.simplefilter("ignore", FewErrorsWarning)
-        return FusedOracle(errors="crossfit", budget="auto" if with_opinions else "free", seed=seed).fit(
-            labelled, groups=groups
-        )
-
-
-def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
+def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:
     """Return the group of each input as text, (m,), by a column's name or a function; None for predicted classes.
 
     Raises
@@ -118,11 +88,11 @@ def groups_of(groups: Any, X: Any) -> NDArray[np.str_] | None:
         with located("groups"):
             require_known("column of X:", groups, [name for name in X.columns if isinstance(name, str)])
         given = X[groups]
-    texts = _texts(given)
+    texts = _inputs_as_text(given)
     return checked_groups(np.where(texts == "", EMPTY, texts), _num_samples(X))
 
 
-def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
+def ids_of_inputs(ids: Any, X: Any) -> NDArray[np.str_] | None:
     """Return the given ids, or else a frame's index, as text, (m,); None for an index that only numbers the rows.
 
     An index that is not unique is not used either.
@@ -135,14 +105,14 @@ def ids_of(ids: Any, X: Any) -> NDArray[np.str_] | None:
     index = getattr(X, "index", None)
     if ids is None and not getattr(index, "is_unique", False):
         return None
-    names = _texts(index if ids is None else ids)
+    names = _inputs_as_text(index if ids is None else ids)
     if ids is None and np.array_equal(names, np.arange(len(names)).astype(np.str_)):
         return None
     require_ids_once(names.ravel(), "ids")
     return names
 
 
-def _texts(values: Any) -> NDArray[np.str_]:
+def _inputs_as_text(values: Any) -> NDArray[np.str_]:
     """Return values as text, (m,): whole floats as whole numbers, and "" for what is missing."""
     array = np.asarray(values, dtype=object)
     texts = [
@@ -153,7 +123,7 @@ def _texts(values: Any) -> NDArray[np.str_]:
     return np.array(texts, np.str_).reshape(array.shape)
 
 
-def promises_of(gate: Gate) -> list[str]:
+def sentences_of_promises(gate: Gate) -> list[str]:
     """Say which of several risks is promised and what that means, with a line for each group."""
     lines, risks = [*gate.cautions, *(one.sentences() for one in gate.promises)], gate.objectives.max_risk
     if len(risks) == 1:
@@ -163,17 +133,14 @@ def promises_of(gate: Gate) -> list[str]:
     return [first if any(one.is_given for one in gate.promises) else f"None of {named} can be promised.", *lines]
 
 
-def taken_by(oracle: FusedOracle | None, opinions: Mapping[str, Opinion]) -> dict[str, Opinion]:
-    """Return the opinions that an oracle takes."""
-    arrays = () if oracle is None else oracle.arrays
-    return {name: one for name, one in opinions.items() if any(of_opinion(array, name) for array in arrays)}
+def sentences_of_what_is_seen(oracle: FusedOracle | None, reader: Reader, opinions: Sequence[str]) -> str:
+    """Say what the oracle saw, if nothing is made of it, and what opinions gain on the fit set, a line each.
 
-
-def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Mapping[str, Opinion]) -> str:
-    """Say what the oracle saw, if nothing is made of it, and what opinions gain on the fit set, a line each."""
+    The reader reads those of the ``opinions`` that the oracle takes.
+    """
     if oracle is None or oracle.fitted_ is None:
         return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
-    saw = "The oracle saw the classifier's outputs alone." if features is None else features.saw
+    saw = "The oracle saw the classifier's outputs alone." if reader.features is None else reader.features.saw
     fitted = oracle.fitted_
     if oracle.arrays == ("logits",):
         temperature = fitted.pool.temperature
@@ -181,13 +148,14 @@ def seen_by(oracle: FusedOracle | None, features: Features | None, opinions: Map
         saw = f"{saw} No pool of opinions ranks better, so {MCP_RANKS}{tempered}."
     if not opinions:
         return saw
-    used, free = taken_by(oracle, opinions), fitted.gains["free"]
-    left = [name for name in opinions if name not in used]
+    free = fitted.gains["free"]
     (auc, ratio), (alone, ratio_alone) = (
         (f"{100 * gain.auc:+.2f}", f"AURC × {gain.aurc_ratio:.3f}")
         for gain in (fitted.gains.get("opinions", free), free)
     )
     gained = f"gains {auc} AUC points over MCP ({ratio}), without them {alone} ({ratio_alone})"
     lines = [saw, f"On the fit set, the oracle with opinions {gained}."]
-    lines += [f"It takes the opinion of {', '.join(used)}."] if used else []
-    return "\n".join(lines + ([f"It leaves out {', '.join(left)}, from which nothing sure is gained."] if left else []))
+    left = [name for name in opinions if name not in reader.opinions]
+    lines += [f"It takes the opinion of {', '.join(reader.opinions)}."] if reader.opinions else []
+    lines += [f"It leaves out {', '.join(left)}, from which nothing sure is gained."] if left else []
+    return "\n".join(lines)

@@ -11,18 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.outputs.arrays import require_finite
-from steepslope.outputs.labels import UNKNOWN, Texts, listed, warn_of_names
+from steepslope.outputs.arrays import require_finite_array
+from steepslope.outputs.labels import UNKNOWN, Texts, listed_names, warn_of_unknown_labels
 from steepslope.outputs.probabilities import LARGEST, checked_probabilities
 
 Floats = NDArray[np.float64]
 NUMBERS = "biuf"  # kinds of arrays
 
 
-def codes_of(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
+def class_codes(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     """Return the number of each label's class, (n,), −1 of a label that is none of the classes.
 
-    >>> codes_of(["dog", "ant", "cat"], np.array(["cat", "dog"]))
+    >>> class_codes(["dog", "ant", "cat"], np.array(["cat", "dog"]))
     array([ 1, -1,  0])
     """
     values, order = np.asarray(labels), np.argsort(classes, kind="stable")
@@ -31,42 +31,45 @@ def codes_of(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(classes[found] == values, found, UNKNOWN)
 
 
-def told_codes(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> NDArray[np.int64]:
-    """Return the number of each label's class, (n,), as :func:`codes_of`, and warn of labels that may be misspelt.
-
-    Raises
-    ------
-    SteepslopeError
-        If no label is a class.
-    """
+def warn_of_other_labels(labels: ArrayLike, classes: NDArray[Any], unknown_label: Any) -> None:
+    """Warn of labels (n,) that are no class and may be misspelt; raise if no label is a class."""
     values, names = np.asarray(labels), list(map(str, classes.tolist()))
-    codes, texts = codes_of(values, classes), Texts.of_rows(list(map(str, values.tolist())))
-    if len(codes) and (codes == UNKNOWN).all():
-        found = listed([text for text in texts.distinct if text != str(unknown_label)]) or "none of them alone"
+    texts = Texts.of_rows(list(map(str, values.tolist())))
+    if len(values) and (class_codes(values, classes) == UNKNOWN).all():
+        found = listed_names([text for text in texts.distinct if text != str(unknown_label)]) or "none of them alone"
         kinds = f" ({values.dtype} in place of {classes.dtype})" if values.dtype.kind != classes.dtype.kind else ""
-        raise SteepslopeError(f"expected labels among the classes ({listed(names)}), found {found}{kinds}", "y")
-    warn_of_names("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
-    return codes
+        raise SteepslopeError(f"expected labels among the classes ({listed_names(names)}), found {found}{kinds}", "y")
+    warn_of_unknown_labels("y", texts, dict.fromkeys([*names, str(unknown_label)], 0), names)
 
 
-def codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
+def class_codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     """Return the same where labels may be of another type than the classes: these go by their names as text.
 
-    >>> codes_by_name(["1", "7"], np.array([0, 1])), codes_by_name([1.0, 7.0], np.array([0, 1]))
+    >>> class_codes_by_name(["1", "7"], np.array([0, 1])), class_codes_by_name([1.0, 7.0], np.array([0, 1]))
     (array([ 1, -1]), array([ 1, -1]))
     """
     values = np.asarray(labels)
     if values.dtype.kind in NUMBERS and classes.dtype.kind in NUMBERS:
-        return codes_of(values, classes)
-    return codes_of(values.astype(np.str_), classes.astype(np.str_))
+        return class_codes(values, classes)
+    return class_codes(values.astype(np.str_), classes.astype(np.str_))
 
 
-def only_votes(estimator: Any) -> bool:
+def gives_only_votes(estimator: Any) -> bool:
     """Return whether a classifier has neither probabilities nor decision values."""
     return not hasattr(estimator, "predict_proba") and not hasattr(estimator, "decision_function")
 
 
-def _require_a_row_each(X: Any, *given: NDArray[Any]) -> None:
+def require_classifier(estimator: Any) -> None:
+    """Raise unless a fitted estimator is a classifier that gives more than labels."""
+    name = type(estimator).__name__
+    if not hasattr(estimator, "classes_"):
+        raise SteepslopeError(f"expected a classifier, found {name}, which has no classes_", "estimator")
+    if gives_only_votes(estimator):
+        expected = "expected a classifier with predict_proba or decision_function"
+        raise SteepslopeError(f"{expected}, found {name} without", "estimator")
+
+
+def _require_response_a_row(X: Any, *given: NDArray[Any]) -> None:
     expected, columns = _num_samples(X), getattr(X, "columns", ())
     for one in given:
         if len(one) != expected:
@@ -76,11 +79,11 @@ def _require_a_row_each(X: Any, *given: NDArray[Any]) -> None:
             )
 
 
-def _require_sound(given: NDArray[Any], are_probabilities: bool) -> None:
+def _require_sound_response(given: NDArray[Any], are_probabilities: bool) -> None:
     """Raise unless decision values are finite, and probabilities sum to 1; a row of zeros says nothing, and may."""
     with located("estimator"):
         if not are_probabilities:
-            require_finite("decision_function", given)
+            require_finite_array("decision_function", given)
         elif len(given):
             silent = (given == 0).all(axis=1, keepdims=True)
             checked_probabilities(np.where(silent, 1 / given.shape[1], given))
@@ -100,41 +103,32 @@ class Responses:
 
     @classmethod
     def of(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
-        """Ask a fitted classifier, whose own classes are some of these, or all.
+        """Ask a fitted classifier, whose own classes are some of these, or all; one that only votes may have others.
 
         Raises
         ------
         SteepslopeError
-            If it gives neither probabilities nor decision values, or not one a class.
+            If it gives not one probability or decision value a row and class, or odd ones.
         """
-        are_probabilities = hasattr(estimator, "predict_proba")
-        if only_votes(estimator):
-            found = f"found {type(estimator).__name__} without"
-            raise SteepslopeError(
-                f"expected a classifier with predict_proba or decision_function, {found}", "estimator"
-            )
-        given = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
         predicted = np.asarray(estimator.predict(X))
-        _require_a_row_each(X, given, predicted)
+        if gives_only_votes(estimator):
+            return cls(np.zeros((len(predicted), 0)), class_codes_by_name(predicted, classes), False)
+        are_probabilities = hasattr(estimator, "predict_proba")
+        given = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
+        _require_response_a_row(X, given, predicted)
         if given.ndim == 1:  # the decision for the second of two classes
             given = np.column_stack([np.zeros(len(given)), given])
-        own = codes_of(estimator.classes_, classes)
+        own = class_codes(estimator.classes_, classes)
         if given.shape != (len(given), len(own)):
             found = f"found shape {given.shape}"
             raise SteepslopeError(f"expected a column for each of {len(own)} classes, {found}", "estimator")
         values = np.full((len(given), len(classes)), 0.0 if are_probabilities else -np.inf)
         values[:, own] = given
-        codes = codes_of(predicted, classes)
+        codes = class_codes(predicted, classes)
         if (codes == UNKNOWN).any():
             raise SteepslopeError("expected predictions among its classes_, found others", "estimator")
-        _require_sound(given, are_probabilities)
+        _require_sound_response(given, are_probabilities)
         return cls(values, codes, are_probabilities)
-
-    @classmethod
-    def votes(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
-        """Ask a fitted classifier for its predictions alone, which may be other classes than these."""
-        predicted = codes_by_name(estimator.predict(X), classes)
-        return cls(np.zeros((len(predicted), 0)), predicted, False)
 
     @classmethod
     def joined(cls, parts: Sequence[Responses], rows: Sequence[NDArray[np.int64]]) -> Responses:

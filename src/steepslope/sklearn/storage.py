@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse, load_npz, save_npz
-from sklearn.utils import _safe_indexing
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.artifact import Artifact
@@ -31,13 +30,16 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CARD as GATE_CARD
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion_array
 from steepslope.outputs.predictions import LABEL
 from steepslope.promise.objectives import Objectives
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
 from steepslope.sklearn.features import Features
+
+if TYPE_CHECKING:
+    from steepslope.sklearn.trusted_classifier import TrustedClassifier
 
 CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
 SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
@@ -49,6 +51,16 @@ TRUSTED = Artifact(
     "a trusted classifier", CARD, version=2, inside=f"{GATE}/{GATE_CARD}",
     varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
 )  # fmt: skip
+FEATURES = "features."  # before the names of their arrays
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "settings": dict,
+    "classes": list,
+    "saw": str,
+    "log_floor": (int, float),
+    "features": (dict, type(None)),
+    "opinions": dict,
+    "rows": (str, type(None)),
+}  # of the card
 SPARSE, ARRAY, OBJECTS, LIST = "sparse", "array", "objects", "list"
 
 
@@ -70,13 +82,13 @@ class Calibration:
 
         Of several risks, its thresholds are for the first that can be promised, or promised to the most groups.
         """
-        options, risks = {**vars(objectives), **options}, objectives.max_risk
-        gate = Gate.of(source, self.labelled, **options)
+        risks, delta = objectives.max_risk, objectives.delta
+        gate = Gate.of(source, self.labelled, risks, delta, **options)
         first = max(risks, key=lambda risk: sum(one.is_given for one in gate.certificates if one.max_risk == risk))
         if first == risks[0]:
             return gate
-        options["max_risk"] = sorted(risks, key=lambda one: one != first)
-        return replace(Gate.of(source, self.labelled, **options), objectives=objectives)
+        reordered = tuple(sorted(risks, key=lambda risk: risk != first))
+        return replace(Gate.of(source, self.labelled, reordered, delta, **options), objectives=objectives)
 
     def write_report(self, path: str | Path, gate: Gate, title: str, notes: Sequence[str], bootstrap: int) -> None:
         """Write a report on a gate, and on single scores beside it."""
@@ -98,16 +110,11 @@ class Calibration:
         for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None).arrays.items():
             other = found.arrays.get(name, np.zeros(0))
             if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
-                place = "opinions" if is_opinion(name) else "estimator"
+                place = "opinions" if is_opinion_array(name) else "estimator"
                 raise SteepslopeError(f"expected the classifier that was saved, found one of other {name}", place)
 
 
-def first_rows(X: Any, n: int) -> Any:
-    """Return the rows that are kept, of n rows."""
-    return _safe_indexing(X, np.arange(min(KEPT_ROWS, n)))
-
-
-def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+def saved_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a trusted classifier that JSON can hold as they are.
 
     Raises
@@ -125,88 +132,67 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
 
 
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """All that is kept of a trusted classifier; ``calibration.rows`` are None where they could not be written.
+def write_trusted(folder: Path, model: TrustedClassifier) -> None:
+    """Write all files of a fitted model, or none, the card last; an earlier one there is replaced."""
+    kept, reader, features = model.calibration_, model.reader_, model.features_
+    with TRUSTED.staged(folder) as staging:
+        model.gate_.save(staging / GATE)
+        kept.outputs.save(staging / CALIBRATION)
+        learnt = {} if features is None else {f"{FEATURES}{name}": array for name, array in features.arrays.items()}
+        save_arrays({"codes": kept.codes, **learnt}, staging / STATE)
+        taken = reader.opinions
+        card = {
+            "settings": saved_settings(model.get_params(deep=False)),
+            "classes": np.asarray(model.classes_).tolist(),
+            "saw": model.saw_,
+            "log_floor": reader.log_floor,
+            "features": None if features is None else features.card,
+            "opinions": {name: taken[name].card if name in taken else None for name in model.opinions_},
+            "rows": _write_kept_rows(kept.rows, staging),
+        }
+        TRUSTED.seal(staging, card)
 
-    ``opinions`` has the card of each other classifier whose opinion the oracle takes, by name, and None of others.
+
+def read_trusted(folder: Path) -> tuple[dict[str, Any], Features | None, Gate, Calibration]:
+    """Read what was written of a model: its card, what the features learnt, the gate, and the calibration rows.
+
+    These rows are None in the last where they could not be written. Errors name the file and the field.
     """
-
-    settings: Mapping[str, Any]
-    classes: tuple[Any, ...]
-    log_floor: float
-    saw: str
-    features: Features | None
-    opinions: Mapping[str, Mapping[str, Any] | None]
-    gate: Gate
-    calibration: Calibration
-
-    def write(self, folder: Path) -> None:
-        """Write all files, or none, the card last; an earlier one there is replaced."""
-        with TRUSTED.staged(folder) as staging:
-            self.gate.save(staging / GATE)
-            self.calibration.outputs.save(staging / CALIBRATION)
-            learnt = {} if self.features is None else self.features.arrays
-            arrays = {f"features.{name}": array for name, array in learnt.items()}
-            save_arrays({"codes": self.calibration.codes, **arrays}, staging / STATE)
-            card = {
-                "settings": self.settings, "classes": list(self.classes), "saw": self.saw,
-                "log_floor": self.log_floor, "features": None if self.features is None else self.features.card,
-                "opinions": self.opinions, "rows": _write_rows(self.calibration.rows, staging),
-            }  # fmt: skip
-            TRUSTED.seal(staging, card)
-
-    @classmethod
-    def read(cls, folder: Path) -> Saved:
-        """Read what :meth:`write` wrote; an error names the file and the field."""
-        return TRUSTED.read(folder, lambda card: cls._of_card(folder, card))
-
-    @classmethod
-    def _of_card(cls, folder: Path, card: dict[str, Any]) -> Saved:
-        path = folder / CARD
-        arrays = load_arrays(folder / STATE)
-        features = field(card, "features", (dict, type(None)), path)
-        kind = field(card, "rows", (str, type(None)), path)
-        outputs = ClassifierOutputs.load(folder / CALIBRATION, as_logits=True)
-        codes = arrays.pop("codes", np.zeros(0, np.int64))
-        if codes.shape != (len(outputs),):
-            raise SteepslopeError(f"expected codes ({len(outputs)},), found shape {codes.shape}", folder / STATE)
-        return cls(
-            settings=field(card, "settings", dict, path),
-            classes=tuple(field(card, "classes", list, path)),
-            log_floor=float(field(card, "log_floor", (int, float), path)),
-            saw=field(card, "saw", str, path),
-            features=None if features is None else _features(features, arrays, path),
-            opinions=_opinions(field(card, "opinions", dict, path), path),
-            gate=Gate.load(folder / GATE),
-            calibration=Calibration(outputs, codes, None if kind is None else _read_rows(kind, folder)),
-        )
+    return TRUSTED.read(folder, lambda card: _parts_of_card(folder, card))
 
 
-def _features(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:
+def _parts_of_card(folder: Path, card: dict[str, Any]) -> tuple[dict[str, Any], Features | None, Gate, Calibration]:
+    path, arrays = folder / CARD, load_arrays(folder / STATE)
+    for name, types in FIELDS.items():
+        field(card, name, types, path)
+    for name, opinion in card["opinions"].items():
+        if field(card["opinions"], name, (dict, type(None)), path) is not None:
+            field(opinion, "classes", (list, type(None)), path)
+            field(opinion, "log_floor", (int, float), path)
+    outputs = ClassifierOutputs.load(folder / CALIBRATION, as_logits=True)
+    codes = arrays.pop("codes", np.zeros(0, np.int64))
+    if codes.shape != (len(outputs),):
+        raise SteepslopeError(f"expected codes ({len(outputs)},), found shape {codes.shape}", folder / STATE)
+    features = None if card["features"] is None else _features_of_card(card["features"], arrays, path)
+    rows = None if card["rows"] is None else _read_kept_rows(card["rows"], folder)
+    return card, features, Gate.load(folder / GATE), Calibration(outputs, codes, rows)
+
+
+def _features_of_card(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:
     kinds = field(card, "kinds", (list, type(None)), path)
     steps, seen, saw = field(card, "steps", int, path), positive(card, "seen", path), field(card, "saw", str, path)
-    learnt = {name.removeprefix("features."): array for name, array in arrays.items()}
+    learnt = {name.removeprefix(FEATURES): array for name, array in arrays.items()}
     return Features(steps, None if kinds is None else tuple(kinds), seen, learnt, saw)
 
 
-def _opinions(cards: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any] | None]:
-    for name, card in cards.items():
-        if card is not None and not isinstance(card, dict):
-            raise SteepslopeError(f"field 'opinions': expected a card of {name}, found {card!r}", path)
-        if card is not None:
-            field(card, "classes", (list, type(None)), path), field(card, "log_floor", (int, float), path)
-    return dict(cards)
-
-
-def require_classes(estimator: Any, expected: Sequence[Any], place: str) -> None:
+def require_saved_classes(estimator: Any, expected: Sequence[Any], place: str) -> None:
     """Raise unless a classifier is fitted to these classes."""
     if np.asarray(getattr(estimator, "classes_", ())).tolist() != list(expected):
         found = "found one of others, or none that is fitted"
         raise SteepslopeError(f"expected the classifier that was saved, with its classes, {found}", place)
 
 
-def _write_rows(X: Any, folder: Path) -> str | None:
+def _write_kept_rows(X: Any, folder: Path) -> str | None:
     """Write some inputs as what they are, and return their kind; None where they are of a kind that has no file."""
     library = type(X).__module__.split(".")[0]
     if library in FRAMES and hasattr(X, "columns"):
@@ -227,7 +213,7 @@ def _write_rows(X: Any, folder: Path) -> str | None:
     return OBJECTS if isinstance(X, np.ndarray) else LIST
 
 
-def _read_rows(kind: str, folder: Path) -> Any:
+def _read_kept_rows(kind: str, folder: Path) -> Any:
     with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError, RecursionError)):
         if kind in FRAMES:
             table = pq.read_table(folder / f"{KEPT}.parquet")

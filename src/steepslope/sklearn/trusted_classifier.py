@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -11,50 +11,51 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_method_params, _num_samples, check_is_fitted
 
-from steepslope.checks import require
-from steepslope.errors import CautionWarning, NothingPromisedWarning, SteepslopeError
+import sklearn
+from steepslope.checks import require, whole
+from steepslope.errors import CautionWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
 from steepslope.monitor.health import warn_of_changed_batch
 from steepslope.oracle import FusedOracle
+from steepslope.oracle.evidence.fit_set import joined_outputs
+from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_one_order
-from steepslope.outputs.copies import together
-from steepslope.predict.prediction_file import require_file
-from steepslope.predict.source import write_decisions
+from steepslope.outputs.arrays import require_arrays_in_one_order
+from steepslope.outputs.copies import rows_that_agree
+from steepslope.outputs.labels import UNKNOWN
+from steepslope.outputs.opinions import is_array_of_opinion
+from steepslope.predict.prediction_file import require_prediction_file
+from steepslope.predict.source import write_decisions_on_outputs
 from steepslope.promise.objectives import INSIDE, Objectives
 from steepslope.promise.rows import checked_groups
 from steepslope.scores import MCP
-from steepslope.sklearn.around import AroundClassifier, offers
 from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import (
-    checked_rows,
-    copies_in,
-    folds_of,
-    held_out_apart,
+    checked_rows_and_labels,
+    copies_in_inputs,
+    folds_without_leaks,
+    held_out_rows,
     out_of_fold,
-    require_folds,
-    rows_in,
-    rows_of,
+    rows_in_folds,
 )
-from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
+from steepslope.sklearn.opinions import checked_opinion_classifiers, learnt_opinions, restored_opinions
 from steepslope.sklearn.reader import (
     Reader,
-    groups_of,
-    ids_of,
-    oracle_of,
-    promises_of,
-    require_no_class,
-    seen_by,
-    taken_by,
+    groups_of_inputs,
+    ids_of_inputs,
+    require_unknown_label,
+    sentences_of_promises,
+    sentences_of_what_is_seen,
 )
-from steepslope.sklearn.responses import Responses, codes_of, told_codes
-from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
+from steepslope.sklearn.responses import Responses, class_codes, require_classifier, warn_of_other_labels
+from steepslope.sklearn.storage import KEPT_ROWS, Calibration, read_trusted, require_saved_classes, write_trusted
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -68,7 +69,12 @@ class Decision(NamedTuple):
     accepted: Bools
 
 
-class TrustedClassifier(AroundClassifier):
+def classifier_offers(name: str) -> Callable[[Any], bool]:
+    """Return a check for ``available_if``: whether the classifier inside has a method."""
+    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
+
+
+class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """Any scikit-learn classifier, and which of its predictions to use: at most ``max_risk`` of these are wrong.
 
     ``fit`` holds out a part of the rows. It fits the classifier on the others, and an oracle
@@ -101,7 +107,7 @@ class TrustedClassifier(AroundClassifier):
         A whole number, a ``RandomState``, or None: which rows are held out, the folds, and what the oracle draws. The
         classifier has its own.
     unknown_label
-        The label in ``y`` of rows of none of the classes, such as -1 or "unknown"; None where there are none. The
+        The label in ``y`` of out-of-class rows, such as -1 or "unknown"; None where there are none. The
         classifier never learns them. They are errors to the oracle and, in the part that is held out, to the gate,
         whose promise then includes such inputs, if as many are to come.
     opinions
@@ -196,7 +202,7 @@ class TrustedClassifier(AroundClassifier):
             Inputs (n, …), whatever the classifier takes: an array, a frame, a sparse matrix or a list of texts. The
             oracle sees what the last step of a pipeline sees, or else these inputs.
         y
-            Labels (n,), ``unknown_label`` for rows of none of the classes.
+            Labels (n,), ``unknown_label`` for out-of-class rows.
         groups
             Groups (n,), by name or number, of rows that belong together, such as the images of one patient, or None.
             They stay on one side of each split, and one row of each group that is held out counts: the promise is about
@@ -215,25 +221,32 @@ class TrustedClassifier(AroundClassifier):
         """
         objectives = Objectives(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
         require("calibration_size", self.calibration_size, INSIDE)
-        require_folds(self.cv)
-        checked_opinions(self.opinions, self.estimator)
-        groups_of(self.groups, X)  # raises before anything is fitted
-        require_one_order({"X": X, "y": y, "groups": groups})
-        X, labels = checked_rows(X, y)
+        if isinstance(self.cv, str) or not (hasattr(self.cv, "split") or hasattr(self.cv, "__iter__")):
+            require("cv", self.cv, whole(2))
+        checked_opinion_classifiers(self.opinions, self.estimator)
+        groups_of_inputs(self.groups, X)  # raises before anything is fitted
+        require_arrays_in_one_order({"X": X, "y": y, "groups": groups})
+        X, labels = checked_rows_and_labels(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         names = checked_groups(groups, len(labels))
-        codes = copies_in(X) if names is None else together(names)
-        learnt, errors, calibration = held_out_apart(
+        codes = copies_in_inputs(X) if names is None else rows_that_agree(names)
+        learnt, errors, calibration = held_out_rows(
             labels, self.unknown_label, self.calibration_size, seed, codes, self.cv
         )
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
-        params = rows_of(self._routed(fit_params), learnt, len(labels))
+        params = _check_method_params(X, self._routed(fit_params), learnt)
         of_learnt = codes[np.concatenate([learnt, errors])]
         unknown = _safe_indexing(X, errors)
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
-        self._calibrate(source, objectives, _safe_indexing(X, calibration), labels[calibration], calibration, seed)
+        X, truths = _safe_indexing(X, calibration), class_codes(labels[calibration], self.classes_)
+        outputs = self.reader_.outputs(X).changed(ids=calibration)
+        self.calibration_ = Calibration(outputs, truths, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
+        named, by = self.groups if isinstance(self.groups, str) else None, groups_of_inputs(self.groups, X)
+        self.gate_ = self.calibration_.gate(source, objectives, by=named, groups=by, seed=seed)
+        for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
+            warnings.warn(caution, CautionWarning, stacklevel=2)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -241,13 +254,13 @@ class TrustedClassifier(AroundClassifier):
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict(X))
 
-    @available_if(offers("predict_proba"))  # type: ignore[untyped-decorator]
+    @available_if(classifier_offers("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Floats:
         """Return the classifier's own probabilities, (n, K); of being correct, see :meth:`p_correct`."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
-    @available_if(offers("decision_function"))  # type: ignore[untyped-decorator]
+    @available_if(classifier_offers("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Floats:
         """Return the classifier's own decision values, (n, K), or (n,) of two classes."""
         check_is_fitted(self)
@@ -260,7 +273,7 @@ class TrustedClassifier(AroundClassifier):
         says that X is not drawn as the calibration rows were, so the promise cannot be relied on.
         """
         check_is_fitted(self)
-        groups = groups_of(self.groups, X)
+        groups = groups_of_inputs(self.groups, X)
         decisions = self._decided(self.reader_.outputs(X), groups)
         return Decision(self.classes_[decisions.labels], decisions.accepted)
 
@@ -290,11 +303,11 @@ class TrustedClassifier(AroundClassifier):
             If an id is empty or repeated, or the path has another ending.
         """
         check_is_fitted(self)
-        require_file(str(Path(path).absolute()))
-        names, groups = ids_of(ids, X), groups_of(self.groups, X)
+        require_prediction_file(str(Path(path).absolute()))
+        names, groups = ids_of_inputs(ids, X), groups_of_inputs(self.groups, X)
         outputs = self.reader_.outputs(X).changed(ids=names)
         self._decided(outputs, groups)  # for its warnings
-        write_decisions(self.gate_, outputs, groups, Path(path), audit)
+        write_decisions_on_outputs(self.gate_, outputs, groups, Path(path), audit)
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
@@ -309,7 +322,7 @@ class TrustedClassifier(AroundClassifier):
     def summary_(self) -> str:
         """What the oracle saw, which of several risks is promised, and the gate's promise, a line each."""
         check_is_fitted(self)
-        return "\n".join([self.saw_, *promises_of(self.gate_)])
+        return "\n".join([self.saw_, *sentences_of_promises(self.gate_)])
 
     @property
     def max_risk_(self) -> float:
@@ -340,11 +353,10 @@ class TrustedClassifier(AroundClassifier):
         check_is_fitted(self)
         if (X is None) != (y is None):
             raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
-        kept = (
-            self.calibration_
-            if X is None
-            else Calibration(self.reader_.outputs(X), told_codes(y, self.classes_, self.unknown_label), None)
-        )
+        kept = self.calibration_
+        if X is not None:
+            warn_of_other_labels(y, self.classes_, self.unknown_label)
+            kept = Calibration(self.reader_.outputs(X), class_codes(y, self.classes_), None)
         title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()
         notes = notes if self.gate_.has_groups else notes[:-1]  # the report shows the promise for all rows elsewhere
         kept.write_report(path, self.gate_, title, notes, bootstrap)
@@ -356,7 +368,7 @@ class TrustedClassifier(AroundClassifier):
         ----------
         class_mix
             The share of each class to come, by its label, such as ``{"fraud": 0.1, "fine": 0.9}``. A class without a
-            share is assumed not to come. The share of rows of none of the classes is that of ``unknown_label``.
+            share is assumed not to come. The share of out-of-class rows is that of ``unknown_label``.
         target
             In place of shares: at least 200 inputs (m, …) without labels that are drawn as those to come. The mix is
             estimated on them.
@@ -373,13 +385,12 @@ class TrustedClassifier(AroundClassifier):
             raise SteepslopeError(f"expected either class_mix or target, found {found}", place)
         if self.gate_.has_groups:
             raise SteepslopeError("expected one promise for all rows, found one for each group", "groups")
-        moved, coming = copy(self), None if target is None else self.reader_.outputs(target)
+        coming = None if target is None else self.reader_.outputs(target)
         if isinstance(class_mix, Mapping):
             unknown = self.calibration_.outputs.label_names[-1]
-            shares = {unknown if name == self.unknown_label else name: one for name, one in class_mix.items()}
-            class_mix = shares
-        source, objectives = self.gate_.require_source(), self.gate_.objectives
-        moved.gate_ = self.calibration_.gate(source, objectives, class_mix=class_mix, target=coming)
+            class_mix = {unknown if name == self.unknown_label else name: one for name, one in class_mix.items()}
+        source, moved = self.gate_.require_source(), copy(self)
+        moved.gate_ = self.calibration_.gate(source, self.gate_.objectives, class_mix=class_mix, target=coming)
         return moved
 
     def save(self, path: str | Path) -> None:
@@ -391,12 +402,7 @@ class TrustedClassifier(AroundClassifier):
         rows. Save the classifiers beside it by a way of your own, such as ``skops.io``.
         """
         check_is_fitted(self)
-        taken = self.reader_.opinions
-        Saved(
-            settings_of(self.get_params(deep=False)), tuple(np.asarray(self.classes_).tolist()), self.reader_.log_floor,
-            self.saw_, self.features_, {name: taken[name].card if name in taken else None for name in self.opinions_},
-            self.gate_, self.calibration_,
-        ).write(Path(path))  # fmt: skip
+        write_trusted(Path(path), self)
 
     @classmethod
     def load(cls, path: str | Path, estimator: Any, opinions: Mapping[str, Any] | None = None) -> Self:
@@ -411,16 +417,16 @@ class TrustedClassifier(AroundClassifier):
             If a file is not as it was written, or a classifier has other classes, or gives of the rows that are kept
             other probabilities, features or opinions than it did.
         """
-        saved, others = Saved.read(Path(path)), checked_opinions(opinions, estimator)
-        model = cls(estimator, **saved.settings, opinions=opinions)
-        require_classes(estimator, saved.classes, "estimator")
-        model.estimator_, model.opinions_, model.saw_ = estimator, others, saved.saw
-        model._keep_attributes()
-        restored = restored_opinions(saved.opinions, others, model.classes_)
-        model.reader_ = Reader(estimator, model.classes_, saved.log_floor, saved.features, restored)
-        model.gate_, model.calibration_ = saved.gate, saved.calibration
-        model.oracle_ = saved.gate.require_source().oracle  # type: ignore[assignment]
-        saved.calibration.require_same(model.reader_.outputs)
+        card, features, gate, calibration = read_trusted(Path(path))
+        others = checked_opinion_classifiers(opinions, estimator)
+        model = cls(estimator, **card["settings"], opinions=opinions)
+        require_saved_classes(estimator, card["classes"], "estimator")
+        model._keep_classifiers(estimator, others)
+        restored = restored_opinions(card["opinions"], others)
+        model.reader_ = Reader(estimator, model.classes_, float(card["log_floor"]), features, restored)
+        model.gate_, model.calibration_, model.saw_ = gate, calibration, card["saw"]
+        model.oracle_ = gate.require_source().oracle  # type: ignore[assignment]
+        calibration.require_same(model.reader_.outputs)
         return model
 
     def _learn(
@@ -428,65 +434,63 @@ class TrustedClassifier(AroundClassifier):
     ) -> ConfidenceSource:
         """Fit all classifiers and the oracle; return what ranks, with thresholds that are fixed by these rows alone.
 
-        The oracle also learns from inputs of none of the classes, ``unknown`` (u, …). Rows of one of the ``codes``,
+        The oracle also learns from out-of-class inputs, ``unknown`` (u, …). Rows of one of the ``codes``,
         (n + u,), belong together.
         """
-        self.estimator_ = clone(self.estimator).fit(X, labels, **params)
-        if not hasattr(self.estimator_, "classes_"):
-            found = f"found {type(self.estimator_).__name__}, which has no classes_"
-            raise SteepslopeError(f"expected a classifier, {found}", "estimator")
-        self._keep_attributes()
-        require_no_class(self.unknown_label, self.classes_)
-        features = Features.of(self.estimator_, X, labels, seed)
-        folds = folds_of(X, labels, self.cv, seed, codes[: len(labels)])
-        told_codes(labels, self.classes_, self.unknown_label)  # a frozen classifier has classes of its own
-        unseen = Responses.of(self.estimator_, X, self.classes_) if not folds else out_of_fold(
-            self.estimator, X, labels, folds, self.classes_, params, self.n_jobs
-        )  # fmt: skip
-        others = checked_opinions(self.opinions, self.estimator) if folds else {}
+        fitted = clone(self.estimator).fit(X, labels, **params)
+        require_classifier(fitted)
+        self._keep_classifiers(fitted, {})
+        require_unknown_label(self.unknown_label, self.classes_)
+        features = Features.of(fitted, X, labels, seed)
+        folds = folds_without_leaks(X, labels, self.cv, seed, codes[: len(labels)])
+        warn_of_other_labels(labels, self.classes_, self.unknown_label)  # a frozen classifier has classes of its own
+        if folds:
+            unseen = out_of_fold(self.estimator, X, labels, folds, self.classes_, params, self.n_jobs)
+        else:
+            unseen = Responses.of(fitted, X, self.classes_)
+        others = checked_opinion_classifiers(self.opinions, self.estimator) if folds else {}
         opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
-        judged = rows_in(folds) if folds else np.arange(len(labels))
         self.opinions_ = {name: one.estimator for name, one in opinions.items()}
-        self.reader_ = Reader(self.estimator_, self.classes_, unseen.log_floor, features, opinions)
+        judged = rows_in_folds(folds) if folds else np.arange(len(labels))
+        self.reader_ = Reader(fitted, self.classes_, unseen.log_floor, features, opinions)
         outputs = self.reader_.outputs(_safe_indexing(X, judged), unseen, of_others)
-        outputs, truths = self.reader_.with_unknown(outputs, labels[judged], unknown)
+        truths = class_codes(labels[judged], self.classes_)
+        if _num_samples(unknown):
+            outputs = joined_outputs([outputs, self.reader_.outputs(unknown)])
+            truths = np.concatenate([truths, np.full(_num_samples(unknown), UNKNOWN)])
         groups = np.concatenate([codes[judged], codes[len(labels) :]])
         self.oracle_ = self._oracle_of(outputs.changed(labels=truths), seed, groups) if folds else None
-        self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
-        self.saw_ = seen_by(self.oracle_, features, opinions)
+        seen = () if self.oracle_ is None else self.oracle_.arrays
+        taken = {name: one for name, one in opinions.items() if any(is_array_of_opinion(array, name) for array in seen)}
+        self.reader_ = replace(self.reader_, opinions=taken)
+        self.saw_ = sentences_of_what_is_seen(self.oracle_, self.reader_, list(opinions))
         known = outputs if is_frozen(self.estimator) else outputs.changed(labels=truths)  # errors that were not learnt
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, known)
 
     def _oracle_of(self, learnt: ClassifierOutputs, seed: int, groups: NDArray[np.int64]) -> FusedOracle | None:
-        """Return an oracle of labelled outputs; None where errors or correct predictions are too few."""
-        return oracle_of(learnt, seed, bool(self.opinions_), groups)
+        """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds.
+
+        Rows of one of the ``groups`` (n,) belong together.
+        """
+        errors = int((~learnt.is_correct).sum())
+        if min(errors, len(learnt) - errors) < FOLDS:
+            return None
+        with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
+            warnings.simplefilter("ignore", FewErrorsWarning)
+            oracle = FusedOracle(errors="crossfit", budget="auto" if self.opinions_ else "free", seed=seed)
+            return oracle.fit(learnt, groups=groups)
 
     @property
     def features_(self) -> Features | None:
         """How inputs become the columns that the oracle sees; None where there are none."""
         return self.reader_.features
 
-    def _keep_attributes(self) -> None:
+    def _keep_classifiers(self, fitted: Any, others: dict[str, Any]) -> None:
+        """Keep the fitted classifier, with what it knows of its inputs, and others by name."""
+        self.estimator_, self.opinions_ = fitted, others
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
-
-    def _calibrate(
-        self,
-        source: ConfidenceSource,
-        objectives: Objectives,
-        X: Any,
-        labels: NDArray[Any],
-        ids: NDArray[np.int64],
-        seed: int,
-    ) -> None:
-        """Find the threshold on rows that nothing was fitted on; their numbers are their ``ids``."""
-        outputs, codes = self.reader_.outputs(X).changed(ids=ids), codes_of(labels, self.classes_)
-        self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
-        by = {"by": self.groups if isinstance(self.groups, str) else None, "groups": groups_of(self.groups, X)}
-        self.gate_ = self.calibration_.gate(source, objectives, **by, seed=seed)
-        for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
-            warnings.warn(caution, CautionWarning, stacklevel=3)
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
 
     def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
         """Return what to do with each row; warn the caller if nothing is promised, or if inputs have changed."""
@@ -495,3 +499,29 @@ class TrustedClassifier(AroundClassifier):
         decisions = self.gate_.decide(outputs, groups)
         warn_of_changed_batch(self.gate_, decisions)
         return decisions
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return where metadata go: those of ``fit`` to the classifier's ``fit``."""
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    def _routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters of the classifier's ``fit``; all of them where routing is off."""
+        if not sklearn.get_config()["enable_metadata_routing"]:
+            return fit_params
+        routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]
+        return routed
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import get_tags  # from scikit-learn 1.6 on, as is this method
+
+        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
+        given = self.opinions.values() if isinstance(self.opinions, Mapping) else ()
+        others = [get_tags(one) for one in given if hasattr(one, "__sklearn_tags__")]
+        inputs = [one.input_tags for one in (inner, *others)]
+        sparse, allow_nan = (all(getattr(one, name) for one in inputs) for name in ("sparse", "allow_nan"))
+        tags.input_tags = replace(inner.input_tags, sparse=sparse, allow_nan=allow_nan)
+        if inner.classifier_tags is not None:  # of several labels a row, none could be trusted alone
+            tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
+        return tags

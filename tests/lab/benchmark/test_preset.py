@@ -17,7 +17,7 @@ from steepslope.lab.benchmark.preset import Preset, preset_names, read_preset
 from steepslope.lab.benchmark.rows import CHOOSING, READERS
 from steepslope.nets.classifiers.training import ClassifierTraining
 from steepslope.nets.data.specs import parse_data
-from steepslope.outputs.options import require_name
+from steepslope.outputs.options import require_opinion_name
 
 TEXTS = {"title": "T", "kind": "text", "source": "S", "classifier": "words", "read": {"format": "csv", "text": "said"}}
 IMAGES = {"title": "T", "kind": "image", "source": "S", "classifier": "timm:x", "read": {"labelled": "digits:test"}}
@@ -42,7 +42,7 @@ def test_presets_are_complete(name: str) -> None:
         assert preset.read["format"] in READERS
         assert all({*change} <= {"files", "names", *CHOOSING} for change in preset.shifted.values())
     for opinion in preset.opinions:
-        require_name(opinion)
+        require_opinion_name(opinion)
 
 
 def test_changes_and_seeds() -> None:

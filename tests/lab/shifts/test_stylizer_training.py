@@ -24,7 +24,7 @@ from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.weights import load_state
+from steepslope.nets.weights import load_training_state
 
 SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, seed=3)
 
@@ -114,7 +114,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     monkeypatch.setattr(stylizer_training, "stylizer_losses", killed)
     with pytest.raises(_KilledError):
         train_stylizer(*material, tmp_path, SHORT)
-    state = load_state(tmp_path / STATE)
+    state = load_training_state(tmp_path / STATE)
     assert state is not None
     assert state[2]["steps"] == 4
     assert not (tmp_path / CARD).exists()

@@ -25,7 +25,7 @@ from steepslope.numerics.log_space import log_odds_of
 from steepslope.oracle.evidence.stack import fit_stack, stack_opinions, stacked_arrays, stacked_columns
 from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion, opinion_name
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.outputs.opinions import has_opinion
 from steepslope.report.confidences import Resources, fit_set_for_confidences
 from steepslope.scores import SCORES
@@ -104,7 +104,7 @@ def averaged(outputs: ClassifierOutputs) -> Floats:
     probabilities = softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1)
     total = np.pad(probabilities, ((0, 0), (0, 1)))
     count = np.ones(len(probabilities))
-    for array in filter(is_opinion, outputs.arrays):
+    for array in filter(is_opinion_array, outputs.arrays):
         values = outputs.require(array)
         there = has_opinion(array, values)
         if values.ndim == 1:
@@ -120,7 +120,7 @@ def stacked(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
 
     It learns from the oracle's rows. None if it would be too wide, or if any row lacks an opinion.
     """
-    arrays = stacked_arrays(trial.learnt, [*filter(is_opinion, trial.learnt.arrays)])
+    arrays = stacked_arrays(trial.learnt, [*filter(is_opinion_array, trial.learnt.arrays)])
     if arrays is None or {*trial.learnt.opinions} != {*outputs.opinions}:
         return None
     logs = stack_opinions(rows_of(outputs, arrays, slice(None)), _stacker(trial, arrays), arrays)[:, 0]
@@ -154,7 +154,7 @@ def _booster(trial: Trial) -> HistGradientBoostingClassifier | None:
 
 def _boosting_columns(outputs: ClassifierOutputs) -> Floats:
     """Return what boosting sees, (n, w): the log-probabilities of the predicted class, then all that a stacker sees."""
-    of_classes = ["logits", *filter(is_opinion, outputs.arrays)]
+    of_classes = ["logits", *filter(is_opinion_array, outputs.arrays)]
     arrays = [*of_classes, *(["features"] if outputs.features is not None else [])]
     columns = stacked_columns(rows_of(outputs, arrays, slice(None)), arrays)
     places = outputs.predictions[:, None] + outputs.num_classes * np.arange(len(of_classes))
@@ -227,7 +227,7 @@ def opinions_measured(outputs: ClassifierOutputs) -> dict[str, dict[str, float]]
     Rows that lack the opinion do not count. Where one side makes no errors, or nothing else, the correlation is 0.
     """
     found, labels = {}, outputs.require_labels()
-    for array in filter(is_opinion, outputs.arrays):
+    for array in filter(is_opinion_array, outputs.arrays):
         values = outputs.require(array)
         there = has_opinion(array, values)
         said = values[there] if values.ndim == 1 else values[there].argmax(axis=1)
@@ -235,7 +235,7 @@ def opinions_measured(outputs: ClassifierOutputs) -> dict[str, dict[str, float]]
         varies = all(one.any() and not one.all() for one in wrong)
         correlation = float(np.corrcoef(*wrong)[0, 1]) if varies else 0.0
         accuracy = round(float(1 - wrong[1].mean()), DIGITS)
-        found[opinion_name(array)] = {"accuracy": accuracy, "correlation": round(correlation, 3)}
+        found[opinion_of_array(array)] = {"accuracy": accuracy, "correlation": round(correlation, 3)}
     return found
 
 

@@ -22,10 +22,10 @@ from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.extraction.other_nets import extract_opinion
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import OF_COPIES, array_of, is_opinion
+from steepslope.outputs.arrays import OF_COPIES, array_of, is_opinion_array
 from steepslope.outputs.folder import AUGMENTED
-from steepslope.outputs.opinion_files import opinions_on
-from steepslope.outputs.opinions import Opinion, of_opinion
+from steepslope.outputs.opinion_files import read_opinions
+from steepslope.outputs.opinions import Opinion, is_array_of_opinion
 from steepslope.outputs.options import ReadingOptions
 
 LABELLED, REFERENCE, FILE = "labelled", "reference", "FILE:"
@@ -58,7 +58,7 @@ def outputs_of_images(preset: Preset, folder: Path, work: Path, seed: int, notic
     outputs = {name: _extracted(preset, nets, spec, place / name, notice) for name, spec in images.items()}
     for name, file in files.items():
         options = ReadingOptions(opinion=(f"{name}={file.replace('FOLDER', str(folder))}",))
-        arrays, _ = opinions_on(Opinion.of(outputs[LABELLED]), options)
+        arrays, _ = read_opinions(Opinion.of(outputs[LABELLED]), options)
         outputs[LABELLED] = outputs[LABELLED].changed(**arrays)
     if preset.restricted:
         known = np.unique(outputs[LABELLED].of_known_classes().require_labels())
@@ -74,7 +74,9 @@ def only_opinions(outputs: ClassifierOutputs, names: Collection[str]) -> Classif
     ('people',)
     """
     others = [name for name in outputs.opinions if name not in names]
-    return outputs.changed(**{array: None for array in outputs.arrays for name in others if of_opinion(array, name)})
+    return outputs.changed(
+        **{array: None for array in outputs.arrays for name in others if is_array_of_opinion(array, name)}
+    )
 
 
 def restricted(outputs: ClassifierOutputs, known: NDArray[np.int64]) -> ClassifierOutputs:
@@ -96,7 +98,7 @@ def _of_classes(name: str, array: NDArray[Any], known: NDArray[np.int64]) -> NDA
     """Return what an array has of some classes; a vote for another class is one for a class that is lacking."""
     if array_of(name).axes[-1] == "K":
         return array[..., known]
-    if is_opinion(name.removeprefix(OF_COPIES)):
+    if is_opinion_array(name.removeprefix(OF_COPIES)):
         return np.where(np.isin(array, known), np.searchsorted(known, array), np.where(array < 0, array, len(known)))
     return array
 

@@ -9,8 +9,8 @@ import yaml
 
 from steepslope.checks import SEED, Check, choice, each, number, optional, require, require_all, whole
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.files.yaml_files import built, read_yaml, set_at
-from steepslope.outputs.options import require_name
+from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
+from steepslope.outputs.options import require_opinion_name
 
 FOLDER = Path(__file__).parent / "presets"
 KINDS = ("text", "table", "sound", "image", "probabilities")
@@ -92,7 +92,7 @@ class Preset:
     def _require_names(self) -> None:
         """Raise unless opinions and shifts have names that rows of evidence, and folders, can take."""
         for name, classifier in self.opinions.items():
-            require_name(str(name))
+            require_opinion_name(str(name))
             require(f"opinions.{name}", classifier, TEXT)
         for name, change in self.shifted.items():
             require("shifted", name, FOLDER_NAME)
@@ -144,6 +144,6 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None, seeds: tupl
         content = read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml")
         for place, text in (changes or {}).items():
             with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
-                set_at(content, place, yaml.safe_load(text))
+                set_in_yaml(content, place, yaml.safe_load(text))
         given = {} if seeds is None else {"seeds": seeds}
-        return built(Preset, {**content, **given, "name": Path(name).stem}, "a preset of evidence")
+        return dataclass_from_yaml(Preset, {**content, **given, "name": Path(name).stem}, "a preset of evidence")

@@ -24,9 +24,9 @@ from steepslope.lab.benchmark.rows import LONGEST, Rows, read_frame, read_rows, 
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.sklearn import TrustedClassifier
-from steepslope.sklearn.held_out import copies_in, held_out_apart
+from steepslope.sklearn.held_out import copies_in_inputs, held_out_rows
 from steepslope.sklearn.reader import Reader
-from steepslope.sklearn.responses import codes_of
+from steepslope.sklearn.responses import class_codes
 from steepslope.sklearn.trusted_classifier import LARGEST_SEED
 
 FREE, ALL = "fused, free", "fused, all opinions"
@@ -198,7 +198,7 @@ def _of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
             models[line] = model.fit(X, y)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
-    learnt, _, _ = held_out_apart(y, None, free.calibration_size, inner, copies_in(X))
+    learnt, _, _ = held_out_rows(y, None, free.calibration_size, inner, copies_in_inputs(X))
     reference = labelled(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
     with_all = models[fused_name([*preset.opinions])]
@@ -229,7 +229,7 @@ def _judged(name: str, rows: Rows, reader: Reader, models: Mapping[str, Watched]
 
 def labelled(reader: Reader, rows: Rows) -> ClassifierOutputs:
     """Return what an oracle sees of rows, and their labels."""
-    return reader.outputs(rows.X).changed(labels=codes_of(rows.y, reader.classes))
+    return reader.outputs(rows.X).changed(labels=class_codes(rows.y, reader.classes))
 
 
 def _at_most(rows: Rows, most: int | None) -> Rows:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.files.yaml_files import built, read_yaml
+from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml
 from steepslope.lab.paper.methods import KINDS, Method, Wanted, method_of, score_step
 from steepslope.lab.paper.oracle_steps import sweep_step
 from steepslope.lab.paper.steps import Step, in_order
@@ -89,7 +89,9 @@ def read_experiment(name: str) -> Experiment:
             else:
                 require_known("set of images", one, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))
         lines = {key: _lines(content.get(key, [])) for key in ("paper", "ours")}
-        return built(Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment")
+        return dataclass_from_yaml(
+            Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment"
+        )
 
 
 def expanded(where: str) -> list[str]:

@@ -16,7 +16,7 @@ import yaml
 
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.files.yaml_files import built, read_yaml, set_at
+from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
 from steepslope.nets.training.request import PerChannel
 
 FOLDER = Path(__file__).parent / "presets"
@@ -204,16 +204,16 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
         content = _with_trainings(left_out | read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
             with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
-                set_at(content, place, yaml.safe_load(text))
+                set_in_yaml(content, place, yaml.safe_load(text))
             content = _with_trainings(content)
-        nets = {net: built(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
-        groups = {key: tuple(built(Pair, one, "pairs") for one in content.get(key, ())) for key in GROUPS}
+        nets = {net: dataclass_from_yaml(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
+        groups = {key: tuple(dataclass_from_yaml(Pair, one, "pairs") for one in content.get(key, ())) for key in GROUPS}
         for pair in (*groups["pairs"], *groups["recipe"]):
             require_known("net in pairs", pair.oracle, nets)
             require_known("net in pairs", pair.classifier, nets)
         for net, one in nets.items():
             require_known(f"net in nets.{net}.auxiliary", one.auxiliary or net, nets)
-        return built(Preset, {**content, "nets": nets, **groups, "name": Path(name).stem}, "a preset")
+        return dataclass_from_yaml(Preset, {**content, "nets": nets, **groups, "name": Path(name).stem}, "a preset")
 
 
 def _with_trainings(content: Mapping[str, Any]) -> dict[str, Any]:

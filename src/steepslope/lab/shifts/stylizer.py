@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import DELETE, Artifact
 from steepslope.files.extras import versions_of
 from steepslope.files.folders import digest_of, field, read_json, write_json
-from steepslope.files.yaml_files import built
+from steepslope.files.yaml_files import dataclass_from_yaml
 from steepslope.lab.shifts.stylizer_encoder import FAILURES, RGB, Encoder, EncoderPlan, rebuilt_encoder
 from steepslope.nets.weights import load_weights, save_weights
 
@@ -190,8 +190,8 @@ class Stylizer(nn.Module):
         digest = field(content, "digest", str, path)
         training = field(content, "training", dict, path)
         with located(path), explained("expected what rebuilds the layers", path, FAILURES, 160):
-            encoder = built(EncoderPlan, field(content, "encoder", dict, path), "an encoder")
-            decoder = built(DecoderPlan, field(content, "decoder", dict, path), "a decoder")
+            encoder = dataclass_from_yaml(EncoderPlan, field(content, "encoder", dict, path), "an encoder")
+            decoder = dataclass_from_yaml(DecoderPlan, field(content, "decoder", dict, path), "a decoder")
             stylizer = cls(rebuilt_encoder(encoder), decoder, training)
         load_weights(stylizer, Path(folder) / WEIGHTS)
         if stylizer.digest != digest:

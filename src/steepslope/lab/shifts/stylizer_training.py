@@ -26,7 +26,7 @@ from steepslope.lab.shifts.stylizer_encoder import encoder_of
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.seeding import seeded
-from steepslope.nets.weights import load_state, restore_optimizer, save_state
+from steepslope.nets.weights import load_training_state, restore_optimizer_state, save_training_state
 from steepslope.numerics.small_net import warm_cosine_rate
 
 MEMORY = 0.99  # of the moving average of the losses
@@ -178,16 +178,16 @@ class _Run:
         if not all(bool(weight.isfinite().all()) for weight in self.stylizer.decoder.parameters()):
             raise SteepslopeError("the loss became NaN: a lower learning rate may help")
         about = {"steps": self.done, "losses": self.losses}
-        save_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
+        save_training_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
 
     def resume(self, path: Path) -> None:
         """Take up an unfinished training; without one that can be read, start again."""
         with suppress(SteepslopeError):
-            if (state := load_state(path)) is not None:
+            if (state := load_training_state(path)) is not None:
                 weights, moments_of_adam, about = state
                 self.done, self.losses = about["steps"], about["losses"]
                 self.stylizer.decoder.load_state_dict(weights)
-                restore_optimizer(self.optimizer, moments_of_adam)
+                restore_optimizer_state(self.optimizer, moments_of_adam)
 
 
 def _pairs(content: Dataset, styles: Dataset, options: StylizerTraining) -> Callable[[int], list[Tensor]]:

@@ -19,7 +19,7 @@ from steepslope.nets.classifiers.classifier import NOT_GIVEN, Classifier, Classi
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.seeding import seeded
 from steepslope.nets.weights import load_weights, save_weights
-from steepslope.outputs.arrays import CLASSES, checked_classes
+from steepslope.outputs.arrays import CLASSES, checked_class_names
 
 
 class Net(nn.Module):
@@ -172,7 +172,7 @@ def read_card(folder: Path) -> ClassifierCard:
     kinds = {**get_type_hints(ClassifierCard), CLASSES: (list, type(None))}
     given = {name: field(content, name, get_origin(kind) or kind, path) for name, kind in kinds.items()}
     with located(path):
-        given[CLASSES] = checked_classes(given[CLASSES], positive(content, "num_classes", path))
+        given[CLASSES] = checked_class_names(given[CLASSES], positive(content, "num_classes", path))
     card = ClassifierCard(**given)
     require_known(f"net in {path}:", card.net, NETS)
     return card

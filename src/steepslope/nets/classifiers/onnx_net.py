@@ -19,7 +19,7 @@ from steepslope.errors import SteepslopeError, explained, reason_of
 from steepslope.files.cache import read_cache, write_cache
 from steepslope.files.extras import require_extra, versions_of
 from steepslope.files.folders import digest_of
-from steepslope.files.memory import require_room
+from steepslope.files.memory import require_memory_for
 from steepslope.nets.classifiers.classifier import COLOUR, Classifier, unknown_transform
 from steepslope.nets.data.class_names import NUM_CLASSES, wordnet_labels
 
@@ -103,7 +103,7 @@ def onnx_classifier(argument: str) -> Classifier:
     with explained("expected an ONNX file, but it cannot be read", path, OSError):
         files = [path, *_weight_files(path)]
         size = sum(file.stat().st_size for file in files)
-        require_room(path, size, size)
+        require_memory_for(path, size, size)
         for file in files:
             digest.update(file.read_bytes())
     net = OnnxNet(path, str(path))

@@ -30,7 +30,7 @@ from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
 from steepslope.nets.data.transforms import decoded_batches
 from steepslope.nets.seeding import on_threads, seeded
-from steepslope.nets.weights import load_state, restore_optimizer, save_state
+from steepslope.nets.weights import load_training_state, restore_optimizer_state, save_training_state
 from steepslope.numerics.small_net import cosine_rate
 
 CHECKS: dict[str, Check] = {
@@ -170,7 +170,7 @@ class _Run:
                 if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
                     raise SteepslopeError("the loss became NaN: a lower learning rate may help")
                 self.epochs_done += 1
-                save_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
+                save_training_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         mirror = mirrored(inputs) if self.recipe.flip else inputs
@@ -187,7 +187,7 @@ class _Run:
     def resume(self, path: Path) -> None:
         """Take up an unfinished run; without one that can be read, start again."""
         try:
-            state = load_state(path)
+            state = load_training_state(path)
         except SteepslopeError:
             return
         if state is None:
@@ -195,7 +195,7 @@ class _Run:
         weights, moments, about = state
         self.epochs_done = about["epochs"]
         self.net.load_state_dict(weights)
-        restore_optimizer(self.optimizer, moments)
+        restore_optimizer_state(self.optimizer, moments)
 
 
 def normalized(pixels: Tensor, mean: float, std: float) -> Tensor:

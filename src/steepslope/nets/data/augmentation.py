@@ -20,7 +20,7 @@ from scipy import ndimage
 from steepslope.checks import require_all, whole
 from steepslope.nets.data.images import ALL, Dataset, as_colour, in_pil
 from steepslope.nets.seeding import seed_of
-from steepslope.outputs.folder import copy_ids
+from steepslope.outputs.folder import augmented_copy_ids
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.float64]  # rows and columns of pixels
@@ -187,7 +187,7 @@ class Augmented:
     @property
     def ids(self) -> list[str]:
         """Names of the copies: those of the originals, with ``#1``, ``#2``… at the end."""
-        return copy_ids(self._names, self.copies)
+        return augmented_copy_ids(self._names, self.copies)
 
     @property
     def recipe(self) -> dict[str, Any]:

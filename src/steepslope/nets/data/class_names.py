@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.arrays import difference
-from steepslope.outputs.labels import UNKNOWN, Texts, no_classes, read_classes as read_classes, warn_of_names
+from steepslope.outputs.labels import (
+    UNKNOWN,
+    Texts,
+    out_of_class_texts,
+    read_classes as read_classes,
+    warn_of_unknown_labels,
+)
 
 NUM_CLASSES = 1000  # of ImageNet
 WORDNET_ID = r"n\d{8}"
@@ -50,20 +56,20 @@ class ClassNames:
     def by_name(
         self, texts: Texts, source: str, place: Place | None = None, numbers: bool = False
     ) -> NDArray[np.int64]:
-        """Return the label of each distinct text of rows: of the class whose name it is, or −1 of none of the classes.
+        """Return the label of each distinct text of rows: of the class whose name it is, or −1 of an out-of-class one.
 
         With ``numbers``, whole numbers are labels too. A name that is no class is told in a warning; where no other is
         one either, it is an error, which begins with the ``place`` of the first such row.
         """
         named = {text: self.known[text] for text in texts.distinct if text in self.known}
         known = named | {text: whole for text in texts.distinct if numbers and (whole := _whole(text)) is not None}
-        meaning = no_classes(texts, named) | known | named
+        meaning = out_of_class_texts(texts, named) | known | named
         for row in texts.rows_beside(meaning):
             text = texts.distinct[texts.codes[row]]
             message = f"expected a whole number or a class's name (see --classes), found {text!r}"
             message = message if numbers else f"the class {text!r} is none of the classifier's (see --classes)"
             raise SteepslopeError(message, source if place is None else place(row))
-        warn_of_names(source, texts, known, list(self.known))
+        warn_of_unknown_labels(source, texts, known, list(self.known))
         return np.array([meaning.get(text, UNKNOWN) for text in texts.distinct], dtype=np.int64)
 
     def labels_of(self, texts: Texts, source: str) -> NDArray[np.int64]:

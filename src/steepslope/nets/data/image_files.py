@@ -139,7 +139,7 @@ def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFile
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
     alphabetical order does, as torchvision has it, if they are as many as the classifier's classes; one more may be
     named ``unknown``. Folders of shifted images have the labels that their card tells. What lies in a folder
-    ``unknown``, or in one whose name is no class, is of none of the classes.
+    ``unknown``, or in one whose name is no class, is out-of-class.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from steepslope.nets.export.exporting import Exported
 from steepslope.nets.export.file import IMAGES
 from steepslope.nets.export.gate_graph import GROUP, HANDED_OVER, TRUST, groups_of
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import VOTE, is_opinion
+from steepslope.outputs.arrays import VOTE, is_opinion_array
 
 ROWS = 8
 TOLERANCE = 1e-3  # of a trust logit, or of its size where that is above 1: on noise, nets are less exact than on images
@@ -83,7 +83,7 @@ def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
             rows[one.name] = draw.integers(-1, exported.judge.num_classes + 1, ROWS)
         else:
             rows[one.name] = draw.normal(size=sizes).astype(np.float32)
-            if is_opinion(one.name):
+            if is_opinion_array(one.name):
                 rows[one.name][0] = np.nan  # a row that lacks it
     return rows
 

@@ -26,7 +26,7 @@ from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
 from steepslope.oracle.handover import mixed_by_handover
 from steepslope.oracle.pooling import Pool
-from steepslope.outputs.arrays import is_opinion
+from steepslope.outputs.arrays import is_opinion_array
 from steepslope.scores import Score
 from steepslope.scores.score import LOGITS, PREDICTIONS, Rows
 
@@ -83,7 +83,7 @@ class GateGraph(nn.Module):
     def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the outputs, (m,) each."""
         rows = dict(given)
-        needed = [array for name, array in given.items() if array.is_floating_point() and not is_opinion(name)]
+        needed = [array for name, array in given.items() if array.is_floating_point() and not is_opinion_array(name)]
         finite = [array[:, None].flatten(1).isfinite().all(dim=1) for array in needed]
         rows[LOGITS] = rows[LOGITS].double()
         for name, places in self.places.items():

@@ -37,7 +37,7 @@ from steepslope.nets.extraction.shards import (
     write_shards,
 )
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUGMENTED, MANIFEST, extraction_of
+from steepslope.outputs.folder import AUGMENTED, MANIFEST, extraction_of_folder
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -82,7 +82,7 @@ def extract_to_folder(
 
 def _copied_by_default(folder: Path, data: Dataset) -> bool:
     """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
-    made = extraction_of(folder / AUGMENTED).get(AUGMENTED)
+    made = extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
     return data.labels is not None and len(data) <= MOST_COPIED and made in (None, Augmented(data, 1).recipe)
 
 

@@ -24,9 +24,9 @@ from steepslope.nets.data.specs import DatasetSpec
 from steepslope.nets.extraction.extraction import Sources, extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, OPINIONS, extraction_of, ids_of_folder
-from steepslope.outputs.opinions import PLACES, Opinion, places_of
-from steepslope.outputs.options import require_name
+from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, OPINIONS, extraction_of_folder, ids_of_folder
+from steepslope.outputs.opinions import PLACES, Opinion, opinion_class_places
+from steepslope.outputs.options import require_opinion_name
 
 SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
 
@@ -103,12 +103,12 @@ def extract_opinion(
     """
     if set(options.evidence) - {"noise", "features"}:
         raise SteepslopeError(f"of an opinion, expected logits alone, found {options.evidence}", "evidence")
-    sources = _sources(spec, out, Path(OPINIONS, require_name(name)), options)
+    sources = _sources(spec, out, Path(OPINIONS, require_opinion_name(name)), options)
     net = net if net.num_classes else net.with_transform()
     other = Opinion(np.empty((0, net.num_classes or 0)), classes=net.names)
     first = next(iter(sources)).parents[1]
     with located(f"opinion {name}"):
-        places = places_of(Opinion.of(ClassifierOutputs.load(first)), other, classes)
+        places = opinion_class_places(Opinion.of(ClassifierOutputs.load(first)), other, classes)
     return extract(net, sources, options.keeping(), summary_of_logits, notice, {PLACES: list(places)})
 
 
@@ -153,7 +153,7 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 
 def _images_of(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
-        found = extraction_of(folder).get("shifts", [])
+        found = extraction_of_folder(folder).get("shifts", [])
         shifts = recipes_of(data)
         if found != shifts:
             expected = f"expected images shifted as those of the outputs ({_told(found)})"
@@ -171,7 +171,7 @@ def _told(recipes: Sequence[Mapping[str, Any]]) -> str:
 def _copies_of(folder: Path, originals: Unlabelled) -> Augmented:
     """Return the augmented copies whose outputs a folder holds, made again as its manifest records."""
     path = folder / MANIFEST
-    recipe = field(extraction_of(folder), AUGMENTED, dict, path)
+    recipe = field(extraction_of_folder(folder), AUGMENTED, dict, path)
     with located(path):
         copies = Augmented(originals, field(recipe, "copies", int, path))
         if recipe != copies.recipe:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.artifact import DELETE, Artifact, as_json
+from steepslope.files.artifact import DELETE, Artifact, as_it_comes_from_json
 from steepslope.files.extras import versions_of
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.files.progress import bar
@@ -25,7 +25,7 @@ from steepslope.nets.data.shifted import recipes_of
 from steepslope.nets.data.transforms import Batch, batch_loader, unreadable
 from steepslope.nets.extraction.engine import ESTIMATES, Engine
 from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.outputs.folder import AUGMENTED, MANIFEST, VERSION, manifest_of, write_ids
+from steepslope.outputs.folder import AUGMENTED, MANIFEST, VERSION, outputs_manifest, write_ids_to_folder
 
 STOPPED = "stopped"  # by this file the processes tell each other that one of them failed
 SHARDS = ".shards"
@@ -124,8 +124,8 @@ def join(shards: Shards, data: Dataset, out: Path, about: Mapping[str, Any], cla
         arrays = {name: _arrays(shards, name) for name in sorted(names - {"rows", "failed", "reasons"})}
         arrays |= {} if labels is None else {"labels": iter([labels])}
         described = {name: _write_npy(staging / f"{name}.npy", blocks, len(rows)) for name, blocks in arrays.items()}
-        write_ids([str(ids[row]) for row in rows], staging)
-        manifest = manifest_of(described, has_ids=True, classes=classes)
+        write_ids_to_folder([str(ids[row]) for row in rows], staging)
+        manifest = outputs_manifest(described, has_ids=True, classes=classes)
         write_json(staging / MANIFEST, {**manifest, **about, "skipped": skipped})
     return len(skipped)
 
@@ -167,4 +167,4 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
         "precision": options.precision, "on_error": options.on_error, "shard_rows": options.shard_rows,
         "versions": {"outputs": str(VERSION), **versions_of([classifier.runs_on])},
     }  # fmt: skip
-    return as_json(key)
+    return as_it_comes_from_json(key)

@@ -24,7 +24,7 @@ from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.extraction.shards import Batches, Shards, plan, run_shards
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs.table import require_ids_once
-from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made, groups_by_id
+from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made, groups_of_chunk_ids
 from steepslope.predict.options import PredictOptions
 
 
@@ -128,7 +128,7 @@ class FromImages:
             arrays[name] = net.array(arrays["logits"], _joined(one, rows))
         ids = self.data.ids
         arrays["ids"] = np.array([str(ids[row]) for row in rows])
-        groups = None if self.groups is None else groups_by_id(self.groups, arrays["ids"])
+        groups = None if self.groups is None else groups_of_chunk_ids(self.groups, arrays["ids"])
         outputs = self.image_gate.as_outputs(arrays)
         gate = self.image_gate.seeing(self.data)
         return gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()

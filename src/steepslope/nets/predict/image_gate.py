@@ -29,9 +29,9 @@ from steepslope.nets.training.loading import CODE, load_oracle
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import OPINION, VOTE, is_opinion, opinion_name
+from steepslope.outputs.arrays import OPINION, VOTE, is_opinion_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY
-from steepslope.outputs.opinions import Opinion, aligned, places_of
+from steepslope.outputs.opinions import Opinion, aligned_opinion, opinion_class_places
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -172,7 +172,7 @@ class OtherNet:
         """Return its array in outputs, next to the classifier's logits (m, K), of what the net gives."""
         if self.places is None:
             return arrays[FEATURES]
-        return aligned(logits, arrays["logits"], np.arange(len(logits)), self.places)
+        return aligned_opinion(logits, arrays["logits"], np.arange(len(logits)), self.places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +222,7 @@ class ImageGate:
         named = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
         _require_nets(origin, arrays, named)
         net = load_net(origin.classifier, classifier, "classifier")
-        others = {name: _opinion(name, gate, named.get(name), net) for name in arrays if is_opinion(name)}
+        others = {name: _opinion(name, gate, named.get(name), net) for name in arrays if is_opinion_array(name)}
         if AUXILIARY in arrays:
             others[AUXILIARY] = OtherNet(load_net(origin.auxiliary, auxiliary, AUXILIARY))
         elif auxiliary is not None:
@@ -308,21 +308,21 @@ class ImageGate:
 
 def _told(array: str) -> str:
     """Return how an opinion is named in errors: ``opinion_big`` is the opinion big."""
-    return f"opinion {opinion_name(array)}"
+    return f"opinion {opinion_of_array(array)}"
 
 
 def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
     """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
-    needed = [name for name in arrays if is_opinion(name)]
+    needed = [name for name in arrays if is_opinion_array(name)]
     for array in given:
-        name = opinion_name(array)
+        name = opinion_of_array(array)
         if f"{VOTE}{name}" in needed:
             raise SteepslopeError(f"{name} is a vote: no net gives it", "opinion")
         if array not in needed:
-            counted = ", ".join(opinion_name(name) for name in needed) or "none"
+            counted = ", ".join(opinion_of_array(name) for name in needed) or "none"
             raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _told(array))
     for array in needed:
-        name = opinion_name(array)
+        name = opinion_of_array(array)
         recorded = array.startswith(OPINION) and name in origin.opinions
         if not recorded and not isinstance(given.get(array), Classifier):
             remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
@@ -331,13 +331,15 @@ def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, G
 
 def _opinion(array: str, gate: Gate, given: Given, classifier: Classifier) -> OtherNet:
     """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
-    record = gate.origin.opinions.get(opinion_name(array))
+    record = gate.origin.opinions.get(opinion_of_array(array))
     net = load_net(record, given, _told(array))
     if record is not None and record.places is not None:
         return OtherNet(net, record.places)
     mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (classifier, net))
     with located(_told(array)):
-        return OtherNet(net, places_of(Opinion(mine, classes=gate.classes), Opinion(theirs, classes=net.names)))
+        return OtherNet(
+            net, opinion_class_places(Opinion(mine, classes=gate.classes), Opinion(theirs, classes=net.names))
+        )
 
 
 def _run_on_pictures(

@@ -14,7 +14,7 @@ from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, rows_by_id
 from steepslope.nets.data.specs import DatasetSpec, parse_data
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import extraction_of
+from steepslope.outputs.folder import extraction_of_folder
 
 HOLDOUT = "holdout"
 
@@ -102,7 +102,7 @@ def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None)
 def data_of(path: Path, data: str | None = None) -> DatasetSpec:
     """Return the data spec that is given, or else the one in the manifest of outputs."""
     if data is None:
-        where = extraction_of(path).get("data")
+        where = extraction_of_folder(path).get("data")
         if where is None:
             raise SteepslopeError("does not say where its images are: give --data", path)
         data = str(where).removesuffix(f":{HOLDOUT}")

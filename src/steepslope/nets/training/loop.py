@@ -28,7 +28,13 @@ from steepslope.nets.seeding import seeded
 from steepslope.nets.training.examples import DroppedFeatures, Example, Features, Steps
 from steepslope.nets.training.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
 from steepslope.nets.training.prepare import Training
-from steepslope.nets.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
+from steepslope.nets.weights import (
+    load_training_state,
+    load_weights,
+    restore_optimizer_state,
+    save_training_state,
+    save_weights,
+)
 from steepslope.oracle.storage import CARD
 
 LOG_ROWS = 200
@@ -182,12 +188,12 @@ class Run:
 
     def resume(self) -> bool:
         """Take up where a killed run of the same training was saved; return whether there was one."""
-        state = load_state(self.out / UNFINISHED)
+        state = load_training_state(self.out / UNFINISHED)
         if state is None:
             return False
         weights, moments, about = state
         self.net.load_state_dict(weights)
-        restore_optimizer(self.optimizer, moments)
+        restore_optimizer_state(self.optimizer, moments)
         if about.get("precision"):  # of float16: by how much losses are scaled
             self.fabric.strategy.precision.load_state_dict(about["precision"])
         self.progress = Progress(**about["progress"])
@@ -200,7 +206,7 @@ class Run:
             if not tensor.isfinite().all():
                 raise self._not_finite(f"after step {self.progress.step}: {name}")
         about = {"progress": asdict(self.progress), "precision": self.fabric.strategy.precision.state_dict()}
-        _by_first(self.fabric, partial(save_state, self.out / UNFINISHED, weights, self.optimizer, about))
+        _by_first(self.fabric, partial(save_training_state, self.out / UNFINISHED, weights, self.optimizer, about))
 
     def _not_finite(self, what: str) -> SteepslopeError:
         """Build the error for a training that has diverged."""

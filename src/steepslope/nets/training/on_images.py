@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field, positive
-from steepslope.files.hub import as_folder
+from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, loss_parameters
 from steepslope.nets.classifiers.classifier import Classifier
@@ -155,8 +155,10 @@ class ImageOracle(BaseOracle):
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; see :func:`steepslope.nets.training.loading.load_oracle`."""
         if not is_image_oracle(folder):
-            raise SteepslopeError("expected an oracle on images, found one on outputs", as_folder(folder) / CARD)
-        own = as_folder(folder)
+            raise SteepslopeError(
+                "expected an oracle on images, found one on outputs", folder_or_hub_snapshot(folder) / CARD
+            )
+        own = folder_or_hub_snapshot(folder)
         return ORACLE.read(own, lambda card: cls.from_card(own, card, backbones))
 
     @classmethod

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.files.artifact import DIGEST
-from steepslope.files.hub import as_folder
+from steepslope.files.hub import folder_or_hub_snapshot
 from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
 from steepslope.nets.classifiers.classifier import Classifier
@@ -42,7 +42,7 @@ from steepslope.nets.weights import load_weights
 from steepslope.oracle.base import loss_of_settings, require_errors
 from steepslope.oracle.storage import ORACLE, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.arrays import require_same_class_names
 
 MOST_BYTES = 2**32  # of what is kept in memory of a fit set
 
@@ -118,12 +118,12 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
 
 def take_weights(oracle: ImageOracle, folder: Path) -> str:
     """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
-    card = ORACLE.sealed_card(as_folder(folder))
+    card = ORACLE.sealed_card(folder_or_hub_snapshot(folder))
     own = oracle.card()
     for name in ("kind", "backbone"):
         if card.get(name) != own[name]:
             raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
-    load_weights(oracle.net, as_folder(folder) / WEIGHTS)
+    load_weights(oracle.net, folder_or_hub_snapshot(folder) / WEIGHTS)
     return str(card[DIGEST])
 
 
@@ -151,7 +151,7 @@ def _dropped(
     if classes != fit_set.num_classes:
         expected = f"expected a backbone that predicts the classifier's {fit_set.num_classes} classes"
         raise SteepslopeError(f"{expected}, found one of {classes}", "frozen_dropout")
-    require_same_names("frozen_dropout", fit_set.classes, names)
+    require_same_class_names("frozen_dropout", fit_set.classes, names)
     own = backbone if isinstance(backbone, TwoParts) and not recipe.augments else None
     if own and 4 * own.before_dropout(image).numel() * len(fit_set.rows) <= MOST_BYTES:
 

@@ -24,8 +24,8 @@ from steepslope.nets.training.images import HOLDOUT, images_of
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle.base import FitRecord
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
-from steepslope.outputs.folder import require_one_classifier
+from steepslope.outputs.arrays import require_same_class_names
+from steepslope.outputs.folder import require_folders_of_one_classifier
 from steepslope.outputs.row_hashes import RowHashes
 
 BATCH = 64
@@ -157,12 +157,12 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
 def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset, ClassifierOutputs]:
     """Return the images and outputs on which epochs are compared."""
     if request.valid is not None:
-        require_one_classifier(request.outputs, request.valid)
+        require_folders_of_one_classifier(request.outputs, request.valid)
         outputs = ClassifierOutputs.load(request.valid)
         if outputs.num_classes != fit_set.num_classes:
             expected = f"expected {fit_set.num_classes} classes, as the fit set has"
             raise SteepslopeError(f"{expected}, found {outputs.num_classes}", request.valid)
-        require_same_names(request.valid, fit_set.classes, outputs.classes)
+        require_same_class_names(request.valid, fit_set.classes, outputs.classes)
         spec = parse_data(request.valid_data or request.data or "")
         return images_of(outputs, spec, request.valid)[0], outputs
     spare = fit_set.spare

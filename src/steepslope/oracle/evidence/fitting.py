@@ -17,9 +17,9 @@ from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import FOLDS, NO_STATE, State, fold_of_rows
 from steepslope.oracle.evidence.values import columns_by_input, fit_states
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.arrays import require_same_class_names
 from steepslope.outputs.copies import rows_together
-from steepslope.outputs.row_hashes import BY_VALUES, have_ids, shared_rows
+from steepslope.outputs.row_hashes import BY_VALUES, have_naming_ids, shared_rows
 
 BLOCK_ROWS = 4_096
 CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
@@ -82,7 +82,7 @@ def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) 
     if reference.num_classes != outputs.num_classes:
         found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
         raise SteepslopeError(found, "reference")
-    require_same_names("reference", outputs.classes, reference.classes)
+    require_same_class_names("reference", outputs.classes, reference.classes)
 
 
 def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = CROSSFIT) -> None:
@@ -91,7 +91,7 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, others: Classifier
     if not shared:
         return
     found, remedy = f"{shared:,} in both", f" ({BY_VALUES})"
-    if have_ids(outputs, others):
+    if have_naming_ids(outputs, others):
         found += f", such as {str(np.intersect1d(outputs.require('ids'), others.require('ids'))[0])!r}"
         remedy = ""
     elif shared == len(outputs) == len(others):

@@ -9,7 +9,7 @@ from steepslope.numerics.formulas import Array
 from steepslope.oracle.evidence import classifier, neighbors, opinions, probes, stack
 from steepslope.oracle.evidence.states import Evidence, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import VOTE, is_opinion
+from steepslope.outputs.arrays import VOTE, is_opinion_array
 from steepslope.scores import SCORES, Score
 from steepslope.scores.score import Rows
 
@@ -80,7 +80,7 @@ def arrays_of_stack(name: str) -> tuple[str, ...]:
 def is_stack(name: str) -> bool:
     """Return whether a name is that of a stacker, of arrays that a stacker can see."""
     arrays = arrays_of_stack(name)
-    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
+    return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion_array(one) for one in arrays)
 
 
 def evidence_of_stack(name: str) -> Evidence:
@@ -88,7 +88,7 @@ def evidence_of_stack(name: str) -> Evidence:
     arrays = arrays_of_stack(name)
     learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
     of_classes = partial(stack.stack_opinions, arrays=arrays)
-    return Evidence(stack.no_stack_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
+    return Evidence(stack.no_stack_columns, arrays, learning, of_classes, lacks=any(map(is_opinion_array, arrays)))
 
 
 def evidence_of_score(score: type[Score]) -> Evidence:
@@ -111,7 +111,7 @@ def kinds_of_evidence() -> dict[str, Evidence]:
 
 def kind_of_evidence(name: str) -> Evidence:
     """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
-    if is_opinion(name):
+    if is_opinion_array(name):
         return evidence_of_opinion(name)
     if is_stack(name):
         return evidence_of_stack(name)

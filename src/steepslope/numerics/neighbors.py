@@ -337,6 +337,7 @@ def _measured_distances(queries: Singles, points: Singles, places: NDArray[np.in
     """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
     gaps = (queries - points[place] for place in places.T)
     found: Floats = np.sqrt(np.stack([np.einsum("nd,nd->n", gap, gap) for gap in gaps], axis=1)).astype(np.float64)
+    return found
 
 
 def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Singles]:

@@ -135,14 +135,14 @@ def evaluate(
 
 def images_by_id(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
     """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
-    from steepslope.nets.data.images import in_pil
-    from steepslope.nets.training.images import ImageFinder, data_of
+    from steepslope.nets.data.images import image_in_pil
+    from steepslope.nets.training.images import ImageFinder, data_spec_of_outputs
 
-    finder = ImageFinder(data_of(path, data), outputs.classes)
+    finder = ImageFinder(data_spec_of_outputs(path, data), outputs.classes)
     finder.places(first) if data is None else finder(first)
 
     def read(data: Dataset, row: int) -> Image.Image:
-        return in_pil(data.image(row))
+        return image_in_pil(data.image(row))
 
     def find(ids: Sequence[str]) -> list[ReadImage | None]:
         return [None if place is None else partial(read, *place) for place in finder.places(ids)]
@@ -193,11 +193,11 @@ def _resources(
     import torch
 
     from steepslope.gate import Gate
-    from steepslope.nets.training.images import open_images
+    from steepslope.nets.training.images import open_images_of_outputs
     from steepslope.nets.training.loading import load_oracle
     from steepslope.report.confidences import Resources
 
-    opened = partial(open_images, path=path, data=data)
+    opened = partial(open_images_of_outputs, path=path, data=data)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     load = partial(load_oracle, backbones=backbones, images=opened, device=device)
     loaded = {folder: Gate.load(folder, load) for folder in gates}

@@ -75,13 +75,13 @@ def reproduce(
         refuse({"jobs": jobs is not None, "workers": bool(workers), "dry-run": dry_run, "compare": compare})
         measure(preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_of(set))
         return
-    from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of
-    from steepslope.lab.paper.preset import read_preset
-    from steepslope.lab.paper.steps import devices_at_hand, plan_lines, run
-    from steepslope.lab.paper.views import require_possible
+    from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of_experiments
+    from steepslope.lab.paper.preset import read_paper_preset
+    from steepslope.lab.paper.steps import gpus_to_share, plan_lines, run_steps
+    from steepslope.lab.paper.views import require_possible_views
     from steepslope.lab.paper.workspace import Workspace
 
-    chosen = read_preset(preset, changes_of(set)).changed(data=data, seeds=seeds)
+    chosen = read_paper_preset(preset, changes_of(set)).changed(data=data, seeds=seeds)
     folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
     require("jobs", jobs, optional(whole(1)))
     workspace = Workspace(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
@@ -90,25 +90,25 @@ def reproduce(
     if experiment == ALL:
         experiments = [one for one in experiments if one.source and (not one.lines or chosen.groups.get(one.pairs))]
     for one in experiments:
-        require_possible(one, chosen)
-    steps = steps_of(experiments, workspace, whole=dry_run)
+        require_possible_views(one, chosen)
+    steps = steps_of_experiments(experiments, workspace, whole=dry_run)
     if dry_run:
         print("\n".join([*plan_lines(steps)]))  # all or none: what is wrong is found on the way
         return
     if not all(step.is_complete for step in steps):
         workspace.require_images()
-    run(steps, workspace, jobs or devices_at_hand())
+    run_steps(steps, workspace, jobs or gpus_to_share())
     show(experiments, workspace, folder, compare)
 
 
 def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
-    from steepslope.lab.paper.views import Findings, write
+    from steepslope.lab.paper.views import Findings, write_views
     from steepslope.report.screen import screen_of, show_grid
 
     screen = screen_of()
     for one in experiments:
-        for grid in write(Findings(one, workspace), out, compare):
+        for grid in write_views(Findings(one, workspace), out, compare):
             screen.print(f"\n{grid.title}", soft_wrap=True)
             show_grid(grid, grid.columns, screen)
     screen.print(f"tables and figures: {out}", soft_wrap=True)
@@ -131,15 +131,15 @@ def measure(
 ) -> None:
     """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets."""
     from steepslope.files.folders import locked
-    from steepslope.lab.benchmark.preset import preset_names, read_preset
+    from steepslope.lab.benchmark.preset import evidence_preset_names, read_evidence_preset
     from steepslope.lab.benchmark.run import run_preset
     from steepslope.lab.benchmark.summary import write_summary
     from steepslope.report.screen import screen_of, show_grid
 
     if preset == LIST:
-        print("\n".join(f"{name}: {read_preset(name).source}" for name in preset_names()))
+        print("\n".join(f"{name}: {read_evidence_preset(name).source}" for name in evidence_preset_names()))
         return
-    chosen = read_preset(preset, changes, seeds)
+    chosen = read_evidence_preset(preset, changes, seeds)
     if data is None:
         raise SteepslopeError(f"expected the folder with the files of {chosen.source}, found none", "data")
     run_preset(chosen, Path(data), out, Path(work or out / "work") / chosen.name, say)

@@ -13,7 +13,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.lab.benchmark import promises, run
 from steepslope.lab.benchmark.lines import AVERAGE, BEST, ENSEMBLE, MCP
 from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.run import row_of, run_preset
+from steepslope.lab.benchmark.run import row_of_trial, run_preset
 from steepslope.lab.benchmark.trial import ALL, FREE, TEST, Trial, trial_of
 from steepslope.metrics import aurc
 from tests.lab.benchmark.tables import noisy_table, table_preset
@@ -91,7 +91,7 @@ def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
 def test_a_row_has_all_that_was_measured(folder: Path) -> None:
     preset = table_preset(opinions={"tree": "tree", "bayes": "bayes"}, shifted={"later": {"files": ["later.csv"]}})
     trial = trial_of(preset, folder, folder / "work", 0, lambda _: None)
-    row = row_of(preset, trial, 0)
+    row = row_of_trial(preset, trial, 0)
     outputs = trial.judged[TEST].outputs
     right = outputs.is_correct
     assert json.loads(json.dumps(row, allow_nan=False)) == row

@@ -18,8 +18,8 @@ import torch
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.lab.paper import steps as module
-from steepslope.lab.paper.preset import read_preset
-from steepslope.lab.paper.steps import Step, devices, devices_at_hand, plan_lines, run, run_tasks
+from steepslope.lab.paper.preset import read_paper_preset
+from steepslope.lab.paper.steps import Step, gpus_to_share, plan_lines, run_steps, run_tasks, visible_gpus
 from steepslope.lab.paper.workspace import Workspace
 from tests.conftest import kill_once_there
 
@@ -103,8 +103,8 @@ def test_gpus_are_those_that_torch_sees(
     visible: str | None, count: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     see(visible, count, monkeypatch)
-    assert devices() == expected
-    assert devices_at_hand() == max(1, count)
+    assert visible_gpus() == expected
+    assert gpus_to_share() == max(1, count)
 
 
 def see(visible: str | None, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,11 +127,11 @@ def step(workspace: Workspace, name: str) -> Step:
 
 
 def test_a_plan_tells_what_is_done(tmp_path: Path) -> None:
-    workspace = Workspace(read_preset("digits"), tmp_path)
+    workspace = Workspace(read_paper_preset("digits"), tmp_path)
     one, other = step(workspace, "one"), step(workspace, "other")
-    run([one], workspace, jobs=1)
+    run_steps([one], workspace, jobs=1)
     with pytest.raises(SteepslopeError, match="holds the work of a preset already, with resamples "):
-        run([other], Workspace(workspace.preset.changed(resamples=7), tmp_path), jobs=1)
+        run_steps([other], Workspace(workspace.preset.changed(resamples=7), tmp_path), jobs=1)
     assert not other.is_complete
     assert [*plan_lines([one, other])] == ["1 × make one (1 done)", "1 × make other"]
 

@@ -16,7 +16,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.colour_map import lightness_of, luv_of
 from steepslope.lab.shifts.options import RecolorOptions
-from steepslope.lab.shifts.recolor import Recoloring, RecolorSpec, margins_of, recolored
+from steepslope.lab.shifts.recolor import Recoloring, RecolorSpec, classifier_margins, recolored
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.shifted import Shifted
@@ -83,7 +83,7 @@ def margins(classifier: Classifier, images: Tensor, labels: Tensor | None = None
     """Return the margins of images against some classes, by default those that are predicted of the first pictures."""
     logits = [classifier.net(((one - 0.4) / 0.3).expand(-1, classifier.transform.channels, -1, -1))[1]
               for one in (images, pictures(images.shape[1]))]  # fmt: skip
-    return margins_of(logits[0], logits[1].argmax(dim=1) if labels is None else labels)
+    return classifier_margins(logits[0], logits[1].argmax(dim=1) if labels is None else labels)
 
 
 @pytest.mark.parametrize(("channels", "bound"), [(1, 0.02), (3, 0.06)])
@@ -120,7 +120,9 @@ def test_the_best_is_that_of_the_lowest_margin_even_if_its_map_is_rough() -> Non
     options = RecolorOptions(steps=1, learning_rate=0.05, smoothness=1e5)  # any roughness costs more than it gains
     images, ramp = 0.3 + 0.4 * pictures(1), classifier_of(Ramp(), 1)
     found = recolored(ramp, images, labels, options)
-    assert bool((margins_of(ramp.net(found)[1], labels) < margins_of(ramp.net(images)[1], labels)).all())
+    assert bool(
+        (classifier_margins(ramp.net(found)[1], labels) < classifier_margins(ramp.net(images)[1], labels)).all()
+    )
 
 
 class Ramp(Brightness):

@@ -47,7 +47,7 @@ class Step:
         return (self.folder / self.last).exists()
 
 
-def in_order(wanted: Iterable[Step], whole: bool = False) -> list[Step]:
+def steps_in_order(wanted: Iterable[Step], whole: bool = False) -> list[Step]:
     """Return steps and all that they need, each once and after those that it needs.
 
     What is done needs nothing, so that what it was made from may be gone; the ``whole`` has that too.
@@ -63,7 +63,7 @@ def in_order(wanted: Iterable[Step], whole: bool = False) -> list[Step]:
     return [steps[folder] for folder in TopologicalSorter(graph).static_order()]
 
 
-def told(settings: Settings) -> str:
+def settings_in_words(settings: Settings) -> str:
     """Return settings in words, as a plan lists them, those of stages in brackets.
 
     >>> told({"epochs": 1, "hidden": (64, 32), "stages": [{"name": "first", "epochs": 2}]})
@@ -71,11 +71,11 @@ def told(settings: Settings) -> str:
     """
     flat = {name: "+".join(map(str, value)) if isinstance(value, tuple | list) else value
             for name, value in settings.items() if name != "stages"}  # fmt: skip
-    stages = [f"[{told(stage)}]" for stage in settings.get("stages", ())]
+    stages = [f"[{settings_in_words(stage)}]" for stage in settings.get("stages", ())]
     return ", ".join([*(f"{name} {value}" for name, value in flat.items()), *stages])
 
 
-def slug(name: str) -> str:
+def folder_slug(name: str) -> str:
     """Return a name as a folder's.
 
     >>> slug("SS, z not normalised")
@@ -90,12 +90,12 @@ K = TypeVar("K", bound=Hashable)
 Task = Callable[[], None]  # one that can be sent to a process
 
 
-def devices_at_hand() -> int:
+def gpus_to_share() -> int:
     """Return how many tasks can run at once without sharing a GPU, or 1 where there is none."""
-    return max(1, len(devices()))
+    return max(1, len(visible_gpus()))
 
 
-def devices() -> list[str]:
+def visible_gpus() -> list[str]:
     """Return the GPUs that PyTorch sees, each as ``CUDA_VISIBLE_DEVICES`` names it: by number, or as UUID."""
     count = torch.cuda.device_count()
     given = os.environ.get(VISIBLE)
@@ -131,10 +131,10 @@ def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: i
     numbers = context.Queue()
     for number in range(jobs):
         numbers.put(number)
-    setup = numbers, devices(), max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, context, _set_up, setup) as pool:
+    setup = numbers, visible_gpus(), max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, context, _set_up_process, setup) as pool:
         try:
-            _run_in(pool, needs, tasks)
+            _run_tasks_in_pool(pool, needs, tasks)
         except BrokenProcessPool as error:
             raise SteepslopeError(KILLED) from error
         except BaseException:
@@ -142,7 +142,7 @@ def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: i
             raise
 
 
-def _run_in(pool: ProcessPoolExecutor, needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task]) -> None:
+def _run_tasks_in_pool(pool: ProcessPoolExecutor, needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task]) -> None:
     sorter, running = TopologicalSorter(needs), dict["Future[None]", K]()
     sorter.prepare()
     while sorter.is_active():
@@ -154,7 +154,7 @@ def _run_in(pool: ProcessPoolExecutor, needs: Mapping[K, Collection[K]], tasks: 
             sorter.done(running.pop(future))
 
 
-def _set_up(numbers: Any, names: Sequence[str], threads: int) -> None:
+def _set_up_process(numbers: Any, names: Sequence[str], threads: int) -> None:
     """Give a process one GPU of those named, and its part of the cores.
 
     It ends at once when what started it is killed: what it had begun goes on when the run is started again.
@@ -176,7 +176,7 @@ PRESET = Artifact("the work of a preset", CARD, made="", remedy=DELETE)
 WORK = 1  # to be raised when steps come to make something else: what was made before is not mixed with that
 
 
-def run(steps: Sequence[Step], work: Workspace, jobs: int) -> None:
+def run_steps(steps: Sequence[Step], work: Workspace, jobs: int) -> None:
     """Do what is not done, in so many processes.
 
     Raises

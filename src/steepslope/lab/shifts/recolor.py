@@ -57,25 +57,25 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
     SteepslopeError
         If the classifier has no finite logits.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad(), _frozen(classifier.net):
+    with torch.inference_mode(mode=False), torch.enable_grad(), _frozen_classifier(classifier.net):
         clean = images.clone()  # one that was made in inference mode has no place in a graph
         with torch.no_grad():
-            logits = _logits(classifier, clean)
+            logits = _logits_of_unnormalised(classifier, clean)
         for row in (~logits.isfinite()).any(dim=1).nonzero():
             raise SteepslopeError(f"expected finite logits, found others in row {int(row)}", classifier.spec)
         predicted = logits.argmax(dim=1)
         known = predicted if labels is None else torch.where(labels == UNKNOWN, predicted, labels)
-        return _attacked(classifier, clean, known, options)
+        return _attacked_images(classifier, clean, known, options)
 
 
-def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Tensor:
+def _attacked_images(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Tensor:
     colour_map = ColourMap.of(images)
     knots = colour_map.identity().requires_grad_()
     optimizer = torch.optim.Adam([knots], options.learning_rate)
     best, lowest = images, images.new_full((len(images),), torch.inf)
     for step in range(options.steps + 1):
         changed = colour_map(knots)
-        margins = margins_of(_logits(classifier, changed), labels)
+        margins = classifier_margins(_logits_of_unnormalised(classifier, changed), labels)
         if step < options.steps:
             optimizer.zero_grad()
             (margins + options.smoothness * roughness(knots)).sum().backward()  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: R
     return best
 
 
-def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
+def classifier_margins(logits: Tensor, labels: Tensor) -> Tensor:
     """Return how far each row is from an error: its class's logit less the largest other, (n, K) and (n,) -> (n,).
 
     >>> margins_of(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([2]))
@@ -99,7 +99,7 @@ def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.gather(1, rows).squeeze(1) - others
 
 
-def _logits(classifier: Classifier, images: Tensor) -> Tensor:
+def _logits_of_unnormalised(classifier: Classifier, images: Tensor) -> Tensor:
     """Return the logits (n, K), float32, of images in [0, 1]."""
     transform = classifier.transform
     mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (transform.mean, transform.std))
@@ -108,7 +108,7 @@ def _logits(classifier: Classifier, images: Tensor) -> Tensor:
 
 
 @contextmanager
-def _frozen(net: nn.Module) -> Iterator[None]:
+def _frozen_classifier(net: nn.Module) -> Iterator[None]:
     """Put a net into evaluation mode, without gradients of its weights; leave it as it was."""
     modes = {module: module.training for module in net.modules()}
     needs = {weights: weights.requires_grad for weights in net.parameters()}
@@ -187,7 +187,7 @@ class Recoloring:
     ) -> list[Picture]:
         """Return the recoloured images, float32 (H, W, C) in [0, 1]; those of the size are not cropped again."""
         self.classifier.check_labels(labels, "images to recolour")
-        transform = unnormalised(self.classifier.transform)
+        transform = unnormalised_transform(self.classifier.transform)
         device = device_at_hand()
         transform = transform.changed(resize="exact") if brought_to == transform.size else transform
         self.classifier.net.to(device)
@@ -197,7 +197,7 @@ class Recoloring:
         return [image.permute(1, 2, 0).cpu().numpy() for image in changed]
 
 
-def unnormalised(transform: Transform) -> Transform:
+def unnormalised_transform(transform: Transform) -> Transform:
     """Return the same transform without normalisation: its images are in [0, 1]."""
     return replace(transform, mean=(0.0,) * transform.channels, std=(1.0,) * transform.channels)
 

@@ -30,7 +30,7 @@ from steepslope.nets.classifiers.nets import (
 )
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
-from steepslope.nets.data.transforms import decoded_batches
+from steepslope.nets.data.transforms import decoded_image_batches
 from steepslope.numerics.small_net import cosine
 from steepslope.numerics.threads import on_threads
 
@@ -69,7 +69,7 @@ class ClassifierTraining:
         require_all(self, CHECKS)
 
 
-def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
+def recipe_for_net(net: str, **changes: Any) -> ClassifierTraining:
     """Return the recipe that suits a net, with the given changes; None changes nothing."""
     require_known("net", net, NETS)
     kind = NETS[net]
@@ -114,14 +114,16 @@ def train_classifier(
         training=asdict(recipe), classes=images.classes,
     )  # fmt: skip
     with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:
-        classifier = load_checkpoint(str(out)) if complete else _trained(card, recipe, images.subset(fitted), out)
-    return classifier, accuracy(classifier, images.subset(held_out))
+        classifier = (
+            load_checkpoint(str(out)) if complete else _trained_classifier(card, recipe, images.subset(fitted), out)
+        )
+    return classifier, accuracy_on_images(classifier, images.subset(held_out))
 
 
-def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
+def _trained_classifier(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
     """Train, or go on with a killed training, and save the checkpoint."""
     CHECKPOINT.begin(out, asdict(card))
-    run = _Run(card, recipe)
+    run = _ClassifierRun(card, recipe)
     run.resume(out / STATE)
     with on_threads(NETS[card.net].threads):
         run.train(images, out / STATE)
@@ -130,14 +132,14 @@ def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, o
     return checkpoint_classifier(run.net, card, f"checkpoint:{out}")
 
 
-def accuracy(classifier: Classifier, images: Images) -> float:
+def accuracy_on_images(classifier: Classifier, images: Images) -> float:
     """Return the fraction of images whose label is predicted, in [0, 1]."""
-    batches = decoded_batches(images, np.arange(len(images)), classifier.transform, size=1000)
+    batches = decoded_image_batches(images, np.arange(len(images)), classifier.transform, size=1000)
     predicted = np.concatenate([classifier(batch)[1].argmax(axis=1) for batch in batches])
     return float((predicted == images.labels).mean())
 
 
-class _Run:
+class _ClassifierRun:
     """A net, its optimizer and the epochs done: all that a resumed run needs."""
 
     def __init__(self, card: ClassifierCard, recipe: ClassifierTraining) -> None:
@@ -152,7 +154,7 @@ class _Run:
             self.optimizer = torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
 
     def train(self, images: Images, state: Path) -> None:
-        inputs = normalized(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
+        inputs = normalised_pixels(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
         labels = torch.from_numpy(images.labels)
         steps = math.ceil(len(labels) / self.recipe.batch_size)
         with bar() as progress:
@@ -174,8 +176,10 @@ class _Run:
                 save_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
 
     def _augmented(self, inputs: Tensor) -> Tensor:
-        mirror = mirrored(inputs) if self.recipe.flip else inputs
-        return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
+        mirror = mirrored_images(inputs) if self.recipe.flip else inputs
+        return (
+            turned_images(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
+        )
 
     def _step(self, inputs: Tensor, labels: Tensor) -> float:
         self.net.train()
@@ -199,7 +203,7 @@ class _Run:
         restore_optimizer(self.optimizer, moments)
 
 
-def normalized(pixels: Tensor, mean: float, std: float) -> Tensor:
+def normalised_pixels(pixels: Tensor, mean: float, std: float) -> Tensor:
     """Turn uint8 images (n, H, W) or (n, H, W, C) into standardised floats (n, 1, H, W) or (n, C, H, W)."""
     standardised = (pixels.float() / 255 - mean) / std
     return standardised.unsqueeze(1) if pixels.ndim == 3 else standardised.permute(0, 3, 1, 2).contiguous()
@@ -215,12 +219,12 @@ def require_image_shape(net: str, images: Images, source: str) -> None:
         raise SteepslopeError(f"{net} expects {what} images of {side}×{side} pixels, found {found}", source)
 
 
-def mirrored(inputs: Tensor) -> Tensor:
+def mirrored_images(inputs: Tensor) -> Tensor:
     """Flip each image (n, C, H, W) left to right with probability one half."""
     return torch.where(torch.rand(len(inputs), 1, 1, 1) < 0.5, inputs.flip(-1), inputs)
 
 
-def turned(inputs: Tensor, degrees: float, outside: float) -> Tensor:
+def turned_images(inputs: Tensor, degrees: float, outside: float) -> Tensor:
     """Turn each image (n, C, H, W) by up to so many degrees either way; what comes in from outside has that value."""
     angle = torch.deg2rad((2 * torch.rand(len(inputs)) - 1) * degrees)
     cos = angle.cos()

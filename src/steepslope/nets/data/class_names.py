@@ -56,7 +56,9 @@ class ClassNames:
         one either, it is an error, which begins with the ``place`` of the first such row.
         """
         named = {text: self.known[text] for text in texts.distinct if text in self.known}
-        known = named | {text: whole for text in texts.distinct if numbers and (whole := _whole(text)) is not None}
+        known = named | {
+            text: whole for text in texts.distinct if numbers and (whole := _whole_number_label(text)) is not None
+        }
         meaning = no_classes(texts, named) | known | named
         for row in texts.rows_beside(meaning):
             text = texts.distinct[texts.codes[row]]
@@ -98,7 +100,7 @@ class ClassNames:
             if place != label:
                 message = f"expected class {place} of the classifier to be {name!r}, found it as {label}"
                 raise SteepslopeError(message, "classes")
-        known = in_order(self.known)
+        known = class_names_in_order(self.known)
         alike = known == names or (len(known or ()) == len(names or ()) and self._has_ids_alone)
         if None not in (known, names) and not alike:
             raise SteepslopeError(f"expected the classifier's classes, {difference(known or (), names or ())}", source)
@@ -111,14 +113,14 @@ class ClassNames:
 NO_NAMES = ClassNames()
 
 
-def _whole(text: str) -> int | None:
+def _whole_number_label(text: str) -> int | None:
     with suppress(ValueError):
         if abs(label := int(text)) < 2**31:
             return label
     return None
 
 
-def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
+def class_names_in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
     """Return names by label; None unless each label from 0 on has a name.
 
     >>> in_order({"dog": 1, "cat": 0}), in_order({"dog": 1})

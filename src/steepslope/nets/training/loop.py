@@ -25,9 +25,16 @@ from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
 from steepslope.nets.classifiers.classifier import takes_channels_last
-from steepslope.nets.extraction.machines import together
+from steepslope.nets.extraction.machines import failing_together
 from steepslope.nets.training.examples import DroppedFeatures, Example, Features, Steps
-from steepslope.nets.training.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
+from steepslope.nets.training.learner import (
+    freeze_backbone,
+    learning_rate_at,
+    momentum_at,
+    optimizer_has_momentum,
+    optimizer_of,
+    set_layer_modes,
+)
 from steepslope.nets.training.prepare import Training
 from steepslope.oracle.storage import CARD
 
@@ -43,7 +50,7 @@ HISTORY_COLUMNS = (
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a training is: the steps that are done, the best validation score, and sums over all processes.
 
     ``loss`` and ``rows`` are summed since the last row of the history; ``counts`` since the epoch began: of wrong and
@@ -73,7 +80,7 @@ class Progress:
         }
 
 
-def totals_of(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
+def totals_of_step(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
     """Return what :meth:`Progress.add` takes of one part of a step, float64 (6,)."""
     correct = is_correct.bool()
     trusted = z > 0
@@ -85,7 +92,7 @@ class History:
     """``history.csv``, cut back to the step from which a run goes on."""
 
     def __init__(self, path: Path, step: int) -> None:
-        rows = [row for row in _read(path) if int(row["step"]) <= step]
+        rows = [row for row in _read_history(path) if int(row["step"]) <= step]
         with (
             staged_folder(path.parent, last=path.name) as staging,
             (staging / path.name).open("w", newline="", encoding="utf-8") as file,
@@ -106,7 +113,7 @@ class History:
         self._file.close()
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read_history(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -128,27 +135,27 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = sil
         with the number of the step; the last saved state stays.
     """
     notice = notice if fabric.is_global_zero else silent
-    with together(fabric):
+    with failing_together(fabric):
         complete = FINETUNED.is_complete(out, training.key, replace_it)
     if fabric.broadcast(complete):
         notice(f"{out}: already complete")
         return
-    _by_first(fabric, partial(FINETUNED.begin, out, training.key))
-    run = Run(training, out, fabric)
+    _by_first_process(fabric, partial(FINETUNED.begin, out, training.key))
+    run = TrainingRun(training, out, fabric)
     if run.resume():
         notice(f"{out}: goes on after step {run.progress.step:,} of {run.steps.total:,}")
     run.train()
-    _by_first(fabric, partial(_finish, training, out))
+    _by_first_process(fabric, partial(_finish_oracle, training, out))
 
 
-def _by_first(fabric: Fabric, do: Callable[[], None]) -> None:
+def _by_first_process(fabric: Fabric, do: Callable[[], None]) -> None:
     """Let the first process do something; where it fails, all fail."""
-    with together(fabric):
+    with failing_together(fabric):
         if fabric.is_global_zero:
             do()
 
 
-def _finish(training: Training, out: Path) -> None:
+def _finish_oracle(training: Training, out: Path) -> None:
     """Write the oracle that the recipe selects, with the last one next to it where that is another."""
     net = training.oracle.net.cpu().eval()
     oracle = replace(training.oracle, net=net)
@@ -159,16 +166,16 @@ def _finish(training: Training, out: Path) -> None:
     FINETUNED.end(out)
 
 
-class Run:
+class TrainingRun:
     """A training under way: the net, the optimizer, and the progress that changes from step to step."""
 
     def __init__(self, training: Training, out: Path, fabric: Fabric) -> None:
         self.training, self.out, self.fabric = training, out, fabric
-        self.recipe, self.net, self.progress = training.recipe, training.oracle.net, Progress()
+        self.recipe, self.net, self.progress = training.recipe, training.oracle.net, TrainingProgress()
         recipe, gets_features = self.recipe, isinstance(training.source, Features | DroppedFeatures)
         self.steps = Steps(len(training.source), recipe.batch_size, fabric.world_size, recipe.accumulate, recipe.epochs,
                            recipe.seed)  # fmt: skip
-        freeze(self.net, recipe)
+        freeze_backbone(self.net, recipe)
         images = torch.zeros((2, training.oracle.transform.channels, *self.net.size))
         # laid out channels last, a net is faster, unless it cannot run so
         self.channels_last = not gets_features and takes_channels_last(
@@ -190,7 +197,7 @@ class Run:
         restore_optimizer(self.optimizer, moments)
         if about.get("precision"):  # of float16: by how much losses are scaled
             self.fabric.strategy.precision.load_state_dict(about["precision"])
-        self.progress = Progress(**about["progress"])
+        self.progress = TrainingProgress(**about["progress"])
         return self.progress.step > 0
 
     def save(self) -> None:
@@ -200,7 +207,7 @@ class Run:
             if not tensor.isfinite().all():
                 raise self._not_finite(f"after step {self.progress.step}: {name}")
         about = {"progress": asdict(self.progress), "precision": self.fabric.strategy.precision.state_dict()}
-        _by_first(self.fabric, partial(save_state, self.out / UNFINISHED, weights, self.optimizer, about))
+        _by_first_process(self.fabric, partial(save_state, self.out / UNFINISHED, weights, self.optimizer, about))
 
     def _not_finite(self, what: str) -> SteepslopeError:
         """Build the error for a training that has diverged."""
@@ -209,7 +216,7 @@ class Run:
 
     def train(self) -> None:
         """Take all steps that are left."""
-        set_modes(self.net, self.recipe)
+        set_layer_modes(self.net, self.recipe)
         progress, total = self.progress, self.steps.total
         rank, workers = self.fabric.global_rank, self.training.workers
         examples = self.training.source.from_step(progress.step, self.steps, rank, workers)
@@ -218,7 +225,7 @@ class Run:
         with bar(self.fabric.is_global_zero) as shown, self._history() as history:
             line = shown.add_task("training", total=total, completed=progress.step)
             while progress.step < total:
-                with together(self.fabric):  # an image that cannot be read stops all processes
+                with failing_together(self.fabric):  # an image that cannot be read stops all processes
                     parts = [next(examples) for _ in range(self.recipe.accumulate)]
                 loss = self.take_step(parts)
                 rows += self.steps.rows_of(progress.step - 1)
@@ -260,8 +267,8 @@ class Run:
     def _rates(self, step: int) -> dict[str, float]:
         """Return the learning rate of a step, and its momentum where the optimizer has one, as torch names them."""
         total = self.steps.total
-        momentum = {"momentum": momentum_at(self.recipe, step, total)} if has_momentum(self.recipe) else {}
-        return {"lr": rate_at(self.recipe, step, total), **momentum}
+        momentum = {"momentum": momentum_at(self.recipe, step, total)} if optimizer_has_momentum(self.recipe) else {}
+        return {"lr": learning_rate_at(self.recipe, step, total), **momentum}
 
     def _backward(self, part: Example, weight: float) -> Tensor:
         """Add one part's gradient, weighted, and return its totals."""
@@ -271,7 +278,7 @@ class Run:
         z = self.learner(part.oracle.contiguous(memory_format=layout))
         losses = self.training.loss(z, target)
         self.fabric.backward(losses.sum() * weight)
-        return totals_of(torch.where(finite, losses.detach(), torch.nan), z, is_correct)
+        return totals_of_step(torch.where(finite, losses.detach(), torch.nan), z, is_correct)
 
     def _validated(self) -> float | None:
         """Return the validation score, where epochs are compared, and keep the best weights."""
@@ -279,10 +286,10 @@ class Run:
             return None
         self.net.eval()
         score = self.training.validation(self.fabric)
-        set_modes(self.net, self.recipe)
+        set_layer_modes(self.net, self.recipe)
         if score > self.progress.best:
             self.progress.best = score
-            _by_first(self.fabric, self._save_best)
+            _by_first_process(self.fabric, self._save_best)
         return score
 
     def _save_best(self) -> None:
@@ -293,7 +300,7 @@ class Run:
     def _history(self) -> Iterator[History | None]:
         """Open the first process's history for the length of the block."""
         history = None
-        with together(self.fabric):
+        with failing_together(self.fabric):
             if self.fabric.is_global_zero:
                 self.out.mkdir(parents=True, exist_ok=True)
                 history = History(self.out / HISTORY, self.progress.step)
@@ -308,7 +315,7 @@ class Run:
         row |= {"learning_rate": rates.pop("lr"), **rates, **progress.rates, "images_per_second": speed}
         if score is not None:
             row["valid_aupr_error"] = score
-        with together(self.fabric):
+        with failing_together(self.fabric):
             if history is not None:
                 history.write(row)
         progress.loss = progress.rows = 0.0

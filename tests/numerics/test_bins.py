@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.nets.classifiers.onnx_net import exported_onnx
-from steepslope.numerics.bins import Bins, blocks_of, second_least, two_least, width_of_bins
+from steepslope.numerics.bins import Bins, blocks_of_bins, second_least, two_least, width_of_bins
 from steepslope.numerics.neighbors import Index
 
 COUNTS = (10, 50)
@@ -112,5 +112,5 @@ def test_places_are_few_more_than_references() -> None:
     rng = np.random.default_rng(0)
     for sizes in (rng.poisson(50, 1_000), rng.integers(1, 1_300, 1_000), np.full(10, 5_000), np.full(300, 3)):
         bins = np.maximum(1, -(-sizes // width_of_bins(sizes)))
-        places = sum(most * count for most, count in blocks_of(bins)) * width_of_bins(sizes)
+        places = sum(most * count for most, count in blocks_of_bins(bins)) * width_of_bins(sizes)
         assert sizes.sum() <= places <= 1.3 * sizes.sum()

@@ -9,7 +9,13 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.decomposition import PCA
 
-from steepslope.numerics.linear import LEAST_SLOPE, fit_calibration, minimise, principal_components, standardised
+from steepslope.numerics.linear import (
+    LEAST_SLOPE,
+    fit_calibration,
+    minimise_by_lbfgs,
+    principal_components,
+    standardised,
+)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -43,7 +49,9 @@ def test_a_fit_to_components_of_standardised_columns_is_one_to_the_originals() -
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_minimum_respects_bounds(dtype: type) -> None:
-    found = minimise(lambda x: (x - x.new_tensor([3, -3])).square().sum(), np.zeros(2, dtype=dtype), [(0, None)] * 2)
+    found = minimise_by_lbfgs(
+        lambda x: (x - x.new_tensor([3, -3])).square().sum(), np.zeros(2, dtype=dtype), [(0, None)] * 2
+    )
     np.testing.assert_allclose(found, [3, 0], atol=1e-4)
 
 

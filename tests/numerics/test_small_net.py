@@ -64,7 +64,7 @@ def test_steps_are_those_of_pytorch_s_adamw() -> None:
 
 def test_batches_see_every_row_once_an_epoch() -> None:
     torch.manual_seed(0)
-    drawn = small_net._batches(600)
+    drawn = small_net._batches_for_small_net(600)
     for _ in range(2):
         epoch = [next(drawn) for _ in range(3)]
         assert [len(rows) for rows in epoch] == [256, 256, 88]

@@ -16,8 +16,8 @@ from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.numerics.blocks import read_rows
 from steepslope.oracle import Oracle
-from steepslope.oracle.evidence.values import columns
-from steepslope.oracle.net import Rows
+from steepslope.oracle.evidence.values import evidence_columns
+from steepslope.oracle.net import FitRows
 from steepslope.oracle.storage import CARD, FIT_ROWS, ORACLE
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
@@ -122,8 +122,8 @@ def test_logit_evidence_ignores_the_numbering_of_classes(num_classes: int) -> No
     outputs, whole = make_outputs(50, num_classes), slice(0, 50)
     order = np.random.default_rng(0).permutation(num_classes)
     shuffled = ClassifierOutputs(outputs.logits[:, order], np.argsort(order)[outputs.labels])
-    found = columns(outputs, ["logits"], whole)
-    np.testing.assert_allclose(found, columns(shuffled, ["logits"], whole), atol=1e-6)
+    found = evidence_columns(outputs, ["logits"], whole)
+    np.testing.assert_allclose(found, evidence_columns(shuffled, ["logits"], whole), atol=1e-6)
     log_p = np.sort(log_softmax(outputs.logits.astype(np.float64), axis=1))[:, ::-1][:, :10]
     odds = log_p[:, :1] - np.log1p(-np.exp(log_p[:, :1]))
     highest = np.sort(outputs.logits, axis=1)[:, ::-1][:, :10]
@@ -133,7 +133,7 @@ def test_logit_evidence_ignores_the_numbering_of_classes(num_classes: int) -> No
 def test_moments_are_those_of_the_whole_set() -> None:
     columns_ = np.random.default_rng(0).normal(1000, 0.1, size=(5000, 3)).astype(np.float32)
     columns_[:, 2] = 7
-    mean, deviation = Rows(5000, lambda rows: columns_[rows], np.ones(5000, dtype=bool)).moments()
+    mean, deviation = FitRows(5000, lambda rows: columns_[rows], np.ones(5000, dtype=bool)).moments()
     np.testing.assert_allclose(mean, columns_.mean(axis=0, dtype=np.float64), rtol=1e-7)
     np.testing.assert_allclose(deviation[:2], columns_.std(axis=0, dtype=np.float64)[:2], rtol=1e-3)
     assert deviation[2] == 0
@@ -145,7 +145,7 @@ def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pyte
     whole = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
     monkeypatch.setattr("steepslope.oracle.net.PIECE_ROWS", 64)
     monkeypatch.setattr("steepslope.oracle.net.BLOCK_PIECES", 4)
-    rows = Rows(3000, lambda rows: np.arange(3000, dtype=np.float32)[rows, None], np.ones(3000, dtype=bool))
+    rows = FitRows(3000, lambda rows: np.arange(3000, dtype=np.float32)[rows, None], np.ones(3000, dtype=bool))
     seen = torch.cat([block for block, _ in rows.blocks(torch.zeros(1), torch.ones(1))])
     assert sorted(seen[:, 0].tolist()) == list(range(3000))
     pieced = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
@@ -160,13 +160,13 @@ def test_features_in_float16_stay_so_in_blocks_and_give_the_same_oracle(monkeypa
     halves = outputs.changed(features=outputs.require_features().astype(np.float16))
     wide = outputs.changed(features=halves.require_features().astype(np.float32))
     dtypes = []
-    take = Rows._block
+    take = FitRows._block
 
-    def watched(self: Rows, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def watched(self: FitRows, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
         dtypes.append((block := take(self, *given))[0].dtype)
         return block
 
-    monkeypatch.setattr(Rows, "_block", watched)
+    monkeypatch.setattr(FitRows, "_block", watched)
     found, expected = (Oracle(**QUICK).fit(some).trust_logit(outputs) for some in (halves, wide))
     np.testing.assert_array_equal(found, expected)
     assert dtypes == [torch.float16] * (len(dtypes) // 2) + [torch.float32] * (len(dtypes) // 2)
@@ -179,9 +179,9 @@ def test_trust_logits_are_made_of_a_few_rows_at_once(monkeypatch: pytest.MonkeyP
 
     def watched(outputs: ClassifierOutputs, names: Any, rows: slice, *given: Any) -> Any:
         sizes.append(rows.stop - rows.start)
-        return columns(outputs, names, rows, *given)
+        return evidence_columns(outputs, names, rows, *given)
 
-    monkeypatch.setattr("steepslope.oracle.columns.columns", watched)
+    monkeypatch.setattr("steepslope.oracle.columns.evidence_columns", watched)
     np.testing.assert_array_equal(oracle.trust_logit(outputs), expected)
     assert max(sizes) == 4_096
 

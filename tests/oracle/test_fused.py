@@ -12,8 +12,8 @@ from scipy.special import expit, logsumexp
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.oracle import Oracle
-from steepslope.oracle.evidence.fitting import all_parts
-from steepslope.oracle.evidence.values import opinions_of
+from steepslope.oracle.evidence.fitting import evidence_of_all_rows
+from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.fused_fit import FusedFit
 from steepslope.outputs import ClassifierOutputs
@@ -122,7 +122,7 @@ def explained_by_hand(
 ) -> tuple[dict[str, float], NDArray[np.float64]]:
     """Return what each opinion adds to the pool's log-odds of one row, and the utilities of the candidates."""
     inputs, widths, pool = fitted.pool.inputs, fitted.pool.widths, fitted.pool.pool
-    *parts, _ = all_parts(outputs.subset(np.array([row])), inputs, fitted.states, opinions_of)
+    *parts, _ = evidence_of_all_rows(outputs.subset(np.array([row])), inputs, fitted.states, evidence_opinions)
     weights = dict(zip(inputs, np.split(pool.weights, np.cumsum(widths)[:-1]), strict=True))
     shares = {name: weights[name] @ part[0] for name, part in zip(inputs, parts, strict=True)}
     utilities = np.sum(list(shares.values()), axis=0)
@@ -156,7 +156,7 @@ def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(with_auxiliary: Fus
     for outputs in (far, UNSEEN):
         weight = with_auxiliary.handed_over(outputs)
         assert weight is not None
-        *parts, _ = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
+        *parts, _ = evidence_of_all_rows(outputs, fitted.inputs, fitted.states, evidence_opinions)
         by_name = dict(zip(fitted.inputs, parts, strict=True))
         odds = []
         for pool in (fitted.pool, fitted.fallback):

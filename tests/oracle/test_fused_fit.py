@@ -13,10 +13,10 @@ from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
 from steepslope.oracle.evidence import EVIDENCE
 from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.fitting import all_parts
-from steepslope.oracle.evidence.values import opinions_of
+from steepslope.oracle.evidence.fitting import evidence_of_all_rows
+from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fused_fit import LEVELS, Gain, cheapest, gain_of, inputs_at
+from steepslope.oracle.fused_fit import LEVELS, Gain, cheapest_budget, evidence_at_budget, gain_of_budget
 from steepslope.oracle.pooling import (
     LEAST_WEIGHT,
     MCP_ALONE,
@@ -24,7 +24,7 @@ from steepslope.oracle.pooling import (
     Candidate,
     Opinions,
     Pool,
-    _with_weight,
+    _pool_of_weighty_inputs,
     best_pool,
 )
 from steepslope.outputs import ClassifierOutputs
@@ -37,7 +37,7 @@ NAMES = "logits", "neighbors", "views"
 
 def opinions_on(outputs: ClassifierOutputs, names: tuple[str, ...] = NAMES, seed: int = 0) -> Opinions:
     fit_set = FitSet.of(outputs, None, seed)
-    (classes,) = all_parts(fit_set.rows, (), {}, opinions_of)
+    (classes,) = evidence_of_all_rows(fit_set.rows, (), {}, evidence_opinions)
     return Opinions(fit_set, classes, {name: fit_set.opinions(name)[0] for name in names})
 
 
@@ -139,7 +139,7 @@ def test_random_labels_stay_unknown() -> None:
 def test_what_has_next_to_no_weight_is_left_out() -> None:
     weights = np.array([0.0, 0.4, 0.5, LEAST_WEIGHT / 3, LEAST_WEIGHT / 3, 1.0])
     pool = Pool(("logits", "neighbors", "views", "dropout"), (1, 2, 2, 1), OpinionPool(weights, np.array([0.3])))
-    found = _with_weight(pool)
+    found = _pool_of_weighty_inputs(pool)
     assert found.inputs == ("logits", "neighbors", "dropout")
     assert found.widths == (1, 2, 1)
     assert found.pool.weights.tolist() == [0, 0.4, 0.5, 1]
@@ -277,13 +277,15 @@ def test_each_kind_has_its_price() -> None:
     expected = {level: [*some, *opinions[: level != "free"]] for level, some in expected.items()}
     expected["opinions"] = [*free, *opinions]
     names += opinions
-    assert {level: set(inputs_at(level, names)) for level in LEVELS} == {one: {*some} for one, some in expected.items()}
+    assert {level: set(evidence_at_budget(level, names)) for level in LEVELS} == {
+        one: {*some} for one, some in expected.items()
+    }
 
 
 def test_gains_are_differences_to_mcp() -> None:
     outputs, rng = make_complete(400, seed=4), np.random.default_rng(0)
     mcp, odds = MCP().confidence(outputs), rng.normal(size=400) + 2 * outputs.is_correct
-    found = gain_of(Candidate(MCP_ALONE, odds), mcp, outputs)
+    found = gain_of_budget(Candidate(MCP_ALONE, odds), mcp, outputs)
     pairs = odds[outputs.is_correct][:, None] > odds[~outputs.is_correct]
     assert found.auc == pytest.approx(pairs.mean() - auroc(mcp, outputs.is_correct))
     ratio = aurc_by_hand(odds, outputs.is_correct) / aurc_by_hand(mcp, outputs.is_correct)
@@ -312,11 +314,11 @@ def test_the_cheapest_within_one_standard_error_is_chosen() -> None:
             "auxiliary": noise + 0.05 * rng.normal(size=1500) + (1 + strength) * is_correct,
             "all": noise + 0.05 * rng.normal(size=1500) + (1 + 1.01 * strength) * is_correct,
         }
-        found = cheapest(odds, is_correct, 0)
+        found = cheapest_budget(odds, is_correct, 0)
         best = min(odds, key=lambda name: aurc_by_hand(odds[name], is_correct))
         fits = [name for name in odds if name == best or within_one_error(odds[name], odds[best], is_correct)]
         assert found == fits[0]
         chosen.add(found)
     assert len(chosen) >= 2
-    assert cheapest({"free": noise, "auxiliary": noise}, is_correct, 0) == "free"
-    assert cheapest({"free": noise + 3 * is_correct, "auxiliary": noise}, is_correct, 0) == "free"
+    assert cheapest_budget({"free": noise, "auxiliary": noise}, is_correct, 0) == "free"
+    assert cheapest_budget({"free": noise + 3 * is_correct, "auxiliary": noise}, is_correct, 0) == "free"

@@ -32,7 +32,7 @@ def test_it_is_saved_to_the_bit(
         loaded = Oracle.load(tmp_path / "o")
         assert isinstance(loaded, FusedOracle)
         assert loaded.settings == one.settings
-        for name in ("summary", "missing", "copies", "usual_handover", "moments"):
+        for name in ("summary", "missing", "copies", "usual_handover"):
             ours, theirs = getattr(loaded.fitted_, name), getattr(one.fitted_, name)
             assert repr(ours) == repr(theirs), name
         np.testing.assert_array_equal(loaded.trust_logit(unseen), one.trust_logit(unseen))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.handover import Handover, mixed
+from steepslope.oracle.handover import Handover, mixed_by_handover
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete, make_outputs
 
@@ -98,7 +98,7 @@ def test_what_looks_like_a_copy_is_handed_over(fit_set: ClassifierOutputs, refer
 
 def test_who_is_heard_at_what_weight() -> None:
     weight = np.array([0, 0.5, 1])
-    assert mixed(np.full(3, 8.0), np.zeros(3), weight).tolist() == [8, 8 * (1 - SHARE / 2), 8 * (1 - SHARE)]
+    assert mixed_by_handover(np.full(3, 8.0), np.zeros(3), weight).tolist() == [8, 8 * (1 - SHARE / 2), 8 * (1 - SHARE)]
 
 
 def test_noise_counts_where_the_fit_set_has_it(reference: ClassifierOutputs) -> None:

@@ -10,7 +10,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.evidence.values import FAR, columns, fit_states
+from steepslope.oracle.evidence.values import FAR, evidence_columns, fit_states
 from steepslope.oracle.pooling import Pool
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
@@ -99,7 +99,7 @@ def test_columns_of_votes_know_no_labels() -> None:
     outputs = FIT.with_opinion("other", KINDS["votes"][0])
     turned = outputs.changed(labels=(FIT.require_labels() + 1) % 4)
     found, again = (
-        columns(outputs, ("vote_other",), slice(None), fit_states(("vote_other",), some, None))
+        evidence_columns(outputs, ("vote_other",), slice(None), fit_states(("vote_other",), some, None))
         for some in (outputs, turned)
     )
     np.testing.assert_array_equal(found, again)

@@ -25,7 +25,7 @@ def watched(function: Callable[..., Any], seen: list[Any]) -> Callable[..., Any]
 
 def test_a_fit_computes_on_one_thread(several: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    for name in ("all_parts", "best_pool", "fit_calibration"):
+    for name in ("evidence_of_all_rows", "best_pool", "fit_calibration"):
         monkeypatch.setattr(fused_fit, name, watched(getattr(fused_fit, name), seen))
     oracle = FusedOracle(budget="free").fit(FIT_SET)
     assert len(seen) >= 2

@@ -8,7 +8,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
-from steepslope.oracle.evidence.fit_set import joined
+from steepslope.oracle.evidence.fit_set import joined_outputs
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.conftest import make_outputs
@@ -78,6 +78,6 @@ def test_copies_have_the_labels_and_names_of_their_originals(labelled: Classifie
     assert copies.labels is not None
     assert bare.labels is None
     assert copies.classes == bare.classes == NAMES
-    assert joined([labelled, copies]).labels is not None
-    assert joined([labelled, bare]).labels is None
-    assert joined([labelled, copies]).classes == NAMES
+    assert joined_outputs([labelled, copies]).labels is not None
+    assert joined_outputs([labelled, bare]).labels is None
+    assert joined_outputs([labelled, copies]).classes == NAMES

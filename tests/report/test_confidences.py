@@ -229,43 +229,6 @@ def test_what_looks_unlike_is_above_the_usual(
     assert words in handed_over(replace(row, name="fused", handed_over=HandedOver(part, usual)))
 
 
-def test_standardised_features_are_judged_as_before_the_shift(folders: dict[str, str]) -> None:
-    """Features shifted and scaled by a constant per column give the trust logits of before the shift."""
-    unseen, oracle = make_complete(200, seed=3), loaded(folders["auxiliary"])
-    fit_set = make_complete(300, seed=2).require("auxiliary").astype(np.float64)
-    columns = unseen.require("auxiliary").astype(np.float64)
-    by_hand = (columns - columns.mean(axis=0)) / columns.std(axis=0) * fit_set.std(axis=0) + fit_set.mean(axis=0)
-    expected = oracle.trust_logit(unseen.changed(auxiliary=by_hand))
-    again = oracle.standardised(shifted(unseen))
-    np.testing.assert_allclose(oracle.trust_logit(again), expected, atol=1e-3)
-    assert np.abs(oracle.trust_logit(shifted(unseen)) - expected).max() > 1
-    weights = oracle.handed_over(again)
-    assert weights is not None
-    assert weights.mean() < 0.2
-
-
-def test_only_auxiliary_features_change(folders: dict[str, str]) -> None:
-    outputs = make_complete(64, seed=3)
-    found = loaded(folders["auxiliary"]).standardised(outputs)
-    assert found.arrays.keys() == outputs.arrays.keys()
-    assert all(found.arrays[name] is outputs.arrays[name] for name in ("logits", "features", "views"))
-    constant = outputs.changed(auxiliary=np.full((64, 8), 0.1, dtype=np.float16))
-    fit_set = make_complete(300, seed=2).require("auxiliary")
-    restored = loaded(folders["auxiliary"]).standardised(constant).require("auxiliary")
-    np.testing.assert_allclose(restored, np.tile(fit_set.mean(axis=0), (64, 1)), rtol=1e-4)
-    assert loaded(folders["free"]).standardised(outputs) is outputs
-
-
-def test_what_cannot_be_standardised_is_refused(folders: dict[str, str]) -> None:
-    oracle, few = loaded(folders["auxiliary"]), make_complete(63, seed=3)
-    with pytest.raises(SteepslopeError, match=r"standardise: expected 64 rows or more, with .* classes, found 63"):
-        oracle.standardised(few)
-    narrow = make_complete(100, seed=3)
-    narrow = narrow.changed(auxiliary=narrow.require("auxiliary")[:, :5])
-    with pytest.raises(SteepslopeError, match="auxiliary: expected 8 columns, found 5"):
-        oracle.standardised(narrow)
-
-
 @pytest.mark.parametrize("usual", [-0.1, 1.5, "much"])
 def test_a_damaged_part_is_named(folders: dict[str, str], tmp_path: Path, usual: object) -> None:
     loaded(folders["auxiliary"]).save(tmp_path / "oracle")

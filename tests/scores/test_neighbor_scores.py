@@ -86,7 +86,7 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
 def test_the_least_are_found_whatever_the_groups(columns: int, rank: int) -> None:
     """Of values with many ties: places that differ, of the least values in their order, and the next one."""
     values = torch.from_numpy(np.random.default_rng(columns).integers(40, size=(30, columns))).float()
-    places, following = neighbors._least(values.clone(), rank)
+    places, following = neighbors._least_distances(values.clone(), rank)
     expected = torch.cat([values, torch.full((30, 1), torch.inf)], dim=1).sort(dim=1).values
     torch.testing.assert_close(values.gather(1, places), expected[:, :rank], rtol=0, atol=0)
     torch.testing.assert_close(following, expected[:, rank], rtol=0, atol=0)
@@ -136,13 +136,13 @@ def test_one_far_reference_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     points[0] = 1e4
     index = Index.build(points, training.require_labels(), 2)
     again: list[int] = []
-    exact = neighbors._exact
+    exact = neighbors._exact_distances
 
     def counted(queries: Any, points: Any, chosen: Any) -> Any:
         again.append(int(chosen.sum()))
         return exact(queries, points, chosen)
 
-    monkeypatch.setattr(neighbors, "_exact", counted)
+    monkeypatch.setattr(neighbors, "_exact_distances", counted)
     found = index.class_distances(outputs.require_features())
     assert sum(again) < 5
     brute = brute_force(outputs.require_features(), points)

@@ -27,19 +27,19 @@ class Brief:
 
     def __repr__(self: Any) -> str:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}
-        return f"{type(self).__name__}({_shown(values)})"
+        return f"{type(self).__name__}({_shown_shapes(values)})"
 
 
-def _shown(values: Mapping[str, Any]) -> str:
+def _shown_shapes(values: Mapping[str, Any]) -> str:
     """Return names and values in one line."""
     nothing = {name for name, value in values.items() if value is None or (isinstance(value, EMPTY) and not value)}
-    texts = [_text(name, value) for name, value in values.items() if name not in nothing]
+    texts = [_shown_shape(name, value) for name, value in values.items() if name not in nothing]
     return ", ".join(text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts)
 
 
-def _text(name: str, value: Any) -> str:
+def _shown_shape(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{name} {{{_shown(value)}}}"
+        return f"{name} {{{_shown_shapes(value)}}}"
     return f"{name} {value.shape}" if isinstance(value, np.ndarray) else f"{name}={value!r}"
 
 
@@ -55,14 +55,16 @@ def require_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, st
     steepslope.errors.SteepslopeError: expected arrays points (float64 2 d), all finite, found points (float64 3 2)
     """
     sizes: dict[str, int] = {}
-    if arrays.keys() == expected.keys() and all(_fits(arrays[name], text, sizes) for name, text in expected.items()):
+    if arrays.keys() == expected.keys() and all(
+        _array_fits(arrays[name], text, sizes) for name, text in expected.items()
+    ):
         return
     wanted = ", ".join(f"{name} ({text})" for name, text in expected.items())
     found = ", ".join(f"{name} ({' '.join(map(str, (array.dtype, *array.shape)))})" for name, array in arrays.items())
     raise SteepslopeError(f"expected {what} {wanted}, all finite, found {found or 'nothing'}")
 
 
-def _fits(array: NDArray[Any], text: str, sizes: dict[str, int]) -> bool:
+def _array_fits(array: NDArray[Any], text: str, sizes: dict[str, int]) -> bool:
     types, *axes = text.split()
     if str(array.dtype) not in types.split("|") or array.ndim != len(axes):
         return False

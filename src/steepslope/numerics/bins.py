@@ -54,7 +54,7 @@ class Bins:
         sizes = np.diff(index["starts"])
         width = width_of_bins(sizes)
         bins = np.maximum(1, -(-sizes // width))
-        blocks, by_bins = blocks_of(bins), np.argsort(bins, kind="stable")
+        blocks, by_bins = blocks_of_bins(bins), np.argsort(bins, kind="stable")
         parts = np.split(by_bins, np.cumsum([count for _, count in blocks])[:-1])
         owner = np.concatenate([np.tile(own, most) for (most, _), own in zip(blocks, parts, strict=True)])
         number = np.concatenate([np.repeat(np.arange(most), count) for most, count in blocks])  # of a bin in its class
@@ -85,7 +85,7 @@ class Bins:
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
         """Return the distance to the k-th nearest of all references, float64 (m,)."""
         own, squared = self.squared(queries)
-        return lengths(own, self._nearest(squared, two_least(squared)[0], k)[0][:, -1])
+        return distances_from_squares(own, self._nearest(squared, two_least(squared)[0], k)[0][:, -1])
 
     def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
         """Return the distance of :meth:`steepslope.numerics.neighbors.Index.kth_of_others`, float64 (m,)."""
@@ -93,7 +93,7 @@ class Bins:
         labels = self.owner.repeat(len(self.points))
         inside = (labels >= first[:, None]) & (labels < last[:, None])
         some = torch.where(inside, torch.cat(squared, dim=1), torch.inf)
-        found = lengths(own[:, None], some.topk(min(k + 1, some.shape[1]), dim=1, largest=False).values)
+        found = distances_from_squares(own[:, None], some.topk(min(k + 1, some.shape[1]), dim=1, largest=False).values)
         found = torch.nn.functional.pad(found, (0, k + 1 - found.shape[1]), value=torch.inf)
         return torch.where(found[:, 0] == 0, found[:, k], found[:, k - 1]).clamp_max(torch.finfo(torch.float32).max)
 
@@ -114,7 +114,7 @@ class Bins:
     def _distances(self, own: Tensor, first: Tensor, second: Tensor) -> Tensor:
         of_firsts = self._of_classes(first, second_least)
         of_seconds = self._of_classes(second, lambda bins: bins.amin(dim=1))
-        return lengths(own[:, None], torch.minimum(of_firsts, of_seconds))
+        return distances_from_squares(own[:, None], torch.minimum(of_firsts, of_seconds))
 
     def _nearest(self, squared: Sequence[Tensor], first: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the least of all, ascending, and their places, (m, count): they lie in the bins of least ``first``."""
@@ -136,17 +136,17 @@ class Bins:
         """Return the numbers of each class among the nearest: a few tell them, unless more than those are tied."""
         most = min(max(counts) + SPARE, len(self.points) * len(self.owner))
         values, places = self._nearest(squared, first, most)
-        near, far = _tied(own[:, None], values.index_select(1, torch.tensor(counts) - 1))
+        near, far = _limits_of_ties(own[:, None], values.index_select(1, torch.tensor(counts) - 1))
         share = torch.tensor(counts, dtype=torch.float64)
 
         def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
-            parts = _parts(values, near, far, share)
+            parts = _parts_of_bins(values, near, far, share)
             owner = self.owner.gather(0, (places % len(self.owner)).flatten()).reshape(-1, 1, most)
             nothing = torch.zeros_like(parts[:, :, :1]).expand(-1, -1, len(self.order))
             return nothing.scatter_add(2, owner.expand_as(parts), parts)
 
         def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, *squared: Tensor) -> Tensor:
-            parts = _parts(torch.cat(squared, dim=1), near, far, share)
+            parts = _parts_of_bins(torch.cat(squared, dim=1), near, far, share)
             of_bins = parts.reshape(-1, *self.shape).sum(dim=1)
             return self._of_classes(of_bins, lambda bins: bins.sum(dim=1)).reshape(-1, len(counts), len(self.order))
 
@@ -157,16 +157,16 @@ class Bins:
         return found
 
 
-def _tied(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+def _limits_of_ties(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     """Return from where on, and up to where, squared distances less ``own`` are tied with the ``last``, (m, C) each."""
-    reach = lengths(own, last)
+    reach = distances_from_squares(own, last)
     near, far = (((reach * factor).square() - own).to(last.dtype) for factor in (1 - SAME, 1 + SAME))
     near, far = torch.minimum(near, last), torch.maximum(far, last)  # whatever is rounded, the last is tied
-    of_copies = lengths(own, (-own).to(last.dtype))
+    of_copies = distances_from_squares(own, (-own).to(last.dtype))
     return torch.where(reach * (1 - SAME) > of_copies, near, -torch.inf), far  # of the least there are, all are
 
 
-def _parts(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
+def _parts_of_bins(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
     """Return 1 for a place that is among so many nearest, else 0, (m, p), (m, C), (m, C), (C,) -> float64 (m, C, p).
 
     Of a place that is tied with the last, it is a part.
@@ -187,13 +187,13 @@ def width_of_bins(sizes: NDArray[np.int64]) -> int:
     return next(width for width in widths if (-(-sizes // width) * width).sum() <= ROOM * sizes.sum())
 
 
-def blocks_of(bins: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+def blocks_of_bins(bins: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
     """Return the blocks of classes of some numbers of bins, those with fewer first: that number, and how many classes.
 
     Where these numbers are more than a few, two that follow one another become one as long as that adds fewest bins.
     More than ``FEW`` bins become so many that halves of them, again and again, are whole.
 
-    >>> blocks_of(np.array([4, 3, 4, 5])), blocks_of(np.array([313, 313]))
+    >>> blocks_of_bins(np.array([4, 3, 4, 5])), blocks_of_bins(np.array([313, 313]))
     (((3, 1), (4, 2), (5, 1)), ((320, 2),))
     """
     numbers, classes = (some.tolist() for some in np.unique(bins, return_counts=True))
@@ -202,10 +202,10 @@ def blocks_of(bins: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
         merged = added.index(min(added))
         classes[merged] += classes.pop(merged + 1)
         del numbers[merged]
-    return tuple((_halvable(number), count) for number, count in zip(numbers, classes, strict=True))
+    return tuple((_halvable_bins(number), count) for number, count in zip(numbers, classes, strict=True))
 
 
-def _halvable(number: int) -> int:
+def _halvable_bins(number: int) -> int:
     step = 1
     while number > FEW * step:
         step *= 2
@@ -221,7 +221,7 @@ def two_least(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     >>> two_least([torch.tensor([5.0, 2.0]), torch.tensor([1.0, 3.0]), torch.tensor([1.0, 4.0])])
     (tensor([1., 2.]), tensor([1., 3.]))
     """
-    return _winner([(value, None) for value in values])
+    return _least_of_pairs([(value, None) for value in values])
 
 
 def second_least(values: Tensor) -> Tensor:
@@ -236,25 +236,25 @@ def second_least(values: Tensor) -> Tensor:
         return two_least(values.unbind(dim=1))[1]
     first, second = two_least(values.chunk(2, dim=1))
     while first.shape[1] > FEW:
-        first, second = _merged(*zip(first.chunk(2, dim=1), second.chunk(2, dim=1), strict=True))
-    return _winner(list(zip(first.unbind(dim=1), second.unbind(dim=1), strict=True)))[1]
+        first, second = _merged_pair(*zip(first.chunk(2, dim=1), second.chunk(2, dim=1), strict=True))
+    return _least_of_pairs(list(zip(first.unbind(dim=1), second.unbind(dim=1), strict=True)))[1]
 
 
-def _winner(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+def _least_of_pairs(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
     """Return the pair of the two least of all pairs."""
     while len(pairs) > 1:
-        merged = [_merged(*two) for two in zip(pairs[::2], pairs[1::2], strict=False)]
+        merged = [_merged_pair(*two) for two in zip(pairs[::2], pairs[1::2], strict=False)]
         pairs = [*merged, *pairs[2 * len(merged) :]]
     first, second = pairs[0]
     return first, torch.full_like(first, torch.inf) if second is None else second
 
 
-def _merged(left: Pair, right: Pair) -> tuple[Tensor, Tensor]:
+def _merged_pair(left: Pair, right: Pair) -> tuple[Tensor, Tensor]:
     seconds = [torch.maximum(left[0], right[0]), *(one for one in (left[1], right[1]) if one is not None)]
     return torch.minimum(left[0], right[0]), reduce(torch.minimum, seconds)
 
 
-def lengths(own: Tensor, squared: Tensor) -> Tensor:
+def distances_from_squares(own: Tensor, squared: Tensor) -> Tensor:
     """Return distances, float64, from squared ones less each query's own square.
 
     In float64, what products round to anything but 0 is 0: rows in float32 that differ do so by more. In float32, what

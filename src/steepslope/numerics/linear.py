@@ -79,7 +79,7 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
     """
     mean = columns.mean(axis=0, dtype=np.float64)
     squares = sum(np.square(columns[rows] - mean).sum(axis=0) for rows in blocks(len(columns), 4_096))
-    scale = scale_of(mean, np.sqrt(squares / len(columns)), columns.dtype)
+    scale = scale_of_columns(mean, np.sqrt(squares / len(columns)), columns.dtype)
     changed = np.empty(columns.shape, dtype=np.float32)
     for rows in blocks(len(columns), 4_096):
         changed[rows] = columns[rows] - mean
@@ -92,7 +92,7 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
     return Standardised(rotated, mean, scale, directions)
 
 
-def scale_of(
+def scale_of_columns(
     mean: NDArray[np.float64], deviation: NDArray[np.float64], dtype: DTypeLike = np.float32
 ) -> NDArray[np.float64]:
     """Return what to divide columns of a type by: 1 where one is constant but for rounding, which would be blown up."""
@@ -100,7 +100,7 @@ def scale_of(
     return np.where(deviation > rounding * np.abs(mean), deviation, 1.0)
 
 
-def minimise(
+def minimise_by_lbfgs(
     objective: Callable[[Tensor], Tensor], start: NDArray[Any], bounds: Bounds | None = None, **options: float
 ) -> NDArray[np.float64]:
     """Return the parameters (p,) where the objective, a scalar of them, is least, by L-BFGS-B with torch's gradient.
@@ -108,7 +108,7 @@ def minimise(
     The objective gets them in the type of ``start`` (p,); ``options`` are those of scipy's L-BFGS-B, such as
     ``maxiter``.
 
-    >>> minimise(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
+    >>> minimise_by_lbfgs(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
     array([3., 3.])
     """
 
@@ -146,7 +146,7 @@ def fit_softmax(
         return torch.nn.functional.cross_entropy(logits, target) + penalty / 2 * weights.square().sum()
 
     start = np.zeros((1 + width) * num_classes, dtype=np.float32)
-    found = minimise(objective, start, maxiter=100, ftol=1e-7).astype(np.float32)
+    found = minimise_by_lbfgs(objective, start, maxiter=100, ftol=1e-7).astype(np.float32)
     return found[num_classes:].reshape(num_classes, width).T, found[:num_classes]
 
 
@@ -169,13 +169,13 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
     0.75
     """
     inputs = np.asarray(log_odds, dtype=np.float64)
-    slope, offset = _newton(inputs, is_correct, PRIOR_MEAN, np.eye(2))
+    slope, offset = _calibration_by_newton(inputs, is_correct, PRIOR_MEAN, np.eye(2))
     if slope < LEAST_SLOPE:  # the objective is convex, so its minimum lies on the bound
-        slope, offset = _newton(inputs, is_correct, np.array([LEAST_SLOPE, 0.0]), np.eye(2)[1:])
+        slope, offset = _calibration_by_newton(inputs, is_correct, np.array([LEAST_SLOPE, 0.0]), np.eye(2)[1:])
     return float(slope), float(offset)
 
 
-def _newton(inputs: Floats, is_correct: NDArray[np.bool_], parameters: Floats, free: Floats) -> Floats:
+def _calibration_by_newton(inputs: Floats, is_correct: NDArray[np.bool_], parameters: Floats, free: Floats) -> Floats:
     """Return the slope and offset (2,) with the least loss, by damped Newton steps in directions ``free`` (k, 2)."""
     columns, ridge = np.stack([inputs, np.ones(len(inputs))]), PRIOR / len(inputs)
 

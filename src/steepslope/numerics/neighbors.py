@@ -18,7 +18,7 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.bins import LEAST, RANK, SAME, SPARE, Bins, lengths
+from steepslope.numerics.bins import LEAST, RANK, SAME, SPARE, Bins, distances_from_squares
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.tensors import in_graph, on_arrays, tensor
 from steepslope.numerics.threads import in_slices
@@ -34,7 +34,7 @@ MANY = 32  # classes, beyond which distances to all of them are found at once
 Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
 
 
-def as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+def rows_as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
     """Return the rows in float32, or in the float64 that they are in, of which float32 is kept once they are centred.
 
     Far from 0, where float32 is coarse, rows would be rounded onto one another.
@@ -64,7 +64,7 @@ class Index:
 
     @classmethod
     def build(
-        cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = as_they_are
+        cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = rows_as_they_are
     ) -> Index:
         """Sort the references by class; centring keeps the products, and with them the rounding, small."""
         order = np.argsort(labels, kind="stable")
@@ -113,7 +113,7 @@ class Index:
         def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
             for label, start, stop in self._searched():
                 some = squared[:, start:stop]
-                found[part, label] = _at_rank(chunk, own, points[start:stop], some, RANK).numpy()
+                found[part, label] = _distance_at_rank(chunk, own, points[start:stop], some, RANK).numpy()
 
         self._for_chunks(queries, seek)
         return torch.from_numpy(found)
@@ -128,7 +128,7 @@ class Index:
         points, found = tensor(self.points), np.empty(len(queries))
 
         def seek(part: slice, chunk: Tensor, own: Tensor, squared: Tensor) -> None:
-            found[part] = _at_rank(chunk, own, points, squared, k).numpy()
+            found[part] = _distance_at_rank(chunk, own, points, squared, k).numpy()
 
         self._for_chunks(queries, seek)
         return torch.from_numpy(found)
@@ -181,7 +181,9 @@ class Index:
                 distances[part] = self._of_all_classes(own, squared)
                 return
             for label, start, stop in self._searched():
-                distances[part, label] = lengths(own, _least(squared[:, start:stop], RANK - 1)[1]).numpy()
+                distances[part, label] = distances_from_squares(
+                    own, _least_distances(squared[:, start:stop], RANK - 1)[1]
+                ).numpy()
 
         self._for_chunks(queries, seek)
         return torch.from_numpy(distances), torch.from_numpy(found)
@@ -214,19 +216,21 @@ class Index:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
         most = min(max(counts) + SPARE, len(self.points))
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
-        values, places = _smallest(squared, most)
-        distances = lengths(own[:, None], values)
+        values, places = _smallest_distances(squared, most)
+        distances = distances_from_squares(own[:, None], values)
         order = distances.argsort(dim=1, stable=True)
         sorted_distances = distances.gather(1, order)
         nearest = labels[places.gather(1, order).numpy()]
-        result = np.stack([_shared(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1)
+        result = np.stack(
+            [_shares_of_neighbors(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1
+        )
         if most < len(self.points):
             unsure = sorted_distances[:, -1] <= sorted_distances[:, max(counts) - 1] * (1 + SAME)
-            for rows, exact in _exact(chunk, torch.from_numpy(self.points), unsure):
+            for rows, exact in _exact_distances(chunk, torch.from_numpy(self.points), unsure):
                 all_distances = np.maximum(exact, np.sqrt(LEAST * own.numpy()[rows, None]))
                 everything = np.broadcast_to(labels, all_distances.shape)
                 for number, count in enumerate(counts):
-                    result[rows, number] = _shared(all_distances, everything, count, total)
+                    result[rows, number] = _shares_of_neighbors(all_distances, everything, count, total)
         return result
 
     def _for_chunks(self, queries: Tensor, work: Callable[[slice, Tensor, Tensor, Tensor], None]) -> None:
@@ -277,7 +281,7 @@ def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) ->
     squared = np.full(places.shape, np.inf)
     for part in blocks(len(references), max(1, CHUNK_ENTRIES // max(wide.shape))):
         block = read_rows(references, part) - centre
-        least = _least_possible(wide, block)
+        least = _least_possible_distances(wide, block)
         for row in np.flatnonzero((~(least > squared[:, -1:])).any(axis=1)):
             order = np.argpartition(least[row], min(count, len(block)) - 1)
             for some in (order[:count], order[count:]):  # the first few leave little of the others
@@ -289,7 +293,7 @@ def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) ->
     return places
 
 
-def _least_possible(queries: Floats, points: Floats) -> NDArray[np.float32]:
+def _least_possible_distances(queries: Floats, points: Floats) -> NDArray[np.float32]:
     """Return what squared distances are at least, (n, m), by products in float32; NaN where these do not know."""
     with np.errstate(over="ignore", invalid="ignore"):
         q, p = queries.astype(np.float32), points.astype(np.float32)
@@ -297,29 +301,29 @@ def _least_possible(queries: Floats, points: Floats) -> NDArray[np.float32]:
         return np.asarray(own[:, None] + others - 2 * (q @ p.T))
 
 
-def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
+def _distance_at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
     """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
     most = rank
     if rank < SPARE:  # a few minima are faster than a selection
-        places, last = _least(squared, rank)
+        places, last = _least_distances(squared, rank)
     else:
         most = min(rank + SPARE, len(points))
         values, places = squared.topk(most, dim=1, largest=False)
         last = values[:, -1]
-    found = _measured(queries, points, places).kthvalue(rank, dim=1).values
+    found = _measured_distances(queries, points, places).kthvalue(rank, dim=1).values
     if most < len(points):
-        for rows, distances in _exact(queries, points, _unsure(own, found, last)):
+        for rows, distances in _exact_distances(queries, points, _unsure_neighbors(own, found, last)):
             found[rows] = torch.from_numpy(np.partition(distances, rank - 1, axis=1)[:, rank - 1])
     return found
 
 
-def _measured(queries: Tensor, points: Tensor, places: Tensor) -> Tensor:
+def _measured_distances(queries: Tensor, points: Tensor, places: Tensor) -> Tensor:
     """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
     columns = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
     return torch.stack(columns, dim=1).double()
 
 
-def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+def _least_distances(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """Return the places of each row's ``rank`` least, (n, rank), and the next value, (n,); ``squared`` is used up.
 
     Rows are read once, for the least of each group of columns, and then in one group for each place.
@@ -341,7 +345,7 @@ def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     return torch.cat(places, dim=1), least.amin(dim=1)
 
 
-def _smallest(squared: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _smallest_distances(squared: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the ``count`` least of each row, ascending, and their places, (n, count) each.
 
     They lie in those ``count`` groups of columns whose least are the least, and only these are sorted.
@@ -358,7 +362,7 @@ def _smallest(squared: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, places.gather(1, order)
 
 
-def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
+def _unsure_neighbors(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
     """Return where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
 
     ``own`` are the queries' squared lengths, ``last`` the largest candidates' squares less these. Only points no longer
@@ -368,7 +372,7 @@ def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
     return distances.square() >= last.double() + own - rounding
 
 
-def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+def _exact_distances(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
     numbers = chosen.nonzero()[:, 0]
     if len(numbers) == 0:
@@ -379,7 +383,7 @@ def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[ND
         yield rows.numpy(), torch.cdist(some, wide, compute_mode="donot_use_mm_for_euclid_dist").numpy()
 
 
-def _shared(distances: Floats, labels: NDArray[np.int64], count: int, num_classes: int) -> Floats:
+def _shares_of_neighbors(distances: Floats, labels: NDArray[np.int64], count: int, num_classes: int) -> Floats:
     """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last split it."""
     reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
     inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME

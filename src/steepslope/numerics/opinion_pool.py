@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
 
-from steepslope.numerics.linear import minimise
+from steepslope.numerics.linear import minimise_by_lbfgs
 from steepslope.numerics.tensors import on_arrays, tensor
 
 Floats = NDArray[np.float64]
@@ -117,5 +117,5 @@ def fit_opinion_pool(
     start = np.array([1 / count] * count + [0.0])
     free = bool((classes[:, -1] == num_classes).all())
     bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
-    found = minimise(objective, start, bounds, maxiter=500)
+    found = minimise_by_lbfgs(objective, start, bounds, maxiter=500)
     return OpinionPool(found[:count], found[count:])

@@ -19,22 +19,22 @@ from steepslope.numerics.tensors import tensor
 from steepslope.numerics.threads import single_thread
 
 
-def cosine(done: float, whole: float = 1.0) -> float:
+def cosine_rate(done: float, whole: float = 1.0) -> float:
     """Return how much is left, in [0, 1], when ``done`` of ``whole`` is over: half a cosine.
 
-    >>> [round(cosine(done), 3) for done in (0.0, 0.25, 0.5, 1.0)]
+    >>> [round(cosine_rate(done), 3) for done in (0.0, 0.25, 0.5, 1.0)]
     [1.0, 0.854, 0.5, 0.0]
     """
     return 0.5 * (1 + math.cos(math.pi * done / whole))
 
 
-def warm_cosine(done: float) -> float:
+def warm_cosine_rate(done: float) -> float:
     """Return the fraction of the highest learning rate: up in the first tenth, then down along a cosine.
 
-    >>> [round(warm_cosine(done), 3) for done in (0.05, 0.1, 0.55, 1.0)]
+    >>> [round(warm_cosine_rate(done), 3) for done in (0.05, 0.1, 0.55, 1.0)]
     [0.5, 1.0, 0.5, 0.0]
     """
-    return min(done / 0.1, cosine(max(done, 0.1) - 0.1, 0.9))
+    return min(done / 0.1, cosine_rate(max(done, 0.1) - 0.1, 0.9))
 
 
 EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
@@ -65,23 +65,23 @@ def fit_small_net(
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
     taken = torch.from_numpy(inputs.columns)
     factor = 1.0 if inputs.directions is None else float(1 / taken.square().mean().sqrt().clamp_min(TINY))
-    layers = _trained(taken * factor, torch.from_numpy(labels), num_classes, width, dropout)
+    layers = _trained_small_net(taken * factor, torch.from_numpy(labels), num_classes, width, dropout)
     (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
     arrays = dict(zip(NAMES, (*inputs.for_originals(factor * weights, bias), *outer), strict=True))
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _trained(
+def _trained_small_net(
     columns: torch.Tensor, labels: torch.Tensor, num_classes: int, width: int, dropout: float
 ) -> tuple[nn.Linear, nn.Linear]:
-    total = _steps(len(labels), width * (columns.shape[1] + num_classes))
+    total = _steps_of_small_net(len(labels), width * (columns.shape[1] + num_classes))
     with seeded(0), single_thread():
         inner, outer = nn.Linear(columns.shape[1], width), nn.Linear(width, num_classes)
         net = nn.Sequential(nn.Dropout(dropout), inner, nn.ReLU(), nn.Dropout(dropout), outer)
         adam = _AdamW([*net.parameters()])
-        for step, rows in enumerate(itertools.islice(_batches(len(labels)), total)):
+        for step, rows in enumerate(itertools.islice(_batches_for_small_net(len(labels)), total)):
             loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
-            adam.step(loss, RATE * warm_cosine((step + 1) / total))
+            adam.step(loss, RATE * warm_cosine_rate((step + 1) / total))
     return inner, outer
 
 
@@ -100,17 +100,17 @@ class _AdamW:
             torch._fused_adamw_(self.weights, gradients, self.means, self.squares, [], self.counts, lr=rate, **ADAMW)
 
 
-def _steps(rows: int, weights: int) -> int:
+def _steps_of_small_net(rows: int, weights: int) -> int:
     """Return the number of steps.
 
-    >>> _steps(100, 1_000), _steps(50_000, 140_000), _steps(10**6, 700_000)
+    >>> _steps_of_small_net(100, 1_000), _steps_of_small_net(50_000, 140_000), _steps_of_small_net(10**6, 700_000)
     (300, 3136, 1395)
     """
     most = int(MOST_PRODUCTS / (BATCH * weights))
     return max(min(EPOCHS * math.ceil(rows / BATCH), most), LEAST_STEPS)
 
 
-def _batches(n: int) -> Iterator[torch.Tensor]:
+def _batches_for_small_net(n: int) -> Iterator[torch.Tensor]:
     """Yield batches of rows, in a new order each time that all have been seen."""
     while True:
         yield from torch.split(torch.randperm(n), BATCH)

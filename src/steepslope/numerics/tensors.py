@@ -50,11 +50,11 @@ class ExactNumbers(TorchFunctionMode):
     ) -> Any:
         """Call a function with tensors in place of the numbers that float32 does not hold."""
         if any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in args):
-            args = tuple(map(_exact, args))
+            args = tuple(map(_exact_number, args))
         return function(*args, **(kwargs or {}))
 
 
-def _exact(value: Any) -> Any:
+def _exact_number(value: Any) -> Any:
     rounded = isinstance(value, float) and float(np.float32(value)) != value
     return torch.tensor(value, dtype=torch.float64) if rounded else value
 

@@ -20,7 +20,7 @@ from steepslope.files.folders import field
 from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
 from steepslope.oracle.baselines import truths_among
-from steepslope.oracle.evidence.fitting import flattened
+from steepslope.oracle.evidence.fitting import flattened_states
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import FIT_ROWS, ORACLE, STATES, WEIGHTS
@@ -164,10 +164,6 @@ class BaseOracle(ABC):
         """Return how far each row is handed over to evidence that needs less, (n,) in [0, 1]; None if never."""
         return None
 
-    def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
-        """Return the outputs with what shifts all rows alike undone; the same, but for a fused oracle."""
-        return outputs
-
     @abstractmethod
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and a card as JSON; an earlier oracle there is replaced."""
@@ -202,7 +198,7 @@ class BaseOracle(ABC):
         with ORACLE.staged(folder) as staging:
             save_weights(weights, staging / WEIGHTS)
             if states is not None:
-                save_arrays(flattened(states), staging / STATES)
+                save_arrays(flattened_states(states), staging / STATES)
             record = {} if self.record_ is None else self.record_.write(staging)
             ORACLE.seal(staging, {**card, **record}, None if self.record_ is None else self.record_.made)
 
@@ -224,7 +220,7 @@ class ConfigurableOracle(BaseOracle):
         flat = {name: value for name, value in given.items() if name not in ("self", "loss_parameters")}
         self._given = {**flat, **given.get("loss_parameters", {})}
         settings = self.options.from_flat(**self._given)
-        self.loss_settings = loss_of(settings)
+        self.loss_settings = loss_of_settings(settings)
         self.settings: Any = replace(settings, parameters=self.loss_settings.parameters)
         self.fitted_: Any = None
         self.record_ = None
@@ -250,7 +246,7 @@ class ConfigurableOracle(BaseOracle):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
 
-def loss_of(settings: LossOptions) -> LossSettings:
+def loss_of_settings(settings: LossOptions) -> LossSettings:
     """Return the loss of some settings; a parameter that no loss has is answered with the closest setting."""
     names = {one.name for one in fields(settings)} - {"parameters"}
     names |= {name for loss in LOSSES for name in parameters_of(loss)}

@@ -28,7 +28,9 @@ IN_PLACE: dict[str, str] = {
 }  # fmt: skip
 
 
-def in_its_place(what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs) -> str | None:
+def replacement_baseline(
+    what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs
+) -> str | None:
     """Say what another classifier would do in the first one's place on n held-out rows; None if it is never wrong.
 
     Its log-probabilities (n, V, C) of candidate classes (n, C) are summed over V. It is worth considering where it is
@@ -74,10 +76,10 @@ def truths_among(outputs: ClassifierOutputs, arrays: Iterable[str]) -> list[str]
     return found
 
 
-def in_place(name: str) -> str | None:
+def name_of_baseline(name: str) -> str | None:
     """Describe the classifier that a kind of evidence amounts to, by its name; None if it amounts to none.
 
-    >>> in_place("stack(logits+opinion_forest+features)"), in_place("neighbors")
+    >>> name_of_baseline("stack(logits+opinion_forest+features)"), name_of_baseline("neighbors")
     ("a logistic regression on the classifier's logits and features, with the opinion of forest", None)
     """
     if is_opinion(name):
@@ -91,7 +93,7 @@ def in_place(name: str) -> str | None:
     return f"a logistic regression on {seen}"
 
 
-def without_an_oracle(
+def baselines_without_oracle(
     opinions: Mapping[str, Floats], classes: NDArray[np.int64], outputs: ClassifierOutputs
 ) -> tuple[str, ...]:
     """Say what would be gained without an oracle, a line each: by another classifier, or by rejecting classes.
@@ -101,21 +103,21 @@ def without_an_oracle(
     """
     tried = []
     for name, values in opinions.items():
-        what, part = in_place(name), values[: len(outputs)]
+        what, part = name_of_baseline(name), values[: len(outputs)]
         part = part[:, :1] if is_opinion(name) else part  # the others are the classifier's own, and the mean of both
         there = np.flatnonzero(part.any(axis=(1, 2)))
         if what is not None and len(there):
-            tried.append(in_its_place(what, part[there], classes[there], outputs.subset(there)))
+            tried.append(replacement_baseline(what, part[there], classes[there], outputs.subset(there)))
     lines = [f"without an oracle, {one}" for one in tried if one is not None]
-    absent = about_absent_classes(outputs)
+    absent = baseline_rejecting_classes(outputs)
     return (*lines, absent) if absent else tuple(lines)
 
 
-def about_absent_classes(outputs: ClassifierOutputs) -> str | None:
+def baseline_rejecting_classes(outputs: ClassifierOutputs) -> str | None:
     """Say which predicted classes never occur among the labels, and what rejecting them gains; None where all do.
 
     >>> logits = np.eye(3)[[0, 0, 1, 2, 2]] * [2, 3, 1]
-    >>> about_absent_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))
+    >>> baseline_rejecting_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))
     '1 of 3 classes (cat) is predicted in 2 rows and never occurs among the 5 labels: MCP that rejects it has AUC 100.0'
     """
     labels, predictions = outputs.require_labels(), outputs.predictions

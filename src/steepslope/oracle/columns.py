@@ -17,13 +17,13 @@ from steepslope.heads import HEADS
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle.evidence.fitting import BLOCK_ROWS, columns_of_fit_set, load_states
-from steepslope.oracle.evidence.registry import is_stack, kind_of
+from steepslope.oracle.evidence.registry import is_stack, kind_of_evidence
 from steepslope.oracle.evidence.states import State
-from steepslope.oracle.evidence.values import columns, parts_of
+from steepslope.oracle.evidence.values import columns_by_input, evidence_columns
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.net import OracleNet, Rows, fit_net
+from steepslope.oracle.net import FitRows, OracleNet, fit_oracle_net
 from steepslope.oracle.settings import Errors, OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STATES, WEIGHTS, kind_of_card
+from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, ORACLE, STATES, WEIGHTS, kind_of_oracle_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -125,7 +125,7 @@ class Oracle(ConfigurableOracle):
         super()._configure(given)
         require_known("head", self.settings.head, HEADS)
         for name in self.settings.inputs:
-            kind_of(name)
+            kind_of_evidence(name)
             if is_stack(name):
                 found = "found one that only has opinions on the classes"
                 raise SteepslopeError(f"expected inputs with columns, {found}", name)
@@ -138,7 +138,7 @@ class Oracle(ConfigurableOracle):
     @property
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold: those of its inputs."""
-        needed = (array for name in self.settings.inputs for array in kind_of(name).arrays)
+        needed = (array for name in self.settings.inputs for array in kind_of_evidence(name).arrays)
         return tuple(dict.fromkeys(["logits", *needed]))
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
@@ -155,8 +155,8 @@ class Oracle(ConfigurableOracle):
         require_same_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
         halves = self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16
-        rows = Rows(len(outputs), read, self.loss_settings.target(outputs), halves)
-        net = fit_net(rows, self.loss_settings.bind(outputs), self.settings)
+        rows = FitRows(len(outputs), read, self.loss_settings.target(outputs), halves)
+        net = fit_oracle_net(rows, self.loss_settings.bind(outputs), self.settings)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
         self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs))
         warn_of_fit_set(outputs)
@@ -167,8 +167,8 @@ class Oracle(ConfigurableOracle):
     ) -> tuple[Callable[[slice], NDArray[np.floating[Any]]], dict[str, State]]:
         """Return what reads a slice of the columns: from the outputs, or from memory where they are costly to make."""
         names = self.settings.inputs
-        if all(kind_of(name).learning is None for name in names):
-            return lambda rows: columns(outputs, names, rows), {}
+        if all(kind_of_evidence(name).learning is None for name in names):
+            return lambda rows: evidence_columns(outputs, names, rows), {}
         parts, states = columns_of_fit_set(outputs, names, reference, self.settings.errors, self.settings.seed)
         everything = np.concatenate(parts, axis=1)
         return lambda rows: everything[rows], states
@@ -179,7 +179,7 @@ class Oracle(ConfigurableOracle):
         parts = []
         with torch.inference_mode():
             for rows in blocks(len(outputs), BLOCK_ROWS):
-                part = columns(outputs, self.settings.inputs, rows, fitted.states)
+                part = evidence_columns(outputs, self.settings.inputs, rows, fitted.states)
                 parts.append(fitted.net(torch.from_numpy(part).double()).numpy())
         return np.concatenate(parts)
 
@@ -188,11 +188,11 @@ class Oracle(ConfigurableOracle):
         if not self.explains:
             raise SteepslopeError("expected a linear oracle, without hidden layers", "explain")
         fitted = self._checked(outputs)
-        weights, bias = _direction(fitted.net)
+        weights, bias = _weights_of_columns(fitted.net)
         mean = fitted.net.mean.numpy()
         sums = []
         for rows in blocks(len(outputs), BLOCK_ROWS):
-            parts = parts_of(outputs, self.settings.inputs, rows, fitted.states)
+            parts = columns_by_input(outputs, self.settings.inputs, rows, fitted.states)
             edges = np.cumsum([0, *(part.shape[1] for part in parts[:-1])])
             sums.append(np.add.reduceat((np.concatenate(parts, axis=1) - mean) * weights, edges, axis=1))
         named = dict(zip(self.settings.inputs, np.concatenate(sums).T, strict=True))
@@ -215,7 +215,7 @@ class Oracle(ConfigurableOracle):
         local = as_folder(folder)
 
         def loaded(card: dict[str, Any]) -> BaseOracle:
-            kind = kind_of_card(card, local)
+            kind = kind_of_oracle_card(card, local)
             require_known(f"kind of oracle in {local / CARD}:", kind, [*LOADERS, IMAGES])
             if kind == IMAGES:
                 remedy = "load it with steepslope.nets.ImageOracle, or a gate of it with steepslope.nets.ImageGate"
@@ -236,7 +236,7 @@ class Oracle(ConfigurableOracle):
             oracle = cls(**settings)
             net = OracleNet(width, oracle.settings.hidden, oracle.settings.head).double()
         load_weights(net, folder / WEIGHTS)
-        learns = any(kind_of(name).learning is not None for name in oracle.settings.inputs)
+        learns = any(kind_of_evidence(name).learning is not None for name in oracle.settings.inputs)
         states = load_states(folder / STATES, oracle.settings.inputs, num_classes) if learns else {}
         oracle.fitted_ = FittedOracle(net.eval(), num_classes, states)
         oracle.record_ = FitRecord.read(folder, card, path)
@@ -245,14 +245,14 @@ class Oracle(ConfigurableOracle):
     def _checked(self, outputs: ClassifierOutputs) -> FittedOracle:
         fitted: FittedOracle = self._fitted()
         self._require_fitted_for(outputs, fitted.num_classes)
-        width = columns(outputs, self.settings.inputs, slice(0, 1), fitted.states).shape[1]
+        width = evidence_columns(outputs, self.settings.inputs, slice(0, 1), fitted.states).shape[1]
         if width != fitted.width:
             names = ", ".join(self.settings.inputs)
             raise SteepslopeError(f"expected the fit set's {fitted.width} columns, found {width}", names)
         return fitted
 
 
-def _direction(net: OracleNet) -> tuple[NDArray[np.float64], float]:
+def _weights_of_columns(net: OracleNet) -> tuple[NDArray[np.float64], float]:
     """Return weights (w,) on centred columns and bias of a net without hidden layers, read off its own values."""
     with torch.inference_mode():
         bias = net.trust_logit(torch.zeros(1, len(net.mean), dtype=torch.float64))[0]

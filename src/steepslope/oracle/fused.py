@@ -16,17 +16,17 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
-from steepslope.oracle.evidence.fitting import flattened, grouped, load_states
-from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.fitting import flattened_states, grouped_states, load_states
+from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
-from steepslope.oracle.handover import Handover, Moments
-from steepslope.oracle.pooling import Pool, inputs_of
+from steepslope.oracle.handover import Handover
+from steepslope.oracle.pooling import Pool, inputs_of_pools
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 
-HANDOVER, MOMENTS = "handover", "moments"
+HANDOVER = "handover"
 POOLS = "pool", "fallback"
 POOL = "inputs", "widths", "is_linear", "slope", "offset"  # of a pool, in the card
 PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
@@ -152,7 +152,7 @@ class FusedOracle(ConfigurableOracle):
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold: those of all opinions in its pools, and of the hand-over."""
         fitted: FusedFit = self._fitted()
-        needed = [array for name in fitted.inputs for array in kind_of(name).arrays]
+        needed = [array for name in fitted.inputs for array in kind_of_evidence(name).arrays]
         handover = () if fitted.handover is None else fitted.handover.arrays
         return tuple(dict.fromkeys(["logits", *needed, *handover]))
 
@@ -165,34 +165,6 @@ class FusedOracle(ConfigurableOracle):
         """Return how far each row is handed over, (n,) in [0, 1]: 0 familiar, 1 unlike the fit set; None if never."""
         fitted = self._checked(outputs)
         return None if fitted.handover is None else fitted.handover.weight(outputs)
-
-    def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
-        """Return the outputs with auxiliary features of the fit set's mean and deviation; the same if none are seen.
-
-        It undoes what shifts and scales a feature of all rows alike, as another camera does. It needs 64 rows or more
-        with the fit set's mix of classes: of a batch of two classes, the mean differs for that reason, and the ranking
-        gets worse. So it is never done by itself.
-
-        Raises
-        ------
-        SteepslopeError
-            If there are fewer than 64 rows, or another number of features.
-
-        Examples
-        --------
-        >>> import warnings
-        >>> draw = np.random.default_rng(0)
-        >>> labels = draw.integers(3, size=600)
-        >>> logits, auxiliary = (draw.normal(size=(600, 3)) + k * np.eye(3)[labels] for k in (2, 3))
-        >>> outputs = ClassifierOutputs(logits, labels, auxiliary=auxiliary)
-        >>> oracle = FusedOracle(budget="auxiliary").fit(outputs)
-        >>> shifted = outputs.changed(auxiliary=5 * auxiliary + 2)
-        >>> again = oracle.trust_logit(oracle.standardised(shifted))
-        >>> bool(np.allclose(again, oracle.trust_logit(outputs), atol=1e-2))
-        True
-        """
-        moments = self._checked(outputs).moments
-        return outputs if moments is None else moments.restored_on(outputs)
 
     @single_thread()
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
@@ -213,7 +185,7 @@ class FusedOracle(ConfigurableOracle):
         explained = dict(zip(fitted.pool.inputs, parts.T, strict=True))
         explained["others"] = slope * odds - parts.sum(axis=1)
         if fitted.handover is not None:
-            explained[HANDOVER] = fitted.slope * fitted.mixed(by_name, outputs) - slope * odds - offset
+            explained[HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - slope * odds - offset
         return {**explained, "cut": np.full(len(outputs), offset + fitted.offset - self.offset)}
 
     @property
@@ -233,11 +205,11 @@ class FusedOracle(ConfigurableOracle):
         card = {name: getattr(fitted, name) for name in (*PLAIN, "slope", "offset", "num_classes", "advice")}
         card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
-        arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
+        arrays = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         states = dict(fitted.states)
-        if fitted.handover is not None and fitted.moments is not None:
-            states |= {HANDOVER: vars(fitted.handover), MOMENTS: vars(fitted.moments)}
+        if fitted.handover is not None:
+            states[HANDOVER] = vars(fitted.handover)
         about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
         self._write(folder, about, weights, states)
 
@@ -245,23 +217,22 @@ class FusedOracle(ConfigurableOracle):
     def from_card(cls, folder: Path, card: dict[str, Any]) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files next to it."""
         path = folder / CARD
-        fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
+        fitted = _read_fused_fit(folder, json_field(card, "fitted", dict, path), path)
         with explained("expected the settings of an oracle", path, (ValueError, TypeError)):
             oracle = cls(**json_field(card, "settings", dict, path))
         oracle.fitted_, oracle.record_ = fitted, FitRecord.read(folder, card, path)
         return oracle
 
 
-def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
+def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     """Return what fitting left, from its part of a sealed card; what is checked is that it can be computed with."""
-    weights = grouped(load_arrays(folder / WEIGHTS))
-    pools = {name: _read_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
-    handover = moments = None
+    weights = grouped_states(load_arrays(folder / WEIGHTS))
+    pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
+    handover = None
     if "fallback" in pools:
-        arrays = grouped(load_arrays(folder / STATES))
+        arrays = grouped_states(load_arrays(folder / STATES))
         with located(folder / STATES):
             handover = Handover.from_arrays(arrays.get(HANDOVER, {}))
-            moments = Moments.from_arrays(arrays.get(MOMENTS, {}))
     fallback = pools.get("fallback")
     with explained("expected the fit of a fused oracle", path, WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
@@ -271,20 +242,20 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         slope, offset, advice = float(card["slope"]), float(card["offset"]), tuple(card["advice"])
         pool = pools["pool"]
     num_classes = positive(card, "num_classes", path)
-    states = load_states(folder / STATES, inputs_of(pool, fallback), num_classes)
+    states = load_states(folder / STATES, inputs_of_pools(pool, fallback), num_classes)
     return FusedFit(
-        pool=pool, fallback=fallback, handover=handover, moments=moments, states=states, num_classes=num_classes,
+        pool=pool, fallback=fallback, handover=handover, states=states, num_classes=num_classes,
         slope=slope, offset=offset, gains=gains, advice=advice, **plain,
     )  # fmt: skip
 
 
-def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
+def _read_fused_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
     with explained("expected a pool of inputs with their widths", path, WRONG):
         inputs, widths = tuple(map(str, card["inputs"])), tuple(map(int, card["widths"]))
         slope, offset = float(card["slope"]), float(card["offset"])
         form = LinearPool if card["is_linear"] else OpinionPool
         for name in inputs:
-            kind_of(name)
+            kind_of_evidence(name)
     with located(path.with_name(WEIGHTS)):
         require_arrays(weights, {"weights": f"float64 {sum(widths)}", "others": "float64 1"})
     return Pool(inputs, widths, form(**weights), slope, offset)

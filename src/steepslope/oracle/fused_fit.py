@@ -15,15 +15,24 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.threads import single_thread
-from steepslope.oracle.baselines import without_an_oracle
+from steepslope.oracle.baselines import baselines_without_oracle
 from steepslope.oracle.evidence.fit_set import FitSet, origin_of_copies
-from steepslope.oracle.evidence.fitting import all_parts
-from steepslope.oracle.evidence.registry import EVIDENCE, kind_of, stack_name
+from steepslope.oracle.evidence.fitting import evidence_of_all_rows
+from steepslope.oracle.evidence.registry import EVIDENCE, kind_of_evidence, stack_name
 from steepslope.oracle.evidence.stack import MOST_WEIGHTS, stacked_arrays
 from steepslope.oracle.evidence.states import State
-from steepslope.oracle.evidence.values import opinions_of
-from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
-from steepslope.oracle.pooling import OWN, Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
+from steepslope.oracle.evidence.values import evidence_opinions
+from steepslope.oracle.handover import NEIGHBOR, Handover, mixed_by_handover
+from steepslope.oracle.pooling import (
+    OWN,
+    Candidate,
+    Opinions,
+    Pool,
+    best_pool,
+    inputs_of_pools,
+    pool_with_handover,
+    surely_worse_aurc,
+)
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion, opinion_name
 
@@ -56,14 +65,14 @@ class Gain:
         return f"{100 * self.auc:+.2f} AUC points, AURC × {self.aurc_ratio:.3f} against MCP; {self.cost}"
 
 
-def cheapest(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
+def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
     """Return the first budget, in the order of their price, whose AURC is within one standard error of the least."""
     risks = {name: aurc(values, is_correct) for name, values in odds.items()}
     best = min(risks, key=lambda name: risks[name])
     for name, values in odds.items():
         if name == best:
             break
-        if not surely_worse(values, odds[best], is_correct, seed):
+        if not surely_worse_aurc(values, odds[best], is_correct, seed):
             return name
     return best
 
@@ -75,10 +84,9 @@ class FusedFit:
     With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand up to three quarters of their
     log-odds over to the ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds.
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
-    ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
-    auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether
-    out-of-class rows were among the fit set's, so that "none of the classes" is one more candidate.
+    ``usual_handover`` is how far the fit set's rows are handed over on average. ``copies`` says where the augmented
+    copies of the fit set and the reference come from, and ``advice`` what would be gained without an oracle.
+    ``unknown`` is whether out-of-class rows were among the fit set's, so that "out-of-class" is one more candidate.
     """
 
     budget: str
@@ -92,7 +100,6 @@ class FusedFit:
     gains: dict[str, Gain] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     usual_handover: float | None = None
-    moments: Moments | None = None
     copies: dict[str, str] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     unknown: bool = False
@@ -100,7 +107,7 @@ class FusedFit:
     @property
     def inputs(self) -> tuple[str, ...]:
         """All evidence that a prediction needs."""
-        return inputs_of(self.pool, self.fallback)
+        return inputs_of_pools(self.pool, self.fallback)
 
     @property
     def summary(self) -> str:
@@ -118,7 +125,9 @@ class FusedFit:
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
-        *parts, _ = all_parts(outputs, self.inputs, self.states, partial(opinions_of, unknown=self.unknown))
+        *parts, _ = evidence_of_all_rows(
+            outputs, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)
+        )
         found = dict(zip(self.inputs, parts, strict=True))
         for pool in (self.pool, self.fallback):
             for name, width in () if pool is None else zip(pool.inputs, pool.widths, strict=True):
@@ -128,17 +137,17 @@ class FusedFit:
                     )
         return found
 
-    def mixed(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
+    def mixed_log_odds(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
         """Return the log-odds of the pool, or some of the fallback's where rows are handed over, (n,)."""
         odds = self.pool.log_odds(opinions)
         if self.handover is None or self.fallback is None:
             return odds
-        return mixed(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
+        return mixed_by_handover(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
 
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated log-odds that each prediction is right, (n,)."""
-        return self.slope * self.mixed(self.opinions(outputs), outputs) + self.offset
+        return self.slope * self.mixed_log_odds(self.opinions(outputs), outputs) + self.offset
 
 
 @single_thread()
@@ -154,7 +163,7 @@ def fit_fused(
     opinion_arrays = [*filter(is_opinion, outputs.arrays)]
     of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
     kinds = [*EVIDENCE, *opinion_arrays, *(stack_name(arrays) for arrays in of_stackers.values() if arrays)]
-    pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
+    pooled = {name: kind for name in kinds if (kind := kind_of_evidence(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
     left_out |= {stack_name((OWN, *chosen)): TOO_MANY_CLASSES for chosen, arrays in of_stackers.items() if not arrays}
     if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:
@@ -162,19 +171,19 @@ def fit_fused(
             name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out
         }
     names = [name for name in pooled if name not in left_out]
-    wanted = _wanted(budget, names, left_out)
+    wanted = _wanted_budgets(budget, names, left_out)
     opinions, states = Opinions(fit_set, fit_set.classes()), dict[str, State]()
-    for name in inputs_at(wanted[-1], names):
+    for name in evidence_at_budget(wanted[-1], names):
         opinions.parts[name], state = fit_set.opinions(name)
         if state is not None:
             states[name] = state
-    candidates, mcp = _candidates(opinions, wanted, outputs), opinions.mcp().held_out
+    candidates, mcp = _candidates_by_budget(opinions, wanted, outputs), opinions.mcp().held_out
     level = wanted[-1]
     if budget == "auto":
-        level = cheapest({name: candidate.held_out for name, candidate in candidates.items()}, is_correct, seed)
+        level = cheapest_budget({name: candidate.held_out for name, candidate in candidates.items()}, is_correct, seed)
     chosen = candidates[level]
     slope, offset = fit_calibration(chosen.held_out, is_correct)
-    needed = inputs_of(chosen.pool, chosen.fallback)
+    needed = inputs_of_pools(chosen.pool, chosen.fallback)
     fitted = FusedFit(
         budget=level,
         pool=chosen.pool,
@@ -184,18 +193,19 @@ def fit_fused(
         slope=slope,
         offset=offset,
         num_classes=outputs.num_classes,
-        gains={name: gain_of(candidate, mcp, outputs) for name, candidate in candidates.items()},
+        gains={name: gain_of_budget(candidate, mcp, outputs) for name, candidate in candidates.items()},
         left_out=left_out,
         usual_handover=chosen.usual_handover,
-        moments=None if chosen.handover is None else Moments.from_outputs(outputs),
-        copies=_copies(fit_set, outputs, reference),
+        copies=_origins_of_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
-        advice=without_an_oracle(opinions.parts, opinions.classes, outputs),
+        advice=baselines_without_oracle(opinions.parts, opinions.classes, outputs),
     )
     return fitted, slope * chosen.held_out + offset
 
 
-def _copies(fit_set: FitSet, outputs: ClassifierOutputs, reference: ClassifierOutputs | None) -> dict[str, str]:
+def _origins_of_copies(
+    fit_set: FitSet, outputs: ClassifierOutputs, reference: ClassifierOutputs | None
+) -> dict[str, str]:
     """Return where the augmented copies of the fit set, and of the reference, come from."""
     origins = {"fit set": origin_of_copies(outputs, len(fit_set.rows) - fit_set.clean)}
     if reference is not None and fit_set.reference is not None:
@@ -203,12 +213,12 @@ def _copies(fit_set: FitSet, outputs: ClassifierOutputs, reference: ClassifierOu
     return origins
 
 
-def _wanted(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> list[str]:
+def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> list[str]:
     """Return the budgets to look at, the cheapest first: those up to the one in question at which more can be had."""
     order = list(LEVELS)
     wanted = [FREE]
     for level in order[1:]:
-        if len(inputs_at(level, names)) > len(inputs_at(wanted[-1], names)):
+        if len(evidence_at_budget(level, names)) > len(evidence_at_budget(wanted[-1], names)):
             wanted.append(level)
     if budget == "auto":
         return wanted
@@ -221,12 +231,14 @@ def _wanted(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> l
     return [level for level in wanted if order.index(level) <= order.index(budget)]
 
 
-def _candidates(opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs) -> dict[str, Candidate]:
+def _candidates_by_budget(
+    opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs
+) -> dict[str, Candidate]:
     """Return the best at each budget; what needs a second backbone hands over to the best that does not."""
     names, is_correct = list(opinions.parts), outputs.is_correct
     candidates: dict[str, Candidate] = {}
     for level in wanted:
-        best, cheaper = best_pool(opinions, inputs_at(level, names), is_correct), [*candidates.values()][-1:]
+        best, cheaper = best_pool(opinions, evidence_at_budget(level, names), is_correct), [*candidates.values()][-1:]
         same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
         candidates[level] = same[0] if same else best
     known, copies = opinions.fit_set.known_rows()
@@ -235,32 +247,32 @@ def _candidates(opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOu
     fallback, handover = candidates[wanted[wanted.index(AUXILIARY) - 1]], Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
-        if AUXILIARY in arrays_of(best.pool.inputs):
-            candidates[level] = handed_over(best, fallback, handover, weight, is_correct)
+        if AUXILIARY in arrays_of_evidence(best.pool.inputs):
+            candidates[level] = pool_with_handover(best, fallback, handover, weight, is_correct)
     return candidates
 
 
-def arrays_of(inputs: Iterable[str]) -> set[str]:
+def arrays_of_evidence(inputs: Iterable[str]) -> set[str]:
     """Return the arrays that some kinds of evidence need."""
-    return {array for name in inputs for array in kind_of(name).arrays}
+    return {array for name in inputs for array in kind_of_evidence(name).arrays}
 
 
-def level_of(name: str) -> str:
+def budget_of_evidence(name: str) -> str:
     """Return the cheapest budget at which a kind of evidence can be had."""
-    needed = {OPINIONS if is_opinion(array) else array for array in kind_of(name).arrays}
+    needed = {OPINIONS if is_opinion(array) else array for array in kind_of_evidence(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
 
 
-def inputs_at(level: str, names: Sequence[str]) -> tuple[str, ...]:
+def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds of evidence among ``names`` that a budget pays for."""
     order = list(LEVELS)
-    return tuple(name for name in names if order.index(level_of(name)) <= order.index(level))
+    return tuple(name for name in names if order.index(budget_of_evidence(name)) <= order.index(level))
 
 
-def gain_of(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
+def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = arrays_of(inputs_of(candidate.pool, candidate.fallback))
+    needed = arrays_of_evidence(inputs_of_pools(candidate.pool, candidate.fallback))
     others = [opinion_name(array) for array in sorted(needed) if is_opinion(array)]
     costs = {
         "auxiliary": "a second backbone",

@@ -4,10 +4,6 @@ Then opinions that need no second backbone take over most of the log-odds. Far i
 how much the features look like those of augmented copies, by a linear classifier; the distance to the tenth neighbour
 and the length in whitened principal components; the length that these leave unexplained; the mean activation; and
 estimates of the image's noise.
-
-Where all rows are shifted alike, as by a darker camera, each feature changes by about the same offset and factor. The
-mean and deviation of a batch undo that: the adaptation of batch statistics of Schneider et al. (2020) and Nado et al.
-(2020), at the features. A batch that lacks some classes has another mean for that reason alone, which does harm.
 """
 
 from __future__ import annotations
@@ -23,8 +19,8 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.blocks import blocks, read_rows
-from steepslope.numerics.linear import fit_standardised_softmax, principal_components, scale_of
+from steepslope.numerics.blocks import blocks
+from steepslope.numerics.linear import fit_standardised_softmax, principal_components
 from steepslope.numerics.neighbors import Index, require_width
 from steepslope.numerics.tensors import tensor
 from steepslope.oracle.evidence.states import State, references
@@ -34,7 +30,6 @@ from steepslope.scores.score import Rows, rows_of
 Floats = NDArray[np.float64]
 Values = TypeVar("Values", NDArray[np.float64], Tensor)
 AUXILIARY, NOISE = "auxiliary", "noise"
-LEAST_ROWS = 64  # to be standardised
 COMPONENTS = 50
 COMPONENT_ROWS = 20_000  # from which the components are taken
 POINTS = 5_000
@@ -70,7 +65,7 @@ class Handover:
         centre, directions, variances = principal_components(rows, COMPONENTS)
         basis = directions / np.sqrt(np.maximum(variances, TINY))
         some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float64)
-        learnt = (basis, (some - centre) @ basis, _direction(rows, copies))
+        learnt = (basis, (some - centre) @ basis, _direction_of_copies(rows, copies))
         singles = [array.astype(np.float32) for array in learnt]
         plain = cls(singles[0], centre, singles[1], singles[2], np.zeros((2, 0)))
         arrays = tuple(name for name in (AUXILIARY, NOISE) if name in outputs.arrays)
@@ -135,12 +130,12 @@ class Handover:
         return cls(**arrays)
 
 
-def mixed(odds: Values, fallback: Values, weight: Values) -> Values:
+def mixed_by_handover(odds: Values, fallback: Values, weight: Values) -> Values:
     """Hand some of the log-odds over, by weights in [0, 1], (n,) each."""
     return odds + SHARE * weight * (fallback - odds)
 
 
-def _direction(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
+def _direction_of_copies(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
     """Return the direction (e,) from rows to augmented copies; none, where there are no copies."""
     if copies is None or AUXILIARY not in copies.arrays:
         return np.zeros(rows.shape[1])
@@ -149,53 +144,3 @@ def _direction(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
     is_copy = np.repeat([0, 1], [len(rows), len(changed)])
     weights, _ = fit_standardised_softmax(both, is_copy, 2, PENALTY)
     return np.asarray(weights[:, 1] - weights[:, 0], dtype=np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """``mean`` and ``deviation`` of each of a fit set's auxiliary features, (e,) each."""
-
-    mean: Floats
-    deviation: Floats
-
-    @classmethod
-    def from_outputs(cls, outputs: ClassifierOutputs) -> Moments:
-        """Return those of some outputs, (n, e); read in blocks."""
-        columns = outputs.require(AUXILIARY)
-        parts = list(blocks(len(columns)))
-        mean = sum(_block(columns, rows).sum(axis=0) for rows in parts) / len(columns)
-        squares = sum(np.square(_block(columns, rows) - mean).sum(axis=0) for rows in parts)
-        return cls(np.asarray(mean), np.sqrt(np.asarray(squares) / len(columns)))
-
-    def restored_on(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
-        """Return outputs whose auxiliary features have this mean and deviation; a constant one becomes the mean.
-
-        Raises
-        ------
-        SteepslopeError
-            If there are fewer than 64 rows, or another number of features.
-        """
-        if len(outputs) < LEAST_ROWS:
-            found = f"expected {LEAST_ROWS} rows or more, with the fit set's mix of classes, found {len(outputs)}"
-            raise SteepslopeError(found, "standardise")
-        columns = outputs.require(AUXILIARY)
-        if columns.shape[1] != len(self.mean):
-            raise SteepslopeError(f"expected {len(self.mean)} columns, found {columns.shape[1]}", AUXILIARY)
-        own = Moments.from_outputs(outputs)
-        factor = self.deviation / scale_of(own.mean, own.deviation, columns.dtype)
-        changed = np.empty(columns.shape, dtype=np.result_type(columns, np.float32))
-        for rows in blocks(len(columns)):
-            changed[rows] = (_block(columns, rows) - own.mean) * factor + self.mean
-        return outputs.changed(auxiliary=changed)
-
-    @classmethod
-    def from_arrays(cls, arrays: State) -> Moments:
-        """Return the moments of stored arrays; raise for some that are none."""
-        require_arrays(arrays, {"mean": "float64 e", "deviation": "float64 e"})
-        if (arrays["deviation"] < 0).any():
-            raise SteepslopeError("expected deviations >= 0, found others")
-        return cls(**arrays)
-
-
-def _block(columns: NDArray[np.floating], rows: slice) -> Floats:
-    return np.asarray(read_rows(columns, rows), dtype=np.float64)

@@ -18,8 +18,8 @@ from steepslope.files.progress import bar
 from steepslope.files.seeding import seeded
 from steepslope.heads import Head
 from steepslope.numerics.blocks import blocks
-from steepslope.numerics.linear import scale_of
-from steepslope.numerics.small_net import warm_cosine
+from steepslope.numerics.linear import scale_of_columns
+from steepslope.numerics.small_net import warm_cosine_rate
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.settings import ColumnSettings
 
@@ -47,11 +47,11 @@ class OracleNet(nn.Module):
         self.body = nn.Sequential(*layers)
         self.head = Head(head, (width, *hidden)[-1])
 
-    def standardise(self, rows: Rows) -> None:
+    def standardise(self, rows: FitRows) -> None:
         """Take mean and scale from the fit set; a constant column keeps the scale 1."""
         mean, deviation = rows.moments()
         self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(scale_of(mean, deviation, rows.read(slice(0, 1)).dtype)))
+        self.scale.copy_(torch.from_numpy(scale_of_columns(mean, deviation, rows.read(slice(0, 1)).dtype)))
 
     def forward(self, columns: Tensor) -> Tensor:
         """Return the trust logits."""
@@ -64,7 +64,7 @@ class OracleNet(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class FitRows:
     """The fit set, read in pieces: ``read`` gives columns (m, width) of a slice of the n rows.
 
     ``halves`` says that float16 holds them as they are: then large sets need half of the memory.
@@ -116,7 +116,7 @@ class Rows:
         return columns, torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
 
 
-def fit_net(rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings) -> OracleNet:
+def fit_oracle_net(rows: FitRows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings) -> OracleNet:
     """Build a net from the seed, standardise it on the rows and minimise the mean loss.
 
     The optimizer is AdamW with a one-cycle cosine; without ``epochs``, there are as many as make about 3,000 steps.
@@ -124,21 +124,23 @@ def fit_net(rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], settings: Colu
     with seeded(settings.seed), single_thread():
         net = OracleNet(rows.read(slice(0, 1)).shape[1], settings.hidden, settings.head)
         net.standardise(rows)
-        _minimise(net, rows, loss, settings)
+        _minimise_net_loss(net, rows, loss, settings)
     if not all(bool(weight.isfinite().all()) for weight in net.parameters()):
         raise SteepslopeError("the loss became NaN: a lower learning rate or smaller alphas may help")
     return net.eval()
 
 
-def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings) -> None:
+def _minimise_net_loss(
+    net: OracleNet, rows: FitRows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings
+) -> None:
     epochs = settings.epochs or max(1, round(TARGET_STEPS / math.ceil(rows.n / BATCH)))
     sizes = [block.stop - block.start for block in blocks(rows.n, BLOCK_ROWS)]
     steps = epochs * sum(math.ceil(size / BATCH) for size in sizes)
     optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
-    cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine((step + 1) / steps))
+    cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine_rate((step + 1) / steps))
     with bar() as progress:
         task = progress.add_task("fitting", total=steps)
-        for columns, target in _batches(net, rows, epochs):
+        for columns, target in _batches_for_net(net, rows, epochs):
             optimizer.zero_grad()
             mean_loss = loss(net.trust_logit(columns), target).mean()
             mean_loss.backward()  # type: ignore[no-untyped-call]
@@ -147,7 +149,7 @@ def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tenso
             progress.advance(task)
 
 
-def _batches(net: OracleNet, rows: Rows, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches_for_net(net: OracleNet, rows: FitRows, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of all epochs; a fit set of one block is read once."""
     fits = rows.n <= BLOCK_ROWS
     kept = list(rows.blocks(net.mean, net.scale)) if fits else []

@@ -13,9 +13,9 @@ from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_opinion_pool
 from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import FOLDS
-from steepslope.oracle.handover import Handover, mixed
+from steepslope.oracle.handover import Handover, mixed_by_handover
 from steepslope.outputs.arrays import is_opinion, opinion_name
 
 Floats = NDArray[np.float64]
@@ -79,7 +79,7 @@ class Pool:
         return odds
 
 
-def inputs_of(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
+def inputs_of_pools(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
     """Return all evidence that a prediction by a pool needs, and by that to which rows are handed over."""
     return tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
 
@@ -129,7 +129,7 @@ class Opinions:
         One is with other classifiers' probabilities, and not votes, since what these tell is learnt; one is with what
         the neighbours and the net on the features say, who also know what out-of-class rows look like.
         """
-        given = [name for name in inputs if kind_of(name).lacks and kind_of(name).learning is None]
+        given = [name for name in inputs if kind_of_evidence(name).lacks and kind_of_evidence(name).learning is None]
         of_features = [name for name in OF_FEATURES if name in inputs]
         found = [self._averaged(given, self.mcp().pool.pool.others)] if given else []
         return [*found, self._averaged(of_features, np.zeros(1))] if of_features else found
@@ -168,7 +168,7 @@ class Opinions:
         A stacker that sees what is removed is removed with it. So a pool learns how much the classifier's own opinion
         counts where another's is missing, even if no row of the fit set lacks it.
         """
-        kinds = {name: kind_of(name) for name in inputs}
+        kinds = {name: kind_of_evidence(name) for name in inputs}
         opinion_arrays = [
             *dict.fromkeys(array for kind in kinds.values() for array in kind.arrays if is_opinion(array))
         ]
@@ -205,36 +205,38 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:
-        tempered = _of_best_strength(opinions, (OWN,), is_correct)
+        tempered = _pool_of_best_strength(opinions, (OWN,), is_correct)
         alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
     if len(inputs) == 1:
         return alone
-    pooled, seed = _of_best_strength(opinions, inputs, is_correct), opinions.fit_set.seed
+    pooled, seed = _pool_of_best_strength(opinions, inputs, is_correct), opinions.fit_set.seed
     averaged = min(opinions.averages(inputs), key=lambda one: aurc(one.held_out, is_correct), default=None)
     if (
         averaged is not None
         and aurc(averaged.held_out, is_correct) < aurc(pooled.held_out, is_correct)
-        and surely_worse(alone.held_out, averaged.held_out, is_correct, seed, IN_19_OF_20)
+        and surely_worse_aurc(alone.held_out, averaged.held_out, is_correct, seed, IN_19_OF_20)
     ):
         return averaged
     if pooled.pool.inputs == alone.pool.inputs:  # all others have no weight
         return alone
-    return pooled if surely_worse(alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN) else alone
+    return pooled if surely_worse_aurc(alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN) else alone
 
 
-def _of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
+def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
     held_out = {strength: opinions.held_out(inputs, strength) for strength in STRENGTHS}
     best = min(STRENGTHS, key=lambda strength: aurc(held_out[strength], is_correct))
-    return Candidate(_with_weight(opinions.pool(inputs, best)), held_out[best])
+    return Candidate(_pool_of_weighty_inputs(opinions.pool(inputs, best)), held_out[best])
 
 
-def surely_worse(odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = LEVEL_OF_ONE_ERROR) -> bool:
+def surely_worse_aurc(
+    odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = LEVEL_OF_ONE_ERROR
+) -> bool:
     """Return whether log-odds (n,) have an AURC above that of others, by more than one standard error unless told."""
     found = compare(odds, others, is_correct, bootstrap=RESAMPLES, seed=seed, level=level)
     return found["aurc"]["low"] > 0
 
 
-def handed_over(
+def pool_with_handover(
     best: Candidate, fallback: Candidate, handover: Handover, weight: Floats, is_correct: Bools
 ) -> Candidate:
     """Return a candidate that hands rows over, by their weight (n,), to another, or the other where that is no worse.
@@ -242,13 +244,13 @@ def handed_over(
     Both are calibrated first, since log-odds of different scales cannot be mixed.
     """
     pool, other = best.calibrated(is_correct), fallback.calibrated(is_correct)
-    odds = mixed(pool.held_out, other.held_out, weight)
+    odds = mixed_by_handover(pool.held_out, other.held_out, weight)
     if aurc(fallback.held_out, is_correct) <= aurc(odds, is_correct):
         return fallback
     return Candidate(pool.pool, odds, other.pool, handover, float(weight.mean()))
 
 
-def _with_weight(found: Pool) -> Pool:
+def _pool_of_weighty_inputs(found: Pool) -> Pool:
     """Return a pool without those inputs that have next to no weight; the classifier's own opinion stays."""
     edges = np.cumsum([0, *found.widths[:-1]])
     sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights

@@ -24,16 +24,16 @@ def names_oracle(name: str) -> bool:
     return is_hub(name) or (as_folder(name) / CARD).exists()
 
 
-def read_card(folder: str | Path) -> dict[str, Any]:
+def read_oracle_card(folder: str | Path) -> dict[str, Any]:
     """Read the card of an oracle by its name, without checking its seal."""
     return read_json(as_folder(folder) / CARD, ORACLE.what)
 
 
-def kind_of_card(card: dict[str, Any], folder: str | Path) -> str:
+def kind_of_oracle_card(card: dict[str, Any], folder: str | Path) -> str:
     """Return the kind of oracle that the card in a folder is of."""
     return str(field(card, "kind", str, Path(folder) / CARD))
 
 
 def is_image_oracle(folder: str | Path) -> bool:
     """Return whether the oracle in a folder is one on images."""
-    return kind_of_card(read_card(folder), folder) == IMAGES
+    return kind_of_oracle_card(read_oracle_card(folder), folder) == IMAGES

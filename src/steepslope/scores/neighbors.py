@@ -10,7 +10,7 @@ from torch import Tensor
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.log_space import is_class
-from steepslope.numerics.neighbors import LARGEST, Index, as_they_are, unit_rows
+from steepslope.numerics.neighbors import LARGEST, Index, rows_as_they_are, unit_rows
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, Score, State, require_both_sides
@@ -33,7 +33,7 @@ class IndexScore(Score):
 
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Take the classifier's training outputs as references, by their labels."""
-        rows = unit_rows if self.unit_length else as_they_are
+        rows = unit_rows if self.unit_length else rows_as_they_are
         self.index_ = Index.build(outputs.require_features(), outputs.require_labels(), outputs.num_classes, rows)
 
     @property

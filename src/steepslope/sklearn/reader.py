@@ -15,7 +15,7 @@ from steepslope.errors import FewErrorsWarning, SteepslopeError, located, requir
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.oracle import FusedOracle
-from steepslope.oracle.evidence.fit_set import joined
+from steepslope.oracle.evidence.fit_set import joined_outputs
 from steepslope.oracle.evidence.states import FOLDS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY, UNKNOWN
@@ -66,7 +66,7 @@ class Reader:
         codes, count = codes_of(labels, self.classes), _num_samples(unknown)
         if not count:
             return outputs, codes
-        return joined([outputs, self.outputs(unknown)]), np.concatenate([codes, np.full(count, UNKNOWN)])
+        return joined_outputs([outputs, self.outputs(unknown)]), np.concatenate([codes, np.full(count, UNKNOWN)])
 
 
 def require_no_class(unknown_label: Any, classes: NDArray[Any]) -> None:

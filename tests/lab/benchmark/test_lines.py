@@ -41,7 +41,7 @@ from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
 from steepslope.oracle.evidence.registry import arrays_of_stack
 from steepslope.oracle.evidence.stack import fit_stack
-from steepslope.oracle.evidence.values import opinions_of
+from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
@@ -102,7 +102,9 @@ def test_stacking_is_a_stacker_that_learns_from_the_oracles_rows() -> None:
     outputs = trial.judged[TEST].outputs
     found = stacked_softmaxes(trial, outputs)
     assert found is not None
-    (logs, classes) = opinions_of(outputs, [SEEN], slice(None), {SEEN: fit_stack(trial.learnt, arrays_of_stack(SEEN))})
+    (logs, classes) = evidence_opinions(
+        outputs, [SEEN], slice(None), {SEEN: fit_stack(trial.learnt, arrays_of_stack(SEEN))}
+    )
     assert_allclose(np.take_along_axis(found, classes, axis=1), logs[:, 0])
     right = found.argmax(axis=1) == outputs.labels
     assert right.mean() > outputs.is_correct.mean()  # the other classifier is better

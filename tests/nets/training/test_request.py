@@ -10,7 +10,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.losses import LOSSES, parameters_of
 from steepslope.nets.training.launch import stages_of_request
 from steepslope.nets.training.request import CHECKS, FinetuneRequest, Finetuning
-from steepslope.oracle.base import loss_of
+from steepslope.oracle.base import loss_of_settings
 
 
 def test_what_is_not_checked_is_a_flag_or_known_below() -> None:
@@ -28,7 +28,7 @@ def test_a_card_holds_the_parameters_of_its_loss_alone(loss: str) -> None:
     assert card["hidden"] == [3, 2]
     assert Finetuning.from_flat(**card).as_json() == card  # as presets and cards are read
     defaults = {name: default for name, (default, _) in parameters_of(loss).items()}
-    assert loss_of(Finetuning(loss=loss)).parameters == defaults
+    assert loss_of_settings(Finetuning(loss=loss)).parameters == defaults
 
 
 def test_a_stage_changes_some_parameters_and_keeps_others() -> None:

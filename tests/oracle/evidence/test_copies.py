@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.evidence.fit_set import joined, linear_head, with_copies
+from steepslope.oracle.evidence.fit_set import joined_outputs, linear_head, rows_with_copies
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
@@ -43,14 +43,14 @@ def test_what_is_not_linear_has_no_head_and_no_copies() -> None:
     assert linear_head(headed(n=8)) is None  # any rows that are no more than the columns fit
     assert linear_head(make_complete(200)) is None
     for outputs in (headed(curve=0.05), make_complete(200), headed().changed(features=None)):
-        rows, origin = with_copies(outputs, 0)
+        rows, origin = rows_with_copies(outputs, 0)
         assert rows is outputs
         np.testing.assert_array_equal(origin, np.arange(200))
 
 
 def test_copies_of_features_have_the_heads_logits() -> None:
     outputs = headed().changed(auxiliary=np.random.default_rng(5).normal(size=(200, 4)))
-    rows, origin = with_copies(outputs, 3)
+    rows, origin = rows_with_copies(outputs, 3)
     np.testing.assert_array_equal(origin, np.tile(np.arange(200), 2))
     np.testing.assert_array_equal(rows.require_labels(), np.tile(outputs.require_labels(), 2))
     np.testing.assert_array_equal(rows.logits[:200], outputs.logits)
@@ -64,7 +64,7 @@ def test_copies_of_features_have_the_heads_logits() -> None:
     assert changed.mean() > 0.9
     kept = np.corrcoef(features.ravel(), outputs.require_features().ravel())[0, 1]
     assert 0.6 < kept < 0.99
-    again, other = with_copies(outputs, 3)[0], with_copies(outputs, 4)[0]
+    again, other = rows_with_copies(outputs, 3)[0], rows_with_copies(outputs, 4)[0]
     np.testing.assert_array_equal(again.logits, rows.logits)
     assert (other.logits != rows.logits).any()
 
@@ -74,7 +74,7 @@ def test_copies_that_were_extracted_come_first() -> None:
     rng = np.random.default_rng(1)
     copies = {"augmented_logits": rng.normal(size=(50, 2, 3)), "augmented_features": rng.normal(size=(50, 2, 7))}
     outputs = headed(50).changed(**copies)
-    rows, origin = with_copies(outputs, 0)
+    rows, origin = rows_with_copies(outputs, 0)
     np.testing.assert_array_equal(origin, [*range(50), *np.repeat(range(50), 2)])
     np.testing.assert_array_equal(rows.logits[50:], copies["augmented_logits"].reshape(100, 3))
     np.testing.assert_array_equal(rows.require_features()[50:], copies["augmented_features"].reshape(100, 7))
@@ -84,18 +84,18 @@ def test_copies_that_were_extracted_come_first() -> None:
 
 def test_what_all_hold_is_joined() -> None:
     first, second = make_complete(30, seed=1), make_complete(20, seed=2).changed(views=None)
-    both = joined([first, second])
+    both = joined_outputs([first, second])
     assert set(both.arrays) == {"logits", "labels", "features", "dropout", "auxiliary"}
     for name, array in both.arrays.items():
         np.testing.assert_array_equal(array, np.concatenate([first.require(name), second.require(name)]))
-    assert set(joined([first, second], ["features", "views"]).arrays) == {"logits", "labels", "features"}
+    assert set(joined_outputs([first, second], ["features", "views"]).arrays) == {"logits", "labels", "features"}
 
 
 def test_other_columns_are_named() -> None:
     first, second = make_complete(30, seed=1), make_complete(20, seed=2)
     narrow = second.changed(auxiliary=second.require("auxiliary")[:, :3])
     with pytest.raises(SteepslopeError, match=r"auxiliary: expected the same columns in all .*, found 8 and 3"):
-        joined([first, narrow])
+        joined_outputs([first, narrow])
     with pytest.raises(SteepslopeError, match=r"views: expected the same columns in all .*, found 2 × 4 and 1 × 4"):
-        joined([first, second.changed(views=second.require("views")[:, :1])])
-    assert joined([first, narrow], ["features"]).arrays.keys() == {"logits", "labels", "features"}
+        joined_outputs([first, second.changed(views=second.require("views")[:, :1])])
+    assert joined_outputs([first, narrow], ["features"]).arrays.keys() == {"logits", "labels", "features"}

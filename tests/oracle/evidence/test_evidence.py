@@ -14,9 +14,9 @@ from steepslope.metrics import auroc
 from steepslope.numerics.linear import fit_softmax
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.evidence import EVIDENCE
-from steepslope.oracle.evidence.fitting import all_parts, columns_of_fit_set
-from steepslope.oracle.evidence.states import FOLDS, State, fold_of
-from steepslope.oracle.evidence.values import columns, fit_states, opinions_of
+from steepslope.oracle.evidence.fitting import columns_of_fit_set, evidence_of_all_rows
+from steepslope.oracle.evidence.states import FOLDS, State, fold_of_rows
+from steepslope.oracle.evidence.values import evidence_columns, evidence_opinions, fit_states
 from steepslope.oracle.settings import Errors
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
@@ -41,8 +41,8 @@ def states(reference: ClassifierOutputs, short_nets: None) -> dict[str, State]:
 
 @pytest.mark.parametrize("name", EVIDENCE)
 def test_columns_are_the_same_in_blocks(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
-    whole = columns(fit_set, [name], slice(0, len(fit_set)), states)
-    parts = [columns(fit_set, [name], slice(start, start + 100), states) for start in range(0, 400, 100)]
+    whole = evidence_columns(fit_set, [name], slice(0, len(fit_set)), states)
+    parts = [evidence_columns(fit_set, [name], slice(start, start + 100), states) for start in range(0, 400, 100)]
     np.testing.assert_allclose(whole, np.concatenate(parts), rtol=1e-5, atol=1e-6)
     assert whole.dtype == np.float32
     assert np.isfinite(whole).all()
@@ -51,7 +51,7 @@ def test_columns_are_the_same_in_blocks(name: str, fit_set: ClassifierOutputs, s
 @pytest.mark.parametrize("name", EVIDENCE)
 def test_columns_know_something(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
     """Each kind, and each score, tells correct predictions from errors a little, in its best column."""
-    whole = columns(fit_set, [name], slice(0, len(fit_set)), states)
+    whole = evidence_columns(fit_set, [name], slice(0, len(fit_set)), states)
     aucs = [auroc(column, fit_set.is_correct) for column in whole.T.astype(np.float64)]
     if name not in ("features", "max_logit", "energy", "knn_distance"):
         assert max(*aucs, *(1 - auc for auc in aucs)) > 0.55
@@ -60,7 +60,7 @@ def test_columns_know_something(name: str, fit_set: ClassifierOutputs, states: d
 
 @pytest.mark.parametrize("name", OPINIONS)
 def test_opinions_are_log_probabilities(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
-    part, classes = opinions_of(fit_set, [name], slice(0, 400), states)
+    part, classes = evidence_opinions(fit_set, [name], slice(0, 400), states)
     assert part.shape[0::2] == (400, 4)
     np.testing.assert_allclose(np.exp(part.astype(np.float64)).sum(axis=2), 1, rtol=1e-3)
     np.testing.assert_array_equal(classes[:, 0], fit_set.predictions)
@@ -70,13 +70,13 @@ def test_opinions_are_log_probabilities(name: str, fit_set: ClassifierOutputs, s
 def test_neighbours_are_those_of_scikit_learn(
     reference: ClassifierOutputs, fit_set: ClassifierOutputs, states: dict[str, State]
 ) -> None:
-    found = columns(fit_set, ["neighbors"], slice(0, 400), states)
+    found = evidence_columns(fit_set, ["neighbors"], slice(0, 400), states)
     tree = NearestNeighbors(n_neighbors=50).fit(reference.require_features())
     labels = reference.require_labels()[tree.kneighbors(fit_set.require_features(), return_distance=False)]
     same = labels == fit_set.predictions[:, None]
     np.testing.assert_allclose(found[:, 1], same[:, :10].mean(axis=1), atol=1e-6)
     np.testing.assert_allclose(found[:, 3], same.mean(axis=1), atol=1e-6)
-    part, classes = opinions_of(fit_set, ["neighbors"], slice(0, 400), states)
+    part, classes = evidence_opinions(fit_set, ["neighbors"], slice(0, 400), states)
     counts = (labels[:, :, None] == np.arange(4)).sum(axis=1)
     expected = np.log((counts + 3 / 4) / (50 + 3))
     np.testing.assert_allclose(part[:, 1], np.take_along_axis(expected, classes, axis=1), atol=1e-5)
@@ -94,7 +94,7 @@ def test_the_probe_is_a_logistic_regression(reference: ClassifierOutputs) -> Non
 def test_candidates_stand_for_all_classes() -> None:
     """With 30 classes, ten are listed and one stands for the rest; probabilities still add up."""
     outputs = make_complete(300, num_classes=30, seed=3)
-    part, classes = opinions_of(outputs, ["logits"], slice(0, 300), {})
+    part, classes = evidence_opinions(outputs, ["logits"], slice(0, 300), {})
     assert classes.shape == (300, 11)
     assert (classes[:, -1] == 30).all()
     np.testing.assert_allclose(np.exp(part.astype(np.float64)).sum(axis=2), 1, rtol=1e-4)
@@ -117,7 +117,7 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
     logits = np.eye(2)[rng.integers(2, size=600)]
     outputs = ClassifierOutputs(logits, labels, features, auxiliary=features, as_logits=True)
     parts, states = columns_of_fit_set(outputs, [name], None, errors, 0)
-    leaking = all_parts(outputs, [name], states)
+    leaking = evidence_of_all_rows(outputs, [name], states)
 
     def separation(part: NDArray[Any]) -> float:
         return max(abs(auroc(column, outputs.is_correct) - 0.5) for column in part.T.astype(np.float64))
@@ -128,10 +128,10 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
 
 def test_crossfitted_columns_come_from_the_other_folds(fit_set: ClassifierOutputs) -> None:
     parts, states = columns_of_fit_set(fit_set, ["logits", "neighbors"], None, "crossfit", 5)
-    fold = fold_of(fit_set.require_labels(), 5)
+    fold = fold_of_rows(fit_set.require_labels(), 5)
     inside = np.flatnonzero(fold == 2)
     others = fit_states(["neighbors"], fit_set, fit_set.subset(np.flatnonzero(fold != 2)))
-    expected = all_parts(fit_set.subset(inside), ["neighbors"], others)[0]
+    expected = evidence_of_all_rows(fit_set.subset(inside), ["neighbors"], others)[0]
     np.testing.assert_array_equal(parts[1][inside], expected)
     assert len(states["neighbors"]["points"]) == 400
 
@@ -143,17 +143,17 @@ def test_sure_predictions_stay_in_order(num_classes: int) -> None:
     logits = np.zeros((401, num_classes))
     logits[:, 1] = gaps
     outputs = ClassifierOutputs(logits, np.ones(401, dtype=np.int64))
-    part, _ = opinions_of(outputs, ["logits"], slice(0, 401), {})
+    part, _ = evidence_opinions(outputs, ["logits"], slice(0, 401), {})
     pool = OpinionPool(np.ones(1), np.zeros(1))
     assert (np.diff(pool.log_odds(part)) > 0).all()
 
 
 def test_folds_are_even() -> None:
     strata = np.repeat([0, 1, 2], [50, 7, 3])
-    fold = fold_of(strata, 0)
+    fold = fold_of_rows(strata, 0)
     for stratum in range(3):
         assert np.ptp(np.bincount(fold[strata == stratum], minlength=FOLDS)) <= 1
-    assert (fold != fold_of(strata, 1)).any()
+    assert (fold != fold_of_rows(strata, 1)).any()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics import small_net
 from steepslope.oracle.evidence import EVIDENCE, probes
 from steepslope.oracle.evidence.states import Learning, State
-from steepslope.oracle.evidence.values import columns, opinions_of
+from steepslope.oracle.evidence.values import evidence_columns, evidence_opinions
 from tests.conftest import make_complete
 
 ROWS, NAMES = slice(3, 40), ["feature_opinion"]
@@ -32,9 +32,9 @@ def test_it_follows_its_weights(state: State) -> None:
     )
     logits = inner @ state["outer"] + state["outer_bias"]
     expected = log_softmax(logits, axis=1)
-    opinions, classes = opinions_of(outputs, NAMES, ROWS, {"feature_opinion": state})
+    opinions, classes = evidence_opinions(outputs, NAMES, ROWS, {"feature_opinion": state})
     np.testing.assert_allclose(opinions[:, 0], np.take_along_axis(expected, classes, axis=1), atol=1e-5)
-    found = columns(outputs, NAMES, ROWS, {"feature_opinion": state})
+    found = evidence_columns(outputs, NAMES, ROWS, {"feature_opinion": state})
     p, predicted = np.exp(expected), outputs.predictions[ROWS]
     of_prediction = p[np.arange(len(p)), predicted]
     np.testing.assert_allclose(expit(found[:, 0]), of_prediction, atol=1e-6)
@@ -45,7 +45,7 @@ def test_it_follows_its_weights(state: State) -> None:
 def test_it_learns_from_labels_and_not_from_logits(state: State) -> None:
     """It knows the classes better than by chance, and the same without the classifier's logits."""
     outputs = make_complete(500, seed=2)
-    opinions, classes = opinions_of(outputs, NAMES, slice(0, 500), {"feature_opinion": state})
+    opinions, classes = evidence_opinions(outputs, NAMES, slice(0, 500), {"feature_opinion": state})
     best = classes[np.arange(500), opinions[:, 0].argmax(axis=1)]
     assert (best == outputs.labels).mean() > 0.6
     reference = make_complete(600, seed=1)
@@ -80,7 +80,7 @@ def test_probes_on_an_auxiliary_backbone_learn_in_components(short_nets: None, m
         state = learning.fit(reference)
         learning.check(state, 4)
         assert state["weights"].shape == (16, 4)
-        opinions, classes = opinions_of(outputs, ["joint_opinion"], slice(0, 500), {"joint_opinion": state})
+        opinions, classes = evidence_opinions(outputs, ["joint_opinion"], slice(0, 500), {"joint_opinion": state})
         best = np.take_along_axis(classes[:, None], opinions.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
         found[components] = (best == outputs.require_labels()[:, None]).mean(axis=0)
         assert len(LEARNING.fit(reference)["inner"]) == 8

@@ -15,9 +15,9 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.evidence.fit_set import FitSet
-from steepslope.oracle.evidence.registry import is_stack, kind_of, stack_name
+from steepslope.oracle.evidence.registry import is_stack, kind_of_evidence, stack_name
 from steepslope.oracle.evidence.stack import FLOOR, LEAST_ROWS, PENALTIES, fit_stack, stacked_arrays
-from steepslope.oracle.evidence.values import columns, opinions_of
+from steepslope.oracle.evidence.values import evidence_columns, evidence_opinions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
@@ -43,11 +43,11 @@ def stacker_columns(outputs: ClassifierOutputs) -> np.ndarray:
 
 def test_it_is_a_logistic_regression_on_all_that_is_known_of_a_row() -> None:
     known, new = with_two_opinions(2_000, 0), with_two_opinions(500, 1)
-    learning = kind_of(NAME).learning
+    learning = kind_of_evidence(NAME).learning
     assert learning is not None
     state = learning.fit(known)
     learning.check(state, 4)
-    (found, classes) = opinions_of(new, [NAME], slice(None), {NAME: state})
+    (found, classes) = evidence_opinions(new, [NAME], slice(None), {NAME: state})
     scale, distances = StandardScaler().fit(stacker_columns(known)), {}
     for penalty in PENALTIES:
         model = LogisticRegression(C=1 / (penalty * len(known)), max_iter=5_000, tol=1e-8)
@@ -64,13 +64,13 @@ def test_rows_that_lack_an_opinion_are_neither_learnt_from_nor_judged(lacked: st
     known = with_two_opinions(600, 0)
     held = np.array(known.require(lacked))
     held[::3] = -1 if held.ndim == 1 else np.nan
-    some, learning = known.changed(**{lacked: held}), kind_of(NAME).learning
+    some, learning = known.changed(**{lacked: held}), kind_of_evidence(NAME).learning
     assert learning is not None
     state, there = learning.fit(some), np.arange(600) % 3 > 0
     alone = learning.fit(known.subset(np.flatnonzero(there)))
     for name, values in state.items():
         assert_allclose(values, alone[name], atol=1e-6)
-    (found, _) = opinions_of(some, [NAME], slice(None), {NAME: state})
+    (found, _) = evidence_opinions(some, [NAME], slice(None), {NAME: state})
     assert (found[~there] == 0).all()
     assert (found[there] < 0).all()
 
@@ -80,9 +80,9 @@ def test_with_few_complete_rows_all_classes_are_alike(complete: int) -> None:
     known = with_two_opinions(30, 0).changed(
         vote_people=np.arange(30) % 4 * (np.arange(30) < complete) - (np.arange(30) >= complete)
     )
-    learning = kind_of(NAME).learning
+    learning = kind_of_evidence(NAME).learning
     assert learning is not None
-    (found, _) = opinions_of(with_two_opinions(5, 1), [NAME], slice(None), {NAME: learning.fit(known)})
+    (found, _) = evidence_opinions(with_two_opinions(5, 1), [NAME], slice(None), {NAME: learning.fit(known)})
     assert_allclose(found, -np.log(4))
 
 
@@ -111,12 +111,12 @@ def test_features_that_are_no_numbers_are_refused(value: float) -> None:
     known = with_two_opinions(300, 0)
     broken = np.array(known.features)
     broken[7, 0] = value
-    wrong, learning = known.changed(features=broken), kind_of(NAME).learning
+    wrong, learning = known.changed(features=broken), kind_of_evidence(NAME).learning
     assert learning is not None
     with pytest.raises(SteepslopeError, match="features: expected finite values, found others in row 7"):
         learning.fit(wrong)
     with pytest.raises(SteepslopeError, match="expected finite values, found others in row 7"):
-        opinions_of(wrong, [NAME], slice(0, None), {NAME: learning.fit(known)})
+        evidence_opinions(wrong, [NAME], slice(0, None), {NAME: learning.fit(known)})
 
 
 def test_no_row_sees_its_own_label() -> None:
@@ -145,16 +145,16 @@ def test_its_name_tells_what_it_sees() -> None:
     assert stack_name(ARRAYS) == NAME
     assert is_stack(NAME)
     assert not any(map(is_stack, ("stack", "stack()", "stack(logits+auxiliary)", "logits", "stack(logits")))
-    assert kind_of(NAME).arrays == ARRAYS
-    assert kind_of(NAME).lacks
-    assert not kind_of("stack(logits+features)").lacks
+    assert kind_of_evidence(NAME).arrays == ARRAYS
+    assert kind_of_evidence(NAME).lacks
+    assert not kind_of_evidence("stack(logits+features)").lacks
 
 
 def test_it_has_no_columns() -> None:
     with pytest.raises(SteepslopeError, match="expected inputs with columns, found one that only has opinions"):
         Oracle(inputs=("logits", NAME))
     with pytest.raises(SteepslopeError, match="only has opinions"):
-        columns(with_two_opinions(5, 0), [NAME], slice(None), {})
+        evidence_columns(with_two_opinions(5, 0), [NAME], slice(None), {})
 
 
 def test_a_pool_takes_it_where_a_class_is_predicted_too_often() -> None:

@@ -18,7 +18,7 @@ from steepslope.nets.training.launch import train_stages
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle import Oracle
-from steepslope.oracle.base import loss_of
+from steepslope.oracle.base import loss_of_settings
 from steepslope.oracle.settings import Budget
 from steepslope.oracle.storage import CARD
 
@@ -43,7 +43,7 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
     stages = pair.training.get("stages", ())
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
         request = FinetuneRequest.from_flat(**settings, oracle=pair.oracle, outputs=pair.classifier)
-        loss_of(request)
+        loss_of_settings(request)
     if pair.is_live and (pair.fit_rows or work.preset.nets[pair.classifier].probe):
         raise SteepslopeError("expected neither fit_rows nor a probe where the classifier is run live", pair.title)
     live = f" ({pair.classifier} run live)" if pair.is_live else ""

@@ -27,7 +27,7 @@ from steepslope.lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, cha
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.images import Dataset
-from steepslope.numerics.small_net import warm_cosine
+from steepslope.numerics.small_net import warm_cosine_rate
 
 MEMORY = 0.99  # of the moving average of the losses
 SAVE_EVERY = 500  # steps after which the state of an unfinished training is saved
@@ -167,7 +167,7 @@ class _StylizerRun:
     def _step(self, content: Tensor, styles: Tensor) -> None:
         options = self.options
         for group in self.optimizer.param_groups:
-            group["lr"] = options.learning_rate * warm_cosine((self.done + 0.5) / options.steps)
+            group["lr"] = options.learning_rate * warm_cosine_rate((self.done + 0.5) / options.steps)
         losses = stylizer_losses(self.stylizer, content, styles)
         weighted = options.style_weight * losses["style"] + options.reconstruction_weight * losses["reconstruction"]
         self.optimizer.zero_grad()

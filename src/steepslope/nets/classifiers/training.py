@@ -31,7 +31,7 @@ from steepslope.nets.classifiers.nets import (
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
 from steepslope.nets.data.transforms import decoded_image_batches
-from steepslope.numerics.small_net import cosine
+from steepslope.numerics.small_net import cosine_rate
 from steepslope.numerics.threads import on_threads
 
 CHECKS: dict[str, Check] = {
@@ -166,7 +166,7 @@ class _ClassifierRun:
                     order = torch.split(torch.randperm(len(labels)), self.recipe.batch_size)
                     for step, rows in enumerate(order):
                         done = (self.epochs_done + step / steps) / self.recipe.epochs
-                        fraction = cosine(done) if self.recipe.schedule == "cosine" else 1.0
+                        fraction = cosine_rate(done) if self.recipe.schedule == "cosine" else 1.0
                         self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * fraction
                         loss = self._step(self._augmented(inputs[rows]), labels[rows])
                         progress.update(task, advance=1, description=f"training, loss {loss:.3f}")

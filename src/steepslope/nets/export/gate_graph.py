@@ -20,8 +20,8 @@ from steepslope.numerics.log_space import in_classes_of
 from steepslope.numerics.tensors import ExactNumbers, highest_places
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.evidence.states import NO_STATE
-from steepslope.oracle.evidence.values import CANDIDATES, columns_in, opinions_in
-from steepslope.oracle.handover import mixed
+from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
+from steepslope.oracle.handover import mixed_by_handover
 from steepslope.oracle.pooling import Pool
 from steepslope.outputs.arrays import is_opinion
 from steepslope.scores import Score
@@ -109,7 +109,7 @@ def trust_in_graph(judge: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
     if isinstance(model, Oracle):
         fitted = model.fitted_
         assert fitted is not None
-        parts = [columns_in(rows, name, fitted.states.get(name, NO_STATE)) for name in model.settings.inputs]
+        parts = [columns_of_input(rows, name, fitted.states.get(name, NO_STATE)) for name in model.settings.inputs]
         return {TRUST: fitted.net(torch.cat([part.double() for part in parts], dim=1))}
     return {TRUST: rows[OWN_NET].double()}
 
@@ -119,7 +119,7 @@ def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]
     assert fitted is not None
     classes = highest_places(rows[LOGITS], CANDIDATES)
     opinions = {
-        name: opinions_in(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)
+        name: opinions_of_input(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)
         for name in fitted.inputs
     }
 
@@ -131,7 +131,7 @@ def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]
     handed_over = {}
     if fitted.handover is not None and fitted.fallback is not None:
         handed_over = {HANDED_OVER: fitted.handover.weight_of(rows)}
-        odds = mixed(odds, log_odds(fitted.fallback), handed_over[HANDED_OVER])
+        odds = mixed_by_handover(odds, log_odds(fitted.fallback), handed_over[HANDED_OVER])
     return {TRUST: fitted.slope * odds + (fitted.offset - oracle.offset), **handed_over}
 
 

@@ -22,7 +22,7 @@ from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.prepare import new_oracle, prepare_training
 from steepslope.nets.training.request import FinetuneRequest, Finetuning
 from steepslope.nets.training.sources import FitSet, net_source, open_fit_set, open_sources
-from steepslope.oracle.base import loss_of
+from steepslope.oracle.base import loss_of_settings
 
 TRIAL = 2  # images of noise at once, by which time is told
 
@@ -38,7 +38,7 @@ def stages_of_request(request: FinetuneRequest) -> dict[str, Finetuning]:
     stages: dict[str, Finetuning] = {}
     for name, recipe in request.recipes.items():
         with located(f"stage {name}") if name else nullcontext():
-            stages[name] = replace(recipe, parameters=loss_of(recipe).parameters)
+            stages[name] = replace(recipe, parameters=loss_of_settings(recipe).parameters)
             _require_possible_stage(request, recipe, next(iter(stages.values())))
     if request.valid is not None and all(recipe.select == "last" for recipe in stages.values()):
         raise SteepslopeError("expected none where no epoch is selected (--select)", "valid")
@@ -130,7 +130,7 @@ def _seconds_of_training_step(
     """Return how long a second step takes: the classifier's forward pass, the oracle's passes, and the update."""
     net = fabric.to_device(oracle.net)
     images = torch.randn((TRIAL, oracle.transform.channels, *oracle.net.size), device=fabric.device)
-    loss = loss_of(recipe)
+    loss = loss_of_settings(recipe)
     target = torch.arange(TRIAL, device=fabric.device) % 2 == 0  # half of the images count as errors
     optimizer = optimizer_of(recipe, oracle.net)
     start = 0.0

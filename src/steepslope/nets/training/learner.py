@@ -14,7 +14,7 @@ from torchvision.ops import StochasticDepth
 from steepslope.nets.extraction.engine import dropout_layers
 from steepslope.nets.training.on_images import ImageOracleNet
 from steepslope.nets.training.request import Finetuning
-from steepslope.numerics.small_net import cosine
+from steepslope.numerics.small_net import cosine_rate
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 START, END = 25, 25e4  # one_cycle begins at a 25th of the highest rate and ends at a 250,000th
@@ -88,7 +88,7 @@ def learning_rate_at(recipe: Finetuning, step: int, steps: int) -> float:
     warm = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
     if recipe.schedule == "constant":
         return top * warm
-    return top * warm * cosine(max(0, step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps))
+    return top * warm * cosine_rate(max(0, step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps))
 
 
 def momentum_at(recipe: Finetuning, step: int, steps: int) -> float:
@@ -109,4 +109,4 @@ def _one_cycle_phase(recipe: Finetuning, step: int, steps: int) -> tuple[bool, f
 
 
 def _along_cosine(start: float, end: float, done: float) -> float:
-    return end + (start - end) * cosine(done)
+    return end + (start - end) * cosine_rate(done)

@@ -6,7 +6,7 @@ from pathlib import Path
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.images import Dataset
 from steepslope.oracle import BaseOracle, Oracle
-from steepslope.oracle.storage import CARD, is_image_oracle, read_card
+from steepslope.oracle.storage import CARD, is_image_oracle, read_oracle_card
 from steepslope.outputs import ClassifierOutputs
 
 CODE = "module:"  # what specs of one's own code begin with
@@ -34,7 +34,7 @@ def require_allowed_backbone(folder: str | Path, backbones: Collection[str]) -> 
 
     Options of a spec, such as the weights that the classifier has, play no part: an oracle brings its own.
     """
-    spec = str(read_card(folder).get("backbone"))
+    spec = str(read_oracle_card(folder).get("backbone"))
     if spec.startswith(CODE) and spec not in {allowed.partition("?")[0] for allowed in backbones}:
         found = f"its backbone is code of your own: allow it by its spec, {spec} (--backbones)"
         raise SteepslopeError(found, Path(folder) / CARD)

@@ -39,7 +39,7 @@ from steepslope.nets.training.learner import features_stay, learns_of_dropped
 from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
 from steepslope.nets.training.request import Finetuning
 from steepslope.nets.training.sources import BATCH, FitSet, Sources, digest_of_outputs
-from steepslope.oracle.base import loss_of, require_errors
+from steepslope.oracle.base import loss_of_settings, require_errors
 from steepslope.oracle.storage import ORACLE, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
@@ -81,7 +81,7 @@ def prepare_training(sources: Sources, recipe: Finetuning, fabric: Fabric, init:
     fit_set, workers = sources.fit_set, sources.workers
     validation = None if recipe.select == "last" else sources.validation
     backbone = sources.backbone.load()
-    loss = loss_of(recipe)
+    loss = loss_of_settings(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
     key = {"oracle": [sources.backbone.spec, backbone.digest], **fit_set.identity(), **oracle.card()}

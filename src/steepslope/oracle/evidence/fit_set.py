@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.oracle.evidence.fitting import all_parts, require_reference
-from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.fitting import evidence_of_all_rows, require_reference
+from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.row_augmentation import augmented_rows
-from steepslope.oracle.evidence.states import FOLDS, Evidence, State, fold_of, references
-from steepslope.oracle.evidence.values import opinions_of
+from steepslope.oracle.evidence.states import FOLDS, Evidence, State, fold_of_rows, references
+from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.copies import rows_together
 from steepslope.scores import MCP
@@ -34,21 +34,21 @@ VECTORS = ("features", "auxiliary")
 EXTRACTED, OF_FEATURES, NO_COPIES = "extracted", "features", "none"  # where copies come from
 
 
-def with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
+def rows_with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
     """Return the outputs and, below them, their copies; and of which row each is (m,)."""
     numbers = np.arange(len(outputs))
-    copies = outputs.augmented() or _of_features(outputs, seed)
+    copies = outputs.augmented() or _copies_of_features(outputs, seed)
     if copies is None:
         return outputs, numbers
-    return joined([outputs, copies]), np.concatenate([numbers, np.repeat(numbers, len(copies) // len(outputs))])
+    return joined_outputs([outputs, copies]), np.concatenate([numbers, np.repeat(numbers, len(copies) // len(outputs))])
 
 
 def origin_of_copies(outputs: ClassifierOutputs, count: int) -> str:
-    """Return where the copies come from, ``count`` many, that :func:`with_copies` put below some outputs."""
+    """Return where the copies come from, ``count`` many, that :func:`rows_with_copies` put below some outputs."""
     return EXTRACTED if "augmented_logits" in outputs.arrays else OF_FEATURES if count else NO_COPIES
 
 
-def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = None) -> ClassifierOutputs:
+def joined_outputs(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = None) -> ClassifierOutputs:
     """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep.
 
     Rows of parts that do not hold an opinion of the first, such as copies, lack it.
@@ -57,11 +57,11 @@ def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = Non
     parts = [part.lacking_opinions_of(first) for part in parts]
     common = [name for name in first.arrays if all(name in part.arrays for part in parts) and name != "ids"]
     kept = [name for name in common if names is None or name in (*names, "logits", "labels")]
-    stacked = {name: _stacked(name, [part.arrays[name] for part in parts]) for name in kept}
+    stacked = {name: _stacked_rows(name, [part.arrays[name] for part in parts]) for name in kept}
     return ClassifierOutputs.of(stacked, parts[0].classes)
 
 
-def _stacked(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def _stacked_rows(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     shapes = dict.fromkeys(array.shape[1:] for array in arrays)
     if len(shapes) > 1:
         found = " and ".join(" × ".join(str(size) for size in shape) for shape in shapes)
@@ -69,7 +69,7 @@ def _stacked(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays)
 
 
-def _of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutputs | None:
+def _copies_of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutputs | None:
     """Return a copy of each row with changed features, also those of an auxiliary backbone; None without a head."""
     head = None if outputs.features is None else linear_head(outputs)
     if head is None:
@@ -140,12 +140,12 @@ class FitSet:
             with located("reference"):
                 reference.require_labels()
                 reference = reference if outputs.is_unknown.any() else reference.of_known_classes()
-        rows, origin = with_copies(outputs, seed)
-        fold = fold_of(outputs.is_correct, seed, rows_together(outputs, groups))[origin]
+        rows, origin = rows_with_copies(outputs, seed)
+        fold = fold_of_rows(outputs.is_correct, seed, rows_together(outputs, groups))[origin]
         if reference is None:
             return cls(rows, outputs, fold, None, 0, seed)
         known = references(reference, MOST_REFERENCES)
-        return cls(rows, outputs, fold, with_copies(known, seed)[0], len(known), seed)
+        return cls(rows, outputs, fold, rows_with_copies(known, seed)[0], len(known), seed)
 
     @property
     def clean(self) -> int:
@@ -184,9 +184,9 @@ class FitSet:
 
         They are of all rows, or of the clean ones alone where copies lack what the evidence needs.
         """
-        learning = kind_of(name).learning
+        learning = kind_of_evidence(name).learning
         if learning is None:
-            held = kind_of(name).lacking(self.rows) is None
+            held = kind_of_evidence(name).lacking(self.rows) is None
             return self._seen(name, self.rows if held else self.outputs, None), None
         if learning.slow and self.reference is not None and len(self.reference) >= LARGE * len(self.rows):
             state = learning.fit(self.known_rows()[0] if learning.familiar else self.reference)
@@ -209,28 +209,30 @@ class FitSet:
         """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
         others = np.flatnonzero(self.fold != (FOLDS if without is None else without))
         parts, copies = [self.rows.subset(others)], others >= self.clean
-        kind = kind_of(name)
+        kind = kind_of_evidence(name)
         if self.reference is not None and kind.needs_reference:
             parts.insert(0, self.reference)
             copies = np.concatenate([np.arange(len(self.reference)) >= self.known, copies])
-        found = joined(parts, kind.arrays)
+        found = joined_outputs(parts, kind.arrays)
         if kind.learning is not None and kind.learning.familiar:
             return found.subset(np.flatnonzero(~copies))
         most = None if kind.learning is None else kind.learning.most
-        return found if most is None or len(found) <= most else found.subset(_least_sure(found, copies, most))
+        return (
+            found if most is None or len(found) <= most else found.subset(_least_sure_references(found, copies, most))
+        )
 
     def classes(self) -> NDArray[np.int64]:
         """Return the candidate classes of all rows, (n, C)."""
-        (found,) = all_parts(self.rows, (), {}, partial(opinions_of, unknown=self.unknown))
+        (found,) = evidence_of_all_rows(self.rows, (), {}, partial(evidence_opinions, unknown=self.unknown))
         return found
 
     def _seen(self, name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
-        states, read = {} if state is None else {name: state}, partial(opinions_of, unknown=self.unknown)
-        part, _ = all_parts(outputs, (name,), states, read)
+        states, read = {} if state is None else {name: state}, partial(evidence_opinions, unknown=self.unknown)
+        part, _ = evidence_of_all_rows(outputs, (name,), states, read)
         return part
 
 
-def _least_sure(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+def _least_sure_references(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     """Return the rows, (most,), about which the classifier is least sure: a part of them copies, in their order."""
     order = np.argsort(MCP().confidence(outputs), kind="stable")
     wanted = min(round(COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.blocks import blocks
-from steepslope.oracle.evidence.registry import kind_of
-from steepslope.oracle.evidence.states import FOLDS, NO_STATE, State, fold_of
-from steepslope.oracle.evidence.values import fit_states, parts_of
+from steepslope.oracle.evidence.registry import kind_of_evidence
+from steepslope.oracle.evidence.states import FOLDS, NO_STATE, State, fold_of_rows
+from steepslope.oracle.evidence.values import columns_by_input, fit_states
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.copies import rows_together
@@ -40,15 +40,15 @@ def columns_of_fit_set(
         if reference is not None:
             expected = f"expected none with errors={errors!r}: the fit set is its own reference"
             raise SteepslopeError(expected, "reference")
-        return _crossfitted(outputs, inputs, seed)
+        return _crossfitted_columns(outputs, inputs, seed)
     if reference is not None:
         require_reference(outputs, reference)
     states = fit_states(inputs, outputs, reference)
-    return all_parts(outputs, inputs, states), states
+    return evidence_of_all_rows(outputs, inputs, states), states
 
 
-def all_parts(
-    outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: Read = parts_of
+def evidence_of_all_rows(
+    outputs: ClassifierOutputs, inputs: Sequence[str], states: Mapping[str, State], read: Read = columns_by_input
 ) -> list[NDArray[Any]]:
     """Return what ``read`` gives of all rows, block by block."""
     size = max(64, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes))
@@ -56,20 +56,20 @@ def all_parts(
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def _crossfitted(
+def _crossfitted_columns(
     outputs: ClassifierOutputs, inputs: Sequence[str], seed: int
 ) -> tuple[list[NDArray[Any]], dict[str, State]]:
     """Return each fifth's parts as seen from the others, and states from all rows."""
     final = fit_states(inputs, outputs, outputs)
-    looked_up = [name for name in inputs if kind_of(name).needs_reference]
+    looked_up = [name for name in inputs if kind_of_evidence(name).needs_reference]
     if not looked_up:
-        return all_parts(outputs, inputs, final), final
-    fold = fold_of(outputs.require_labels(), seed, rows_together(outputs))
+        return evidence_of_all_rows(outputs, inputs, final), final
+    fold = fold_of_rows(outputs.require_labels(), seed, rows_together(outputs))
     whole: list[NDArray[Any]] = []
     for number in range(FOLDS):
         inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))
         states = {**final, **fit_states(looked_up, outputs, others)}
-        parts = all_parts(outputs.subset(inside), inputs, states)
+        parts = evidence_of_all_rows(outputs.subset(inside), inputs, states)
         whole = whole or [np.empty((len(outputs), *part.shape[1:]), dtype=part.dtype) for part in parts]
         for array, part in zip(whole, parts, strict=True):
             array[inside] = part
@@ -99,23 +99,23 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, others: Classifier
     raise SteepslopeError(f"expected other rows, found {found}: {why}{remedy}", name)
 
 
-def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
+def flattened_states(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
     """Name each array by its evidence: ``neighbors/points``."""
     return {f"{name}/{key}": array for name, state in states.items() for key, array in state.items()}
 
 
 def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
     """Read what the inputs learnt; anything else than they could have is an error that names the file."""
-    states = grouped(load_arrays(path))
-    learning = {name: one for name in inputs if (one := kind_of(name).learning) is not None}
+    states = grouped_states(load_arrays(path))
+    learning = {name: one for name in inputs if (one := kind_of_evidence(name).learning) is not None}
     for name, one in learning.items():
         with explained(f"expected what {name} learnt, found nothing or something else", path, SteepslopeError):
             one.check(states.get(name, NO_STATE), num_classes)
     return {name: states[name] for name in learning}
 
 
-def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
-    """Undo :func:`flattened`; arrays of other names are left out."""
+def grouped_states(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
+    """Undo :func:`flattened_states`; arrays of other names are left out."""
     states: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in arrays.items():
         evidence, _, key = name.partition("/")

@@ -14,7 +14,7 @@ from steepslope.numerics.linear import principal_components
 from steepslope.numerics.log_space import is_class
 from steepslope.numerics.neighbors import Index, require_width
 from steepslope.numerics.tensors import on_arrays, tensor
-from steepslope.oracle.evidence.states import State, numbered, references, with_unknown
+from steepslope.oracle.evidence.states import State, classes_of_state, numbered_labels, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import EPSILON, log_distance_ratio
 from steepslope.scores.score import Rows
@@ -35,13 +35,13 @@ def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> Stat
     if rows.shape[1] > COMPONENTS:
         mean, directions, _ = principal_components(references(known, COMPONENT_ROWS).require(array), COMPONENTS)
         projection = {"mean": mean.astype(np.float32), "directions": directions.astype(np.float32)}
-    index = Index.build(_projected(rows, projection), *numbered(known))
+    index = Index.build(_in_neighbor_components(rows, projection), *numbered_labels(known))
     return {**index.arrays, **projection}
 
 
 def check_neighbors(state: State, num_classes: int) -> None:
     """Raise unless a state is an index of references of as many classes or one more, and a projection if it has one."""
-    num_classes = with_unknown(num_classes, len(state.get("starts", ())) - 1)
+    num_classes = classes_of_state(num_classes, len(state.get("starts", ())) - 1)
     index = Index.of({name: array for name, array in state.items() if name not in PROJECTION}, num_classes)
     projection = {name: array for name, array in state.items() if name in PROJECTION}
     if projection:
@@ -54,7 +54,7 @@ def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Tenso
     Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
     """
     predictions = rows["predictions"]
-    distances, counted = _nearest(rows[array], state)
+    distances, counted = _nearest_neighbors(rows[array], state)
     columns = [log_distance_ratio(distances, predictions).clamp(-RATIO_LIMIT, RATIO_LIMIT)]
     own = is_class(predictions, distances.shape[1])
     for number, count in enumerate(COUNTS):
@@ -68,7 +68,7 @@ def neighbor_opinions(rows: Rows, state: State) -> Tensor:
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
-    distances, counted = _nearest(rows["features"], state)
+    distances, counted = _nearest_neighbors(rows["features"], state)
     counts = torch.tensor(COUNTS, dtype=torch.float64)[:, None]
     fractions = ((counted + PRIOR / distances.shape[1]) / (counts + PRIOR)).log()
     nearest = distances.amin(dim=1, keepdim=True).clamp_min(EPSILON)
@@ -77,15 +77,15 @@ def neighbor_opinions(rows: Rows, state: State) -> Tensor:
     return torch.cat([fractions, (-STEEPNESS * relative).log_softmax(dim=1)[:, None]], dim=1)
 
 
-def _nearest(queries: Tensor, state: State) -> tuple[Tensor, Tensor]:
+def _nearest_neighbors(queries: Tensor, state: State) -> tuple[Tensor, Tensor]:
     """Return distances to the classes, (m, K), and how many of the nearest are of each, (m, 2, K)."""
     index = Index(**{name: array for name, array in state.items() if name not in PROJECTION})
-    found: tuple[Tensor, Tensor] = index.search(_projected(queries, state), COUNTS)
+    found: tuple[Tensor, Tensor] = index.search(_in_neighbor_components(queries, state), COUNTS)
     return found
 
 
 @on_arrays
-def _projected(rows: Tensor, state: State) -> Tensor:
+def _in_neighbor_components(rows: Tensor, state: State) -> Tensor:
     """Return rows in the principal components that a state has, or as they are."""
     if "directions" not in state:
         return rows

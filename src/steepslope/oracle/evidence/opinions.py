@@ -50,17 +50,17 @@ def vote_opinions(rows: Rows, state: State, array: str) -> Tensor:
     They are (m, 3, K).
     """
     votes = rows[array]
-    return _with_own(rows, tensor(state[LIKELIHOOD])[votes.clamp_min(0)], votes < 0)
+    return _opinions_with_own(rows, tensor(state[LIKELIHOOD])[votes.clamp_min(0)], votes < 0)
 
 
 def net_opinions(rows: Rows, _: State, array: str) -> Tensor:
     """Return the other's log-probabilities, the classifier's opinion where there are none, and the mean, (m, 3, K)."""
     given = rows[array].double()
     lacking = given.isnan().any(dim=1)
-    return _with_own(rows, torch.where(lacking[:, None], 0.0, given).log_softmax(dim=1), lacking)
+    return _opinions_with_own(rows, torch.where(lacking[:, None], 0.0, given).log_softmax(dim=1), lacking)
 
 
-def _with_own(rows: Rows, opinions: Tensor, lacking: Tensor) -> Tensor:
+def _opinions_with_own(rows: Rows, opinions: Tensor, lacking: Tensor) -> Tensor:
     """Put the classifier's own opinion next to others, and the mean of both probabilities.
 
     What is not there is NaN, which counts for nothing: the others and the mean in rows that lack them, else its own.

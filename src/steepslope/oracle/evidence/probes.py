@@ -21,7 +21,7 @@ from steepslope.numerics.log_space import log_odds_of, top_log_odds
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.small_net import NAMES, fit_small_net, small_net_logits
 from steepslope.numerics.tensors import tensor
-from steepslope.oracle.evidence.states import State, numbered, references, with_unknown
+from steepslope.oracle.evidence.states import State, classes_of_state, numbered_labels, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows
 
@@ -39,7 +39,7 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
     columns: Any = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     if "auxiliary" in arrays:
         columns = standardised(columns, COMPONENTS)
-    labels, num_classes = numbered(known)
+    labels, num_classes = numbered_labels(known)
     state: dict[str, NDArray[Any]] = {}
     if penalty is not None:
         state["weights"], state["bias"] = fit_standardised_softmax(columns, labels, num_classes, penalty)
@@ -48,7 +48,7 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
 
 def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
     """Raise unless a state is a linear probe, a net, or both, on as many classes, or on none of them as one more."""
-    num_classes = with_unknown(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
+    num_classes = classes_of_state(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
     expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
     if net:
         shapes = "float32 w h", "float32|float64 h", f"float32 h {num_classes}", f"float32 {num_classes}"
@@ -62,7 +62,7 @@ def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
     They are its log-odds of the predicted class, whether it agrees, and its own class's log-odds.
     """
     predictions, parts = rows["predictions"], []
-    for logits in _logits(rows, state, arrays):
+    for logits in _logits_of_probes(rows, state, arrays):
         agrees = (logits.argmax(dim=1) == predictions).double()
         parts += [log_odds_of(logits, predictions), agrees, top_log_odds(logits)]
     return torch.stack(parts, dim=1)
@@ -70,10 +70,10 @@ def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
 
 def probe_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
     """Return the log-probabilities of each probe or net on some arrays, (m, 1, K) or (m, 2, K)."""
-    return torch.stack([logits.log_softmax(dim=1) for logits in _logits(rows, state, arrays)], dim=1)
+    return torch.stack([logits.log_softmax(dim=1) for logits in _logits_of_probes(rows, state, arrays)], dim=1)
 
 
-def _logits(rows: Rows, state: State, arrays: Sequence[str]) -> list[Tensor]:
+def _logits_of_probes(rows: Rows, state: State, arrays: Sequence[str]) -> list[Tensor]:
     """Return the logits, (m, K) each, of the probe and of the net that a state has."""
     parts = [rows[name].double() for name in arrays]
     columns, width = torch.cat(parts, dim=1), len(state["weights" if "weights" in state else "inner"])

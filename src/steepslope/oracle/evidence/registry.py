@@ -22,7 +22,9 @@ JOINT_WIDTH = 512
 JOINT_PENALTY = 1e-2
 
 
-def _probes(*arrays: str, penalty: float | None = None, width: int | None = None, familiar: bool = False) -> Evidence:
+def _evidence_of_probes(
+    *arrays: str, penalty: float | None = None, width: int | None = None, familiar: bool = False
+) -> Evidence:
     fit = partial(probes.fit_probes, arrays=arrays, penalty=penalty, width=width)
     check = partial(probes.check_probes, linear=penalty is not None, net=width is not None)
     columns, opinions = (partial(form, arrays=arrays) for form in (probes.probe_columns, probes.probe_opinions))
@@ -36,7 +38,7 @@ EVIDENCE: dict[str, Evidence] = {
     "features": Evidence(classifier.feature_columns, ("features",), raw=True),
     "logits": Evidence(classifier.logit_columns, opinions=classifier.logit_opinions),
     "neighbors": Evidence(neighbors.neighbor_columns, ("features",), _NEIGHBORS, neighbors.neighbor_opinions),
-    "feature_opinion": _probes("features", width=FEATURE_WIDTH),
+    "feature_opinion": _evidence_of_probes("features", width=FEATURE_WIDTH),
     "views": Evidence(classifier.view_columns, ("views",), opinions=classifier.view_opinions),
     "dropout": Evidence(classifier.dropout_columns, ("dropout",), opinions=classifier.dropout_opinions),
     "auxiliary_neighbors": Evidence(
@@ -44,13 +46,15 @@ EVIDENCE: dict[str, Evidence] = {
         ("auxiliary",),
         replace(_NEIGHBORS, fit=partial(neighbors.fit_neighbors, array="auxiliary")),
     ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
-    "second_opinion": _probes("auxiliary", penalty=PROBE_PENALTY),
-    "joint_opinion": _probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH),
-    "familiar_opinion": _probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH, familiar=True),
+    "second_opinion": _evidence_of_probes("auxiliary", penalty=PROBE_PENALTY),
+    "joint_opinion": _evidence_of_probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH),
+    "familiar_opinion": _evidence_of_probes(
+        "features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH, familiar=True
+    ),
 }
 
 
-def of_opinion(array: str) -> Evidence:
+def evidence_of_opinion(array: str) -> Evidence:
     """Return the opinion of another classifier as a kind of evidence, by the name of its array."""
     if not array.startswith(VOTE):
         columns = partial(opinions.opinion_columns, array=array)
@@ -80,15 +84,15 @@ def is_stack(name: str) -> bool:
     return name == stack_name(arrays) and all(one in ("logits", "features") or is_opinion(one) for one in arrays)
 
 
-def of_stack(name: str) -> Evidence:
+def evidence_of_stack(name: str) -> Evidence:
     """Return a stacker as a kind of evidence, by the name that :func:`stack_name` gives it."""
     arrays = arrays_of_stack(name)
     learning = Learning(partial(stack.fit_stack, arrays=arrays), stack.check_stack, of="errors")
     of_classes = partial(stack.stack_opinions, arrays=arrays)
-    return Evidence(stack.no_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
+    return Evidence(stack.no_stack_columns, arrays, learning, of_classes, lacks=any(map(is_opinion, arrays)))
 
 
-def of_score(score: type[Score]) -> Evidence:
+def evidence_of_score(score: type[Score]) -> Evidence:
     """Return a score as a kind of evidence: one column, by what the score declares of its needs and its state."""
 
     def fit(outputs: ClassifierOutputs) -> State:
@@ -101,17 +105,17 @@ def of_score(score: type[Score]) -> Evidence:
     return Evidence(column, score.arrays, learning, least_classes=score.least_classes)
 
 
-def kinds() -> dict[str, Evidence]:
+def kinds_of_evidence() -> dict[str, Evidence]:
     """Return every kind of evidence by name: those of :data:`EVIDENCE`, and every score as a column."""
-    return {**EVIDENCE, **{name: of_score(score) for name, score in SCORES.items()}}
+    return {**EVIDENCE, **{name: evidence_of_score(score) for name, score in SCORES.items()}}
 
 
-def kind_of(name: str) -> Evidence:
+def kind_of_evidence(name: str) -> Evidence:
     """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
     if is_opinion(name):
-        return of_opinion(name)
+        return evidence_of_opinion(name)
     if is_stack(name):
-        return of_stack(name)
-    known = kinds()
+        return evidence_of_stack(name)
+    known = kinds_of_evidence()
     require_known("input", name, known)
     return known[name]

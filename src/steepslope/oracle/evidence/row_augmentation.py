@@ -14,33 +14,38 @@ Draw = np.random.Generator
 RowKind = Callable[[Floats, Floats, Draw], Floats]
 
 
-def _jitter(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _jittered_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Add noise of .1 to 1 deviations."""
-    strength = _strength(rows, draw, 0.1, 1.0)
+    strength = _strength_by_row(rows, draw, 0.1, 1.0)
     return rows + strength * deviation * draw.standard_normal(rows.shape, dtype=np.float32)
 
 
-def _scale(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _scaled_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Multiply all of a row by .5 to 1.6."""
-    return rows * _strength(rows, draw, 0.5, 1.6)
+    return rows * _strength_by_row(rows, draw, 0.5, 1.6)
 
 
-def _dropout(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _rows_with_zeros(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Set 15 % of the entries to zero."""
     return np.where(draw.uniform(size=rows.shape) < 0.15, np.float32(0), rows)
 
 
-def _mixture(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
+def _mixed_rows(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Mix a fifth to a half of another row in."""
-    part = _strength(rows, draw, 0.2, 0.5)
+    part = _strength_by_row(rows, draw, 0.2, 0.5)
     return (1 - part) * rows + part * rows[draw.permutation(len(rows))]
 
 
-def _strength(rows: Floats, draw: Draw, low: float, high: float) -> Floats:
+def _strength_by_row(rows: Floats, draw: Draw, low: float, high: float) -> Floats:
     return draw.uniform(low, high, size=(len(rows), 1)).astype(np.float32)
 
 
-ROW_AUGMENTATIONS: dict[str, RowKind] = {"jitter": _jitter, "scale": _scale, "dropout": _dropout, "mixture": _mixture}
+ROW_AUGMENTATIONS: dict[str, RowKind] = {
+    "jitter": _jittered_rows,
+    "scale": _scaled_rows,
+    "dropout": _rows_with_zeros,
+    "mixture": _mixed_rows,
+}
 
 
 def augmented_rows(rows: NDArray[np.floating], copies: int = 1, seed: int = 0) -> Floats:

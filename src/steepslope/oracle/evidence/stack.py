@@ -18,7 +18,14 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.linear import fit_softmax, fit_standardised_softmax, standardised
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.tensors import tensor
-from steepslope.oracle.evidence.states import MOST_REFERENCES, State, fold_of, numbered, references, with_unknown
+from steepslope.oracle.evidence.states import (
+    MOST_REFERENCES,
+    State,
+    classes_of_state,
+    fold_of_rows,
+    numbered_labels,
+    references,
+)
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE
 from steepslope.scores.score import Rows, require_finite_rows, rows_of
@@ -55,21 +62,21 @@ def fit_stack(outputs: ClassifierOutputs, arrays: Sequence[str]) -> State:
     width = sum(math.prod(outputs.require(name).shape[1:]) for name in arrays)
     outputs = references(outputs, min(MOST_REFERENCES, MOST_VALUES // width))
     rows = rows_of(outputs, arrays, slice(None))
-    complete = np.flatnonzero(~_lacking(rows, arrays).numpy())
-    labels, classes = numbered(outputs)
+    complete = np.flatnonzero(~_rows_not_stacked(rows, arrays).numpy())
+    labels, classes = numbered_labels(outputs)
     columns, labels = stacked_columns(rows, arrays).float()[complete], labels[complete]
     if len(labels) < LEAST_ROWS:
         return {"weights": np.zeros((columns.shape[1], classes), np.float32), "bias": np.zeros(classes)}
     require_finite_rows("features", columns, 0)
     inputs = standardised(columns.numpy())
-    penalty = _penalty(inputs.columns, labels, classes)
+    penalty = _penalty_of_stack(inputs.columns, labels, classes)
     weights, bias = fit_standardised_softmax(inputs, labels, classes, penalty)
     return {"weights": weights, "bias": bias}
 
 
-def _penalty(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> float:
+def _penalty_of_stack(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> float:
     """Return the penalty with the least loss on a held-out fifth of the rows, stratified by class."""
-    is_tried = fold_of(labels, 0) == 0
+    is_tried = fold_of_rows(labels, 0) == 0
     target, tried = torch.from_numpy(labels[is_tried]), torch.from_numpy(columns[is_tried])
     losses = {}
     for penalty in PENALTIES:
@@ -80,7 +87,7 @@ def _penalty(columns: NDArray[np.float32], labels: NDArray[np.int64], classes: i
 
 def check_stack(state: State, num_classes: int) -> None:
     """Raise unless a state has weights for so many classes, or for one more that stands for rows of none of them."""
-    count = with_unknown(num_classes, len(state.get("bias", ())))
+    count = classes_of_state(num_classes, len(state.get("bias", ())))
     require_arrays(state, {"weights": f"float32 w {count}", "bias": f"float32|float64 {count}"})
 
 
@@ -95,10 +102,10 @@ def stack_opinions(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:
     logits = columns @ tensor(state["weights"]).double() + tensor(state["bias"]).double()
     logs = logits.log_softmax(dim=1)
     logs = torch.where(logs.isnan(), torch.inf, logs)
-    return torch.where(_lacking(rows, arrays)[:, None], torch.nan, logs)[:, None]
+    return torch.where(_rows_not_stacked(rows, arrays)[:, None], torch.nan, logs)[:, None]
 
 
-def no_columns(rows: Rows, state: State) -> Tensor:
+def no_stack_columns(rows: Rows, state: State) -> Tensor:
     """Raise: the evidence has none, since a stacker learns from labels that columns of the same rows must not know."""
     raise SteepslopeError("expected evidence with columns, found one that only has opinions on the classes")
 
@@ -106,10 +113,10 @@ def no_columns(rows: Rows, state: State) -> Tensor:
 def stacked_columns(rows: Rows, arrays: Sequence[str]) -> Tensor:
     """Return the arrays side by side, float64 (m, w), as a stacker sees them: an opinion that a row lacks is NaN."""
     classes = rows["logits"].shape[1]
-    return torch.cat([_of_array(rows[name], name, classes) for name in arrays], dim=1)
+    return torch.cat([_stacked_array(rows[name], name, classes) for name in arrays], dim=1)
 
 
-def _of_array(values: Tensor, name: str, classes: int) -> Tensor:
+def _stacked_array(values: Tensor, name: str, classes: int) -> Tensor:
     if name == "features":
         return values.double()
     if name.startswith(VOTE):  # K if the classifier lacks the class, -1 if there is no vote
@@ -119,7 +126,7 @@ def _of_array(values: Tensor, name: str, classes: int) -> Tensor:
     return values.double().log_softmax(dim=1).clamp_min(FLOOR)
 
 
-def _lacking(rows: Rows, arrays: Sequence[str]) -> Tensor:
+def _rows_not_stacked(rows: Rows, arrays: Sequence[str]) -> Tensor:
     """Return which rows lack an opinion, (m,)."""
     lacking = torch.zeros_like(rows["logits"][:, 0], dtype=torch.bool)
     for name in arrays:

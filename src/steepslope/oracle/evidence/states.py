@@ -78,18 +78,18 @@ def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> Class
     return outputs.subset(np.linspace(0, len(outputs) - 1, most).round().astype(np.int64))
 
 
-def numbered(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
+def numbered_labels(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
     """Return the labels of references (n,), and their number of classes: out-of-class is one more, the last."""
     labels, count = outputs.require_labels(), outputs.num_classes
     return np.where(outputs.is_unknown, count, labels), count + bool(outputs.is_unknown.any())
 
 
-def with_unknown(num_classes: int, found: int) -> int:
+def classes_of_state(num_classes: int, found: int) -> int:
     """Return the classes that a state may have been learnt for, of ``num_classes`` or one more: ``found``, or these."""
     return found if found == num_classes + 1 else num_classes
 
 
-def fold_of(
+def fold_of_rows(
     strata: NDArray[np.int64] | NDArray[np.bool_], seed: int, together: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Deal the rows of each stratum evenly to the folds, at random, (n,) -> (n,) in 0…4.
@@ -97,12 +97,12 @@ def fold_of(
     Unlike scikit-learn's StratifiedKFold, strata may have fewer rows than there are folds, as rare classes do. Rows
     that share a number in ``together`` (n,) go to one fold; their stratum is that of the first of them.
 
-    >>> fold_of(np.array([0, 0, 0, 0, 1, 1]), 0, together=np.array([0, 0, 1, 1, 2, 2])).reshape(3, 2).std(axis=1)
+    >>> fold_of_rows(np.array([0, 0, 0, 0, 1, 1]), 0, together=np.array([0, 0, 1, 1, 2, 2])).reshape(3, 2).std(axis=1)
     array([0., 0., 0.])
     """
     if together is not None:
         _, first, inverse = np.unique(together, return_index=True, return_inverse=True)
-        return fold_of(strata[first], seed)[inverse]
+        return fold_of_rows(strata[first], seed)[inverse]
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(strata))
     fold = np.empty(len(strata), dtype=np.int64)

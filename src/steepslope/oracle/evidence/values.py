@@ -12,7 +12,7 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics.tensors import highest_places
-from steepslope.oracle.evidence.registry import kind_of
+from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import NO_STATE, State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, require_finite_rows, rows_of
@@ -32,7 +32,7 @@ def fit_states(
     """
     states = {}
     for name in inputs:
-        learning = kind_of(name).learning
+        learning = kind_of_evidence(name).learning
         if learning is None:
             continue
         of_reference = learning.of == "reference"
@@ -48,7 +48,7 @@ def fit_states(
     return states
 
 
-def columns(
+def evidence_columns(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State] | None = None
 ) -> NDArray[np.floating[Any]]:
     """Return the columns of all named inputs, side by side, for a slice of the rows: (m, d).
@@ -60,35 +60,35 @@ def columns(
     SteepslopeError
         If an input is unknown, the outputs lack it, or a value is not finite.
     """
-    parts = parts_of(outputs, inputs, rows, states or {})
+    parts = columns_by_input(outputs, inputs, rows, states or {})
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def parts_of(
+def columns_by_input(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
 ) -> list[NDArray[np.floating[Any]]]:
-    """Return the columns of each input, (m, d) each; see :func:`columns`."""
-    given = _rows_for(outputs, inputs, rows)
+    """Return the columns of each input, (m, d) each; see :func:`evidence_columns`."""
+    given = _rows_for_inputs(outputs, inputs, rows)
     parts = []
     for name in inputs:
         with located(name):
-            part = columns_in(given, name, states.get(name, NO_STATE))
+            part = columns_of_input(given, name, states.get(name, NO_STATE))
         require_finite_rows(name, part, rows.start)
         parts.append(part.numpy())
     return parts
 
 
-def columns_in(rows: Rows, name: str, state: State) -> Tensor:
+def columns_of_input(rows: Rows, name: str, state: State) -> Tensor:
     """Return an input's columns of some rows, (m, d): float32, or float64 where raw ones are."""
-    kind = kind_of(name)
+    kind = kind_of_evidence(name)
     found = kind.columns(rows, state)
     return found if kind.raw else found.float()
 
 
-def _rows_for(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, Tensor]:
+def _rows_for_inputs(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, Tensor]:
     found = rows_of(outputs, ["logits"], rows)
     for name in inputs:
-        lacking = [array for array in kind_of(name).arrays if array not in found]
+        lacking = [array for array in kind_of_evidence(name).arrays if array not in found]
         with located(name):
             found |= rows_of(outputs, lacking, rows) if lacking else {}
     return found
@@ -98,7 +98,7 @@ CANDIDATES = 10
 FAR = -50.0  # log-probabilities below this are drawn together, so that no opinion rules a class out
 
 
-def opinions_of(
+def evidence_opinions(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State], unknown: bool = False
 ) -> list[NDArray[Any]]:
     """Return log-probabilities float64 (m, V, C) for each input, and last the candidate classes, int64 (m, C).
@@ -106,12 +106,12 @@ def opinions_of(
     Candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or
     where rows may be of none (``unknown``), one more candidate, numbered K, stands for all others together.
     """
-    given = _rows_for(outputs, inputs, rows)
+    given = _rows_for_inputs(outputs, inputs, rows)
     classes = highest_places(given["logits"], CANDIDATES)
     parts = []
     for name in inputs:
         with located(name):
-            part = opinions_in(given, name, states.get(name, NO_STATE), classes, unknown)
+            part = opinions_of_input(given, name, states.get(name, NO_STATE), classes, unknown)
         require_finite_rows(name, part, rows.start)
         parts.append(part.numpy())
     if outputs.num_classes > CANDIDATES or unknown:
@@ -119,13 +119,13 @@ def opinions_of(
     return [*parts, classes.numpy()]
 
 
-def opinions_in(rows: Rows, name: str, state: State, classes: Tensor, unknown: bool = False) -> Tensor:
+def opinions_of_input(rows: Rows, name: str, state: State, classes: Tensor, unknown: bool = False) -> Tensor:
     """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C).
 
     They are 0, which counts for nothing, where a row lacks them. Where there are no others but what is ``unknown``,
     evidence that has not learnt what that looks like takes it for as probable as a class that it knows nothing of.
     """
-    kind = kind_of(name)
+    kind = kind_of_evidence(name)
     if kind.opinions is None:
         raise SteepslopeError("expected evidence with opinions on classes, found none", name)
     of_all = kind.opinions(rows, state)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steepslope.checks import optional, require, whole
+from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 
@@ -26,7 +26,6 @@ def reproduce(
     work: str | None = None,
     seeds: tuple[int, ...] | None = None,
     set: tuple[str, ...] = (),
-    jobs: int | None = None,
     workers: int = 0,
     dry_run: bool = False,
     compare: bool = False,
@@ -60,10 +59,8 @@ def reproduce(
         Changes of the preset, as nets.vit.spec=timm:NAME or pairs.0.training.epochs=1, with commas between them;
         test_data=SPEC are test images of data without splits, styles=DIR those whose styles Table 3 takes, in place of
         scikit-learn's two photographs, and trained_stylizer=DIR a stylizer in place of one that is trained.
-    jobs
-        Number of pieces of work at once, each on a GPU of its own where there are any; by default one a GPU.
     workers
-        Processes that decode images, for each piece of work; 0 decodes in its own.
+        Processes that decode images; 0 decodes in this one.
     dry_run
         Say what would be done, with every setting, and do nothing.
     compare
@@ -72,18 +69,17 @@ def reproduce(
     from steepslope.files.folders import require_no_file
 
     if experiment == EVIDENCE:
-        refuse({"jobs": jobs is not None, "workers": bool(workers), "dry-run": dry_run, "compare": compare})
+        refuse({"workers": bool(workers), "dry-run": dry_run, "compare": compare})
         measure(preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_of(set))
         return
     from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of_experiments
     from steepslope.lab.paper.preset import read_paper_preset
-    from steepslope.lab.paper.steps import gpus_to_share, plan_lines, run_steps
+    from steepslope.lab.paper.steps import plan_lines, run_steps
     from steepslope.lab.paper.views import require_possible_views
     from steepslope.lab.paper.workspace import Workspace
 
     chosen = read_paper_preset(preset, changes_of(set)).changed(data=data, seeds=seeds)
     folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
-    require("jobs", jobs, optional(whole(1)))
     workspace = Workspace(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
     names = experiment_names() if experiment == ALL else [experiment]
     experiments = [read_experiment(name) for name in names]
@@ -97,7 +93,7 @@ def reproduce(
         return
     if not all(step.is_complete for step in steps):
         workspace.require_images()
-    run_steps(steps, workspace, jobs or gpus_to_share())
+    run_steps(steps, workspace)
     show(experiments, workspace, folder, compare)
 
 

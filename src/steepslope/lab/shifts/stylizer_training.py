@@ -20,7 +20,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import MADE
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_state, restore_optimizer, save_state
+from steepslope.files.weights import save_state, take_up_state
 from steepslope.lab.shifts.options import StylizerTraining
 from steepslope.lab.shifts.pixels import content_reader, cut_square, device_at_hand, style_reader
 from steepslope.lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, channel_moments, planned_decoder
@@ -186,11 +186,8 @@ class _StylizerRun:
     def resume(self, path: Path) -> None:
         """Take up an unfinished training; without one that can be read, start again."""
         with suppress(SteepslopeError):
-            if (state := load_state(path)) is not None:
-                weights, moments_of_adam, about = state
+            if (about := take_up_state(path, self.stylizer.decoder, self.optimizer)) is not None:
                 self.done, self.losses = about["steps"], about["losses"]
-                self.stylizer.decoder.load_state_dict(weights)
-                restore_optimizer(self.optimizer, moments_of_adam)
 
 
 def _pairs_of_images(content: Dataset, styles: Dataset, options: StylizerTraining) -> Callable[[int], list[Tensor]]:

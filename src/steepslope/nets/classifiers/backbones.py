@@ -27,7 +27,7 @@ from steepslope.nets.classifiers.classifier import (
     unknown_transform,
 )
 from steepslope.nets.classifiers.nets import Net, TwoParts
-from steepslope.nets.data.class_names import NUM_CLASSES, wordnet_labels
+from steepslope.nets.data.class_names import NUM_CLASSES, labels_by_name, wordnet_labels
 from steepslope.nets.data.transforms import Resize, Transform
 
 NORMALISATION = "mean", "std"
@@ -199,7 +199,7 @@ def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
     names = getattr(model, "classes", None)
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
-    labels = {name: label for label, name in enumerate(names)}
+    labels = labels_by_name(names)
     return labels if len(labels) == len(names) else None
 
 

@@ -18,6 +18,7 @@ from steepslope.files.folders import field, positive, read_json, write_json
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_weights, save_weights
 from steepslope.nets.classifiers.classifier import NOT_GIVEN, Classifier, ClassifierCard, module_digest
+from steepslope.nets.data.class_names import labels_by_name
 from steepslope.nets.data.transforms import Transform
 from steepslope.outputs.arrays import CLASSES, checked_classes
 
@@ -132,7 +133,7 @@ CHECKPOINT = Artifact(  # by the fingerprint they are the same images under any 
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
     """Return our own net as a classifier, which takes images of exactly its size."""
     transform = _transform_of_small_net(card.net, card.mean, card.std)
-    classes = None if card.classes is None else {name: label for label, name in enumerate(card.classes)}
+    classes = None if card.classes is None else labels_by_name(card.classes)
     digest = module_digest(net.eval())
     return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, digest, classes, card)
 

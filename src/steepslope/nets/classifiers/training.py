@@ -4,6 +4,7 @@ A net has its own number of threads, on which sums depend, so a seed gives the s
 """
 
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_state, restore_optimizer, save_state
+from steepslope.files.weights import save_state, take_up_state
 from steepslope.nets.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.nets.classifiers.nets import (
     CHECKPOINT,
@@ -191,16 +192,9 @@ class _ClassifierRun:
 
     def resume(self, path: Path) -> None:
         """Take up an unfinished run; without one that can be read, start again."""
-        try:
-            state = load_state(path)
-        except SteepslopeError:
-            return
-        if state is None:
-            return
-        weights, moments, about = state
-        self.epochs_done = about["epochs"]
-        self.net.load_state_dict(weights)
-        restore_optimizer(self.optimizer, moments)
+        with suppress(SteepslopeError):
+            if (about := take_up_state(path, self.net, self.optimizer)) is not None:
+                self.epochs_done = about["epochs"]
 
 
 def normalised_pixels(pixels: Tensor, mean: float, std: float) -> Tensor:

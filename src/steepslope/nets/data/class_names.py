@@ -35,7 +35,7 @@ class ClassNames:
     @classmethod
     def by_label(cls, names: Sequence[str] | None) -> Self:
         """Return names that stand in the order of their labels; none for None."""
-        return cls(own=None if names is None else {name: label for label, name in enumerate(names)})
+        return cls(own=None if names is None else labels_by_name(names))
 
     @property
     def known(self) -> Mapping[str, int]:
@@ -111,6 +111,11 @@ class ClassNames:
 
 
 NO_NAMES = ClassNames()
+
+
+def labels_by_name(names: Sequence[str]) -> dict[str, int]:
+    """Return the labels of names that stand in the order of their labels."""
+    return {name: label for label, name in enumerate(names)}
 
 
 def _whole_number_label(text: str) -> int | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
 from steepslope.files.extras import parse_query
 from steepslope.files.folders import digest_of, field, fingerprint, read_json
-from steepslope.nets.data.class_names import ClassNames, class_names_in_order
+from steepslope.nets.data.class_names import ClassNames, class_names_in_order, labels_by_name
 from steepslope.nets.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_image_file, labels_at
 from steepslope.nets.data.urls import Listed, files_below_url, filesystem_of_url, is_url, path_without_scheme, read_url
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, Texts
@@ -70,9 +70,7 @@ class ShiftCard:
     @property
     def names(self) -> dict[str, int]:
         """The labels of the shifted images' classes, by name."""
-        if self.classes is not None:
-            return {name: label for label, name in enumerate(self.classes)}
-        return dict(self.folders)
+        return dict(self.folders) if self.classes is None else labels_by_name(self.classes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,20 +25,6 @@ SHIFT_GROUP = "steepslope.shifts"  # of entry points: the name of a shift -> wha
 SPLIT_SEED = 42  # of the hold-out split
 
 
-def no_splits(argument: str) -> tuple[str, ...]:
-    """Return no splits: the data set is one whole."""
-    return ()
-
-
-def train_and_test_splits(argument: str) -> tuple[str, ...]:
-    """Return the splits that a data set always has."""
-    return SPLITS
-
-
-def look_at_nothing(argument: str, split: str) -> None:
-    """Look at nothing: whether the data are there is found when they are loaded."""
-
-
 @dataclass(frozen=True)
 class Source:
     """How to open the data sets of a scheme: by argument, split and names of classes, which become labels.
@@ -48,17 +34,20 @@ class Source:
     """
 
     open: Callable[[str, str, ClassNames], Dataset]
-    look: Callable[[str, str], object] = look_at_nothing
-    splits: Callable[[str], tuple[str, ...]] = no_splits
+    look: Callable[[str, str], object]
+    splits: Callable[[str], tuple[str, ...]] = lambda argument: ()
     named: bool = True
+
+    @classmethod
+    def in_splits(cls, open: Callable[[str, str, ClassNames], Dataset], look: Callable[[str, str], object]) -> Self:
+        """Return a source whose data sets always come in a training and a test split, with numbers as labels."""
+        return cls(open, look, lambda argument: SPLITS, named=False)
 
 
 DATASETS: dict[str, Source] = {
-    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, train_and_test_splits, named=False),
-    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, train_and_test_splits, named=False),
-    "torchvision": Source(
-        benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, train_and_test_splits, named=False
-    ),
+    "digits": Source.in_splits(benchmark_sets.load_digits, benchmark_sets.look_at_digits),
+    "idx": Source.in_splits(benchmark_sets.load_idx, benchmark_sets.look_at_idx),
+    "torchvision": Source.in_splits(benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision),
     "imagefolder": Source(
         image_files.open_image_folder, image_files.look_at_image_folder, image_files.splits_of_image_folder
     ),

@@ -71,38 +71,34 @@ def extract_to_folder(
         found = ", ".join(f"{len(data):,} in {name}" for name, data in named.items())
         notice(f"{spec} has the splits {', '.join(spec.splits)}: {found}")
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
-    if options.augment is None:
-        to_fit_on = {} if spec.split == TEST else _sources_but_test(spec, sources, out)
-        some = {folder: one for folder, one in to_fit_on.items() if _is_copied_by_default(folder, one[1])}
-        copies = _copied_sources(some, 1)
-    else:
-        copies = _copies_to_extract(spec, sources, out, options) if options.augment else {}
+    copies = _copies_to_extract(spec, sources, out, options.augment)
     return extract(classifier, {**sources, **copies}, options, notice=notice)
+
+
+def _copies_to_extract(spec: DatasetSpec, sources: Sources, out: Path, augment: int | None) -> Sources:
+    """Return augmented copies of all that oracles may be fitted on: as many as are asked for, or one by default.
+
+    Raises
+    ------
+    SteepslopeError
+        If copies are asked for of a test split, or of images without labels.
+    """
+    to_fit_on = {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
+    if augment and spec.split == TEST:
+        raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
+    if augment and any(data.labels is None for _, data in sources.values()):
+        raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
+    return {
+        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, augment or 1))
+        for folder, (name, data) in to_fit_on.items()
+        if augment or (augment is None and spec.split != TEST and _is_copied_by_default(folder, data))
+    }
 
 
 def _is_copied_by_default(folder: Path, data: Dataset) -> bool:
     """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
     made = extraction_of(folder / AUGMENTED).get(AUGMENTED)
     return data.labels is not None and len(data) <= MOST_COPIED and made in (None, Augmented(data, 1).recipe)
-
-
-def _sources_but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:
-    return {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
-
-
-def _copies_to_extract(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionOptions) -> Sources:
-    """Return the augmented copies of all that oracles may be fitted on; raise where the options want what is none."""
-    if spec.split == TEST:
-        raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
-    if any(data.labels is None for _, data in sources.values()):
-        raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
-    return _copied_sources(_sources_but_test(spec, sources, out), options.augment or 0)
-
-
-def _copied_sources(sources: Sources, copies: int) -> Sources:
-    return {
-        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, copies)) for folder, (name, data) in sources.items()
-    }
 
 
 def summary_of_outputs(outputs: ClassifierOutputs) -> str:

@@ -15,7 +15,7 @@ from steepslope.errors import located
 from steepslope.files.progress import Notice, silent
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
-from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data.class_names import ClassNames, labels_by_name
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.data.specs import DatasetSpec
 from steepslope.nets.extraction.engine import Engine, classifier_on_backend
@@ -30,10 +30,9 @@ from steepslope.predict.options import PredictOptions
 
 def images_to_judge(image_gate: ImageGate, spec: DatasetSpec) -> Dataset:
     """Open the images that a gate is to decide on; raise where two have one id."""
-    names = (
-        None if image_gate.gate.classes is None else {name: label for label, name in enumerate(image_gate.gate.classes)}
-    )
-    images = spec.open(names=ClassNames(names, image_gate.classifier.classes, image_gate.classifier.num_classes))
+    classes, classifier = image_gate.gate.classes, image_gate.classifier
+    given = None if classes is None else labels_by_name(classes)
+    images = spec.open(names=ClassNames(given, classifier.classes, classifier.num_classes))
     with located(str(spec)):
         require_ids_once(pa.array([str(name) for name in images.ids], pa.string()))
     return images

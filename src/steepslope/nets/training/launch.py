@@ -21,7 +21,7 @@ from steepslope.nets.training.loop import finetune
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.prepare import new_oracle, prepare_training
 from steepslope.nets.training.request import FinetuneRequest, Finetuning
-from steepslope.nets.training.sources import FitSet, net_source, open_fit_set, open_sources
+from steepslope.nets.training.sources import FitSet, load_net_of_role, open_fit_set, open_sources
 from steepslope.oracle.base import loss_of_settings
 
 TRIAL = 2  # images of noise at once, by which time is told
@@ -93,10 +93,11 @@ def costs_of_stages(request: FinetuneRequest) -> Iterator[str]:
     stages = stages_of_request(request)
     with launched_processes(machines_of_request(request)) as fabric:
         fit_set = open_fit_set(request)
-        backbone = net_source(request, "oracle")
         for name, recipe in stages.items():
             seen_by_both = replace(recipe, oracle_sees="image")
-            oracle = new_oracle(backbone.load(), seen_by_both, fit_set.classifier, fit_set.num_classes)
+            oracle = new_oracle(
+                load_net_of_role(request, "oracle"), seen_by_both, fit_set.classifier, fit_set.num_classes
+            )
             lines = training_cost_lines(oracle, recipe, fit_set, fabric)
             if fabric.is_global_zero:
                 yield from [f"stage {name}", *lines] if name else lines

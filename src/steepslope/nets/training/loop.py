@@ -6,8 +6,7 @@ The course of a training is a CSV file.
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from steepslope.files.artifact import Artifact
 from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
+from steepslope.files.weights import load_weights, save_state, save_weights, take_up_state
 from steepslope.nets.classifiers.classifier import takes_channels_last
 from steepslope.nets.extraction.machines import failing_together
 from steepslope.nets.training.examples import DroppedFeatures, Example, Features, Steps
@@ -88,29 +87,23 @@ def totals_of_step(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
     return torch.cat([losses.detach().double().sum()[None], counts.double()])
 
 
-class History:
-    """``history.csv``, cut back to the step from which a run goes on."""
+def cut_history(path: Path, step: int) -> None:
+    """Write ``history.csv`` again with its rows up to the step from which a run goes on, or without any."""
+    rows = [row for row in _read_history(path) if int(row["step"]) <= step]
+    with (
+        staged_folder(path.parent, last=path.name) as staging,
+        (staging / path.name).open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
 
-    def __init__(self, path: Path, step: int) -> None:
-        rows = [row for row in _read_history(path) if int(row["step"]) <= step]
-        with (
-            staged_folder(path.parent, last=path.name) as staging,
-            (staging / path.name).open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
-        self._file = path.open("a", newline="", encoding="utf-8")
-        self._csv = csv.DictWriter(self._file, HISTORY_COLUMNS, restval="")
 
-    def write(self, row: dict[str, Any]) -> None:
-        """Add a row, at once."""
-        self._csv.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+def append_to_history(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to ``history.csv``."""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:
@@ -189,12 +182,9 @@ class TrainingRun:
 
     def resume(self) -> bool:
         """Take up where a killed run of the same training was saved; return whether there was one."""
-        state = load_state(self.out / UNFINISHED)
-        if state is None:
+        about = take_up_state(self.out / UNFINISHED, self.net, self.optimizer)
+        if about is None:
             return False
-        weights, moments, about = state
-        self.net.load_state_dict(weights)
-        restore_optimizer(self.optimizer, moments)
         if about.get("precision"):  # of float16: by how much losses are scaled
             self.fabric.strategy.precision.load_state_dict(about["precision"])
         self.progress = TrainingProgress(**about["progress"])
@@ -222,7 +212,8 @@ class TrainingRun:
         examples = self.training.source.from_step(progress.step, self.steps, rank, workers)
         every = max(1, total // LOG_ROWS)
         clock, rows = time.monotonic(), 0
-        with bar(self.fabric.is_global_zero) as shown, self._history() as history:
+        _by_first_process(self.fabric, partial(cut_history, self.out / HISTORY, progress.step))
+        with bar(self.fabric.is_global_zero) as shown:
             line = shown.add_task("training", total=total, completed=progress.step)
             while progress.step < total:
                 with failing_together(self.fabric):  # an image that cannot be read stops all processes
@@ -232,7 +223,7 @@ class TrainingRun:
                 ended = progress.step % self.steps.an_epoch == 0
                 if progress.step % every == 0 or ended:
                     speed = rows / (time.monotonic() - clock)
-                    self._log(history, speed, self._validated() if ended else None)
+                    self._log(speed, self._validated() if ended else None)
                     rates = ", ".join(f"{name.upper()} {rate:.3f}" for name, rate in progress.rates.items())
                     shown.update(line, description=f"training, loss {loss:.4f}, {rates}, {speed:.0f} images/s")
                 if ended:
@@ -296,18 +287,7 @@ class TrainingRun:
         with staged_folder(self.out, last=BEST) as staging:
             save_weights(self.net.state_dict(), staging / BEST)
 
-    @contextmanager
-    def _history(self) -> Iterator[History | None]:
-        """Open the first process's history for the length of the block."""
-        history = None
-        with failing_together(self.fabric):
-            if self.fabric.is_global_zero:
-                self.out.mkdir(parents=True, exist_ok=True)
-                history = History(self.out / HISTORY, self.progress.step)
-        with nullcontext() if history is None else closing(history):
-            yield history
-
-    def _log(self, history: History | None, speed: float, score: float | None) -> None:
+    def _log(self, speed: float, score: float | None) -> None:
         """Write a row, in the first process, and begin the mean loss again."""
         progress, step = self.progress, self.progress.step
         rates = self._rates(step - 1)
@@ -315,7 +295,5 @@ class TrainingRun:
         row |= {"learning_rate": rates.pop("lr"), **rates, **progress.rates, "images_per_second": speed}
         if score is not None:
             row["valid_aupr_error"] = score
-        with failing_together(self.fabric):
-            if history is not None:
-                history.write(row)
+        _by_first_process(self.fabric, partial(append_to_history, self.out / HISTORY, row))
         progress.loss = progress.rows = 0.0

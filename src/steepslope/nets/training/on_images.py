@@ -169,8 +169,7 @@ class ImageOracle(BaseOracle):
         for name, kind in {"hidden": list, "head": str, "seed": int, "loss": str}.items():
             field(recipe, name, kind, path)
         try:
-            lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
-            transform = Transform(**{**described, **lists})
+            transform = Transform.of(described, path)
             frame = load_classifier(spec)
             frame = replace(frame, transform=transform.changed(size=size))  # it has as many channels as the net
             net = build_image_oracle_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])

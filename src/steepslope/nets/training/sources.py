@@ -32,26 +32,13 @@ BATCH = 64
 TRAIN = "train"
 
 
-@dataclass(frozen=True)
-class NetSource:
-    """A net that is loaded when it is needed: its spec, what to change of its input, and its role, as options begin."""
-
-    spec: str
-    changes: tuple[Any, ...]
-    role: str
-
-    def load(self) -> Classifier:
-        """Load the net again; an error names the options of its role."""
-        size, mean, std, resize, channels, path = self.changes
-        with located(self.role):
-            preprocessing = None if path is None else read_transform(Path(path))
-            net = load_classifier(self.spec)
-            return net.with_transform(size, mean, std, resize, channels, preprocessing, self.role)
-
-
-def net_source(request: FinetuneRequest, role: str) -> NetSource:
-    """Return the oracle's backbone, or the live classifier."""
-    return NetSource(getattr(request, role), request.inputs(role), role)
+def load_net_of_role(request: FinetuneRequest, role: str) -> Classifier:
+    """Load the ``oracle``'s backbone, or the live ``classifier``; an error names the options of that role."""
+    size, mean, std, resize, channels, path = request.inputs(role)
+    with located(role):
+        preprocessing = None if path is None else read_transform(Path(path))
+        net = load_classifier(getattr(request, role))
+        return net.with_transform(size, mean, std, resize, channels, preprocessing, role)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +94,14 @@ class FitSet:
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """What all stages of a training work on.
+    """What all stages of a request work on, but for its backbone, which training changes: each stage loads it again.
 
-    ``backbone`` is loaded again for each stage, since training changes it. ``validation`` are the images and outputs on
-    which epochs are compared, where any stage does so.
+    ``validation`` are the images and outputs on which epochs are compared, where any stage does so.
     """
 
-    backbone: NetSource
+    request: FinetuneRequest
     fit_set: FitSet
     validation: tuple[Dataset, ClassifierOutputs] | None = None
-    workers: int = 0
 
 
 def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
@@ -128,7 +113,7 @@ def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
         fabric.to_device(fit_set.classifier.net)
     selects = any(recipe.select != "last" for recipe in request.recipes.values())
     validation = _open_validation(request, fit_set) if selects else None
-    return Sources(net_source(request, "oracle"), fit_set, validation, request.workers)
+    return Sources(request, fit_set, validation)
 
 
 def open_fit_set(request: FinetuneRequest) -> FitSet:
@@ -140,7 +125,7 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
         outputs = ClassifierOutputs.load(request.outputs)
         data, rows = images_of_outputs(outputs, spec, request.outputs)
         return FitSet(data, rows, outputs.num_classes, outputs)
-    classifier = net_source(request, "classifier").load()
+    classifier = load_net_of_role(request, "classifier")
     if not classifier.trainable:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
     names = None if request.classes is None else read_classes(Path(request.classes))

@@ -157,16 +157,16 @@ def test_measured_is_what_metrics_say() -> None:
     trial = made_trial()
     rows = trial.judged[TEST]
     lines = ranked_lines(trial, rows, choose_single_score(trial, 0))
-    found, right = measured_lines(lines, rows.outputs, 5, 200), rows.outputs.is_correct
+    found, right = measured_lines(lines, rows.outputs, 5, 60), rows.outputs.is_correct
     for name, confidence in lines.items():
-        expected = evaluate(confidence, right, bootstrap=200, seed=5)
+        expected = evaluate(confidence, right, bootstrap=60, seed=5)
         for metric in ("auc", "aurc", "fpr_at_95tpr", "aupr_error"):
             assert metric in METRICS
             assert_allclose(found[name][metric], [expected[metric][key] for key in ("value", "low", "high")], atol=6e-6)
         assert {key for key in found[name] if key.startswith("minus ")} == {
             f"minus {rival}" for rival in (MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE) if rival != name
         }
-    difference = compare(lines[FREE], lines[AVERAGE], right, bootstrap=200, seed=5)
+    difference = compare(lines[FREE], lines[AVERAGE], right, bootstrap=60, seed=5)
     for metric in COMPARED:
         expected_row = [difference[metric][key] for key in ("value", "low", "high")]
         assert_allclose(found[FREE][f"minus {AVERAGE}"][metric], expected_row, atol=6e-6)

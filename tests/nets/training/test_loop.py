@@ -137,7 +137,7 @@ def test_what_is_wrong_with_a_card_is_named(plain: Path, tmp_path: Path) -> None
         ("net:digits-net?classes=10", "net:digit-net", "did you mean 'digits-net'"),
         ("net:digits-net?classes=10", "module:os:getcwd", "its backbone is code of your own"),
         ('"num_classes": 10', '"num_classes": "ten"', "num_classes"),
-        ('"mean"', '"means"', "unexpected keyword"),
+        ('"mean"', '"means"', "did you mean 'mean'"),
         ('"head": "hyperplane"', '"head": "plane"', "unknown head 'plane'"),
     ):
         (tmp_path / "oracle.json").write_text(card.replace(old, new))

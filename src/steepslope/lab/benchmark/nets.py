@@ -47,7 +47,11 @@ def outputs_of_images(preset: Preset, folder: Path, work: Path, seed: int, notic
     SteepslopeError
         If a spec or setting names nothing, or ``work`` holds what nets gave under other settings, such as other images.
     """
-    sets = {LABELLED: preset.read[LABELLED], REFERENCE: preset.read.get(REFERENCE, ""), **_shifted_specs(preset)}
+    sets = {
+        LABELLED: preset.read[LABELLED],
+        REFERENCE: preset.read.get(REFERENCE, ""),
+        **{name: change[LABELLED] for name, change in preset.shifted.items()},
+    }
     images = {name: spec.replace("FOLDER", str(folder)) for name, spec in sets.items() if spec}
     for spec in images.values():  # before any net is trained
         parse_data(spec).look()
@@ -99,10 +103,6 @@ def _array_of_classes(name: str, array: NDArray[Any], known: NDArray[np.int64]) 
     if is_opinion(name.removeprefix(OF_COPIES)):
         return np.where(np.isin(array, known), np.searchsorted(known, array), np.where(array < 0, array, len(known)))
     return array
-
-
-def _shifted_specs(preset: Preset) -> dict[str, str]:
-    return {name: change[LABELLED] for name, change in preset.shifted.items()}
 
 
 def _benchmark_net(

@@ -55,10 +55,8 @@ def run_preset(preset: Preset, folder: Path, out: Path, work: Path, notice: Noti
                 notice(f"{preset.name}: seed {seed} is complete")
                 continue
             row = row_of_trial(preset, trial_of(preset, folder, work, seed, notice), seed)
-            others = [
-                one for one in _rows_of_evidence(path, about) if one["seed"] != seed
-            ]  # another run may have added some
-            rows = [*others, row]
+            # another run may have added some
+            rows = [*(one for one in _rows_of_evidence(path, about) if one["seed"] != seed), row]
             with staged_folder(out, last=path.name) as staging:
                 text = json.dumps({**about, "rows": rows}, ensure_ascii=False, allow_nan=False)
                 (staging / path.name).write_text(text.replace('{"seed"', '\n{"seed"') + "\n", encoding="utf-8")

@@ -98,13 +98,9 @@ class Workspace:
         """The spec of the data set, or of its training images."""
         return parse_data(self._train_and_test[0]).look()
 
-    @property
-    def _spec(self) -> DatasetSpec:
-        return parse_data(self.preset.data)
-
     @cached_property
     def _train_and_test(self) -> tuple[str, str]:
-        spec, test = self._spec, self.preset.test_data
+        spec, test = parse_data(self.preset.data), self.preset.test_data
         if data_comes_in_splits(spec) or test is not None:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":

@@ -35,11 +35,6 @@ def _pixel_scale(images: Tensor) -> float:
     return max(1.0, min(images.shape[-2:]) / SIDE)
 
 
-def _odd_size(size: float) -> int:
-    """Return the nearest odd number."""
-    return 2 * math.floor(size / 2) + 1
-
-
 def _distort_by_erasing(images: Tensor, area: float) -> Tensor:
     """Blacken a square of that fraction of the area, somewhere else in each image."""
     n, _, height, width = images.shape
@@ -66,7 +61,8 @@ def _filtered_by_kernel(images: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _distort_by_motion(images: Tensor, length: float) -> Tensor:
-    return _filtered_by_kernel(images, torch.eye(_odd_size(length * _pixel_scale(images))))
+    """Blur along the diagonal, over an odd number of pixels."""
+    return _filtered_by_kernel(images, torch.eye(2 * math.floor(length * _pixel_scale(images) / 2) + 1))
 
 
 def _distort_by_defocus(images: Tensor, radius: float) -> Tensor:
@@ -96,10 +92,6 @@ def _distort_by_fog(images: Tensor, strength: float) -> Tensor:
     clouds = [torch.rand(len(images), 1, side, side) for side in (3, 5, 9)]
     fog = sum(interpolate(one, images.shape[-2:], mode="bicubic") for one in clouds)
     return (1 - strength) * images + strength * (0.4 + 0.2 * fog)
-
-
-def _distort_by_shot_noise(images: Tensor, photons: float) -> Tensor:
-    return torch.poisson(images * photons) / photons
 
 
 def _pixel_grid(images: Tensor) -> Tensor:
@@ -178,10 +170,6 @@ def _distort_by_thickening(images: Tensor, side: float) -> Tensor:
     return max_pool2d(pad(images, (0, size - 1, 0, size - 1), mode="replicate"), size, 1)
 
 
-def _distort_by_thinning(images: Tensor, side: float) -> Tensor:
-    return -_distort_by_thickening(-images, side)
-
-
 DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
     "noise": (lambda images, deviation: images + deviation * torch.randn_like(images), (0.1, 0.25)),
     "blur": (_distort_by_blur, (0.8, 1.2)),
@@ -195,7 +183,7 @@ DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
     "zoom_blur": (_distort_by_zoom, (1.2, 1.4)),
     "coarse": (_distort_by_coarseness, (14, 9)),
     "fog": (_distort_by_fog, (0.3, 0.5)),
-    "shot": (_distort_by_shot_noise, (30, 8)),
+    "shot": (lambda images, photons: torch.poisson(images * photons) / photons, (30, 8)),
     "glass": (_distort_by_glass, (1.0, 2.0)),
     "swirl": (_distort_by_swirl, (0.06, 0.12)),
     "perspective": (_distort_by_perspective, (0.12, 0.22)),
@@ -205,7 +193,7 @@ DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
     "light": (_distort_by_light, (0.5, 0.8)),
     "ghost": (_distort_by_ghost, (0.2, 0.35)),
     "thicken": (_distort_by_thickening, (2, 3)),
-    "thin": (_distort_by_thinning, (2, 3)),
+    "thin": (lambda images, side: -_distort_by_thickening(-images, side), (2, 3)),
     "jpeg": (_distort_by_jpeg, (30, 10)),
 }
 

@@ -169,9 +169,8 @@ class Stylization:
         styles = torch.stack([self.style(name) for name in ids]).to(device)
         side = self.settings.side
         factor = 1.0 if side is None else min(side / min(height, width), LONGEST * side / max(height, width))
-        inside = images_as_rgb(
-            _resized_for_style(content.to(device), max(1, round(factor * height)), max(1, round(factor * width)))
-        )
+        sides = (max(1, round(factor * length)) for length in (height, width))
+        inside = images_as_rgb(_resized_for_style(content.to(device), *sides))
         changed = _resized_for_style(stylized(self.stylizer, inside, styles, self.settings.alpha), height, width)
         return images_as_grey(changed) if content.shape[1] == 1 else changed
 

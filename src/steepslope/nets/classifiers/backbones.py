@@ -52,11 +52,8 @@ def timm_classifier(argument: str) -> Classifier:
     name, options = parse_query(argument, ["weights", "dropout", *NORMALISATION])
     require_known("timm model", name.split(".")[0], timm.list_models())
     weights = options.get("weights")
-    rate = (
-        {"drop_rate": _dropout_rate_of_spec(options["dropout"], f"timm:{argument}: dropout")}
-        if "dropout" in options
-        else {}
-    )
+    text = options.get("dropout")
+    rate = {} if text is None else {"drop_rate": _dropout_rate_of_spec(text, f"timm:{argument}: dropout")}
     model = _create_backbone(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
     _load_spec_weights(model, weights)
     config = timm.data.resolve_model_data_config(model)
@@ -82,9 +79,8 @@ def torchvision_classifier(argument: str) -> Classifier:
     sets = models.get_model_weights(name)
     chosen = sets[weights] if weights in sets.__members__ else sets["DEFAULT"]
     from_hub = weights is None or weights in sets.__members__
-    model = _create_backbone(
-        lambda: models.get_model(name, weights=chosen if from_hub else None), f"torchvision:{name}"
-    )
+    of_hub = chosen if from_hub else None
+    model = _create_backbone(lambda: models.get_model(name, weights=of_hub), f"torchvision:{name}")
     _load_spec_weights(model, None if from_hub else weights)
     preset = chosen.transforms()
     side = preset.crop_size[0]
@@ -206,10 +202,9 @@ def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
 def _normalised_by_spec(transform: Transform, options: dict[str, str], place: str) -> Transform:
     """Return a transform with the mean and the std in a spec's options, where these have any."""
     channels = transform.channels or COLOUR
-    given = {
-        one: _spec_numbers_per_channel(one, options[one], channels, place) for one in NORMALISATION if one in options
-    }
-    return transform.changed(**given)
+    given = {one: options[one] for one in NORMALISATION if one in options}
+    numbers = {one: _spec_numbers_per_channel(one, text, channels, place) for one, text in given.items()}
+    return transform.changed(**numbers)
 
 
 def _spec_numbers_per_channel(which: str, text: str, channels: int, place: str) -> tuple[float, ...]:
@@ -256,9 +251,8 @@ def load_backbone_weights(model: nn.Module, path: Path) -> None:
         state = {name.removeprefix(PARALLEL): weight for name, weight in state.items()}
     if not any(name.endswith(COUNTER) for name in state):
         wanted = {name: weight for name, weight in wanted.items() if not name.endswith(COUNTER)}
-    if state.keys() != wanted.keys() and [*map(_shape_of_weight, state.values())] == [
-        *map(_shape_of_weight, wanted.values())
-    ]:
+    shapes = [[*map(_shape_of_weight, weights.values())] for weights in (state, wanted)]
+    if state.keys() != wanted.keys() and shapes[0] == shapes[1]:
         state = dict(zip(wanted, state.values(), strict=True))
     for name in {**wanted, **state}:
         expected = _shape_of_weight(wanted.get(name))

@@ -14,7 +14,7 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import REJECT
 from steepslope.nets.export.exporting import Exported
 from steepslope.nets.export.file import IMAGES
-from steepslope.nets.export.gate_graph import GROUP, HANDED_OVER, TRUST, group_names_of_gate
+from steepslope.nets.export.gate_graph import GROUP, HANDED_OVER, TRUST, groups_in_graph
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE, is_opinion
 
@@ -78,7 +78,7 @@ def random_export_inputs(session: Any, exported: Exported) -> dict[str, NDArray[
             rows[one.name] = draw.integers(0, 256, sizes, dtype=np.uint8)
         elif one.name == GROUP:
             assert exported.gate is not None
-            rows[one.name] = draw.integers(0, len(group_names_of_gate(exported.gate)), ROWS)
+            rows[one.name] = draw.integers(0, len(groups_in_graph(exported.gate)), ROWS)
         elif one.name.startswith(VOTE):
             rows[one.name] = draw.integers(-1, exported.judge.num_classes + 1, ROWS)
         else:
@@ -96,7 +96,7 @@ def expected_export_outputs(exported: Exported, given: Arrays) -> dict[str, NDAr
         rows = ClassifierOutputs.of(arrays)
         handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
         return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
-    groups = np.array(group_names_of_gate(gate))[given[GROUP]] if GROUP in given else None
+    groups = np.array(groups_in_graph(gate))[given[GROUP]] if GROUP in given else None
     if exported.nets is not None:
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
         decisions = exported.nets.predict(images, groups)

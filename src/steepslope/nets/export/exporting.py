@@ -20,14 +20,7 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.onnx_net import exported_onnx
 from steepslope.nets.export.file import IMAGES, KEY, GateCard, Part, signed_onnx
-from steepslope.nets.export.gate_graph import (
-    FEATURES,
-    GROUP,
-    OWN_NET,
-    GateGraph,
-    array_shapes_of_judge,
-    group_names_of_gate,
-)
+from steepslope.nets.export.gate_graph import FEATURES, GROUP, OWN_NET, GateGraph, groups_in_graph, shapes_in_graph
 from steepslope.nets.export.graphs import Piece, joined_graphs, with_folded_constants
 from steepslope.nets.export.nets import net_piece, noise_piece, oracle_net_piece, preparing_piece
 from steepslope.nets.export.preprocessing import channels_of_decoded_images
@@ -97,19 +90,16 @@ def export_gate(gate: Gate | ImageGate, part: Part = "all", digest: str | None =
         raise SteepslopeError(f"expected a gate with an oracle or a score, {found}", "gate")
     inside = None if part == "oracle" else gate
     if part != "all":
-        if OWN_NET in array_shapes_of_judge(judge):
+        if OWN_NET in shapes_in_graph(judge):
             raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
-        return Exported(
-            _with_export_metadata(_model_without_nets(judge, inside), judge, inside, part, digest), judge, inside, None
-        )
+        return _with_export_metadata(Exported(_model_without_nets(judge, inside), judge, inside, None), part, digest)
     nets = nets or ImageGate.of(gate)
-    return Exported(_with_export_metadata(_model_with_nets(judge, nets), judge, gate, part, digest), judge, gate, nets)
+    return _with_export_metadata(Exported(_model_with_nets(judge, nets), judge, gate, nets), part, digest)
 
 
 def export_oracle(judge: ConfidenceSource) -> Exported:
     """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
-    model = _model_without_nets(judge, None)
-    return Exported(_with_export_metadata(model, judge, None, "oracle", None), judge, None, None)
+    return _with_export_metadata(Exported(_model_without_nets(judge, None), judge, None, None), "oracle", None)
 
 
 def _model_without_nets(judge: ConfidenceSource, gate: Gate | None) -> Any:
@@ -143,7 +133,7 @@ def _model_with_nets(judge: ConfidenceSource, image_gate: ImageGate) -> Any:
     if gate.origin.precision != "32":
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
-    shapes = array_shapes_of_judge(judge)
+    shapes = shapes_in_graph(judge)
     _require_made_of_images(shapes, image_gate)
     nets: dict[str, Classifier] = {
         "classifier": image_gate.classifier,
@@ -182,19 +172,18 @@ def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], image_gate: I
                 raise SteepslopeError(f"expected {expected} {name}, as the oracle takes, found {found}", net.spec)
 
 
-def _with_export_metadata(
-    model: Any, judge: ConfidenceSource, gate: Gate | None, part: Part, digest: str | None
-) -> Any:
+def _with_export_metadata(exported: Exported, part: Part, digest: str | None) -> Exported:
     """Put into the model's metadata what somebody needs to know who has the file alone."""
+    model, gate = exported.model, exported.gate
     card = GateCard(part, digest or "") if gate is None else GateCard.of(gate, digest or "", part)
-    about = {**card.as_json(), "judge": judge.name}
+    about = {**card.as_json(), "judge": exported.judge.name}
     if gate is not None:
-        about |= {"by": gate.by, "groups": group_names_of_gate(gate) if gate.has_groups else []}
+        about |= {"by": gate.by, "groups": groups_in_graph(gate) if gate.has_groups else []}
         about["rejection"] = None if gate.rejection is None else gate.rejection.as_json()
     onnx.helper.set_model_props(model, {KEY: json.dumps(about, allow_nan=False)})
     model.producer_name = "steepslope"
     model.doc_string = card.words
-    return model
+    return exported
 
 
 def _typed_graph_value(value: Any) -> str:

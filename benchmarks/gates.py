@@ -19,10 +19,10 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import IMAGES
-from steepslope.nets.export.graphs import joined
-from steepslope.nets.export.nets import LOGITS, net_piece, prepared
-from steepslope.nets.extraction.engine import Engine, on_backend
-from steepslope.nets.extraction.machines import launched
+from steepslope.nets.export.graphs import joined_graphs
+from steepslope.nets.export.nets import LOGITS, net_piece, preparing_piece
+from steepslope.nets.extraction.engine import Engine, classifier_on_backend
+from steepslope.nets.extraction.machines import launched_processes
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.numerics.opinion_pool import OpinionPool
@@ -76,8 +76,8 @@ def gate_against_bare_classifier(
         else Oracle(inputs=("features", "logits"), epochs=1).fit(_random_outputs(rows or 5_000, width, classes))
     )
     labels, options = np.zeros(batch, dtype=np.int64), ExtractionOptions(evidence=("features",), backend="onnx")
-    with launched(options, options.backend) as fabric, torch.inference_mode():
-        engine = Engine.on(on_backend(classifier, options, fabric), options, fabric)
+    with launched_processes(options, options.backend) as fabric, torch.inference_mode():
+        engine = Engine.on(classifier_on_backend(classifier, options, fabric), options, fabric)
 
         def trusted() -> None:
             arrays = engine(images, 0)
@@ -103,8 +103,11 @@ def exported_gate_against_classifier(batch: int = 32, rounds: int = 100, rows: i
     source = ConfidenceSource.from_model(random_fused(1280, classes, rows), classes)
     gate = replace(plain, source=replace(source, shapes={"features": (1280,)}))
     judge = ImageGate(gate, classifier, {}, ExtractionOptions(evidence=("features",)))
-    pieces = [prepared("classifier", classifier.transform, 3), net_piece("classifier", classifier, {LOGITS: LOGITS})]
-    whole, alone = _session(export_gate(judge).model), _session(joined(pieces, [IMAGES], [LOGITS]))
+    pieces = [
+        preparing_piece("classifier", classifier.transform, 3),
+        net_piece("classifier", classifier, {LOGITS: LOGITS}),
+    ]
+    whole, alone = _session(export_gate(judge).model), _session(joined_graphs(pieces, [IMAGES], [LOGITS]))
     feed = {IMAGES: draw.integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)}
     ours, theirs = medians_in_turn(lambda: whole.run(None, feed), lambda: alone.run(None, feed), rounds)
     title = f"exported: EfficientNet-Lite0 at 224 px with a fused gate (free), batch {batch}, against the net alone"
@@ -116,8 +119,8 @@ def backend_against_eager(batch: int = 32) -> Comparison:
     classifier = load(LITE0)
     images = torch.randn((batch, 3, 224, 224), generator=torch.Generator().manual_seed(0))
     options = ExtractionOptions(backend="onnx")
-    with launched(options, options.backend) as fabric, torch.inference_mode():
-        engine = Engine.on(on_backend(classifier, options, fabric), options, fabric)
+    with launched_processes(options, options.backend) as fabric, torch.inference_mode():
+        engine = Engine.on(classifier_on_backend(classifier, options, fabric), options, fabric)
         theirs = median_seconds(lambda: classifier.net(images), 5)
         ours = median_seconds(lambda: engine(images, 0), 5)
         found, expected = torch.from_numpy(engine(images, 0)["logits"]), classifier.net(images)[1]

@@ -20,13 +20,13 @@ from benchmarks.timing import Comparison
 from steepslope import ClassifierOutputs, Oracle
 from steepslope.losses import LOSSES, PAPER_LOSSES, steep_slope
 from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.data.images import Images, row_ids
+from steepslope.nets.data.images import Images, image_row_ids
 from steepslope.nets.extraction.extraction import extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.training.columns import OracleNet
-from steepslope.nets.training.launch import stages_of
+from steepslope.nets.training.launch import stages_of_request
 from steepslope.nets.training.loop import finetune
-from steepslope.nets.training.prepare import prepare
+from steepslope.nets.training.prepare import prepare_training
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.nets.training.sources import open_sources
 from steepslope.numerics.threads import single_thread
@@ -44,7 +44,7 @@ def block_against_live_classifier(
     """
     rng = np.random.default_rng(0)
     pixels = rng.integers(256, size=(rows, 28, 28), dtype=np.uint8)
-    images = Images(pixels, rng.integers(CLASSES, size=rows), row_ids("random", np.arange(rows)))
+    images = Images(pixels, rng.integers(CLASSES, size=rows), image_row_ids("random", np.arange(rows)))
     classifier, options = load("mnist-net"), ExtractionOptions(batch_size=BATCH)
     _step_seconds(classifier, images, 1)
     start = time.perf_counter()
@@ -113,7 +113,7 @@ def _finetune_seconds(**request: Any) -> float:
     oracle: dict[str, Any] = {"oracle": "timm:resnet18?weights=random", "optimizer": "sgd", "batch_size": 16}
     request = FinetuneRequest(**oracle, save_every=10**6, **request)  # type: ignore[assignment]
     fabric = Fabric(accelerator="cpu", devices=1)
-    training = prepare(open_sources(request, fabric), stages_of(request)[""], fabric)  # type: ignore[arg-type]
+    training = prepare_training(open_sources(request, fabric), stages_of_request(request)[""], fabric)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
         finetune(training, Path(out), fabric)

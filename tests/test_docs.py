@@ -236,7 +236,7 @@ def test_every_package_names_its_files() -> None:
 
 
 def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> None:
-    from steepslope.lab.paper.preset import preset_names
+    from steepslope.lab.paper.preset import paper_preset_names
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     parts = re.split(r"^(?=\*\*\d+\. |#)", text, flags=re.MULTILINE)  # a claim may have a table
@@ -249,7 +249,7 @@ def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> N
     shown += [f"appendix-{part}" for part in ("d", "d-shifts", *"efgh")] + ["on-features"]
     commands = re.findall(r"`steepslope reproduce ([a-z]\S+) --preset (\S+)`", text)
     assert list(dict.fromkeys(name for name, _ in commands)) == shown
-    assert {preset for _, preset in commands} == {*preset_names()}
+    assert {preset for _, preset in commands} == {*paper_preset_names()}
     rows = [line for line in text.splitlines() if "`steepslope reproduce" in line and line.startswith("|")]
     assert len(rows) == len(commands)
     assert {line.count("|") for line in rows} == {5}  # table, command, expected numbers, hours
@@ -283,16 +283,16 @@ def test_folders_of_results_and_targets_of_make_are_there(page: str) -> None:
 
 
 def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
-    from steepslope.lab.paper.tables import published
+    from steepslope.lab.paper.tables import published_numbers
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+?) \|", text))
     for table in ("table1", "table3"):
-        areas = [one.value for one in published(table) if (one.score, one.metric) == ("SS", "paper_auroc")]
+        areas = [one.value for one in published_numbers(table) if (one.score, one.metric) == ("SS", "paper_auroc")]
         found = expected[f"{table} --preset imagenet"].removeprefix("AUC of SS ").removesuffix(" in print order")
         assert list(map(float, found.split(", "))) == areas
     for preset, classifier in (("mnist", "MNIST"), ("cifar10", "CIFAR-10")):
-        named = [one for one in published("table2") if (one.classifier, one.metric) == (classifier, "auc")]
+        named = [one for one in published_numbers("table2") if (one.classifier, one.metric) == (classifier, "auc")]
         shown = [f"{one.score} {one.value}" for one in named if one.score in ("MCP", "TCP †", "SS")]
         assert expected[f"table2 --preset {preset}"] == f"AUC: {', '.join(shown)}"
 

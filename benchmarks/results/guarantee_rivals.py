@@ -51,7 +51,7 @@ def ours(draw: Draw, risk: float, delta: float) -> float:
 
 def ours_alone(draw: Draw, risk: float, delta: float) -> float:
     """Let 2√n of the rows fix the sequence, and calibrate on the others."""
-    return promises.ours(draw.confidence, draw.is_correct, risk, delta, draw.seed)
+    return promises.our_threshold(draw.confidence, draw.is_correct, risk, delta, draw.seed)
 
 
 def selection_with_guaranteed_risk(draw: Draw, risk: float, delta: float) -> float:
@@ -93,12 +93,12 @@ def bonferroni(draw: Draw, risk: float, delta: float) -> float:
 
 def mapie_as_it_comes(draw: Draw, risk: float, delta: float) -> float:
     """Control precision with MAPIE at 100 even thresholds, by Bonferroni and Holm: its defaults."""
-    return promises.mapie(draw.confidence, draw.is_correct, risk, delta)
+    return promises.mapie_threshold(draw.confidence, draw.is_correct, risk, delta)
 
 
 def mapie_fixed_sequence(draw: Draw, risk: float, delta: float) -> float:
     """Control precision with MAPIE at its 100 thresholds as a fixed sequence, from the highest on."""
-    return promises.mapie(draw.confidence, draw.is_correct, risk, delta, fwer_method="fixed_sequence")
+    return promises.mapie_threshold(draw.confidence, draw.is_correct, risk, delta, fwer_method="fixed_sequence")
 
 
 def mapie_on_our_sequence(draw: Draw, risk: float, delta: float) -> float:
@@ -107,7 +107,7 @@ def mapie_on_our_sequence(draw: Draw, risk: float, delta: float) -> float:
     sequence = np.maximum(draw.thresholds[first:], 0.0)[::-1]
     if not len(sequence):
         return math.inf
-    return promises.mapie(
+    return promises.mapie_threshold(
         draw.confidence, draw.is_correct, risk, delta, list_predict_params=sequence, fwer_method="fixed_sequence"
     )
 

@@ -23,7 +23,7 @@ from benchmarks.results.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
 from steepslope.cli.main import run_command
-from steepslope.lab.paper.tables import grouped
+from steepslope.lab.paper.tables import grouped_rows
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 SIZES, RISKS, DELTAS = (200, 1_000, 10_000), (0.01, 0.02, 0.05, 0.1), (0.05, 0.1)
@@ -99,7 +99,7 @@ def summaries(counted: Sequence[Row]) -> list[Row]:
     """Return a row a world, n, risk, delta and method, over all draws."""
     columns = ("world", "n", "max_risk", "delta", "method")
     rows = []
-    for values, same in grouped(counted, *columns).items():
+    for values, same in grouped_rows(counted, *columns).items():
         about = dict(zip(columns, values, strict=True))
         world, n, risk, delta = (about[name] for name in columns[:-1])
         coverages = np.concatenate([one["coverages"] for one in same])
@@ -123,7 +123,8 @@ def _at_best(world: str, n: int, risk: float, delta: float) -> Row:
 def tables(rows: Sequence[Row]) -> str:
     """Return a table a world and delta: a line each n and risk, a column each method."""
     parts = [
-        grid_in_markdown(_grid(world, delta, same)) for (world, delta), same in grouped(rows, "world", "delta").items()
+        grid_in_markdown(_grid(world, delta, same))
+        for (world, delta), same in grouped_rows(rows, "world", "delta").items()
     ]
     draws = sorted({f"{row['draws']:,} ({row['method']})" for row in rows if row["method"] in MAPIE})
     most = max(row["draws"] for row in rows)
@@ -137,7 +138,7 @@ def _grid(world: str, delta: float, rows: Sequence[Mapping[str, Any]]) -> Grid:
     lines = [
         [Cell(f"{n:,}, {100 * risk:g} %"), _number(same[0]["hindsight"]), _number(same[0]["ceiling"])]
         + [_number(row["coverage"], f"({row['violations']:.3f})") for row in same]
-        for (n, risk), same in grouped(rows, "n", "max_risk").items()
+        for (n, risk), same in grouped_rows(rows, "n", "max_risk").items()
     ]
     return Grid(f"{WORLDS[world].title}, delta {delta:g}", ["n, risk", "hindsight", "ceiling", *methods], lines)
 

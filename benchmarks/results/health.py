@@ -21,9 +21,9 @@ from steepslope.cli.main import run_command
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.decisions import likeliest_class
-from steepslope.lab.benchmark.preset import Preset, read_preset
+from steepslope.lab.benchmark.preset import Preset, read_evidence_preset
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
-from steepslope.lab.paper.tables import grouped
+from steepslope.lab.paper.tables import grouped_rows
 from steepslope.monitor import ESTIMATORS, Monitor
 from steepslope.monitor.monitor import LABELS
 from steepslope.promise.calibration import CalibrationRows
@@ -96,7 +96,9 @@ def health(preset: str, data: str, work: str, out: str, seeds: tuple[int, ...] =
     seeds
         Seeds of splits.
     """
-    found = replace(of_health(read_preset(preset.removesuffix(UNKNOWN)), preset.endswith(UNKNOWN)), name=preset)
+    found = replace(
+        of_health(read_evidence_preset(preset.removesuffix(UNKNOWN)), preset.endswith(UNKNOWN)), name=preset
+    )
     for seed in seeds:
         folder = Path(work) / "health" / preset / str(seed)
         make = partial(seed_rows, found, Path(data), Path(work) / preset.removesuffix(UNKNOWN), seed)
@@ -219,7 +221,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[list[Cell]]:
-    for (preset, stream), some in grouped(rows, "preset", "stream").items():
+    for (preset, stream), some in grouped_rows(rows, "preset", "stream").items():
         risk = sum(row["errors"] for row in some) / max(1, sum(row["accepted"] for row in some))
         promised, states = {100 * row["max_risk"] for row in some}, [state_of(row) for row in some]
         coverage = [100 * row["accepted"] / row["rows"] for row in some]
@@ -246,7 +248,7 @@ def _median(rows: Sequence[Mapping[str, Any]], name: str) -> str:
 def _estimates(rows: Sequence[Row]) -> Grid:
     """Return the mean absolute error of each estimate, in points: by preset, as it was and shifted."""
     lines = []
-    for preset, some in grouped(rows, "preset").items():
+    for preset, some in grouped_rows(rows, "preset").items():
         for name, part in ((CLEAN, [one for one in some if one["stream"] == CLEAN]),
                            ("shifted", [one for one in some if one["stream"] != CLEAN])):  # fmt: skip
             errors = [[abs(100 * one["estimates"][kind]) for one in part] for kind in ESTIMATORS]

@@ -24,7 +24,7 @@ from benchmarks.results.kept_rows import Row, kept_rows, write_results
 from benchmarks.results.sequence_worlds import CHOSEN_ON, LAST_LOOK, REAL, ROUNDING, Counts, Draws, World
 from steepslope.checks import require, whole
 from steepslope.cli.main import run_command
-from steepslope.lab.paper.tables import grouped
+from steepslope.lab.paper.tables import grouped_rows
 from steepslope.promise.certificate import binomial_tail, rows_needed
 from steepslope.promise.sequence import (
     Above,
@@ -251,7 +251,7 @@ MAPIE: dict[str, Way] = {
 
 def table(rows: Sequence[Row]) -> str:
     """Return the means over the worlds of each set, and a table for each set, with a line for each world and n."""
-    grids = [_means(rows), *(_grid(title, same) for title, same in grouped(rows, "set").items())]
+    grids = [_means(rows), *(_grid(title, same) for title, same in grouped_rows(rows, "set").items())]
     return (
         "\n\n".join([NOTE, f"{rows[0]['draws']:,} draws, {MAPIE_DRAWS} for MAPIE.", *map(grid_in_markdown, grids)])
         + "\n"
@@ -261,7 +261,7 @@ def table(rows: Sequence[Row]) -> str:
 def _means(rows: Sequence[Row]) -> Grid:
     ways = list(dict.fromkeys(row["way"] for row in rows))
     lines = []
-    for (title, n), same in grouped(rows, "set", "n").items():
+    for (title, n), same in grouped_rows(rows, "set", "n").items():
         of_way = {way: [row for row in same if row["way"] == way] for way in ways}
         means = {way: np.mean([row["coverage"] for row in one]) for way, one in of_way.items()}
         most = {way: max(row["broken"] for row in one) for way, one in of_way.items()}
@@ -275,7 +275,7 @@ def _grid(title: str, rows: Sequence[Mapping[str, Any]]) -> Grid:
     ways = [way for way in dict.fromkeys(row["way"] for row in rows) if way not in MAPIE]
     best = ["MAPIE's best"] if any(row["way"] in MAPIE for row in rows) else []
     lines = []
-    for (world, risk, n), same in grouped(rows, "world", "max_risk", "n").items():
+    for (world, risk, n), same in grouped_rows(rows, "world", "max_risk", "n").items():
         of_way = {row["way"]: row for row in same}
         shown = [of_way[way] for way in ways]
         if best:

@@ -10,7 +10,7 @@ import yaml
 
 from steepslope.cli.main import main
 from steepslope.lab.benchmark import promises
-from steepslope.lab.benchmark.preset import preset_names, read_preset
+from steepslope.lab.benchmark.preset import evidence_preset_names, read_evidence_preset
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, files_below
 from tests.lab.benchmark.tables import noisy_table
@@ -42,7 +42,7 @@ def write(folder: Path, **changes: Any) -> None:
 def test_the_list_names_every_preset_with_its_source(capsys: Captured) -> None:
     assert main(["reproduce", "evidence", "--preset", "list"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown == [f"{name}: {read_preset(name).source}" for name in preset_names()]
+    assert shown == [f"{name}: {read_evidence_preset(name).source}" for name in evidence_preset_names()]
 
 
 @pytest.mark.slow

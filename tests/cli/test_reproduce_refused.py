@@ -76,7 +76,6 @@ OPTIONS = [
     ("table1 --set nets.vit.size=1", "preset digits: unknown place in 'nets.vit.size': 'vit'"),
     ("table1 --set nets.late.auxiliary=x", "unknown net in nets.late.auxiliary 'x'"),
     ("table1 --set nets.late.train.epoch=1", "nets.late.train: unknown setting 'epoch': did you mean 'epochs'?"),
-    ("figure2 --jobs 0", "jobs: expected a whole number >= 1, found 0"),
     ("table1 --seeds none", "seeds: expected one seed or several different ones, found ()"),
     ("table3 --set styles=nowhere", "data spec 'images:nowhere': no such folder"),
     ("table3 --set trained_stylizer=nowhere", "nowhere: expected the folder of a stylizer with stylizer.json"),

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.search import CRITERIA, Search, balanced, best_of, search
+from steepslope.lab.search import CRITERIA, Search, balanced, best_trial, search
 from steepslope.metrics import METRICS, aurc, auroc, tnr, tpr
 
 Pair = tuple[float, float]
@@ -92,7 +92,7 @@ def test_what_is_undefined_everywhere_is_an_error() -> None:
 def test_what_is_undefined_is_never_the_best() -> None:
     found = search(recording([]), IS_CORRECT, negatives=(1, 2), positives=(1,))
     undefined = replace(found.alpha_neg_trials[0], alpha_neg=0.5, value=math.nan)
-    assert best_of([undefined, *found.alpha_neg_trials], "balanced").alpha_neg == 2
+    assert best_trial([undefined, *found.alpha_neg_trials], "balanced").alpha_neg == 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from steepslope.nets.data.images import known_formats
+from steepslope.nets.data.images import known_image_formats
 from steepslope.serve.bodies import pixels_of_body
 from tests.serve.models import encoded, png
 
@@ -61,7 +61,7 @@ ODD: dict[str, bytes] = {
 }
 
 
-FORMATS = known_formats()
+FORMATS = known_image_formats()
 
 
 def pixels(data: bytes, channels: int = 3) -> NDArray[np.uint8]:

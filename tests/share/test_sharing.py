@@ -23,7 +23,7 @@ from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.training.loading import load_oracle
-from steepslope.nets.training.on_images import ImageOracle, build_net
+from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.columns import LOADERS
 from steepslope.oracle.storage import IMAGES, names_oracle
@@ -76,7 +76,7 @@ def fused(tmp_path: Path) -> Path:
 def on_images(tmp_path: Path) -> Path:
     backbone = load_classifier("net:digits-net?classes=4")
     transform = Transform(backbone.transform.size, (0.5,), (0.25,), "squash")
-    net = build_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
+    net = build_image_oracle_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
     oracle = ImageOracle(net, backbone.spec, transform, 4, RECIPE)
     oracle.save(tmp_path / "oracle", {"made": {"backbone": backbone.spec}})
     return tmp_path / "oracle"
@@ -129,7 +129,7 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
     """An oracle whose backbone is code of one's own is not even shared unless the code is named."""
     backbone = load_classifier("module:tests.tiny_nets:tiny_convolutions")
     transform = Transform((16, 16), (0.5,) * 3, (0.25,) * 3)
-    net = build_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
+    net = build_image_oracle_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
     ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own: allow it by its spec"):
         Shared.of(str(tmp_path / "oracle"), ORACLE)

@@ -118,14 +118,14 @@ def source_to_calibrate(
 ) -> ConfidenceSource:
     """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
     from steepslope.gate.confidence_source import ConfidenceSource
-    from steepslope.nets.training.images import open_images
+    from steepslope.nets.training.images import open_images_of_outputs
     from steepslope.nets.training.loading import load_oracle
     from steepslope.oracle.evidence.fitting import require_other_rows
     from steepslope.report.confidences import Resources, fit_set_for_confidences, oracle_for_confidences
     from steepslope.scores import SCORES
 
     oracle = oracle_for_confidences(
-        name, partial(load_oracle, backbones=backbones, images=partial(open_images, path=path))
+        name, partial(load_oracle, backbones=backbones, images=partial(open_images_of_outputs, path=path))
     )
     if oracle is not None:
         with located(f"oracle {name}"):

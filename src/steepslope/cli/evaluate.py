@@ -137,14 +137,14 @@ def evaluate(
 
 def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
     """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
-    from steepslope.nets.data.images import as_colour, in_pil
-    from steepslope.nets.training.images import ImageFinder, data_of
+    from steepslope.nets.data.images import as_colour, image_in_pil
+    from steepslope.nets.training.images import ImageFinder, data_spec_of_outputs
 
-    finder = ImageFinder(data_of(path, data), outputs.classes)
+    finder = ImageFinder(data_spec_of_outputs(path, data), outputs.classes)
     finder.places(first) if data is None else finder(first)
 
     def read(data: Dataset, row: int) -> Image.Image:
-        image = in_pil(data.image(row))
+        image = image_in_pil(data.image(row))
         return image.copy() if image.mode == "L" else as_colour(image)
 
     def find(ids: Sequence[str]) -> list[ReadImage | None]:
@@ -190,11 +190,11 @@ def _resources_to_evaluate(
 ) -> Resources:
     """Return what scores and oracles need next to the predictions."""
     from steepslope.gate import Gate
-    from steepslope.nets.training.images import open_images
+    from steepslope.nets.training.images import open_images_of_outputs
     from steepslope.nets.training.loading import load_oracle
     from steepslope.report.confidences import Resources
 
-    opened = partial(open_images, path=path, data=data)
+    opened = partial(open_images_of_outputs, path=path, data=data)
     load = partial(load_oracle, backbones=backbones, images=opened, device="auto")
     loaded = {folder: Gate.load(folder, load) for folder in gates}
     return Resources(held_out, reference, load, allow_fit_rows, loaded)

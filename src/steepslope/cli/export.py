@@ -59,13 +59,13 @@ def export(
     for library in LIBRARIES:
         require_extra(library, "nets", "export")
     from steepslope.nets.export.agreement import require_agreement
-    from steepslope.nets.export.exporting import exported_from
+    from steepslope.nets.export.exporting import exported_from_folder
 
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
     _require_one_to_export(gate, oracle)
     require_free_file(Path(out), replace)
-    exported = exported_from(gate, oracle, part, nets, options_by_name("opinion", opinion))
+    exported = exported_from_folder(gate, oracle, part, nets, options_by_name("opinion", opinion))
     gap = require_agreement(exported)
     exported.save(Path(out))
     for line in exported.summary():

@@ -172,12 +172,12 @@ def train_classifier(
     replace
         Replace a classifier that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.nets.classifiers.training import recipe_for, train_classifier as train
+    from steepslope.nets.classifiers.training import recipe_for_net, train_classifier as train
     from steepslope.nets.data.specs import parse_data
 
     if parse_data(data).shifts:
         raise SteepslopeError(f"expected images that are not shifted, found {data}", "data")
-    recipe = recipe_for(
+    recipe = recipe_for_net(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
         optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,
     )  # fmt: skip

@@ -29,10 +29,10 @@ def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace:
     replace
         Replace an oracle that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.nets.training.launch import costs_of, train_stages
+    from steepslope.nets.training.launch import costs_of_stages, train_stages
 
     if dry_run:
-        for line in costs_of(request):
+        for line in costs_of_stages(request):
             console().print(line)
         return
     train_stages(request, Path(out), console().print, replace)

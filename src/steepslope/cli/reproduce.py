@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steepslope.checks import optional, require, whole
+from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 
@@ -26,7 +26,6 @@ def reproduce(
     work: str | None = None,
     seeds: tuple[int, ...] | None = None,
     set: tuple[str, ...] = (),
-    jobs: int | None = None,
     workers: int = 0,
     dry_run: bool = False,
     compare: bool = False,
@@ -60,10 +59,8 @@ def reproduce(
         Changes of the preset, as nets.vit.spec=timm:NAME or pairs.0.training.epochs=1, with commas between them;
         test_data=SPEC are test images of data without splits, styles=DIR those whose styles Table 3 takes, in place of
         scikit-learn's two photographs, and trained_stylizer=DIR a stylizer in place of one that is trained.
-    jobs
-        Number of pieces of work at once, each on a GPU of its own where there are any; by default one a GPU.
     workers
-        Processes that decode images, for each piece of work; 0 decodes in its own.
+        Processes that decode images; 0 decodes in this one.
     dry_run
         Say what would be done, with every setting, and do nothing.
     compare
@@ -72,47 +69,46 @@ def reproduce(
     from steepslope.files.folders import require_no_file
 
     if experiment == EVIDENCE:
-        for name, given in {"jobs": jobs, "workers": workers, "dry-run": dry_run, "compare": compare}.items():
+        for name, given in {"workers": workers, "dry-run": dry_run, "compare": compare}.items():
             if given:
                 raise SteepslopeError("expected none with evidence", name)
         reproduce_evidence(
             preset, data, require_no_file(out or "runs/evidence"), work, seeds, changes_to_reproduce(set)
         )
         return
-    from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of
-    from steepslope.lab.paper.preset import read_preset
-    from steepslope.lab.paper.steps import devices_at_hand, plan_lines, run
-    from steepslope.lab.paper.views import require_possible
+    from steepslope.lab.paper.experiment import ALL, experiment_names, read_experiment, steps_of_experiments
+    from steepslope.lab.paper.preset import read_paper_preset
+    from steepslope.lab.paper.steps import plan_lines, run_steps
+    from steepslope.lab.paper.views import require_possible_views
     from steepslope.lab.paper.workspace import Workspace
 
-    chosen = read_preset(preset, changes_to_reproduce(set)).changed(data=data, seeds=seeds)
+    chosen = read_paper_preset(preset, changes_to_reproduce(set)).changed(data=data, seeds=seeds)
     folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
-    require("jobs", jobs, optional(whole(1)))
     workspace = Workspace(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
     names = experiment_names() if experiment == ALL else [experiment]
     experiments = [read_experiment(name) for name in names]
     if experiment == ALL:
         experiments = [one for one in experiments if one.source and (not one.lines or chosen.groups.get(one.pairs))]
     for one in experiments:
-        require_possible(one, chosen)
-    steps = steps_of(experiments, workspace, whole=dry_run)
+        require_possible_views(one, chosen)
+    steps = steps_of_experiments(experiments, workspace, whole=dry_run)
     if dry_run:
         print("\n".join([*plan_lines(steps)]))  # all or none: what is wrong is found on the way
         return
     if not all(step.is_complete for step in steps):
         workspace.require_images()
-    run(steps, workspace, jobs or devices_at_hand())
+    run_steps(steps, workspace)
     show_reproduced(experiments, workspace, folder, compare)
 
 
 def show_reproduced(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
-    from steepslope.lab.paper.views import Findings, write
+    from steepslope.lab.paper.views import Findings, write_views
     from steepslope.report.screen import report_screen, show_grid_on_screen
 
     screen = report_screen()
     for one in experiments:
-        for grid in write(Findings(one, workspace), out, compare):
+        for grid in write_views(Findings(one, workspace), out, compare):
             screen.print(f"\n{grid.title}", soft_wrap=True)
             show_grid_on_screen(grid, grid.columns, screen)
     screen.print(f"tables and figures: {out}", soft_wrap=True)
@@ -128,15 +124,15 @@ def reproduce_evidence(
 ) -> None:
     """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets."""
     from steepslope.files.folders import locked
-    from steepslope.lab.benchmark.preset import preset_names, read_preset
+    from steepslope.lab.benchmark.preset import evidence_preset_names, read_evidence_preset
     from steepslope.lab.benchmark.run import run_preset
     from steepslope.lab.benchmark.summary import write_summary
     from steepslope.report.screen import report_screen, show_grid_on_screen
 
     if preset == LIST:
-        print("\n".join(f"{name}: {read_preset(name).source}" for name in preset_names()))
+        print("\n".join(f"{name}: {read_evidence_preset(name).source}" for name in evidence_preset_names()))
         return
-    chosen = read_preset(preset, changes, seeds)
+    chosen = read_evidence_preset(preset, changes, seeds)
     if data is None:
         raise SteepslopeError(f"expected the folder with the files of {chosen.source}, found none", "data")
     run_preset(chosen, Path(data), out, Path(work or out / "work") / chosen.name, say)

@@ -51,7 +51,7 @@ def corrupt(
         cut out. ImageNet-C has 224; by default images keep their size.
     """
     from steepslope.lab.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
-    from steepslope.lab.shifts.writing import file_names
+    from steepslope.lab.shifts.writing import shifted_file_names
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
@@ -64,7 +64,7 @@ def corrupt(
     require_shift_elsewhere(out, spec.argument)
     images = spec.open()
     folders = {Path(out) / shift.kind / str(shift.severity): Shifted(images, shift) for shift in shifts}
-    names = file_names(images, options.format)
+    names = shifted_file_names(images, options.format)
     for folder, shifted in folders.items():
         write_shift(shifted, data, folder, options, names)
 
@@ -130,13 +130,13 @@ def stylize(
     seed
         Seed of the styles and of where they are cut, next to each image's id.
     """
-    from steepslope.lab.shifts.stylization import StylizeSpec, style_data
+    from steepslope.lab.shifts.stylization import StylizeSpec, style_data_spec
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
     shift = StylizeSpec(stylizer, styles, alpha, side, crop, style_crop, seed).look()
     spec = parse_data(data).look()
-    for argument in (spec.argument, parse_data(style_data(styles)).argument):
+    for argument in (spec.argument, parse_data(style_data_spec(styles)).argument):
         require_shift_elsewhere(out, argument)
     write_shift(Shifted(spec.open(), shift.load()), data, Path(out), options)
 
@@ -169,12 +169,12 @@ def train_stylizer(
     std
         Standard deviation of the backbone's input, in place of its own.
     """
-    from steepslope.lab.shifts.stylization import style_data
+    from steepslope.lab.shifts.stylization import style_data_spec
     from steepslope.lab.shifts.stylizer_training import train_stylizer as train
     from steepslope.nets.classifiers.specs import load_classifier
     from steepslope.nets.data.specs import parse_data
 
-    photos, paintings = parse_data(content).look(), parse_data(style_data(styles)).look()
+    photos, paintings = parse_data(content).look(), parse_data(style_data_spec(styles)).look()
     for argument in (photos.argument, paintings.argument):
         require_shift_elsewhere(out, argument)
     net = load_classifier(backbone).with_transform(mean=mean, std=std)

@@ -37,7 +37,7 @@ def balanced(trust_logit: ArrayLike, is_correct: ArrayLike) -> float:
     return (tpr(trust_logit, is_correct, threshold=0) + tnr(trust_logit, is_correct, threshold=0)) / 2
 
 
-def _of_rows(metric: Metric) -> Callable[[ArrayLike, ArrayLike], float]:
+def _metric_of_rows(metric: Metric) -> Callable[[ArrayLike, ArrayLike], float]:
     """Return a metric as a function of trust logits (n,) and is_correct (n,), with thresholds at 0."""
     measure = metric.at(0.0, 0.0)
     return lambda trust_logit, is_correct: float(measure(rank_rows(trust_logit, is_correct).ranking()))
@@ -46,7 +46,7 @@ def _of_rows(metric: Metric) -> Callable[[ArrayLike, ArrayLike], float]:
 # Functions of (trust_logit, is_correct), both (n,); TPR and TNR trust what has a trust logit > 0.
 CRITERIA: dict[str, Metric] = {
     BALANCED: Metric(balanced, "Balanced", "The mean of TPR and TNR."),
-    **{name: replace(metric, function=_of_rows(metric), threshold=None) for name, metric in METRICS.items()},
+    **{name: replace(metric, function=_metric_of_rows(metric), threshold=None) for name, metric in METRICS.items()},
 }
 
 
@@ -93,12 +93,12 @@ class Search:
     @property
     def alpha_neg(self) -> float:
         """The chosen slope for wrong predictions."""
-        return best_of(self.alpha_neg_trials, self.criterion).alpha_neg
+        return best_trial(self.alpha_neg_trials, self.criterion).alpha_neg
 
     @property
     def alpha_pos(self) -> float:
         """The chosen slope for correct predictions."""
-        return best_of(self.alpha_pos_trials, self.criterion).alpha_pos
+        return best_trial(self.alpha_pos_trials, self.criterion).alpha_pos
 
     def as_json(self) -> dict[str, Any]:
         """Return the search as JSON holds it."""
@@ -155,18 +155,18 @@ def search(
     """
     require_known("criterion", criterion, CRITERIA)
     candidates = {"negatives": negatives, "positives": positives, "alpha-pos": [alpha_pos]}
-    for_wrong, for_correct, (frozen,) = (_slopes(name, values) for name, values in candidates.items())
+    for_wrong, for_correct, (frozen,) = (_checked_slopes(name, values) for name, values in candidates.items())
 
     @cache
     def trial(pos: float, neg: float) -> Trial:
-        return _measured(pos, neg, trust_logit_of(pos, neg), is_correct, criterion)
+        return _measured_trial(pos, neg, trust_logit_of(pos, neg), is_correct, criterion)
 
     first = tuple(trial(frozen, neg) for neg in for_wrong)
-    alpha_neg = best_of(first, criterion).alpha_neg
+    alpha_neg = best_trial(first, criterion).alpha_neg
     return Search(criterion, first, tuple(trial(pos, alpha_neg) for pos in for_correct))
 
 
-def best_of(trials: Sequence[Trial], criterion: str) -> Trial:
+def best_trial(trials: Sequence[Trial], criterion: str) -> Trial:
     """Return the best trial by a criterion; of equally good ones that with the smaller slopes.
 
     Raises
@@ -184,7 +184,7 @@ def best_of(trials: Sequence[Trial], criterion: str) -> Trial:
     return min(defined, key=lambda trial: (sign * trial.value, trial.alpha_neg, trial.alpha_pos))
 
 
-def _slopes(name: str, values: Sequence[float]) -> tuple[float, ...]:
+def _checked_slopes(name: str, values: Sequence[float]) -> tuple[float, ...]:
     """Return candidates as floats; raise unless each is a slope and there once."""
     check = loss_parameters("steep_slope")["alpha_neg"][1]
     for value in values:
@@ -195,16 +195,16 @@ def _slopes(name: str, values: Sequence[float]) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-def _measured(
+def _measured_trial(
     alpha_pos: float, alpha_neg: float, trust_logit: NDArray[Any], is_correct: ArrayLike, criterion: str
 ) -> Trial:
     z, correct = checked_confidences(trust_logit, is_correct)
     loss = steep_slope(torch.from_numpy(z), torch.from_numpy(correct), alpha_pos=alpha_pos, alpha_neg=alpha_neg)
-    value, tpr_at_0, tnr_at_0, auc = (_value_of(name, z, correct) for name in (criterion, "tpr", "tnr", "auc"))
+    value, tpr_at_0, tnr_at_0, auc = (_criterion_value(name, z, correct) for name in (criterion, "tpr", "tnr", "auc"))
     return Trial(alpha_pos, alpha_neg, value, float(loss.mean()), tpr_at_0, tnr_at_0, auc)
 
 
-def _value_of(criterion: str, trust_logit: NDArray[Any], is_correct: NDArray[Any]) -> float:
+def _criterion_value(criterion: str, trust_logit: NDArray[Any], is_correct: NDArray[Any]) -> float:
     try:
         return CRITERIA[criterion].function(trust_logit, is_correct)
     except UndefinedMetricError:

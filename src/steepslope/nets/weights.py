@@ -65,6 +65,17 @@ def load_training_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[s
     return {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, moments, about
 
 
+def take_up_state(path: Path, net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+    """Give a net and its optimizer what was saved of them; return the facts stored with it, None without a state."""
+    state = load_training_state(path)
+    if state is None:
+        return None
+    weights, moments, about = state
+    net.load_state_dict(weights)
+    restore_optimizer_state(optimizer, moments)
+    return about
+
+
 def restore_optimizer_state(optimizer: torch.optim.Optimizer, moments: dict[int, Tensors]) -> None:
     """Give the optimizer its moments back."""
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from steepslope.errors import reason_of
-from steepslope.nets.data.images import as_colour, as_grey, known_formats, open_image
+from steepslope.nets.data.images import as_colour, as_grey, known_image_formats, open_image
 from steepslope.nets.export.file import COLOUR, GREY
 from steepslope.serve import limits
 
@@ -151,7 +151,7 @@ def pixels_of_body(data: bytes, channels: int, max_pixels: int, claim: BodyClaim
     except BOMB:
         raise HTTPException(413, f"expected an image of at most {max_pixels:,} pixels, found many more") from None
     except UnidentifiedImageError:
-        known = ", ".join(known_formats())
+        known = ", ".join(known_image_formats())
         raise HTTPException(415, f"expected an image ({known}), found {len(data):,} bytes of something else") from None
     except Exception as error:  # decoders have many kinds for damaged and for hostile files
         reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error, 160))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.nets.export.file import Arrays, ArraySpec, require_fitting
+from steepslope.nets.export.file import Arrays, ArraySpec, require_fitting_inputs
 
 EXAMPLE = 8  # pixels a side, where any will do
 Parameter = bool | int | float | str
@@ -154,7 +154,7 @@ def protocol_arrays(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays
         if tensor.datatype != expected:
             raise SteepslopeError(f"expected datatype {expected}, found {tensor.datatype!r}", tensor.name)
         arrays[tensor.name] = _protocol_array(tensor, spec)
-    require_fitting(arrays, tuple(specs))
+    require_fitting_inputs(arrays, tuple(specs))
     if len(next(iter(arrays.values()))) == 0 or any(array.size == 0 for array in arrays.values()):
         raise SteepslopeError("expected at least one row of at least one number, found none", "inputs")
     return arrays

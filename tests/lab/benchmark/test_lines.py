@@ -25,16 +25,16 @@ from steepslope.lab.benchmark.lines import (
     STACKED,
     Choice,
     Ranked,
-    averaged,
-    boosted,
-    briefly,
-    choose,
-    in_its_place,
-    measured,
+    averaged_softmaxes,
+    boosted_log_odds,
+    choose_single_score,
+    classifiers_in_its_place,
+    lines_in_brief,
+    measured_lines,
     opinions_measured,
     ranked_lines,
-    single,
-    stacked,
+    single_score_line,
+    stacked_softmaxes,
 )
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
@@ -77,15 +77,15 @@ def test_an_average_is_of_all_softmaxes() -> None:
     outputs = plain().with_opinion("a", other).with_opinion("b", ClassifierOutputs(third, LABELS))
     of_third = np.exp(third) / np.exp(third).sum(axis=1, keepdims=True)
     expected = (np.exp(LOGITS) + other + of_third) / 3
-    assert_allclose(np.exp(averaged(outputs))[:, :3], expected, atol=1e-6)
-    assert_allclose(np.exp(averaged(plain())), np.pad(np.exp(LOGITS), ((0, 0), (0, 1))), atol=1e-12)
+    assert_allclose(np.exp(averaged_softmaxes(outputs))[:, :3], expected, atol=1e-6)
+    assert_allclose(np.exp(averaged_softmaxes(plain())), np.pad(np.exp(LOGITS), ((0, 0), (0, 1))), atol=1e-12)
 
 
 def test_a_vote_is_one_in_its_class_and_rows_without_one_do_not_count() -> None:
     outputs = plain().with_opinion("people", [1, -1, 0])
     softmaxes = np.exp(LOGITS)
     expected = [(softmaxes[0] + [0, 1, 0]) / 2, softmaxes[1], (softmaxes[2] + [1, 0, 0]) / 2]
-    assert_allclose(np.exp(averaged(outputs)), np.pad(expected, ((0, 0), (0, 1))), atol=1e-12)
+    assert_allclose(np.exp(averaged_softmaxes(outputs)), np.pad(expected, ((0, 0), (0, 1))), atol=1e-12)
 
 
 def test_log_odds_are_of_the_predicted_class_against_all_others() -> None:
@@ -100,7 +100,7 @@ def test_log_odds_are_of_the_predicted_class_against_all_others() -> None:
 def test_stacking_is_a_stacker_that_learns_from_the_oracles_rows() -> None:
     trial = made_trial(2_000)
     outputs = trial.judged[TEST].outputs
-    found = stacked(trial, outputs)
+    found = stacked_softmaxes(trial, outputs)
     assert found is not None
     (logs, classes) = evidence_opinions(
         outputs, [SEEN], slice(None), {SEEN: fit_stack(trial.learnt, arrays_of_stack(SEEN))}
@@ -108,31 +108,31 @@ def test_stacking_is_a_stacker_that_learns_from_the_oracles_rows() -> None:
     assert_allclose(np.take_along_axis(found, classes, axis=1), logs[:, 0])
     right = found.argmax(axis=1) == outputs.labels
     assert right.mean() > outputs.is_correct.mean()  # the other classifier is better
-    assert_array_equal(in_its_place(trial, outputs)[STACK].is_correct, right)
+    assert_array_equal(classifiers_in_its_place(trial, outputs)[STACK].is_correct, right)
 
 
 def test_stacking_wants_every_opinion() -> None:
     trial = made_trial()
     few = trial.judged[TEST].outputs.subset(np.arange(5))
-    assert stacked(trial, few.changed(opinion_other=None)) is None
+    assert stacked_softmaxes(trial, few.changed(opinion_other=None)) is None
     held = np.array(few.require("opinion_other"))
     held[0] = np.nan
-    assert stacked(trial, few.changed(opinion_other=held)) is None
+    assert stacked_softmaxes(trial, few.changed(opinion_other=held)) is None
 
 
 def test_boosting_learns_what_is_right() -> None:
     trial = made_trial(2_000)
     outputs = trial.judged[TEST].outputs
-    found = boosted(trial, outputs)
+    found = boosted_log_odds(trial, outputs)
     assert found is not None
-    assert auroc(found, outputs.is_correct) > auroc(single("mcp", trial, outputs), outputs.is_correct)
+    assert auroc(found, outputs.is_correct) > auroc(single_score_line("mcp", trial, outputs), outputs.is_correct)
     few = trial.learnt.subset(np.flatnonzero(trial.learnt.is_correct))
-    assert boosted(Trial(few, None, {}, few), outputs) is None
+    assert boosted_log_odds(Trial(few, None, {}, few), outputs) is None
 
 
 def test_lines_are_those_that_the_outputs_allow() -> None:
     trial = made_trial()
-    choice = choose(trial, 0)
+    choice = choose_single_score(trial, 0)
     assert choice.aurc[choice.score] == min(choice.aurc.values())
     rows = trial.judged[TEST]
     lines = ranked_lines(trial, rows, choice)
@@ -146,7 +146,7 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
         FREE,
     ]
     assert {"temperature scaling", "TrustScore", "MC dropout"} <= {*lines}
-    assert_array_equal(lines[BEST], single(choice.score, trial, rows.outputs))
+    assert_array_equal(lines[BEST], single_score_line(choice.score, trial, rows.outputs))
     shares = softmax(np.asarray(rows.outputs.logits, dtype=float), axis=1)
     assert_allclose(1 / (1 + np.exp(-lines[MCP])), shares.max(axis=1), rtol=1e-6)
     bare = Trial(plain(), None, {TEST: JudgedRows(plain(), {})}, wide(plain()))
@@ -156,17 +156,17 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
 def test_measured_is_what_metrics_say() -> None:
     trial = made_trial()
     rows = trial.judged[TEST]
-    lines = ranked_lines(trial, rows, choose(trial, 0))
-    found, right = measured(lines, rows.outputs, 5, 200), rows.outputs.is_correct
+    lines = ranked_lines(trial, rows, choose_single_score(trial, 0))
+    found, right = measured_lines(lines, rows.outputs, 5, 60), rows.outputs.is_correct
     for name, confidence in lines.items():
-        expected = evaluate(confidence, right, bootstrap=200, seed=5)
+        expected = evaluate(confidence, right, bootstrap=60, seed=5)
         for metric in ("auc", "aurc", "fpr_at_95tpr", "aupr_error"):
             assert metric in METRICS
             assert_allclose(found[name][metric], [expected[metric][key] for key in ("value", "low", "high")], atol=6e-6)
         assert {key for key in found[name] if key.startswith("minus ")} == {
             f"minus {rival}" for rival in (MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE) if rival != name
         }
-    difference = compare(lines[FREE], lines[AVERAGE], right, bootstrap=200, seed=5)
+    difference = compare(lines[FREE], lines[AVERAGE], right, bootstrap=60, seed=5)
     for metric in COMPARED:
         expected_row = [difference[metric][key] for key in ("value", "low", "high")]
         assert_allclose(found[FREE][f"minus {AVERAGE}"][metric], expected_row, atol=6e-6)
@@ -175,15 +175,15 @@ def test_measured_is_what_metrics_say() -> None:
 def test_errors_or_right_predictions_alone_cannot_be_measured() -> None:
     rows = ClassifierOutputs(LOGITS, [0, 1, 2])
     with pytest.raises(SteepslopeError, match="expected errors and correct predictions among the judged rows"):
-        measured({MCP: np.zeros(3)}, rows, 0, 100)
+        measured_lines({MCP: np.zeros(3)}, rows, 0, 100)
     with pytest.raises(SteepslopeError, match="found one kind alone"):
-        measured({MCP: np.zeros(3)}, ClassifierOutputs(LOGITS, [1, 0, 0]), 0, 100)
+        measured_lines({MCP: np.zeros(3)}, ClassifierOutputs(LOGITS, [1, 0, 0]), 0, 100)
 
 
 def test_briefly_has_values_alone() -> None:
     rng = np.random.default_rng(0)
     confidence, right = rng.normal(size=50), rng.random(50) < 0.7
-    found = briefly({MCP: confidence}, right)[MCP]
+    found = lines_in_brief({MCP: confidence}, right)[MCP]
     assert found["auc"] == pytest.approx(roc_auc_score(right, confidence), abs=6e-6)
     wrong = ~right[np.argsort(-confidence)]
     assert found["aurc"] == pytest.approx(np.mean(np.cumsum(wrong) / np.arange(1, 51)), abs=6e-6)
@@ -193,8 +193,8 @@ def test_briefly_has_values_alone() -> None:
 def test_other_classifiers_have_predictions_of_their_own() -> None:
     trial = made_trial()
     outputs = trial.judged[TEST].outputs
-    found = in_its_place(trial, outputs)
-    mean = np.exp(averaged(outputs))
+    found = classifiers_in_its_place(trial, outputs)
+    mean = np.exp(averaged_softmaxes(outputs))
     assert_array_equal(found[ENSEMBLE].is_correct, mean.argmax(axis=1) == outputs.labels)
     best = mean.max(axis=1)
     assert_allclose(found[ENSEMBLE].confidence, np.log(best / (1 - best)), rtol=1e-4, atol=1e-6)
@@ -204,7 +204,7 @@ def test_other_classifiers_have_predictions_of_their_own() -> None:
     assert agree.mean() > 0.97  # another penalty
     assert found[PROBE].is_correct.mean() > outputs.is_correct.mean() - 0.3
     assert isinstance(found[PROBE], Ranked)
-    assert [*in_its_place(Trial(plain(), None, {}, wide(plain())), wide(plain()))] == [STACK]
+    assert [*classifiers_in_its_place(Trial(plain(), None, {}, wide(plain())), wide(plain()))] == [STACK]
 
 
 def test_opinions_are_measured_on_the_rows_that_have_them() -> None:
@@ -218,7 +218,7 @@ def test_opinions_are_measured_on_the_rows_that_have_them() -> None:
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_where_all_predictions_are_right_or_wrong_there_is_no_auc(is_right: bool) -> None:
-    found = briefly({MCP: np.array([0.1, 0.9, 0.5])}, np.full(3, is_right))
+    found = lines_in_brief({MCP: np.array([0.1, 0.9, 0.5])}, np.full(3, is_right))
     assert found == {MCP: {"aurc": 1.0 - is_right}}
 
 
@@ -228,8 +228,10 @@ def test_a_vote_for_a_class_that_is_lacking() -> None:
     outputs = named.with_opinion("people", ["dog", "ant", ""], classes={"ant": "ant", "dog": None})
     assert outputs.require("vote_people").tolist() == [3, 0, -1]
     half = np.exp(LOGITS[0]) / 2
-    assert_allclose(np.exp(averaged(outputs)[0]), [*half, 0.5], atol=1e-12)
-    assert_allclose(log_odds_of(averaged(outputs), outputs.predictions)[0], np.log(half.max() / (1 - half.max())))
+    assert_allclose(np.exp(averaged_softmaxes(outputs)[0]), [*half, 0.5], atol=1e-12)
+    assert_allclose(
+        log_odds_of(averaged_softmaxes(outputs), outputs.predictions)[0], np.log(half.max() / (1 - half.max()))
+    )
 
 
 @pytest.mark.parametrize(("votes", "accuracy"), [([0, 2, 2], 1.0), ([1, 1, 1], 0.0)])

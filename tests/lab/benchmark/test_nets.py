@@ -13,7 +13,7 @@ from scipy.special import softmax
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import silent
 from steepslope.lab.benchmark import nets
-from steepslope.lab.benchmark.nets import outputs_of_images, restricted
+from steepslope.lab.benchmark.nets import outputs_of_images, restricted_to_classes
 from steepslope.lab.benchmark.preset import Preset
 from steepslope.lab.benchmark.trial import trial_of
 from steepslope.outputs import ClassifierOutputs
@@ -44,7 +44,7 @@ def many(n: int = 60) -> ClassifierOutputs:
 def test_a_net_that_knows_some_of_its_classes_alone(n: int) -> None:
     """Also where there are as many rows as classes."""
     outputs, known = many(n), np.array([1, 3, 4])
-    found = restricted(outputs, known)
+    found = restricted_to_classes(outputs, known)
     rows = [row for row, label in enumerate(outputs.require_labels()) if label in known]
     assert len(found) == len(rows) > 0
     assert found.classes == ("b", "d", "e")

@@ -13,7 +13,7 @@ import yaml
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
 from steepslope.lab.benchmark.estimators import ESTIMATORS
-from steepslope.lab.benchmark.preset import Preset, preset_names, read_preset
+from steepslope.lab.benchmark.preset import Preset, evidence_preset_names, read_evidence_preset
 from steepslope.lab.benchmark.rows import CHOOSING, READERS
 from steepslope.nets.classifiers.training import ClassifierTraining
 from steepslope.nets.data.specs import parse_data
@@ -24,9 +24,9 @@ IMAGES = {"title": "T", "kind": "image", "source": "S", "classifier": "timm:x", 
 TRAINED = IMAGES | {"classifier": "", "train": {"net": "digits-net"}}
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", evidence_preset_names())
 def test_presets_are_complete(name: str) -> None:
-    preset = read_preset(name)
+    preset = read_evidence_preset(name)
     assert preset.name == name
     assert preset.title
     assert re.search(r"github\.com/\S+/\S+", preset.source) or name == "fashion-mnist", preset.source
@@ -46,7 +46,7 @@ def test_presets_are_complete(name: str) -> None:
 
 
 def test_changes_and_seeds() -> None:
-    preset = read_preset("wine", {"most_rows": "500", "read.files": "[a.csv]", "opinions": "{}"}, (4,))
+    preset = read_evidence_preset("wine", {"most_rows": "500", "read.files": "[a.csv]", "opinions": "{}"}, (4,))
     assert (preset.most_rows, preset.seeds, preset.opinions) == (500, (4,), {})
     assert preset.read["files"] == ["a.csv"]
     assert preset.read["label"] == "quality"
@@ -54,18 +54,18 @@ def test_changes_and_seeds() -> None:
 
 def test_what_decides_numbers() -> None:
     """A title, a note or other seeds change no number; all else does."""
-    preset = read_preset("wine")
-    same = read_preset("wine", {"title": "Other", "note": "Another", "source": "Somebody"}, (5,))
+    preset = read_evidence_preset("wine")
+    same = read_evidence_preset("wine", {"title": "Other", "note": "Another", "source": "Somebody"}, (5,))
     assert digest_of(same.as_json()) == digest_of(preset.as_json())
     for place, value in {"most_rows": "500", "test": "0.5", "classifier": "boosting", "read.label": "acid"}.items():
-        assert digest_of(read_preset("wine", {place: value}).as_json()) != digest_of(preset.as_json())
+        assert digest_of(read_evidence_preset("wine", {place: value}).as_json()) != digest_of(preset.as_json())
     free = {"title", "source", "seeds", "note"}
     assert {*preset.as_json()} == {one.name for one in fields(Preset)} - free
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**TEXTS, "seeds": [7]}))
-    preset = read_preset(str(tmp_path / "mine.yaml"))
+    preset = read_evidence_preset(str(tmp_path / "mine.yaml"))
     assert (preset.name, preset.kind, preset.seeds) == ("mine", "text", (7,))
 
 
@@ -90,7 +90,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_wrong_settings(content: dict[str, Any], message: str, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(SteepslopeError) as error:
-        read_preset(str(tmp_path / "own.yaml"))
+        read_evidence_preset(str(tmp_path / "own.yaml"))
     assert str(error.value).startswith(f"{tmp_path / 'own.yaml'}: ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
@@ -99,4 +99,4 @@ def test_wrong_settings(content: dict[str, Any], message: str, tmp_path: Path) -
 def test_a_preset_is_not_called_as_the_tables(tmp_path: Path) -> None:
     (tmp_path / "evidence.yaml").write_text(yaml.safe_dump(TEXTS))
     with pytest.raises(SteepslopeError, match="expected another name than that of the tables, evidence"):
-        read_preset(str(tmp_path / "evidence.yaml"))
+        read_evidence_preset(str(tmp_path / "evidence.yaml"))

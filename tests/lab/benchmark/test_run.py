@@ -13,8 +13,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.lab.benchmark import promises, run
 from steepslope.lab.benchmark.lines import AVERAGE, BEST, ENSEMBLE, MCP
 from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.run import row_of, run_preset
-from steepslope.lab.benchmark.trial import ALL, FREE, TEST, Trial, trial_of
+from steepslope.lab.benchmark.run import row_of_trial, run_preset
+from steepslope.lab.benchmark.trial import ALL, FREE, TEST, trial_of
 from steepslope.metrics import aurc
 from tests.lab.benchmark.tables import noisy_table, table_preset
 
@@ -43,25 +43,30 @@ def saved(folder: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.slow
+@pytest.fixture
+def quick_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure nothing: a row has its seed and the classifier, which is all that tells it from others."""
+    monkeypatch.setattr(run, "trial_of", lambda *_: None)
+    monkeypatch.setattr(run, "row_of_trial", lambda preset, _, seed: {"seed": seed, "by": preset.classifier})
+
+
+@pytest.mark.usefixtures("quick_rows")
 def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of what is complete reads no data, so these may be gone."""
-    plain_trial, both = trial_of, table_preset(note="N", seeds=(0, 1))
+    both = table_preset(note="N", seeds=(0, 1))
 
-    def until_seed_1(preset: Preset, data: Path, work: Path, seed: int, notice: Any) -> Trial:
-        if seed == 1:
+    def until_seed_1(*given: Any) -> None:
+        if given[3] == 1:
             raise KeyboardInterrupt
-        return plain_trial(preset, data, work, seed, notice)
 
-    monkeypatch.setattr(run, "trial_of", until_seed_1)
-    with pytest.raises(KeyboardInterrupt):
-        ran(both, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "trial_of", until_seed_1)
+        with pytest.raises(KeyboardInterrupt):
+            ran(both, folder)
     (first,) = saved(folder)["rows"]
-    monkeypatch.setattr(run, "trial_of", plain_trial)
     rows = ran(both, folder)
     assert [row["seed"] for row in rows] == [0, 1]
     assert rows[0] == first
-    assert rows[0]["lines"] != rows[1]["lines"]
     content, before = saved(folder), (folder / "out" / "made.json").read_bytes()
     assert content["rows"] == json.loads(json.dumps(rows))
     assert [content[name] for name in ("title", "kind", "source", "note")] == ["Made rows", "table", "made", "N"]
@@ -69,12 +74,13 @@ def test_a_run_that_ends_early_keeps_its_rows(folder: Path, monkeypatch: pytest.
     told: list[str] = []
     assert run_preset(both, folder, folder / "out", folder / "work", told.append) == content["rows"]
     assert told == ["made: seed 0 is complete", "made: seed 1 is complete"]
+    monkeypatch.setattr(run, "trial_of", trial_of)
     with pytest.raises(SteepslopeError, match=r"t.csv: expected a file of the data set, found none"):
         ran(table_preset(seeds=(0, 1, 2)), folder)
     assert (folder / "out" / "made.json").read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_rows")
 def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
     rows = ran(table_preset(), folder)
     before = (folder / "out" / "made.json").read_bytes()
@@ -91,7 +97,7 @@ def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
 def test_a_row_has_all_that_was_measured(folder: Path) -> None:
     preset = table_preset(opinions={"tree": "tree", "bayes": "bayes"}, shifted={"later": {"files": ["later.csv"]}})
     trial = trial_of(preset, folder, folder / "work", 0, lambda _: None)
-    row = row_of(preset, trial, 0)
+    row = row_of_trial(preset, trial, 0)
     outputs = trial.judged[TEST].outputs
     right = outputs.is_correct
     assert json.loads(json.dumps(row, allow_nan=False)) == row
@@ -115,14 +121,13 @@ def test_a_row_has_all_that_was_measured(folder: Path) -> None:
     assert {"mean_p_correct", "doc"} <= {*later["estimates"]}
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick_rows")
 def test_a_row_of_another_run_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seed 1 ends while seed 0 is measured, by a run with a work folder of its own."""
 
-    def beside(preset: Preset, data: Path, work: Path, seed: int, notice: Any) -> Trial:
-        if seed == 0:
+    def meanwhile(*given: Any) -> None:
+        if given[3] == 0:
             run_preset(table_preset(seeds=(1,)), folder, folder / "out", folder / "other")
-        return trial_of(preset, data, work, seed, notice)
 
-    monkeypatch.setattr(run, "trial_of", beside)
+    monkeypatch.setattr(run, "trial_of", meanwhile)
     assert [row["seed"] for row in ran(table_preset(), folder)] == [1, 0]

@@ -17,13 +17,13 @@ from steepslope.lab.benchmark.summary import (
     Estimate,
     Result,
     difference_cell,
-    estimate,
-    gains,
-    number_cell,
-    promises,
+    estimate_over_seeds,
+    estimate_value_cell,
+    gains_table,
+    promises_table,
     results_in,
-    risks,
-    standing,
+    risks_table,
+    standing_of_oracles,
     write_summary,
 )
 from steepslope.lab.benchmark.trial import FREE
@@ -85,17 +85,19 @@ def texts(grid: Grid, row: int = 0) -> dict[str, str]:
 
 
 def test_an_estimate_is_the_mean_over_seeds() -> None:
-    found = estimate(ABOVE.rows, FREE, f"minus {BEST}", "auc")
+    found = estimate_over_seeds(ABOVE.rows, FREE, f"minus {BEST}", "auc")
     assert found == pytest.approx((0.02, 0.003, 0.035))  # of two seeds that judge the same rows
-    found = estimate([{**row, "part": 0.4} for row in ABOVE.rows], FREE, f"minus {BEST}", "auc")
+    found = estimate_over_seeds([{**row, "part": 0.4} for row in ABOVE.rows], FREE, f"minus {BEST}", "auc")
     assert found == pytest.approx((0.02, 0.02 - 0.017 * np.sqrt(0.7), 0.02 + 0.015 * np.sqrt(0.7)))
     of_rows = (0.02 / 2 / 1.959964) ** 2  # the variance of one seed; two seeds, 0.7 and 0.8, have one of 0.005
     of_mean = of_rows + 0.005 / 2
     half = t(of_mean**2 / (0.005 / 2) ** 2).ppf(0.975) * np.sqrt(of_mean)  # the first part is known
-    assert estimate(ABOVE.rows, "p-norm", "auc") == pytest.approx((0.75, 0.75 - half, 0.75 + half), rel=1e-5)
-    assert estimate(BELOW.rows, FREE, f"minus {BEST}", "auc") == pytest.approx((-0.02, -0.03, -0.01))  # one seed
-    assert estimate(BELOW.rows, AVERAGE, "auc") is None
-    assert estimate(ABOVE.rows, BEST, f"minus {FREE}", "auc") is None
+    assert estimate_over_seeds(ABOVE.rows, "p-norm", "auc") == pytest.approx((0.75, 0.75 - half, 0.75 + half), rel=1e-5)
+    assert estimate_over_seeds(BELOW.rows, FREE, f"minus {BEST}", "auc") == pytest.approx(
+        (-0.02, -0.03, -0.01)
+    )  # one seed
+    assert estimate_over_seeds(BELOW.rows, AVERAGE, "auc") is None
+    assert estimate_over_seeds(ABOVE.rows, BEST, f"minus {FREE}", "auc") is None
 
 
 @pytest.mark.parametrize(
@@ -106,13 +108,13 @@ def test_the_interval_of_a_mean_over_seeds_covers_the_truth(
 ) -> None:
     """What is measured of a row is the same in all splits, or a split's alone; fits differ, as three hardly tell."""
     rng, inside = np.random.default_rng(0), []
-    for _ in range(2_000):
+    for _ in range(1_000):
         same, rows = rng.normal(size=500), []
         for _ in range(3):
             drawn = (of_rows * same + (1 - of_rows) * rng.normal(size=500))[rng.permutation(500)[: round(500 * part)]]
             value, wide = drawn.mean() + of_fits * rng.normal(), 1.96 * drawn.std() / np.sqrt(len(drawn))
             rows.append({"part": part, "lines": {FREE: {"auc": [value, value - wide, value + wide]}}})
-        found = estimate(rows, FREE, "auc")
+        found = estimate_over_seeds(rows, FREE, "auc")
         assert found is not None
         inside.append(found.low <= 0 <= found.high)
     assert least < np.mean(inside) <= most
@@ -136,24 +138,24 @@ def test_arrows_point_down_where_lower_would_be_better() -> None:
     assert (cell.text, cell.look, cell.aside) == ("+2.0 ↓", "worse", "(+1.0 to +3.0)")
     assert difference_cell(Estimate(-0.002, -0.003, -0.001), 1000, True).text == "-2.0 ↑"
     assert difference_cell(None) is UNDEFINED
-    assert number_cell(None) is UNDEFINED
-    assert number_cell(Estimate(0.8766, 0, 1)).text == "87.7"
+    assert estimate_value_cell(None) is UNDEFINED
+    assert estimate_value_cell(Estimate(0.8766, 0, 1)).text == "87.7"
 
 
 def test_gains() -> None:
-    assert texts(gains(RESULTS)) == {
+    assert texts(gains_table(RESULTS)) == {
         "data and classifier": "Above", "classes": "1,200", "right": "80.0", "MCP": "80.0", "best single": "82.0",
         "fused − MCP": "+4.0 ↑ (+3.0 to +6.0)", "fused − best single": "+2.0 ↑ (+0.3 to +3.5)",
         "with opinions − MCP": "+10.0 ↑ (+9.0 to +11.0)", "with opinions − average": "-5.0 ↓ (-6.0 to -4.0)",
         "all − stacking": "+4.0 ↑ (+3.0 to +6.0)", "all − boosting": "-2.0 (-4.0 to +1.0)",
     }  # fmt: skip
-    below = texts(gains(RESULTS), 1)
+    below = texts(gains_table(RESULTS), 1)
     assert below["fused − best single"] == "-2.0 ↓ (-3.0 to -1.0)"
     assert below["with opinions − average"] == str(UNDEFINED)
 
 
 def test_risks_are_in_thousandths() -> None:
-    found = texts(risks(RESULTS))
+    found = texts(risks_table(RESULTS))
     assert found["MCP"] == "20.0"
     assert found["fused − best single"] == "-10.0 ↑ (-17.5 to -1.5)"
     assert found["with opinions − average"] == "+25.0 ↓ (+20.0 to +30.0)"
@@ -161,17 +163,17 @@ def test_risks_are_in_thousandths() -> None:
     assert found["stacking in its place"] == "30.0 (60.0 right)"
     assert found["a probe in its place"] == "50.0 (70.0 right)"
     assert found["the average in its place"] == "40.0 (85.0 right)"
-    assert texts(risks(RESULTS), 1)["the average in its place"] == str(UNDEFINED)
+    assert texts(risks_table(RESULTS), 1)["the average in its place"] == str(UNDEFINED)
 
 
 def test_promises_and_how_often_they_break() -> None:
-    grid = promises(RESULTS, "0.05")
+    grid = promises_table(RESULTS, "0.05")
     assert grid.title == "What gates accept at a promise of 5 %"
     found = texts(grid)
     assert (found["MCP"], found["MCP, SGR"], found["fused"]) == ("35.0 (1)", "25.0 (0)", "55.0 (2)")
     assert found["with opinions"] == "65.0 (0)"
     assert {found[column] for column in ("MCP, MAPIE", "best single", "fused, SGR")} == {str(UNDEFINED)}
-    assert texts(promises(RESULTS, "0.02"))["MCP"] == "32.0 (1)"
+    assert texts(promises_table(RESULTS, "0.02"))["MCP"] == "32.0 (1)"
     assert texts(grid, 1)["with opinions"] == str(UNDEFINED)
 
 
@@ -184,7 +186,9 @@ def test_standing_counts_what_is_clear() -> None:
         "all − stacking": "2 of 2 clearly better, 0 clearly worse",
         "all − boosting": "0 of 2 clearly better, 0 clearly worse",
     }
-    assert standing(RESULTS) == {f"{name}, {one}": text for name, text in counts.items() for one in ("AUC", "AURC")}
+    assert standing_of_oracles(RESULTS) == {
+        f"{name}, {one}": text for name, text in counts.items() for one in ("AUC", "AURC")
+    }
 
 
 def write_rows(folder: Path, *results: Result) -> None:
@@ -204,7 +208,7 @@ def test_tables_and_a_figure_are_written(tmp_path: Path) -> None:
         assert min(image.size) > 200
         assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 50
     card = json.loads((tmp_path / "evidence.json").read_text())
-    assert card["fused − best single, AUC"] == standing(RESULTS)["fused − best single, AUC"]
+    assert card["fused − best single, AUC"] == standing_of_oracles(RESULTS)["fused − best single, AUC"]
     assert {*card["notes"]} == {"evidence", *(f"evidence-{name}" for name in names)}
     assert len(write_summary(tmp_path)) == len(names)  # evidence.json is no result
 

@@ -10,14 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from steepslope.lab.paper.style import SMALL, styled
+from steepslope.lab.paper.style import SMALL, figure_style
 
 LONG = "an oracle with EfficientNet-Lite0, cut at the same cost, on a_name_without_any_blank_in_it_at_all"
 
 
 def assert_readable(figure: Figure) -> None:
     """Fail if a text is smaller than 7 points, is cut off, or overlaps another."""
-    with styled():
+    with figure_style():
         figure.draw_without_rendering()
         renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
         boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts(figure)]

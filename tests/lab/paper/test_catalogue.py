@@ -9,10 +9,10 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.lab.paper.experiment import FOLDER, experiment_names, read_experiment
-from steepslope.lab.paper.methods import METHODS, method_of, stored_name
-from steepslope.lab.paper.preset import Preset, preset_names, read_preset
+from steepslope.lab.paper.methods import METHODS, method_of_line, stored_line_name
+from steepslope.lab.paper.preset import Preset, paper_preset_names, read_paper_preset
 from steepslope.lab.paper.tables import MCP
-from steepslope.lab.paper.views import require_possible
+from steepslope.lab.paper.views import require_possible_views
 from tests.conftest import Captured
 
 PAPER = ["table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4",
@@ -30,16 +30,16 @@ columns: [tnr]
 
 
 def known_presets() -> list[Preset]:
-    return [read_preset(name) for name in preset_names()]
+    return [read_paper_preset(name) for name in paper_preset_names()]
 
 
 @pytest.mark.parametrize("name", experiment_names())
 def test_all_that_a_file_names_is_known(name: str) -> None:
     one = read_experiment(name)
-    require_possible(one)
+    require_possible_views(one)
     for preset in known_presets():
         if preset.groups.get(one.pairs):
-            require_possible(one, preset)
+            require_possible_views(one, preset)
     assert one.name == name
     assert one.title
     if one.lines:
@@ -57,16 +57,16 @@ def test_the_catalogue_has_all_of_the_paper_first() -> None:
 
 
 def test_what_decides_results_is_what_a_work_folder_remembers() -> None:
-    plain = read_preset("digits")
+    plain = read_paper_preset("digits")
     assert plain.changed(seeds=(5,)).as_json() == plain.as_json()
     assert plain.changed(resamples=7).as_json() != plain.as_json()
     assert plain.changed(styles="paintings").as_json() != plain.as_json()
 
 
 def test_lines_of_the_same_name_and_other_settings_are_kept_apart() -> None:
-    own = method_of("SS", {"kind": "images", "loss": "steep_slope", "epochs": 1})
-    assert stored_name("SS", METHODS["SS"]) == "SS"
-    assert len({stored_name("SS", one) for one in (METHODS["SS"], own, {**own, "epochs": 2})}) == 3
+    own = method_of_line("SS", {"kind": "images", "loss": "steep_slope", "epochs": 1})
+    assert stored_line_name("SS", METHODS["SS"]) == "SS"
+    assert len({stored_line_name("SS", one) for one in (METHODS["SS"], own, {**own, "epochs": 2})}) == 3
 
 
 def test_an_experiment_of_ones_own_is_one_file(tmp_path: Path, capsys: Captured) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from steepslope.files.folders import write_json
-from steepslope.lab.paper.differences import cases_of, differences
+from steepslope.lab.paper.differences import cases_of_scores, differences_of_lines
 from steepslope.lab.paper.methods import ARRAYS, METHODS, ROW, Wanted
-from steepslope.lab.paper.preset import read_preset
+from steepslope.lab.paper.preset import read_paper_preset
 from steepslope.lab.paper.workspace import Case
 from steepslope.metrics import compare
 
-PAIR = read_preset("digits").group("first")[0]
+PAIR = read_paper_preset("digits").group("first")[0]
 RIGHT = np.arange(300) % 5 > 0
 COLUMNS = ("fpr_at_95tpr", "auc", "tpr", "delta_auc")
 Scores = list[tuple[Wanted, Path]]
@@ -40,7 +40,9 @@ def scores(tmp_path: Path) -> Scores:
 
 
 def test_each_seed_has_its_own_lines_and_those_that_all_share(scores: Scores) -> None:
-    found = [(case.where, case.seed, [folder.name for folder in lines.values()]) for case, lines in cases_of(scores)]
+    found = [
+        (case.where, case.seed, [folder.name for folder in lines.values()]) for case, lines in cases_of_scores(scores)
+    ]
     assert found == [
         ("test", 3, ["MCP-3-test", "TCP-3-test", "SS-3-test"]),
         ("test", 0, ["MCP-3-test", "TCP-0-test", "SS-0-test"]),
@@ -49,7 +51,7 @@ def test_each_seed_has_its_own_lines_and_those_that_all_share(scores: Scores) ->
 
 
 def test_differences_are_those_of_compare_without_what_needs_a_threshold(scores: Scores) -> None:
-    ((end, grid),) = differences(scores, COLUMNS, 200, "Table")
+    ((end, grid),) = differences_of_lines(scores, COLUMNS, 200, "Table")
     folders = {folder.name: folder for _, folder in scores}
     mine, theirs = (np.load(folders[name] / ARRAYS)["confidence"] for name in ("SS-0-test", "TCP-0-test"))
     expected = compare(mine, theirs, RIGHT, bootstrap=200, seed=0)

@@ -14,9 +14,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from steepslope.cli.main import main
 from steepslope.lab.paper.experiment import read_experiment
-from steepslope.lab.paper.methods import stored_name
-from steepslope.lab.paper.preset import read_preset
-from steepslope.lab.paper.steps import slug
+from steepslope.lab.paper.methods import stored_line_name
+from steepslope.lab.paper.preset import read_paper_preset
+from steepslope.lab.paper.steps import folder_slug
 from steepslope.nets.data.specs import SPLIT_SEED
 from steepslope.numerics import small_net
 
@@ -65,7 +65,7 @@ def folder_of(out: Path, row: Row) -> Path:
     place = f"adversarial-{row['classifier']}-{row['seed']}" if place == "adversarial" else place
     folder = out / "work" / "scores" / f"{row['classifier']}-{row['seed']}" / place
     folder /= row["oracle"] if method["kind"] in ("images", "cut") else ""
-    return folder / slug(stored_name(row["score"], method))
+    return folder / folder_slug(stored_line_name(row["score"], method))
 
 
 def confidences(out: Path, row: Row) -> Arrays:
@@ -119,7 +119,7 @@ def test_cross_entropy_cut_elsewhere_ranks_as_before(name: str, out: Path) -> No
     That is its sigmoid for cross entropy; the focal loss is least at another one.
     """
     rows = {(row["pair"], row["where"], row["seed"], row["score"]): row for row in rows_of(out, name)}
-    pairs = {pair.title: pair for pair in read_preset("digits").pairs}
+    pairs = {pair.title: pair for pair in read_paper_preset("digits").pairs}
     found = [key for key in rows if key[-1].endswith("at the cut of SS")]
     assert len(found) == len(rows) * 2 / len({key[-1] for key in rows})
     for key in found:
@@ -147,7 +147,7 @@ def test_what_shifts_is_shifted(out: Path) -> None:
 
 
 def test_the_chosen_slopes_are_the_best_of_their_trials(out: Path) -> None:
-    sweep = read_preset("digits").sweep
+    sweep = read_paper_preset("digits").sweep
     found = list((out / "work" / "sweeps").glob("*/*/search.json"))
     assert [path.parent.parent.name for path in found] == ["late-late-0"]  # one seed is swept
     search = json.loads(found[0].read_text())

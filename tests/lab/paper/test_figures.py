@@ -17,9 +17,9 @@ from steepslope.lab.paper.figures import (
     OutcomePanel,
     SweepPanel,
     loss_graphs,
-    outcomes,
+    outcome_histograms,
     risk_coverage_grid,
-    sweep,
+    sweep_figure,
 )
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from tests.lab.paper.readable import assert_readable, texts
@@ -84,7 +84,7 @@ def panel(title: str = "TPR and TNR", chosen: float | None = 3, names: Sequence[
 
 def test_the_line_is_the_mean_and_the_band_the_range_over_seeds() -> None:
     given = panel()
-    figure = sweep([given])
+    figure = sweep_figure([given])
     (axes,) = figure.axes
     assert_readable(figure)
     for line, band, values in zip(curves(axes), axes.collections, given.series.values(), strict=True):
@@ -112,7 +112,7 @@ def test_a_confidence_on_the_threshold_is_not_trusted() -> None:
 
 def test_heights_are_drawn_and_add_up_to_all_predictions() -> None:
     rows = [[outcome("a", 500), outcome("b", 2000, 0.99)], [outcome("c"), outcome("d")]]
-    figure = outcomes(rows)
+    figure = outcome_histograms(rows)
     for axes, given in zip(figure.axes, [*rows[0], *rows[1]], strict=True):
         patches = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
         heights = [np.asarray(patch.get_data()[0]) for patch in patches]

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from steepslope.cli.main import main
-from steepslope.lab.paper.preset import read_preset
+from steepslope.lab.paper.preset import read_paper_preset
 from steepslope.outputs import ClassifierOutputs
 
 NAMES = ("nought", "ace", "deuce")  # labels follow their sorted order
@@ -75,6 +75,6 @@ def test_accuracy_is_that_of_the_probe(tmp_path: Path) -> None:
 
 
 def test_nets_that_classify_are_no_backbones() -> None:
-    imagenet, fashion = read_preset("imagenet"), read_preset("fashion-mnist")
+    imagenet, fashion = read_paper_preset("imagenet"), read_paper_preset("fashion-mnist")
     assert [imagenet.is_backbone(name) for name in ("vit", "rsn")] == [False, False]
     assert [fashion.is_backbone(name) for name in ("net", "lite0", "lite0-96")] == [False, True, True]

@@ -15,7 +15,7 @@ import sklearn.datasets
 from numpy.typing import NDArray
 
 from steepslope.cli.main import main
-from steepslope.lab.paper.preset import read_preset, training_settings
+from steepslope.lab.paper.preset import read_paper_preset, training_settings
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import Captured, write_idx
@@ -177,14 +177,14 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("preset", CHECKS)
 def test_what_is_planned_is_the_paper(preset: str, bare: Path, capsys: Captured) -> None:
-    assert read_preset(preset).seeds == (0, 1, 2)
+    assert read_paper_preset(preset).seeds == (0, 1, 2)
     CHECKS[preset](plan_of(preset, capsys))
     assert list(bare.iterdir()) == []  # nothing was downloaded or written
 
 
 def test_nets_agree_with_the_trainings() -> None:
     """What the preset says of a net is what each training says of the oracle or classifier that it is."""
-    preset = read_preset("imagenet")
+    preset = read_paper_preset("imagenet")
     names = {"vit": "vit", "rsn": "resnet"}
     assert [(pair.oracle, pair.classifier) for pair in preset.pairs] == [*PAIRS]
     for pair in preset.pairs:

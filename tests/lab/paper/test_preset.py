@@ -7,13 +7,13 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.lab.paper import preset as presets
-from steepslope.lab.paper.preset import read_preset
+from steepslope.lab.paper.preset import read_paper_preset
 from tests.conftest import Captured
 
 
 def test_changes_reach_into_trainings_that_are_named() -> None:
     changes = {"recipe.0.training.stages.0.epochs": "3", "nets.small.train.epochs": "2", "seeds": "[5]"}
-    changed, usual = read_preset("mnist", changes), read_preset("mnist")
+    changed, usual = read_paper_preset("mnist", changes), read_paper_preset("mnist")
     assert [stage["epochs"] for stage in changed.recipe[0].training["stages"]] == [3, 20, 100]
     assert [stage["epochs"] for stage in usual.recipe[0].training["stages"]] == [500, 20, 100]
     assert (changed.nets["small"].train["epochs"], usual.nets["small"].train["epochs"]) == (2, 100)
@@ -21,24 +21,26 @@ def test_changes_reach_into_trainings_that_are_named() -> None:
 
 
 def test_changes_reach_into_what_a_preset_leaves_out() -> None:
-    changed = read_preset("imagenet", {"recolor.steps": "300", "features.hidden": "[64]"})
+    changed = read_paper_preset("imagenet", {"recolor.steps": "300", "features.hidden": "[64]"})
     assert (changed.recolor, changed.features) == ({"steps": 300}, {"hidden": [64]})
-    assert read_preset("imagenet", {"recolor.steps": "100"}).features == read_preset("imagenet").features == {}
+    assert (
+        read_paper_preset("imagenet", {"recolor.steps": "100"}).features == read_paper_preset("imagenet").features == {}
+    )
 
 
 def test_pairs_that_share_a_training_are_changed_one_at_a_time() -> None:
     """In its file, all pairs of the preset have one mapping of settings."""
-    pairs = read_preset("digits", {"pairs.1.training.epochs": "9"}).pairs
+    pairs = read_paper_preset("digits", {"pairs.1.training.epochs": "9"}).pairs
     assert [pair.training["epochs"] for pair in pairs] == [5, 9, 5, 5]
 
 
 def test_unknown_settings_are_named() -> None:
     with pytest.raises(SteepslopeError, match="preset mnist: unknown preset 'mnits': did you mean 'mnist'"):
-        read_preset("mnist", {"recipe.0.training": "mnits"})
+        read_paper_preset("mnist", {"recipe.0.training": "mnits"})
     with pytest.raises(SteepslopeError, match=r"unknown place in 'recipe\.1\.oracle'"):
-        read_preset("mnist", {"recipe.1.oracle": "small"})
+        read_paper_preset("mnist", {"recipe.1.oracle": "small"})
     with pytest.raises(SteepslopeError, match="unknown net in pairs 'smal': did you mean 'small'"):
-        read_preset("mnist", {"recipe.0.oracle": "smal"})
+        read_paper_preset("mnist", {"recipe.0.oracle": "smal"})
 
 
 PRESETS = sorted(path.stem for path in presets.TRAININGS.glob("*.yaml"))

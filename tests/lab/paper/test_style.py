@@ -11,16 +11,16 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from steepslope.lab.paper import style
-from steepslope.lab.paper.style import legend_below, lines, save, styled, text_width, wrapped
+from steepslope.lab.paper.style import figure_style, legend_below, line_looks, save_figure, text_width, wrapped_text
 from tests.lab.paper.readable import LONG, assert_readable, texts
 
 
-@styled()
+@figure_style()
 def picture(names: int = 3) -> Figure:
     figure = Figure(figsize=(style.PAGE_WIDTH, 3), layout="constrained")
     axes = figure.add_subplot()
     handles: dict[str, Artist] = {}
-    for name, look in lines(f"score {index}" for index in range(names)).items():
+    for name, look in line_looks(f"score {index}" for index in range(names)).items():
         (handles[name],) = axes.plot(np.random.default_rng(0).random(9), color=look.color, linestyle=look.dashes)
     axes.set(title="costs 5 $ to 10 $", xlabel="coverage (%)")
     legend_below(figure, handles)
@@ -29,26 +29,26 @@ def picture(names: int = 3) -> Figure:
 
 def test_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     before, figure = dict(rcParams), picture()
-    paths = [save(one, tmp_path / f"{index}", "curves") for index, one in enumerate((figure, figure, picture()))]
+    paths = [save_figure(one, tmp_path / f"{index}", "curves") for index, one in enumerate((figure, figure, picture()))]
     assert paths[0] == [tmp_path / "0" / "curves.png", tmp_path / "0" / "curves.svg"]
     first, *others = [[path.read_bytes() for path in pair] for pair in paths]
     assert others == [first, first]
     assert sorted(path.name for path in (tmp_path / "0").iterdir()) == ["curves.png", "curves.svg"]
     assert dict(rcParams) == before  # settings of matplotlib stay as they were
-    with styled():
+    with figure_style():
         assert rcParams["font.size"] == style.TEXT != before["font.size"]
 
 
 def test_a_name_is_no_formula() -> None:
     figure = picture()
     assert "costs 5 $ to 10 $" in [text.get_text() for text in texts(figure)]
-    with styled():
+    with figure_style():
         figure.draw_without_rendering()
     assert not figure.axes[0].title.get_parse_math()
 
 
 def test_28_names_look_different() -> None:
-    looks = lines(map(str, range(28)))
+    looks = line_looks(map(str, range(28)))
     assert len({(look.color, str(look.dashes)) for look in looks.values()}) == 28
     neighbours = list(looks.values())[:4]
     assert len({look.color for look in neighbours}) == len({look.marker for look in neighbours}) == 4
@@ -57,18 +57,21 @@ def test_28_names_look_different() -> None:
 
 @pytest.mark.parametrize("inches", [0.3, 1.0, 2.5])
 def test_no_line_is_wider_than_its_room_and_nothing_is_lost(inches: float) -> None:
-    with styled():
-        broken = wrapped(LONG, inches)
+    with figure_style():
+        broken = wrapped_text(LONG, inches)
         assert max(text_width(line) for line in broken.split("\n")) <= inches
         assert "".join(broken.split()) == "".join(LONG.split())
-        assert wrapped(LONG, 99) == LONG
-        assert wrapped("", 1) == ""
+        assert wrapped_text(LONG, 99) == LONG
+        assert wrapped_text("", 1) == ""
 
 
 def test_a_no_break_space_is_none_to_break_at() -> None:
     """A star stays beside the name that it marks, though the line before it has room for all but the star."""
     name = "fused,\N{NO-BREAK SPACE}free"
-    assert wrapped(f"late {name}\N{NO-BREAK SPACE}*", text_width(f"late {name}")) == f"late\n{name}\N{NO-BREAK SPACE}*"
+    assert (
+        wrapped_text(f"late {name}\N{NO-BREAK SPACE}*", text_width(f"late {name}"))
+        == f"late\n{name}\N{NO-BREAK SPACE}*"
+    )
 
 
 SHORT, LINE = "MCP", "fused, auxiliary, steep slope"
@@ -83,7 +86,7 @@ def test_a_legend_fits_below_in_as_few_rows_as_its_names_allow(names: list[str],
     figure = picture(1)
     (line,) = figure.axes[0].lines
     figure.legends.clear()
-    with styled():
+    with figure_style():
         legend_below(figure, {f"{name} {index}": line for index, name in enumerate(names)})
     assert_readable(figure)
     assert len(figure.legends[0].get_texts()) == len(names)

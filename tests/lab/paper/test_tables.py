@@ -13,15 +13,15 @@ from steepslope.lab.paper.tables import (
     COLUMNS,
     COMPARED,
     MCP,
-    arrows,
-    cell,
-    column,
-    comparison,
+    cell_of_seeds,
+    clear_seed_arrows,
+    comparison_with_paper,
     interval_cell,
     mean_cell,
-    published,
+    published_numbers,
     search_grid,
-    spread,
+    spread_of_runs,
+    table_column,
 )
 from steepslope.lab.search import Search, Trial
 from steepslope.metrics.measures import METRICS
@@ -42,11 +42,11 @@ def row(score: str = "SS", **values: float | tuple[float | None, ...] | None) ->
 
 def test_every_metric_has_a_column_its_difference_and_the_papers_variant() -> None:
     for name, metric in METRICS.items():
-        assert column(name).scale == column(f"delta_{name}").scale == metric.scale
-        assert (column(name).sign, column(f"delta_{name}").sign) == ("", "+")
+        assert table_column(name).scale == table_column(f"delta_{name}").scale == metric.scale
+        assert (table_column(name).sign, table_column(f"delta_{name}").sign) == ("", "+")
     assert all(f"paper_{name}" in COLUMNS for name in PAPER_METRICS)
-    assert column("delta_auc").heading == "ΔAUC to MCP"
-    assert column("best_auc").heading == "ΔAUC to best single"
+    assert table_column("delta_auc").heading == "ΔAUC to MCP"
+    assert table_column("best_auc").heading == "ΔAUC to best single"
 
 
 def test_means_over_seeds_have_the_deviation_of_a_sample() -> None:
@@ -61,16 +61,16 @@ def test_means_over_seeds_have_the_deviation_of_a_sample() -> None:
 
 def test_a_difference_tells_in_how_many_seeds_it_is_clear() -> None:
     rows = [row(delta_auc=(0.02, 0.01, 0.03)), row(delta_auc=(-0.04, -0.05, -0.01)), row(delta_auc=(0.0, -0.1, 0.1))]
-    assert str(cell(rows, "delta_auc")) == "-0.7 ± 3.1 (1 ↑ 1 ↓)"
-    assert arrows([one["delta_auc"] for one in rows]) == "(1 ↑ 1 ↓)"
+    assert str(cell_of_seeds(rows, "delta_auc")) == "-0.7 ± 3.1 (1 ↑ 1 ↓)"
+    assert clear_seed_arrows([one["delta_auc"] for one in rows]) == "(1 ↑ 1 ↓)"
 
 
 def test_mcp_has_no_difference_to_itself_and_what_is_undefined_is_a_dash() -> None:
-    assert cell([row(MCP, delta_auc=(0.0, 0.0, 0.0))], "delta_auc") is UNDEFINED
-    assert str(cell([row(MCP, auc=0.5)], "auc")) == "50.0"
-    assert cell([row()], "tnr") is UNDEFINED
-    assert cell([row(tnr=0.5), row(tnr=None)], "tnr") is UNDEFINED
-    assert cell([row(delta_tnr=(None, None, None))], "delta_tnr") is UNDEFINED
+    assert cell_of_seeds([row(MCP, delta_auc=(0.0, 0.0, 0.0))], "delta_auc") is UNDEFINED
+    assert str(cell_of_seeds([row(MCP, auc=0.5)], "auc")) == "50.0"
+    assert cell_of_seeds([row()], "tnr") is UNDEFINED
+    assert cell_of_seeds([row(tnr=0.5), row(tnr=None)], "tnr") is UNDEFINED
+    assert cell_of_seeds([row(delta_tnr=(None, None, None))], "delta_tnr") is UNDEFINED
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,9 @@ def lines_of(grid: Grid | None) -> list[dict[str, str]]:
 def test_numbers_are_those_in_print() -> None:
     for table, *place, value, std in RETYPED:
         (found,) = [
-            one for one in published(table) if [one.oracle, one.classifier, one.where, one.score, one.metric] == place
+            one
+            for one in published_numbers(table)
+            if [one.oracle, one.classifier, one.where, one.score, one.metric] == place
         ]
         assert (found.value, found.std) == (value, std), (table, place)
 
@@ -140,7 +142,7 @@ def test_numbers_are_those_in_print() -> None:
 @pytest.mark.parametrize("table", TABLES)
 def test_columns_add_up(table: str) -> None:
     columns: dict[str, list[tuple[float, float]]] = {name: [] for name in METRIC_NAMES}
-    for one in published(table):
+    for one in published_numbers(table):
         columns[NAMED.get(one.metric, one.metric.removeprefix("paper_"))].append((one.value, one.std or 0))
     sums = np.array([np.arange(1, len(numbers) + 1) @ np.array(numbers) for numbers in columns.values()])
     assert sums[:, 0] == pytest.approx(np.array(CHECKSUMS[table]), abs=1e-6)
@@ -151,7 +153,7 @@ def test_a_line_for_each_printed_number_with_rows() -> None:
     """Differences of +0.26 and −1.27 points to 73.68 ± 0.27 and 38.27 ± 2.48, of three seeds."""
     rows = [printed_row("SS", seed, paper_auroc=0.7394 + 0.001 * (seed - 1), tnr=0.37) for seed in range(3)]
     rows += [printed_row("MCP", 0, paper_auroc=0.9), printed_row("SS", 0, "lite0", "lite0", aurc=0.1)]  # not in print
-    auc, tnr = lines_of(comparison("table1", rows, NAMES))
+    auc, tnr = lines_of(comparison_with_paper("table1", rows, NAMES))
     place = ["test", "⟨ViT, ViT⟩", "SS"]
     assert list(auc.values())[:3] == list(tnr.values())[:3] == place
     assert list(auc.values())[3:7] == ["AUC, the paper's", "73.94 ± 0.10", "3", "73.68 ± 0.27"]
@@ -173,7 +175,9 @@ def test_a_line_for_each_printed_number_with_rows() -> None:
     ],
 )
 def test_both_rules(auc: float | None, seeds: int, verdicts: list[str]) -> None:
-    (line,) = lines_of(comparison("table1", [printed_row("SS", seed, paper_auroc=auc) for seed in range(seeds)], NAMES))
+    (line,) = lines_of(
+        comparison_with_paper("table1", [printed_row("SS", seed, paper_auroc=auc) for seed in range(seeds)], NAMES)
+    )
     assert [line[name] for name in COMPARED[-3:]] == verdicts
     assert line["seeds"] == str(seeds)
 
@@ -182,7 +186,7 @@ def test_a_deviation_printed_as_zero_may_be_as_high_as_it_is_rounded() -> None:
     """0.00 ± 0.00 stands for up to 0.005: 0.01 points are within its spread, 0.03 are not."""
     for value, verdict in ((0.0001, "yes (≤ 0.02)"), (0.0003, "no (≤ 0.02)")):
         rows = [printed_row("TCP", seed, paper_tnr=value, tnr=0.5) for seed in range(3)]
-        (line,) = lines_of(comparison("table1", rows, NAMES))
+        (line,) = lines_of(comparison_with_paper("table1", rows, NAMES))
         assert line["metric"] == "TNR, the paper's"
         assert line["within their spread"] == verdict
 
@@ -193,7 +197,7 @@ def test_further_runs_of_theirs_lie_within_their_spread_in_95_percent(seeds: int
     draws = np.random.default_rng(0).normal(50, 10, (20_000, 3 + seeds))
     apart = np.abs(draws[:, :3].mean(axis=1) - draws[:, 3:].mean(axis=1))
     deviations = draws[:, :3].std(axis=1, ddof=1)
-    inside = np.mean([distance <= spread(std, seeds) for distance, std in zip(apart, deviations, strict=True)])
+    inside = np.mean([distance <= spread_of_runs(std, seeds) for distance, std in zip(apart, deviations, strict=True)])
     assert inside == pytest.approx(0.95, abs=0.0062)
     if seeds == 3:
         assert np.mean(apart <= deviations) == pytest.approx(1.5**0.5 / (1.5 + 2 * 1) ** 0.5, abs=0.014)
@@ -202,24 +206,24 @@ def test_further_runs_of_theirs_lie_within_their_spread_in_95_percent(seeds: int
 def test_table_2_has_data_in_the_place_of_classifiers_and_no_oracles() -> None:
     names = {"digits-net": "MNIST", "mcp": "MCP", "clean": "test"}
     rows = [printed_row("mcp", 0, "a", "digits-net", auc=0.9663, aupr_error=0.3) | {"where": "clean"}]
-    error, auc = lines_of(comparison("table2", rows, names))
+    error, auc = lines_of(comparison_with_paper("table2", rows, names))
     assert list(auc.values())[:5] == ["test", "MNIST", "MCP", "AUC ↑", "96.63"]
     assert list(auc.values())[5:] == ["1", "98.63", "-2.00", "–", "–"]
     assert [error["metric"], error["theirs"]] == ["AUPR-Error ↑", "35.05"]
 
 
 def test_nothing_to_compare() -> None:
-    assert comparison("table1", [], NAMES) is None
-    assert comparison("table1", [printed_row("SS", 0, paper_auroc=0.7)], {}) is None
-    assert comparison("table3", [printed_row("SS", 0, paper_auroc=0.7)], NAMES) is None
-    assert comparison("table1", [printed_row("SS", 0, aurc=0.7)], NAMES) is None
+    assert comparison_with_paper("table1", [], NAMES) is None
+    assert comparison_with_paper("table1", [printed_row("SS", 0, paper_auroc=0.7)], {}) is None
+    assert comparison_with_paper("table3", [printed_row("SS", 0, paper_auroc=0.7)], NAMES) is None
+    assert comparison_with_paper("table1", [printed_row("SS", 0, aurc=0.7)], NAMES) is None
 
 
 def test_two_rows_for_one_number_and_seed_are_refused() -> None:
     rows = [printed_row("SS", 0, paper_auroc=0.7), printed_row("SS", 0, "vit", paper_auroc=0.8)]
     with pytest.raises(SteepslopeError, match=r"^rows of ViT, SS: expected one a seed, found more$"):
-        comparison("table1", rows, NAMES | {"vit": "ViT"})
-    assert len(lines_of(comparison("table1", rows, NAMES))) == 1
+        comparison_with_paper("table1", rows, NAMES | {"vit": "ViT"})
+    assert len(lines_of(comparison_with_paper("table1", rows, NAMES))) == 1
 
 
 def test_every_trial_has_a_line_and_each_step_a_choice() -> None:
@@ -228,4 +232,4 @@ def test_every_trial_has_a_line_and_each_step_a_choice() -> None:
     grid = search_grid(Search("aurc", (worse, better), (Trial(2, 0.5, 0.3, 1.5, 1, 0, 0.75), better)))
     assert grid.columns[3] == "by AURC ×1000 ↓"
     assert [str(row[0]) for row in grid.rows] == ["α⁻", "α⁻ ◄ chosen", "α⁺", "α⁺ ◄ chosen"]
-    assert [str(cell) for cell in grid.rows[1][1:]] == ["1", "0.5", "100.0", "0.250", "90.0", "–", "80.0"]
+    assert [*map(str, grid.rows[1][1:])] == ["1", "0.5", "100.0", "0.250", "90.0", "–", "80.0"]

@@ -12,18 +12,18 @@ from matplotlib.figure import Figure
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import read_json, write_json
 from steepslope.lab.paper import views as module
-from steepslope.lab.paper.experiment import Experiment, sweeps_of
-from steepslope.lab.paper.figures import SweepPanel, sweep as drawn_sweep
+from steepslope.lab.paper.experiment import Experiment, sweep_steps_of
+from steepslope.lab.paper.figures import SweepPanel, sweep_figure
 from steepslope.lab.paper.methods import METHODS
 from steepslope.lab.paper.oracle_steps import SEARCH
-from steepslope.lab.paper.preset import Preset, read_preset
+from steepslope.lab.paper.preset import Preset, read_paper_preset
 from steepslope.lab.paper.results import Drawing
-from steepslope.lab.paper.views import Findings, matrix, require_possible, sweep, write
+from steepslope.lab.paper.views import Findings, matrix_view, require_possible_views, sweep_view, write_views
 from steepslope.lab.paper.workspace import Workspace
 from steepslope.lab.search import Search, Trial
 from steepslope.report.grid import Grid
 
-DIGITS = read_preset("digits")
+DIGITS = read_paper_preset("digits")
 FOG, SNOW = "corrupt:fog:5", "corrupt:snow:5"
 
 
@@ -57,7 +57,7 @@ ROWS = [
 
 
 def matrix_of(found: Findings) -> Grid:
-    ((end, grid),) = matrix(found)
+    ((end, grid),) = matrix_view(found)
     assert end == ""
     assert isinstance(grid, Grid)
     return grid
@@ -107,17 +107,17 @@ def swept(tmp_path: Path, searches: list[Search], monkeypatch: pytest.MonkeyPatc
     seeds = tuple(range(len(searches)))
     preset = DIGITS.changed(seeds=seeds, sweep={**DIGITS.sweep, "seeds": len(seeds)})
     found = findings(tmp_path, SWEEP, [], preset)
-    for step, one in zip(sweeps_of(SWEEP, found.work), searches, strict=True):
+    for step, one in zip(sweep_steps_of(SWEEP, found.work), searches, strict=True):
         step.folder.mkdir(parents=True)
         write_json(step.folder / SEARCH, one.as_json())
     drawn: list[SweepPanel] = []
 
     def keep(panels: list[SweepPanel]) -> Figure:
         drawn.extend(panels)
-        return drawn_sweep(panels)
+        return sweep_figure(panels)
 
-    monkeypatch.setattr(module, "drawn_sweep", keep)
-    ((end, drawing),) = sweep(found)
+    monkeypatch.setattr(module, "sweep_figure", keep)
+    ((end, drawing),) = sweep_view(found)
     assert end == "-sweep"
     assert isinstance(drawing, Drawing)
     return drawn, drawing.note
@@ -150,7 +150,7 @@ COMPARED = Experiment(
 def compared(where: str, tmp_path: Path, preset: Preset = DIGITS) -> list[Grid]:
     rows = [{**row(score, where, 0, 0.7), "paper_auroc": {"value": 0.5}} for score in ("MCP", "SS")]
     experiment = Experiment(**{**vars(COMPARED), "where": (where,)})
-    return write(findings(tmp_path, experiment, rows, preset), tmp_path / "out", compare=True)
+    return write_views(findings(tmp_path, experiment, rows, preset), tmp_path / "out", compare=True)
 
 
 def test_numbers_are_compared_at_the_highest_severity(tmp_path: Path) -> None:
@@ -184,14 +184,14 @@ def test_nothing_to_compare_is_told_in_one_line(where: str, changes: dict[str, A
     ],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_refused(experiment: Experiment, changes: dict[str, Any], message: str) -> None:
-    require_possible(experiment, DIGITS)
+    require_possible_views(experiment, DIGITS)
     with pytest.raises(SteepslopeError) as error:
-        require_possible(Experiment(**{**vars(experiment), **changes}), DIGITS)
+        require_possible_views(Experiment(**{**vars(experiment), **changes}), DIGITS)
     assert str(error.value).startswith(f"own: {message}")
 
 
 def test_a_sweep_needs_what_is_swept() -> None:
     preset = DIGITS.changed(sweep={key: value for key, value in DIGITS.sweep.items() if key != "criterion"})
     with pytest.raises(SteepslopeError, match=r"^own: preset digits: sweep: expected criterion for the view sweep"):
-        require_possible(SWEEP, preset)
-    require_possible(SWEEP)  # not known without a preset
+        require_possible_views(SWEEP, preset)
+    require_possible_views(SWEEP)  # not known without a preset

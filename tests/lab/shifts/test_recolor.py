@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.colour_map import lightness_of, luv_of
 from steepslope.lab.shifts.options import RecolorOptions
-from steepslope.lab.shifts.recolor import Recoloring, RecolorSpec, margins_of, recolored
+from steepslope.lab.shifts.recolor import Recoloring, RecolorSpec, classifier_margins, recolored
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.shifted import Shifted
@@ -83,7 +82,7 @@ def margins(classifier: Classifier, images: Tensor, labels: Tensor | None = None
     """Return the margins of images against some classes, by default those that are predicted of the first pictures."""
     logits = [classifier.net(((one - 0.4) / 0.3).expand(-1, classifier.transform.channels, -1, -1))[1]
               for one in (images, pictures(images.shape[1]))]  # fmt: skip
-    return margins_of(logits[0], logits[1].argmax(dim=1) if labels is None else labels)
+    return classifier_margins(logits[0], logits[1].argmax(dim=1) if labels is None else labels)
 
 
 @pytest.mark.parametrize(("channels", "bound"), [(1, 0.02), (3, 0.06)])
@@ -120,7 +119,9 @@ def test_the_best_is_that_of_the_lowest_margin_even_if_its_map_is_rough() -> Non
     options = RecolorOptions(steps=1, learning_rate=0.05, smoothness=1e5)  # any roughness costs more than it gains
     images, ramp = 0.3 + 0.4 * pictures(1), classifier_of(Ramp(), 1)
     found = recolored(ramp, images, labels, options)
-    assert bool((margins_of(ramp.net(found)[1], labels) < margins_of(ramp.net(images)[1], labels)).all())
+    assert bool(
+        (classifier_margins(ramp.net(found)[1], labels) < classifier_margins(ramp.net(images)[1], labels)).all()
+    )
 
 
 class Ramp(Brightness):
@@ -136,14 +137,11 @@ def test_bound_0_returns_the_images_to_the_bit(channels: int) -> None:
     assert torch.equal(recolored(small(channels), images, None, replace(FEW, bound=0)), images)
 
 
-def test_the_net_and_the_caller_s_tensors_are_left_as_they_were() -> None:
+def test_the_weights_and_the_caller_s_tensors_are_left_as_they_were() -> None:
     """It runs in evaluation mode, and takes tensors that were made in inference mode."""
     classifier, images, labels = small(3), pictures(3), torch.tensor([0, 1, 2, 0])
     first = recolored(classifier, images, labels, FEW)
     net = classifier.net.train()
-    body: Any = net.body
-    body[1].eval()
-    body[0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     with torch.inference_mode():
         found = recolored(classifier, images.clone(), labels.clone(), FEW)
@@ -151,20 +149,15 @@ def test_the_net_and_the_caller_s_tensors_are_left_as_they_were() -> None:
     assert not found.requires_grad
     assert torch.equal(images, pictures(3))
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
-    assert [layer.training for layer in body] == [True, False, True, True, True, True]
-    assert [weights.requires_grad for weights in body.parameters()] == [False, *[True] * 5]
     assert all(weights.grad is None for weights in net.parameters())
 
 
-def test_a_net_without_finite_logits_is_refused_and_left_as_it_was() -> None:
+def test_a_net_without_finite_logits_is_refused() -> None:
     broken = small(3)
-    broken.net.train()
     with torch.no_grad():
         next(broken.net.parameters()).fill_(torch.nan)
     with pytest.raises(SteepslopeError, match=r"^tests:net: expected finite logits, found others in row 0$"):
         recolored(broken, pictures(3), None, FEW)
-    assert all(layer.training for layer in broken.net.modules())
-    assert all(weights.requires_grad for weights in broken.net.parameters())
 
 
 def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.pixels import as_floats
+from steepslope.lab.shifts.pixels import picture_as_floats
 from steepslope.lab.shifts.stylization import Stylization, StylizeSpec
 from steepslope.nets.data.shifted import Shifted
 from steepslope.nets.data.specs import parse_data
@@ -41,7 +41,7 @@ def test_photos_of_any_size_keep_it_and_grey_stays_grey(spec: str, photos_folder
         assert one.dtype == np.float32
         assert 0 <= one.min() <= one.max() <= 1
         original = data.data.image(row)
-        assert np.abs(one - as_floats(original)).max() > 0.05
+        assert np.abs(one - picture_as_floats(original)).max() > 0.05
 
 
 def test_the_style_of_an_image_depends_on_its_id_and_the_seed_alone(spec: str, photos_folder: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.shifts.stylization import continued, stylized
+from steepslope.lab.shifts.stylization import continued_by_reflection, stylized
 from steepslope.lab.shifts.stylizer import CARD, WEIGHTS, DecoderPlan, Stylizer, adain, decoder_layers, planned_decoder
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
 from steepslope.nets.classifiers.specs import load_classifier
@@ -93,7 +93,7 @@ def test_images_keep_any_size(stylizer: Stylizer, size: tuple[int, int]) -> None
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (16, 17)])
 def test_continued_images_are_reflected_as_numpy_reflects(size: tuple[int, int]) -> None:
     images = random_images(1, 2, *size)
-    found, (top, left) = continued(images, 8, margin=5)
+    found, (top, left) = continued_by_reflection(images, 8, margin=5)
     height, width = found.shape[2:]
     assert height % 8 == width % 8 == 0
     assert size[0] + 10 <= height < size[0] + 18

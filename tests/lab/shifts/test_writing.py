@@ -17,12 +17,12 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.corruptions import Corruption
 from steepslope.lab.shifts.options import WritingOptions
-from steepslope.lab.shifts.writing import file_names, write_shifted
+from steepslope.lab.shifts.writing import shifted_file_names, write_shifted
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.image_files import CARD
 from steepslope.nets.data.images import SHEET, Images
 from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.transforms import Transform, transform_of
+from steepslope.nets.data.transforms import Transform, transform_for_data
 from tests.conftest import kill_once_there
 from tests.images import folder_of, opened
 
@@ -78,7 +78,7 @@ def test_images_are_read_back_as_they_were(tmp_path: Path) -> None:
 )
 def test_ids_become_names_inside_the_folder(labels: list[int], ids: list[str], names: list[str]) -> None:
     some = Images(np.zeros((2, 4, 4), np.uint8), np.array(labels), np.array(ids), ("ant", "bee"))
-    assert [str(path) for path in file_names(some, "png")] == names
+    assert [str(path) for path in shifted_file_names(some, "png")] == names
 
 
 def test_classes_come_back_in_their_order_and_with_their_names(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_images_of_none_of_the_classes_come_back_as_such(tmp_path: Path, classes
 @pytest.mark.parametrize("classes", [("a/b", "a_b", "c"), ("crane", "Crane", "c"), (".x", "_x", "c")])
 def test_two_classes_in_one_folder_are_refused(classes: tuple[str, ...]) -> None:
     with pytest.raises(SteepslopeError, match="expected classes whose folders differ, found "):
-        file_names(data(classes=classes), "png")
+        shifted_file_names(data(classes=classes), "png")
 
 
 def test_images_of_a_size_are_taken_as_they_are_from_disk_too(tmp_path: Path) -> None:
@@ -121,7 +121,11 @@ def test_images_of_a_size_are_taken_as_they_are_from_disk_too(tmp_path: Path) ->
     shifted = Shifted(data(), Corruption("fog", 3, crop=8))
     write_shifted(shifted, "mine", tmp_path, HERE)
     found = opened(f"imagefolder:{tmp_path}")
-    assert transform_of(found, transform) == transform_of(shifted, transform) == transform.changed(resize="exact")
+    assert (
+        transform_for_data(found, transform)
+        == transform_for_data(shifted, transform)
+        == transform.changed(resize="exact")
+    )
     assert found.fingerprint() != replace(found, brought_to=None).fingerprint()  # type: ignore[type-var]
 
 

@@ -40,13 +40,13 @@ def test_an_export_is_kept_and_checked_when_it_is_taken(monkeypatch: pytest.Monk
     """By its digest it is not made again, unless it is another net's, is damaged, or no longer gives the same."""
     monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path))
     made: list[str] = []
-    export = onnx_net.exported_model
+    export = onnx_net.exported_onnx
 
     def counted(*given: Any, **options: Any) -> bytes:
         made.append(given[4])
         return export(*given, **options)
 
-    monkeypatch.setattr(onnx_net, "exported_model", counted)
+    monkeypatch.setattr(onnx_net, "exported_onnx", counted)
     classifier = load_classifier(TINY).with_transform(16, 0.5, 0.5)
     net, images = classifier.net.requires_grad_(False), classifier.noise(4)
     first = as_onnx(net, images, "net", "digest")

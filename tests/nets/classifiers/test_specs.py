@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.classifiers.specs import CLASSIFIERS, architecture, load_classifier, without_weights
+from steepslope.nets.classifiers.specs import CLASSIFIERS, architecture_spec, load_classifier, spec_without_weights
 from tests.images import EFFICIENTNET
 from tests.nets.classifiers.test_onnx_net import save_onnx
 
@@ -67,5 +67,5 @@ def test_what_is_no_classifier_is_one_line(spec: str, message: str) -> None:
 def test_an_architecture_is_the_spec_without_weights() -> None:
     for name in ("timm:resnet18", "torchvision:resnet18"):
         given = f"{name}?weights=random"
-        assert architecture(load_classifier(given)) == without_weights(f"{name}?weights=mine.pt") == given
-    assert without_weights("module:a?b:c") == "module:a?b:c"
+        assert architecture_spec(load_classifier(given)) == spec_without_weights(f"{name}?weights=mine.pt") == given
+    assert spec_without_weights("module:a?b:c") == "module:a?b:c"

@@ -10,7 +10,13 @@ import torch
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.nets import NETS, STATE
-from steepslope.nets.classifiers.training import ClassifierTraining, mirrored, recipe_for, train_classifier, turned
+from steepslope.nets.classifiers.training import (
+    ClassifierTraining,
+    mirrored_images,
+    recipe_for_net,
+    train_classifier,
+    turned_images,
+)
 from steepslope.nets.seeding import on_threads
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
@@ -74,13 +80,13 @@ def test_a_diverging_run_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
 def test_mirroring_flips_about_half() -> None:
     torch.manual_seed(0)
     images = torch.arange(3.0).expand(1000, 1, 1, 3)
-    flipped = (mirrored(images)[:, 0, 0, 0] == 2).double().mean().item()
+    flipped = (mirrored_images(images)[:, 0, 0, 0] == 2).double().mean().item()
     assert flipped == pytest.approx(0.5, abs=0.05)
 
 
 def test_bad_recipes_are_named(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="did you mean 'digits-net'"):
-        recipe_for("digit-net")
+        recipe_for_net("digit-net")
     with pytest.raises(SteepslopeError, match="mnist-net expects grey images of 28×28 pixels"):
         train_classifier("mnist-net", "digits", tmp_path, RECIPE)
     with pytest.raises(SteepslopeError, match="not on the test split"):
@@ -94,11 +100,11 @@ def _stop(*_: object) -> None:
 def test_turned_images_keep_their_middle_and_get_black_corners() -> None:
     images = torch.full((200, 1, 9, 9), 2.0)
     torch.manual_seed(0)
-    once = turned(images, 45, outside=-1.0)
+    once = turned_images(images, 45, outside=-1.0)
     assert (once[:, 0, 4, 4] - 2).abs().max() < 1e-5
     assert once.min() == pytest.approx(-1, abs=1e-5)
     assert len({image.numpy().tobytes() for image in once}) == 200
-    torch.testing.assert_close(turned(images, 1e-6, outside=-1.0), images, rtol=0, atol=1e-4)
+    torch.testing.assert_close(turned_images(images, 1e-6, outside=-1.0), images, rtol=0, atol=1e-4)
 
 
 def test_the_papers_recipe_is_another_training(tmp_path: Path) -> None:

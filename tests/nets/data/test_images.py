@@ -13,7 +13,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from steepslope.nets.data.images import as_colour, as_grey, decode_image
-from steepslope.nets.data.transforms import decoded
+from steepslope.nets.data.transforms import decoded_or_reason
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
 from tests.images import extract_folder, folder_of, opened
@@ -52,7 +52,7 @@ def test_postscript_under_an_images_name_starts_no_process(tmp_path: Path, monke
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     Image.new("RGB", (10, 12)).save(tmp_path / "photo.png", "EPS")
-    reason = decoded(opened(f"images:{tmp_path}"), 0, lambda picture: picture)
+    reason = decoded_or_reason(opened(f"images:{tmp_path}"), 0, lambda picture: picture)
     assert str(reason).startswith("cannot be read as an image (cannot identify image file")
     assert not started.exists()
 
@@ -82,7 +82,7 @@ def test_unreadable_images_stop_or_are_listed(tmp_path: Path, capsys: pytest.Cap
 
 def test_a_decompression_bomb_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "bomb.ppm").write_bytes(b"P6 20000 20000 255\n")
-    reason = decoded(opened(f"images:{tmp_path}"), 0, lambda picture: picture)
+    reason = decoded_or_reason(opened(f"images:{tmp_path}"), 0, lambda picture: picture)
     assert "could be decompression bomb" in str(reason)
 
 
@@ -96,7 +96,7 @@ def test_a_file_without_permission_is_named() -> None:
         images = opened(f"imagefolder:{data}")
         os.seteuid(65534 if user == 0 else user)
         try:
-            reason = decoded(images, 1, lambda picture: picture)
+            reason = decoded_or_reason(images, 1, lambda picture: picture)
         finally:
             os.seteuid(user)
     assert re.match(r"cannot be read as an image \(.*Permission denied", str(reason))

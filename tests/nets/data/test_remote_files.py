@@ -19,7 +19,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.data.transforms import decoded, unreadable
+from steepslope.nets.data.transforms import decoded_or_reason, unreadable_image
 from steepslope.outputs import ClassifierOutputs
 from tests.images import PIXELS, opened, png, write_shard
 
@@ -105,9 +105,9 @@ def test_secrets_of_an_image_that_cannot_be_read_are_in_no_error(server: str, tm
     data = opened(f"paths:{tmp_path}/files.csv")
     assert [*data.ids] == [f"{server}no.png", f"{server}c/words.txt"]
     for row in range(2):
-        reason = decoded(data, row, lambda picture: picture)
+        reason = decoded_or_reason(data, row, lambda picture: picture)
         assert isinstance(reason, str)
-        assert "secret" not in reason + str(unreadable(data, row, reason))
+        assert "secret" not in reason + str(unreadable_image(data, row, reason))
     assert str(parse_data(f"images:{place}a?signature=secret")) == f"images:{server}a"
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.images import Images, Labels, Picture
-from steepslope.nets.data.shifted import Shifted, Size, recipes_of
-from steepslope.nets.data.transforms import Transform, decoded_batches, transform_of
+from steepslope.nets.data.shifted import Shifted, Size, shift_recipes_of
+from steepslope.nets.data.transforms import Transform, decoded_image_batches, transform_for_data
 from steepslope.nets.extraction.other_nets import Unlabelled
 from tests.images import folder_of, opened
 
@@ -83,12 +83,12 @@ def test_images_of_the_classifiers_size_are_not_cropped_again(wrapped: bool) -> 
     transform = Transform((6, 5), (0.0,), (1.0,), "crop", 0.5)
     shifted: Any = Shifted(Shifted(images(), Inverted(size=(6, 5))), Inverted())
     data = Unlabelled(shifted, np.arange(8)) if wrapped else shifted
-    assert transform_of(data, transform).resize == "exact"
-    (batch,) = decoded_batches(data, np.arange(8), transform, 8)
+    assert transform_for_data(data, transform).resize == "exact"
+    (batch,) = decoded_image_batches(data, np.arange(8), transform, 8)
     expected = np.stack([np.asarray(shifted.image(row)) for row in range(8)])
     assert np.array_equal(batch.numpy(), np.moveaxis(expected, 3, 1))
     for other in (images(), Shifted(images(), Inverted()), Shifted(images(), Inverted(size=(5, 5)))):
-        assert transform_of(other, transform) == transform
+        assert transform_for_data(other, transform) == transform
 
 
 def test_float_images_are_converted_between_grey_and_colour() -> None:
@@ -130,4 +130,4 @@ def test_shifts_of_shifted_images_are_told_their_size() -> None:
     for data in (first, images()):
         Shifted(data, second).image(0)
     assert second.told == [(6, 5), None]
-    assert recipes_of(Unlabelled(Shifted(first, second), np.arange(8))) == 2 * [{"method": "invert", "block": 3}]
+    assert shift_recipes_of(Unlabelled(Shifted(first, second), np.arange(8))) == 2 * [{"method": "invert", "block": 3}]

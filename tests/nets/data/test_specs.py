@@ -16,9 +16,9 @@ from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data import specs
 from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Images, row_ids
-from steepslope.nets.data.specs import DATASETS, Source, always, holdout_split, parse_data
-from steepslope.nets.extraction.extraction import extract, named_data
+from steepslope.nets.data.images import Images, image_row_ids
+from steepslope.nets.data.specs import DATASETS, Source, holdout_split, parse_data
+from steepslope.nets.extraction.extraction import data_by_split, extract
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
@@ -76,12 +76,12 @@ def load_toy(argument: str, split: str, names: ClassNames) -> Images:
     """Draw 200 images of noise in three classes that nothing tells apart."""
     rng = np.random.default_rng(["train", "test"].index(split))
     pixels = rng.integers(256, size=(200, 8, 8, 3), dtype=np.uint8)
-    return Images(pixels, rng.integers(3, size=200), row_ids(f"{argument}/{split}", np.arange(200)))
+    return Images(pixels, rng.integers(3, size=200), image_row_ids(f"{argument}/{split}", np.arange(200)))
 
 
 def test_a_new_source_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else has to know it, from the command line to the outputs of its splits."""
-    monkeypatch.setitem(DATASETS, "toy", Source(load_toy, splits=always, named=False))
+    monkeypatch.setitem(DATASETS, "toy", Source.in_splits(load_toy, lambda *_: None))
     words = ["extract", "--classifier", "module:tests.tiny_nets:tiny", "--data", "toy:noise", "--out", str(tmp_path)]
     assert main(words) == 0
     outputs = ClassifierOutputs.load(tmp_path / "test")
@@ -140,7 +140,7 @@ def test_a_folder_of_train_and_val_comes_in_splits(tmp_path: Path) -> None:
     assert len(whole.load("train")) == 6
     with pytest.raises(SteepslopeError, match=r"expected one split, such as .*photos:val"):
         whole.open()
-    named = named_data(load_classifier("module:tests.tiny_nets:tiny"), whole, {"ant": 2, "bee": 0})
+    named = data_by_split(load_classifier("module:tests.tiny_nets:tiny"), whole, {"ant": 2, "bee": 0})
     assert {name: len(data) for name, data in named.items()} == {"train": 3, "holdout": 3, "val": 4}
     assert named["val"].labels is not None
     assert named["val"].labels.tolist() == [2, 2, 0, 0]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.nets.classifiers.onnx_net import exported_model
+from steepslope.nets.classifiers.onnx_net import exported_onnx
 from steepslope.nets.export.bins import Bins, blocks_of_bins, second_least, two_least, width_of_bins
 from steepslope.numerics.neighbors import Index
 
@@ -91,7 +91,7 @@ def test_a_file_goes_through_all_references_where_many_tie() -> None:
     index = _index([80, 90], 70)
     net, names = _Search(Bins.of(index.arrays)).eval(), ["distances", "counts"]
     example = torch.zeros(3, 6)
-    session = onnxruntime.InferenceSession(exported_model(net, example, ["queries"], names, "test", optimize=False))
+    session = onnxruntime.InferenceSession(exported_onnx(net, example, ["queries"], names, "test", optimize=False))
     queries = _queries(index)
     far_from_copies = np.linalg.norm(queries - queries[0], axis=1).argsort()[-3:]
     for some in (queries, queries[far_from_copies]):

@@ -47,15 +47,23 @@ def test_held_out_rows_that_are_the_query_itself() -> None:
     same(source_of(SCORES["knn_density_ratio"]().fit(wrong), SIX), SIX)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-8, 1e3])
-@pytest.mark.parametrize("name", [name for name, one in SCORES.items() if "logits" in one.arrays])
-def test_logits_that_are_all_alike_or_far_apart(name: str, scale: float) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("mcp", "gen", "sirc") else pytest.mark.slow)
+        for name, one in SCORES.items()
+        if "logits" in one.arrays
+    ],
+)
+def test_logits_that_are_all_alike_or_far_apart(name: str) -> None:
+    """Predictions that are all alike, or so sure that their probabilities are 1 in floats."""
     rows = rows_of(60, seed=22)
-    judged(*exported_score(name), rows.changed(logits=(scale * np.asarray(rows.logits)).astype(np.float32)), 1e-6)
+    for scale in (0.0, 1e-8, 40.0, 1e3):
+        judged(*exported_score(name), rows.changed(logits=(scale * np.asarray(rows.logits)).astype(np.float32)), 1e-6)
 
 
 def test_what_is_not_finite_is_never_accepted() -> None:
-    gate = Gate.of(SCORES["knn_distance"]().fit(rows_of(400, seed=24)), rows_of(900, seed=25), 0.3)
+    gate = Gate.of(SCORES["knn_distance"]().fit(rows_of(120, seed=24)), rows_of(400, seed=25), 0.3)
     model = export_gate(gate, "gate").model
     for name, value in product(("logits", "features"), (np.inf, -np.inf, np.nan)):
         rows: dict[str, Any] = {key: np.array(array) for key, array in SIX.arrays.items()}

@@ -14,10 +14,10 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import silent
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import recipe_for, train_classifier
+from steepslope.nets.classifiers.training import recipe_for_net, train_classifier
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import holdout_split, parse_data
-from steepslope.nets.extraction.extraction import extract, extract_to_folder, named_data, summary
+from steepslope.nets.extraction.extraction import data_by_split, extract, extract_to_folder, summary_of_outputs
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
@@ -40,20 +40,20 @@ def test_extraction_keeps_rows_and_splits(home: Path, tmp_path: Path) -> None:
 
 def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path) -> None:
     """The split is recognised by the images, not by their folder's name; other images get a cut of their own."""
-    recipe = recipe_for("digits-net", epochs=1)
+    recipe = recipe_for_net("digits-net", epochs=1)
     classifier, _ = train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe, holdout=5)
     assert classifier.card is not None
     fitted, held_out = holdout_split(40, 5, classifier.card.split_seed)
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(idx_folder, elsewhere)
     for spec in (f"idx:{idx_folder}/", f"idx:{elsewhere}"):
-        splits = named_data(classifier, parse_data(spec), None)
+        splits = data_by_split(classifier, parse_data(spec), None)
         assert list(splits["holdout"].ids) == [f"train/{row:05d}" for row in held_out]
         assert len(splits["train"]) == len(fitted)
     write_idx(elsewhere / "train-images-idx3-ubyte", np.zeros((40, 8, 8), dtype=np.uint8))
     with pytest.raises(SteepslopeError, match="expected images that differ"):
         train_classifier("digits-net", f"idx:{elsewhere}", tmp_path / "c", recipe)
-    assert len(named_data(classifier, parse_data(f"idx:{elsewhere}"), None)["holdout"]) == 20
+    assert len(data_by_split(classifier, parse_data(f"idx:{elsewhere}"), None)["holdout"]) == 20
 
 
 def test_the_library_tells_its_caller_and_prints_nothing(
@@ -86,7 +86,7 @@ def test_images_that_do_not_fit_are_refused(home: Path, tmp_path: Path) -> None:
     known = Images(pixels, np.array([0, -1]), ids)
     (outputs,) = extract(classifier, {tmp_path / "unknown": ("mine", known)}, ExtractionOptions()).values()
     assert outputs.is_unknown.tolist() == [False, True]
-    assert "(1 of none of the classes, which count as errors)" in summary(outputs)
+    assert "(1 of none of the classes, which count as errors)" in summary_of_outputs(outputs)
     wrong = Images(pixels, np.array([0, 10]), ids)
     with pytest.raises(SteepslopeError, match="expected labels in 0…9, the classifier's classes, found 10 in row 1"):
         extract(classifier, {tmp_path: ("mine", wrong)}, ExtractionOptions())
@@ -129,10 +129,10 @@ def test_names_of_classes_go_with_outputs(home: Path) -> None:
 def test_labels_in_another_order_than_the_classes_are_noticed() -> None:
     labels = np.arange(300) % 3
     logits = 5.0 * np.eye(3)[labels]
-    assert summary(ClassifierOutputs(logits, labels)) == "300 predictions, accuracy 100.00 %"
-    moved = summary(ClassifierOutputs(logits, (labels + 1) % 3))
+    assert summary_of_outputs(ClassifierOutputs(logits, labels)) == "300 predictions, accuracy 100.00 %"
+    moved = summary_of_outputs(ClassifierOutputs(logits, (labels + 1) % 3))
     assert moved.startswith("300 predictions, accuracy 0.00 %; WARNING: 100.00 % if its classes were in another order")
     few = ClassifierOutputs(logits[:50], (labels[:50] + 1) % 3)  # of which luck would make as much
-    assert summary(few) == "50 predictions, accuracy 0.00 %"
+    assert summary_of_outputs(few) == "50 predictions, accuracy 0.00 %"
     guesses = np.random.default_rng(0).normal(size=(300, 3))
-    assert "WARNING" not in summary(ClassifierOutputs(guesses, labels))
+    assert "WARNING" not in summary_of_outputs(ClassifierOutputs(guesses, labels))

@@ -17,7 +17,7 @@ from lightning_fabric.plugins.environments.lightning import find_free_network_po
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.nets.extraction.machines import launched, together
+from steepslope.nets.extraction.machines import failing_together, launched_processes
 from steepslope.nets.extraction.options import ExtractionOptions, Machines
 from tests.images import TINY, extracted, words
 
@@ -55,9 +55,9 @@ class OneOfTwo:
 
 def test_a_process_ends_with_its_sister() -> None:
     alone: Any = OneOfTwo()
-    with pytest.raises(SteepslopeError, match="another process failed"), together(alone):
+    with pytest.raises(SteepslopeError, match="another process failed"), failing_together(alone):
         pass
-    with pytest.raises(KeyError, match="its own"), together(alone):
+    with pytest.raises(KeyError, match="its own"), failing_together(alone):
         raise KeyError("its own")
 
 
@@ -78,7 +78,7 @@ def test_torchrun_and_the_options_must_agree(monkeypatch: pytest.MonkeyPatch) ->
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     message = "devices and num_nodes: expected 2 processes, as torchrun started, found 3 × 1"
-    with pytest.raises(SteepslopeError, match=message), launched(Machines(devices=3)):
+    with pytest.raises(SteepslopeError, match=message), launched_processes(Machines(devices=3)):
         pass
 
 
@@ -100,7 +100,7 @@ from steepslope.nets.extraction import machines
 from steepslope.nets.extraction.options import ExtractionOptions, Machines
 
 machines.JOIN = timedelta(seconds=float(sys.argv[1]))
-with machines.launched(Machines(devices=1, num_nodes=2)) as fabric:
+with machines.launched_processes(Machines(devices=1, num_nodes=2)) as fabric:
     time.sleep(0 if fabric.global_rank else float(sys.argv[2]))
     fabric.barrier()
     print("met")
@@ -125,7 +125,7 @@ def test_a_machine_that_no_other_joins_says_so(rank: int) -> None:
 def test_once_met_they_wait_long_for_one_another() -> None:
     """The time to come does not bound the work: the first process may join shards for hours."""
     port = find_free_network_port()
-    both = [meeting(rank, port, 20, 25) for rank in (0, 1)]
+    both = [meeting(rank, port, 10, 13) for rank in (0, 1)]
     assert ["met" in one.communicate(timeout=300)[0] for one in both] == [True, True]
 
 

@@ -24,7 +24,7 @@ from tests.images import extract_folder, folder_of
 
 @pytest.mark.slow
 def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    data = folder_of(tmp_path / "data", 500)
+    data = folder_of(tmp_path / "data", 300)
     words = ["extract", "--classifier", "module:tests.tiny_nets:tiny", "--data", f"imagefolder:{data}"]
     words += ["--shard-rows", "100", "--out"]
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"

@@ -19,7 +19,7 @@ from tests.images import digits_below
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
-ROWS, PARTS, SECONDS = 400, 20, 400
+ROWS, PARTS, SECONDS = 240, 12, 400
 ON_RAY = ("--engine", "ray", "--actors", "2")
 SLOW = "module:tests.slow_nets:slow"
 PROC = Path("/proc")
@@ -129,22 +129,18 @@ def test_an_actor_that_is_killed_costs_no_row(slow_gate: Path, photos: Path, who
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_driver_that_is_stopped_goes_on(
-    number: signal.Signals, slow_gate: Path, photos: Path, whole: bytes, tmp_path: Path
-) -> None:
-    """Killed, or interrupted as Ctrl-C does it: what is finished stays, no actor lives on, the next run ends it."""
+def test_a_driver_that_is_interrupted_goes_on(slow_gate: Path, photos: Path, whole: bytes, tmp_path: Path) -> None:
+    """As Ctrl-C does it: what is finished stays, no actor lives on, the next run ends it."""
     out = tmp_path / "found.parquet"
     given = words(slow_gate, photos, out, "--classifier", SLOW)
     with started([*given, *ON_RAY]) as process:
         wait_for(lambda: parts_in(out) >= 3, process)
         actors = actors_of(process)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         code, printed, error = ended(process)
-    if number == signal.SIGINT:
-        assert (code, printed) == (130, "")
-        assert error.startswith("steepslope: interrupted; earlier results are as they were; to go on: ")
-        assert error.count("\n") == 1, error
+    assert (code, printed) == (130, "")
+    assert error.startswith("steepslope: interrupted; earlier results are as they were; to go on: ")
+    assert error.count("\n") == 1, error
     deadline = time.monotonic() + SECONDS
     while {*actors} & processes().keys():
         assert time.monotonic() < deadline

@@ -14,7 +14,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.predict import cluster as sessions
-from steepslope.nets.predict.cluster import _room, _WithoutRay, session
+from steepslope.nets.predict.cluster import _room_for_actors, _WithoutRay, ray_session
 from steepslope.nets.predict.options import ClusterOptions
 
 
@@ -23,12 +23,12 @@ def test_no_head_is_one_line_and_no_long_wait() -> None:
         port = server.getsockname()[1]
     for address in (f"127.0.0.1:{port}", "127.0.0.1:99999"):
         with pytest.raises(SteepslopeError, match=f"{address}: expected the head of a Ray cluster, found none"):
-            session(ClusterOptions(address=address)).__enter__()
+            ray_session(ClusterOptions(address=address)).__enter__()
 
 
 def test_a_folder_of_code_has_to_be_there() -> None:
     with pytest.raises(SteepslopeError, match="no/such: expected a folder of Python modules"):
-        session(ClusterOptions(code="no/such")).__enter__()
+        ray_session(ClusterOptions(code="no/such")).__enter__()
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("importlib.import_module", without_ray)
     with pytest.raises(SteepslopeError, match=r"--engine ray needs ray: pip install 'steepslope\[ray\]'"):
-        session(ClusterOptions()).__enter__()
+        ray_session(ClusterOptions()).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_room_for_actors(resources: dict[str, float], settings: dict[str, Any], room: int) -> None:
-    assert _room(resources, ClusterOptions(**settings)) == room
+    assert _room_for_actors(resources, ClusterOptions(**settings)) == room
 
 
 def test_no_room_is_told() -> None:
     with pytest.raises(SteepslopeError, match="1 CPUs and 1 GPUs, found 8 CPUs and 0 GPUs"):
-        _room({"CPU": 8.0}, ClusterOptions(gpus=1))
+        _room_for_actors({"CPU": 8.0}, ClusterOptions(gpus=1))
 
 
 def test_what_the_process_has_joined_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_what_the_process_has_joined_stays(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 3.0})
     monkeypatch.setenv("RAY_DEDUP_LOGS", "1")
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-    with session(ClusterOptions()) as room:
+    with ray_session(ClusterOptions()) as room:
         assert room == 3
         assert (os.environ["RAY_USAGE_STATS_ENABLED"], os.environ["RAY_DEDUP_LOGS"]) == ("0", "1")
     assert not ended
@@ -83,8 +83,8 @@ def test_what_was_started_is_stopped_also_after_an_error(monkeypatch: pytest.Mon
     monkeypatch.setattr(ray, "init", lambda *_, **named: calls.append(f"init {named['num_cpus']}"))
     monkeypatch.setattr(ray, "shutdown", lambda: calls.append("shutdown"))
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0})
-    monkeypatch.setattr(sessions, "_no_stderr", nullcontext)
-    with pytest.raises(RuntimeError, match="of the block"), session(ClusterOptions(actors=32, cpus=2)):
+    monkeypatch.setattr(sessions, "_without_stderr_of_ray", nullcontext)
+    with pytest.raises(RuntimeError, match="of the block"), ray_session(ClusterOptions(actors=32, cpus=2)):
         raise RuntimeError("of the block")
     assert calls == ["init 64", "shutdown"]
 

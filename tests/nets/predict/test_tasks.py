@@ -12,7 +12,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.predict.cluster import Actor, Answer, Notices, tasks
+from steepslope.nets.predict.cluster import Actor, ActorNotices, ChunkAnswer, ray_tasks
 from steepslope.nets.predict.from_images import FromImages, images_to_judge
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.predict.options import PredictOptions
@@ -39,10 +39,10 @@ def images_of(
     return FromImages(image_gate, images_to_judge(image_gate, data), str(data), options, groups)
 
 
-def sent(images: FromImages) -> list[Answer]:
+def sent(images: FromImages) -> list[ChunkAnswer]:
     """Return what an actor makes of all parts, sent one by one, the last first."""
     actor = Actor(unpickled(replace(images, data=opened("digits:test"), groups=None)))  # which tasks replace
-    parts = tasks(images, images.missing_shards(Path()))
+    parts = ray_tasks(images, images.missing_shards(Path()))
     return [actor.answer(unpickled(part)) for part in reversed(parts)][::-1]
 
 
@@ -91,7 +91,7 @@ def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
     groups = {name: name[0] for name in NAMES}
     images = images_of(tmp_path / "gate", f"images:{photos}", groups=groups)
     require_same(images)
-    parts = tasks(images, images.missing_shards(Path()))
+    parts = ray_tasks(images, images.missing_shards(Path()))
     assert [len(part.groups or {}) for part in parts] == [8, 8, 4]
     del groups[NAMES[-1]]
     images = images_of(tmp_path / "gate", f"images:{photos}", groups=groups)
@@ -145,14 +145,14 @@ def test_what_an_actor_cannot_run_is_told_with_each_part(
 def test_data_sets_that_one_machine_alone_can_read_are_refused(gates: Path) -> None:
     whole: Any = object()
     with pytest.raises(SteepslopeError, match="engine: expected images in files"):
-        tasks(replace(images_of(gates / "mcp", "digits:test"), data=whole), {Path("0"): [[0]]})
+        ray_tasks(replace(images_of(gates / "mcp", "digits:test"), data=whole), {Path("0"): [[0]]})
 
 
 def test_users_are_told_once() -> None:
     lines: list[str] = []
-    notices = Notices(2, lines.append)
+    notices = ActorNotices(2, lines.append)
     told = ("PyTorch runs",)
     for name, notice in [("a", told), ("b", told), ("a", ()), ("c", ()), ("c", ()), ("d", ())]:
-        notices.pass_on(Answer("chunk", name, None, "", notice))
+        notices.pass_on(ChunkAnswer("chunk", name, None, "", notice))
     died = "an actor died, and was started again; its chunks are made once more"
     assert lines == ["PyTorch runs", died, died]

@@ -26,7 +26,7 @@ from steepslope.nets.training.examples import (
     SamePassTargets,
     Steps,
 )
-from steepslope.nets.training.learner import set_modes
+from steepslope.nets.training.learner import set_layer_modes
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.request import Finetuning
 from steepslope.outputs import ClassifierOutputs
@@ -72,7 +72,7 @@ def test_with_dropout_what_is_learnt_is_of_the_pass_that_gave_the_features(home:
     assert isinstance(source, DroppedFeatures)
     assert isinstance(targets, SamePassTargets)
     net = training.oracle.net
-    set_modes(net, training.recipe)
+    set_layer_modes(net, training.recipe)
     steps = Steps(len(source), 40, 1, 1, 2, seed=0)
     parts = list(source.from_step(0, steps, 0, 0))
     last = [layer for layer in net.backbone.modules() if isinstance(layer, torch.nn.Linear)][-1]

@@ -13,8 +13,15 @@ from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import nn
 
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.training.learner import OPTIMIZERS, momentum_at, optimizer_of, path_layers, rate_at, set_modes
-from steepslope.nets.training.loop import Run
+from steepslope.nets.training.learner import (
+    OPTIMIZERS,
+    drop_path_layers,
+    learning_rate_at,
+    momentum_at,
+    optimizer_of,
+    set_layer_modes,
+)
+from steepslope.nets.training.loop import TrainingRun
 from steepslope.nets.training.request import CHECKS, Finetuning
 from tests.nets.training.trainings import NORMED, SHAPE, training_of
 
@@ -31,8 +38,8 @@ from tests.nets.training.trainings import NORMED, SHAPE, training_of
 def test_what_trains_and_drops_is_as_in_the_recipe(changes: Any, expected: tuple[bool, bool, int], home: Path) -> None:
     """Batch normalisation, dropout, and the number of tensors that are trained."""
     training = training_of(home, oracle=NORMED, **SHAPE, **changes)
-    Run(training, home / "unused", Fabric(accelerator="cpu", devices=1))
-    set_modes(training.oracle.net, training.recipe)
+    TrainingRun(training, home / "unused", Fabric(accelerator="cpu", devices=1))
+    set_layer_modes(training.oracle.net, training.recipe)
     body: Any = training.oracle.net.backbone.get_submodule("model.body")
     trained = sum(one.requires_grad for one in training.oracle.net.parameters())
     assert (body[1].training, body[3].training, trained) == expected
@@ -46,7 +53,7 @@ def test_every_optimizer_that_a_recipe_may_name_is_known() -> None:
 
 
 def test_layers_that_leave_out_paths_and_hold_activations_are_known() -> None:
-    assert len(path_layers(load_classifier("torchvision:efficientnet_b0?weights=random").net)) > 5
+    assert len(drop_path_layers(load_classifier("torchvision:efficientnet_b0?weights=random").net)) > 5
     converted = convert_sync_batchnorm(nn.Sequential(BatchNormAct2d(4)))
     assert isinstance(converted[0].act, nn.ReLU)
 
@@ -61,7 +68,7 @@ def test_one_cycle_is_torchs(total: int, warm: int) -> None:
         optimizer, 1e-5, total_steps=total, pct_start=warm / total, div_factor=25, final_div_factor=1e4
     )
     for step in range(total):
-        assert rate_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+        assert learning_rate_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
         assert momentum_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["momentum"], rel=1e-12)
         optimizer.step()
         if step + 1 < total:
@@ -72,5 +79,5 @@ def test_one_cycle_is_torchs(total: int, warm: int) -> None:
 @pytest.mark.parametrize(("schedule", "last"), [("constant", 1.0), ("cosine", 0.0)])
 def test_rates_rise_in_the_warm_up(schedule: str, last: float) -> None:
     recipe = Finetuning(schedule=schedule, learning_rate=1.0, warmup_steps=4)  # type: ignore[arg-type]
-    assert [rate_at(recipe, step, 1000) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert rate_at(recipe, 999, 1000) == pytest.approx(last, abs=1e-5)
+    assert [learning_rate_at(recipe, step, 1000) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert learning_rate_at(recipe, 999, 1000) == pytest.approx(last, abs=1e-5)

@@ -19,8 +19,8 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.training.learner import set_modes
-from steepslope.nets.training.loop import LAST, UNFINISHED, Run
+from steepslope.nets.training.learner import set_layer_modes
+from steepslope.nets.training.loop import LAST, UNFINISHED, TrainingRun
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.nets.training.prepare import validation_score
 from steepslope.numerics.threads import single_thread
@@ -137,7 +137,7 @@ def test_what_is_wrong_with_a_card_is_named(plain: Path, tmp_path: Path) -> None
         ("net:digits-net?classes=10", "net:digit-net", "did you mean 'digits-net'"),
         ("net:digits-net?classes=10", "module:os:getcwd", "its backbone is code of your own"),
         ('"num_classes": 10', '"num_classes": "ten"', "num_classes"),
-        ('"mean"', '"means"', "unexpected keyword"),
+        ('"mean"', '"means"', "did you mean 'mean'"),
         ('"head": "hyperplane"', '"head": "plane"', "unknown head 'plane'"),
     ):
         (tmp_path / "oracle.json").write_text(card.replace(old, new))
@@ -190,14 +190,14 @@ def test_two_processes_follow_the_course_of_one(home: Path, tmp_path: Path) -> N
 def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) -> None:
     """A scale that grows every second step; on a CPU, only a scaler of one's own can have it."""
 
-    def run(scale: float) -> tuple[Run, torch.amp.GradScaler]:
+    def run(scale: float) -> tuple[TrainingRun, torch.amp.GradScaler]:
         scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=2)
         plugin = MixedPrecision("16-mixed", "cpu", scaler)
         fabric = Fabric(accelerator="cpu", devices=1, plugins=[plugin])
-        return Run(training_of(home, batch_size=100), tmp_path, fabric), scaler
+        return TrainingRun(training_of(home, batch_size=100), tmp_path, fabric), scaler
 
     broken, scaler = run(4.0)
-    set_modes(broken.net, broken.recipe)
+    set_layer_modes(broken.net, broken.recipe)
     examples = broken.training.source.from_step(0, broken.steps, 0, 0)
     for _ in range(3):
         broken.take_step([next(examples)])

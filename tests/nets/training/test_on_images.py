@@ -11,7 +11,7 @@ import torch
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
-from steepslope.nets.training.on_images import ImageOracle, build_net
+from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
 from steepslope.outputs import ClassifierOutputs
 from tests.images import opened
 
@@ -22,7 +22,7 @@ ROWS = np.array([70, 3, 40])
 def test_its_images_are_found_by_id() -> None:
     backbone, images = load_classifier("net:digits-net"), opened("digits:test")
     transform = Transform(backbone.transform.size, (0.5,), (0.25,), "squash")
-    net = build_net(replace(backbone, transform=transform), (4,), "hyperplane", seed=0).eval()
+    net = build_image_oracle_net(replace(backbone, transform=transform), (4,), "hyperplane", seed=0).eval()
     oracle = ImageOracle(net, backbone.spec, transform, 10, RECIPE)
     outputs = ClassifierOutputs(np.zeros((3, 10)), ids=np.asarray(images.ids)[ROWS])
     with pytest.raises(SteepslopeError, match="this oracle needs the images: name their data set"):

@@ -8,7 +8,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LOSSES, loss_parameters
-from steepslope.nets.training.launch import stages_of
+from steepslope.nets.training.launch import stages_of_request
 from steepslope.nets.training.request import CHECKS, FinetuneRequest, Finetuning
 from steepslope.oracle.base import loss_of_settings
 
@@ -23,7 +23,7 @@ def test_what_is_not_checked_is_a_flag_or_known_below() -> None:
 def test_a_card_holds_the_parameters_of_its_loss_alone(loss: str) -> None:
     given = {name: 0.5 for one in LOSSES for name in loss_parameters(one)}
     request = FinetuneRequest.from_flat(oracle="a", outputs="b", loss=loss, hidden=[3, 2], **given)
-    card = stages_of(request)[""].as_json()
+    card = stages_of_request(request)[""].as_json()
     assert {name for name in given if name in card} == set(loss_parameters(loss))
     assert card["hidden"] == [3, 2]
     assert Finetuning.from_flat(**card).as_json() == card  # as presets and cards are read

@@ -41,9 +41,9 @@ class CifarResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _stage(16, 16, blocks)
-        self.layer2 = _stage(16, 32, blocks)
-        self.layer3 = _stage(32, 64, blocks)
+        self.layer1 = _stage_of_blocks(16, 16, blocks)
+        self.layer2 = _stage_of_blocks(16, 32, blocks)
+        self.layer3 = _stage_of_blocks(32, 64, blocks)
         self.linear = nn.Linear(64, len(CLASSES))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class CifarResNet(nn.Module):
         return logits
 
 
-def _stage(before: int, channels: int, blocks: int) -> nn.Sequential:
+def _stage_of_blocks(before: int, channels: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(Block(before, channels), *(Block(channels, channels) for _ in range(blocks - 1)))
 
 

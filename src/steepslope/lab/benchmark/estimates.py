@@ -41,11 +41,11 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
         for kind, estimator in learnt_estimators(calibration_rows(usual)).items()
     }
     if find_spec("nannyml") and usual.outputs.num_classes <= MOST_CLASSES:
-        found[NANNYML] = by_nannyml(usual.outputs, other.outputs)
+        found[NANNYML] = accuracy_by_nannyml(usual.outputs, other.outputs)
     return {kind: round(one - accuracy, DIGITS) for kind, one in found.items()}
 
 
-def by_nannyml(usual: ClassifierOutputs, other: ClassifierOutputs) -> float:
+def accuracy_by_nannyml(usual: ClassifierOutputs, other: ClassifierOutputs) -> float:
     """Return the accuracy that NannyML expects of other rows, by probabilities that it calibrates on usual ones.
 
     All rows are one chunk, and all else is NannyML's default.

@@ -44,54 +44,54 @@ def cepstrum(waves: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(dct(bands, axis=1, norm="ortho")[:, :COEFFICIENTS].reshape(len(waves), -1), dtype=np.float32)
 
 
-def words(seed: int) -> Any:
+def words_classifier(seed: int) -> Any:
     """Logistic regression on TF-IDF of words."""
     return make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
 
 
-def characters(seed: int) -> Any:
+def characters_classifier(seed: int) -> Any:
     """Logistic regression on TF-IDF of runs of two to four characters."""
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=50_000)
     return make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=1000))
 
 
-def naive_bayes(seed: int) -> Any:
+def naive_bayes_classifier(seed: int) -> Any:
     """Naive Bayes on counts of words, by TF-IDF."""
     return make_pipeline(TfidfVectorizer(), MultinomialNB(alpha=0.1))
 
 
-def _numbered() -> Any:
+def _numbered_columns() -> Any:
     """Return what makes numbers of strings, and fills numbers that are missing."""
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
     return make_column_transformer((encoder, STRINGS), (SimpleImputer(strategy="median"), NUMBERS))
 
 
-def boosting(seed: int) -> Any:
+def boosting_classifier(seed: int) -> Any:
     """Gradient boosting of trees on numbers and numbered strings."""
-    return make_pipeline(_numbered(), HistGradientBoostingClassifier(random_state=seed))
+    return make_pipeline(_numbered_columns(), HistGradientBoostingClassifier(random_state=seed))
 
 
-def forest(seed: int) -> Any:
+def forest_classifier(seed: int) -> Any:
     """Random forest of 200 trees on the same."""
-    return make_pipeline(_numbered(), RandomForestClassifier(200, min_samples_leaf=2, random_state=seed))
+    return make_pipeline(_numbered_columns(), RandomForestClassifier(200, min_samples_leaf=2, random_state=seed))
 
 
-def _indicators(sparse: bool) -> Any:
+def _indicator_columns(sparse: bool) -> Any:
     """Return what standardises numbers, and makes an indicator of each string."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     strings = OneHotEncoder(handle_unknown="ignore", min_frequency=5, sparse_output=sparse)
     return make_column_transformer((strings, STRINGS), (numbers, NUMBERS))
 
 
-def logistic(seed: int) -> Any:
+def logistic_classifier(seed: int) -> Any:
     """Logistic regression on standardised numbers and strings as indicators."""
-    return make_pipeline(_indicators(sparse=True), LogisticRegression(max_iter=1000))
+    return make_pipeline(_indicator_columns(sparse=True), LogisticRegression(max_iter=1000))
 
 
-def perceptron(seed: int) -> Any:
+def perceptron_classifier(seed: int) -> Any:
     """Net of one hidden layer on the same."""
     net = MLPClassifier((64,), early_stopping=True, max_iter=100, random_state=seed)
-    return make_pipeline(_indicators(sparse=False), net)
+    return make_pipeline(_indicator_columns(sparse=False), net)
 
 
 def spectrogram_logistic(seed: int) -> Any:
@@ -110,8 +110,13 @@ def cepstrum_neighbours(seed: int) -> Any:
 
 
 ESTIMATORS: dict[str, dict[str, Callable[[int], Any]]] = {  # by the kind of data and by name, each from a seed
-    "text": {"words": words, "characters": characters, "naive-bayes": naive_bayes},
-    "table": {"boosting": boosting, "forest": forest, "logistic": logistic, "perceptron": perceptron},
+    "text": {"words": words_classifier, "characters": characters_classifier, "naive-bayes": naive_bayes_classifier},
+    "table": {
+        "boosting": boosting_classifier,
+        "forest": forest_classifier,
+        "logistic": logistic_classifier,
+        "perceptron": perceptron_classifier,
+    },
     "sound": {
         "spectrogram-logistic": spectrogram_logistic,
         "cepstrum-svm": cepstrum_svm,

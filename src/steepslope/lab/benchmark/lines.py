@@ -67,13 +67,13 @@ class Choice:
     aurc: Mapping[str, float]
 
 
-def choose(trial: Trial, seed: int) -> Choice:
+def choose_single_score(trial: Trial, seed: int) -> Choice:
     """Choose the best single score on the rows that scores may learn from."""
     risks = least_aurc(trial.known, trial.reference, seed)
     return Choice(min(risks, key=lambda name: risks[name]), risks)
 
 
-def single(name: str, trial: Trial, outputs: ClassifierOutputs) -> Floats:
+def single_score_line(name: str, trial: Trial, outputs: ClassifierOutputs) -> Floats:
     """Return the confidences of a score that learns what it needs from a trial."""
     resources = Resources(trial.known, trial.reference, allow_fit_rows=True)
     return SCORES[name]().fit(fit_set_for_confidences(name, outputs, resources)).confidence(outputs)
@@ -81,22 +81,25 @@ def single(name: str, trial: Trial, outputs: ClassifierOutputs) -> Floats:
 
 def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Floats]:
     """Return what ranks the classifier's own predictions, by the names of lines; what cannot be is left out."""
-    lines = {MCP: single("mcp", trial, rows.outputs), BEST: single(choice.score, trial, rows.outputs)}
+    lines = {
+        MCP: single_score_line("mcp", trial, rows.outputs),
+        BEST: single_score_line(choice.score, trial, rows.outputs),
+    }
     for line, name in RIVALS.items():
         if name in choice.aurc:
-            lines[line] = single(name, trial, rows.outputs)
+            lines[line] = single_score_line(name, trial, rows.outputs)
     if rows.outputs.opinions:
-        lines[AVERAGE] = log_odds_of(averaged(rows.outputs), rows.outputs.predictions)
-    logs = stacked(trial, rows.outputs)
+        lines[AVERAGE] = log_odds_of(averaged_softmaxes(rows.outputs), rows.outputs.predictions)
+    logs = stacked_softmaxes(trial, rows.outputs)
     if logs is not None:
         lines[STACKED] = log_odds_of(logs, rows.outputs.predictions)
-    odds = boosted(trial, rows.outputs)
+    odds = boosted_log_odds(trial, rows.outputs)
     if odds is not None:
         lines[BOOSTED] = odds
     return lines | dict(rows.fused)
 
 
-def averaged(outputs: ClassifierOutputs) -> Floats:
+def averaged_softmaxes(outputs: ClassifierOutputs) -> Floats:
     """Return the log of the mean of all softmaxes, (n, K + 1), of those that a row has.
 
     A vote is 1 in its class. The last column has votes for classes that the classifier lacks.
@@ -115,7 +118,7 @@ def averaged(outputs: ClassifierOutputs) -> Floats:
     return np.asarray(np.log(np.maximum(total / count[:, None], np.finfo(float).tiny)))
 
 
-def stacked(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
+def stacked_softmaxes(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
     """Return the log-probabilities (n, K) of a logistic regression on all softmaxes and features, a stacker.
 
     It learns from the oracle's rows. None if it would be too wide, or if any row lacks an opinion.
@@ -132,7 +135,7 @@ def _stacker(trial: Trial, arrays: tuple[str, ...]) -> State:
     return fit_stack(trial.learnt.of_known_classes(), arrays)
 
 
-def boosted(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
+def boosted_log_odds(trial: Trial, outputs: ClassifierOutputs) -> Floats | None:
     """Return the log-odds (n,) of being correct, by gradient boosting on all softmaxes and the features.
 
     It learns from the oracle's rows, and takes those that lack an opinion as they are. None if the oracle's rows have
@@ -161,29 +164,31 @@ def _boosting_columns(outputs: ClassifierOutputs) -> Floats:
     return np.hstack([np.take_along_axis(columns, places, axis=1), columns])
 
 
-def in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
+def classifiers_in_its_place(trial: Trial, outputs: ClassifierOutputs) -> dict[str, Ranked]:
     """Return other classifiers that would take its place, with predictions of their own, ranked by their own MCP."""
     found, labels = {}, outputs.require_labels()
     if outputs.opinions:
-        found[ENSEMBLE] = _by_own(averaged(outputs), labels)
-    logs = stacked(trial, outputs)
+        found[ENSEMBLE] = _ranked_by_own_mcp(averaged_softmaxes(outputs), labels)
+    logs = stacked_softmaxes(trial, outputs)
     if logs is not None:
-        found[STACK] = _by_own(logs, labels)
+        found[STACK] = _ranked_by_own_mcp(logs, labels)
     learnt = trial.learnt.of_known_classes()
     if learnt.features is not None and learnt.features.shape[1] * outputs.num_classes <= MOST_PROBED:
         columns, others = (np.asarray(one.require_features(), dtype=np.float32) for one in (learnt, outputs))
         fitted = fit_standardised_softmax(columns, learnt.require_labels(), outputs.num_classes, PENALTY)
         logits = (others @ fitted[0] + fitted[1]).astype(np.float64)
-        found[PROBE] = _by_own(log_softmax(logits, axis=1), labels)
+        found[PROBE] = _ranked_by_own_mcp(log_softmax(logits, axis=1), labels)
     return found
 
 
-def _by_own(logs: Floats, labels: NDArray[np.int64]) -> Ranked:
+def _ranked_by_own_mcp(logs: Floats, labels: NDArray[np.int64]) -> Ranked:
     predictions = logs.argmax(axis=1)
     return Ranked(log_odds_of(logs, predictions), predictions == labels)
 
 
-def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int, resamples: int) -> dict[str, Any]:
+def measured_lines(
+    lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int, resamples: int
+) -> dict[str, Any]:
     """Return the metrics of each line with intervals, and its paired differences to the rivals that it has to beat.
 
     Raises
@@ -199,15 +204,15 @@ def measured(lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int,
     resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
     rivals = [name for name in (MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE) if name in lines]
     for name, one in resampled.items():
-        found[name] = {metric: short(value) for metric, value in one.estimates().items()}
+        found[name] = {metric: short_estimate(value) for metric, value in one.estimates().items()}
         for rival in rivals:
             if rival != name:
                 both = one.minus(resampled[rival])
-                found[name][f"minus {rival}"] = {metric: short(both[metric]) for metric in COMPARED}
+                found[name][f"minus {rival}"] = {metric: short_estimate(both[metric]) for metric in COMPARED}
     return found
 
 
-def briefly(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+def lines_in_brief(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     """Return AUC and AURC of each line, without intervals; no AUC where all predictions are right, or all wrong."""
     metrics = {"auc": auroc, "aurc": aurc} if is_correct.any() and not is_correct.all() else {"aurc": aurc}
     return {
@@ -216,7 +221,7 @@ def briefly(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -> dict[
     }
 
 
-def short(estimate: Mapping[str, Any]) -> list[float]:
+def short_estimate(estimate: Mapping[str, Any]) -> list[float]:
     """Return the value and the limits of an estimate, with few digits."""
     return [round(float(estimate[key]), DIGITS) for key in ("value", "low", "high") if key in estimate]
 

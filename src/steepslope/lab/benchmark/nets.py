@@ -13,7 +13,7 @@ from steepslope.files.progress import Notice
 from steepslope.lab.benchmark.preset import Preset
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for, train_classifier
+from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for_net, train_classifier
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
@@ -47,22 +47,26 @@ def outputs_of_images(preset: Preset, folder: Path, work: Path, seed: int, notic
     SteepslopeError
         If a spec or setting names nothing, or ``work`` holds what nets gave under other settings, such as other images.
     """
-    sets = {LABELLED: preset.read[LABELLED], REFERENCE: preset.read.get(REFERENCE, ""), **_shifted(preset)}
+    sets = {
+        LABELLED: preset.read[LABELLED],
+        REFERENCE: preset.read.get(REFERENCE, ""),
+        **{name: change[LABELLED] for name, change in preset.shifted.items()},
+    }
     images = {name: spec.replace("FOLDER", str(folder)) for name, spec in sets.items() if spec}
     for spec in images.values():  # before any net is trained
         parse_data(spec).look()
     files = {name: spec.removeprefix(FILE) for name, spec in preset.opinions.items() if spec.startswith(FILE)}
     specs = {name: spec for name, spec in {"": preset.classifier, **preset.opinions}.items() if name not in files}
-    nets = {name: _net(preset, spec, folder, work, seed, name, notice) for name, spec in specs.items()}
+    nets = {name: _benchmark_net(preset, spec, folder, work, seed, name, notice) for name, spec in specs.items()}
     place = work / (f"seed{seed}" if preset.train else "outputs")
-    outputs = {name: _extracted(preset, nets, spec, place / name, notice) for name, spec in images.items()}
+    outputs = {name: _extracted_images(preset, nets, spec, place / name, notice) for name, spec in images.items()}
     for name, file in files.items():
         options = ReadingOptions(opinion=(f"{name}={file.replace('FOLDER', str(folder))}",))
         arrays, _ = read_opinions(Opinion.of(outputs[LABELLED]), options)
         outputs[LABELLED] = outputs[LABELLED].changed(**arrays)
     if preset.restricted:
         known = np.unique(outputs[LABELLED].of_known_classes().require_labels())
-        outputs = {name: restricted(one, known) for name, one in outputs.items()}
+        outputs = {name: restricted_to_classes(one, known) for name, one in outputs.items()}
     return outputs.pop(LABELLED), outputs.pop(REFERENCE, None), outputs
 
 
@@ -79,7 +83,7 @@ def only_opinions(outputs: ClassifierOutputs, names: Collection[str]) -> Classif
     )
 
 
-def restricted(outputs: ClassifierOutputs, known: NDArray[np.int64]) -> ClassifierOutputs:
+def restricted_to_classes(outputs: ClassifierOutputs, known: NDArray[np.int64]) -> ClassifierOutputs:
     """Return the outputs of a net that knows some of its classes alone; rows of others are left out.
 
     >>> outputs = ClassifierOutputs([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]], [2, 1])
@@ -89,12 +93,12 @@ def restricted(outputs: ClassifierOutputs, known: NDArray[np.int64]) -> Classifi
     """
     labels = outputs.require_labels()
     rows = np.flatnonzero(np.isin(labels, known))
-    arrays = {name: _of_classes(name, array[rows], known) for name, array in outputs.arrays.items()}
+    arrays = {name: _array_of_classes(name, array[rows], known) for name, array in outputs.arrays.items()}
     classes = None if outputs.classes is None else [outputs.classes[one] for one in known]
     return ClassifierOutputs.of({**arrays, "labels": np.searchsorted(known, labels[rows])}, classes)
 
 
-def _of_classes(name: str, array: NDArray[Any], known: NDArray[np.int64]) -> NDArray[Any]:
+def _array_of_classes(name: str, array: NDArray[Any], known: NDArray[np.int64]) -> NDArray[Any]:
     """Return what an array has of some classes; a vote for another class is one for a class that is lacking."""
     if array_of(name).axes[-1] == "K":
         return array[..., known]
@@ -103,38 +107,36 @@ def _of_classes(name: str, array: NDArray[Any], known: NDArray[np.int64]) -> NDA
     return array
 
 
-def _shifted(preset: Preset) -> dict[str, str]:
-    return {name: change[LABELLED] for name, change in preset.shifted.items()}
-
-
-def _net(preset: Preset, spec: str, folder: Path, work: Path, seed: int, name: str, notice: Notice) -> Classifier:
+def _benchmark_net(
+    preset: Preset, spec: str, folder: Path, work: Path, seed: int, name: str, notice: Notice
+) -> Classifier:
     """Return a net by its spec, or one that is trained: the classifier by the trial's seed, opinions by the next."""
     if spec:
-        return load_classifier(spec.replace("FOLDER", str(folder))).with_transform(**_input(preset.input))
+        return load_classifier(spec.replace("FOLDER", str(folder))).with_transform(**_input_of_nets(preset.input))
     number = seed + (1 + [*preset.opinions].index(name) if name else 0)
     changes = {key: value for key, value in preset.train.items() if key not in ("net", "holdout")}
     for key in changes:
         require_known("setting of train:", key, ["net", "holdout", *(one.name for one in fields(ClassifierTraining))])
-    recipe = recipe_for(preset.train["net"], seed=number, **changes)
+    recipe = recipe_for_net(preset.train["net"], seed=number, **changes)
     data = preset.read["train"].replace("FOLDER", str(folder))
     out = work / "nets" / f"seed{number}"
     return train_classifier(preset.train["net"], data, out, recipe, preset.train.get("holdout"), notice=notice)[0]
 
 
-def _input(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _input_of_nets(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what changes a net's input, as its method ``with_transform`` takes it."""
     for name in settings:
         require_known("setting of input:", name, INPUT)
     return {INPUT[name]: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def _extracted(
+def _extracted_images(
     preset: Preset, nets: Mapping[str, Classifier], spec: str, out: Path, notice: Notice
 ) -> ClassifierOutputs:
     """Run all nets over a set of images, and over a copy of each image that oracles learn from."""
     data = parse_data(spec).look()
     net = nets[""]
-    images = _images(preset, spec, out.name, net)
+    images = _images_of_preset(preset, spec, out.name, net)
     plain = ExtractionOptions(batch_size=BATCH)
     if out.name in (LABELLED, REFERENCE):
         copies = Augmented(images, 1)
@@ -148,7 +150,7 @@ def _extracted(
     return only_opinions(ClassifierOutputs.load(out), preset.opinions)  # the folder may have those of earlier settings
 
 
-def _images(preset: Preset, spec: str, role: str, net: Classifier) -> Dataset:
+def _images_of_preset(preset: Preset, spec: str, role: str, net: Classifier) -> Dataset:
     """Open a set of images, at most as many as the preset wants, drawn from all."""
     data = parse_data(spec).look()
     most = {LABELLED: preset.most_rows, REFERENCE: preset.references}.get(role, MOST_SHIFTED)

@@ -121,15 +121,17 @@ class Preset:
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 
-def preset_names() -> list[str]:
+def evidence_preset_names() -> list[str]:
     """Return the names of all presets."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def read_preset(name: str, changes: Mapping[str, str] | None = None, seeds: tuple[int, ...] | None = None) -> Preset:
+def read_evidence_preset(
+    name: str, changes: Mapping[str, str] | None = None, seeds: tuple[int, ...] | None = None
+) -> Preset:
     """Read a preset by its name, or from a YAML file of one's own; ``changes`` maps places in it to text of YAML.
 
-    >>> read_preset("banking77").kind
+    >>> read_evidence_preset("banking77").kind
     'text'
 
     Raises
@@ -139,7 +141,7 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None, seeds: tupl
     """
     is_file = name.endswith((".yaml", ".yml"))
     if not is_file:
-        require_known("preset", name, preset_names())
+        require_known("preset", name, evidence_preset_names())
     with located(name if is_file else f"preset {name}"):
         content = read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml")
         for place, text in (changes or {}).items():

@@ -28,7 +28,7 @@ Bools = NDArray[np.bool_]
 Way = Callable[[Floats, Bools, float, float, int], float]  # of rows, a risk, delta and a seed: a threshold, ∞ for none
 
 
-def ours(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int) -> float:
+def our_threshold(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int) -> float:
     """Let 2√n of the rows fix a sequence of thresholds, and test it on the others from the highest down."""
     fixing, counted = split_rows(len(confidence), seed)
     sequence = threshold_sequence(confidence[fixing])
@@ -58,7 +58,9 @@ def selection_with_guaranteed_risk(
     return found
 
 
-def mapie(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0, **options: Any) -> float:
+def mapie_threshold(
+    confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0, **options: Any
+) -> float:
     """Control precision with MAPIE, for which being correct is the positive class: at 100 even thresholds, by default.
 
     Of these, those that accept nothing are left out: their p-values are NaN, which ends Holm's test. ``options`` are
@@ -78,19 +80,21 @@ def mapie(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed
     return math.inf if controller.best_predict_param is None else float(controller.best_predict_param)
 
 
-def mapie_in_sequence(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0) -> float:
+def mapie_threshold_in_sequence(
+    confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int = 0
+) -> float:
     """Let MAPIE test even ranks from the highest down, as we do, in place of all of them by Holm's rule."""
     options = {"fwer_method": "fixed_sequence", "list_predict_params": DOWN}
-    return mapie(confidence, is_correct, risk, delta, seed, **options)
+    return mapie_threshold(confidence, is_correct, risk, delta, seed, **options)
 
 
 OURS, MAPIE, MAPIE_SEQUENCE = "ours", "MAPIE", "MAPIE, in sequence"
-WAYS: dict[str, Way] = {OURS: ours, "SGR": selection_with_guaranteed_risk}
+WAYS: dict[str, Way] = {OURS: our_threshold, "SGR": selection_with_guaranteed_risk}
 if find_spec("mapie"):  # which is not among our dependencies
-    WAYS |= {MAPIE: mapie, MAPIE_SEQUENCE: mapie_in_sequence}
+    WAYS |= {MAPIE: mapie_threshold, MAPIE_SEQUENCE: mapie_threshold_in_sequence}
 
 
-def promised(lines: Mapping[str, Ranked], others_of: str, seed: int) -> dict[str, Any]:
+def promised_by_gates(lines: Mapping[str, Ranked], others_of: str, seed: int) -> dict[str, Any]:
     """Return by line, way and risk the mean coverage, and the part of draws whose promise breaks.
 
     All lines are gated by our way; MCP and the line ``others_of`` by all ways. MAPIE sees ranks in [0, 1), since its
@@ -99,12 +103,14 @@ def promised(lines: Mapping[str, Ranked], others_of: str, seed: int) -> dict[str
     found: dict[str, Any] = {}
     for line, ranked in lines.items():
         for way in WAYS if line in (MCP, others_of) else (OURS,):
-            rows = as_ranks(ranked) if way in (MAPIE, MAPIE_SEQUENCE) else ranked
-            found.setdefault(line, {})[way] = {f"{risk:g}": outcome(rows, WAYS[way], risk, seed) for risk in RISKS}
+            rows = confidences_as_ranks(ranked) if way in (MAPIE, MAPIE_SEQUENCE) else ranked
+            found.setdefault(line, {})[way] = {
+                f"{risk:g}": outcome_of_promise(rows, WAYS[way], risk, seed) for risk in RISKS
+            }
     return found
 
 
-def as_ranks(ranked: Ranked) -> Ranked:
+def confidences_as_ranks(ranked: Ranked) -> Ranked:
     """Return the same order in [0, 1); equal confidences stay equal.
 
     >>> as_ranks(Ranked(np.array([7.0, -2.0, 7.0, 9.0]), np.ones(4, np.bool_))).confidence
@@ -114,7 +120,7 @@ def as_ranks(ranked: Ranked) -> Ranked:
     return Ranked(order / len(order), ranked.is_correct)
 
 
-def outcome(ranked: Ranked, threshold_by: Way, risk: float, seed: int) -> dict[str, float]:
+def outcome_of_promise(ranked: Ranked, threshold_by: Way, risk: float, seed: int) -> dict[str, float]:
     """Return the mean coverage over draws of calibration rows, and in which part of them the promise breaks."""
     rng, n = np.random.default_rng(seed), len(ranked.confidence)
     count = min(MOST_CALIBRATED, n // 2)

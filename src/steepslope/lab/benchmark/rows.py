@@ -53,7 +53,7 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading_file_of_rows(path: Path) -> Iterator[None]:
     """Let what is wrong with a file leave the block as one line."""
     if not path.is_file():
         raise SteepslopeError("expected a file of the data set, found none", path)
@@ -73,7 +73,7 @@ def read_csv(
     read = partial(pandas.read_csv, names=columns, skipinitialspace=True)
     frames = []
     for file in require("read.files", files, FILES):
-        with _reading(folder / file):
+        with _reading_file_of_rows(folder / file):
             frames.append(read(folder / file, na_values="?"))
             as_written = [str(one) for one in (label, text) if one is not None and str(one) in frames[-1]]
             if as_written:  # read by themselves: to pandas, one list of missing words is for all columns
@@ -82,17 +82,17 @@ def read_csv(
     return pandas.concat(frames, ignore_index=True)
 
 
-def labelled_lines(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
+def read_labelled_lines(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
     """Read lines, each a label, a blank, and a text. No other character than a line feed ends a line."""
     lines: list[tuple[str, str, str]] = []
     for file in require("read.files", files, FILES):
-        with _reading(folder / file):
+        with _reading_file_of_rows(folder / file):
             text = (folder / file).read_text("latin-1")
         lines += [line.partition(" ") for line in text.split("\n") if line]
     return pandas.DataFrame({"label": [one[0] for one in lines], "text": [one[2] for one in lines]})
 
 
-def sounds(folder: Path, files: str) -> "pandas.DataFrame":
+def read_sounds(folder: Path, files: str) -> "pandas.DataFrame":
     """Read WAV files called LABEL_SPEAKER_NUMBER.wav, such as those of the Free Spoken Digit Dataset.
 
     They have one channel, 16 bits, and 8,000 samples a second.
@@ -102,15 +102,15 @@ def sounds(folder: Path, files: str) -> "pandas.DataFrame":
         raise SteepslopeError("expected files called LABEL_SPEAKER_NUMBER.wav, found none", folder / str(files))
     waves = np.zeros((len(paths), SAMPLES), dtype=np.float32)
     for wave, path in zip(waves, paths, strict=True):
-        sound = _sound(path)[:SAMPLES]
+        sound = _read_sound(path)[:SAMPLES]
         wave[: len(sound)] = sound / LOUDEST
     names = [path.stem.split("_") for path in paths]
     about = pandas.DataFrame({"label": [one[0] for one in names], "speaker": [one[1] for one in names]})
     return about.assign(wave=list(waves))
 
 
-def _sound(path: Path) -> NDArray[np.int16]:
-    with _reading(path):
+def _read_sound(path: Path) -> NDArray[np.int16]:
+    with _reading_file_of_rows(path):
         rate, sound = wavfile.read(path)
     if (rate, sound.dtype, sound.ndim) != (RATE, np.int16, 1):
         found = f"{rate:,} Hz, {sound.dtype}, {'one channel' if sound.ndim == 1 else f'{sound.shape[1]} channels'}"
@@ -118,7 +118,11 @@ def _sound(path: Path) -> NDArray[np.int16]:
     return np.asarray(sound)
 
 
-READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {"csv": read_csv, "lines": labelled_lines, "sounds": sounds}
+READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {
+    "csv": read_csv,
+    "lines": read_labelled_lines,
+    "sounds": read_sounds,
+}
 
 
 def read_rows(folder: Path, settings: Settings, least_classes: int = LEAST_CLASSES) -> Rows:
@@ -135,7 +139,7 @@ def read_rows(folder: Path, settings: Settings, least_classes: int = LEAST_CLASS
         If a file is missing or broken, labels are of fewer classes, or a setting or column is unknown; the message has
         the closest name.
     """
-    return _chosen(read_frame(folder, settings), settings, least_classes)
+    return _chosen_rows(read_frame(folder, settings), settings, least_classes)
 
 
 def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
@@ -151,14 +155,14 @@ def read_frame(folder: Path, settings: Settings) -> "pandas.DataFrame":
     if frame.empty:
         raise SteepslopeError("expected rows, found none", f"read.files {settings['files']}")
     first, end = require("read.rows", settings.get("rows", (0, len(frame))), PAIR)
-    return _only(frame.iloc[first:end], settings)
+    return _only_wanted_rows(frame.iloc[first:end], settings)
 
 
-def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":
+def _only_wanted_rows(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":
     """Return the rows that have one of some values in each column that ``only`` names."""
     only = require("read.only", settings.get("only"), optional(NAMED)) or {}
     for column, values in only.items():
-        require_columns(frame, [column], "only")
+        require_frame_columns(frame, [column], "only")
         wanted = [*require(f"read.only.{column}", values, LIST)]
         frame = frame[frame[str(column)].isin([*wanted, *map(str, wanted)])]
         if frame.empty:
@@ -166,18 +170,18 @@ def _only(frame: "pandas.DataFrame", settings: Settings) -> "pandas.DataFrame":
     return frame
 
 
-def require_columns(frame: "pandas.DataFrame", names: Collection[str], setting: str) -> None:
+def require_frame_columns(frame: "pandas.DataFrame", names: Collection[str], setting: str) -> None:
     """Raise for the first of some names that is no column, with the closest one."""
     for name in names:
         require_known(f"column in {setting}:", str(name), [*frame.columns])
 
 
-def _chosen(frame: "pandas.DataFrame", settings: Settings, least_classes: int) -> Rows:
+def _chosen_rows(frame: "pandas.DataFrame", settings: Settings, least_classes: int) -> Rows:
     """Return the labels of rows that have one, and what classifiers see of these."""
     column = _label_column(settings)
-    require_columns(frame, [column], "label")
+    require_frame_columns(frame, [column], "label")
     frame = frame[frame[column].notna()]
-    y = _labels(frame[column], settings)
+    y = _labels_of_rows(frame[column], settings)
     if labels := require("read.labels", settings.get("labels"), optional(NAMED)):
         classes = {str(name): str(value) for name, value in labels.items()}
         is_known = np.isin(y, [*classes])
@@ -186,7 +190,7 @@ def _chosen(frame: "pandas.DataFrame", settings: Settings, least_classes: int) -
     if len({*y}) < least_classes:
         expected = f"expected rows of {least_classes} classes or more"
         raise SteepslopeError(f"{expected}, found {', '.join({*y}) or 'none'}", "read.label")
-    return Rows(_inputs(frame, column, settings), y)
+    return Rows(_inputs_of_rows(frame, column, settings), y)
 
 
 def _label_column(settings: Settings) -> str:
@@ -198,7 +202,7 @@ def _label_column(settings: Settings) -> str:
     return str(label["column"] if isinstance(label, Mapping) else label)
 
 
-def _labels(values: Any, settings: Settings) -> NDArray[np.str_]:
+def _labels_of_rows(values: Any, settings: Settings) -> NDArray[np.str_]:
     """Return what a column holds as texts, or whether it lies above a number."""
     label = settings.get("label")
     if not isinstance(label, Mapping):
@@ -211,11 +215,11 @@ def _labels(values: Any, settings: Settings) -> NDArray[np.str_]:
     return np.where(values > above, "yes", "no")
 
 
-def _inputs(frame: "pandas.DataFrame", label: str, settings: Settings) -> Any:
+def _inputs_of_rows(frame: "pandas.DataFrame", label: str, settings: Settings) -> Any:
     """Return the texts, arrays or other columns that classifiers see."""
     text, array = (settings.get(name) for name in ("text", "array"))
     without = [*map(str, require("read.without", settings.get("without") or (), LIST))]
-    require_columns(frame, [text or array or label, *without], "read")
+    require_frame_columns(frame, [text or array or label, *without], "read")
     if text:
         return frame[str(text)].fillna("").astype(str).tolist()
     if array:

@@ -19,16 +19,16 @@ from steepslope.lab.benchmark.lines import (
     MCP,
     Choice,
     Ranked,
-    briefly,
-    choose,
-    in_its_place,
+    choose_single_score,
+    classifiers_in_its_place,
     line_with_opinions,
-    measured,
+    lines_in_brief,
+    measured_lines,
     opinions_measured,
     ranked_lines,
 )
 from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.promises import promised
+from steepslope.lab.benchmark.promises import promised_by_gates
 from steepslope.lab.benchmark.trial import FREE, TEST, Trial, judged_part, trial_of
 from steepslope.metrics import aurc
 
@@ -47,24 +47,24 @@ def run_preset(preset: Preset, folder: Path, out: Path, work: Path, notice: Noti
     path = out / f"{preset.name}.json"
     key = digest_of({"version": VERSION, **preset.as_json()})
     about = {"title": preset.title, "kind": preset.kind, "source": preset.source, "note": preset.note, "key": key}
-    about["data"] = digest_of_data(preset, folder)
+    about["data"] = digest_of_data_files(preset, folder)
     out.mkdir(parents=True, exist_ok=True)
     with locked(work):
         for seed in preset.seeds:
-            if any(row["seed"] == seed for row in _rows_of(path, about)):
+            if any(row["seed"] == seed for row in _rows_of_evidence(path, about)):
                 notice(f"{preset.name}: seed {seed} is complete")
                 continue
-            row = row_of(preset, trial_of(preset, folder, work, seed, notice), seed)
-            others = [one for one in _rows_of(path, about) if one["seed"] != seed]  # another run may have added some
-            rows = [*others, row]
+            row = row_of_trial(preset, trial_of(preset, folder, work, seed, notice), seed)
+            # another run may have added some
+            rows = [*(one for one in _rows_of_evidence(path, about) if one["seed"] != seed), row]
             with staged_folder(out, last=path.name) as staging:
                 text = json.dumps({**about, "rows": rows}, ensure_ascii=False, allow_nan=False)
                 (staging / path.name).write_text(text.replace('{"seed"', '\n{"seed"') + "\n", encoding="utf-8")
             notice(f"{preset.name}: seed {seed} is done")
-    return _rows_of(path, about)
+    return _rows_of_evidence(path, about)
 
 
-def digest_of_data(preset: Preset, folder: Path) -> str:
+def digest_of_data_files(preset: Preset, folder: Path) -> str:
     """Return a digest of the files of rows; empty for images, of which ``work`` knows, and where a file is missing."""
     names = [one.get("files", ()) for one in (preset.read, *preset.shifted.values())]
     found = [folder / str(name) for some in names for name in (some if isinstance(some, list | tuple) else [some])]
@@ -74,7 +74,7 @@ def digest_of_data(preset: Preset, folder: Path) -> str:
     return digest_of([fingerprint(file) for file in files])
 
 
-def _rows_of(path: Path, about: Mapping[str, str]) -> list[dict[str, Any]]:
+def _rows_of_evidence(path: Path, about: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the rows of earlier runs; raise if they are of other settings, or of other files."""
     if not path.exists():
         return []
@@ -87,12 +87,12 @@ def _rows_of(path: Path, about: Mapping[str, str]) -> list[dict[str, Any]]:
     return rows
 
 
-def row_of(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
+def row_of_trial(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
     """Return all that is measured in one trial."""
     test = trial.judged[TEST]
-    choice = choose(trial, seed)
+    choice = choose_single_score(trial, seed)
     lines = ranked_lines(trial, test, choice)
-    others = in_its_place(trial, test.outputs)
+    others = classifiers_in_its_place(trial, test.outputs)
     right = test.outputs.is_correct
     with_opinions = line_with_opinions(lines)
     gated = {name: Ranked(lines[name], right) for name in (MCP, BEST, AVERAGE, FREE, with_opinions) if name in lines}
@@ -103,13 +103,14 @@ def row_of(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
         "errors": int((~right).sum()),
         "known": len(trial.known),
         "part": judged_part(preset),
-        "accuracy": _rate(right),
+        "accuracy": _rate_of_correct(right),
         "best": choice.score,
-        "lines": measured(lines, test.outputs, seed, preset.resamples),
+        "lines": measured_lines(lines, test.outputs, seed, preset.resamples),
         "in its place": {
-            name: {"accuracy": _rate(one.is_correct), "aurc": round(aurc(*one), DIGITS)} for name, one in others.items()
+            name: {"accuracy": _rate_of_correct(one.is_correct), "aurc": round(aurc(*one), DIGITS)}
+            for name, one in others.items()
         },
-        "gates": promised({**gated, **others}, FREE, seed),
+        "gates": promised_by_gates({**gated, **others}, FREE, seed),
         "opinions": opinions_measured(test.outputs),
         "seconds": dict(trial.seconds),
         "shifted": {name: shifted_row(trial, name, choice) for name in trial.judged if name != TEST},
@@ -122,8 +123,13 @@ def shifted_row(trial: Trial, name: str, choice: Choice) -> dict[str, Any]:
     lines = ranked_lines(trial, rows, choice)
     right = rows.outputs.is_correct
     estimates = estimate_errors(trial, name)
-    return {"n": len(right), "accuracy": _rate(right), "lines": briefly(lines, right), "estimates": estimates}
+    return {
+        "n": len(right),
+        "accuracy": _rate_of_correct(right),
+        "lines": lines_in_brief(lines, right),
+        "estimates": estimates,
+    }
 
 
-def _rate(is_correct: NDArray[np.bool_]) -> float:
+def _rate_of_correct(is_correct: NDArray[np.bool_]) -> float:
     return round(float(is_correct.mean()), DIGITS)

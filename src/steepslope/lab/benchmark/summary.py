@@ -36,8 +36,8 @@ from steepslope.lab.paper.style import (
     ORANGE,
     PAGE_WIDTH,
     VERMILION,
+    figure_style,
     legend_below,
-    styled,
 )
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 
@@ -90,12 +90,12 @@ class Result(NamedTuple):
 
     def number(self, line: str | None, metric: str = "auc", scale: float = PERCENT) -> Cell:
         """Return a metric of a line."""
-        return number_cell(estimate(self.rows, line, metric), scale)
+        return estimate_value_cell(estimate_over_seeds(self.rows, line, metric), scale)
 
     def difference(self, heading: str, metric: str) -> Estimate | None:
         """Return a metric of a comparison's line less that of its rival; None where either is missing."""
         line, rival = COMPARISONS[heading]
-        return estimate(self.rows, line(self), f"minus {rival}", metric)
+        return estimate_over_seeds(self.rows, line(self), f"minus {rival}", metric)
 
     def gain(self, heading: str) -> Cell:
         """Return the difference of a comparison in AUC, as a cell."""
@@ -130,7 +130,7 @@ def results_in(folder: Path) -> list[Result]:
     return sorted(results, key=lambda result: (KINDS.index(result.about["kind"]), result.title))
 
 
-def estimate(rows: Rows, line: str | None, *place: str) -> Estimate | None:
+def estimate_over_seeds(rows: Rows, line: str | None, *place: str) -> Estimate | None:
     """Return the mean over seeds of what rows have of a line, with its interval; None where they lack it."""
     values = []
     for row in rows:
@@ -175,7 +175,7 @@ def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_i
     return Cell(f"{value:+.1f}{sign}", f"({low:+.1f} to {high:+.1f})", look)
 
 
-def number_cell(number: Estimate | None, scale: float = PERCENT) -> Cell:
+def estimate_value_cell(number: Estimate | None, scale: float = PERCENT) -> Cell:
     """Return the value alone."""
     return UNDEFINED if number is None else Cell(f"{scale * number.value:.1f}")
 
@@ -188,13 +188,13 @@ def percent_cell(values: Iterable[float | None], sign: str = "") -> Cell:
     return Cell(f"{PERCENT * mean(value for value in known if value is not None):{sign}.1f}")
 
 
-def table(title: str, results: Sequence[Result], columns: Columns, note: str) -> Grid:
+def table_of_results(title: str, results: Sequence[Result], columns: Columns, note: str) -> Grid:
     """Return a table of a line a result."""
     rows = [[Cell(result.title), *(cell(result) for cell in columns.values())] for result in results]
     return Grid(title, [SUBJECT, *columns], rows, note)
 
 
-def gains(results: Sequence[Result]) -> Grid:
+def gains_table(results: Sequence[Result]) -> Grid:
     """Return the main table: what fused oracles gain in AUC, a line a data set."""
     columns: Columns = {
         "classes": lambda result: Cell(f"{result.rows[0]['classes']:,}"),
@@ -210,11 +210,11 @@ def gains(results: Sequence[Result]) -> Grid:
         "softmaxes and features. Boosting: gradient boosting on the same, which tells correct predictions "
         "from wrong ones. Both learn from the oracle's rows. "
     )
-    note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing(results).items()) + "."
-    return table("What fused oracles gain", results, columns, note)
+    note += "; ".join(f"{difference}: {verdict}" for difference, verdict in standing_of_oracles(results).items()) + "."
+    return table_of_results("What fused oracles gain", results, columns, note)
 
 
-def risks(results: Sequence[Result]) -> Grid:
+def risks_table(results: Sequence[Result]) -> Grid:
     """Return the same in AURC."""
     columns: Columns = {
         "MCP": lambda result: result.number(MCP, "aurc", THOUSAND),
@@ -229,7 +229,7 @@ def risks(results: Sequence[Result]) -> Grid:
         "Area under the curve of risk against coverage, in thousandths: lower is better. In its place: another "
         "classifier's own predictions, ranked by its own MCP, with how often these are right. ↑ clearly better (lower)."
     )
-    return table("Selective risk", results, columns, note)
+    return table_of_results("Selective risk", results, columns, note)
 
 
 def _cell_in_its_place(result: Result, other: str) -> Cell:
@@ -240,7 +240,7 @@ def _cell_in_its_place(result: Result, other: str) -> Cell:
     return Cell(f"{THOUSAND * mean(one['aurc'] for one in known):.1f}", f"({PERCENT * right:.1f} right)")
 
 
-def rivals(results: Sequence[Result]) -> Grid:
+def rivals_table(results: Sequence[Result]) -> Grid:
     """Return the AUC of all lines that rank the same predictions."""
     lines = dict.fromkeys(
         line for result in results for line in result.rows[0]["lines"] if line == FREE or not line.startswith("fused, ")
@@ -248,7 +248,7 @@ def rivals(results: Sequence[Result]) -> Grid:
     columns: dict[str, Callable[[Result], Cell]] = {line: partial(Result.number, line=line) for line in lines}
     columns["fused, with opinions"] = lambda result: result.number(result.with_opinions)
     note = "In percent, mean over seeds; –: the outputs lack what the score needs."
-    return table("AUC of all that ranks the same predictions", results, columns, note)
+    return table_of_results("AUC of all that ranks the same predictions", results, columns, note)
 
 
 GATED: dict[str, tuple[str | None, str]] = {  # by the heading: a line, None for that with opinions, and the way
@@ -267,14 +267,14 @@ GATED: dict[str, tuple[str | None, str]] = {  # by the heading: a line, None for
 }
 
 
-def promises(results: Sequence[Result], risk: str) -> Grid:
+def promises_table(results: Sequence[Result], risk: str) -> Grid:
     """Return how much gates accept at a promise, and how often it breaks."""
     columns: Columns = {heading: partial(promise_cell, heading=heading, risk=risk) for heading in GATED}
     note = (
         "Percent of rows that are accepted; in brackets, in how many of 100 draws of calibration rows the promise "
         "breaks: more than so many of the accepted are wrong, at a delta of 5 %. Mean over seeds."
     )
-    return table(f"What gates accept at a promise of {PERCENT * float(risk):g} %", results, columns, note)
+    return table_of_results(f"What gates accept at a promise of {PERCENT * float(risk):g} %", results, columns, note)
 
 
 def promise_cell(result: Result, heading: str, risk: str) -> Cell:
@@ -288,7 +288,7 @@ def promise_cell(result: Result, heading: str, risk: str) -> Cell:
     return Cell(f"{coverage:.1f}", f"({broken:.0f})")
 
 
-def opinions(results: Sequence[Result]) -> Grid:
+def opinions_table(results: Sequence[Result]) -> Grid:
     """Return which second opinions are worth what: their accuracy, how errors go together, gains, and the time."""
     columns = ["opinion", "right", "it is right", "errors correlate", "gain on fused", "fused with it", "fit, CPU s"]
     rows = [_opinion_cells(result, name) for result in results for name in result.rows[0]["opinions"]]
@@ -308,13 +308,13 @@ def _opinion_cells(result: Result, name: str) -> list[Cell]:
         result.accuracy,
         percent_cell(one["accuracy"] for one in of_opinion),
         Cell(f"{mean(one['correlation'] for one in of_opinion):.2f}"),
-        difference_cell(estimate(result.rows, line, f"minus {FREE}", "auc")),
+        difference_cell(estimate_over_seeds(result.rows, line, f"minus {FREE}", "auc")),
         result.number(line),
         Cell(f"{mean(row['seconds'][line] for row in result.rows):.0f}"),
     ]
 
 
-def shifts(results: Sequence[Result]) -> Grid:
+def shifts_table(results: Sequence[Result]) -> Grid:
     """Return what is left on shifted rows, and how far estimates of the accuracy are off there."""
     estimators = dict.fromkeys(
         name for result in results for shifted in result.rows[0]["shifted"].values() for name in shifted["estimates"]
@@ -341,8 +341,8 @@ def _shift_cells(result: Result, name: str, estimators: Iterable[str]) -> list[C
     ]
 
 
-@styled()
-def figure(results: Sequence[Result]) -> Figure:
+@figure_style()
+def figure_of_gains(results: Sequence[Result]) -> Figure:
     """Draw the gains with their intervals, and the coverage at a promise of 2 and 5 %, a line a data set."""
     height = 1.3 + 2.1 * LINE_HEIGHT * len(results)
     drawn = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
@@ -363,7 +363,7 @@ def _draw_gains(axes: Axes, results: Sequence[Result], rival: str, handles: dict
     """Draw a point and its interval, which need not hold the point, for each result without and with opinions."""
     for place, result in enumerate(reversed(results)):
         for line, color, up in ((FREE, BLUE, 0.15), (result.with_opinions, VERMILION, -0.15)):
-            difference = estimate(result.rows, line, f"minus {rival}", "auc") if line else None
+            difference = estimate_over_seeds(result.rows, line, f"minus {rival}", "auc") if line else None
             if difference is not None:
                 value, low, high = (PERCENT * number for number in difference)
                 axes.plot([low, high], [place + up] * 2, color=color, solid_capstyle="butt")
@@ -391,7 +391,7 @@ def _draw_coverage(axes: Axes, results: Sequence[Result], risk: str, handles: di
                     handles[heading] = points[0]
 
 
-def standing(results: Sequence[Result]) -> dict[str, str]:
+def standing_of_oracles(results: Sequence[Result]) -> dict[str, str]:
     """Say in how many results fused oracles are clearly ahead, or behind, of what they are to beat."""
     found = {}
     for heading in COMPARISONS:
@@ -407,15 +407,15 @@ def write_summary(out: Path) -> list[Grid]:
     """Write the tables and the figure of all results in a folder next to their rows, and return the tables."""
     results = results_in(out)
     grids = {
-        "gains": gains(results),
-        "risks": risks(results),
-        "rivals": rivals(results),
-        "promises-2": promises(results, "0.02"),
-        "promises-5": promises(results, "0.05"),
-        "opinions": opinions(results),
-        "shifts": shifts(results),
+        "gains": gains_table(results),
+        "risks": risks_table(results),
+        "rivals": rivals_table(results),
+        "promises-2": promises_table(results, "0.02"),
+        "promises-5": promises_table(results, "0.05"),
+        "opinions": opinions_table(results),
+        "shifts": shifts_table(results),
     }
     named = {f"{TABLES}-{name}": grid for name, grid in grids.items() if grid.rows}
-    shown: dict[str, Grid | Drawing] = {**named, TABLES: Drawing(figure(results))}
-    write_results(out, TABLES, {**ABOUT, **standing(results)}, shown, [])
+    shown: dict[str, Grid | Drawing] = {**named, TABLES: Drawing(figure_of_gains(results))}
+    write_results(out, TABLES, {**ABOUT, **standing_of_oracles(results)}, shown, [])
     return [*named.values()]

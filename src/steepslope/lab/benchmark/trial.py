@@ -20,7 +20,7 @@ from steepslope.files.progress import Notice
 from steepslope.lab.benchmark.estimators import ESTIMATORS
 from steepslope.lab.benchmark.nets import only_opinions, outputs_of_images
 from steepslope.lab.benchmark.preset import Preset
-from steepslope.lab.benchmark.rows import LONGEST, Rows, read_frame, read_rows, require_columns
+from steepslope.lab.benchmark.rows import LONGEST, Rows, read_frame, read_rows, require_frame_columns
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.sklearn import TrustedClassifier
@@ -72,7 +72,7 @@ def fused_name(opinions: Sequence[str]) -> str:
     return ALL if len(opinions) > 1 else f"fused, {opinions[0]}" if opinions else FREE
 
 
-def choices_of(names: Sequence[str]) -> list[tuple[str, ...]]:
+def opinion_choices(names: Sequence[str]) -> list[tuple[str, ...]]:
     """Return which opinions are tried: none, each alone, and all of several.
 
     >>> choices_of(["a", "b"]), choices_of([])
@@ -96,7 +96,7 @@ def judged_part(preset: Preset) -> float:
 
 
 @contextmanager
-def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+def cpu_timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     """Keep how many seconds of CPU the block takes."""
     begun = time.process_time()
     yield
@@ -113,16 +113,16 @@ def trial_of(preset: Preset, folder: Path, work: Path, seed: int, notice: Notice
     """
     if preset.kind == "image":
         outputs, reference, shifted = outputs_of_images(preset, folder, work, seed, notice)
-        return _of_frozen(outputs, reference, shifted, seed)
+        return _trial_of_frozen_net(outputs, reference, shifted, seed)
     if preset.kind == "probabilities":
         shifted = {
             name: stored_probabilities(folder, replace(preset, read={**preset.read, **change}))
             for name, change in preset.shifted.items()
         }
-        return _of_frozen(stored_probabilities(folder, preset), None, shifted, seed)
+        return _trial_of_frozen_net(stored_probabilities(folder, preset), None, shifted, seed)
     for name in (preset.classifier, *preset.opinions.values()):
         require_known(f"classifier of the kind {preset.kind}:", name, ESTIMATORS[preset.kind])
-    return _of_estimator(preset, folder, seed)
+    return _trial_of_estimator(preset, folder, seed)
 
 
 def stored_probabilities(folder: Path, preset: Preset) -> ClassifierOutputs:
@@ -134,7 +134,7 @@ def stored_probabilities(folder: Path, preset: Preset) -> ClassifierOutputs:
     first, second, won = (str(preset.read[name]) for name in ("first", "second", "won"))
     settings = {name: value for name, value in preset.read.items() if name not in ("first", "second", "won")}
     frame = read_frame(folder, settings)
-    require_columns(frame, [first, second, won], "read")
+    require_frame_columns(frame, [first, second, won], "read")
     frame = frame.dropna(subset=[first, second, won])
     frame = frame[frame[won].isin([0, 1])]
     if frame.empty:
@@ -147,7 +147,7 @@ def stored_probabilities(folder: Path, preset: Preset) -> ClassifierOutputs:
         return ClassifierOutputs.from_probabilities(probabilities / total, labels)
 
 
-def _of_frozen(
+def _trial_of_frozen_net(
     outputs: ClassifierOutputs, reference: ClassifierOutputs | None, shifted: Mapping[str, ClassifierOutputs], seed: int
 ) -> Trial:
     order = np.random.default_rng([seed, SPLIT]).permutation(len(outputs))
@@ -156,10 +156,10 @@ def _of_frozen(
     sets = {TEST: outputs.subset(test), **{name: without_originals_in(known, rows) for name, rows in shifted.items()}}
     seconds: dict[str, float] = {}
     fused: dict[str, dict[str, Floats]] = {name: {} for name in sets}
-    for opinions in choices_of(outputs.opinions):
+    for opinions in opinion_choices(outputs.opinions):
         line = fused_name(opinions)
         seen = only_opinions(known, opinions)
-        with timed(seconds, line):
+        with cpu_timed(seconds, line):
             oracle = FusedOracle(budget="opinions" if opinions else "free", seed=seed).fit(seen, reference)
         for name, rows in sets.items():
             if set(opinions) <= {*rows.opinions}:
@@ -180,34 +180,34 @@ def without_originals_in(known: ClassifierOutputs, shifted: ClassifierOutputs) -
     return shifted.subset(np.flatnonzero(~np.isin(shifted.ids, known.ids)))
 
 
-def _of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
-    rows = _at_most(read_rows(folder, preset.read), preset.most_rows)
+def _trial_of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
+    rows = _at_most_rows(read_rows(folder, preset.read), preset.most_rows)
     estimators = ESTIMATORS[preset.kind]
-    strata = _strata(rows.y, preset.test)
+    strata = _strata_of_labels(rows.y, preset.test)
     train, test = train_test_split(np.arange(len(rows.y)), test_size=preset.test, random_state=seed, stratify=strata)
     X, y = _safe_indexing(rows.X, train), rows.y[train]
     sets = {TEST: Rows(_safe_indexing(rows.X, test), rows.y[test])}
     sets |= {name: read_rows(folder, {**preset.read, **change}, 1) for name, change in preset.shifted.items()}
     seconds: dict[str, float] = {}
     models: dict[str, Watched] = {}
-    for opinions in choices_of([*preset.opinions]):
+    for opinions in opinion_choices([*preset.opinions]):
         line = fused_name(opinions)
         others = {name: estimators[preset.opinions[name]](seed) for name in opinions}
         model = Watched(estimators[preset.classifier](seed), random_state=seed, opinions=others or None)
-        with timed(seconds, line), _taking("cannot be fitted", f"classifier {preset.classifier}"):
+        with cpu_timed(seconds, line), _taking_rows("cannot be fitted", f"classifier {preset.classifier}"):
             models[line] = model.fit(X, y)
     free = models[FREE]
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
     learnt, _, _ = held_out_rows(y, None, free.calibration_size, inner, copies_in_inputs(X))
-    reference = labelled(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
+    reference = labelled_outputs(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
     known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
     with_all = models[fused_name([*preset.opinions])]
-    judged = {name: _judged(name, one, with_all.shown_, models) for name, one in sets.items()}
+    judged = {name: _judged_rows(name, one, with_all.shown_, models) for name, one in sets.items()}
     return Trial(known, reference, judged, with_all.learnt_, seconds)
 
 
 @contextmanager
-def _taking(message: str, place: str) -> Iterator[None]:
+def _taking_rows(message: str, place: str) -> Iterator[None]:
     """Let what scikit-learn says of rows that it cannot take leave the block as one line."""
     try:
         yield
@@ -217,29 +217,31 @@ def _taking(message: str, place: str) -> Iterator[None]:
         raise SteepslopeError(f"{message} ({reason_of(error, LONGEST)})", place) from error
 
 
-def _judged(name: str, rows: Rows, reader: Reader, models: Mapping[str, Watched]) -> JudgedRows:
+def _judged_rows(name: str, rows: Rows, reader: Reader, models: Mapping[str, Watched]) -> JudgedRows:
     """Return what an oracle with all opinions sees of a set of rows, and how all of them rank it."""
     place = name if name == TEST else f"shifted.{name}"
     if not np.isin(rows.y, reader.classes).any():
         known, found = (", ".join([*map(str, some)][:MOST_NAMED]) for some in (reader.classes, np.unique(rows.y)))
         raise SteepslopeError(f"expected labels among {known}, found {found}", place)
-    with _taking("cannot be judged", place):
-        return JudgedRows(labelled(reader, rows), {line: model.trust_logit(rows.X) for line, model in models.items()})
+    with _taking_rows("cannot be judged", place):
+        return JudgedRows(
+            labelled_outputs(reader, rows), {line: model.trust_logit(rows.X) for line, model in models.items()}
+        )
 
 
-def labelled(reader: Reader, rows: Rows) -> ClassifierOutputs:
+def labelled_outputs(reader: Reader, rows: Rows) -> ClassifierOutputs:
     """Return what an oracle sees of rows, and their labels."""
     return reader.outputs(rows.X).changed(labels=class_codes(rows.y, reader.classes))
 
 
-def _at_most(rows: Rows, most: int | None) -> Rows:
+def _at_most_rows(rows: Rows, most: int | None) -> Rows:
     if most is None or len(rows.y) <= most:
         return rows
     drawn = np.sort(np.random.default_rng(0).permutation(len(rows.y))[:most])
     return Rows(_safe_indexing(rows.X, drawn), rows.y[drawn])
 
 
-def _strata(y: NDArray[np.str_], part: float) -> NDArray[np.str_] | None:
+def _strata_of_labels(y: NDArray[np.str_], part: float) -> NDArray[np.str_] | None:
     """Return labels to draw by, unless a class is too rare, or a side too small, for each to be on both sides."""
     classes, counts = np.unique(y, return_counts=True)
     smaller = int(min(part, 1 - part) * len(y))

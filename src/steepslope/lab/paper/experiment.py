@@ -8,9 +8,9 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml
-from steepslope.lab.paper.methods import KINDS, Method, Wanted, method_of, score_step
+from steepslope.lab.paper.methods import KINDS, Method, Wanted, method_of_line, score_step
 from steepslope.lab.paper.oracle_steps import sweep_step
-from steepslope.lab.paper.steps import Step, in_order
+from steepslope.lab.paper.steps import Step, steps_in_order
 from steepslope.lab.paper.tables import MCP
 from steepslope.lab.paper.workspace import ADVERSARIAL, STYLIZED, TEST, Case, Workspace
 from steepslope.lab.shifts.corruptions import PAPER_CORRUPTIONS
@@ -82,19 +82,19 @@ def read_experiment(name: str) -> Experiment:
         for key in LISTS:
             if not isinstance(content.get(key, []), list):
                 raise SteepslopeError(f"expected a list, found {content[key]!r}", key)
-        images = [one for where in content.get("where", ["test"]) for one in expanded(where)]
+        images = [one for where in content.get("where", ["test"]) for one in expanded_images(where)]
         for one in images:
             if one.split(":")[0] in ALL_OF:
                 parse_data(f"{one}/digits")  # the data play no part
             else:
                 require_known("set of images", one, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))
-        lines = {key: _lines(content.get(key, [])) for key in ("paper", "ours")}
+        lines = {key: _lines_of_entries(content.get(key, [])) for key in ("paper", "ours")}
         return dataclass_from_yaml(
             Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment"
         )
 
 
-def expanded(where: str) -> list[str]:
+def expanded_images(where: str) -> list[str]:
     """Return the sets of images that a name with * stands for: the paper's corruptions, or our distortions.
 
     >>> expanded("test"), len(expanded("corrupt:*:5")), len(expanded("corrupt:*:*")), expanded("distort:blur:*")
@@ -111,13 +111,13 @@ def expanded(where: str) -> list[str]:
             for of in (levels if level == "*" else [level])]  # fmt: skip
 
 
-def _lines(entries: list[Any]) -> Lines:
+def _lines_of_entries(entries: list[Any]) -> Lines:
     """Return lines by name: an entry is a name in ``METHODS``, or one name with its settings."""
     named = [entry if isinstance(entry, dict) else {str(entry): None} for entry in entries]
-    return {str(name): method_of(str(name), settings) for entry in named for name, settings in entry.items()}
+    return {str(name): method_of_line(str(name), settings) for entry in named for name, settings in entry.items()}
 
 
-def wanted_of(experiment: Experiment, work: Workspace) -> list[Wanted]:
+def wanted_lines_of(experiment: Experiment, work: Workspace) -> list[Wanted]:
     """Return the lines of an experiment, for each pair and set of images, of each seed.
 
     Lines that a classifier cannot have are left out, and where all seeds share a score, it is there once.
@@ -132,13 +132,13 @@ def wanted_of(experiment: Experiment, work: Workspace) -> list[Wanted]:
     return found
 
 
-def steps_of(experiments: Sequence[Experiment], work: Workspace, whole: bool = False) -> list[Step]:
+def steps_of_experiments(experiments: Sequence[Experiment], work: Workspace, whole: bool = False) -> list[Step]:
     """Return the steps to some experiments, each after those that it needs; see :func:`in_order`."""
-    scores = [score_step(work, wanted) for one in experiments for wanted in wanted_of(one, work)]
-    return in_order([*scores, *(step for one in experiments for step in sweeps_of(one, work))], whole)
+    scores = [score_step(work, wanted) for one in experiments for wanted in wanted_lines_of(one, work)]
+    return steps_in_order([*scores, *(step for one in experiments for step in sweep_steps_of(one, work))], whole)
 
 
-def sweeps_of(experiment: Experiment, work: Workspace) -> list[Step]:
+def sweep_steps_of(experiment: Experiment, work: Workspace) -> list[Step]:
     """Return the sweeps of an experiment that shows one."""
     seeds = work.preset.seeds[: work.preset.sweep.get("seeds", len(work.preset.seeds))]
     pairs = work.preset.group(experiment.pairs) if "sweep" in experiment.views else ()

@@ -1,6 +1,6 @@
 """The paper's figures, drawn from plain arrays: losses, risk against coverage, sweeps, histograms by outcome.
 
-Every figure is as wide as a page; ``style.save`` writes it.
+Every figure is as wide as a page; ``style.save_figure`` writes it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ from steepslope.lab.paper.style import (
     TRUE_POSITIVE,
     Area,
     Line,
+    figure_style,
     legend_below,
-    lines,
-    styled,
-    wrapped,
+    line_looks,
+    wrapped_text,
 )
 from steepslope.losses import Loss, cross_entropy, focal, steep_slope
 from steepslope.metrics.selective import RiskCoverage
@@ -48,7 +48,7 @@ WIDE = 2.2  # points, of an unbroken line: seen next to the dashes that cover it
 BESIDE_AXES = 0.65  # inches that the label and the numbers of a vertical axis need
 
 
-@styled()
+@figure_style()
 def loss_graphs(alphas: Sequence[tuple[float, float]] = ((1, 3), (2, 5)), gamma: float = 2.0) -> Figure:
     """Draw the losses against the trust logit z, for correct and for wrong predictions (paper, Fig. 2b).
 
@@ -69,8 +69,8 @@ def loss_graphs(alphas: Sequence[tuple[float, float]] = ((1, 3), (2, 5)), gamma:
     """
     figure = Figure(figsize=(PAGE_WIDTH, 2.8), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    losses = _losses(alphas, gamma)
-    looks = lines(losses)
+    losses = _losses_at_logits(alphas, gamma)
+    looks = line_looks(losses)
     handles: dict[str, Artist] = {}
     for axes, (title, outcome) in zip(panels, OUTCOME_OF_PANEL.items(), strict=True):
         for name, values in losses.items():
@@ -83,7 +83,7 @@ def loss_graphs(alphas: Sequence[tuple[float, float]] = ((1, 3), (2, 5)), gamma:
     return figure
 
 
-def _losses(alphas: Sequence[tuple[float, float]], gamma: float) -> dict[str, tuple[Floats, Floats]]:
+def _losses_at_logits(alphas: Sequence[tuple[float, float]], gamma: float) -> dict[str, tuple[Floats, Floats]]:
     """Return by name the values of each loss at the shown logits, for wrong and for correct predictions."""
     z = torch.from_numpy(SHOWN_LOGITS)
     functions: dict[str, Loss] = {"cross entropy": cross_entropy, f"focal, γ = {gamma:g}": partial(focal, gamma=gamma)}
@@ -94,7 +94,7 @@ def _losses(alphas: Sequence[tuple[float, float]], gamma: float) -> dict[str, tu
     return {name: (loss(z, wrong).numpy(), loss(z, correct).numpy()) for name, loss in functions.items()}
 
 
-@styled()
+@figure_style()
 def risk_coverage_grid(panels: Mapping[str, Mapping[str, RiskCoverage]]) -> Figure:
     """Draw the selective risk at each coverage, a panel a key and a line a score (paper, Fig. 4a and Appendix E).
 
@@ -107,12 +107,12 @@ def risk_coverage_grid(panels: Mapping[str, Mapping[str, RiskCoverage]]) -> Figu
     panels
         By the title of a panel, the curves by the name of their score.
     """
-    looks = lines(name for curves in panels.values() for name in curves)
-    figure, grid = _two_a_row(len(panels))
+    looks = line_looks(name for curves in panels.values() for name in curves)
+    figure, grid = _two_panels_a_row(len(panels))
     handles: dict[str, Artist] = {}
     for axes, (title, curves) in zip(grid, panels.items(), strict=True):
         handles |= _risk_panel(axes, curves, looks)
-        axes.set(title=_fitted(title, axes), xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100))
+        axes.set(title=_fitted_title(title, axes), xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100))
     legend_below(figure, {name: handles[name] for name in looks} | {"risk of accepting all": handles[""]})
     return figure
 
@@ -159,14 +159,14 @@ class SweepPanel:
     ylabel: str
 
 
-@styled()
-def sweep(curves: Sequence[SweepPanel]) -> Figure:
+@figure_style()
+def sweep_figure(curves: Sequence[SweepPanel]) -> Figure:
     """Draw what a setting changes: a line for the mean over seeds, a band from the lowest to the highest (Fig. 4b, c).
 
     A dashed line shows the chosen value. A series looks alike in all panels.
     """
-    looks = lines(name for panel in curves for name in panel.series)
-    figure, grid = _two_a_row(len(curves))
+    looks = line_looks(name for panel in curves for name in panel.series)
+    figure, grid = _two_panels_a_row(len(curves))
     handles: dict[str, Artist] = {}
     for axes, panel in zip(grid, curves, strict=True):
         for name, values in panel.series.items():
@@ -175,9 +175,11 @@ def sweep(curves: Sequence[SweepPanel]) -> Figure:
             axes.fill_between(panel.x, low, high, color=look.color, alpha=0.2, linewidth=0)
             style: dict[str, Any] = {"color": look.color, "linestyle": look.dashes, "marker": look.marker}
             (handles[name],) = axes.plot(panel.x, mean, **style)
-        ylabel = wrapped(panel.ylabel, PANEL_HEIGHT - 0.6)
+        ylabel = wrapped_text(panel.ylabel, PANEL_HEIGHT - 0.6)
         more = ylabel.count("\n") * LINE_HEIGHT
-        axes.set(title=_fitted(panel.title, axes, more), xlabel=_fitted(panel.xlabel, axes, more), ylabel=ylabel)
+        axes.set(
+            title=_fitted_title(panel.title, axes, more), xlabel=_fitted_title(panel.xlabel, axes, more), ylabel=ylabel
+        )
         if panel.chosen is not None:
             _mark_chosen(axes, panel.chosen)
     legend_below(figure, handles)
@@ -198,7 +200,7 @@ def _mark_chosen(axes: Axes, chosen: float) -> None:
     axes.annotate(f"chosen: {chosen:g}", (chosen, 0.99), offset, place, "offset points", **look)
 
 
-def _two_a_row(count: int) -> tuple[Figure, list[Axes]]:
+def _two_panels_a_row(count: int) -> tuple[Figure, list[Axes]]:
     """Return a figure as wide as a page, and ``count`` panels in it."""
     columns = min(2, count)
     rows = -(-count // columns)
@@ -206,10 +208,10 @@ def _two_a_row(count: int) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
 
 
-def _fitted(text: str, axes: Axes, more: float = 0.0) -> str:
+def _fitted_title(text: str, axes: Axes, more: float = 0.0) -> str:
     """Return text in lines no wider than the panel, whose vertical axis needs so many inches more than usual."""
     columns = axes.get_gridspec().ncols  # type: ignore[union-attr]
-    return wrapped(text, PAGE_WIDTH / columns - BESIDE_AXES - more)
+    return wrapped_text(text, PAGE_WIDTH / columns - BESIDE_AXES - more)
 
 
 BINS = 24  # even, so that ½ is an edge: no bin has trusted and other predictions
@@ -268,8 +270,8 @@ class OutcomePanel:
         return 100 * counts / len(self.confidence)
 
 
-@styled()
-def outcomes(panels: Sequence[Sequence[OutcomePanel]]) -> Figure:
+@figure_style()
+def outcome_histograms(panels: Sequence[Sequence[OutcomePanel]]) -> Figure:
     """Draw a grid of histograms: a row for each ⟨oracle, classifier⟩, say, and a column for each loss.
 
     The vertical axis is logarithmic and begins at half a prediction, so that single errors are seen next to thousands
@@ -278,24 +280,24 @@ def outcomes(panels: Sequence[Sequence[OutcomePanel]]) -> Figure:
     """
     (columns,) = {len(row) for row in panels}
     room = (PAGE_WIDTH - 0.6) / columns - 0.2
-    titles = [[wrapped(panel.title, room) for panel in row] for row in panels]
+    titles = [[wrapped_text(panel.title, room) for panel in row] for row in panels]
     deepest = [max(title.count("\n") + 1 for title in row) for row in titles]
     height = sum(ROW_HEIGHT + LINE_HEIGHT * count for count in deepest) + 0.7
     figure = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
     grid = figure.subplots(len(panels), columns, sharex=True, sharey=True, squeeze=False)
     handles: dict[str, Artist] = {}
     for axes, panel, title in zip(grid.flat, chain(*panels), chain(*titles), strict=True):
-        handles |= _panel(axes, panel)
+        handles |= _outcome_panel(axes, panel)
         axes.set_title(title)
     for axes in grid[-1]:
         axes.set_xlabel("confidence")
-    _share_axes(grid[0, 0], min(50 / len(panel.confidence) for panel in chain(*panels)))
+    _share_log_axes(grid[0, 0], min(50 / len(panel.confidence) for panel in chain(*panels)))
     figure.supylabel("% of all predictions (log scale)", fontsize=TEXT)
     legend_below(figure, handles)
     return figure
 
 
-def _panel(axes: Axes, panel: OutcomePanel) -> dict[str, Artist]:
+def _outcome_panel(axes: Axes, panel: OutcomePanel) -> dict[str, Artist]:
     """Draw a panel; return what stands for each outcome and threshold by its explanation."""
     handles: dict[str, Artist] = {}
     for name, (area, label) in OUTCOMES.items():
@@ -309,7 +311,7 @@ def _panel(axes: Axes, panel: OutcomePanel) -> dict[str, Artist]:
     return handles
 
 
-def _share_axes(axes: Axes, floor: float) -> None:
+def _share_log_axes(axes: Axes, floor: float) -> None:
     """Set the scales of all panels: from ``floor`` percent to 100, and room above."""
     axes.set_yscale("log")
     top = 100 * (100 / floor) ** (HEADROOM / (1 - HEADROOM))

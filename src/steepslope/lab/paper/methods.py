@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import digest_of, read_json, staged_folder, write_json
-from steepslope.lab.paper.oracle_steps import features_step, fused_step, oracle_step
+from steepslope.lab.paper.oracle_steps import features_oracle_step, fused_oracle_step, oracle_step
 from steepslope.lab.paper.output_steps import output_steps
 from steepslope.lab.paper.preset import Net, Pair
-from steepslope.lab.paper.steps import Step, slug
+from steepslope.lab.paper.steps import Step, folder_slug
 from steepslope.lab.paper.tables import BEST, MCP
 from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.lab.shifts.pixels import device_at_hand
@@ -68,7 +68,7 @@ class Kind(NamedTuple):
     values: Callable[[], Mapping[str, Collection[str]]] = dict
 
 
-def _by_score(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
+def _confidences_by_score(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     case, score = wanted.case, wanted.method.get("score")
     if score is None:
         score = read_json(folder / CHOSEN, "the choice of a score")["score"]
@@ -82,7 +82,7 @@ def _splits_of(score: str | None) -> tuple[str, ...]:
     return () if score is None or SCORES[score].fits_on == "nothing" else (HOLDOUT, TRAIN)
 
 
-def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
+def _confidences_by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     case, method = wanted.case, wanted.method
     outputs = work.outputs(case.classifier, case.seed, work.place(case), method.get("budget", ""))
     backbones = [work.spec(name, case.seed) for name in work.preset.nets]
@@ -96,16 +96,16 @@ def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     return confidences_of_scores([oracle], outputs, Resources(load_oracle=load))[-1]
 
 
-def _best_step(work: Workspace, wanted: Wanted) -> Step:
+def _best_score_step(work: Workspace, wanted: Wanted) -> Step:
     """Return the step that finds a classifier's score of least AURC on held-out rows, whose arrays these have."""
     case = wanted.case
     folder = work.folder("best", case.classifier, case.seed)
     about = f"find the best single score of {case.classifier} on held-out rows"
-    run = partial(find_best, classifier=case.classifier, seed=case.seed)
+    run = partial(find_best_score, classifier=case.classifier, seed=case.seed)
     return Step(folder, CHOSEN, about, run, tuple(output_steps(work, case, [HOLDOUT, TRAIN])))
 
 
-def find_best(work: Workspace, out: Path, classifier: str, seed: int) -> None:
+def find_best_score(work: Workspace, out: Path, classifier: str, seed: int) -> None:
     """Find it on held-out rows."""
     held_out, train = (work.own_outputs(classifier, seed, name) for name in (HOLDOUT, TRAIN))
     risks = least_aurc(held_out, train, seed)
@@ -123,12 +123,12 @@ def least_aurc(held_out: ClassifierOutputs, train: ClassifierOutputs | None, see
     halves = [held_out.subset(np.sort(part)) for part in np.array_split(order, 2)]
     both = (halves[0], halves[1]), (halves[1], halves[0])
     possible = {name: kind for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}}
-    risks = {name: float(np.mean([_risk(kind, known, new, train) for known, new in both]))
+    risks = {name: float(np.mean([_risk_of_score(kind, known, new, train) for known, new in both]))
              for name, kind in possible.items()}  # fmt: skip
     return {name: risk for name, risk in risks.items() if math.isfinite(risk)}
 
 
-def _risk(
+def _risk_of_score(
     kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, train: ClassifierOutputs | None
 ) -> float:
     """Return the AURC of a score on new rows, after it has learnt from known ones or from the training rows.
@@ -145,7 +145,7 @@ def _risk(
     return aurc(fitted.confidence(new), new.is_correct)
 
 
-def stored_name(name: str, method: Method) -> str:
+def stored_line_name(name: str, method: Method) -> str:
     """Return under which name a line is kept: an experiment's own settings are told apart by their digest.
 
     >>> stored_name("CE", METHODS["CE"]), stored_name("CE", {"kind": "images", "loss": "cross_entropy", "epochs": 3})
@@ -154,7 +154,7 @@ def stored_name(name: str, method: Method) -> str:
     return name if method == METHODS.get(name) else f"{name} {digest_of(method)[:8]}"
 
 
-def _image_step(work: Workspace, wanted: Wanted) -> Step:
+def _image_oracle_step(work: Workspace, wanted: Wanted) -> Step:
     stage = "stage" in wanted.method
     if stage:
         stages = [one["name"] for one in wanted.pair.training.get("stages", ())]
@@ -163,24 +163,24 @@ def _image_step(work: Workspace, wanted: Wanted) -> Step:
         found = f"a training in stages for {wanted.pair.title}: name one of them as the line's stage"
         raise SteepslopeError(f"expected a training of one step, found {found}", f"line {wanted.name!r}")
     changes = {name: value for name, value in wanted.method.items() if name not in ("kind", "stage")}
-    name = stored_name(wanted.name, wanted.method)
+    name = stored_line_name(wanted.name, wanted.method)
     if stage:  # those of all stages are one
         name = f"in stages {digest_of(changes)[:8]}" if changes else "in stages"
     return oracle_step(work, wanted.pair, name, changes, wanted.case.seed)
 
 
-def _line_within(work: Workspace, wanted: Wanted) -> Step:
+def _step_of_line_to_cut(work: Workspace, wanted: Wanted) -> Step:
     """Return the step that scores the line whose confidences another cuts elsewhere."""
     line = wanted.method["line"]
     return score_step(work, wanted._replace(name=line, method=METHODS[line]))
 
 
-def _cut(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
+def _confidences_cut_elsewhere(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     """Return trust logits less the one that stands for the cut of the pair's slopes: they rank as before, cut at 0.
 
     The focal loss's best sigmoid is not the probability of being correct, but :func:`focal_confidence` of it.
     """
-    scored, _ = confidences(folder)
+    scored, _ = confidences_of_line(folder)
     settings = {**wanted.pair.training, **METHODS[wanted.method["line"]]}
     names = {name for loss in LOSSES for name in loss_parameters(loss)}
     parameters = {name: settings[name] for name in names if name in settings}
@@ -193,28 +193,32 @@ def _cut(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
 def _features_step(work: Workspace, wanted: Wanted) -> Step:
     settings = {name: value for name, value in wanted.method.items() if name not in ("kind", "split")}
     split, case = wanted.method.get("split", TRAIN), wanted.case
-    name = stored_name(wanted.name, wanted.method)
-    return features_step(work, case.classifier, name, {**work.preset.features, **settings}, split, case.seed)
+    name = stored_line_name(wanted.name, wanted.method)
+    return features_oracle_step(work, case.classifier, name, {**work.preset.features, **settings}, split, case.seed)
 
 
 KINDS: dict[str, Kind] = {
     "score": Kind(
-        _by_score, required=("score",), learns=False,
+        _confidences_by_score, required=("score",), learns=False,
         lacks=lambda method, net: "no dropout" if method["score"] == DROPOUT and not net.passes else "",
         values=lambda: {"score": SCORES},
     ),
-    "best": Kind(_by_score, _best_step, learns=False),
-    "images": Kind(_by_oracle, _image_step, takes_others=True, sees_images=True, values=lambda: {"loss": LOSSES}),
+    "best": Kind(_confidences_by_score, _best_score_step, learns=False),
+    "images": Kind(
+        _confidences_by_oracle, _image_oracle_step, takes_others=True, sees_images=True,
+        values=lambda: {"loss": LOSSES},
+    ),
     "cut": Kind(
-        _cut, _line_within, ("line",), sees_images=True,
+        _confidences_cut_elsewhere, _step_of_line_to_cut, ("line",), sees_images=True,
         values=lambda: {"line": [name for name, method in METHODS.items() if method["kind"] == "images"]},
     ),
     "features": Kind(
-        _by_oracle, _features_step, takes_others=True, values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
+        _confidences_by_oracle, _features_step, takes_others=True,
+        values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
     ),
     "fused": Kind(
-        _by_oracle,
-        lambda work, wanted: fused_step(work, wanted.case.classifier, wanted.method["budget"], wanted.case.seed),
+        _confidences_by_oracle,
+        lambda work, wanted: fused_oracle_step(work, wanted.case.classifier, wanted.method["budget"], wanted.case.seed),
         ("budget",),
         lacks=lambda method, net: "no auxiliary net" if method["budget"] == AUXILIARY and not net.auxiliary else "",
         values=lambda: {"budget": BUDGETS},
@@ -233,7 +237,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def method_of(name: str, settings: Any) -> Method:
+def method_of_line(name: str, settings: Any) -> Method:
     """Return the method of a line: that of its name in ``METHODS``, or by the settings of an experiment's file.
 
     Raises
@@ -275,50 +279,50 @@ def score_step(work: Workspace, wanted: Wanted) -> Step:
     about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
     places = [case.where, *_splits_of(wanted.method.get("score"))]
     needs = output_steps(work, case, places, auxiliary=wanted.method.get("budget") == AUXILIARY)
-    needs += [*([] if kind.step is None else [kind.step(work, wanted)]), *rivals(work, wanted)]
-    out = folder / slug(stored_name(name, wanted.method))
-    return Step(out, ROW, about, partial(score, wanted=wanted), tuple(needs))
+    needs += [*([] if kind.step is None else [kind.step(work, wanted)]), *rival_steps(work, wanted)]
+    out = folder / folder_slug(stored_line_name(name, wanted.method))
+    return Step(out, ROW, about, partial(score_line, wanted=wanted), tuple(needs))
 
 
-def rivals(work: Workspace, wanted: Wanted) -> list[Step]:
+def rival_steps(work: Workspace, wanted: Wanted) -> list[Step]:
     """Return the scores that a line is compared with."""
     names = {MCP: [], BEST: [MCP]}.get(wanted.name, [MCP, BEST])
     return [score_step(work, wanted._replace(name=name, method=METHODS[name])) for name in names]
 
 
-def score(work: Workspace, out: Path, wanted: Wanted) -> None:
+def score_line(work: Workspace, out: Path, wanted: Wanted) -> None:
     """Keep the confidences of a line, and its row of metrics."""
     case, kind = wanted.case, KINDS[wanted.method["kind"]]
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
     scored = kind.scored(work, wanted, out if kind.step is None else kind.step(work, wanted).folder)
-    others = [confidences(step.folder)[0] for step in rivals(work, wanted)]
-    row = measured(replace(scored, name=wanted.name), others, outputs, case.seed, work.preset.resamples)
+    others = [confidences_of_line(step.folder)[0] for step in rival_steps(work, wanted)]
+    row = measured_line(replace(scored, name=wanted.name), others, outputs, case.seed, work.preset.resamples)
     about = {"seed": case.seed, "oracle": case.oracle, "classifier": case.classifier, "where": case.where}
     with staged_folder(out, last=ROW) as staging:
         np.savez_compressed(staging / ARRAYS, confidence=scored.confidence, is_correct=outputs.is_correct)
         write_json(staging / ROW, {**about, "is": scored.name, "scale": scored.scale, **row})
 
 
-def row_of(folder: Path) -> dict[str, Any]:
+def row_of_line(folder: Path) -> dict[str, Any]:
     """Return the row of a line that was scored."""
     return read_json(folder / ROW, "a row of an experiment")
 
 
-def confidences(folder: Path) -> tuple[Scored, NDArray[np.bool_]]:
+def confidences_of_line(folder: Path) -> tuple[Scored, NDArray[np.bool_]]:
     """Return its confidences, and which predictions are correct."""
-    row = row_of(folder)
+    row = row_of_line(folder)
     with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
         name = BASELINE if row["score"] == MCP else row["score"]
         return Scored(name, row["loss"], arrays["confidence"], row["scale"]), arrays["is_correct"]
 
 
-def curve_of(folder: Path) -> RiskCoverage:
+def curve_of_line(folder: Path) -> RiskCoverage:
     """Return its risk-coverage curve."""
-    scored, is_correct = confidences(folder)
+    scored, is_correct = confidences_of_line(folder)
     return risk_coverage_curve(scored.confidence, is_correct)
 
 
-def measured(
+def measured_line(
     scored: Scored, others: list[Scored], outputs: ClassifierOutputs, seed: int, resamples: int
 ) -> dict[str, Any]:
     """Return a line's metrics with intervals, its paired differences, and the paper's variants as ``paper_…``."""
@@ -334,10 +338,10 @@ def measured(
     points = {**row.separability, **{f"paper_{name}": value for name, value in row.paper.items()}}
     numbers |= {name: {"value": value} for name, value in points.items()}
     about = {"score": scored.name, "loss": scored.loss, "n": row.n}
-    return {**about, **{name: _rounded(one) for name, one in numbers.items()}}
+    return {**about, **{name: _rounded_estimate(one) for name, one in numbers.items()}}
 
 
-def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+def _rounded_estimate(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return an estimate with few digits; what is undefined is null."""
     known = nan_to_none({name: values[name] for name in ("value", "low", "high") if name in values})
     return {name: value if value is None else round(value, DIGITS) for name, value in known.items()}

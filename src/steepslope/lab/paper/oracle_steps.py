@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import digest_of, staged_folder, write_json
-from steepslope.lab.paper.output_steps import net_steps, output_steps, rows_step
+from steepslope.lab.paper.output_steps import fit_rows_step, net_steps, output_steps
 from steepslope.lab.paper.preset import Pair
-from steepslope.lab.paper.steps import Settings, Step, slug, told
+from steepslope.lab.paper.steps import Settings, Step, folder_slug, settings_in_words
 from steepslope.lab.paper.workspace import AUXILIARY, COPIES, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.lab.search import search
 from steepslope.lab.shifts.pixels import device_at_hand
@@ -27,7 +27,7 @@ FROZEN = 1.0  # α⁺ while α⁻ is searched
 SWEPT = ("negatives", "positives", "criterion")  # what a preset's sweep needs
 
 
-def settings_of(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any]:
+def settings_of_oracle(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any]:
     """Return all that decides an oracle but nets, data and seed: options of finetune."""
     settings = {**pair.training, **changes}
     for role, net in (("oracle", pair.oracle), ("classifier", pair.classifier if pair.is_live else None)):
@@ -38,8 +38,8 @@ def settings_of(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any
 
 def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
-    folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
-    settings = settings_of(work, pair, changes)
+    folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / folder_slug(name)
+    settings = settings_of_oracle(work, pair, changes)
     stages = pair.training.get("stages", ())
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
         request = FinetuneRequest.from_flat(**settings, oracle=pair.oracle, outputs=pair.classifier)
@@ -47,14 +47,14 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
     if pair.is_live and (pair.fit_rows or work.preset.nets[pair.classifier].probe):
         raise SteepslopeError("expected neither fit_rows nor a probe where the classifier is run live", pair.title)
     live = f" ({pair.classifier} run live)" if pair.is_live else ""
-    about = f"train oracle {pair.title} {name}{live}: {told(settings)}"
+    about = f"train oracle {pair.title} {name}{live}: {settings_in_words(settings)}"
     needs = net_steps(work, pair.oracle, seed)
     if pair.is_live:
         needs += net_steps(work, pair.classifier, seed)
     else:
         held_out = [HOLDOUT] if pair.selects else []
         needs += output_steps(work, Case(None, pair.classifier, TRAIN, seed), held_out)
-        needs += [rows_step(work, pair.classifier, pair.fit_rows, seed)]
+        needs += [fit_rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
     run = partial(train_oracle, pair=pair, settings=settings, seed=seed)
     return Step(folder, last, about, run, tuple(needs))
@@ -67,17 +67,19 @@ def train_oracle(work: Workspace, out: Path, pair: Pair, settings: Settings, see
     if pair.is_live:
         options["classifier"] = work.spec(pair.classifier, seed)
     else:
-        options["outputs"] = str(rows_step(work, pair.classifier, pair.fit_rows, seed).folder)
+        options["outputs"] = str(fit_rows_step(work, pair.classifier, pair.fit_rows, seed).folder)
     if pair.selects and not pair.is_live:
         options["valid"] = str(work.extracted(pair.classifier, seed, HOLDOUT))
         options["valid_data"] = work.held_out_data  # files of both folders may have the same names
     train_stages(FinetuneRequest.from_flat(**options), out, work.notice)
 
 
-def features_step(work: Workspace, classifier: str, name: str, settings: Settings, split: str, seed: int) -> Step:
+def features_oracle_step(
+    work: Workspace, classifier: str, name: str, settings: Settings, split: str, seed: int
+) -> Step:
     """Return the step that fits an oracle on the classifier's own features of a split."""
-    folder = work.folder("on-features", classifier, seed) / slug(name)
-    about = f"fit oracle on features of {classifier}, {split} rows, {name}: {told(settings)}"
+    folder = work.folder("on-features", classifier, seed) / folder_slug(name)
+    about = f"fit oracle on features of {classifier}, {split} rows, {name}: {settings_in_words(settings)}"
     with located(f"oracle on features of {classifier}, {name}"):
         Oracle(**settings, seed=seed)
     needs = output_steps(work, Case(None, classifier, split, seed), [split])
@@ -90,18 +92,18 @@ def fit_on_features(work: Workspace, out: Path, name: str, settings: Settings, s
     Oracle(**settings, seed=seed).fit(work.own_outputs(name, seed, split)).save(out)
 
 
-def fused_step(work: Workspace, classifier: str, budget: Budget, seed: int) -> Step:
+def fused_oracle_step(work: Workspace, classifier: str, budget: Budget, seed: int) -> Step:
     """Return the step that fits the fused oracle of a budget on held-out rows."""
     ends = ("", COPIES) if work.preset.copies else ("",)
     splits = [f"{name}{end}" for name in (HOLDOUT, TRAIN) for end in ends]
     needs = output_steps(work, Case(None, classifier, TRAIN, seed), splits, auxiliary=budget == AUXILIARY)
     copies = ", and an augmented copy of each" if work.preset.copies else ""
     about = f"fit fused oracle of {classifier}, budget {budget}: on held-out rows{copies}"
-    run = partial(fit_fused, name=classifier, budget=budget, seed=seed)
+    run = partial(fit_fused_oracle, name=classifier, budget=budget, seed=seed)
     return Step(work.folder("fused", classifier, seed) / budget, CARD, about, run, tuple(needs))
 
 
-def fit_fused(work: Workspace, out: Path, name: str, budget: Budget, seed: int) -> None:
+def fit_fused_oracle(work: Workspace, out: Path, name: str, budget: Budget, seed: int) -> None:
     """Fit the fused oracle of a budget."""
     held_out, known = (work.to_fit(name, seed, split, budget) for split in (HOLDOUT, TRAIN))
     Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(out)
@@ -113,13 +115,13 @@ def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
     for key in SWEPT:
         require_known("setting of the sweep, which lacks", key, sweep)
     folder = work.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
-    first = [tried(work, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
+    first = [step_of_slopes(work, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
     needs = *first, *output_steps(work, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
-    about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
+    about = f"sweep steep slope of {pair.title} on held-out rows: {settings_in_words(sweep)}"
     return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs)
 
 
-def tried(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
+def step_of_slopes(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
     """Return the step that trains the oracle of two slopes."""
     changes = {"loss": "steep_slope", "alpha_pos": alpha_pos, "alpha_neg": alpha_neg}
     return oracle_step(work, pair, f"SS pos {alpha_pos:g} neg {alpha_neg:g}", changes, seed)
@@ -132,7 +134,7 @@ def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
     device = str(device_at_hand())
 
     def trust_logit_of(alpha_pos: float, alpha_neg: float) -> NDArray[Any]:
-        step = tried(work, pair, alpha_pos, alpha_neg, seed)
+        step = step_of_slopes(work, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
             step.run(work, step.folder)
         oracle = ImageOracle.load(step.folder, [work.spec(pair.oracle, seed)])

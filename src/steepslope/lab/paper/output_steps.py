@@ -12,21 +12,21 @@ from PIL import Image
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import staged_folder
 from steepslope.files.weights import save_arrays
-from steepslope.lab.paper.steps import Step, told
+from steepslope.lab.paper.steps import Step, settings_in_words
 from steepslope.lab.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
 from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining
 from steepslope.lab.shifts.recolor import Recoloring
-from steepslope.lab.shifts.stylization import StylizeSpec, style_data
+from steepslope.lab.shifts.stylization import StylizeSpec, style_data_spec
 from steepslope.lab.shifts.stylizer import CARD as STYLIZER_CARD
 from steepslope.lab.shifts.stylizer_training import train_stylizer
 from steepslope.lab.shifts.writing import write_shifted
 from steepslope.nets.classifiers.nets import CARD
-from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for, train_classifier
+from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for_net, train_classifier
 from steepslope.nets.data.image_files import CARD as SHIFT_CARD
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
 from steepslope.nets.data.specs import SPLIT_SEED, parse_data
-from steepslope.nets.extraction.extraction import extract, summary
+from steepslope.nets.extraction.extraction import extract, summary_of_outputs
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.extraction.other_nets import Unlabelled, summary_of_features
 from steepslope.numerics.linear import fit_standardised_softmax
@@ -44,8 +44,8 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
     with located(f"nets.{name}.train"):
         for one in settings:
             require_known("setting", one, known)
-        recipe_for(settings.get("net", ""), epochs=settings.get("epochs"))
-    about = f"train classifier {name}: {told(settings)}"
+        recipe_for_net(settings.get("net", ""), epochs=settings.get("epochs"))
+    about = f"train classifier {name}: {settings_in_words(settings)}"
     return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed))]
 
 
@@ -54,7 +54,7 @@ def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
     settings = dict(work.preset.nets[name].train)
     net = settings.pop("net", "")
     split = (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
-    recipe = recipe_for(net, **settings, seed=seed)
+    recipe = recipe_for_net(net, **settings, seed=seed)
     _, accuracy = train_classifier(net, work.preset.data, out, recipe, *split, replace=False)
     work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
 
@@ -74,9 +74,10 @@ def shift_steps(work: Workspace, case: Case) -> list[Step]:
     name, seed = (case.classifier, case.seed) if attacks else (preset.pairs[0].classifier, preset.seeds[0])
     settings = preset.recolor if attacks else {"alpha": 1.0} if where == STYLIZED else {}
     rows = f"{preset.rows:,} of the" if preset.rows else "all"
-    about = f"shift {rows} test images: {where}{f' against {name}' if attacks else ''} {told(settings)}".rstrip()
+    against = f" against {name}" if attacks else ""
+    about = f"shift {rows} test images: {where}{against} {settings_in_words(settings)}".rstrip()
     if not attacks and where != STYLIZED:
-        _in_words(work, where).look()  # whether what it needs is installed
+        _shift_by_spec(work, where).look()  # whether what it needs is installed
     needs = [*net_steps(work, name, seed), *([stylizer_step(work)] if where == STYLIZED else [])]
     run = partial(write_shift, where=where, name=name, seed=seed)
     return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs))]
@@ -90,14 +91,14 @@ def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) ->
         shift: Shift = Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
     elif where == STYLIZED:
         stylizer = str(stylizer_step(work).folder)
-        shift = StylizeSpec(stylizer, styles_of(work), side=preset.side, crop=preset.crop).look().load()
+        shift = StylizeSpec(stylizer, styles_of_preset(work), side=preset.side, crop=preset.crop).look().load()
     else:
-        shift = _in_words(work, where).load()
+        shift = _shift_by_spec(work, where).load()
     some = test.subset(work.drawn(len(test), preset.rows))
     write_shifted(Shifted(some, shift), f"{work.data}:{TEST}", out, notice=work.notice)
 
 
-def _in_words(work: Workspace, where: str) -> ShiftSpec:
+def _shift_by_spec(work: Workspace, where: str) -> ShiftSpec:
     """Return a shift that is named by its spec, such as corrupt:fog:5."""
     crop = f"?crop={work.preset.crop}" if work.preset.crop else ""
     return parse_data(f"{where}{crop}/digits").shifts[0]  # the data play no part
@@ -110,26 +111,26 @@ def stylizer_step(work: Workspace) -> Step:
     if preset.trained_stylizer and not (folder / STYLIZER_CARD).exists():
         raise SteepslopeError(f"expected the folder of a stylizer with {STYLIZER_CARD}, found none", folder)
     if preset.styles:
-        parse_data(style_data(preset.styles)).look()
-    about = f"train a stylizer, styles {preset.styles or 'two photographs'}: {told(preset.stylizer)}"
+        parse_data(style_data_spec(preset.styles)).look()
+    about = f"train a stylizer, styles {preset.styles or 'two photographs'}: {settings_in_words(preset.stylizer)}"
     require_known("net of the stylizer:", preset.stylizer.get("net"), preset.nets)
     names = dict.fromkeys([preset.pairs[0].classifier, preset.stylizer["net"]])
     needs = [step for name in names for step in net_steps(work, name, preset.seeds[0])]
-    return Step(folder, STYLIZER_CARD, about, train, tuple(needs))
+    return Step(folder, STYLIZER_CARD, about, train_stylizer_of_preset, tuple(needs))
 
 
-def train(work: Workspace, out: Path) -> None:
+def train_stylizer_of_preset(work: Workspace, out: Path) -> None:
     """Train a stylizer on training images, in the styles of a folder, or of scikit-learn's two photographs."""
     settings, preset = dict(work.preset.stylizer), work.preset
     backbone = work.net(settings.pop("net"), preset.seeds[0])
     images = work.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
     assert isinstance(images, Divisible)
     content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
-    styles = parse_data(style_data(styles_of(work))).open()
+    styles = parse_data(style_data_spec(styles_of_preset(work))).open()
     train_stylizer(backbone, content, styles, out, StylizerTraining(**settings), work.notice)
 
 
-def styles_of(work: Workspace) -> str:
+def styles_of_preset(work: Workspace) -> str:
     """Return the folder of styles, after writing the photographs to one where none is given."""
     folder, last = work.root / "styles", f"{PHOTOGRAPHS[-1]}.png"
     if work.preset.styles is None and not (folder / last).exists():
@@ -162,7 +163,7 @@ def extract_step(work: Workspace, name: str, case: Case) -> Step:
     place = work.place(images)
     run = partial(extract_images, name=name, seed=seed, place=place, passes=passes)
     needs = *net_steps(work, name, seed), *shift_steps(work, images)
-    about += told(net.input or {"input": "its own"})
+    about += settings_in_words(net.input or {"input": "its own"})
     return Step(work.extracted(name, seed, place), MANIFEST, about, run, needs)
 
 
@@ -175,7 +176,7 @@ def extract_images(work: Workspace, out: Path, name: str, seed: int, place: str,
     )
     is_backbone = work.preset.is_backbone(name)
     data = Unlabelled(images, np.arange(len(images))) if is_backbone else images
-    describe = summary_of_features if is_backbone else summary
+    describe = summary_of_features if is_backbone else summary_of_outputs
     extract(work.net(name, seed), {out: (place, data)}, options, describe, work.notice)
 
 
@@ -200,15 +201,15 @@ def fit_probe(work: Workspace, out: Path, name: str, seed: int) -> None:
         save_arrays({"weights": weights, "bias": bias.astype(np.float32)}, staging / PROBE)
 
 
-def rows_step(work: Workspace, classifier: str, count: int | None, seed: int) -> Step:
+def fit_rows_step(work: Workspace, classifier: str, count: int | None, seed: int) -> Step:
     """Return the step that writes the outputs of the rows that a pair's oracles are trained on."""
     about = f"draw {'all' if count is None else f'{count:,}'} of the training rows of {classifier}"
     needs = output_steps(work, Case(None, classifier, TRAIN, seed), [TRAIN])
     folder = work.folder("fit-rows", classifier, seed) / str(count or "all")
-    return Step(folder, MANIFEST, about, partial(write_rows, name=classifier, count=count, seed=seed), tuple(needs))
+    return Step(folder, MANIFEST, about, partial(write_fit_rows, name=classifier, count=count, seed=seed), tuple(needs))
 
 
-def write_rows(work: Workspace, out: Path, name: str, count: int | None, seed: int) -> None:
+def write_fit_rows(work: Workspace, out: Path, name: str, count: int | None, seed: int) -> None:
     """Write the outputs of some training rows, without features, which oracles on images do not see."""
     some = work.own_outputs(name, seed, TRAIN).subset(work.fit_rows(name, seed, count))
     some.changed(features=None).save(out)

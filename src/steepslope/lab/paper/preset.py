@@ -180,12 +180,12 @@ class Preset:
 MAPPINGS = tuple(one.name for one in fields(Preset) if one.default_factory is dict)
 
 
-def preset_names() -> list[str]:
+def paper_preset_names() -> list[str]:
     """Return the names of all presets."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
+def read_paper_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
     """Read a preset by its name, or from a YAML file of one's own.
 
     ``changes`` maps places in it, such as ``nets.vit.spec``, to text that YAML reads. They reach into the settings that
@@ -198,7 +198,7 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
     """
     is_file = name.endswith((".yaml", ".yml"))
     if not is_file:
-        require_known("preset", name, preset_names())
+        require_known("preset", name, paper_preset_names())
     with located(name if is_file else f"preset {name}"):
         left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
         content = _with_trainings(left_out | read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml"))

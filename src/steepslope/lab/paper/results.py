@@ -18,14 +18,14 @@ from matplotlib.figure import Figure
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, read_json, staged_folder
-from steepslope.lab.paper.style import save
+from steepslope.lab.paper.style import save_figure
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 
 BLOCK = "block"  # the column of the headings in comma-separated values
 BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*")
 
 
-def heading_of(row: Sequence[Cell]) -> str | None:
+def heading_of_row(row: Sequence[Cell]) -> str | None:
     """Return the text of a row that is a heading, or None for all other rows.
 
     >>> heading_of([Cell("**MNIST**"), Cell("")]), heading_of([Cell("**SS**"), Cell("98.8")])
@@ -36,7 +36,7 @@ def heading_of(row: Sequence[Cell]) -> str | None:
     return found[1] if found and others and not first.aside and not any(map(str, others)) else None
 
 
-def comma_separated(grid: Grid) -> str:
+def grid_as_csv(grid: Grid) -> str:
     """Return the table as comma-separated values, with a line of names first and without title and note.
 
     A cell is its text and its aside, without marks of bold text. Headings become a first column,
@@ -49,7 +49,7 @@ def comma_separated(grid: Grid) -> str:
     """
     block, lines = "", []
     for row in grid.rows:
-        if (heading := heading_of(row)) is not None:
+        if (heading := heading_of_row(row)) is not None:
             block = heading
         else:
             lines.append([block, *(BOLD.sub(r"\1", str(cell)) for cell in row)])
@@ -82,15 +82,15 @@ def write_results(
     What an earlier NAME.json names and this one does not goes: its numbers would stand next to others as if of one run.
     ``about`` has at least the ``title`` and the ``source``; in ``rows``, estimates become lists: value, low, high.
     """
-    stale = _shown_by(out / f"{name}.json", name) - {*shown}
+    stale = _names_shown_earlier(out / f"{name}.json", name) - {*shown}
     notes = {one: grid.note for one, grid in shown.items()}
     with staged_folder(out, last=f"{name}.json") as staging:
         for one, grid in shown.items():
             if isinstance(grid, Drawing):
-                save(grid.figure, staging, one)
+                save_figure(grid.figure, staging, one)
                 continue
             (staging / f"{one}.md").write_text(grid_in_markdown(grid) + "\n", encoding="utf-8")
-            (staging / f"{one}.csv").write_text(comma_separated(grid), encoding="utf-8")
+            (staging / f"{one}.csv").write_text(grid_as_csv(grid), encoding="utf-8")
         short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
         text = json.dumps({**about, "notes": notes, "rows": short}, ensure_ascii=False, allow_nan=False)
         rows_apart = text.replace('{"score"', '\n{"score"')
@@ -99,7 +99,7 @@ def write_results(
         (out / f"{one}.{end}").unlink(missing_ok=True)
 
 
-def _shown_by(card: Path, name: str) -> set[str]:
+def _names_shown_earlier(card: Path, name: str) -> set[str]:
     """Return the names of tables and figures of an earlier run; none if there was none, or its file is broken."""
     try:
         notes = field(read_json(card, "the results of an experiment"), "notes", dict, card)

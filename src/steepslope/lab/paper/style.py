@@ -85,13 +85,13 @@ FALSE_POSITIVE = Area(VERMILION, "none", "\\" * 6)
 
 
 @contextmanager
-def styled() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Draw and write in this style inside the block, or the function, and leave matplotlib's settings as they were."""
     with rc_context(SETTINGS):
         yield
 
 
-def lines(names: Iterable[str]) -> dict[str, Line]:
+def line_looks(names: Iterable[str]) -> dict[str, Line]:
     """Return how the curve of each name looks: alike wherever it is drawn, and unlike the other names' (up to 28).
 
     >>> lines(["MCP", "SS", "MCP"])["SS"].color
@@ -109,7 +109,7 @@ def text_width(text: str, size: float = TEXT) -> float:
     return float(width) / POINTS_PER_INCH
 
 
-def wrapped(text: str, inches: float, size: float = TEXT) -> str:
+def wrapped_text(text: str, inches: float, size: float = TEXT) -> str:
     r"""Break text into lines of at most this width, between words, or within a word that is wider by itself.
 
     A no-break space holds words together.
@@ -119,7 +119,7 @@ def wrapped(text: str, inches: float, size: float = TEXT) -> str:
     """
     done: list[str] = []
     words = filter(None, re.split(r"[ \t\n]+", text))
-    for word in chain.from_iterable(_pieces(word, inches, size) for word in words):
+    for word in chain.from_iterable(_pieces_of_word(word, inches, size) for word in words):
         joined = f"{done[-1]} {word}" if done else word
         if done and text_width(joined, size) <= inches:
             done[-1] = joined
@@ -128,7 +128,7 @@ def wrapped(text: str, inches: float, size: float = TEXT) -> str:
     return "\n".join(done)
 
 
-def _pieces(word: str, inches: float, size: float) -> Iterator[str]:
+def _pieces_of_word(word: str, inches: float, size: float) -> Iterator[str]:
     while text_width(word, size) > inches and len(word) > 1:
         fitting = next((end for end in range(len(word) - 1, 1, -1) if text_width(word[:end], size) <= inches), 1)
         yield word[:fitting]
@@ -139,13 +139,13 @@ def _pieces(word: str, inches: float, size: float) -> Iterator[str]:
 def legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """Put one legend for all panels below them, in as few rows as the width of the figure has room for."""
     room = figure.get_figwidth() - 0.3
-    names = [wrapped(name, room - BESIDE_NAME) for name in handles]
+    names = [wrapped_text(name, room - BESIDE_NAME) for name in handles]
     widths = [max(map(text_width, name.split("\n"))) + BESIDE_NAME for name in names]
-    columns = _columns(widths, room)
+    columns = _legend_columns(widths, room)
     figure.legend(list(handles.values()), names, loc="outside lower center", ncols=columns)
 
 
-def _columns(widths: list[float], room: float) -> int:
+def _legend_columns(widths: list[float], room: float) -> int:
     """Return how many columns, filled one after the other as a legend does, fit into the room with fewest rows."""
     for rows in range(1, len(widths)):
         columns = -(-len(widths) // rows)
@@ -154,32 +154,32 @@ def _columns(widths: list[float], room: float) -> int:
     return 1
 
 
-def svg(figure: Figure, salt: str) -> str:
+def figure_as_svg(figure: Figure, salt: str) -> str:
     """Return the figure as the text of an SVG file.
 
     A salt and no date make the same arrays give the same bytes; figures of different salts share no ids on one page.
     """
     buffer = StringIO()
-    with styled(), rc_context({"svg.hashsalt": salt}):
+    with figure_style(), rc_context({"svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
-def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
     """Write ``name.png`` and ``name.svg``, the same bytes for the same figure, and return their paths.
 
     The PNG has 150 dots an inch and at most 256 colours, which makes it small.
     """
     with staged_folder(folder, last=f"{name}.svg") as staging:
         write_png(figure, staging / f"{name}.png")
-        (staging / f"{name}.svg").write_text(svg(figure, name), encoding="utf-8")
+        (staging / f"{name}.svg").write_text(figure_as_svg(figure, name), encoding="utf-8")
     return [Path(folder) / f"{name}.{kind}" for kind in ("png", "svg")]
 
 
 def write_png(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG of 150 dots an inch and at most 256 colours."""
     buffer = BytesIO()
-    with styled():
+    with figure_style():
         figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     with Image.open(buffer, formats=["PNG"]) as picture:
         few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)

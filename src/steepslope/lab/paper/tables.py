@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.lab.search import CRITERIA, Search, best_of
+from steepslope.lab.search import CRITERIA, Search, best_trial
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS, PERCENT, SEPARABILITY, Metric
 from steepslope.metrics.paper import PAPER_METRICS
@@ -31,30 +31,30 @@ class Column(NamedTuple):
     sign: str = ""
 
 
-def _columns() -> dict[str, Column]:
+def _columns_of_tables() -> dict[str, Column]:
     """Return all columns by the names of their values in rows."""
     own = {name: Column(one.heading, one.scale) for name, one in {**METRICS, **SEPARABILITY}.items()}
     paper = {f"paper_{name}": Column(f"{one.title}, as the paper's code", one.scale)
              for name, one in PAPER_METRICS.items()}  # fmt: skip
-    to_mcp = {f"delta_{name}": _difference(one, "MCP") for name, one in METRICS.items()}
-    to_best = {f"best_{name}": _difference(METRICS[name], "best single") for name in ("auc", "aurc")}
+    to_mcp = {f"delta_{name}": _difference_column(one, "MCP") for name, one in METRICS.items()}
+    to_best = {f"best_{name}": _difference_column(METRICS[name], "best single") for name in ("auc", "aurc")}
     return own | paper | to_mcp | to_best
 
 
-def _difference(metric: Metric, rival: str) -> Column:
+def _difference_column(metric: Metric, rival: str) -> Column:
     return Column(f"Δ{metric.heading[:-2]} to {rival}", metric.scale, "+")
 
 
-COLUMNS = _columns()
+COLUMNS = _columns_of_tables()
 
 
-def column(name: str) -> Column:
+def table_column(name: str) -> Column:
     """Return a column by its name; raise with the closest one if there is none."""
     require_known("column", name, COLUMNS)
     return COLUMNS[name]
 
 
-def grouped(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
+def grouped_rows(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
     """Return the rows that agree in some names, by what they have there, in the order in which that first comes.
 
     >>> grouped([{"score": "a", "seed": 0}, {"score": "b", "seed": 0}, {"score": "a", "seed": 1}], "score")["a"]
@@ -66,14 +66,14 @@ def grouped(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
     return groups
 
 
-def cell(rows: Sequence[Row], name: str) -> Cell:
+def cell_of_seeds(rows: Sequence[Row], name: str) -> Cell:
     """Return the mean of a value over rows, one a seed; of a difference also in how many seeds it is clear."""
-    one = column(name)
+    one = table_column(name)
     values = [row.get(name) for row in rows]
     if (rows[0]["score"] == MCP and one.sign) or any(value is None for value in values):
         return UNDEFINED
     mean = mean_cell([value["value"] for value in values if value], one.scale, one.sign)
-    return Cell(mean.text, arrows(values)) if one.sign and mean is not UNDEFINED else mean
+    return Cell(mean.text, clear_seed_arrows(values)) if one.sign and mean is not UNDEFINED else mean
 
 
 def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = "", digits: int | None = None) -> Cell:
@@ -85,12 +85,12 @@ def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = ""
     numbers = scale * np.array(values, dtype=np.float64)
     if np.isnan(numbers).any():
         return UNDEFINED
-    shown = digits_of(scale) if digits is None else digits
+    shown = decimals_shown(scale) if digits is None else digits
     mean = f"{np.mean(numbers):{sign}.{shown}f}"
     return Cell(mean if len(numbers) == 1 else f"{mean} ± {np.std(numbers, ddof=1):.{shown}f}")
 
 
-def arrows(differences: Sequence[Any]) -> str:
+def clear_seed_arrows(differences: Sequence[Any]) -> str:
     """Return in how many seeds the interval of a difference lies above 0, and in how many below.
 
     >>> arrows([{"low": 0.1, "high": 0.2}, {"low": -0.1, "high": 0.2}, {"low": None, "high": None}])
@@ -106,15 +106,15 @@ def interval_cell(value: Mapping[str, float | None] | None, scale: float = 100, 
     """Return a value with its interval, as rows hold them: null where undefined."""
     numbers = [(value or {}).get(bound) for bound in BOUNDS]
     middle, low, high = (math.nan if number is None else number for number in numbers)
-    return estimate_cell({"value": middle, "low": low, "high": high}, scale, sign, digits_of(scale))
+    return estimate_cell({"value": middle, "low": low, "high": high}, scale, sign, decimals_shown(scale))
 
 
-def digits_of(scale: float) -> int:
+def decimals_shown(scale: float) -> int:
     """Return how many decimals are shown of values that are multiplied by this."""
     return 2 if scale == 1 else 1
 
 
-def of_the_paper(where: str) -> str:
+def images_by_paper_name(where: str) -> str:
     """Return a set of images by the paper's name: it shows corruptions at the highest severity alone.
 
     >>> of_the_paper("corrupt:defocus_blur:5"), of_the_paper("corrupt:defocus_blur:4"), of_the_paper("test")
@@ -155,7 +155,7 @@ class Published:
     std: float | None
 
 
-def published(table: str) -> list[Published]:
+def published_numbers(table: str) -> list[Published]:
     """Return the numbers of ``table1``, ``table2`` or ``table3``, in the order of print.
 
     >>> published("table2")[4]
@@ -164,14 +164,14 @@ def published(table: str) -> list[Published]:
     known = {path.stem: path for path in (Path(__file__).parent / "published").glob("*.csv")}
     require_known("table of the paper", table, known)
     _, *lines = known[table].read_text(encoding="utf-8").splitlines()  # the first names the source
-    return [_number(**line) for line in csv.DictReader(lines)]
+    return [_published_number(**line) for line in csv.DictReader(lines)]
 
 
-def _number(oracle: str, value: str, std: str, **texts: str) -> Published:
+def _published_number(oracle: str, value: str, std: str, **texts: str) -> Published:
     return Published(oracle=oracle or None, value=float(value), std=float(std) if std else None, **texts)
 
 
-def comparison(table: str, rows: Sequence[Row], names: Mapping[str, str], data: str = "") -> Grid | None:
+def comparison_with_paper(table: str, rows: Sequence[Row], names: Mapping[str, str], data: str = "") -> Grid | None:
     """Compare our rows with a table of the paper: a line for each printed number that a row has; None if none has any.
 
     A row is of one seed and score: ``oracle``, ``classifier``, ``where``, ``score``, ``seed``, and for each metric
@@ -179,23 +179,23 @@ def comparison(table: str, rows: Sequence[Row], names: Mapping[str, str], data: 
     places that we call otherwise. Where a table names no oracle, ours plays no part. ``data`` is what ours were
     measured on, if that is not the paper's. Two rows of a seed for one printed number are a SteepslopeError.
     """
-    numbers = published(table)
+    numbers = published_numbers(table)
     without = {} if any(one.oracle for one in numbers) else {"oracle": None}
     renamed = [{**row, **{key: names.get(row[key], row[key]) for key in PLACE}, **without} for row in rows]
-    ours = grouped(renamed, *PLACE)
+    ours = grouped_rows(renamed, *PLACE)
     lines = []
     for one in numbers:
         some = ours.get((one.oracle, one.classifier, one.where, one.score), [])
         if len({row["seed"] for row in some}) < len(some):
             raise SteepslopeError(f"rows of {one.classifier}, {one.score}: expected one a seed, found more")
         values = [row[one.metric]["value"] for row in some if one.metric in row]
-        lines += [_line(one, values)] if values else []
+        lines += [_comparison_line(one, values)] if values else []
     foreign = f"Ours are of {data}, not of the paper's data: no difference tells whether the paper's numbers repeat. "
     note = foreign + NOTE if data else NOTE
     return Grid(f"Table {table[-1]}: ours and the paper's", COMPARED, lines, note) if lines else None
 
 
-def spread(std: float, seeds: int) -> float:
+def spread_of_runs(std: float, seeds: int) -> float:
     """Return how far the mean of further runs lies at most, in 95 % of cases, from that of three that vary by std.
 
     >>> round(spread(0.27, seeds=3), 2), round(spread(0.27, seeds=1), 2)
@@ -204,21 +204,25 @@ def spread(std: float, seeds: int) -> float:
     return float(stdtrit(RUNS - 1, 0.975)) * (std + ROUNDING) * math.sqrt(1 / RUNS + 1 / seeds)
 
 
-def _line(number: Published, values: Sequence[float | None]) -> list[Cell]:
+def _comparison_line(number: Published, values: Sequence[float | None]) -> list[Cell]:
     pair = f"⟨{number.oracle}, {number.classifier}⟩" if number.oracle else number.classifier
     theirs = f"{number.value:.2f}" if number.std is None else f"{number.value:.2f} ± {number.std:.2f}"
     difference = PERCENT * float(np.mean(np.array(values, dtype=np.float64))) - number.value
     cells = map(Cell, (number.where, pair, number.score, HEADINGS[number.metric]))
     ours = mean_cell(values, digits=2), Cell(str(len(values))), Cell(theirs)
-    return [*cells, *ours, *_verdicts(round(difference, 2) + 0.0, number.std, len(values))]  # + 0.0: no −0.00
+    return [
+        *cells,
+        *ours,
+        *_comparison_verdicts(round(difference, 2) + 0.0, number.std, len(values)),
+    ]  # + 0.0: no −0.00
 
 
-def _verdicts(difference: float, std: float | None, seeds: int) -> list[Cell]:
+def _comparison_verdicts(difference: float, std: float | None, seeds: int) -> list[Cell]:
     """Return the difference, in points, and whether it is within their ± and their spread."""
     shown = UNDEFINED if math.isnan(difference) else Cell(f"{difference:+.2f}")
     if shown is UNDEFINED or std is None:
         return [shown, UNDEFINED, UNDEFINED]
-    limit = round(spread(std, seeds), 2)
+    limit = round(spread_of_runs(std, seeds), 2)
     within, within_spread = ("yes" if abs(difference) <= most else "no" for most in (std, limit))
     return [shown, Cell(within), Cell(within_spread, f"(≤ {limit:.2f})")]
 
@@ -233,7 +237,7 @@ def search_grid(search: Search) -> Grid:
     rows = []
     criterion = CRITERIA[search.criterion]
     for step, trials in steps.items():
-        chosen = best_of(trials, search.criterion)
+        chosen = best_trial(trials, search.criterion)
         for trial in trials:
             texts = [f"{step} {CHOSEN}" if trial is chosen else step, f"{trial.alpha_pos:g}", f"{trial.alpha_neg:g}"]
             measured = [number_cell(trial.value, criterion.scale), number_cell(trial.loss, 1, 3)]

@@ -18,7 +18,7 @@ from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.class_names import ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
 from steepslope.nets.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_data
-from steepslope.nets.extraction.extraction import named_data
+from steepslope.nets.extraction.extraction import data_by_split
 from steepslope.outputs import ClassifierOutputs
 
 TRAIN, HOLDOUT, TEST = SPLITS = "train", "holdout", "test"
@@ -40,12 +40,12 @@ class Case:
     seed: int
 
 
-def comes_in_splits(spec: DatasetSpec) -> bool:
+def data_comes_in_splits(spec: DatasetSpec) -> bool:
     """Return whether held-out images are cut from the training split; those of a folder are test images."""
     return bool(spec.splits) and not spec.is_named
 
 
-def title_of(where: str) -> str:
+def title_of_images(where: str) -> str:
     """Return a set of images in words: test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5.
 
     >>> title_of("corrupt:defocus_blur:5"), title_of("test")
@@ -98,14 +98,10 @@ class Workspace:
         """The spec of the data set, or of its training images."""
         return parse_data(self._train_and_test[0]).look()
 
-    @property
-    def _spec(self) -> DatasetSpec:
-        return parse_data(self.preset.data)
-
     @cached_property
     def _train_and_test(self) -> tuple[str, str]:
-        spec, test = self._spec, self.preset.test_data
-        if comes_in_splits(spec) or test is not None:
+        spec, test = parse_data(self.preset.data), self.preset.test_data
+        if data_comes_in_splits(spec) or test is not None:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":
             raise SteepslopeError(f"expected the spec of the test images next to {spec}, found none", "test_data")
@@ -115,7 +111,7 @@ class Workspace:
     def held_out_data(self) -> str:
         """The spec of the data from which images are held out: the training images, or of a folder the test images."""
         train, test = self._train_and_test
-        return train if comes_in_splits(self.data) else test
+        return train if data_comes_in_splits(self.data) else test
 
     def sets(self, name: str, seed: int) -> Mapping[str, Dataset]:
         """Return the training, held-out and test images, as a net knows them."""
@@ -124,10 +120,14 @@ class Workspace:
             net = self.net(name, seed)
             own = ClassNames(None, net.classes, net.num_classes)
             names = ClassNames() if self.preset.is_backbone(name) else own
-            self._sets[key] = named_data(net, self.data, None) if comes_in_splits(self.data) else self._whole(names)
+            self._sets[key] = (
+                data_by_split(net, self.data, None)
+                if data_comes_in_splits(self.data)
+                else self._sets_of_two_parts(names)
+            )
         return self._sets[key]
 
-    def _whole(self, names: ClassNames) -> dict[str, Dataset]:
+    def _sets_of_two_parts(self, names: ClassNames) -> dict[str, Dataset]:
         """Return the same of data in two parts: a pre-trained classifier has seen all that it could be trained on."""
         train, test = (parse_data(spec).look().open(names=names) for spec in self._train_and_test)
         if not isinstance(test, Divisible):

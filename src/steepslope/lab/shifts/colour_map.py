@@ -33,15 +33,15 @@ def luv_of(images: Tensor) -> Tensor:
     >>> luv_of(torch.ones(1, 3, 1, 1)).flatten()[0]
     tensor(1.)
     """
-    luv: Tensor = _kornia().rgb_to_luv(images)
-    lowest, width = _axes(images)
+    luv: Tensor = _kornia_color().rgb_to_luv(images)
+    lowest, width = _luv_axes(images)
     return (luv - lowest) / width
 
 
 def rgb_of(luv: Tensor) -> Tensor:
     """Return the sRGB of scaled LUV, both (..., 3, H, W); outside [0, 1] for colours that sRGB does not have."""
-    lowest, width = _axes(luv)
-    rgb: Tensor = _kornia().luv_to_rgb(luv * width + lowest)
+    lowest, width = _luv_axes(luv)
+    rgb: Tensor = _kornia_color().luv_to_rgb(luv * width + lowest)
     return rgb
 
 
@@ -87,48 +87,48 @@ def nearest_shown(own: Tensor, target: Tensor) -> Tensor:
     rgb = rgb_of(flat.unsqueeze(2)).squeeze(2)
     in_doubt = ((rgb < 0) | (rgb > 1)).any(dim=0) | (flat[0] < NEARLY_BLACK)  # others are in sRGB
     doubtful = in_doubt.nonzero().squeeze(1)
-    ends = flat.clone().index_copy_(1, doubtful, _last_shown(flat_own[:, doubtful], flat[:, doubtful]))
+    ends = flat.clone().index_copy_(1, doubtful, _last_shown_colours(flat_own[:, doubtful], flat[:, doubtful]))
     return ends.view(3, len(own), *own.shape[2:]).movedim(0, 1)
 
 
-def _last_shown(own: Tensor, target: Tensor) -> Tensor:
+def _last_shown_colours(own: Tensor, target: Tensor) -> Tensor:
     """Return the last colours in sRGB on the ways from ``own`` to ``target``, all (3, m), by bisection."""
     ends = target.clone()
-    outside = (~_is_shown(target)).nonzero().squeeze(1)
+    outside = (~_are_shown_colours(target)).nonzero().squeeze(1)
     start, way = own[:, outside], (target - own)[:, outside]
     low, high = torch.zeros_like(start[0]), torch.ones_like(start[0])
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        fits = _is_shown(start + middle * way)
+        fits = _are_shown_colours(start + middle * way)
         low = torch.where(fits, middle, low)
         high = torch.where(fits, high, middle)
     ends.index_copy_(1, outside, start + low * way)
     # Near black, the gradient of RGB grows without limit as LUV leaves sRGB, even if by less than the tolerance.
-    return torch.where((ends == own).all(dim=0), own, _clipped(ends))
+    return torch.where((ends == own).all(dim=0), own, _clipped_colours(ends))
 
 
-def _is_shown(luv: Tensor) -> Tensor:
+def _are_shown_colours(luv: Tensor) -> Tensor:
     """Return which of the colours (3, m) sRGB has, (m,).
 
     That RGB is in [0, 1] does not tell: without light, any hue at all is converted to black. So RGB is clipped, and
     has to be the same colour still.
     """
-    return ((_clipped(luv) - luv).abs() <= TOLERANCE).all(dim=0)
+    return ((_clipped_colours(luv) - luv).abs() <= TOLERANCE).all(dim=0)
 
 
-def _clipped(luv: Tensor) -> Tensor:
+def _clipped_colours(luv: Tensor) -> Tensor:
     """Return colours (3, m) with their RGB clipped."""
     return luv_of(rgb_of(luv.unsqueeze(2)).clamp(0, 1)).squeeze(2)
 
 
-def _axes(like: Tensor) -> tuple[Tensor, Tensor]:
+def _luv_axes(like: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lowest value and the width of each axis, (3, 1, 1)."""
     column = partial(torch.tensor, dtype=like.dtype, device=like.device)
     lowest, highest = column(LOWEST), column(HIGHEST)
     return lowest.view(3, 1, 1), (highest - lowest).view(3, 1, 1)
 
 
-def _kornia() -> Any:
+def _kornia_color() -> Any:
     return require_extra("kornia", "lab", "recolouring of colour images").color
 
 

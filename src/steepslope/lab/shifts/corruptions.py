@@ -21,7 +21,7 @@ from PIL import Image
 from steepslope.checks import SEED, Check, optional, require, whole
 from steepslope.errors import require_known
 from steepslope.files.extras import require_extra, versions_of
-from steepslope.lab.shifts.pixels import as_bytes, as_picture, cropped
+from steepslope.lab.shifts.pixels import cropped_picture, picture_as_bytes, pixels_as_picture
 from steepslope.nets.data.images import Labels, Picture
 from steepslope.nets.data.shifted import Size
 from steepslope.nets.seeding import seed_of
@@ -110,9 +110,9 @@ class ShiftByKind(ABC):
     ) -> list[Picture]:
         """Return the changed images; those that were brought to the size already are not cropped again."""
         crop = None if brought_to == self.size else self.crop
-        pixels = (as_bytes(cropped(image, crop)) for image in images)
+        pixels = (picture_as_bytes(cropped_picture(image, crop)) for image in images)
         seeds = (image_seed(self.seed, name) for name in ids)
-        return [as_picture(self.changed(*both)) for both in zip(pixels, seeds, strict=True)]
+        return [pixels_as_picture(self.changed(*both)) for both in zip(pixels, seeds, strict=True)]
 
     def __str__(self) -> str:
         options = {"seed": self.seed or None, "crop": self.crop}
@@ -154,14 +154,14 @@ def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     height, width = pixels.shape[:2]
     beyond = [(0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)), (0, 0)]
     large = np.pad(pixels, beyond, mode="symmetric")
-    found = _by_package(large.repeat(3 // channels, axis=2), kind, severity, seed)[:height, :width]
+    found = _corrupted_by_package(large.repeat(3 // channels, axis=2), kind, severity, seed)[:height, :width]
     if channels == 3:
         return found
     grey = found[..., 0] if kind in NOISES else np.array(Image.fromarray(found).convert("L"))
     return grey[..., None]
 
 
-def _by_package(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
+def _corrupted_by_package(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     """Run the package, whose draws come from NumPy's global state, and leave that state as it was.
 
     A spatter without a drop divides by zero; such pixels stay as they are, where the package makes them black.

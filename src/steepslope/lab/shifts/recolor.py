@@ -6,13 +6,12 @@ version of each image is kept, whereas their code returns the last; LUV is scale
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import require_extra, versions_of
@@ -32,8 +31,8 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
 
     Minimises the margin plus ``options.smoothness`` times the ``roughness`` of the
     map, by Adam. The best version of an image is that of the lowest margin: by the loss it could be the image itself,
-    whose map has no roughness, though a later version misleads the classifier. The classifier is in evaluation mode
-    meanwhile, and its weights are left as they are.
+    whose map has no roughness, though a later version misleads the classifier. The classifier is put into evaluation
+    mode, and its weights are frozen.
 
     Parameters
     ----------
@@ -57,25 +56,26 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
     SteepslopeError
         If the classifier has no finite logits.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad(), _frozen(classifier.net):
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        classifier.net.eval().requires_grad_(False)
         clean = images.clone()  # one that was made in inference mode has no place in a graph
         with torch.no_grad():
-            logits = _logits(classifier, clean)
+            logits = _logits_of_unnormalised(classifier, clean)
         for row in (~logits.isfinite()).any(dim=1).nonzero():
             raise SteepslopeError(f"expected finite logits, found others in row {int(row)}", classifier.spec)
         predicted = logits.argmax(dim=1)
         known = predicted if labels is None else torch.where(labels == UNKNOWN, predicted, labels)
-        return _attacked(classifier, clean, known, options)
+        return _attacked_images(classifier, clean, known, options)
 
 
-def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Tensor:
+def _attacked_images(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Tensor:
     colour_map = ColourMap.of(images)
     knots = colour_map.identity().requires_grad_()
     optimizer = torch.optim.Adam([knots], options.learning_rate)
     best, lowest = images, images.new_full((len(images),), torch.inf)
     for step in range(options.steps + 1):
         changed = colour_map(knots)
-        margins = margins_of(_logits(classifier, changed), labels)
+        margins = classifier_margins(_logits_of_unnormalised(classifier, changed), labels)
         if step < options.steps:
             optimizer.zero_grad()
             (margins + options.smoothness * roughness(knots)).sum().backward()  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: R
     return best
 
 
-def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
+def classifier_margins(logits: Tensor, labels: Tensor) -> Tensor:
     """Return how far each row is from an error: its class's logit less the largest other, (n, K) and (n,) -> (n,).
 
     >>> margins_of(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([2]))
@@ -99,27 +99,12 @@ def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.gather(1, rows).squeeze(1) - others
 
 
-def _logits(classifier: Classifier, images: Tensor) -> Tensor:
+def _logits_of_unnormalised(classifier: Classifier, images: Tensor) -> Tensor:
     """Return the logits (n, K), float32, of images in [0, 1]."""
     transform = classifier.transform
     mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (transform.mean, transform.std))
     logits: Tensor = classifier.net((images - mean) / std)[1]  # a grey image becomes as many channels as mean has
     return logits.float()
-
-
-@contextmanager
-def _frozen(net: nn.Module) -> Iterator[None]:
-    """Put a net into evaluation mode, without gradients of its weights; leave it as it was."""
-    modes = {module: module.training for module in net.modules()}
-    needs = {weights: weights.requires_grad for weights in net.parameters()}
-    try:
-        net.eval().requires_grad_(False)
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for weights, need in needs.items():
-            weights.requires_grad_(need)
 
 
 LIBRARIES = ("torch", "kornia")
@@ -187,7 +172,7 @@ class Recoloring:
     ) -> list[Picture]:
         """Return the recoloured images, float32 (H, W, C) in [0, 1]; those of the size are not cropped again."""
         self.classifier.check_labels(labels, "images to recolour")
-        transform = unnormalised(self.classifier.transform)
+        transform = unnormalised_transform(self.classifier.transform)
         device = device_at_hand()
         transform = transform.changed(resize="exact") if brought_to == transform.size else transform
         self.classifier.net.to(device)
@@ -197,7 +182,7 @@ class Recoloring:
         return [image.permute(1, 2, 0).cpu().numpy() for image in changed]
 
 
-def unnormalised(transform: Transform) -> Transform:
+def unnormalised_transform(transform: Transform) -> Transform:
     """Return the same transform without normalisation: its images are in [0, 1]."""
     return replace(transform, mean=(0.0,) * transform.channels, std=(1.0,) * transform.channels)
 

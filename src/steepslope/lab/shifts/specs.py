@@ -23,22 +23,22 @@ Kinds = Mapping[str, Callable[[str], Any]]  # the name of an option -> what make
 
 def corrupt(argument: str) -> Corruption:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
-    return _by_kind(Corruption, "fog:3", argument)
+    return _parse_shift_by_kind(Corruption, "fog:3", argument)
 
 
 def distort(argument: str) -> Distortion:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
-    return _by_kind(Distortion, "blur:1", argument)
+    return _parse_shift_by_kind(Distortion, "blur:1", argument)
 
 
-def _by_kind(shift: type[S], example: str, argument: str) -> S:
+def _parse_shift_by_kind(shift: type[S], example: str, argument: str) -> S:
     name, options = parse_query(argument, ["seed", "crop"])
     kind, colon, severity = name.partition(":")
     if not colon:
         method = shift.method
         raise SteepslopeError(f"expected {method}:KIND:SEVERITY, such as {method}:{example}, found {method}:{argument}")
     settings = {"severity": severity, **options}
-    return shift(kind, **converted(settings, dict.fromkeys(settings, int)))
+    return shift(kind, **converted_shift_options(settings, dict.fromkeys(settings, int)))
 
 
 def stylize(argument: str) -> StylizeSpec:
@@ -47,7 +47,7 @@ def stylize(argument: str) -> StylizeSpec:
     folder, options = parse_query(argument, kinds)
     if "styles" not in options:
         raise SteepslopeError("expected styles=FOLDER after ?, the images whose styles are taken, found none", "styles")
-    return StylizeSpec(folder, **converted(options, kinds))
+    return StylizeSpec(folder, **converted_shift_options(options, kinds))
 
 
 def recolor(argument: str) -> RecolorSpec:
@@ -62,12 +62,12 @@ def recolor(argument: str) -> RecolorSpec:
     others = [part for part in parts if part not in ours]
     if others and not classifier.startswith(("timm:", "torchvision:")):
         raise unknown_name("option of recolor:", others[0].partition("=")[0], kinds)
-    values = converted(parse_query(f"?{'&'.join(ours)}", kinds)[1], kinds)
+    values = converted_shift_options(parse_query(f"?{'&'.join(ours)}", kinds)[1], kinds)
     options = RecolorOptions(**{name: values.pop(name) for name in attack if name in values})
     return RecolorSpec("?".join(filter(None, (classifier, "&".join(others)))), options, values)
 
 
-def converted(options: Mapping[str, str], kinds: Kinds) -> dict[str, Any]:
+def converted_shift_options(options: Mapping[str, str], kinds: Kinds) -> dict[str, Any]:
     """Return options, by name, as what they are to be; raise where a text is no such."""
     values = {}
     for name, text in options.items():

@@ -14,7 +14,14 @@ from torch.nn.functional import interpolate
 from steepslope.checks import SEED, Check, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import versions_of
-from steepslope.lab.shifts.pixels import Reader, as_floats, cropped, cut, device_at_hand, style_reader
+from steepslope.lab.shifts.pixels import (
+    Reader,
+    cropped_picture,
+    cut_square,
+    device_at_hand,
+    picture_as_floats,
+    style_reader,
+)
 from steepslope.lab.shifts.stylizer import CARD, Stylizer, adain
 from steepslope.lab.shifts.stylizer_encoder import RGB
 from steepslope.nets.data.images import Dataset, Labels, Picture
@@ -34,7 +41,7 @@ STYLIZATION_CHECKS: dict[str, Check] = {
 }
 
 
-def style_data(styles: str) -> str:
+def style_data_spec(styles: str) -> str:
     """Return the data spec of styles: itself, or that of a folder.
 
     >>> style_data("paintings"), style_data("imagefolder:paintings")
@@ -87,12 +94,12 @@ class StylizeSpec:
             found = f"it has no {CARD}" if Path(self.stylizer).is_dir() else "no such folder"
             raise SteepslopeError(f"expected the folder of a stylizer (shift train-stylizer), {found}", self.stylizer)
         with located("styles"):
-            parse_data(style_data(self.styles)).look()
+            parse_data(style_data_spec(self.styles)).look()
         return self
 
     def load(self) -> "Stylization":
         """Load the stylizer and list the styles."""
-        styles = parse_data(style_data(self.styles)).open()
+        styles = parse_data(style_data_spec(self.styles)).open()
         if not len(styles):
             raise SteepslopeError("expected images to take styles from, found none", self.styles)
         return Stylization(self, Stylizer.load(self.stylizer), styles, style_reader(styles, self.style_crop))
@@ -144,7 +151,7 @@ class Stylization:
         """Return the stylised images, float32 (H, W, C) in [0, 1]; those of the size already are not cropped again."""
         self.stylizer.to(device_at_hand())
         crop = None if brought_to == self.size else self.settings.crop
-        pixels = [as_floats(cropped(image, crop)) for image in images]
+        pixels = [picture_as_floats(cropped_picture(image, crop)) for image in images]
         for one, name in zip(pixels, ids, strict=True):
             if one.shape[2] not in (1, 3):
                 raise SteepslopeError(f"expected an image in grey or in colour, found {one.shape[2]} channels", name)
@@ -162,17 +169,18 @@ class Stylization:
         styles = torch.stack([self.style(name) for name in ids]).to(device)
         side = self.settings.side
         factor = 1.0 if side is None else min(side / min(height, width), LONGEST * side / max(height, width))
-        inside = as_rgb(_resized(content.to(device), max(1, round(factor * height)), max(1, round(factor * width))))
-        changed = _resized(stylized(self.stylizer, inside, styles, self.settings.alpha), height, width)
-        return as_grey(changed) if content.shape[1] == 1 else changed
+        sides = (max(1, round(factor * length)) for length in (height, width))
+        inside = images_as_rgb(_resized_for_style(content.to(device), *sides))
+        changed = _resized_for_style(stylized(self.stylizer, inside, styles, self.settings.alpha), height, width)
+        return images_as_grey(changed) if content.shape[1] == 1 else changed
 
     def style(self, name: str) -> Tensor:
         """Return the part of a style that is drawn for an image with that id, float32 (3, s, s) in [0, 1]."""
         draw = np.random.default_rng(seed_of(self.settings.seed, name))
-        return cut(self.read_style(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
+        return cut_square(self.read_style(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
 
 
-def _resized(images: Tensor, height: int, width: int) -> Tensor:
+def _resized_for_style(images: Tensor, height: int, width: int) -> Tensor:
     if images.shape[2:] == (height, width):
         return images
     return interpolate(images, (height, width), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
@@ -203,7 +211,7 @@ def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float =
     """
     device = stylizer.encoder.mean.device
     with torch.no_grad():
-        around = partial(continued, multiple=stylizer.reduction, margin=MARGIN * stylizer.reduction)
+        around = partial(continued_by_reflection, multiple=stylizer.reduction, margin=MARGIN * stylizer.reduction)
         larger, (top, left) = around(content.to(device, torch.float32))
         maps = stylizer.encode(larger)[-1]
         if alpha > 0:
@@ -214,7 +222,7 @@ def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float =
     return images.clamp(0, 1).to(content.device)
 
 
-def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple[int, int]]:
+def continued_by_reflection(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple[int, int]]:
     """Continue images by reflection on all sides, as often as it takes, to sides that are multiples of a number.
 
     Parameters
@@ -241,12 +249,12 @@ def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple
     return images, (starts[0], starts[1])
 
 
-def as_rgb(images: Tensor) -> Tensor:
+def images_as_rgb(images: Tensor) -> Tensor:
     """Return grey images (n, 1, H, W) as RGB (n, 3, H, W); RGB images are returned as they are."""
     return images.expand(-1, RGB, -1, -1) if images.shape[1] == 1 else images
 
 
-def as_grey(images: Tensor) -> Tensor:
+def images_as_grey(images: Tensor) -> Tensor:
     """Return RGB images (n, 3, H, W) as grey (n, 1, H, W), weighted as Pillow weights them.
 
     >>> as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()

@@ -32,7 +32,7 @@ EPSILON = 1e-5  # added to variances, so that a flat channel does not divide by 
 LIBRARIES = ("steepslope", "torch", "timm", "torchvision")
 
 
-def moments(maps: Tensor) -> tuple[Tensor, Tensor]:
+def channel_moments(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the standard deviation of each channel over its places.
 
     Parameters
@@ -68,7 +68,7 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
     >>> adain(maps, 10 + 3 * maps).round(decimals=3)
     tensor([[[[10., 16.]]]])
     """
-    (mean, deviation), (wanted_mean, wanted_deviation) = moments(content), moments(style)
+    (mean, deviation), (wanted_mean, wanted_deviation) = channel_moments(content), channel_moments(style)
     return wanted_deviation * ((content - mean) / deviation) + wanted_mean
 
 
@@ -100,11 +100,11 @@ def decoder_layers(channels: int, plan: DecoderPlan) -> nn.Sequential:
     New weights keep the variance of activations from layer to layer (He et al. 2015) and begin with grey, so that the
     first steps are not lost.
     """
-    layers: list[nn.Module] = [*_convolution(channels, plan.widths[0]), nn.ReLU()]
+    layers: list[nn.Module] = [*_decoder_convolution(channels, plan.widths[0]), nn.ReLU()]
     for (width, following), count in zip(pairwise((*plan.widths, RGB)), plan.convolutions, strict=True):
         layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
         for before, after in pairwise((*(width,) * count, following)):
-            layers += [*_convolution(before, after), nn.ReLU()]
+            layers += [*_decoder_convolution(before, after), nn.ReLU()]
     decoder = nn.Sequential(*layers[:-1])  # colours need no activation
     *hidden, last = (layer for layer in decoder if isinstance(layer, nn.Conv2d))
     for layer in hidden:
@@ -115,7 +115,7 @@ def decoder_layers(channels: int, plan: DecoderPlan) -> nn.Sequential:
     return decoder
 
 
-def _convolution(before: int, after: int) -> list[nn.Module]:
+def _decoder_convolution(before: int, after: int) -> list[nn.Module]:
     return [nn.ReflectionPad2d(1), nn.Conv2d(before, after, 3)]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from steepslope.errors import SteepslopeError, explained
 from steepslope.nets.classifiers.backbones import BeforeLastLinear
 from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.specs import architecture, load_classifier, without_weights
+from steepslope.nets.classifiers.specs import architecture_spec, load_classifier, spec_without_weights
 
 RGB = 3
 TRIAL_SIDE = 128  # pixels: enough for 32-fold reductions, and small enough to take no time
@@ -70,7 +70,7 @@ class Encoder(nn.Module):
         self.plan, self.net = plan, net
         self.register_buffer("mean", torch.tensor(plan.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(plan.std).view(1, -1, 1, 1), persistent=False)
-        _drop_unused(net, plan)
+        _drop_unused_layers(net, plan)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Encoder":
@@ -119,14 +119,14 @@ def encoder_of(classifier: Classifier, reduction: int) -> Encoder:
     SteepslopeError
         If the net is of another source, takes no RGB images, or has no map of that reduction.
     """
-    spec = architecture(classifier)
+    spec = architecture_spec(classifier)
     if not spec.startswith(REBUILDABLE):
         raise SteepslopeError("expected a net of timm: or torchvision: as the stylizer's encoder", classifier.spec)
     transform = classifier.transform
     if transform.channels != RGB:
         raise SteepslopeError(f"expected an encoder of RGB images, found {transform.channels} channels", spec)
-    net = _own_copy(classifier.net)
-    maps = _maps(net, classifier.spec)
+    net = _own_copy_of_net(classifier.net)
+    maps = _maps_by_reduction(net, classifier.spec)
     if reduction not in maps:
         found = ", ".join(map(str, sorted(maps))) or "none"
         raise SteepslopeError(f"expected feature maps {reduction} times smaller than the image, found {found}", spec)
@@ -145,10 +145,10 @@ def rebuilt_encoder(plan: EncoderPlan) -> Encoder:
     """
     if not plan.architecture.startswith(REBUILDABLE):
         raise SteepslopeError("expected a net of timm: or torchvision:", plan.architecture)
-    return Encoder(_own_copy(load_classifier(without_weights(plan.architecture)).net), plan)
+    return Encoder(_own_copy_of_net(load_classifier(spec_without_weights(plan.architecture)).net), plan)
 
 
-def _own_copy(net: nn.Module) -> nn.Module:
+def _own_copy_of_net(net: nn.Module) -> nn.Module:
     """Copy the net inside a classifier; its activations no longer overwrite maps, and its hooks no longer keep any."""
     inner = copy.deepcopy(getattr(net, "model", net))
     for layer in inner.modules():
@@ -160,11 +160,11 @@ def _own_copy(net: nn.Module) -> nn.Module:
     return inner.eval()
 
 
-def _maps(net: nn.Module, spec: str) -> dict[int, tuple[str, int]]:
+def _maps_by_reduction(net: nn.Module, spec: str) -> dict[int, tuple[str, int]]:
     """Return where to read maps, and their channels, by reduction: at the first activation, or else the first layer."""
     activations: dict[int, tuple[str, int]] = {}
     others: dict[int, tuple[str, int]] = {}
-    for name, output in _trial(net, spec, None).items():
+    for name, output in _trial_run_of_layers(net, spec, None).items():
         channels, height, width = _shape_of_map(output)
         level, over = divmod(TRIAL_SIDE, height or 1)
         if height == width and not over and level.bit_count() == 1 and level < TRIAL_SIDE:
@@ -178,24 +178,24 @@ def _shape_of_map(output: Any) -> Sequence[int]:
     return output.shape[1:] if isinstance(output, Tensor) and output.ndim == 4 else (0, 0, 0)
 
 
-def _leaves(net: nn.Module) -> list[str]:
+def _leaf_layers(net: nn.Module) -> list[str]:
     return [name for name, layer in net.named_modules() if name and not list(layer.children())]
 
 
-def _trial(net: nn.Module, spec: str, last: str | None) -> dict[str, Any]:
+def _trial_run_of_layers(net: nn.Module, spec: str, last: str | None) -> dict[str, Any]:
     """Return what the layers of a net give of a black image, up to the layer ``last``."""
     failed = f"expected a convolutional net that takes RGB images of any size, but {TRIAL_SIDE} pixels fail"
     with torch.no_grad(), explained(failed, spec, FAILURES, 160):
-        return _outputs_of_layers(net, torch.zeros(1, RGB, TRIAL_SIDE, TRIAL_SIDE), _leaves(net), last)
+        return _outputs_of_layers(net, torch.zeros(1, RGB, TRIAL_SIDE, TRIAL_SIDE), _leaf_layers(net), last)
 
 
-def _drop_unused(net: nn.Module, plan: EncoderPlan) -> None:
+def _drop_unused_layers(net: nn.Module, plan: EncoderPlan) -> None:
     """Put nothing in the place of each layer that does not run before the deepest point: it need not be stored."""
-    leaves = _leaves(net)
+    leaves = _leaf_layers(net)
     for name in plan.points:
         if name not in leaves:
             raise SteepslopeError(f"expected layers of the net as points, found {name!r}", plan.architecture)
-    outputs = _trial(net, plan.architecture, plan.points[-1])
+    outputs = _trial_run_of_layers(net, plan.architecture, plan.points[-1])
     channels = tuple(_shape_of_map(outputs.get(name))[0] for name in plan.points)
     if channels != plan.channels:
         expected = f"expected maps of {plan.channels} channels at {plan.points}"

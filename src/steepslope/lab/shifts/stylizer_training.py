@@ -19,14 +19,15 @@ from torch.nn.functional import mse_loss
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import MADE
 from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.weights import take_up_state
 from steepslope.lab.shifts.options import StylizerTraining
-from steepslope.lab.shifts.pixels import content_reader, cut, device_at_hand, style_reader
-from steepslope.lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, moments, planned_decoder
+from steepslope.lab.shifts.pixels import content_reader, cut_square, device_at_hand, style_reader
+from steepslope.lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, channel_moments, planned_decoder
 from steepslope.lab.shifts.stylizer_encoder import encoder_of
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.seeding import seeded
-from steepslope.nets.weights import load_training_state, restore_optimizer_state, save_training_state
+from steepslope.nets.weights import save_training_state
 from steepslope.numerics.small_net import warm_cosine_rate
 
 MEMORY = 0.99  # of the moving average of the losses
@@ -72,10 +73,12 @@ def train_stylizer(
     images = {"content": content.fingerprint(), "styles": styles.fingerprint()}
     made = {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **asdict(options)}
     with STYLIZER.making(folder, made, notice=notice) as complete:
-        return Stylizer.load(folder) if complete else _trained(backbone, content, styles, folder, options, made)
+        return (
+            Stylizer.load(folder) if complete else _trained_stylizer(backbone, content, styles, folder, options, made)
+        )
 
 
-def _trained(
+def _trained_stylizer(
     backbone: Classifier,
     content: Dataset,
     styles: Dataset,
@@ -87,10 +90,10 @@ def _trained(
     encoder = encoder_of(backbone, options.reduction)
     with seeded(options.seed):
         stylizer = Stylizer(encoder, planned_decoder(options.reduction, options.width))
-    pairs = _pairs(content, styles, options)
+    pairs = _pairs_of_images(content, styles, options)
     # convolutions are faster with the channels last, on CPUs and on GPUs
     stylizer.to(device_at_hand()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(stylizer, options)
+    run = _StylizerRun(stylizer, options)
     STYLIZER.begin(folder, made)  # after all that may be refused at once
     run.resume(folder / STATE)
     run.train(pairs, folder / STATE)
@@ -126,7 +129,8 @@ def stylizer_losses(stylizer: Stylizer, content: Tensor, styles: Tensor) -> dict
     of_output = stylizer.encode(output)
     scales = [maps.square().mean() + 1e-12 for maps in of_styles]
     differences = [
-        sum(mse_loss(found, wanted) for found, wanted in zip(moments(one), moments(other), strict=True)) / scale
+        sum(mse_loss(found, wanted) for found, wanted in zip(channel_moments(one), channel_moments(other), strict=True))
+        / scale
         for one, other, scale in zip(of_output, of_styles, scales, strict=True)
     ]
     return {
@@ -137,7 +141,7 @@ def stylizer_losses(stylizer: Stylizer, content: Tensor, styles: Tensor) -> dict
 
 
 @dataclass
-class _Run:
+class _StylizerRun:
     """A training under way: the stylizer, the optimizer, the steps that are done and the losses' moving averages."""
 
     stylizer: Stylizer
@@ -183,14 +187,11 @@ class _Run:
     def resume(self, path: Path) -> None:
         """Take up an unfinished training; without one that can be read, start again."""
         with suppress(SteepslopeError):
-            if (state := load_training_state(path)) is not None:
-                weights, moments_of_adam, about = state
+            if (about := take_up_state(path, self.stylizer.decoder, self.optimizer)) is not None:
                 self.done, self.losses = about["steps"], about["losses"]
-                self.stylizer.decoder.load_state_dict(weights)
-                restore_optimizer_state(self.optimizer, moments_of_adam)
 
 
-def _pairs(content: Dataset, styles: Dataset, options: StylizerTraining) -> Callable[[int], list[Tensor]]:
+def _pairs_of_images(content: Dataset, styles: Dataset, options: StylizerTraining) -> Callable[[int], list[Tensor]]:
     """Return what draws content and styles of a step, (n, 3, crop, crop) in [0, 1] each, by the seed and the step."""
     readers = (content_reader(content, options.crop), len(content)), (style_reader(styles, options.crop), len(styles))
 
@@ -199,7 +200,7 @@ def _pairs(content: Dataset, styles: Dataset, options: StylizerTraining) -> Call
         batches = []
         for read, count in readers:
             rows = draw.integers(count, size=options.batch_size)
-            batches.append(torch.stack([cut(read(int(row)), options.crop, draw) for row in rows]))
+            batches.append(torch.stack([cut_square(read(int(row)), options.crop, draw) for row in rows]))
         return batches
 
     return drawn

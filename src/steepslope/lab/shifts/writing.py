@@ -21,11 +21,11 @@ from steepslope.files.artifact import DELETE, Artifact
 from steepslope.files.folders import write_json
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.lab.shifts.options import WritingOptions
-from steepslope.lab.shifts.pixels import as_bytes, as_picture, cropped
+from steepslope.lab.shifts.pixels import cropped_picture, picture_as_bytes, pixels_as_picture
 from steepslope.nets.data.image_files import CARD, ShiftCard
 from steepslope.nets.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture, open_image
 from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.transforms import decoded, unreadable
+from steepslope.nets.data.transforms import decoded_or_reason, unreadable_image
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME
 
 CELL = 96  # pixels a side of each image
@@ -51,7 +51,7 @@ def contact_sheet(rows: Mapping[str, Sequence[Picture]]) -> Image.Image:
 
 def _thumbnail(image: Picture) -> Image.Image:
     """Return an image that fits its cell; of arrays with other channels than colour has, the first alone in grey."""
-    pixels = as_bytes(image)
+    pixels = picture_as_bytes(image)
     pixels = pixels if pixels.shape[2] == 3 else pixels[..., :1].repeat(3, axis=2)
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     factor = CELL / max(picture.size)
@@ -97,11 +97,11 @@ def write_shifted(
         name; or if an image cannot be read, which is named.
     """
     options = options or WritingOptions()
-    names = file_names(shifted, options.format) if names is None else names
+    names = shifted_file_names(shifted, options.format) if names is None else names
     key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(), "images": len(shifted),
            "format": options.format}  # fmt: skip
     with SHIFTED.making(out, key) as complete:
-        written = [name for name in names if _is_written(out / name)]
+        written = [name for name in names if _is_image_written(out / name)]
         if complete and len(written) == len(names):
             notice(f"{out}: already complete")
             return
@@ -110,28 +110,28 @@ def write_shifted(
             raise SteepslopeError(expected, out / written[0])
         SHIFTED.begin(out, key)
         try:
-            _write_all(shifted, out, names, options)
+            _write_shifted_images(shifted, out, names, options)
         except SteepslopeError:
-            if not any(_is_written(out / name) for name in names):
+            if not any(_is_image_written(out / name) for name in names):
                 SHIFTED.end(out)  # a folder without images is free for others
             raise
-        about = asdict(ShiftCard(shifted.brought_to, folders_of(shifted), shifted.classes))
-        _finish(shifted, out, names, {**key, **about})
+        about = asdict(ShiftCard(shifted.brought_to, class_folders_of(shifted), shifted.classes))
+        _finish_shifted_folder(shifted, out, names, {**key, **about})
     notice(f"{out}: {len(shifted):,} images")
 
 
-def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: WritingOptions) -> None:
+def _write_shifted_images(shifted: Shifted, out: Path, names: Sequence[str], options: WritingOptions) -> None:
     """Write what is missing; raise where an image cannot be read or written."""
     block = shifted.shift.block
     numbers = [start // block for start in range(0, len(names), block)
-               if not all(_is_written(out / name) for name in names[start : start + block])]  # fmt: skip
+               if not all(_is_image_written(out / name) for name in names[start : start + block])]  # fmt: skip
     workers = options.workers
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = cores if block == 1 else 0
-    blocks = _Blocks(shifted, out, names, numbers)
+    blocks = _ShiftedBlocks(shifted, out, names, numbers)
     workers = min(workers, len(numbers))
-    loader = DataLoader(blocks, batch_size=None, num_workers=workers, worker_init_fn=_on_one_thread)
+    loader = DataLoader(blocks, batch_size=None, num_workers=workers, worker_init_fn=_opencv_on_one_thread)
     with bar() as progress:
         task = progress.add_task("shifting", total=len(names), completed=max(0, len(names) - len(numbers) * block))
         for error in loader:
@@ -140,7 +140,7 @@ def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: Writi
             progress.update(task, advance=block)
 
 
-def _on_one_thread(worker: int) -> None:
+def _opencv_on_one_thread(worker: int) -> None:
     """Keep OpenCV, which corruptions run, from starting a thread a core in each process."""
     with suppress(ImportError):  # other shifts do without
         import cv2
@@ -149,7 +149,7 @@ def _on_one_thread(worker: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Blocks(TorchDataset[str]):
+class _ShiftedBlocks(TorchDataset[str]):
     """Blocks of a shifted data set; one that is fetched is written, and an error is returned as text, else none."""
 
     shifted: Shifted
@@ -164,37 +164,37 @@ class _Blocks(TorchDataset[str]):
         block = self.shifted.shift.block
         start = self.numbers[place] * block
         for row in range(start, min(start + block, len(self.names))):
-            picture: Picture | str = decoded(self.shifted, row, lambda image: image)
+            picture: Picture | str = decoded_or_reason(self.shifted, row, lambda image: image)
             if isinstance(picture, str):
-                return str(unreadable(self.shifted, row, picture))
+                return str(unreadable_image(self.shifted, row, picture))
             path = self.out / self.names[row]
             try:
-                _save(picture, path)
+                _save_picture(picture, path)
             except OSError as error:
                 return f"{path}: writing failed ({error.strerror or reason_of(error)})"
         return ""
 
 
-def _is_written(path: Path) -> bool:
+def _is_image_written(path: Path) -> bool:
     return path.exists() or path.with_suffix(".npy").exists()
 
 
-def _save(picture: Picture, path: Path) -> None:
+def _save_picture(picture: Picture, path: Path) -> None:
     """Write an image by an atomic rename; what is no grey or colour is an array whatever the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".npy":
-        picture = picture if isinstance(picture, Image.Image) else as_picture(as_bytes(picture))
+        picture = picture if isinstance(picture, Image.Image) else pixels_as_picture(picture_as_bytes(picture))
     staging = path.with_name(f".partial-{path.name}")
     if isinstance(picture, Image.Image) and path.suffix != ".npy":
         picture.save(staging, "PNG", compress_level=1)  # a third larger than by default, and many times faster
         staging.replace(path)
         return
     with staging.open("wb") as file:
-        np.save(file, as_bytes(picture) if isinstance(picture, Image.Image) else np.asarray(picture))
+        np.save(file, picture_as_bytes(picture) if isinstance(picture, Image.Image) else np.asarray(picture))
     staging.replace(path.with_suffix(".npy"))
 
 
-def file_names(data: Dataset, ending: str) -> list[str]:
+def shifted_file_names(data: Dataset, ending: str) -> list[str]:
     """Return the name of each image's file below the data set's folder: its class, then its id with another ending.
 
     Classes without names have their numbers, with zeros before them, so that their alphabetical order is theirs. An id
@@ -205,9 +205,11 @@ def file_names(data: Dataset, ending: str) -> list[str]:
     SteepslopeError
         If two images, or two classes, would have one name.
     """
-    folder_of = {label: folder for folder, label in folders_of(data).items()}
+    folder_of = {label: folder for folder, label in class_folders_of(data).items()}
     places = [""] * len(data) if data.labels is None else [f"{folder_of[label]}/" for label in data.labels.tolist()]
-    within = [_inside(str(name)).removeprefix(place) or "_" for name, place in zip(data.ids, places, strict=True)]
+    within = [
+        _name_inside_folder(str(name)).removeprefix(place) or "_" for name, place in zip(data.ids, places, strict=True)
+    ]
     whole = [place + name for place, name in zip(places, within, strict=True)]
     bare = [name.rpartition(".")[0] if PurePosixPath(name).suffix.lower() in SUFFIXES | ARRAYS else name
             for name in whole]  # fmt: skip
@@ -221,7 +223,7 @@ def file_names(data: Dataset, ending: str) -> list[str]:
     return names
 
 
-def folders_of(data: Dataset) -> dict[str, int]:
+def class_folders_of(data: Dataset) -> dict[str, int]:
     """Return the labels of the folders of a data set's classes, by name; empty without labels."""
     if data.labels is None:
         return {}
@@ -230,7 +232,7 @@ def folders_of(data: Dataset) -> dict[str, int]:
         digits = len(str(labels[-1])) if labels else 1
         return {f"{label:0{digits}d}": label for label in labels}
     called = [*data.classes, *([UNKNOWN_NAME] if UNKNOWN in data.labels else [])]
-    names = [_inside(name).replace("/", "_") for name in called]
+    names = [_name_inside_folder(name).replace("/", "_") for name in called]
     often = Counter(name.casefold() for name in names)  # which some disks do not tell apart
     same = [repr(name) for name, folder in zip(called, names, strict=True) if often[folder.casefold()] > 1]
     if same:
@@ -239,32 +241,32 @@ def folders_of(data: Dataset) -> dict[str, int]:
     return dict(zip(names, labels, strict=False))
 
 
-def _inside(name: str) -> str:
+def _name_inside_folder(name: str) -> str:
     """Return a name as a path below a folder, without hidden parts."""
     parts = [part for part in name.replace("\\", "/").split("/") if part]
     return "/".join(f"_{part[1:]}" if part.startswith(".") else part for part in parts) or "_"
 
 
-def _finish(shifted: Shifted, out: Path, names: Sequence[str], card: dict[str, Any]) -> None:
+def _finish_shifted_folder(shifted: Shifted, out: Path, names: Sequence[str], card: dict[str, Any]) -> None:
     """Draw the contact sheet, clear away what killed processes left, and write what was done, last."""
     for left in out.rglob(".partial-*"):
         if left.is_file():
             left.unlink()
     with SHIFTED.staged(out) as staging:
-        contact_sheet(_shown(shifted, out, names)).save(staging / SHEET, optimize=True)
+        contact_sheet(_shown_on_sheet(shifted, out, names)).save(staging / SHEET, optimize=True)
         write_json(staging / CARD, card)
     SHIFTED.end(out)
 
 
-def _shown(shifted: Shifted, out: Path, names: Sequence[str]) -> dict[str, list[Picture]]:
+def _shown_on_sheet(shifted: Shifted, out: Path, names: Sequence[str]) -> dict[str, list[Picture]]:
     """Return some originals, from the first to the last row, and what they became, each under its title."""
     some = np.unique(np.linspace(0, len(names) - 1, SHOWN).astype(int)).tolist()
     size = shifted.shift.size
-    originals = [cropped(shifted.data.image(row), None if size is None else min(size)) for row in some]
-    return {"originals": originals, shifted.shift.title: [read_written(out / names[row]) for row in some]}
+    originals = [cropped_picture(shifted.data.image(row), None if size is None else min(size)) for row in some]
+    return {"originals": originals, shifted.shift.title: [read_written_picture(out / names[row]) for row in some]}
 
 
-def read_written(path: Path) -> Picture:
+def read_written_picture(path: Path) -> Picture:
     """Read an image that was written."""
     if not path.exists() or path.suffix == ".npy":
         array: Picture = np.load(path.with_suffix(".npy"), allow_pickle=False)

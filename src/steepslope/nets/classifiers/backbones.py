@@ -21,12 +21,12 @@ from steepslope.nets.classifiers.classifier import (
     COLOUR,
     NOT_GIVEN,
     Classifier,
-    channels_of,
+    channels_of_net,
     module_digest,
     unknown_transform,
 )
 from steepslope.nets.classifiers.nets import Net, TwoParts
-from steepslope.nets.data.class_names import NUM_CLASSES, wordnet_labels
+from steepslope.nets.data.class_names import NUM_CLASSES, labels_by_name, wordnet_labels
 from steepslope.nets.data.transforms import Resize, Transform
 from steepslope.nets.seeding import seeded
 
@@ -52,9 +52,10 @@ def timm_classifier(argument: str) -> Classifier:
     name, options = parse_query(argument, ["weights", "dropout", *NORMALISATION])
     require_known("timm model", name.split(".")[0], timm.list_models())
     weights = options.get("weights")
-    rate = {"drop_rate": _rate(options["dropout"], f"timm:{argument}: dropout")} if "dropout" in options else {}
-    model = _create(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
-    _load(model, weights)
+    text = options.get("dropout")
+    rate = {} if text is None else {"drop_rate": _dropout_rate_of_spec(text, f"timm:{argument}: dropout")}
+    model = _create_backbone(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
+    _load_spec_weights(model, weights)
     config = timm.data.resolve_model_data_config(model)
     _, height, width = config["input_size"]
     crop, interpolation = config["crop_pct"], config["interpolation"]
@@ -62,8 +63,8 @@ def timm_classifier(argument: str) -> Classifier:
     is_file = weights not in (None, "random")
     mean, std = ((NOT_GIVEN,) * len(config[one]) if is_file else tuple(config[one]) for one in NORMALISATION)
     transform = Transform((height, width), mean, std, resize, crop, interpolation)
-    transform = _normalised(transform, options, f"timm:{argument}")
-    found = _frozen(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
+    transform = _normalised_by_spec(transform, options, f"timm:{argument}")
+    found = _frozen_backbone(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
     return replace(found, why_unknown=OF_A_FILE) if is_file else found
 
 
@@ -78,14 +79,15 @@ def torchvision_classifier(argument: str) -> Classifier:
     sets = models.get_model_weights(name)
     chosen = sets[weights] if weights in sets.__members__ else sets["DEFAULT"]
     from_hub = weights is None or weights in sets.__members__
-    model = _create(lambda: models.get_model(name, weights=chosen if from_hub else None), f"torchvision:{name}")
-    _load(model, None if from_hub else weights)
+    of_hub = chosen if from_hub else None
+    model = _create_backbone(lambda: models.get_model(name, weights=of_hub), f"torchvision:{name}")
+    _load_spec_weights(model, None if from_hub else weights)
     preset = chosen.transforms()
     side = preset.crop_size[0]
     mean = tuple(preset.mean)
     std = tuple(preset.std)
     transform = Transform((side, side), mean, std, "crop", side / preset.resize_size[0], preset.interpolation.value)
-    return _frozen(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
+    return _frozen_backbone(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
 
 
 def module_classifier(argument: str) -> Classifier:
@@ -109,14 +111,14 @@ def module_classifier(argument: str) -> Classifier:
         sys.path.remove("")
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
-    _load(model, options.get("weights"))
-    transform = getattr(model, "transform", None) or unknown_transform((0, 0), channels_of(model))
-    transform = _normalised(transform, options, f"module:{argument}")
-    classifier = _frozen(f"module:{name}", model, BeforeLastLinear(model), transform, None)
-    return replace(classifier, digest=_with_source(classifier.digest, source), classes=_own_classes(model))
+    _load_spec_weights(model, options.get("weights"))
+    transform = getattr(model, "transform", None) or unknown_transform((0, 0), channels_of_net(model))
+    transform = _normalised_by_spec(transform, options, f"module:{argument}")
+    classifier = _frozen_backbone(f"module:{name}", model, BeforeLastLinear(model), transform, None)
+    return replace(classifier, digest=_digest_with_source(classifier.digest, source), classes=_classes_of_module(model))
 
 
-def _with_source(digest: str, source: str) -> str:
+def _digest_with_source(digest: str, source: str) -> str:
     return hashlib.sha256((digest + source).encode()).hexdigest()
 
 
@@ -126,7 +128,7 @@ def module_source_digest(digest: str, place: str) -> str:
     Nothing is imported: the module ``place`` has to be there already.
     """
     module = sys.modules.get(place)
-    return digest if module is None else _with_source(digest, inspect.getsource(module))
+    return digest if module is None else _digest_with_source(digest, inspect.getsource(module))
 
 
 def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classifier:
@@ -135,7 +137,7 @@ def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classi
         return Classifier(spec, model.eval(), transform, None, module_digest(model.net))
     if isinstance(model, Net):
         return Classifier(spec, TwoParts(model).eval(), transform, None, module_digest(model))
-    return _frozen(spec, model, BeforeLastLinear(model), transform, None)
+    return _frozen_backbone(spec, model, BeforeLastLinear(model), transform, None)
 
 
 class TimmNet(nn.Module):
@@ -163,9 +165,9 @@ class BeforeLastLinear(nn.Module):
         self._kept: list[tuple[nn.Module, Tensor]] = []  # the last linear layer and the last convolution, as they ran
         for layer in model.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
-                layer.register_forward_pre_hook(self._keep)
+                layer.register_forward_pre_hook(self._keep_input)
 
-    def _keep(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def _keep_input(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         others = [one for one in self._kept if isinstance(one[0], nn.Linear) != isinstance(layer, nn.Linear)]
         self._kept[:] = [*others, (layer, inputs[0])]
 
@@ -181,28 +183,31 @@ class BeforeLastLinear(nn.Module):
         return None if features is None else features.flatten(1), logits
 
 
-def _frozen(spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None) -> Classifier:
+def _frozen_backbone(
+    spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None
+) -> Classifier:
     classes = wordnet_labels() if num_classes == NUM_CLASSES else None
     return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
 
 
-def _own_classes(model: nn.Module) -> dict[str, int] | None:
+def _classes_of_module(model: nn.Module) -> dict[str, int] | None:
     """Return the labels of a module's own class names, if it has an attribute ``classes`` of different names."""
     names = getattr(model, "classes", None)
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
-    labels = {name: label for label, name in enumerate(names)}
+    labels = labels_by_name(names)
     return labels if len(labels) == len(names) else None
 
 
-def _normalised(transform: Transform, options: dict[str, str], place: str) -> Transform:
+def _normalised_by_spec(transform: Transform, options: dict[str, str], place: str) -> Transform:
     """Return a transform with the mean and the std in a spec's options, where these have any."""
     channels = transform.channels or COLOUR
-    given = {one: _per_channel(one, options[one], channels, place) for one in NORMALISATION if one in options}
-    return transform.changed(**given)
+    given = {one: options[one] for one in NORMALISATION if one in options}
+    numbers = {one: _spec_numbers_per_channel(one, text, channels, place) for one, text in given.items()}
+    return transform.changed(**numbers)
 
 
-def _per_channel(which: str, text: str, channels: int, place: str) -> tuple[float, ...]:
+def _spec_numbers_per_channel(which: str, text: str, channels: int, place: str) -> tuple[float, ...]:
     """Return the numbers in an option, one a channel."""
     numbers: list[float] = []
     with suppress(ValueError):
@@ -215,48 +220,49 @@ def _per_channel(which: str, text: str, channels: int, place: str) -> tuple[floa
     return tuple(numbers * channels if len(numbers) == 1 else numbers)
 
 
-def _rate(text: str, place: str) -> float:
+def _dropout_rate_of_spec(text: str, place: str) -> float:
     with suppress(ValueError):
         if 0 <= (rate := float(text)) < 1:
             return rate
     raise SteepslopeError(f"expected a rate in [0, 1), found {text!r}", place)
 
 
-def _create(create: Callable[[], nn.Module], spec: str) -> Any:
+def _create_backbone(create: Callable[[], nn.Module], spec: str) -> Any:
     missing = "its weights are not available from the hub; give ?weights=FILE or ?weights=random"
     kinds = (OSError, RuntimeError, ValueError)
     with explained(missing, spec, kinds, longest=200), seeded(0):  # so that random weights are the same each time
         return create()
 
 
-def _load(model: nn.Module, weights: str | None) -> None:
+def _load_spec_weights(model: nn.Module, weights: str | None) -> None:
     if weights not in (None, "random"):
-        load_state_dict(model, Path(str(weights)))
+        load_backbone_weights(model, Path(str(weights)))
 
 
-def load_state_dict(model: nn.Module, path: Path) -> None:
+def load_backbone_weights(model: nn.Module, path: Path) -> None:
     """Load a file of weights of the model's names, or of the same shapes in the same order.
 
     Names may begin with ``module.``, as those of ``DataParallel`` do. Files of before
     PyTorch 0.4.1 lack the counters of batch normalisation, which no output needs.
     """
     wanted = model.state_dict()
-    state = _state_in(path)
+    state = _weights_in_file(path)
     if not wanted.keys() & state.keys():
         state = {name.removeprefix(PARALLEL): weight for name, weight in state.items()}
     if not any(name.endswith(COUNTER) for name in state):
         wanted = {name: weight for name, weight in wanted.items() if not name.endswith(COUNTER)}
-    if state.keys() != wanted.keys() and [*map(_shape, state.values())] == [*map(_shape, wanted.values())]:
+    shapes = [[*map(_shape_of_weight, weights.values())] for weights in (state, wanted)]
+    if state.keys() != wanted.keys() and shapes[0] == shapes[1]:
         state = dict(zip(wanted, state.values(), strict=True))
     for name in {**wanted, **state}:
-        expected = _shape(wanted.get(name))
-        found = _shape(state.get(name))
+        expected = _shape_of_weight(wanted.get(name))
+        found = _shape_of_weight(state.get(name))
         if expected != found:
             raise SteepslopeError(f"expected weights of this architecture: {name}: {expected}, found {found}", path)
     model.load_state_dict({**model.state_dict(), **state})
 
 
-def _state_in(path: Path) -> dict[str, Tensor]:
+def _weights_in_file(path: Path) -> dict[str, Tensor]:
     """Return the weights in a file by their names, also where they stand below the name ``state_dict``."""
     # of any kind: safetensors, torch and pickle each have their own for a damaged file
     with explained("cannot be read as weights", path, longest=160):
@@ -265,7 +271,7 @@ def _state_in(path: Path) -> dict[str, Tensor]:
         return {str(name): weight for name, weight in saved.get("state_dict", saved).items()}
 
 
-def _shape(weight: object) -> str:
+def _shape_of_weight(weight: object) -> str:
     if isinstance(weight, Tensor):
         return str(tuple(weight.shape))
     return "none" if weight is None else type(weight).__name__

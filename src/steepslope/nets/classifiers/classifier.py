@@ -84,25 +84,25 @@ class Classifier:
         SteepslopeError
             If the size or the normalisation is unknown or wrong; its ``place`` is the option, or all that are missing.
         """
-        options = _options(role)
+        options = _input_options_of_role(role)
         given = {"size": image_size, "mean": mean, "std": std, "resize": resize, "channels": channels}
         if preprocessing is not None:
             doubled = [options[name] for name, value in given.items() if value is not None]
             if doubled:
                 raise SteepslopeError(f"expected none with {options['preprocessing']}", doubled[0])
-            return self._running(preprocessing, options)
+            return self._tried_with(preprocessing, options)
         require(options["channels"], channels, optional(whole(1)))
-        known = channels or self.transform.channels or max(_count(mean), _count(std))
+        known = channels or self.transform.channels or max(_channels_given(mean), _channels_given(std))
         size = None if image_size is None else (int(image_size),) * 2
         means, stds = (
-            _per_channel(options[name], value, own, known or COLOUR)
+            _input_values_per_channel(options[name], value, own, known or COLOUR)
             for name, value, own in (("mean", mean, self.transform.mean), ("std", std, self.transform.std))
         )
         transform = self.transform.changed(size=size, mean=means, std=stds, resize=resize)
-        self._require_all(transform, options, image_size, known > 0)
-        return self._running(transform, options)
+        self._require_whole_input(transform, options, image_size, known > 0)
+        return self._tried_with(transform, options)
 
-    def _require_all(
+    def _require_whole_input(
         self, transform: Transform, options: Mapping[str, str], image_size: int | None, has_channels: bool
     ) -> None:
         """Raise unless size and normalisation are there and possible; what is missing is asked for together."""
@@ -119,11 +119,11 @@ class Classifier:
         if min(transform.std) <= 0:
             raise SteepslopeError(f"expected numbers > 0, found {transform.std}", options["std"])
 
-    def _running(self, transform: Transform, options: Mapping[str, str]) -> Self:
+    def _tried_with(self, transform: Transform, options: Mapping[str, str]) -> Self:
         """Return the classifier with another transform, and with the number of classes that its net then gives."""
         changed = replace(self, transform=transform)
         remedy = f"{options['channels']} and {options['size']} change that"
-        return replace(changed, num_classes=_width_of_logits(changed, remedy))
+        return replace(changed, num_classes=_classes_by_trial_run(changed, remedy))
 
     def named(self, classes: Mapping[str, int] | None) -> Self:
         """Return the same with these names of its classes; None changes nothing."""
@@ -171,20 +171,20 @@ class Classifier:
         return None if features is None else features.float().numpy(), logits.float().numpy()
 
 
-def _options(role: str | None) -> dict[str, str]:
+def _input_options_of_role(role: str | None) -> dict[str, str]:
     """Return the options that change a net's input, by what they change."""
     begin = "--" if role is None else f"--{role}-"
     named = {name: f"{begin}{name}" for name in ("mean", "std", "resize", "channels", "preprocessing")}
     return {"size": f"--{role or 'image'}-size", **named}
 
 
-def _count(given: Given) -> int:
+def _channels_given(given: Given) -> int:
     """Return how many channels numbers are for; 0 where a single one may be for all."""
     count = len(tuple(given)) if isinstance(given, Iterable) else 1
     return count if count > 1 else 0
 
 
-def _per_channel(name: str, given: Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
+def _input_values_per_channel(name: str, given: Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
     if given is None:
         return own if len(own) == channels else (NOT_GIVEN,) * channels
@@ -195,7 +195,7 @@ def _per_channel(name: str, given: Given, own: tuple[float, ...], channels: int)
     return values * (channels if len(values) == 1 else 1)
 
 
-def channels_of(net: nn.Module) -> int:
+def channels_of_net(net: nn.Module) -> int:
     """Return the number of channels that a net's first convolution takes; 0 where it has none."""
     layers = (layer for layer in net.modules() if isinstance(layer, nn.Conv2d))
     return next((layer.in_channels for layer in layers), 0)
@@ -206,7 +206,7 @@ def unknown_transform(size: tuple[int, int], channels: int) -> Transform:
     return Transform(size, (NOT_GIVEN,) * channels, (NOT_GIVEN,) * channels)
 
 
-def _width_of_logits(classifier: Classifier, remedy: str) -> int:
+def _classes_by_trial_run(classifier: Classifier, remedy: str) -> int:
     """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
     images = classifier.noise(2)
     size = " × ".join(str(size) for size in images.shape)

@@ -16,6 +16,7 @@ from steepslope.files.artifact import Artifact
 from steepslope.files.extras import parse_query
 from steepslope.files.folders import field, positive, read_json, write_json
 from steepslope.nets.classifiers.classifier import NOT_GIVEN, Classifier, ClassifierCard, module_digest
+from steepslope.nets.data.class_names import labels_by_name
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.seeding import seeded
 from steepslope.nets.weights import load_weights, save_weights
@@ -49,16 +50,16 @@ class TwoParts(nn.Module):
 
     def before_dropout(self, images: Tensor) -> Tensor:
         """Return the input of the first layer of dropout, the same for an image in every pass."""
-        dropout_input: Tensor = self.net.encoder[: self._first](images)
+        dropout_input: Tensor = self.net.encoder[: self._first_dropout](images)
         return dropout_input
 
     def from_dropout(self, dropout_input: Tensor) -> tuple[Tensor, Tensor]:
         """Return features and logits, from the first layer of dropout on."""
-        features = self.net.head[:-1](self.net.encoder[self._first :](dropout_input))
+        features = self.net.head[:-1](self.net.encoder[self._first_dropout :](dropout_input))
         return features, self.net.head[-1](features)
 
     @property
-    def _first(self) -> int:
+    def _first_dropout(self) -> int:
         layers = self.net.encoder
         return next((index for index, layer in enumerate(layers) if isinstance(layer, nn.Dropout)), len(layers))
 
@@ -131,8 +132,8 @@ CHECKPOINT = Artifact(  # by the fingerprint they are the same images under any 
 
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
     """Return our own net as a classifier, which takes images of exactly its size."""
-    transform = _transform(card.net, card.mean, card.std)
-    classes = None if card.classes is None else {name: label for label, name in enumerate(card.classes)}
+    transform = _transform_of_small_net(card.net, card.mean, card.std)
+    classes = None if card.classes is None else labels_by_name(card.classes)
     digest = module_digest(net.eval())
     return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, digest, classes, card)
 
@@ -146,7 +147,7 @@ def new_net(argument: str) -> Classifier:
     require(f"net:{argument}: classes", classes, whole(2, 10**6))
     with seeded(0):
         net = NETS[name].build(int(classes))
-    transform = _transform(name, NOT_GIVEN, NOT_GIVEN)
+    transform = _transform_of_small_net(name, NOT_GIVEN, NOT_GIVEN)
     return Classifier(f"net:{argument}", TwoParts(net).eval(), transform, int(classes), module_digest(net))
 
 
@@ -178,6 +179,6 @@ def read_card(folder: Path) -> ClassifierCard:
     return card
 
 
-def _transform(net: str, mean: float, std: float) -> Transform:
+def _transform_of_small_net(net: str, mean: float, std: float) -> Transform:
     kind = NETS[net]
     return Transform((kind.image_size,) * 2, (mean,) * kind.channels, (std,) * kind.channels, "exact")

@@ -46,13 +46,13 @@ class OnnxNet(nn.Module):
             raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {found}", source)
         self.input = inputs[0]
         self.fixed = [size if isinstance(size, int) else None for size in inputs[0].shape]
-        self.logits, self.features = _output_names(self.session.get_outputs(), source)
+        self.logits, self.features = _onnx_output_names(self.session.get_outputs(), source)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what makes it again in another process, which needs the file only where others hold its weights."""
         model = self.model
         if isinstance(model, Path):
-            model = model.resolve() if _weight_files(model) else model.read_bytes()
+            model = model.resolve() if _onnx_weight_files(model) else model.read_bytes()
         return type(self), (model, self.source)
 
     def open(self) -> None:
@@ -72,11 +72,11 @@ class OnnxNet(nn.Module):
             self.open()
         pixels = images.float().cpu().numpy().astype(FLOAT_TYPES[self.input.type])
         batch = self.fixed[0] or len(pixels)
-        parts = [self._run(pixels[start : start + batch], batch) for start in range(0, len(pixels), batch)]
+        parts = [self._run_filled_batch(pixels[start : start + batch], batch) for start in range(0, len(pixels), batch)]
         logits, *features = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True))
         return (features[0].flatten(1) if features else None), logits
 
-    def _run(self, pixels: Any, batch: int) -> list[Any]:
+    def _run_filled_batch(self, pixels: Any, batch: int) -> list[Any]:
         filled = np.concatenate([pixels, np.zeros((batch - len(pixels), *pixels.shape[1:]), pixels.dtype)])
         names = [self.logits] + ([self.features] if self.features else [])
         with explained(f"cannot run on images of shape {pixels.shape}", self.source, longest=160):
@@ -84,7 +84,7 @@ class OnnxNet(nn.Module):
         return [array[: len(pixels)].astype(np.float32) for array in arrays]
 
 
-def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
+def _onnx_output_names(outputs: Any, source: str) -> tuple[str, str | None]:
     """Return the output named logits, or the only one of floats (n, K), and the one named features, if there is one."""
     floats = [one for one in outputs if one.type in FLOAT_TYPES]
     flat = [one.name for one in floats if len(one.shape) == 2 and one.name != "features"]
@@ -101,7 +101,7 @@ def onnx_classifier(argument: str) -> Classifier:
     path = Path(argument)
     digest = hashlib.sha256()
     with explained("expected an ONNX file, but it cannot be read", path, OSError):
-        files = [path, *_weight_files(path)]
+        files = [path, *_onnx_weight_files(path)]
         size = sum(file.stat().st_size for file in files)
         require_memory_for(path, size, size)
         for file in files:
@@ -114,7 +114,7 @@ def onnx_classifier(argument: str) -> Classifier:
     return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest.hexdigest(), classes)
 
 
-def _weight_files(path: Path) -> list[Path]:
+def _onnx_weight_files(path: Path) -> list[Path]:
     """Return the files in which large weights are kept, if there are any."""
     return [*path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]
 
@@ -135,15 +135,15 @@ def as_onnx(net: nn.Module, images: Tensor, source: str, digest: str | None = No
         key = digest_of([digest, images.shape[1:], OPSET, versions_of(["torch", "onnxscript", "steepslope"])])
         if (model := read_cache(key)) is not None:
             with suppress(SteepslopeError):
-                return _agreeing(OnnxNet(model, source), net, images)
-    model = exported_model(net, images[:2], ["images"], ["features", "logits"], source)
-    exported = _agreeing(OnnxNet(model, source), net, images)
+                return _agreeing_onnx_net(OnnxNet(model, source), net, images)
+    model = exported_onnx(net, images[:2], ["images"], ["features", "logits"], source)
+    exported = _agreeing_onnx_net(OnnxNet(model, source), net, images)
     if key is not None:
         write_cache(key, model)
     return exported
 
 
-def _agreeing(exported: OnnxNet, net: nn.Module, images: Tensor) -> OnnxNet:
+def _agreeing_onnx_net(exported: OnnxNet, net: nn.Module, images: Tensor) -> OnnxNet:
     """Return an exported net; raise unless it gives what the net gives."""
     with torch.inference_mode():
         expected, found = net(images)[1], exported(images)[1]
@@ -154,7 +154,7 @@ def _agreeing(exported: OnnxNet, net: nn.Module, images: Tensor) -> OnnxNet:
     return exported.eval()
 
 
-def exported_model(
+def exported_onnx(
     net: nn.Module,
     inputs: Tensor | dict[str, Tensor],
     names: Sequence[str],
@@ -171,7 +171,7 @@ def exported_model(
     require_extra("onnxscript", "nets", "ONNX")
     rows = {0: torch.export.Dim("batch")}
     shapes = rows if isinstance(inputs, Tensor) else dict.fromkeys(inputs, rows)
-    with tempfile.TemporaryDirectory() as folder, _silence():
+    with tempfile.TemporaryDirectory() as folder, _silent_onnx_exporter():
         path = Path(folder) / "net.onnx"
         try:
             torch.onnx.export(
@@ -185,7 +185,7 @@ def exported_model(
 
 
 @contextmanager
-def _silence() -> Any:
+def _silent_onnx_exporter() -> Any:
     """Keep the exporter's remarks on its own progress from the user."""
     disabled, nowhere = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.ERROR)

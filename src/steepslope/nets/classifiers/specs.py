@@ -27,14 +27,14 @@ def load_classifier(spec: str) -> Classifier:
     return CLASSIFIERS[scheme](argument)
 
 
-def architecture(classifier: Classifier) -> str:
+def architecture_spec(classifier: Classifier) -> str:
     """Return the spec of the same net without its weights, which a file of weights then fills."""
     if classifier.card is not None:
         return f"net:{classifier.card.net}?classes={classifier.card.num_classes}"
-    return without_weights(classifier.spec)
+    return spec_without_weights(classifier.spec)
 
 
-def without_weights(spec: str) -> str:
+def spec_without_weights(spec: str) -> str:
     """Return the spec of the same architecture with random weights, where a spec can name those; else the same spec.
 
     >>> without_weights("timm:resnet50?weights=mine.safetensors"), without_weights("net:mnist-net")

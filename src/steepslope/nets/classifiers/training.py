@@ -4,6 +4,7 @@ A net has its own number of threads, on which sums depend, so a seed gives the s
 """
 
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from steepslope.checks import SEED, Check, choice, number, require_all, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.weights import take_up_state
 from steepslope.nets.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.nets.classifiers.nets import (
     CHECKPOINT,
@@ -28,9 +30,9 @@ from steepslope.nets.classifiers.nets import (
 )
 from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
-from steepslope.nets.data.transforms import decoded_batches
+from steepslope.nets.data.transforms import decoded_image_batches
 from steepslope.nets.seeding import on_threads, seeded
-from steepslope.nets.weights import load_training_state, restore_optimizer_state, save_training_state
+from steepslope.nets.weights import save_training_state
 from steepslope.numerics.small_net import cosine_rate
 
 CHECKS: dict[str, Check] = {
@@ -68,7 +70,7 @@ class ClassifierTraining:
         require_all(self, CHECKS)
 
 
-def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
+def recipe_for_net(net: str, **changes: Any) -> ClassifierTraining:
     """Return the recipe that suits a net, with the given changes; None changes nothing."""
     require_known("net", net, NETS)
     kind = NETS[net]
@@ -113,14 +115,16 @@ def train_classifier(
         training=asdict(recipe), classes=images.classes,
     )  # fmt: skip
     with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:
-        classifier = load_checkpoint(str(out)) if complete else _trained(card, recipe, images.subset(fitted), out)
-    return classifier, accuracy(classifier, images.subset(held_out))
+        classifier = (
+            load_checkpoint(str(out)) if complete else _trained_classifier(card, recipe, images.subset(fitted), out)
+        )
+    return classifier, accuracy_on_images(classifier, images.subset(held_out))
 
 
-def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
+def _trained_classifier(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
     """Train, or go on with a killed training, and save the checkpoint."""
     CHECKPOINT.begin(out, asdict(card))
-    run = _Run(card, recipe)
+    run = _ClassifierRun(card, recipe)
     run.resume(out / STATE)
     with on_threads(NETS[card.net].threads):
         run.train(images, out / STATE)
@@ -129,14 +133,14 @@ def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, o
     return checkpoint_classifier(run.net, card, f"checkpoint:{out}")
 
 
-def accuracy(classifier: Classifier, images: Images) -> float:
+def accuracy_on_images(classifier: Classifier, images: Images) -> float:
     """Return the fraction of images whose label is predicted, in [0, 1]."""
-    batches = decoded_batches(images, np.arange(len(images)), classifier.transform, size=1000)
+    batches = decoded_image_batches(images, np.arange(len(images)), classifier.transform, size=1000)
     predicted = np.concatenate([classifier(batch)[1].argmax(axis=1) for batch in batches])
     return float((predicted == images.labels).mean())
 
 
-class _Run:
+class _ClassifierRun:
     """A net, its optimizer and the epochs done: all that a resumed run needs."""
 
     def __init__(self, card: ClassifierCard, recipe: ClassifierTraining) -> None:
@@ -151,7 +155,7 @@ class _Run:
             self.optimizer = torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
 
     def train(self, images: Images, state: Path) -> None:
-        inputs = normalized(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
+        inputs = normalised_pixels(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
         labels = torch.from_numpy(images.labels)
         steps = math.ceil(len(labels) / self.recipe.batch_size)
         with bar() as progress:
@@ -173,8 +177,10 @@ class _Run:
                 save_training_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
 
     def _augmented(self, inputs: Tensor) -> Tensor:
-        mirror = mirrored(inputs) if self.recipe.flip else inputs
-        return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
+        mirror = mirrored_images(inputs) if self.recipe.flip else inputs
+        return (
+            turned_images(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
+        )
 
     def _step(self, inputs: Tensor, labels: Tensor) -> float:
         self.net.train()
@@ -186,19 +192,12 @@ class _Run:
 
     def resume(self, path: Path) -> None:
         """Take up an unfinished run; without one that can be read, start again."""
-        try:
-            state = load_training_state(path)
-        except SteepslopeError:
-            return
-        if state is None:
-            return
-        weights, moments, about = state
-        self.epochs_done = about["epochs"]
-        self.net.load_state_dict(weights)
-        restore_optimizer_state(self.optimizer, moments)
+        with suppress(SteepslopeError):
+            if (about := take_up_state(path, self.net, self.optimizer)) is not None:
+                self.epochs_done = about["epochs"]
 
 
-def normalized(pixels: Tensor, mean: float, std: float) -> Tensor:
+def normalised_pixels(pixels: Tensor, mean: float, std: float) -> Tensor:
     """Turn uint8 images (n, H, W) or (n, H, W, C) into standardised floats (n, 1, H, W) or (n, C, H, W)."""
     standardised = (pixels.float() / 255 - mean) / std
     return standardised.unsqueeze(1) if pixels.ndim == 3 else standardised.permute(0, 3, 1, 2).contiguous()
@@ -214,12 +213,12 @@ def require_image_shape(net: str, images: Images, source: str) -> None:
         raise SteepslopeError(f"{net} expects {what} images of {side}×{side} pixels, found {found}", source)
 
 
-def mirrored(inputs: Tensor) -> Tensor:
+def mirrored_images(inputs: Tensor) -> Tensor:
     """Flip each image (n, C, H, W) left to right with probability one half."""
     return torch.where(torch.rand(len(inputs), 1, 1, 1) < 0.5, inputs.flip(-1), inputs)
 
 
-def turned(inputs: Tensor, degrees: float, outside: float) -> Tensor:
+def turned_images(inputs: Tensor, degrees: float, outside: float) -> Tensor:
     """Turn each image (n, C, H, W) by up to so many degrees either way; what comes in from outside has that value."""
     angle = torch.deg2rad((2 * torch.rand(len(inputs)) - 1) * degrees)
     cos = angle.cos()

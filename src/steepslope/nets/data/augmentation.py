@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from steepslope.checks import require_all, whole
-from steepslope.nets.data.images import ALL, Dataset, as_colour, in_pil
+from steepslope.nets.data.images import ALL, Dataset, as_colour, image_in_pil
 from steepslope.nets.seeding import seed_of
 from steepslope.outputs.folder import augmented_copy_ids
 
@@ -31,28 +31,28 @@ SMALL_SIDE = 28  # pixels, at which strengths are as written
 COPY_SEED = 0  # of all draws
 
 
-def _blur(image: Floats, draw: Draw) -> Floats:
-    sigma = draw.uniform(0.5, 1.6) * _zoom(image)
+def _augment_by_blur(image: Floats, draw: Draw) -> Floats:
+    sigma = draw.uniform(0.5, 1.6) * _strength_zoom(image)
     blurred: Floats = ndimage.gaussian_filter(image, (0, sigma, sigma), mode="nearest", truncate=2.5)
     return blurred
 
 
-def _noise(image: Floats, draw: Draw) -> Floats:
+def _augment_by_noise(image: Floats, draw: Draw) -> Floats:
     deviation = np.float32(draw.uniform(0.03, 0.25))
     return image + deviation * draw.standard_normal(image.shape, dtype=np.float32)
 
 
-def _contrast(image: Floats, draw: Draw) -> Floats:
+def _augment_contrast(image: Floats, draw: Draw) -> Floats:
     mean = np.float32(image.mean(dtype=np.float64))
     return mean + np.float32(draw.uniform(0.3, 0.8)) * (image - mean)
 
 
-def _rectangle(image: Floats, draw: Draw) -> Floats:
+def _augment_by_rectangle(image: Floats, draw: Draw) -> Floats:
     """Fill a rectangle of 4 to 30 % of the area with one grey value, or black."""
     height, width = image.shape[-2:]
     area, aspect = draw.uniform(0.04, 0.3) * height * width, math.exp(draw.uniform(-0.7, 0.7))
-    tall = _within(math.sqrt(area * aspect), height)
-    wide = _within(math.sqrt(area / aspect), width)
+    tall = _side_within(math.sqrt(area * aspect), height)
+    wide = _side_within(math.sqrt(area / aspect), width)
     top = draw.integers(height - tall + 1)
     left = draw.integers(width - wide + 1)
     filled = image.copy()
@@ -60,16 +60,20 @@ def _rectangle(image: Floats, draw: Draw) -> Floats:
     return filled
 
 
-def _grating(image: Floats, draw: Draw) -> Floats:
+def _augment_by_grating(image: Floats, draw: Draw) -> Floats:
     """Add a wave in any direction: .1 to .4 high, and 2.5 to 12 pixels long."""
-    length, angle, phase = draw.uniform(2.5, 12) * _zoom(image), draw.uniform(0, math.pi), draw.uniform(0, 2 * math.pi)
+    length, angle, phase = (
+        draw.uniform(2.5, 12) * _strength_zoom(image),
+        draw.uniform(0, math.pi),
+        draw.uniform(0, 2 * math.pi),
+    )
     rows, columns = np.ogrid[: image.shape[-2], : image.shape[-1]]
     along = rows * math.sin(angle) + columns * math.cos(angle)
     wave = draw.uniform(0.1, 0.4) * np.sin(2 * math.pi * along / length + phase)
     return image + wave.astype(np.float32)
 
 
-def _affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 0), shear: float = 0) -> Floats:
+def _augment_affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 0), shear: float = 0) -> Floats:
     """Turn by up to so many degrees, scale or shear about the centre."""
     turn = math.radians(draw.uniform(-angle, angle))
     scale = math.exp(draw.uniform(*log_scale))
@@ -77,18 +81,18 @@ def _affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 
     # from new to old (row, column)
     matrix = rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
     centre = (np.array(image.shape[-2:]) - 1) / 2
-    offset, outside = centre - matrix @ centre, _outside(draw)
+    offset, outside = centre - matrix @ centre, _drawn_border_mode(draw)
     moved = [ndimage.affine_transform(channel, matrix, offset, order=1, mode=outside) for channel in image]
     return np.stack(moved)
 
 
-def _perspective(image: Floats, draw: Draw) -> Floats:
+def _augment_perspective(image: Floats, draw: Draw) -> Floats:
     """Move each corner by up to 15 % of the sides, in or out."""
     height, width = image.shape[-2:]
     corners = np.array([[0, 0], [0, width - 1], [height - 1, 0], [height - 1, width - 1]], dtype=np.float64)
     moved = corners + draw.uniform(-0.15, 0.15, size=(4, 2)) * [height, width]
     places = _homography(moved, corners, np.indices((height, width), dtype=np.float64).reshape(2, -1))
-    outside = _outside(draw)
+    outside = _drawn_border_mode(draw)
     channels = [ndimage.map_coordinates(channel, places, order=1, mode=outside) for channel in image]
     return np.stack(channels).reshape(image.shape)
 
@@ -107,34 +111,34 @@ def _homography(sources: Places, targets: Places, places: Places) -> Places:
     return np.stack([row / depth, column / depth])
 
 
-def _outside(draw: Draw) -> str:
+def _drawn_border_mode(draw: Draw) -> str:
     """Return what comes in from outside: the border again, or black, in half of the copies each."""
     return "nearest" if draw.uniform() < 0.5 else "grid-constant"
 
 
-def _within(length: float, longest: int) -> int:
+def _side_within(length: float, longest: int) -> int:
     return max(1, min(longest, round(length)))
 
 
-def _zoom(image: Floats) -> float:
+def _strength_zoom(image: Floats) -> float:
     """Return by how much strengths in pixels grow: with the root of the side, since large images show finer things."""
     return math.sqrt(max(1.0, min(image.shape[-2:]) / SMALL_SIDE))
 
 
 AUGMENTATIONS: dict[str, Kind] = {
-    "blur": _blur,
-    "noise": _noise,
-    "contrast": _contrast,
-    "rectangle": _rectangle,
-    "grating": _grating,
-    "rotate": partial(_affine, angle=25),
-    "scale": partial(_affine, log_scale=(math.log(0.7), math.log(1.35))),
-    "shear": partial(_affine, shear=0.3),
-    "perspective": _perspective,
+    "blur": _augment_by_blur,
+    "noise": _augment_by_noise,
+    "contrast": _augment_contrast,
+    "rectangle": _augment_by_rectangle,
+    "grating": _augment_by_grating,
+    "rotate": partial(_augment_affine, angle=25),
+    "scale": partial(_augment_affine, log_scale=(math.log(0.7), math.log(1.35))),
+    "shear": partial(_augment_affine, shear=0.3),
+    "perspective": _augment_perspective,
 }
 
 
-def augmented(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
+def augmented_image(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
     """Return one image changed by a kind of :data:`AUGMENTATIONS`, in the same size; grey stays grey, else RGB.
 
     >>> augmented(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
@@ -199,7 +203,7 @@ class Augmented:
         original, copy = divmod(row, self.copies)
         draw = np.random.default_rng(seed_of(COPY_SEED, self._names[original], copy + 1))
         kind = [*AUGMENTATIONS][draw.integers(len(AUGMENTATIONS))]
-        return augmented(ImageOps.exif_transpose(in_pil(self.data.image(original))), kind, draw)
+        return augmented_image(ImageOps.exif_transpose(image_in_pil(self.data.image(original))), kind, draw)
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash and ids, the recipe, and which of the first's copies these are."""

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library
 from steepslope.nets.data.class_names import NO_NAMES, ClassNames, wordnet_labels
-from steepslope.nets.data.image_files import ImageFiles, existing_folder, open_image_folder
-from steepslope.nets.data.images import Images, row_ids
+from steepslope.nets.data.image_files import ImageFiles, folder_of_data_spec, open_image_folder
+from steepslope.nets.data.images import Images, image_row_ids
 
 datasets = optional_library("torchvision.datasets", "nets")  # takes seconds, and specs are parsed that none opens
 
@@ -35,7 +35,7 @@ def load_digits(argument: str, split: str, names: ClassNames = NO_NAMES) -> Imag
     rows = order[:1000] if split == "train" else order[1000:]
     pixels = (bunch.images * (255 / 16)).round().astype(np.uint8)
     classes = tuple(map(str, bunch.target_names))
-    return Images(pixels[rows], bunch.target[rows].astype(np.int64), row_ids("digits", rows), classes)
+    return Images(pixels[rows], bunch.target[rows].astype(np.int64), image_row_ids("digits", rows), classes)
 
 
 def look_at_digits(argument: str, split: str = "") -> None:
@@ -49,7 +49,7 @@ STEMS = {"train": "train", "test": "t10k"}
 
 def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
-    folder = existing_folder("idx", argument)
+    folder = folder_of_data_spec("idx", argument)
     images, classes = _idx_files(folder, split)
     pixels = read_idx(images, dimensions=3)
     labels = read_idx(classes, dimensions=1)
@@ -57,12 +57,12 @@ def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
         raise SteepslopeError(f"expected {len(pixels)} labels, one for each {split} image, found {len(labels)}", folder)
     if len(pixels) == 0:
         raise SteepslopeError(f"expected {split} images, found none", folder)
-    return Images(pixels, labels.astype(np.int64), row_ids(split, np.arange(len(labels))))
+    return Images(pixels, labels.astype(np.int64), image_row_ids(split, np.arange(len(labels))))
 
 
 def look_at_idx(argument: str, split: str) -> None:
     """Raise unless there is a folder with the files of one split, or without one, of both."""
-    folder = existing_folder("idx", argument)
+    folder = folder_of_data_spec("idx", argument)
     for name in [split] if split else STEMS:
         _idx_files(folder, name)
 
@@ -103,24 +103,24 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes
 
 
-def data_root() -> Path:
+def torchvision_root() -> Path:
     """Return the folder of torchvision's data sets: $STEEPSLOPE_DATA, by default ~/.cache/steepslope."""
     return Path(os.environ.get("STEEPSLOPE_DATA", Path.home() / ".cache" / "steepslope"))
 
 
-def _by_train_flag(name: str, split: str) -> Loaded:
-    data = getattr(datasets, name)(str(data_root()), train=split == "train", download=True)
+def _load_by_train_flag(name: str, split: str) -> Loaded:
+    data = getattr(datasets, name)(str(torchvision_root()), train=split == "train", download=True)
     return np.asarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
 
 
-def _svhn(split: str) -> Loaded:
-    data = datasets.SVHN(str(data_root()), split=split, download=True)
+def _load_svhn(split: str) -> Loaded:
+    data = datasets.SVHN(str(torchvision_root()), split=split, download=True)
     return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64), tuple("0123456789")
 
 
 IN_MEMORY: dict[str, Callable[[str], Loaded]] = {
-    **{name: partial(_by_train_flag, name) for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")},
-    "SVHN": _svhn,
+    **{name: partial(_load_by_train_flag, name) for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")},
+    "SVHN": _load_svhn,
 }
 TORCHVISION = (*IN_MEMORY, "ImageNet")
 
@@ -132,14 +132,14 @@ def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) ->
     the folder ``imagenet`` there.
     """
     look_at_torchvision(argument)
-    missing = f"torchvision:{argument}: neither found in {data_root()} nor downloaded"
+    missing = f"torchvision:{argument}: neither found in {torchvision_root()} nor downloaded"
     with explained(missing, kinds=(OSError, RuntimeError), longest=200):
         if argument == "ImageNet":
             part = "train" if split == "train" else "val"
-            folder = datasets.ImageNet(str(data_root() / "imagenet"), split=part).split_folder
+            folder = datasets.ImageNet(str(torchvision_root() / "imagenet"), split=part).split_folder
             return open_image_folder(str(folder), "", ClassNames(own=wordnet_labels()))
         pixels, labels, classes = IN_MEMORY[argument](split)
-    return Images(pixels, labels, row_ids(split, np.arange(len(labels))), classes)
+    return Images(pixels, labels, image_row_ids(split, np.arange(len(labels))), classes)
 
 
 def look_at_torchvision(argument: str, split: str = "") -> None:

@@ -41,7 +41,7 @@ class ClassNames:
     @classmethod
     def by_label(cls, names: Sequence[str] | None) -> Self:
         """Return names that stand in the order of their labels; none for None."""
-        return cls(own=None if names is None else {name: label for label, name in enumerate(names)})
+        return cls(own=None if names is None else labels_by_name(names))
 
     @property
     def known(self) -> Mapping[str, int]:
@@ -62,7 +62,9 @@ class ClassNames:
         one either, it is an error, which begins with the ``place`` of the first such row.
         """
         named = {text: self.known[text] for text in texts.distinct if text in self.known}
-        known = named | {text: whole for text in texts.distinct if numbers and (whole := _whole(text)) is not None}
+        known = named | {
+            text: whole for text in texts.distinct if numbers and (whole := _whole_number_label(text)) is not None
+        }
         meaning = out_of_class_texts(texts, named) | known | named
         for row in texts.rows_beside(meaning):
             text = texts.distinct[texts.codes[row]]
@@ -104,7 +106,7 @@ class ClassNames:
             if place != label:
                 message = f"expected class {place} of the classifier to be {name!r}, found it as {label}"
                 raise SteepslopeError(message, "classes")
-        known = in_order(self.known)
+        known = class_names_in_order(self.known)
         alike = known == names or (len(known or ()) == len(names or ()) and self._has_ids_alone)
         if None not in (known, names) and not alike:
             raise SteepslopeError(f"expected the classifier's classes, {difference(known or (), names or ())}", source)
@@ -117,14 +119,19 @@ class ClassNames:
 NO_NAMES = ClassNames()
 
 
-def _whole(text: str) -> int | None:
+def labels_by_name(names: Sequence[str]) -> dict[str, int]:
+    """Return the labels of names that stand in the order of their labels."""
+    return {name: label for label, name in enumerate(names)}
+
+
+def _whole_number_label(text: str) -> int | None:
     with suppress(ValueError):
         if abs(label := int(text)) < 2**31:
             return label
     return None
 
 
-def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
+def class_names_in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
     """Return names by label; None unless each label from 0 on has a name.
 
     >>> in_order({"dog": 1, "cat": 0}), in_order({"dog": 1})

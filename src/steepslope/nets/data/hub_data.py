@@ -12,7 +12,7 @@ from PIL import Image
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import parse_query, require_extra
 from steepslope.files.folders import digest_of
-from steepslope.nets.data.class_names import ClassNames, in_order
+from steepslope.nets.data.class_names import ClassNames, class_names_in_order
 from steepslope.nets.data.images import ALL, Labels, decode_image, labels_at
 from steepslope.outputs.labels import UNKNOWN, Texts
 
@@ -59,15 +59,15 @@ def open_hub(argument: str, split: str, names: ClassNames) -> HubImages:
     """
     name, part, options = look_at_hub(argument)
     datasets = require_extra("datasets", "data", "hf: data")
-    table = _split(_load(datasets, name, options), part, f"hf:{name}")
+    table = _hub_split(_load_from_hub(datasets, name, options), part, f"hf:{name}")
     if len(table) == 0:
         raise SteepslopeError(f"hf:{name}: expected images, found none")
-    image = options.get("image") or _only_column(table, datasets.Image, "image", name)
+    image = options.get("image") or _only_hub_column(table, datasets.Image, "image", name)
     require_known(f"image column of hf:{name}:", image, table.features)
     if not isinstance(table.features[image], datasets.Image):
         raise SteepslopeError(f"hf:{name}: expected images in the column {image!r}, found {table.features[image]}")
-    label = _label_column(datasets, table, options.get("label"), name)
-    labels, classes = (None, None) if label is None else _labels(table, label, names, f"hf:{name}")
+    label = _hub_label_column(datasets, table, options.get("label"), name)
+    labels, classes = (None, None) if label is None else _hub_labels(table, label, names, f"hf:{name}")
     return HubImages(table.cast_column(image, datasets.Image(decode=False)), image, labels, classes)
 
 
@@ -84,7 +84,7 @@ def look_at_hub(argument: str, split: str = "") -> tuple[str, str | None, dict[s
     return name, part, options
 
 
-def _load(datasets: Any, name: str, options: dict[str, str]) -> Any:
+def _load_from_hub(datasets: Any, name: str, options: dict[str, str]) -> Any:
     folder = Path(name)
     saved = (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
     if saved and options.keys() & {"config", "revision"}:
@@ -102,7 +102,7 @@ def _load(datasets: Any, name: str, options: dict[str, str]) -> Any:
             datasets.enable_progress_bars()
 
 
-def _split(loaded: Any, split: str | None, source: str) -> Any:
+def _hub_split(loaded: Any, split: str | None, source: str) -> Any:
     """Return the named split, or the only one."""
     if hasattr(loaded, "features"):
         if split is not None:
@@ -116,7 +116,7 @@ def _split(loaded: Any, split: str | None, source: str) -> Any:
     return loaded[split]
 
 
-def _label_column(datasets: Any, table: Any, named: str | None, source: str) -> str | None:
+def _hub_label_column(datasets: Any, table: Any, named: str | None, source: str) -> str | None:
     """Return the column of labels; None where the spec says that there is none, or where no column could be it."""
     if named == UNLABELLED:
         return None
@@ -125,10 +125,10 @@ def _label_column(datasets: Any, table: Any, named: str | None, source: str) -> 
         return named
     types = [str(getattr(feature, "dtype", "")) for feature in table.features.values()]  # classes are int64, too
     could_be = any(name.startswith(("int", "uint")) for name in types)
-    return _only_column(table, datasets.ClassLabel, "label", source) if could_be else None
+    return _only_hub_column(table, datasets.ClassLabel, "label", source) if could_be else None
 
 
-def _only_column(table: Any, kind: type, option: str, name: str) -> str:
+def _only_hub_column(table: Any, kind: type, option: str, name: str) -> str:
     found = [column for column, feature in table.features.items() if isinstance(feature, kind)]
     if len(found) != 1:
         among = f"{len(found)} among {', '.join(table.features)}; choose with ?{option}=NAME"
@@ -137,7 +137,9 @@ def _only_column(table: Any, kind: type, option: str, name: str) -> str:
     return str(found[0])
 
 
-def _labels(table: Any, column: str, names: ClassNames, source: str) -> tuple[Labels | None, tuple[str, ...] | None]:
+def _hub_labels(
+    table: Any, column: str, names: ClassNames, source: str
+) -> tuple[Labels | None, tuple[str, ...] | None]:
     """Return the labels and, by label, the names of the classes."""
     labels = np.asarray(table.with_format("numpy")[column][:])
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
@@ -147,8 +149,8 @@ def _labels(table: Any, column: str, names: ClassNames, source: str) -> tuple[La
         return None, None
     own_names = getattr(table.features[column], "names", None)
     if not own_names or labels.min() < UNKNOWN:
-        return labels.astype(np.int64), in_order(names.known)
+        return labels.astype(np.int64), class_names_in_order(names.known)
     numbers = names.labels_of(Texts(labels[labels != UNKNOWN].astype(np.int32), own_names), source)
     ordered = own_names if np.array_equal(numbers, np.arange(len(own_names))) else None
     found = np.append(numbers, UNKNOWN)[labels]  # at the place −1, the last, too
-    return found, in_order(names.known) or (None if ordered is None else tuple(ordered))
+    return found, class_names_in_order(names.known) or (None if ordered is None else tuple(ordered))

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
 from steepslope.files.extras import parse_query
 from steepslope.files.folders import digest_of, field, fingerprint, read_json
-from steepslope.nets.data.class_names import ClassNames, in_order
-from steepslope.nets.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode, labels_at
-from steepslope.nets.data.urls import Listed, as_path, files_below, filesystem, is_url, read
+from steepslope.nets.data.class_names import ClassNames, class_names_in_order, labels_by_name
+from steepslope.nets.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_image_file, labels_at
+from steepslope.nets.data.urls import Listed, files_below_url, filesystem_of_url, is_url, path_without_scheme, read_url
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, Texts
 
 CARD = "shift.json"
@@ -70,9 +70,7 @@ class ShiftCard:
     @property
     def names(self) -> dict[str, int]:
         """The labels of the shifted images' classes, by name."""
-        if self.classes is not None:
-            return {name: label for label, name in enumerate(self.classes)}
-        return dict(self.folders)
+        return dict(self.folders) if self.classes is None else labels_by_name(self.classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +97,14 @@ class ImageFiles:
     def image(self, row: int) -> Picture:
         """Read and decode one file completely."""
         place = self.places[row]
-        return decode(self.root / place if self._is_local(place) else BytesIO(self._bytes_of(place)), place)
+        return decode_image_file(self.root / place if self._is_local(place) else BytesIO(self._bytes_of(place)), place)
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return a hash of the ids, the labels and the files' fingerprints.
 
         Of a single URL only ``verify`` notices that another image lies there: it would take a request of its own.
         """
-        seen = [self._seen(row, verify) for row in range(*rows.indices(len(self)))]
+        seen = [self._fingerprint_of_file(row, verify) for row in range(*rows.indices(len(self)))]
         brought_to = [] if self.brought_to is None else [self.brought_to]
         return digest_of([self.ids[rows], seen, labels_at(self.labels, rows), *brought_to])
 
@@ -120,9 +118,9 @@ class ImageFiles:
         return self.store is None and not is_url(place)
 
     def _bytes_of(self, place: str) -> bytes:
-        return read(place) if self.store is None else read(self.store, place)
+        return read_url(place) if self.store is None else read_url(self.store, place)
 
-    def _seen(self, row: int, verify: bool) -> str:
+    def _fingerprint_of_file(self, row: int, verify: bool) -> str:
         place = self.places[row]
         if self._is_local(place):
             with suppress(SteepslopeError):  # a link to nothing is found when the image is read
@@ -147,9 +145,9 @@ def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFile
         If the folder is missing or has no class folders, or not as many as classes where these have no names, or a
         class folder has no images, or none of the folders is a class.
     """
-    place = f"{as_path(argument)}/{split}" if split else as_path(argument)
+    place = f"{path_without_scheme(argument)}/{split}" if split else path_without_scheme(argument)
     by_folder: dict[str, list[Listed]] = {name: [] for name in look_at_image_folder(place)}
-    for file in _files_below(place, by_folder):
+    for file in _listed_files_below(place, by_folder):
         folder, below, _ = file.name.partition("/")
         if below and not folder.startswith("."):
             by_folder.setdefault(folder, []).append(file)
@@ -164,24 +162,24 @@ def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFile
         of_classes = [name for name in folders if not (one_more and name == UNKNOWN_NAME)]
         names.require_as_many(len(of_classes), "class folders", place)
         names = ClassNames.by_label(of_classes)
-    images = [_images_among(by_folder[name], f"{place}/{name}") for name in folders]
+    images = [_image_files_among(by_folder[name], f"{place}/{name}") for name in folders]
     files = [file for some in images for file in some]
     codes = np.repeat(np.arange(len(folders), dtype=np.int32), [len(some) for some in images])
     texts = Texts(codes, [name if card is None else card.name_of(name) for name in folders])
     labels = names.by_name(texts, str(place), lambda row: f"{place}/{folders[codes[row]]}")[codes]
-    classes = in_order(names.known) if card is None or card.classes is not None else None
-    return replace(_opened(place, files, card), labels=labels, classes=classes)
+    classes = class_names_in_order(names.known) if card is None or card.classes is not None else None
+    return replace(_opened_image_files(place, files, card), labels=labels, classes=classes)
 
 
 def look_at_image_folder(argument: str, split: str = "") -> list[str]:
     """Return the names of the class folders, in alphabetical order; raise if there are none. URLs are listed later."""
     if is_url(argument):
-        filesystem(argument)
+        filesystem_of_url(argument)
         return []
-    folder = existing_folder("imagefolder", f"{argument}/{split}" if split else argument)
-    folders = _folders_in(folder)
+    folder = folder_of_data_spec("imagefolder", f"{argument}/{split}" if split else argument)
+    folders = _folders_of_images_in(folder)
     if not folders:
-        loose = any(_is_image(name, SUFFIXES) for name in _names_below(folder))
+        loose = any(_is_image_file(name, SUFFIXES) for name in _file_names_below(folder))
         found = f"images alone: images:{argument} reads images without classes" if loose else "none"
         raise SteepslopeError(f"expected one subfolder a class, found {found}", folder)
     return folders
@@ -192,60 +190,62 @@ def splits_of_image_folder(argument: str) -> tuple[str, ...]:
 
     They are ``train`` and ``val``, ``test`` or both, each with class folders and no image next to them.
     """
-    root = Path(as_path(argument)) if argument and not is_url(argument) else None
+    root = Path(path_without_scheme(argument)) if argument and not is_url(argument) else None
     if root is None or not root.is_dir():
         return ()
-    found = _folders_in(root)
+    found = _folders_of_images_in(root)
     splits = tuple(name for name in SPLITS if name in found)
     alone = len(splits) == len(found) > 1 and SPLITS[0] in splits
     return splits if alone and all(_has_class_folders(root / name) for name in splits) else ()
 
 
-def _folders_in(folder: Path) -> list[str]:
+def _folders_of_images_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _has_class_folders(folder: Path) -> bool:
-    return bool(_folders_in(folder)) and not any(_is_image(path.name, SUFFIXES | ARRAYS) for path in folder.iterdir())
+    return bool(_folders_of_images_in(folder)) and not any(
+        _is_image_file(path.name, SUFFIXES | ARRAYS) for path in folder.iterdir()
+    )
 
 
-def open_images(argument: str, split: str, names: ClassNames) -> ImageFiles:
+def open_image_files(argument: str, split: str, names: ClassNames) -> ImageFiles:
     """List all image files of a folder or URL, at any depth, in the order of their paths; they have no labels."""
-    place = as_path(argument)
-    card = None if is_url(place) else ShiftCard.of(existing_folder("images", argument))
-    return _opened(place, _images_among(_files_below(place), place), card)
+    place = path_without_scheme(argument)
+    card = None if is_url(place) else ShiftCard.of(folder_of_data_spec("images", argument))
+    return _opened_image_files(place, _image_files_among(_listed_files_below(place), place), card)
 
 
-def look_at_images(argument: str, split: str = "") -> None:
+def look_at_image_files(argument: str, split: str = "") -> None:
     """Raise unless there is a folder with an image. What lies below a URL is listed later, once."""
     if is_url(argument):
-        filesystem(argument)
+        filesystem_of_url(argument)
         return
-    folder = existing_folder("images", argument)
-    if not any(_is_image(name, SUFFIXES | ARRAYS) for name in _names_below(folder)):
-        raise _no_images(folder)
+    folder = folder_of_data_spec("images", argument)
+    if not any(_is_image_file(name, SUFFIXES | ARRAYS) for name in _file_names_below(folder)):
+        raise _no_image_files_error(folder)
 
 
-def existing_folder(scheme: str, argument: str) -> Path:
+def folder_of_data_spec(scheme: str, argument: str) -> Path:
     """Return the folder of a spec; raise if there is none."""
-    folder = Path(as_path(argument))
+    folder = Path(path_without_scheme(argument))
     if not argument or not folder.is_dir():
         found = "it is a file" if argument and folder.exists() else "no such folder"
         raise SteepslopeError(f"data spec '{scheme}:{argument}': {found}")
     return folder
 
 
-def _files_below(place: str, folders: Iterable[str] = ("",)) -> list[Listed]:
+def _listed_files_below(place: str, folders: Iterable[str] = ("",)) -> list[Listed]:
     """Return all files below a URL, or of some folders of a local one."""
     if not is_url(place):
-        return [Listed(name, name) for folder in folders for name in _names_below(Path(place), folder)]
-    files = files_below(place)
+        return [Listed(name, name) for folder in folders for name in _file_names_below(Path(place), folder)]
+    files = files_below_url(place)
     if any(file.name == CARD for file in files):
         raise SteepslopeError(f"expected images as they come, found shifted ones ({CARD}): copy the folder here", place)
     return files
 
 
-def _names_below(root: Path, folder: str = "") -> Iterator[str]:
+def _file_names_below(root: Path, folder: str = "") -> Iterator[str]:
     """Yield the paths from a root of the files in one of its folders, at any depth; a loop of links ends."""
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(root / folder, followlinks=True):
@@ -259,26 +259,26 @@ def _names_below(root: Path, folder: str = "") -> Iterator[str]:
         yield from (str(below / name) for name in sorted(files))
 
 
-def _images_among(files: Sequence[Listed], place: str) -> list[Listed]:
+def _image_files_among(files: Sequence[Listed], place: str) -> list[Listed]:
     """Return the images among some files, or else the arrays."""
     for suffixes in (SUFFIXES, ARRAYS):
-        images = [file for file in files if _is_image(file.name, suffixes)]
+        images = [file for file in files if _is_image_file(file.name, suffixes)]
         if images:
             return images
-    raise _no_images(place)
+    raise _no_image_files_error(place)
 
 
-def _is_image(name: str, suffixes: frozenset[str]) -> bool:
+def _is_image_file(name: str, suffixes: frozenset[str]) -> bool:
     """Return whether a file has one of some suffixes, and is neither hidden nor a contact sheet."""
     file = PurePosixPath(name)
     return file.suffix.lower() in suffixes and not file.name.startswith(".") and file.name != SHEET
 
 
-def _no_images(place: str | Path) -> SteepslopeError:
+def _no_image_files_error(place: str | Path) -> SteepslopeError:
     return SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", place)
 
 
-def _opened(place: str, files: Sequence[Listed], card: ShiftCard | None) -> ImageFiles:
+def _opened_image_files(place: str, files: Sequence[Listed], card: ShiftCard | None) -> ImageFiles:
     ids = [file.name for file in files]
     if not is_url(place):
         return ImageFiles(ids, ids, brought_to=None if card is None else card.size, root=Path(place))
@@ -303,39 +303,39 @@ def open_path_table(argument: str, split: str, names: ClassNames) -> ImageFiles:
         If there is no such file or column, a cell is empty, or an id is there twice.
     """
     file, options = look_at_path_table(argument)
-    table = _read(file)
+    table = _read_path_table(file)
     there = {*table.column_names, *options}  # a column that is named has to be there
-    paths = _texts(table, options.get("path", "path"), file)
-    ids = _texts(table, options.get("id", "id"), file) if "id" in there else [*map(without_secrets, paths)]
+    paths = _path_table_texts(table, options.get("path", "path"), file)
+    ids = _path_table_texts(table, options.get("id", "id"), file) if "id" in there else [*map(without_secrets, paths)]
     name, count = Counter(ids).most_common(1)[0]
     if count > 1:
         hint = "" if "id" in there else " (where a path may be there twice, give a column of ids)"
         raise SteepslopeError(f"expected each id once, found {name!r} {count} times{hint}", file)
-    places = [_place(path, file) for path in paths]
+    places = [_place_of_image_file(path, file) for path in paths]
     if "label" not in there:
         return ImageFiles(places, ids)
-    texts = Texts.of_rows(_texts(table, options.get("label", "label"), file))
+    texts = Texts.of_rows(_path_table_texts(table, options.get("label", "label"), file))
     labels = names.by_name(texts, file, numbers=True)[texts.codes]
-    return ImageFiles(places, ids, labels, in_order(names.known))
+    return ImageFiles(places, ids, labels, class_names_in_order(names.known))
 
 
 def look_at_path_table(argument: str, split: str = "") -> tuple[str, dict[str, str]]:
     """Return the file of a spec and the columns that it names; raise unless there is such a file."""
     name, options = parse_query(argument, COLUMNS)
-    file = as_path(name)
+    file = path_without_scheme(name)
     if not file.lower().endswith(ENDINGS):
         raise SteepslopeError(f"data spec 'paths:{argument}': expected a .parquet or .csv file of paths")
     if is_url(file):
-        filesystem(file)
+        filesystem_of_url(file)
     elif not Path(file).is_file():
         raise SteepslopeError(f"data spec 'paths:{argument}': no such file")
     return file, options
 
 
-def _read(file: str) -> Any:
+def _read_path_table(file: str) -> Any:
     """Return the table; of CSV, all columns as text, so that an id such as 007 stays one."""
     with explained("cannot be read as a table", file, longest=200):
-        content = read(file) if is_url(file) else Path(file).read_bytes()
+        content = read_url(file) if is_url(file) else Path(file).read_bytes()
         if file.lower().endswith(ENDINGS[0]):
             return pq.read_table(BytesIO(content))
         columns = pc.open_csv(BytesIO(content)).schema.names
@@ -343,7 +343,7 @@ def _read(file: str) -> Any:
         return pc.read_csv(BytesIO(content), convert_options=as_text)
 
 
-def _texts(table: Any, column: str, file: str) -> list[str]:
+def _path_table_texts(table: Any, column: str, file: str) -> list[str]:
     if column not in table.column_names:
         raise unknown_name(f"column of {file}:", column, table.column_names)
     texts = ["" if value is None else str(value) for value in table[column].to_pylist()]
@@ -354,11 +354,11 @@ def _texts(table: Any, column: str, file: str) -> list[str]:
     return texts
 
 
-def _place(path: str, file: str) -> str:
+def _place_of_image_file(path: str, file: str) -> str:
     """Return where an image lies; a relative path begins in the folder of the file, of a URL too."""
     if is_url(path):
         return path
-    path = as_path(path)
+    path = path_without_scheme(path)
     if is_url(file):
         return path if path.startswith("/") else f"{file.rpartition('/')[0]}/{path}"
     return str(Path(file).parent / path)

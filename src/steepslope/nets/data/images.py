@@ -111,15 +111,15 @@ class Images:
 MOST_BYTES = 2**31  # of pixels in memory
 
 
-def in_memory(data: Dataset) -> Images:
+def images_in_memory(data: Dataset) -> Images:
     """Return labelled images of one size, all grey or all in colour, decoded; raise for others, or for too many."""
-    labels, first = data.labels, as_array_of_bytes(data.image(0))
+    labels, first = data.labels, image_as_bytes(data.image(0))
     assert labels is not None
     if len(data) * first.nbytes > MOST_BYTES:
         raise SteepslopeError(f"expected at most 2 GiB of pixels, found {len(data):,} images like {data.ids[0]}")
     pixels = np.empty((len(data), *first.shape), dtype=np.uint8)
     for row in range(len(data)):
-        image = as_array_of_bytes(data.image(row))
+        image = image_as_bytes(data.image(row))
         if image.shape != first.shape:
             expected = f"expected images of one size and kind, {first.shape} as {data.ids[0]}"
             raise SteepslopeError(f"{expected}, found {image.shape} in {data.ids[row]}")
@@ -127,9 +127,9 @@ def in_memory(data: Dataset) -> Images:
     return Images(pixels, labels, np.array(data.ids, dtype=np.str_), data.classes)
 
 
-def as_array_of_bytes(image: Picture) -> NDArray[np.uint8]:
+def image_as_bytes(image: Picture) -> NDArray[np.uint8]:
     """Return an image in 8 bits, grey (H, W) or in colour (H, W, 3)."""
-    picture = in_pil(image)
+    picture = image_in_pil(image)
     is_grey = picture.mode in ("1", "L") or picture.mode.startswith(("I", "F"))
     return np.asarray(as_grey(picture) if is_grey else as_colour(picture))
 
@@ -139,14 +139,14 @@ def labels_at(labels: Labels | None, rows: slice | NDArray[np.int64]) -> Labels 
     return None if labels is None else labels[rows]
 
 
-def require_labels(data: Dataset, source: str) -> Labels:
+def require_image_labels(data: Dataset, source: str) -> Labels:
     """Return the labels of a data set; raise if it has none."""
     if data.labels is None:
         raise SteepslopeError("expected labelled images, found none: name a data set with classes", source)
     return data.labels
 
 
-def in_pil(image: Picture) -> Image.Image:
+def image_in_pil(image: Picture) -> Image.Image:
     """Return the image in grey or in colour, rounding floats (H, W, 1 or 3) to 8 bits; raise for other arrays."""
     if isinstance(image, Image.Image):
         return image
@@ -157,7 +157,7 @@ def in_pil(image: Picture) -> Image.Image:
     return Image.fromarray((image.clip(0, 1) * 255).round().astype(np.uint8).squeeze(2 if image.shape[2] == 1 else ()))
 
 
-def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
+def image_row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
     """Name images by their split and row.
 
     >>> row_ids("test", np.arange(2)).tolist()
@@ -166,7 +166,7 @@ def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
     return np.array([f"{prefix}/{row:05d}" for row in rows])
 
 
-def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
+def image_rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
     """Return the rows of the images with some ids, (len(ids),).
 
     Raises
@@ -185,13 +185,13 @@ def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
     return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
-def decode(file: Path | io.BytesIO, name: str) -> Picture:
+def decode_image_file(file: Path | io.BytesIO, name: str) -> Picture:
     """Decode the image, or the array, in a file of some name completely."""
-    return decode_array(file) if PurePosixPath(name).suffix.lower() in ARRAYS else decode_image(file)
+    return decode_image_array(file) if PurePosixPath(name).suffix.lower() in ARRAYS else decode_image(file)
 
 
 @cache
-def known_formats() -> tuple[str, ...]:
+def known_image_formats() -> tuple[str, ...]:
     """Return those of :data:`FORMATS` that this PIL knows."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
@@ -199,7 +199,7 @@ def known_formats() -> tuple[str, ...]:
 
 def open_image(file: Path | BinaryIO) -> Image.Image:
     """Open an image in one of :data:`FORMATS`, whatever its name says; PIL would run Ghostscript on others."""
-    return Image.open(file, formats=known_formats())
+    return Image.open(file, formats=known_image_formats())
 
 
 def decode_image(file: Path | io.BytesIO) -> Image.Image:
@@ -211,7 +211,7 @@ def decode_image(file: Path | io.BytesIO) -> Image.Image:
         return image.copy()
 
 
-def decode_array(file: Path | io.BytesIO) -> NDArray[Any]:
+def decode_image_array(file: Path | io.BytesIO) -> NDArray[Any]:
     """Read an image (H, W) or (H, W, C) of any number of channels from a ``.npy`` file; pickles are refused."""
     array: NDArray[Any] = np.load(file, allow_pickle=False)
     if array.ndim not in (2, 3) or array.dtype.kind not in "uif":

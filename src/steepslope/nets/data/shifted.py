@@ -81,7 +81,7 @@ class Shifted:
     @property
     def brought_to(self) -> Size | None:
         """Height and width that all images have been brought to; None where they have sizes of their own."""
-        return self.shift.size or brought_to(self.data)
+        return self.shift.size or size_brought_to(self.data)
 
     def image(self, row: int) -> Picture:
         """Return one shifted image; an unreadable original raises as in the data set.
@@ -91,34 +91,38 @@ class Shifted:
         number, place = divmod(row, self.shift.block)
         if self._kept is None or self._kept[0] != number:
             if place:
-                return _or_raise(self._shifted(np.array([row]))[0])
+                return _image_or_raise(self._shifted_rows(np.array([row]))[0])
             self._kept = number, self.shifted_block(number)
-        return _or_raise(self._kept[1][place])
+        return _image_or_raise(self._kept[1][place])
 
     def shifted_block(self, number: int) -> list[Picture | Exception]:
         """Return the images of a block; in place of one that cannot be read, why not."""
         start = number * self.shift.block
-        return self._shifted(np.arange(start, min(start + self.shift.block, len(self))))
+        return self._shifted_rows(np.arange(start, min(start + self.shift.block, len(self))))
 
-    def _shifted(self, rows: NDArray[np.int64]) -> list[Picture | Exception]:
-        found = [_read(self.data, int(row)) for row in rows]
+    def _shifted_rows(self, rows: NDArray[np.int64]) -> list[Picture | Exception]:
+        found = [_image_or_error(self.data, int(row)) for row in rows]
         good = [place for place, one in enumerate(found) if not isinstance(one, Exception)]
-        for place, picture in zip(good, self._from_shift(rows[good], [found[place] for place in good]), strict=True):
+        for place, picture in zip(
+            good, self._shift_together(rows[good], [found[place] for place in good]), strict=True
+        ):
             found[place] = picture
         return found
 
-    def _from_shift(self, rows: NDArray[np.int64], images: list[Any]) -> list[Picture | Exception]:
+    def _shift_together(self, rows: NDArray[np.int64], images: list[Any]) -> list[Picture | Exception]:
         """Shift images together; where that fails, one by one, so that one of them does not spoil the others."""
         if not images:
             return []
         names = [str(self.ids[row]) for row in rows]
         labels = labels_at(self.data.labels, rows)
         try:
-            return [*self.shift(images, names, labels, brought_to(self.data))]
+            return [*self.shift(images, names, labels, size_brought_to(self.data))]
         except Exception as error:
             if len(images) == 1:
                 return [error]
-            alone = (self._from_shift(rows[place : place + 1], images[place : place + 1]) for place in range(len(rows)))
+            alone = (
+                self._shift_together(rows[place : place + 1], images[place : place + 1]) for place in range(len(rows))
+            )
             return [one for (one,) in alone]
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
@@ -132,28 +136,28 @@ class Shifted:
         return Shifted(self.data.subset(rows), self.shift)
 
 
-def _read(data: Dataset, row: int) -> Picture | Exception:
+def _image_or_error(data: Dataset, row: int) -> Picture | Exception:
     try:
         return data.image(row)
     except Exception as error:  # decoders have many kinds for damaged files
         return error
 
 
-def _or_raise(found: Picture | Exception) -> Picture:
+def _image_or_raise(found: Picture | Exception) -> Picture:
     if isinstance(found, Exception):
         raise found
     return found
 
 
-def brought_to(data: Any) -> Size | None:
+def size_brought_to(data: Any) -> Size | None:
     """Return the size that all images of a data set, or of one that it holds, have been brought to; else None."""
     size: Size | None = getattr(data, "brought_to", None)
     inner = getattr(data, "data", None)
-    return brought_to(inner) if size is None and hasattr(inner, "image") else size
+    return size_brought_to(inner) if size is None and hasattr(inner, "image") else size
 
 
-def recipes_of(data: Any) -> list[dict[str, Any]]:
+def shift_recipes_of(data: Any) -> list[dict[str, Any]]:
     """Return the recipes of all shifts of a data set, also inside of what holds it, the last one first."""
     own = [data.shift.recipe] if isinstance(data, Shifted) else []
     inner = getattr(data, "data", None)
-    return own + (recipes_of(inner) if hasattr(inner, "image") else [])
+    return own + (shift_recipes_of(inner) if hasattr(inner, "image") else [])

@@ -17,26 +17,12 @@ from steepslope.checks import SEED, plain, require
 from steepslope.errors import SteepslopeError, located, require_known, without_secrets
 from steepslope.nets.data import benchmark_sets, hub_data, image_files, webdataset_data
 from steepslope.nets.data.class_names import NO_NAMES, ClassNames
-from steepslope.nets.data.images import Dataset, Divisible, Images, in_memory
+from steepslope.nets.data.images import Dataset, Divisible, Images, images_in_memory
 from steepslope.nets.data.shifted import Shifted, ShiftSpec
 
 SPLITS = TRAIN, TEST = "train", "test"
 SHIFT_GROUP = "steepslope.shifts"  # of entry points: the name of a shift -> what parses its argument
 SPLIT_SEED = 42  # of the hold-out split
-
-
-def whole(argument: str) -> tuple[str, ...]:
-    """Return no splits: the data set is one whole."""
-    return ()
-
-
-def always(argument: str) -> tuple[str, ...]:
-    """Return the splits that a data set always has."""
-    return SPLITS
-
-
-def unseen(argument: str, split: str) -> None:
-    """Look at nothing: whether the data are there is found when they are loaded."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +34,24 @@ class Source:
     """
 
     open: Callable[[str, str, ClassNames], Dataset]
-    look: Callable[[str, str], object] = unseen
-    splits: Callable[[str], tuple[str, ...]] = whole
+    look: Callable[[str, str], object]
+    splits: Callable[[str], tuple[str, ...]] = lambda argument: ()
     named: bool = True
+
+    @classmethod
+    def in_splits(cls, open: Callable[[str, str, ClassNames], Dataset], look: Callable[[str, str], object]) -> Self:
+        """Return a source whose data sets always come in a training and a test split, with numbers as labels."""
+        return cls(open, look, lambda argument: SPLITS, named=False)
 
 
 DATASETS: dict[str, Source] = {
-    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, always, named=False),
-    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, always, named=False),
-    "torchvision": Source(benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, always, named=False),
+    "digits": Source.in_splits(benchmark_sets.load_digits, benchmark_sets.look_at_digits),
+    "idx": Source.in_splits(benchmark_sets.load_idx, benchmark_sets.look_at_idx),
+    "torchvision": Source.in_splits(benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision),
     "imagefolder": Source(
         image_files.open_image_folder, image_files.look_at_image_folder, image_files.splits_of_image_folder
     ),
-    "images": Source(image_files.open_images, image_files.look_at_images),
+    "images": Source(image_files.open_image_files, image_files.look_at_image_files),
     "paths": Source(image_files.open_path_table, image_files.look_at_path_table),
     "hf": Source(hub_data.open_hub, hub_data.look_at_hub),
     "wds": Source(webdataset_data.open_shards, webdataset_data.look_at_shards),
@@ -126,7 +117,7 @@ class DatasetSpec:
         if self.shifts:
             raise SteepslopeError(f"data {self}: expected images that are not shifted")
         with located(f"data {self}"):
-            return images if isinstance(images, Images) else in_memory(images)
+            return images if isinstance(images, Images) else images_in_memory(images)
 
     def __str__(self) -> str:
         return ":".join(part for part in (self.name, self.split or "") if part)
@@ -154,14 +145,14 @@ def parse_data(text: str) -> DatasetSpec:
     """
     scheme, _, argument = text.partition(":")
     if scheme not in DATASETS:
-        return _parse_shifted(text, scheme, argument)
+        return _parse_shifted_spec(text, scheme, argument)
     before, _, last = argument.rpartition(":")
     if last in DATASETS[scheme].splits(before):
         return DatasetSpec(scheme, before, last)
     return DatasetSpec(scheme, argument, None)
 
 
-def _parse_shifted(text: str, name: str, rest: str) -> DatasetSpec:
+def _parse_shifted_spec(text: str, name: str, rest: str) -> DatasetSpec:
     """Parse a spec that begins with a shift: the name of its entry point, its argument, ``/``, and a data spec."""
     shifts = shift_parsers()
     require_known(f"data scheme in {text!r}:", name, [*DATASETS, *shifts])

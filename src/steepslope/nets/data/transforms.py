@@ -22,7 +22,7 @@ from steepslope.errors import SteepslopeError, reason_of, require_known
 from steepslope.files.extras import optional_library
 from steepslope.files.folders import read_json
 from steepslope.nets.data.images import Dataset, Picture, as_colour, as_grey
-from steepslope.nets.data.shifted import brought_to
+from steepslope.nets.data.shifted import size_brought_to
 
 tv = optional_library("torchvision.transforms.v2.functional", "nets")
 
@@ -74,7 +74,7 @@ class Transform:
             fitted = self.fitted(as_grey(upright) if self.channels == 1 else as_colour(upright))
             pixels = torch.from_numpy(np.array(fitted, dtype=np.float32)) / 255
             return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1)
-        return self.fitted(as_channels(_recoloured(np.asarray(image), self.channels), self.channels))
+        return self.fitted(array_as_channels(_recoloured_array(np.asarray(image), self.channels), self.channels))
 
     def fitted(self, image: Fitted) -> Fitted:
         """Return the image at the size, its pixels as they are."""
@@ -91,7 +91,9 @@ class Transform:
             fitted: Fitted = tv.resize(image, [height, width], mode, antialias=True)
         else:
             shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
-            fitted = tv.center_crop(tv.resize(_less_wide(image), [shorter], mode, antialias=True), [height, width])
+            fitted = tv.center_crop(
+                tv.resize(_less_wide_image(image), [shorter], mode, antialias=True), [height, width]
+            )
         return fitted
 
     @classmethod
@@ -136,7 +138,7 @@ FIELDS: dict[str, Check] = {
 }
 
 
-def as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
+def array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
     """Return an array (H, W), (H, W, C) or (C, H, W) as float32 (C, H, W); whole numbers are scaled to [0, 1].
 
     >>> as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
@@ -157,29 +159,29 @@ def as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 2, 0), dtype=np.float32) / np.float32(largest))
 
 
-def _recoloured(array: NDArray[Any], channels: int) -> NDArray[Any]:
+def _recoloured_array(array: NDArray[Any], channels: int) -> NDArray[Any]:
     """Return floats (H, W, 1) repeated for a colour net, and (H, W, 3) as their luma for a grey one."""
     if array.dtype.kind != "f" or array.ndim != 3 or {array.shape[2], channels} != {1, 3}:
         return array
     return array.repeat(3, axis=2) if channels == 3 else array @ LUMA.astype(array.dtype)[:, None]
 
 
-def _less_wide(image: Fitted) -> Fitted:
+def _less_wide_image(image: Fitted) -> Fitted:
     """Cut the ends off a very long image: a central crop never sees them, and resizing them could fill the memory."""
     height, width = tv.get_size(image)
     cut: Fitted = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
     return cut
 
 
-def transform_of(data: Dataset, transform: Transform) -> Transform:
+def transform_for_data(data: Dataset, transform: Transform) -> Transform:
     """Return the transform for a data set: images that were brought to its size already are taken as they are.
 
     Another crop would enlarge what was shifted at the size at which the classifier sees it.
     """
-    return transform.changed(resize="exact") if brought_to(data) == transform.size else transform
+    return transform.changed(resize="exact") if size_brought_to(data) == transform.size else transform
 
 
-def decoded(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
+def decoded_or_reason(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
     """Return what ``use`` makes of a row's image, or what is wrong with it."""
     try:
         return use(data.image(row))
@@ -190,12 +192,12 @@ def decoded(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
         return f"cannot be read as an image ({reason})"
 
 
-def unreadable(data: Dataset, row: int, reason: str) -> SteepslopeError:
+def unreadable_image(data: Dataset, row: int, reason: str) -> SteepslopeError:
     """Return the error that names an image and what is wrong with it."""
     return SteepslopeError(reason, str(data.ids[row]))
 
 
-class Batch(NamedTuple):
+class ImageBatch(NamedTuple):
     """Decoded rows with their images (m, C, H, W), if there are any, and why others could not be decoded."""
 
     rows: list[int]
@@ -204,26 +206,28 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
+class DecodedRows(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
     """Rows of a data set as tensors (C, H, W), or as the reason why an image cannot be read."""
 
     data: Dataset
     transform: Transform
 
     def __getitem__(self, row: int) -> tuple[int, torch.Tensor | str]:
-        return row, decoded(self.data, row, self.transform)
+        return row, decoded_or_reason(self.data, row, self.transform)
 
 
-def batch_loader(
+def image_batch_loader(
     data: Dataset, transform: Transform, batches: list[list[int]], workers: int = 0, pin_memory: bool = False
-) -> Iterator[Batch]:
+) -> Iterator[ImageBatch]:
     """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
-    rows = Decoded(data, transform_of(data, transform))
-    loader = DataLoader(rows, batch_sampler=batches, collate_fn=_collate, num_workers=workers, pin_memory=pin_memory)
+    rows = DecodedRows(data, transform_for_data(data, transform))
+    loader = DataLoader(
+        rows, batch_sampler=batches, collate_fn=_collate_images, num_workers=workers, pin_memory=pin_memory
+    )
     return iter(loader)
 
 
-def decoded_batches(
+def decoded_image_batches(
     data: Dataset, rows: NDArray[np.int64], transform: Transform, size: int, workers: int = 0
 ) -> Iterator[torch.Tensor]:
     """Yield the images of some rows, in their order, (m, C, H, W) with m <= size.
@@ -234,14 +238,14 @@ def decoded_batches(
         If an image cannot be read; the message names the first.
     """
     parts = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
-    for batch in batch_loader(data, transform, parts, workers):
+    for batch in image_batch_loader(data, transform, parts, workers):
         for row, reason in batch.failed:
-            raise unreadable(data, row, reason)
+            raise unreadable_image(data, row, reason)
         assert batch.images is not None
         yield batch.images
 
 
-def _collate(items: list[tuple[int, torch.Tensor | str]]) -> Batch:
+def _collate_images(items: list[tuple[int, torch.Tensor | str]]) -> ImageBatch:
     good = [(row, image) for row, image in items if not isinstance(image, str)]
     failed = [(row, reason) for row, reason in items if isinstance(reason, str)]
-    return Batch([row for row, _ in good], torch.stack([image for _, image in good]) if good else None, failed)
+    return ImageBatch([row for row, _ in good], torch.stack([image for _, image in good]) if good else None, failed)

@@ -37,7 +37,7 @@ def is_url(text: str) -> bool:
     return URL.match(text) is not None and not text.startswith(LOCAL)
 
 
-def as_path(text: str) -> str:
+def path_without_scheme(text: str) -> str:
     """Return a place without ``file://``.
 
     >>> as_path("file:///photos"), as_path("photos")
@@ -46,7 +46,7 @@ def as_path(text: str) -> str:
     return text.removeprefix(LOCAL)
 
 
-def filesystem(url: str) -> tuple[Any, str]:
+def filesystem_of_url(url: str) -> tuple[Any, str]:
     """Return fsspec's file system of a URL, with the path in it.
 
     Raises
@@ -60,13 +60,13 @@ def filesystem(url: str) -> tuple[Any, str]:
         return system, str(path)
 
 
-def read(url: str, path: str | None = None, start: int | None = None, end: int | None = None) -> bytes:
+def read_url(url: str, path: str | None = None, start: int | None = None, end: int | None = None) -> bytes:
     """Return the bytes, or some of them, of the file of a URL, or of a path in its file system."""
-    system, place = filesystem(url)
+    system, place = filesystem_of_url(url)
     return bytes(system.cat_file(path or place, start=start, end=end))
 
 
-def files_below(url: str) -> list[Listed]:
+def files_below_url(url: str) -> list[Listed]:
     """Return all files below a URL in the order of a local folder: those of a folder before those of its subfolders.
 
     One listing gives names and sizes: no file takes a request of its own.
@@ -76,7 +76,7 @@ def files_below(url: str) -> list[Listed]:
     SteepslopeError
         If there is nothing.
     """
-    system, root = filesystem(url)
+    system, root = filesystem_of_url(url)
     with explained("cannot be listed", url, longest=200):
         found = system.find(root, detail=True)
     base = root.rstrip("/") + "/"
@@ -88,9 +88,9 @@ def files_below(url: str) -> list[Listed]:
             files.append(Listed(path, name, f"{info.get('size')} {version}"))
     if not files:
         raise SteepslopeError("expected files below it, found none that can be listed", url)
-    return sorted(files, key=_order)
+    return sorted(files, key=_order_of_listed_file)
 
 
-def _order(file: Listed) -> list[tuple[bool, str]]:
+def _order_of_listed_file(file: Listed) -> list[tuple[bool, str]]:
     *folders, name = file.name.split("/")
     return [*((True, folder) for folder in folders), (False, name)]

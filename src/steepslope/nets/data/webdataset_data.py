@@ -22,9 +22,9 @@ from PIL import Image
 from steepslope.errors import SteepslopeError, explained, without_secrets
 from steepslope.files.extras import require_extra
 from steepslope.files.folders import digest_of, fingerprint
-from steepslope.nets.data.class_names import ClassNames, in_order
+from steepslope.nets.data.class_names import ClassNames, class_names_in_order
 from steepslope.nets.data.images import ALL, SUFFIXES, Labels, decode_image, labels_at
-from steepslope.nets.data.urls import as_path, filesystem, is_url, read
+from steepslope.nets.data.urls import filesystem_of_url, is_url, path_without_scheme, read_url
 from steepslope.outputs.labels import Texts
 
 
@@ -51,8 +51,10 @@ class ShardImages:
     @classmethod
     def of(cls, samples: list[Sample], labels: Labels | None, classes: tuple[str, ...] | None = None) -> ShardImages:
         """Return the samples with their ids."""
-        several = len({_folder_and_name(sample.shard)[0] for sample in samples}) > 1
-        shards = {sample.shard: sample.shard if several else _folder_and_name(sample.shard)[1] for sample in samples}
+        several = len({_folder_and_name_of_shard(sample.shard)[0] for sample in samples}) > 1
+        shards = {
+            sample.shard: sample.shard if several else _folder_and_name_of_shard(sample.shard)[1] for sample in samples
+        }
         return cls(samples, [f"{shards[sample.shard]}/{sample.key}" for sample in samples], labels, classes)
 
     def __len__(self) -> int:
@@ -61,15 +63,15 @@ class ShardImages:
     def image(self, row: int) -> Image.Image:
         """Decode one image completely."""
         sample = self.samples[row]
-        return decode_image(io.BytesIO(_bytes_of(sample)))
+        return decode_image(io.BytesIO(_bytes_of_sample(sample)))
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return a hash of the keys, sizes, labels and the local shards' fingerprints, or the images' contents."""
         samples = self.samples[rows]
         labels = labels_at(self.labels, rows)
-        places = [(_folder_and_name(one.shard)[1], one.key, one.size) for one in samples]
+        places = [(_folder_and_name_of_shard(one.shard)[1], one.key, one.size) for one in samples]
         if verify:
-            seen = [sha256(_bytes_of(one)).hexdigest() for one in samples]
+            seen = [sha256(_bytes_of_sample(one)).hexdigest() for one in samples]
         else:
             shards = dict.fromkeys(one.shard for one in samples)
             seen = [fingerprint(Path(shard), contents=False) for shard in shards if not is_url(shard)]
@@ -81,7 +83,7 @@ class ShardImages:
         return replace(self, samples=samples, ids=ids, labels=labels_at(self.labels, rows))
 
 
-def _folder_and_name(shard: str) -> tuple[str, str]:
+def _folder_and_name_of_shard(shard: str) -> tuple[str, str]:
     """Cut the place of a shard, without what could be a secret, since ids are made of it.
 
     >>> _folder_and_name("s3://bucket/cats/000.tar"), _folder_and_name("https://me:secret@host/cats/000.tar?sig=a/b")
@@ -91,9 +93,9 @@ def _folder_and_name(shard: str) -> tuple[str, str]:
     return folder, name
 
 
-def _bytes_of(sample: Sample) -> bytes:
+def _bytes_of_sample(sample: Sample) -> bytes:
     if is_url(sample.shard):
-        return read(sample.shard, start=sample.offset, end=sample.offset + sample.size)
+        return read_url(sample.shard, start=sample.offset, end=sample.offset + sample.size)
     with Path(sample.shard).open("rb") as file:
         file.seek(sample.offset)
         return file.read(sample.size)
@@ -105,56 +107,56 @@ def open_shards(argument: str, split: str, names: ClassNames) -> ShardImages:
     The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows; −1 and ``unknown``
     are none of the classes. Where no sample has a ``.cls``, the images have no labels.
     """
-    samples = [sample for shard in look_at_shards(argument) for sample in _samples(shard)]
+    samples = [sample for shard in look_at_shards(argument) for sample in _samples_in_shard(shard)]
     if not samples:
         raise SteepslopeError(f"wds:{argument}: expected images, found none")
     if all(sample.label is None for sample in samples):
         return ShardImages.of(samples, None)
     places = [f"{sample.shard}: {sample.key}.cls" for sample in samples]
-    texts = Texts.of_rows([_label(sample, place) for sample, place in zip(samples, places, strict=True)])
+    texts = Texts.of_rows([_label_of_sample(sample, place) for sample, place in zip(samples, places, strict=True)])
     labels = names.by_name(texts, f"wds:{argument}", places.__getitem__, numbers=True)[texts.codes]
-    return ShardImages.of(samples, labels, in_order(names.known))
+    return ShardImages.of(samples, labels, class_names_in_order(names.known))
 
 
 def look_at_shards(argument: str, split: str = "") -> list[str]:
     """Return the paths or URLs of the shards of a pattern; raise if one is missing, or there twice."""
-    shards = [*_shards(argument)]
+    shards = [*_shards_of_pattern(argument)]
     name, count = Counter(shards).most_common(1)[0] if shards else ("", 0)
     if count > 1:
         raise SteepslopeError(f"wds:{argument}: expected each shard once, found {name} {count} times")
     return shards
 
 
-def _shards(pattern: str) -> Iterator[str]:
+def _shards_of_pattern(pattern: str) -> Iterator[str]:
     webdataset = require_extra("webdataset", "data", "wds: data")
     with explained(f"wds:{pattern}: cannot be read as a pattern"):  # of any kind: it has its own library for braces
         names = webdataset.shardlists.expand_urls(pattern)
     for name in names:
-        shards = _below(name) if is_url(name) else _matching(Path(as_path(name)))
+        shards = _shards_at_url(name) if is_url(name) else _local_shards(Path(path_without_scheme(name)))
         if not shards:
             raise SteepslopeError(f"wds:{pattern}: no such file: {name}")
         yield from shards
 
 
-def _matching(path: Path) -> list[str]:
+def _local_shards(path: Path) -> list[str]:
     return [str(path)] if path.is_file() else sorted(map(str, path.parent.glob(path.name or "?")))
 
 
-def _below(url: str) -> list[str]:
-    system, path = filesystem(url)
+def _shards_at_url(url: str) -> list[str]:
+    system, path = filesystem_of_url(url)
     with explained("cannot be looked up", url, longest=200):
         if "*" in path:
             return sorted(str(system.unstrip_protocol(file)) for file in system.glob(path))
         return [url] if system.isfile(path) else []
 
 
-def _samples(shard: str) -> Iterator[Sample]:
+def _samples_in_shard(shard: str) -> Iterator[Sample]:
     """Yield the samples of one shard in the order of their images."""
     split_name = require_extra("webdataset.tariterators", "data", "wds: data").base_plus_ext
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
     kinds = (tarfile.TarError, OSError, UnicodeDecodeError)
-    with explained("cannot be read as an uncompressed tar file", shard, kinds), _tar(shard) as tar:
+    with explained("cannot be read as an uncompressed tar file", shard, kinds), _open_shard_tar(shard) as tar:
         for member in tar:
             key, extension = split_name(member.name)
             if key is None or key.startswith("__") or not member.isfile():
@@ -170,9 +172,9 @@ def _samples(shard: str) -> Iterator[Sample]:
 
 
 @contextmanager
-def _tar(shard: str) -> Iterator[tarfile.TarFile]:
+def _open_shard_tar(shard: str) -> Iterator[tarfile.TarFile]:
     """Open a tar file; one without two blocks of zeros at its end, cut off after a member, would pass for whole."""
-    system, path = filesystem(shard) if is_url(shard) else (None, shard)
+    system, path = filesystem_of_url(shard) if is_url(shard) else (None, shard)
     with Path(path).open("rb") if system is None else system.open(path, "rb") as file:
         file.seek(-min(1024, file.seek(0, 2)), 2)
         if file.read().strip(b"\0"):
@@ -182,7 +184,7 @@ def _tar(shard: str) -> Iterator[tarfile.TarFile]:
             yield tar
 
 
-def _label(sample: Sample, place: str) -> str:
+def _label_of_sample(sample: Sample, place: str) -> str:
     if sample.label is None:
         raise SteepslopeError("expected a label, as other samples have, found none", place)
     return sample.label

@@ -14,7 +14,7 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import REJECT
 from steepslope.nets.export.exporting import Exported
 from steepslope.nets.export.file import IMAGES
-from steepslope.nets.export.gate_graph import GROUP, HANDED_OVER, TRUST, groups_of
+from steepslope.nets.export.gate_graph import GROUP, HANDED_OVER, TRUST, groups_in_graph
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import VOTE, is_opinion_array
 
@@ -39,25 +39,25 @@ def require_agreement(exported: Exported) -> float:
     session = onnxruntime.InferenceSession(
         exported.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    rows = random_inputs(session, exported)
+    rows = random_export_inputs(session, exported)
     names = [one.name for one in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, rows), strict=True))
-    expected = expected_outputs(exported, rows)
-    differing = [name for name in names if not _agree(name, outputs, expected, exported.gate)]
+    expected = expected_export_outputs(exported, rows)
+    differing = [name for name in names if not _outputs_agree(name, outputs, expected, exported.gate)]
     if differing:
         raise SteepslopeError(f"ONNX Runtime finds another {' and '.join(differing)} than the gate", "export")
-    return _gap(outputs[TRUST], expected[TRUST])
+    return _gap_of_outputs(outputs[TRUST], expected[TRUST])
 
 
-def _gap(found: NDArray[Any], expected: NDArray[Any]) -> float:
+def _gap_of_outputs(found: NDArray[Any], expected: NDArray[Any]) -> float:
     """Return by how much numbers differ at most, relative to their size where that is above 1; 0 of equal ones."""
     return float(np.where(found == expected, 0, np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
 
 
-def _agree(name: str, found: Arrays, expected: Arrays, gate: Gate | None) -> bool:
+def _outputs_agree(name: str, found: Arrays, expected: Arrays, gate: Gate | None) -> bool:
     """Return whether an output is the same; a decision may differ where the trust logit is that of a threshold."""
     if found[name].dtype.kind == "f":
-        return _gap(found[name], expected[name]) <= TOLERANCE
+        return _gap_of_outputs(found[name], expected[name]) <= TOLERANCE
     differing = found[name] != expected[name]
     if name not in ("accepted", "rejected") or gate is None:
         return not differing.any()
@@ -67,7 +67,7 @@ def _agree(name: str, found: Arrays, expected: Arrays, gate: Gate | None) -> boo
     return bool(np.any(near, axis=0).all()) if near else not differing.any()
 
 
-def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
+def random_export_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
     """Return random rows for a session's inputs; images have to be resized, unless the file fixes their size."""
     draw = np.random.default_rng(0)
     side = 0 if exported.nets is None else max(exported.nets.classifier.transform.size) + 9
@@ -78,7 +78,7 @@ def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
             rows[one.name] = draw.integers(0, 256, sizes, dtype=np.uint8)
         elif one.name == GROUP:
             assert exported.gate is not None
-            rows[one.name] = draw.integers(0, len(groups_of(exported.gate)), ROWS)
+            rows[one.name] = draw.integers(0, len(groups_in_graph(exported.gate)), ROWS)
         elif one.name.startswith(VOTE):
             rows[one.name] = draw.integers(-1, exported.judge.num_classes + 1, ROWS)
         else:
@@ -88,7 +88,7 @@ def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
     return rows
 
 
-def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any]]:
+def expected_export_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any]]:
     """Return what the gate, or the judge alone, finds itself of the same rows."""
     gate, judge = exported.gate, exported.judge
     arrays = {name: array for name, array in given.items() if name != GROUP}
@@ -96,7 +96,7 @@ def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any
         rows = ClassifierOutputs.of(arrays)
         handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
         return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
-    groups = np.array(groups_of(gate))[given[GROUP]] if GROUP in given else None
+    groups = np.array(groups_in_graph(gate))[given[GROUP]] if GROUP in given else None
     if exported.nets is not None:
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
         decisions = exported.nets.predict(images, groups)

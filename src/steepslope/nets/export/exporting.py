@@ -18,12 +18,12 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.onnx_net import exported_model
-from steepslope.nets.export.file import IMAGES, KEY, GateCard, Part, signed
-from steepslope.nets.export.gate_graph import FEATURES, GROUP, OWN_NET, GateGraph, groups_of, shapes_of
-from steepslope.nets.export.graphs import Piece, joined, with_folded_constants
-from steepslope.nets.export.nets import net_piece, noise_piece, oracle_net, prepared
-from steepslope.nets.export.preprocessing import source_channels
+from steepslope.nets.classifiers.onnx_net import exported_onnx
+from steepslope.nets.export.file import IMAGES, KEY, GateCard, Part, signed_onnx
+from steepslope.nets.export.gate_graph import FEATURES, GROUP, OWN_NET, GateGraph, groups_in_graph, shapes_in_graph
+from steepslope.nets.export.graphs import Piece, joined_graphs, with_folded_constants
+from steepslope.nets.export.nets import net_piece, noise_piece, oracle_net_piece, preparing_piece
+from steepslope.nets.export.preprocessing import channels_of_decoded_images
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.nets.training.loading import load_oracle
@@ -51,7 +51,7 @@ class Exported:
         """Return what it takes and gives, a line each, and the promise."""
         graph = self.model.graph
         lines = [
-            f"{name}: {', '.join(map(_typed, some))}"
+            f"{name}: {', '.join(map(_typed_graph_value, some))}"
             for name, some in (("inputs", graph.input), ("outputs", graph.output))
         ]
         return [*lines, *([] if self.gate is None else [self.gate.sentences()])]
@@ -59,7 +59,7 @@ class Exported:
     def save(self, path: Path) -> None:
         """Write the file, with its SHA-256 in it, or nothing."""
         with staged_folder(path.parent, last=path.name) as staging:
-            (staging / path.name).write_bytes(signed(self.model.SerializeToString()))
+            (staging / path.name).write_bytes(signed_onnx(self.model.SerializeToString()))
 
 
 def export_gate(gate: Gate | ImageGate, part: Part = "all", digest: str | None = None) -> Exported:
@@ -90,22 +90,21 @@ def export_gate(gate: Gate | ImageGate, part: Part = "all", digest: str | None =
         raise SteepslopeError(f"expected a gate with an oracle or a score, {found}", "gate")
     inside = None if part == "oracle" else gate
     if part != "all":
-        if OWN_NET in shapes_of(judge):
+        if OWN_NET in shapes_in_graph(judge):
             raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
-        return Exported(_finished(_alone(judge, inside), judge, inside, part, digest), judge, inside, None)
+        return _with_export_metadata(Exported(_model_without_nets(judge, inside), judge, inside, None), part, digest)
     nets = nets or ImageGate.of(gate)
-    return Exported(_finished(_whole(judge, nets), judge, gate, part, digest), judge, gate, nets)
+    return _with_export_metadata(Exported(_model_with_nets(judge, nets), judge, gate, nets), part, digest)
 
 
 def export_oracle(judge: ConfidenceSource) -> Exported:
     """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
-    model = _alone(judge, None)
-    return Exported(_finished(model, judge, None, "oracle", None), judge, None, None)
+    return _with_export_metadata(Exported(_model_without_nets(judge, None), judge, None, None), "oracle", None)
 
 
-def _alone(judge: ConfidenceSource, gate: Gate | None) -> Any:
+def _model_without_nets(judge: ConfidenceSource, gate: Gate | None) -> Any:
     names, part = _gate_piece(judge, gate)
-    return joined([part], list(part.takes), names)
+    return joined_graphs([part], list(part.takes), names)
 
 
 def _gate_piece(
@@ -123,18 +122,18 @@ def _gate_piece(
     with torch.no_grad():
         module(examples)
     names = list(module.outputs)
-    model = onnx.load_from_string(exported_model(module, examples, module.inputs, names, "oracle", optimize=False))
+    model = onnx.load_from_string(exported_onnx(module, examples, module.inputs, names, "oracle", optimize=False))
     model = with_folded_constants(model)
     return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
 
 
-def _whole(judge: ConfidenceSource, image_gate: ImageGate) -> Any:
+def _model_with_nets(judge: ConfidenceSource, image_gate: ImageGate) -> Any:
     """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
     gate = image_gate.gate
     if gate.origin.precision != "32":
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
-    shapes = shapes_of(judge)
+    shapes = shapes_in_graph(judge)
     _require_made_of_images(shapes, image_gate)
     nets: dict[str, Classifier] = {
         "classifier": image_gate.classifier,
@@ -145,18 +144,18 @@ def _whole(judge: ConfidenceSource, image_gate: ImageGate) -> Any:
     transforms = [one.transform for one in nets.values()]
     if isinstance(oracle, ImageOracle):
         transforms.append(oracle.transform)
-    channels = source_channels(transforms)
-    parts = [prepared(name, one.transform, channels) for name, one in nets.items()]
+    channels = channels_of_decoded_images(transforms)
+    parts = [preparing_piece(name, one.transform, channels) for name, one in nets.items()]
     kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in shapes else {})}
     gives = {"classifier": kept, AUXILIARY: {FEATURES: AUXILIARY}, **{name: {LOGITS: name} for name in places}}
     parts += [net_piece(name, one, gives[name]) for name, one in nets.items()]
     if NOISE in shapes:
         parts.append(noise_piece("classifier", image_gate.classifier.transform))
     if isinstance(oracle, ImageOracle):
-        parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
+        parts += [preparing_piece("oracle", oracle.transform, channels), oracle_net_piece(oracle, OWN_NET)]
     names, decides = _gate_piece(judge, gate, image_gate.options.features == "float16", places)
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
-    return joined([*parts, decides], inputs, names)
+    return joined_graphs([*parts, decides], inputs, names)
 
 
 def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], image_gate: ImageGate) -> None:
@@ -173,27 +172,28 @@ def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], image_gate: I
                 raise SteepslopeError(f"expected {expected} {name}, as the oracle takes, found {found}", net.spec)
 
 
-def _finished(model: Any, judge: ConfidenceSource, gate: Gate | None, part: Part, digest: str | None) -> Any:
+def _with_export_metadata(exported: Exported, part: Part, digest: str | None) -> Exported:
     """Put into the model's metadata what somebody needs to know who has the file alone."""
+    model, gate = exported.model, exported.gate
     card = GateCard(part, digest or "") if gate is None else GateCard.of(gate, digest or "", part)
-    about = {**card.as_json(), "judge": judge.name}
+    about = {**card.as_json(), "judge": exported.judge.name}
     if gate is not None:
-        about |= {"by": gate.by, "groups": groups_of(gate) if gate.has_groups else []}
+        about |= {"by": gate.by, "groups": groups_in_graph(gate) if gate.has_groups else []}
         about["rejection"] = None if gate.rejection is None else gate.rejection.as_json()
     onnx.helper.set_model_props(model, {KEY: json.dumps(about, allow_nan=False)})
     model.producer_name = "steepslope"
     model.doc_string = card.words
-    return model
+    return exported
 
 
-def _typed(value: Any) -> str:
+def _typed_graph_value(value: Any) -> str:
     """Return a value's name, type and shape, such as ``images uint8 (N, H, W, 3)``."""
     kind = value.type.tensor_type
     sizes = ", ".join(one.dim_param or str(one.dim_value) for one in kind.shape.dim)
     return f"{value.name} {onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)} ({sizes})"
 
 
-def exported_from(
+def exported_from_folder(
     gate: str | None, oracle: str | None, part: Part, nets: NetSpecs, opinions: Mapping[str, str] | None = None
 ) -> Exported:
     """Return the model of the gate, or of the oracle, in a folder; ``opinions`` are specs of nets by name."""

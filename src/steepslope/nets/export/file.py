@@ -122,7 +122,7 @@ class GateCard:
         return cls(**values)
 
 
-def signed(model: bytes) -> bytes:
+def signed_onnx(model: bytes) -> bytes:
     r"""Return an ONNX model with the SHA-256 of all its bytes as a last entry of its metadata, ``sha256``.
 
     >>> signed(b"model")[5:15]
@@ -131,7 +131,7 @@ def signed(model: bytes) -> bytes:
     return model + DIGEST + hashlib.sha256(model).hexdigest().encode()
 
 
-def require_unchanged(source: Path) -> None:
+def require_unchanged_onnx(source: Path) -> None:
     """Raise unless a file ends with the SHA-256 of all before it, as :func:`signed` leaves it."""
     with source.open("rb") as file:
         size = max(0, source.stat().st_size - len(DIGEST) - 64)
@@ -171,7 +171,7 @@ class ExportedGate:
         onnxruntime = require_extra("onnxruntime", "serve", "an exported gate")
         if not source.is_file():
             raise SteepslopeError("expected an ONNX file, found none", source)
-        require_unchanged(source)
+        require_unchanged_onnx(source)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow others down
@@ -182,7 +182,7 @@ class ExportedGate:
         if KEY not in metadata:
             expected = "expected a file that steepslope export wrote"
             raise SteepslopeError(f"{expected}, found an ONNX file without the metadata of a gate", source)
-        inputs, outputs = (_specs(nodes, source) for nodes in (session.get_inputs(), session.get_outputs()))
+        inputs, outputs = (_array_specs(nodes, source) for nodes in (session.get_inputs(), session.get_outputs()))
         return cls(source, session, inputs, outputs, GateCard.read(metadata[KEY], source))
 
     def run(self, arrays: Arrays, release: bool = False) -> dict[str, NDArray[Any]]:
@@ -200,7 +200,7 @@ class ExportedGate:
         SteepslopeError
             If an array is missing, unknown, or of another type or shape, or if ONNX Runtime cannot run on it.
         """
-        require_fitting(arrays, self.inputs)
+        require_fitting_inputs(arrays, self.inputs)
         names, options = [one.name for one in self.outputs], None
         if release:
             options = import_module("onnxruntime").RunOptions()
@@ -209,7 +209,7 @@ class ExportedGate:
             return dict(zip(names, self.session.run(names, dict(arrays), options), strict=True))
 
 
-def require_fitting(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None:
+def require_fitting_inputs(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None:
     """Raise unless the arrays are those of the specs, of their types and shapes, and of one number of rows."""
     known = {one.name: one for one in specs}
     for name in arrays:
@@ -225,7 +225,7 @@ def require_fitting(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None:
         raise SteepslopeError(f"expected as many rows of each, found {rows}", "inputs")
 
 
-def _specs(nodes: Any, source: Path) -> tuple[ArraySpec, ...]:
+def _array_specs(nodes: Any, source: Path) -> tuple[ArraySpec, ...]:
     for one in nodes:
         if one.type not in TYPES:
             raise SteepslopeError(f"expected arrays of {', '.join(TYPES)}, found {one.name} {one.type}", source)

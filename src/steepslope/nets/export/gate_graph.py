@@ -76,7 +76,7 @@ class GateGraph(nn.Module):
     ) -> None:
         super().__init__()
         self.judge, self.gate, self.halved, self.places = judge, gate, halved, places or {}
-        self.shapes = {**shapes_of(judge), **{name: (len(some),) for name, some in self.places.items()}}
+        self.shapes = {**shapes_in_graph(judge), **{name: (len(some),) for name, some in self.places.items()}}
         self.inputs = [*self.shapes, *([GROUP] if takes_groups(gate) else [])]
         self.outputs: list[str] = []
 
@@ -92,11 +92,11 @@ class GateGraph(nn.Module):
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()
         with ExactNumbers():
-            found = trust_of(self.judge, rows)
+            found = trust_in_graph(self.judge, rows)
             found[TRUST] = torch.where(torch.stack(finite, dim=1).all(dim=1), found[TRUST], torch.nan)
             if self.gate is not None:
                 has = ~self.judge.lacking(rows)
-                decisions = decided(self.gate, rows, found[TRUST])
+                decisions = decisions_in_graph(self.gate, rows, found[TRUST])
                 decisions |= {name: decisions[name] & has for name in ("accepted", "rejected") if name in decisions}
                 found = {**decisions, **found}
         names = [*OUTPUTS, *(name for name in found if name not in OUTPUTS)]
@@ -104,7 +104,7 @@ class GateGraph(nn.Module):
         return tuple(found[name] for name in self.outputs)
 
 
-def shapes_of(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
+def shapes_in_graph(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
     """Return the shape of a row of each array that a graph takes; raise for arrays that no graph makes."""
     shapes: dict[str, tuple[int, ...]] = {LOGITS: (judge.num_classes,)}
     if isinstance(judge.model, ImageOracle):
@@ -119,13 +119,13 @@ def shapes_of(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def trust_of(judge: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
+def trust_in_graph(judge: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
     """Return the trust logits of an oracle or a score, float64 (m,), and how far rows are handed over."""
     model = judge.model
     if isinstance(model, Score):
         return {TRUST: model.formula(rows)}
     if isinstance(model, FusedOracle):
-        return _pooled(model, rows)
+        return _pooled_trust_in_graph(model, rows)
     if isinstance(model, Oracle):
         fitted = model.fitted_
         assert fitted is not None
@@ -134,7 +134,7 @@ def trust_of(judge: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
     return {TRUST: rows[OWN_NET].double()}
 
 
-def _pooled(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:
+def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:
     fitted = oracle.fitted_
     assert fitted is not None
     classes = highest_places(rows[LOGITS], CANDIDATES)
@@ -160,7 +160,7 @@ def takes_groups(gate: Gate | None) -> bool:
     return gate is not None and gate.has_groups and gate.by != PREDICTED
 
 
-def groups_of(gate: Gate) -> list[str]:
+def groups_in_graph(gate: Gate) -> list[str]:
     """Return the names of the groups in the order of their numbers: of predicted classes, that of the classes."""
     if gate.by == PREDICTED:
         assert gate.source is not None
@@ -168,10 +168,10 @@ def groups_of(gate: Gate) -> list[str]:
     return [str(name) for name in gate.thresholds]
 
 
-def decided(gate: Gate, rows: Mapping[str, Tensor], confidence: Tensor) -> dict[str, Tensor]:
+def decisions_in_graph(gate: Gate, rows: Mapping[str, Tensor], confidence: Tensor) -> dict[str, Tensor]:
     """Return what a gate decides of confidences, float64 (m,)."""
     labels = rows[PREDICTIONS]
-    accepted = confidence >= _threshold(gate, rows.get(GROUP, labels))
+    accepted = confidence >= _threshold_of_rows(gate, rows.get(GROUP, labels))
     found = {
         "label": labels,
         "probability": rows[LOGITS].softmax(dim=1).amax(dim=1),
@@ -179,18 +179,18 @@ def decided(gate: Gate, rows: Mapping[str, Tensor], confidence: Tensor) -> dict[
         "accepted": accepted,
     }
     if gate.rejection is not None:
-        found["rejected"] = (confidence <= -_reachable(-gate.rejection.threshold)) & ~accepted
+        found["rejected"] = (confidence <= -_reachable_threshold(-gate.rejection.threshold)) & ~accepted
     return found
 
 
-def _threshold(gate: Gate, groups: Tensor) -> Tensor | float:
+def _threshold_of_rows(gate: Gate, groups: Tensor) -> Tensor | float:
     """Return the threshold of each row; NaN, which nothing reaches, where nothing is promised."""
     if not gate.has_groups:
-        return _reachable(gate.threshold)
-    known = [_reachable(gate.thresholds.get(name, np.inf)) for name in groups_of(gate)]
+        return _reachable_threshold(gate.threshold)
+    known = [_reachable_threshold(gate.thresholds.get(name, np.inf)) for name in groups_in_graph(gate)]
     inside = (groups >= 0) & (groups < len(known))
     return torch.where(inside, torch.tensor(known, dtype=torch.float64)[torch.where(inside, groups, 0)], torch.nan)
 
 
-def _reachable(threshold: float) -> float:
+def _reachable_threshold(threshold: float) -> float:
     return threshold if threshold < np.inf else np.nan

@@ -31,7 +31,7 @@ class Piece:
     gives: Mapping[str, str]
 
 
-def joined(parts: Sequence[Piece], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+def joined_graphs(parts: Sequence[Piece], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     """Return the model of all parts, whose inputs and outputs are those of some part, by the whole's names.
 
     Raises
@@ -43,7 +43,7 @@ def joined(parts: Sequence[Piece], inputs: Sequence[str], outputs: Sequence[str]
     initializers: list[Any] = []
     types: dict[str, Any] = {}
     for part in parts:
-        graph = _prefixed(_of_one_version(part).graph, f"{part.name}/")
+        graph = _prefixed_graph(_model_of_one_opset(part).graph, f"{part.name}/")
         for one, mine in part.takes.items():
             nodes.append(helper.make_node("Identity", [mine], [f"{part.name}/{one}"]))
         nodes += graph.node
@@ -53,7 +53,7 @@ def joined(parts: Sequence[Piece], inputs: Sequence[str], outputs: Sequence[str]
         named = {f"{part.name}/{one}": mine for one, mine in (*part.takes.items(), *part.gives.items())}
         for value in (*graph.input, *graph.output):
             if value.name in named:
-                types.setdefault(named[value.name], _renamed(value, named[value.name]))
+                types.setdefault(named[value.name], _renamed_value(value, named[value.name]))
     graph = helper.make_graph(
         nodes, "steepslope", [types[name] for name in inputs], [types[name] for name in outputs], initializers
     )
@@ -75,7 +75,7 @@ def with_folded_constants(model: Any) -> Any:
     return serde.serialize_model(whole)
 
 
-def _of_one_version(part: Piece) -> Any:
+def _model_of_one_opset(part: Piece) -> Any:
     """Return a part's model in the version of all, without functions of its own."""
     model = inline_local_functions(part.model)
     own = {one.domain: one.version for one in model.opset_import}
@@ -85,7 +85,7 @@ def _of_one_version(part: Piece) -> Any:
         return version_converter.convert_version(model, OPSET)
 
 
-def _prefixed(graph: Any, prefix: str) -> Any:
+def _prefixed_graph(graph: Any, prefix: str) -> Any:
     """Return a graph with a prefix before all names in it and in the graphs of its nodes, such as branches.
 
     That of ONNX itself (1.23) forgets constants that a branch takes from outside.
@@ -100,11 +100,11 @@ def _prefixed(graph: Any, prefix: str) -> Any:
             names[:] = [prefix + name if name else name for name in names]
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                attribute.g.CopyFrom(_prefixed(attribute.g, prefix))
+                attribute.g.CopyFrom(_prefixed_graph(attribute.g, prefix))
     return renamed
 
 
-def _renamed(value: Any, name: str) -> Any:
+def _renamed_value(value: Any, name: str) -> Any:
     """Return the type of a value under another name, with any number of rows."""
     copy = type(value)()
     copy.CopyFrom(value)

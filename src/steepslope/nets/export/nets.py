@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.classifiers.onnx_net import OnnxNet, exported_model
+from steepslope.nets.classifiers.onnx_net import OnnxNet, exported_onnx
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.export.file import IMAGES
 from steepslope.nets.export.graphs import Piece
-from steepslope.nets.export.preprocessing import PIXELS, preprocessing
+from steepslope.nets.export.preprocessing import PIXELS, preprocessing_graph
 from steepslope.nets.extraction.engine import noise_estimates
 from steepslope.nets.training.on_images import ImageOracle
 
@@ -24,7 +24,7 @@ FEATURES, LOGITS, NOISE = "features", "logits", "noise"
 FLOAT = onnx.TensorProto.FLOAT
 
 
-class _Kept(nn.Module):
+class _KeptOutputs(nn.Module):
     """A net of features and logits that gives one of them, or both."""
 
     def __init__(self, net: nn.Module, kept: tuple[str, ...]) -> None:
@@ -36,7 +36,7 @@ class _Kept(nn.Module):
         return tuple({FEATURES: features, LOGITS: logits}[name] for name in self.kept)
 
 
-class _Noise(nn.Module):
+class _NoiseOfImages(nn.Module):
     """Estimates of the images' noise; the median is the largest of the lower half."""
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -45,9 +45,11 @@ class _Noise(nn.Module):
         )
 
 
-def prepared(name: str, transform: Transform, channels: int) -> Piece:
+def preparing_piece(name: str, transform: Transform, channels: int) -> Piece:
     """Return the piece that prepares decoded images for a net: ``images`` to the net's own ``pixels``."""
-    return Piece(f"prepare_{name}", preprocessing(transform, channels), {IMAGES: IMAGES}, {PIXELS: f"{name}_{PIXELS}"})
+    return Piece(
+        f"prepare_{name}", preprocessing_graph(transform, channels), {IMAGES: IMAGES}, {PIXELS: f"{name}_{PIXELS}"}
+    )
 
 
 def net_piece(name: str, classifier: Classifier, gives: dict[str, str]) -> Piece:
@@ -60,17 +62,17 @@ def net_piece(name: str, classifier: Classifier, gives: dict[str, str]) -> Piece
     """
     takes = f"{name}_{PIXELS}"
     if isinstance(classifier.net, OnnxNet):
-        return _of_file(name, classifier.net, takes, gives)
+        return _piece_of_onnx_file(name, classifier.net, takes, gives)
     kept = tuple(gives)
     with torch.inference_mode():
         given = classifier.net(classifier.noise(2))[0]
     if FEATURES in kept and given is None:
         raise SteepslopeError("expected a net with features, found none", classifier.spec)
-    model = exported_model(_Kept(classifier.net, kept), classifier.noise(2), [PIXELS], kept, classifier.spec)
+    model = exported_onnx(_KeptOutputs(classifier.net, kept), classifier.noise(2), [PIXELS], kept, classifier.spec)
     return Piece(name, onnx.load_from_string(model), {PIXELS: takes}, gives)
 
 
-def _of_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Piece:
+def _piece_of_onnx_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Piece:
     """Return the piece that runs a file of the user's, which may compute in float16, and give features (n, d, 1, 1)."""
     if net.fixed[0] is not None:
         raise SteepslopeError(f"expected a file for batches of any size, found one for {net.fixed[0]}", net.source)
@@ -78,12 +80,12 @@ def _of_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Piec
     own = {FEATURES: net.features, LOGITS: net.logits}
     if any(own[kept] is None for kept in gives):
         raise SteepslopeError("expected an output named features, found none", net.source)
-    graph, shape = model.graph, [one.dim_value or None for one in _shape_of(model.graph.input[0])]
+    graph, shape = model.graph, [one.dim_value or None for one in _shape_of_graph_value(model.graph.input[0])]
     kind = graph.input[0].type.tensor_type.elem_type
     graph.node.insert(0, helper.make_node("Cast", [PIXELS], [net.input.name], to=kind))
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(PIXELS, FLOAT, shape))
-    widths = {one.name: math.prod(size.dim_value for size in [*_shape_of(one)][1:]) for one in graph.output}
+    widths = {one.name: math.prod(size.dim_value for size in [*_shape_of_graph_value(one)][1:]) for one in graph.output}
     del graph.output[:]
     for kept in gives:
         graph.node.append(helper.make_node("Cast", [str(own[kept])], [f"{kept}_whole"], to=FLOAT))
@@ -93,20 +95,20 @@ def _of_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Piec
     return Piece(name, model, {PIXELS: takes}, {f"{kept}_flat": mine for kept, mine in gives.items()})
 
 
-def _shape_of(value: Any) -> Any:
+def _shape_of_graph_value(value: Any) -> Any:
     return value.type.tensor_type.shape.dim
 
 
 def noise_piece(name: str, transform: Transform) -> Piece:
     """Return the piece that estimates the noise of a net's prepared images."""
     example = torch.zeros(2, transform.channels, *transform.size)
-    model: Any = onnx.load_from_string(exported_model(_Noise(), example, [PIXELS], [NOISE], NOISE))
+    model: Any = onnx.load_from_string(exported_onnx(_NoiseOfImages(), example, [PIXELS], [NOISE], NOISE))
     return Piece("estimate_noise", model, {PIXELS: f"{name}_{PIXELS}"}, {NOISE: NOISE})
 
 
-def oracle_net(oracle: ImageOracle, gives: str) -> Piece:
+def oracle_net_piece(oracle: ImageOracle, gives: str) -> Piece:
     """Return the piece of an oracle on images: its prepared images to its trust logits, (N,)."""
     transform = oracle.transform
     example = torch.randn(2, transform.channels, *transform.size, generator=torch.Generator().manual_seed(0))
-    model: Any = exported_model(oracle.net, example, [PIXELS], [gives], f"oracle {oracle.backbone}")
+    model: Any = exported_onnx(oracle.net, example, [PIXELS], [gives], f"oracle {oracle.backbone}")
     return Piece("oracle", onnx.load_from_string(model), {PIXELS: f"oracle_{PIXELS}"}, {gives: gives})

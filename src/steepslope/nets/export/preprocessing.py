@@ -44,7 +44,7 @@ def bicubic(x: DOUBLE) -> DOUBLE:
     return op.Where(x < 1.0, near, op.Where(x < 2.0, far, 0.0 * x))
 
 
-def _resized_by(curve: Any, reach: float) -> Any:
+def _resizing_by_curve(curve: Any, reach: float) -> Any:
     @script(OWN, default_opset=op)
     def resized(pixels: UINT8, size: INT64, start: INT64, count: INT64) -> UINT8:
         """Return ``count`` of the ``size`` outputs of the first axis, from ``start`` on: (n, Q) -> (count, Q), uint8.
@@ -90,7 +90,7 @@ def _resized_by(curve: Any, reach: float) -> Any:
     return resized
 
 
-RESIZED: dict[str, Any] = {"bilinear": _resized_by(bilinear, 1.0), "bicubic": _resized_by(bicubic, 2.0)}
+RESIZED: dict[str, Any] = {"bilinear": _resizing_by_curve(bilinear, 1.0), "bicubic": _resizing_by_curve(bicubic, 2.0)}
 
 
 PIXELS = "pixels"
@@ -123,7 +123,7 @@ def margin(extra: INT64) -> INT64:
     return op.Cast(op.Where(exact < 0.0, op.Ceil(exact), op.Round(exact)), to=AS_INT64)
 
 
-def _resized(transform: Transform) -> Any:
+def _resizing_graph(transform: Transform) -> Any:
     """Return the function that resizes images to any size, and keeps a part of the transform's size."""
     height, width = transform.size
     resized = RESIZED[transform.interpolation]
@@ -160,11 +160,11 @@ def _resized(transform: Transform) -> Any:
     return along
 
 
-def _fitted(transform: Transform) -> Any:
+def _fitting_graph(transform: Transform) -> Any:
     """Return the function that brings images to the size: (N, H, W, C) -> (N, h, w, C), uint8."""
     if transform.resize == "exact":
         return as_they_are
-    (height, width), along = transform.size, _resized(transform)
+    (height, width), along = transform.size, _resizing_graph(transform)
 
     @script(OWN, default_opset=op)
     def squashed(images: UINT8) -> UINT8:
@@ -203,7 +203,7 @@ def resizes_rows_first() -> bool:
     return np.array_equal(np.asarray(image.resize((15, 20), Image.Resampling.BICUBIC)), np.asarray(rows_first))
 
 
-def _normalised(transform: Transform) -> Any:
+def _normalising_graph(transform: Transform) -> Any:
     """Return the function from bytes (N, h, w, C) to what the net takes, float32 (N, C, h, w)."""
     means = list(transform.mean)
     stds = list(transform.std)
@@ -220,7 +220,7 @@ def _normalised(transform: Transform) -> Any:
     return normalised
 
 
-def source_channels(transforms: Sequence[Transform]) -> int:
+def channels_of_decoded_images(transforms: Sequence[Transform]) -> int:
     """Return how many channels the decoded images need, so that all nets with these transforms can be given theirs.
 
     Raises
@@ -230,25 +230,29 @@ def source_channels(transforms: Sequence[Transform]) -> int:
     """
     for one in transforms:
         if one.channels not in (GREY, COLOUR):
-            raise _refused(f"expected a net that takes grey or colour images, found one of {one.channels} channels")
+            raise _preprocessing_refused(
+                f"expected a net that takes grey or colour images, found one of {one.channels} channels"
+            )
         if one.resize != "exact" and one.interpolation not in RESIZED:
-            raise _refused(f"expected images that are resized by {' or '.join(RESIZED)}, found {one.interpolation}")
+            raise _preprocessing_refused(
+                f"expected images that are resized by {' or '.join(RESIZED)}, found {one.interpolation}"
+            )
     return max(one.channels for one in transforms)
 
 
-def _refused(reason: str) -> SteepslopeError:
+def _preprocessing_refused(reason: str) -> SteepslopeError:
     return SteepslopeError(f"{reason}: export the gate alone (--part gate)", "preprocessing")
 
 
-def preprocessing(transform: Transform, channels: int) -> Any:
+def preprocessing_graph(transform: Transform, channels: int) -> Any:
     """Return the model ``images`` uint8 (N, H, W, ``channels``) -> ``pixels`` float32 (N, C, h, w).
 
     Its values are those of the transform, to the last bit. Where images have to have the size already, H and W are
     fixed.
     """
     recoloured = {(COLOUR, GREY): as_grey, (GREY, COLOUR): as_colour}.get((channels, transform.channels), as_they_are)
-    fitted = _fitted(transform)
-    normalised = _normalised(transform)
+    fitted = _fitting_graph(transform)
+    normalised = _normalising_graph(transform)
 
     @script(OWN, default_opset=op)
     def prepared(images: UINT8) -> FLOAT:

@@ -44,7 +44,7 @@ NORMAL_MEDIAN = 0.67449  # of a standard normal's absolute value
 TINY = 1e-12
 
 
-def noise_of(images: Tensor) -> Tensor:
+def noise_of_images(images: Tensor) -> Tensor:
     """Estimate how much of each image's differences between neighbours is noise: (n, C, H, W) -> float32 (n, 2).
 
     The deviation of white noise, over the deviation that the neighbours' mean difference would stand for: 1 where all
@@ -60,7 +60,7 @@ def noise_of(images: Tensor) -> Tensor:
     if min(height, width) < SIDE:
         raise SteepslopeError(f"noise: expected images of at least {SIDE} × {SIDE} pixels, found {height} × {width}")
     size = 1 if images.device.type == "cpu" else len(images)  # single images stay in a core's cache
-    return torch.cat([noise_estimates(images[rows].float(), _medians) for rows in blocks(len(images), size)])
+    return torch.cat([noise_estimates(images[rows].float(), _lower_medians) for rows in blocks(len(images), size)])
 
 
 def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
@@ -72,7 +72,7 @@ def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tens
     return deviations / (differences * math.sqrt(math.pi) / 2).clamp_min(TINY)[:, None]
 
 
-def _medians(rows: Tensor) -> Tensor:
+def _lower_medians(rows: Tensor) -> Tensor:
     """Return the lower median of each row, as torch does; on the CPU by NumPy, which needs a ninth of the time."""
     if rows.device.type != "cpu":
         return rows.median(dim=1).values
@@ -83,26 +83,26 @@ def _medians(rows: Tensor) -> Tensor:
 View = Callable[[Tensor], Tensor]
 
 
-def _shift(images: Tensor, right: int = 0, down: int = 0) -> Tensor:
+def _shift_view(images: Tensor, right: int = 0, down: int = 0) -> Tensor:
     step = max(1, round(images.shape[-1] / 28))
     padded = torch.nn.functional.pad(images, (step,) * 4, mode="replicate")
     top, left = step * (1 - down), step * (1 - right)
     return padded[..., top : top + images.shape[-2], left : left + images.shape[-1]]
 
 
-def _affine(images: Tensor, angle: float = 0.0, scale: float = 1.0) -> Tensor:
+def _affine_view(images: Tensor, angle: float = 0.0, scale: float = 1.0) -> Tensor:
     border = max(1, math.ceil(0.1 * max(images.shape[-2:])))
     padded = torch.nn.functional.pad(images, (border,) * 4, mode="replicate")
     moved: Tensor = tv.affine(padded, angle, [0, 0], scale, [0.0, 0.0], tv.InterpolationMode.BILINEAR)
     return moved[..., border:-border, border:-border]
 
 
-def _contrast(images: Tensor, factor: float) -> Tensor:
+def _contrast_view(images: Tensor, factor: float) -> Tensor:
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return mean + factor * (images - mean)
 
 
-def _blur(images: Tensor) -> Tensor:
+def _blur_view(images: Tensor) -> Tensor:
     sigma = 0.8 * images.shape[-1] / 28
     blurred: Tensor = tv.gaussian_blur(images, [2 * math.ceil(1.5 * sigma) + 1] * 2, [sigma] * 2)
     return blurred
@@ -110,12 +110,12 @@ def _blur(images: Tensor) -> Tensor:
 
 VIEWS: dict[str, View] = {
     "flip": lambda images: images.flip(-1),
-    "left": partial(_shift, right=-1), "right": partial(_shift, right=1),
-    "up": partial(_shift, down=-1), "down": partial(_shift, down=1),
-    "turn_left": partial(_affine, angle=-8), "turn_right": partial(_affine, angle=8),
-    "blur": _blur,
-    "shrink": partial(_affine, scale=0.9), "grow": partial(_affine, scale=1.1),
-    "less_contrast": partial(_contrast, factor=0.8), "more_contrast": partial(_contrast, factor=1.2),
+    "left": partial(_shift_view, right=-1), "right": partial(_shift_view, right=1),
+    "up": partial(_shift_view, down=-1), "down": partial(_shift_view, down=1),
+    "turn_left": partial(_affine_view, angle=-8), "turn_right": partial(_affine_view, angle=8),
+    "blur": _blur_view,
+    "shrink": partial(_affine_view, scale=0.9), "grow": partial(_affine_view, scale=1.1),
+    "less_contrast": partial(_contrast_view, factor=0.8), "more_contrast": partial(_contrast_view, factor=1.2),
 }  # fmt: skip
 
 
@@ -151,32 +151,32 @@ class Engine:
         """Return logits float32 (m, K), and the arrays of the evidence in the options, named as in the outputs."""
         with torch.inference_mode():
             inputs = images.to(self.fabric.device, non_blocking=True)
-            features, logits = self._run(inputs)
-            arrays = {"logits": _array(logits)}
+            features, logits = self._run_net(inputs)
+            arrays = {"logits": _array_of_tensor(logits)}
             if "features" in self.options.evidence and features is not None:
-                arrays["features"] = _narrowed(_array(features), self.options.features)
+                arrays["features"] = _narrowed_features(_array_of_tensor(features), self.options.features)
             if "views" in self.options.evidence:
-                views = [self._run(VIEWS[name](inputs))[1] for name in self.options.views]
-                arrays["views"] = np.stack([_array(view) for view in views], axis=1)
+                views = [self._run_net(VIEWS[name](inputs))[1] for name in self.options.views]
+                arrays["views"] = np.stack([_array_of_tensor(view) for view in views], axis=1)
             if "noise" in self.options.evidence:
-                arrays["noise"] = _array(noise_of(inputs))
+                arrays["noise"] = _array_of_tensor(noise_of_images(inputs))
             if "dropout" in self.options.evidence:
-                arrays["dropout"] = _array(self._dropout(inputs, first_row))
+                arrays["dropout"] = _array_of_tensor(self._dropout_passes(inputs, first_row))
         return arrays
 
-    def _run(self, inputs: Tensor) -> tuple[Tensor | None, Tensor]:
+    def _run_net(self, inputs: Tensor) -> tuple[Tensor | None, Tensor]:
         with self.fabric.autocast():
             features, logits = self.net(inputs.contiguous(memory_format=self.layout))
         return features, logits
 
-    def _dropout(self, inputs: Tensor, first_row: int) -> Tensor:
+    def _dropout_passes(self, inputs: Tensor, first_row: int) -> Tensor:
         """Return the log of the mean and the deviation of each class's probability over the passes, (m, 2, K)."""
         layers = dropout_layers(self.net)
         try:
             for layer in layers:
                 layer.training = True
             with seeded(first_row):
-                passes = [self._run(inputs)[1].float().cpu().double() for _ in range(self.options.passes)]
+                passes = [self._run_net(inputs)[1].float().cpu().double() for _ in range(self.options.passes)]
         finally:
             for layer in layers:
                 layer.training = False
@@ -192,18 +192,18 @@ def dropout_layers(net: nn.Module) -> list[nn.Module]:
 
     With them come torch's encoders, which leave out their own dropout layers in evaluation mode.
     """
-    return [layer for layer in net.modules() if _drops(layer)]
+    return [layer for layer in net.modules() if _drops_units(layer)]
 
 
-def _drops(layer: nn.Module) -> bool:
+def _drops_units(layer: nn.Module) -> bool:
     rates = [getattr(layer, name, None) for name in ("p", "dropout", "drop_rate")]
     if isinstance(layer, nn.TransformerEncoder | nn.TransformerEncoderLayer):
-        return any(_drops(inner) for inner in layer.children())
+        return any(_drops_units(inner) for inner in layer.children())
     known = isinstance(layer, nn.modules.dropout._DropoutNd | nn.MultiheadAttention) or rates[2] is not None
     return known and any(isinstance(rate, int | float) and rate > 0 for rate in rates)
 
 
-def _narrowed(features: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+def _narrowed_features(features: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         narrow: NDArray[Any] = features.astype(dtype)
     if not np.isfinite(narrow).all() and np.isfinite(features).all():
@@ -211,11 +211,11 @@ def _narrowed(features: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     return narrow
 
 
-def _array(values: Tensor) -> NDArray[np.float32]:
+def _array_of_tensor(values: Tensor) -> NDArray[np.float32]:
     return values.float().cpu().numpy()
 
 
-def on_backend(
+def classifier_on_backend(
     classifier: Classifier, options: ExtractionOptions, fabric: Fabric, notice: Notice = silent
 ) -> Classifier:
     """Return the classifier as the backend runs it; ``auto`` takes ONNX Runtime where it can and pays.

@@ -23,8 +23,8 @@ from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.class_names import ADVICE, ClassNames
 from steepslope.nets.data.images import Dataset, Divisible
 from steepslope.nets.data.specs import SPLIT_SEED, TEST, TRAIN, DatasetSpec, holdout_split
-from steepslope.nets.extraction.engine import SIDE, Engine, on_backend
-from steepslope.nets.extraction.machines import alone_in, launched, together
+from steepslope.nets.extraction.engine import SIDE, Engine, classifier_on_backend
+from steepslope.nets.extraction.machines import alone_in_folders, failing_together, launched_processes
 from steepslope.nets.extraction.options import OF_COPIES, ExtractionOptions
 from steepslope.nets.extraction.shards import (
     OUTPUTS,
@@ -32,8 +32,8 @@ from steepslope.nets.extraction.shards import (
     SKIPPING,
     STOPPED,
     extraction_key,
-    join,
-    plan,
+    join_shards,
+    plan_shards,
     write_shards,
 )
 from steepslope.outputs import ClassifierOutputs
@@ -65,57 +65,53 @@ def extract_to_folder(
     where they leave it open.
     """
     options = options or ExtractionOptions()
-    named = named_data(classifier, spec, classes)
+    named = data_by_split(classifier, spec, classes)
     classifier = classifier.named(classes)
     if spec.is_named and spec.splits and not spec.split:
         found = ", ".join(f"{len(data):,} in {name}" for name, data in named.items())
         notice(f"{spec} has the splits {', '.join(spec.splits)}: {found}")
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
-    if options.augment is None:
-        to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
-        some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(folder, one[1])}
-        copies = _copied(some, 1)
-    else:
-        copies = _copies(spec, sources, out, options) if options.augment else {}
+    copies = _copies_to_extract(spec, sources, out, options.augment)
     return extract(classifier, {**sources, **copies}, options, notice=notice)
 
 
-def _copied_by_default(folder: Path, data: Dataset) -> bool:
+def _copies_to_extract(spec: DatasetSpec, sources: Sources, out: Path, augment: int | None) -> Sources:
+    """Return augmented copies of all that oracles may be fitted on: as many as are asked for, or one by default.
+
+    Raises
+    ------
+    SteepslopeError
+        If copies are asked for of a test split, or of images without labels.
+    """
+    to_fit_on = {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
+    if augment and spec.split == TEST:
+        raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
+    if augment and any(data.labels is None for _, data in sources.values()):
+        raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
+    return {
+        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, augment or 1))
+        for folder, (name, data) in to_fit_on.items()
+        if augment or (augment is None and spec.split != TEST and _is_copied_by_default(folder, data))
+    }
+
+
+def _is_copied_by_default(folder: Path, data: Dataset) -> bool:
     """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
     made = extraction_of_folder(folder / AUGMENTED).get(AUGMENTED)
     return data.labels is not None and len(data) <= MOST_COPIED and made in (None, Augmented(data, 1).recipe)
 
 
-def _but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:
-    return {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
-
-
-def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionOptions) -> Sources:
-    """Return the augmented copies of all that oracles may be fitted on; raise where the options want what is none."""
-    if spec.split == TEST:
-        raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
-    if any(data.labels is None for _, data in sources.values()):
-        raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
-    return _copied(_but_test(spec, sources, out), options.augment or 0)
-
-
-def _copied(sources: Sources, copies: int) -> Sources:
-    return {
-        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, copies)) for folder, (name, data) in sources.items()
-    }
-
-
-def summary(outputs: ClassifierOutputs) -> str:
+def summary_of_outputs(outputs: ClassifierOutputs) -> str:
     """Return the number of predictions and, where there are labels, their accuracy, in words."""
     if outputs.labels is None:
         return f"{len(outputs):,} predictions, without labels"
     unknown = int(outputs.is_unknown.sum())
     of_none = f" ({unknown:,} of none of the classes, which count as errors)" if unknown else ""
     accuracy = f"accuracy {100 * outputs.is_correct.mean():.2f} %{of_none}"
-    return f"{len(outputs):,} predictions, {accuracy}{_in_another_order(outputs)}"
+    return f"{len(outputs):,} predictions, {accuracy}{_order_of_classes_warning(outputs)}"
 
 
-def _in_another_order(outputs: ClassifierOutputs) -> str:
+def _order_of_classes_warning(outputs: ClassifierOutputs) -> str:
     """Return a warning where labels seem to be those of the classes in another order than the classifier's."""
     labels, k, known = outputs.require_labels(), outputs.num_classes, ~outputs.is_unknown
     if k > MOST_CLASSES or len(outputs) < ENOUGH * k:
@@ -131,7 +127,7 @@ def extract(
     classifier: Classifier,
     sources: Sources,
     options: ExtractionOptions,
-    describe: Describe = summary,
+    describe: Describe = summary_of_outputs,
     notice: Notice = silent,
     about: Mapping[str, Any] | None = None,
 ) -> dict[Path, ClassifierOutputs]:
@@ -150,7 +146,7 @@ def extract(
     """
     copies = [out for out, (_, data) in sources.items() if isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]]
     folders = sources.keys() - copies  # copies are locked with their originals
-    with launched(options, options.backend) as fabric, alone_in(folders, fabric):
+    with launched_processes(options, options.backend) as fabric, alone_in_folders(folders, fabric):
         complete = _extract_all(classifier, sources, options, fabric, notice, about or {})
         outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:
@@ -168,32 +164,34 @@ def _extract_all(
     about: Mapping[str, Any],
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
-    with together(fabric):
+    with failing_together(fabric):
         classifier = classifier if classifier.num_classes else classifier.with_transform()
         if "noise" in options.evidence and min(classifier.transform.size) < SIDE:
             if fabric.is_global_zero:
                 notice(f"noise is not kept: expected images of at least {SIDE} × {SIDE} pixels to estimate it from")
             options = options.keeping("features", "views", "dropout")
-        run = on_backend(classifier, options, fabric, notice)
+        run = classifier_on_backend(classifier, options, fabric, notice)
         options_of, keys = {}, {}
         for out, (source, data) in sources.items():
             options_of[out] = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
             keys[out] = {**extraction_key(run, data, source, options_of[out]), **about}
-    _require_one_task(fabric, keys)
-    with together(fabric):
+    _require_one_extraction(fabric, keys)
+    with failing_together(fabric):
         kind = SKIPPING if options.on_error == "skip" else OUTPUTS
         complete = {out: kind.is_complete(out, key) for out, key in keys.items()}
-        classes = {out: _agreed_classes(classifier, source, data) for out, (source, data) in sources.items()}
+        classes = {out: _agreed_classes_of_source(classifier, source, data) for out, (source, data) in sources.items()}
         engine = Engine.on(run, options, fabric)
     complete = fabric.broadcast(complete)
     for out, (source, data) in sources.items():
         if not complete[out]:
-            _extract(replace(engine, options=options_of[out]), source, data, out, keys[out], classes[out], notice)
+            _extract_source(
+                replace(engine, options=options_of[out]), source, data, out, keys[out], classes[out], notice
+            )
     engine.net.cpu()
     return complete
 
 
-def _agreed_classes(classifier: Classifier, source: str, data: Dataset) -> Classes:
+def _agreed_classes_of_source(classifier: Classifier, source: str, data: Dataset) -> Classes:
     """Return the names of classes on which both agree; raise unless there are images, all of them of such classes."""
     if len(data) == 0:
         raise SteepslopeError("expected images, found none", source)
@@ -201,9 +199,9 @@ def _agreed_classes(classifier: Classifier, source: str, data: Dataset) -> Class
     return classifier.agreed_classes(data.classes, source)
 
 
-def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
+def _require_one_extraction(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
     """Raise unless all processes have the same classifier, data and options before them."""
-    with together(fabric):
+    with failing_together(fabric):
         first: dict[Path, dict[str, Any]] = fabric.broadcast(keys)
         for out, key in keys.items():
             for name in (name for name in key if first[out][name] != key[name]):
@@ -212,32 +210,32 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
                 raise SteepslopeError(f"expected the same {name} in all processes{hint}, found {found}", out)
 
 
-def _extract(
+def _extract_source(
     engine: Engine, source: str, data: Dataset, out: Path, key: dict[str, Any], classes: Classes, notice: Notice
 ) -> None:
     fabric, folder = engine.fabric, out / SHARDS
-    with together(fabric):
+    with failing_together(fabric):
         if fabric.is_global_zero:
             (SKIPPING if engine.options.on_error == "skip" else OUTPUTS).begin(out, key)
             (folder / STOPPED).unlink(missing_ok=True)
-    with together(fabric):
-        shards = plan(data, engine.options, folder)
+    with failing_together(fabric):
+        shards = plan_shards(data, engine.options, folder)
         try:
             write_shards(shards, engine, data, source)
         except Exception:
             with suppress(OSError):  # a full disk may have no room for this either
                 (folder / STOPPED).touch()
             raise
-    with together(fabric):
+    with failing_together(fabric):
         if fabric.is_global_zero:
             views = {"views": list(engine.options.views)} if "views" in engine.options.evidence else {}
-            skipped = join(shards, data, out, {**views, "extraction": key}, classes)
+            skipped = join_shards(shards, data, out, {**views, "extraction": key}, classes)
             if skipped:
                 notice(f"{out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
             OUTPUTS.end(out)
 
 
-def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:
+def data_by_split(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:
     """Return the data set under the name "", or the splits "train", "holdout" and "test" where the spec names none.
 
     A folder with the folders train, val or test has those that are there, next to "holdout".
@@ -247,23 +245,23 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
     trained on them, is not known here. Shifted images are cut as those that they were made of.
     """
     if spec.shifts:
-        originals = named_data(classifier, replace(spec, shifts=()), classes)
+        originals = data_by_split(classifier, replace(spec, shifts=()), classes)
         return {name: spec.shifted(data) for name, data in originals.items()}
     names = ClassNames(classes, classifier.classes, classifier.num_classes)
     if not spec.is_named and classes is not None:
         raise SteepslopeError(f"expected none for {spec}, whose labels are numbers already", "classes")
     if not spec.splits or spec.split:
-        return {"": _opened(spec, None, names)}
-    images, card = _opened(spec, TRAIN, names), classifier.card
+        return {"": _opened_split(spec, None, names)}
+    images, card = _opened_split(spec, TRAIN, names), classifier.card
     assert isinstance(images, Divisible)
     own = card is not None and images.fingerprint() == card.fingerprint
     seed = SPLIT_SEED if card is None else card.split_seed
     fitted, held_out = holdout_split(len(images), card.holdout if own and card else None, seed)
-    others = {split: _opened(spec, split, names) for split in spec.splits if split != TRAIN}
+    others = {split: _opened_split(spec, split, names) for split in spec.splits if split != TRAIN}
     return {TRAIN: images.subset(fitted), "holdout": images.subset(held_out), **others}
 
 
-def _opened(spec: DatasetSpec, split: str | None, names: ClassNames) -> Dataset:
+def _opened_split(spec: DatasetSpec, split: str | None, names: ClassNames) -> Dataset:
     """Return a data set, or a split of it, whose names of classes are the classifier's, where it has such."""
     if not spec.is_named:
         return spec.open(split)

@@ -32,14 +32,14 @@ MASTER = "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"  # where processes of several
 
 
 @contextmanager
-def launched(machines: Machines, backend: str = "auto") -> Iterator[Fabric]:
+def launched_processes(machines: Machines, backend: str = "auto") -> Iterator[Fabric]:
     """Start the processes, or join those that torchrun started, for the length of the block.
 
     The backend ``onnx`` runs on the CPU.
     """
     outer = torch.distributed.is_initialized()
     try:
-        yield _launch(machines, "cpu" if backend == "onnx" else "auto")
+        yield _launch_processes(machines, "cpu" if backend == "onnx" else "auto")
     finally:
         if torch.distributed.is_initialized() and not outer:
             torch.distributed.destroy_process_group()
@@ -47,21 +47,21 @@ def launched(machines: Machines, backend: str = "auto") -> Iterator[Fabric]:
 
 def single_device(precision: str = "32") -> Fabric:
     """Return this process's device, for images in memory; nothing is launched."""
-    _require_possible(precision)
+    _require_possible_precision(precision)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric: Fabric = fabrics.Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])
     return fabric
 
 
-def _require_possible(precision: str) -> None:
+def _require_possible_precision(precision: str) -> None:
     """Raise for what Fabric would replace, with a warning alone: other numbers would come out."""
     if precision == "fp16" and not torch.accelerator.is_available():
         raise SteepslopeError("expected 32 or bf16 on a CPU, found 'fp16'", "precision")
 
 
-def _launch(machines: Machines, accelerator: str) -> Fabric:
-    _require_possible(machines.precision)
-    devices, nodes = _processes(machines)
+def _launch_processes(machines: Machines, accelerator: str) -> Fabric:
+    _require_possible_precision(machines.precision)
+    devices, nodes = _processes_and_machines(machines)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision: Any = PRECISIONS[machines.precision]
     with explained(UNAVAILABLE, CHOICES, longest=200):
@@ -69,12 +69,12 @@ def _launch(machines: Machines, accelerator: str) -> Fabric:
         fabric: Fabric = fabrics.Fabric(
             accelerator=accelerator, strategy=strategy, devices=devices, num_nodes=nodes, precision=precision
         )
-    _require_master(fabric, nodes)
-    _join(fabric, devices * nodes)
+    _require_master_address(fabric, nodes)
+    _join_processes(fabric, devices * nodes)
     return fabric
 
 
-def _require_master(fabric: Fabric, nodes: int) -> None:
+def _require_master_address(fabric: Fabric, nodes: int) -> None:
     """Raise if machines would each wait at a place of their own, since nothing tells them of one another."""
     alone = isinstance(
         getattr(fabric.strategy, "cluster_environment", None), fabrics.plugins.environments.LightningEnvironment
@@ -85,7 +85,7 @@ def _require_master(fabric: Fabric, nodes: int) -> None:
         raise SteepslopeError(f"{expected}, found no {', '.join(missing)}", "num_nodes")
 
 
-def _join(fabric: Fabric, processes: int) -> None:
+def _join_processes(fabric: Fabric, processes: int) -> None:
     """Start the processes, or wait for those of other machines to come; then they may wait long for one another."""
     try:
         fabric.launch()
@@ -100,7 +100,7 @@ def _join(fabric: Fabric, processes: int) -> None:
         _set_pg_timeout(LONG)
 
 
-def _processes(machines: Machines) -> tuple[int, int]:
+def _processes_and_machines(machines: Machines) -> tuple[int, int]:
     """Return the processes a machine and the machines, as chosen or as torchrun started them."""
     if not torch.distributed.is_torchelastic_launched():
         return machines.devices or 1, machines.num_nodes or 1
@@ -113,7 +113,7 @@ def _processes(machines: Machines) -> tuple[int, int]:
 
 
 @contextmanager
-def together(fabric: Fabric) -> Iterator[None]:
+def failing_together(fabric: Fabric) -> Iterator[None]:
     """Let the processes leave the block together: when one fails, all do, instead of waiting for it."""
     failure: Exception | None = None
     try:
@@ -128,10 +128,10 @@ def together(fabric: Fabric) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(folders: Iterable[Path], fabric: Fabric) -> Iterator[None]:
+def alone_in_folders(folders: Iterable[Path], fabric: Fabric) -> Iterator[None]:
     """Keep other runs out of folders for the length of the block; the first process holds the locks for all."""
     with ExitStack() as held:
-        with together(fabric):
+        with failing_together(fabric):
             for folder in folders if fabric.is_global_zero else ():
                 held.enter_context(locked(folder))
         yield

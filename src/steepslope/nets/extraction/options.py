@@ -109,8 +109,8 @@ class ExtractionOptions(Machines):
         super().__post_init__()
         require_all(self, EXTRACTION_CHECKS)
         evidence = () if self.evidence == (NONE,) else self.evidence
-        require_names("evidence", evidence, EVIDENCE_ARRAYS)
-        require_names("views", self.views or (NONE,), VIEW_NAMES)
+        require_names_once("evidence", evidence, EVIDENCE_ARRAYS)
+        require_names_once("views", self.views or (NONE,), VIEW_NAMES)
         object.__setattr__(self, "evidence", tuple(name for name in EVIDENCE_ARRAYS if name in evidence))
         if self.backend == "onnx" and ("dropout" in evidence or self.precision != "32"):
             raise SteepslopeError("onnx runs in precision 32 and without dropout passes: expected torch", "backend")
@@ -120,7 +120,7 @@ class ExtractionOptions(Machines):
         return replace(self, evidence=tuple(name for name in self.evidence if name in names))
 
 
-def require_names(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+def require_names_once(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
     """Raise unless each of the names is known and is there once.
 
     >>> require_names("views", ("flip", "flip"), VIEW_NAMES)

@@ -18,8 +18,8 @@ from steepslope.files.progress import Notice, silent
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import ALL, Dataset, Picture, rows_by_id
-from steepslope.nets.data.shifted import recipes_of
+from steepslope.nets.data.images import ALL, Dataset, Picture, image_rows_by_id
+from steepslope.nets.data.shifted import shift_recipes_of
 from steepslope.nets.data.specs import DatasetSpec
 from steepslope.nets.extraction.extraction import Sources, extract
 from steepslope.nets.extraction.options import ExtractionOptions
@@ -77,7 +77,7 @@ def extract_auxiliary(
     """
     if set(options.evidence) - {"noise"} != {"features"}:
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
-    sources = _sources(spec, out, Path(AUXILIARY), options)
+    sources = _sources_of_other_net(spec, out, Path(AUXILIARY), options)
     return extract(backbone, sources, options.keeping("features"), summary_of_features, notice)
 
 
@@ -103,7 +103,7 @@ def extract_opinion(
     """
     if set(options.evidence) - {"noise", "features"}:
         raise SteepslopeError(f"of an opinion, expected logits alone, found {options.evidence}", "evidence")
-    sources = _sources(spec, out, Path(OPINIONS, require_opinion_name(name)), options)
+    sources = _sources_of_other_net(spec, out, Path(OPINIONS, require_opinion_name(name)), options)
     net = net if net.num_classes else net.with_transform()
     other = Opinion(np.empty((0, net.num_classes or 0)), classes=net.names)
     first = next(iter(sources)).parents[1]
@@ -112,17 +112,19 @@ def extract_opinion(
     return extract(net, sources, options.keeping(), summary_of_logits, notice, {PLACES: list(places)})
 
 
-def _sources(spec: DatasetSpec, out: Path, subfolder: Path, options: ExtractionOptions) -> Sources:
+def _sources_of_other_net(spec: DatasetSpec, out: Path, subfolder: Path, options: ExtractionOptions) -> Sources:
     """Return the images whose outputs lie in ``out``, and their copies, by where another net's outputs of them go."""
     if options.augment:
         raise SteepslopeError("expected none with another net, which sees the copies of the outputs", "augment")
-    images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
+    images = {
+        folder: _images_of_output_folder(folder, data) for folder, data in _data_by_output_folder(spec, out).items()
+    }
     sources: dict[Path, tuple[str, Dataset]] = {
         folder / subfolder: (str(spec), rows) for folder, rows in images.items()
     }
     for folder, rows in images.items():
         if (folder / AUGMENTED / MANIFEST).exists():
-            copies = _copies_of(folder / AUGMENTED, rows)
+            copies = _copies_of_output_folder(folder / AUGMENTED, rows)
             sources[folder / AUGMENTED / subfolder] = f"{spec}, augmented", copies
     return sources
 
@@ -137,7 +139,7 @@ def summary_of_logits(outputs: ClassifierOutputs) -> str:
     return f"an opinion on {len(outputs):,} images, of {outputs.num_classes:,} classes"
 
 
-def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
+def _data_by_output_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     """Return the folders of complete outputs, and of each the data set with its images."""
     if (out / MANIFEST).exists():
         # the names of its classes: an attack leads away from an image's class, whatever the backbone
@@ -151,24 +153,24 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     return {folder: opened[split] for folder, split in splits.items()}
 
 
-def _images_of(folder: Path, data: Dataset) -> Unlabelled:
+def _images_of_output_folder(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
         found = extraction_of_folder(folder).get("shifts", [])
-        shifts = recipes_of(data)
+        shifts = shift_recipes_of(data)
         if found != shifts:
-            expected = f"expected images shifted as those of the outputs ({_told(found)})"
-            raise SteepslopeError(f"{expected}, not {_told(shifts)}")
-        return Unlabelled(data, rows_by_id(data, ids_of_folder(folder)))
+            expected = f"expected images shifted as those of the outputs ({_shifts_in_words(found)})"
+            raise SteepslopeError(f"{expected}, not {_shifts_in_words(shifts)}")
+        return Unlabelled(data, image_rows_by_id(data, ids_of_folder(folder)))
 
 
-def _told(recipes: Sequence[Mapping[str, Any]]) -> str:
+def _shifts_in_words(recipes: Sequence[Mapping[str, Any]]) -> str:
     """Return the shifts of recipes in a few words."""
     shown = ("method", "kind", "severity", "seed", "crop", "classifier", "bound", "stylizer", "alpha")
     told = [", ".join(f"{name} {recipe[name]}" for name in shown if name in recipe) for recipe in recipes]
     return " after ".join(told) or "as they are"
 
 
-def _copies_of(folder: Path, originals: Unlabelled) -> Augmented:
+def _copies_of_output_folder(folder: Path, originals: Unlabelled) -> Augmented:
     """Return the augmented copies whose outputs a folder holds, made again as its manifest records."""
     path = folder / MANIFEST
     recipe = field(extraction_of_folder(folder), AUGMENTED, dict, path)

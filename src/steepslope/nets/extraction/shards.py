@@ -21,8 +21,8 @@ from steepslope.files.progress import bar
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.augmentation import Augmented
 from steepslope.nets.data.images import Dataset, labels_at
-from steepslope.nets.data.shifted import recipes_of
-from steepslope.nets.data.transforms import Batch, batch_loader, unreadable
+from steepslope.nets.data.shifted import shift_recipes_of
+from steepslope.nets.data.transforms import ImageBatch, image_batch_loader, unreadable_image
 from steepslope.nets.extraction.engine import ESTIMATES, Engine
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.outputs.folder import AUGMENTED, MANIFEST, VERSION, outputs_manifest, write_ids_to_folder
@@ -36,11 +36,12 @@ OUTPUTS = Artifact(  # shards know their own rows, so an unfinished extraction g
 )  # fmt: skip
 SKIPPING = replace(OUTPUTS, mendable=("fingerprint", "on_error"))  # may go on after an image that has stopped it
 
-Batches = Sequence[tuple[Batch, dict[str, NDArray[Any]]]]  # batches without their images, and the arrays to keep
+BatchArrays = tuple[ImageBatch, dict[str, NDArray[Any]]]  # a batch without its images, and the arrays to keep
+Batches = Sequence[BatchArrays]
 Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
 
 
-def plan(data: Dataset, options: ExtractionOptions, folder: Path, ending: str = ".npz") -> Shards:
+def plan_shards(data: Dataset, options: ExtractionOptions, folder: Path, ending: str = ".npz") -> Shards:
     """Cut a data set into shards, with a hash of their rows in the names: changed rows are another shard."""
     shards: Shards = {}
     size = options.batch_size
@@ -71,17 +72,18 @@ def run_shards(
     """
     rows = [batch for batches in shards.values() for batch in batches]
     pinned = engine.fabric.device.type == "cuda"
-    batches = batch_loader(data, engine.transform, rows, engine.options.workers, pin_memory=pinned)
+    batches = image_batch_loader(data, engine.transform, rows, engine.options.workers, pin_memory=pinned)
     with bar(shown and engine.fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
         for path, some in shards.items():
-            yield path, [_run(batch, engine, data, source, first) for batch in itertools.islice(batches, len(some))]
+            of_shard = itertools.islice(batches, len(some))
+            yield path, [_run_batch(batch, engine, data, source, first) for batch in of_shard]
             progress.advance(task, sum(map(len, some)))
 
 
-def _run(batch: Batch, engine: Engine, data: Dataset, source: str, first: int) -> tuple[Batch, dict[str, NDArray[Any]]]:
+def _run_batch(batch: ImageBatch, engine: Engine, data: Dataset, source: str, first: int) -> BatchArrays:
     if batch.failed and engine.options.on_error == "stop":
-        raise unreadable(data, *batch.failed[0]).within(source)
+        raise unreadable_image(data, *batch.failed[0]).within(source)
     arrays = {} if batch.images is None else engine(batch.images, first + batch.rows[0])
     for name, array in arrays.items():
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
@@ -105,32 +107,34 @@ def write_shard(path: Path, batches: Batches) -> None:
         np.savez(staging / path.name, allow_pickle=False, **arrays)
 
 
-def join(shards: Shards, data: Dataset, out: Path, about: Mapping[str, Any], classes: Sequence[str] | None) -> int:
+def join_shards(
+    shards: Shards, data: Dataset, out: Path, about: Mapping[str, Any], classes: Sequence[str] | None
+) -> int:
     """Stream the shards into one array each; return how many images could not be read.
 
     The manifest, written last, lists these; it tells all ``about`` the outputs, and the names of the ``classes``.
     """
-    rows, ids = np.concatenate([*_arrays(shards, "rows")]), data.ids
+    rows, ids = np.concatenate([*_shard_arrays(shards, "rows")]), data.ids
     if len(rows) == 0:
         raise SteepslopeError(f"none of the {len(data)} images could be read", out)
-    failed = zip(*(itertools.chain.from_iterable(_arrays(shards, name)) for name in ("failed", "reasons")), strict=True)
-    skipped = [{"id": str(ids[row]), "reason": str(reason)} for row, reason in failed]
+    failed, reasons = (itertools.chain.from_iterable(_shard_arrays(shards, name)) for name in ("failed", "reasons"))
+    skipped = [{"id": str(ids[row]), "reason": str(why)} for row, why in zip(failed, reasons, strict=True)]
     with OUTPUTS.staged(out) as staging:
         labels = labels_at(data.labels, rows)
         names: set[str] = set()
         for path in shards:  # one without a readable image has no arrays
             with np.load(path) as archive:
                 names.update(archive.files)
-        arrays = {name: _arrays(shards, name) for name in sorted(names - {"rows", "failed", "reasons"})}
+        arrays = {name: _shard_arrays(shards, name) for name in sorted(names - {"rows", "failed", "reasons"})}
         arrays |= {} if labels is None else {"labels": iter([labels])}
-        described = {name: _write_npy(staging / f"{name}.npy", blocks, len(rows)) for name, blocks in arrays.items()}
+        described = {name: _write_joined(staging / f"{name}.npy", some, len(rows)) for name, some in arrays.items()}
         write_ids_to_folder([str(ids[row]) for row in rows], staging)
         manifest = outputs_manifest(described, has_ids=True, classes=classes)
         write_json(staging / MANIFEST, {**manifest, **about, "skipped": skipped})
     return len(skipped)
 
 
-def _arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
+def _shard_arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
     kinds = (OSError, ValueError, BadZipFile)
     for path in shards:
         with explained("is damaged; delete it and run again", path, kinds), np.load(path) as archive:
@@ -138,7 +142,7 @@ def _arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
         yield from found
 
 
-def _write_npy(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
+def _write_joined(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
     """Write blocks of rows as one array; through a mapping, a full disk would end the process without a word."""
     first = next(blocks)
     shape = (rows, *first.shape[1:])
@@ -153,7 +157,7 @@ def _write_npy(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[st
 def extraction_key(classifier: Classifier, data: Dataset, source: str, options: ExtractionOptions) -> dict[str, Any]:
     """Return all that decides the outputs, as JSON holds it."""
     views, dropout = "views" in options.evidence, "dropout" in options.evidence
-    shifts = recipes_of(data)
+    shifts = shift_recipes_of(data)
     key = {
         **({AUGMENTED: data.recipe} if isinstance(data, Augmented) else {}),
         **({"shifts": shifts} if shifts else {}),

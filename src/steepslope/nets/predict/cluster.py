@@ -43,7 +43,7 @@ QUIET = {
 
 
 @contextmanager
-def session(options: ClusterOptions) -> Iterator[int]:
+def ray_session(options: ClusterOptions) -> Iterator[int]:
     """Join or start a cluster, and leave or stop it at the end; give the number of actors that it can hold.
 
     Where the caller's process has joined a cluster already, that one is used, and stays.
@@ -60,31 +60,31 @@ def session(options: ClusterOptions) -> Iterator[int]:
     with redirect_stdout(_WithoutRay(sys.stdout)):
         try:
             if ours:
-                _start(ray, options)
-            yield _room(ray.cluster_resources(), options)
+                _start_ray(ray, options)
+            yield _room_for_actors(ray.cluster_resources(), options)
         finally:
             if ours:
                 ray.shutdown()
 
 
-def _start(ray: Any, options: ClusterOptions) -> None:
+def _start_ray(ray: Any, options: ClusterOptions) -> None:
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if options.code is not None:
         if not Path(options.code).is_dir():
             raise SteepslopeError("expected a folder of Python modules, found none", options.code)
         common["runtime_env"] = {"working_dir": str(Path(options.code).resolve())}
     if options.address is not None:
-        _require_reachable(options.address)
-        with explained("no cluster can be joined", options.address, longest=200), _no_stderr():
+        _require_reachable_head(options.address)
+        with explained("no cluster can be joined", options.address, longest=200), _without_stderr_of_ray():
             ray.init(options.address, **common)
         return
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = max(cpus, (options.actors or 1) * options.cpus)  # the system shares cores where actors outnumber them
-    with explained("Ray cannot be started here", NEED, longest=200), _no_stderr():
+    with explained("Ray cannot be started here", NEED, longest=200), _without_stderr_of_ray():
         ray.init("local", num_cpus=wanted, include_dashboard=False, **common)
 
 
-def _require_reachable(address: str) -> None:
+def _require_reachable_head(address: str) -> None:
     if address == AUTO:
         return
     host, _, port = address.rpartition(":")
@@ -92,7 +92,7 @@ def _require_reachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS).close()
 
 
-def _room(resources: dict[str, float], options: ClusterOptions) -> int:
+def _room_for_actors(resources: dict[str, float], options: ClusterOptions) -> int:
     """Return how many actors the cluster's CPUs and GPUs suffice for."""
     room = int(resources.get("CPU", 0) // options.cpus)
     if options.gpus:
@@ -105,7 +105,7 @@ def _room(resources: dict[str, float], options: ClusterOptions) -> int:
 
 
 @contextmanager
-def _no_stderr() -> Iterator[None]:
+def _without_stderr_of_ray() -> Iterator[None]:
     """Drop what is written to standard error, also by libraries that are not Python; errors are raised all the same."""
     try:
         kept = os.dup(STDERR)
@@ -138,7 +138,7 @@ class _WithoutRay(io.TextIOBase):
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class ChunkTask:
     """One chunk: its images alone, the number of the first in the whole data set, their batches, and their groups."""
 
     name: str
@@ -148,7 +148,7 @@ class Task:
     groups: GroupOf | None
 
 
-def tasks(images: FromImages, shards: Shards) -> list[Task]:
+def ray_tasks(images: FromImages, shards: Shards) -> list[ChunkTask]:
     """Return a task a chunk, with neighbouring rows of a data set that can be cut.
 
     Raises
@@ -165,12 +165,12 @@ def tasks(images: FromImages, shards: Shards) -> list[Task]:
         chunk, groups = data.subset(np.arange(first, last + 1)), images.groups
         if groups is not None:
             groups = {name: groups[name] for name in map(str, chunk.ids) if name in groups}
-        made.append(Task(path.name, first, chunk, [[row - first for row in batch] for batch in batches], groups))
+        made.append(ChunkTask(path.name, first, chunk, [[row - first for row in batch] for batch in batches], groups))
     return made
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChunkAnswer:
     """What an actor makes of a task: its rows, or a user's error in place of them; notices; and which actor it was."""
 
     name: str
@@ -199,7 +199,7 @@ class Actor:
     def ready(self) -> None:
         """Return once the actor is made."""
 
-    def answer(self, task: Task) -> Answer:
+    def answer(self, task: ChunkTask) -> ChunkAnswer:
         """Make a chunk."""
         table, told = None, ""
         try:
@@ -210,13 +210,13 @@ class Actor:
         except SteepslopeError as error:
             told = str(error)
         notices, self.notices[:] = tuple(self.notices), []
-        return Answer(task.name, self.name, table, told, notices)
+        return ChunkAnswer(task.name, self.name, table, told, notices)
 
 
 IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
 
 
-class Notices:
+class ActorNotices:
     """What users are told of a run: each notice of an actor once, and that an actor had to be started again."""
 
     def __init__(self, actors: int, notice: Notice) -> None:
@@ -224,7 +224,7 @@ class Notices:
         self.lines: set[str] = set()
         self.actors: set[str] = set()
 
-    def pass_on(self, answer: Answer) -> None:
+    def pass_on(self, answer: ChunkAnswer) -> None:
         """Tell what comes with the rows of a chunk, unless it was told before."""
         self.actors.add(answer.actor)
         for line in answer.notices:
@@ -248,22 +248,22 @@ class FromCluster(FromImages):
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the chunks that are not in the folder yet, with their rows."""
-        chunks = tasks(self, self.missing_shards(folder))
+        chunks = ray_tasks(self, self.missing_shards(folder))
         if not chunks:
             return
         sizes = {chunk.name: len(chunk.data) for chunk in chunks}
-        with session(self.cluster) as room, bar() as progress:
+        with ray_session(self.cluster) as room, bar() as progress:
             task = progress.add_task(f"extracting {self.source}", total=sum(sizes.values()))
             actors = min(self.cluster.actors or room, len(chunks))
-            notices = Notices(actors, notice)
-            for answer in self._answers(deque(chunks), actors):
+            notices = ActorNotices(actors, notice)
+            for answer in self._answers_of_actors(deque(chunks), actors):
                 notices.pass_on(answer)
                 if answer.table is None:
                     raise SteepslopeError(answer.error)
                 yield folder / answer.name, answer.table
                 progress.advance(task, sizes[answer.name])
 
-    def _answers(self, waiting: deque[Task], actors: int) -> Iterator[Answer]:
+    def _answers_of_actors(self, waiting: deque[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
         """Yield the answer to each task, in the order in which they come."""
         import ray
 
@@ -280,7 +280,7 @@ class FromCluster(FromImages):
         while missing:
             with explained("the cluster failed", "engine ray", longest=300):
                 (done,), _ = ray.wait([*working])
-                answer: Answer | None = ray.get(done)
+                answer: ChunkAnswer | None = ray.get(done)
             actor = working.pop(done)
             if waiting:
                 working[actor.answer.remote(waiting.popleft())] = actor

@@ -15,13 +15,13 @@ from steepslope.errors import located
 from steepslope.files.progress import Notice, silent
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
-from steepslope.nets.data.class_names import ClassNames
+from steepslope.nets.data.class_names import ClassNames, labels_by_name
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.data.specs import DatasetSpec
-from steepslope.nets.extraction.engine import Engine, on_backend
+from steepslope.nets.extraction.engine import Engine, classifier_on_backend
 from steepslope.nets.extraction.machines import single_device
 from steepslope.nets.extraction.options import ExtractionOptions
-from steepslope.nets.extraction.shards import Batches, Shards, plan, run_shards
+from steepslope.nets.extraction.shards import Batches, Shards, plan_shards, run_shards
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs.table import require_ids_once
 from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made, groups_of_chunk_ids
@@ -30,10 +30,9 @@ from steepslope.predict.options import PredictOptions
 
 def images_to_judge(image_gate: ImageGate, spec: DatasetSpec) -> Dataset:
     """Open the images that a gate is to decide on; raise where two have one id."""
-    names = (
-        None if image_gate.gate.classes is None else {name: label for label, name in enumerate(image_gate.gate.classes)}
-    )
-    images = spec.open(names=ClassNames(names, image_gate.classifier.classes, image_gate.classifier.num_classes))
+    classes, classifier = image_gate.gate.classes, image_gate.classifier
+    given = None if classes is None else labels_by_name(classes)
+    images = spec.open(names=ClassNames(given, classifier.classes, classifier.num_classes))
     with located(str(spec)):
         require_ids_once(pa.array([str(name) for name in images.ids], pa.string()))
     return images
@@ -71,7 +70,7 @@ class FromImages:
 
     def missing_shards(self, folder: Path) -> Shards:
         """Return the chunks that are not in the folder yet, with their images in batches."""
-        return {path: some for path, some in self._plan(folder).items() if not path.exists()}
+        return {path: some for path, some in self._planned_chunks(folder).items() if not path.exists()}
 
     def engines(self, notice: Notice = silent) -> list[Engine]:
         """Return the nets on this process's device: the classifier, and the others."""
@@ -79,8 +78,10 @@ class FromImages:
         fabric = single_device(precision)
         nets = [(self.image_gate.classifier, self.image_gate.options)]
         nets += [(other.net, other.options(precision)) for other in self.image_gate.others.values()]
-        chosen = [(net, self._options(options)) for net, options in nets]
-        return [Engine.on(on_backend(net, options, fabric, notice), options, fabric) for net, options in chosen]
+        chosen = [(net, self._options_of_net(options)) for net, options in nets]
+        return [
+            Engine.on(classifier_on_backend(net, options, fabric, notice), options, fabric) for net, options in chosen
+        ]
 
     def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
         """Yield chunks with their rows, as the nets make them; a bar counts the images."""
@@ -89,27 +90,27 @@ class FromImages:
             for engine in engines
         ]
         for (path, batches), *others in zip(*runs, strict=True):
-            yield path, self._rows(batches, [one for _, one in others])
+            yield path, self._rows_of_chunk(batches, [one for _, one in others])
 
     def all(self, folder: Path) -> list[Path]:
         """Return the files of all chunks, in order."""
-        return list(self._plan(folder))
+        return list(self._planned_chunks(folder))
 
-    def _plan(self, folder: Path) -> Shards:
-        return plan(self.data, self._options(self.image_gate.options), folder, ENDING)
+    def _planned_chunks(self, folder: Path) -> Shards:
+        return plan_shards(self.data, self._options_of_net(self.image_gate.options), folder, ENDING)
 
-    def _options(self, of_net: ExtractionOptions) -> ExtractionOptions:
+    def _options_of_net(self, of_net: ExtractionOptions) -> ExtractionOptions:
         given = self.options
         return replace(
             of_net, batch_size=given.batch_size, workers=given.workers, shard_rows=given.shard_rows,
             backend=given.backend, verify=given.verify, on_error="skip" if given.on_error == "keep" else "stop",
         )  # fmt: skip
 
-    def _rows(self, batches: Batches, others: Sequence[Batches]) -> Any:
+    def _rows_of_chunk(self, batches: Batches, others: Sequence[Batches]) -> Any:
         """Return the rows of a chunk: those of its images, and of those that a net could not be given, in order."""
         failed = {row: reason for one in (*others, batches) for batch, _ in one for row, reason in batch.failed}
-        rows = [row for row in _read(batches) if row not in failed]
-        tables = [self._decided(rows, batches, others)] if rows else []
+        rows = [row for row in _rows_of_batches(batches) if row not in failed]
+        tables = [self._decisions_of_rows(rows, batches, others)] if rows else []
         if failed:  # they are not accepted, and have the reason
             ids = [str(self.data.ids[row]) for row in failed]
             n = len(failed)
@@ -122,10 +123,10 @@ class FromImages:
             together = together.append_column(ERROR, pa.nulls(len(together), pa.string()))
         return together.take(pa.array(order))
 
-    def _decided(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Any:
-        arrays = _joined(batches, rows)
+    def _decisions_of_rows(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Any:
+        arrays = _joined_batches(batches, rows)
         for (name, net), one in zip(self.image_gate.others.items(), others, strict=True):
-            arrays[name] = net.array(arrays["logits"], _joined(one, rows))
+            arrays[name] = net.array(arrays["logits"], _joined_batches(one, rows))
         ids = self.data.ids
         arrays["ids"] = np.array([str(ids[row]) for row in rows])
         groups = None if self.groups is None else groups_of_chunk_ids(self.groups, arrays["ids"])
@@ -134,12 +135,12 @@ class FromImages:
         return gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()
 
 
-def _read(batches: Batches) -> list[int]:
+def _rows_of_batches(batches: Batches) -> list[int]:
     return [row for batch, _ in batches for row in batch.rows]
 
 
-def _joined(batches: Batches, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+def _joined_batches(batches: Batches, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the arrays of some of the rows; one net may take an image that another cannot."""
     names = next(some for _, some in batches if some)
-    kept = np.isin(_read(batches), rows)
+    kept = np.isin(_rows_of_batches(batches), rows)
     return {name: np.concatenate([some[name] for _, some in batches if some])[kept] for name in names}

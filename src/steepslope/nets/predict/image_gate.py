@@ -21,7 +21,7 @@ from steepslope.nets.classifiers.backbones import live_classifier, module_source
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.images import ALL, Dataset, Picture
-from steepslope.nets.data.transforms import Transform, decoded, unreadable
+from steepslope.nets.data.transforms import Transform, decoded_or_reason, unreadable_image
 from steepslope.nets.extraction.engine import Engine
 from steepslope.nets.extraction.machines import single_device
 from steepslope.nets.extraction.options import EVIDENCE_ARRAYS, NONE, ExtractionOptions
@@ -42,7 +42,7 @@ COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
 Given = str | Classifier | nn.Module | None  # a spec, a classifier, a net from images to logits, or what is recorded
 
 
-def load_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
+def load_gate_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
     """Return the net that is given, or else that of the recorded spec; raise unless it is the recorded one.
 
     What is code of one's own has to be given, since no file gets to name code to run. ``place`` names the net in
@@ -58,13 +58,13 @@ def load_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
         return _callers_net(record, given, transform, place)
     if given is None and record.spec.startswith(CODE):
         raise SteepslopeError(f"{record.spec} is code of your own, which no file gets to run: name it yourself", place)
-    net = given if isinstance(given, Classifier) else _by_spec(record, given, place)
+    net = given if isinstance(given, Classifier) else _net_by_recorded_spec(record, given, place)
     if net.digest != record.digest:
         raise record.other(net.digest, place)
     return net.with_transform(preprocessing=transform)
 
 
-def _by_spec(record: NetRecord, given: str | None, place: str) -> Classifier:
+def _net_by_recorded_spec(record: NetRecord, given: str | None, place: str) -> Classifier:
     try:
         return load_classifier(given or record.spec)
     except SteepslopeError as error:
@@ -110,7 +110,7 @@ class Pictures:
         return ""
 
 
-def pictures_of(images: Any, channels: int = 3) -> list[Picture]:
+def pictures_in_memory(images: Any, channels: int = 3) -> list[Picture]:
     """Return one image or several, PIL's or arrays, as a list; a last axis of as many channels is that of one image.
 
     >>> [len(pictures_of(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
@@ -122,17 +122,17 @@ def pictures_of(images: Any, channels: int = 3) -> list[Picture]:
         one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (*COLOURS, channels))
         if images.ndim not in (2, 3, 4):
             raise SteepslopeError(f"expected (H, W), (H, W, C) or (m, H, W, C), found shape {images.shape}", "images")
-        return [_picture(images)] if one else [_picture(one) for one in images]
+        return [_picture_of_array(images)] if one else [_picture_of_array(one) for one in images]
     if not isinstance(images, Iterable) or isinstance(images, str):
         raise SteepslopeError(f"expected images, arrays or tensors, found {type(images).__name__}", "images")
     pictures = [*images]
     for other in pictures:
         if not isinstance(other, Image.Image | np.ndarray):
             raise SteepslopeError(f"expected PIL images or arrays, found {type(other).__name__} among them", "images")
-    return [_picture(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
+    return [_picture_of_array(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
 
 
-def _picture(array: NDArray[Any]) -> Picture:
+def _picture_of_array(array: NDArray[Any]) -> Picture:
     """Return whole numbers from 0 to 255 as the image that a file of them would be; others stay an array."""
     if array.ndim not in (2, 3) or array.size == 0:
         raise SteepslopeError(f"expected an image (H, W) or (H, W, C), found shape {array.shape}", "images")
@@ -220,11 +220,11 @@ class ImageGate:
         known = {name: value for name, value in recorded.items() if value is not None}
         options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
         named = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
-        _require_nets(origin, arrays, named)
-        net = load_net(origin.classifier, classifier, "classifier")
-        others = {name: _opinion(name, gate, named.get(name), net) for name in arrays if is_opinion_array(name)}
+        _require_opinion_nets(origin, arrays, named)
+        net = load_gate_net(origin.classifier, classifier, "classifier")
+        others = {name: _opinion_net(name, gate, named.get(name), net) for name in arrays if is_opinion_array(name)}
         if AUXILIARY in arrays:
-            others[AUXILIARY] = OtherNet(load_net(origin.auxiliary, auxiliary, AUXILIARY))
+            others[AUXILIARY] = OtherNet(load_gate_net(origin.auxiliary, auxiliary, AUXILIARY))
         elif auxiliary is not None:
             raise SteepslopeError("expected none, since this gate needs no second backbone", AUXILIARY)
         return cls(gate, net, others, options)
@@ -272,7 +272,7 @@ class ImageGate:
                 return torch.stack(several)
         if isinstance(images, Tensor):
             return images
-        pictures = Pictures(pictures_of(images, self.classifier.transform.channels))
+        pictures = Pictures(pictures_in_memory(images, self.classifier.transform.channels))
         if len(pictures) == 0:
             raise SteepslopeError("expected at least one, found none", "images")
         return pictures
@@ -283,7 +283,7 @@ class ImageGate:
         if isinstance(images, Tensor):
             batch = self._normalised(images)
             engine = Engine.on(self.classifier, self.options, fabric)
-            return self.as_outputs(_run(engine, len(batch), lambda rows: batch[rows].float()))
+            return self.as_outputs(_run_engine(engine, len(batch), lambda rows: batch[rows].float()))
         arrays = _run_on_pictures(self.classifier, self.options, fabric, images)
         for name, other in self.others.items():
             of_other = _run_on_pictures(other.net, other.options(self.options.precision), fabric, images)
@@ -306,12 +306,12 @@ class ImageGate:
         return batch
 
 
-def _told(array: str) -> str:
+def _opinion_in_errors(array: str) -> str:
     """Return how an opinion is named in errors: ``opinion_big`` is the opinion big."""
     return f"opinion {opinion_of_array(array)}"
 
 
-def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
+def _require_opinion_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
     """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
     needed = [name for name in arrays if is_opinion_array(name)]
     for array in given:
@@ -320,23 +320,25 @@ def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, G
             raise SteepslopeError(f"{name} is a vote: no net gives it", "opinion")
         if array not in needed:
             counted = ", ".join(opinion_of_array(name) for name in needed) or "none"
-            raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _told(array))
+            raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _opinion_in_errors(array))
     for array in needed:
         name = opinion_of_array(array)
         recorded = array.startswith(OPINION) and name in origin.opinions
         if not recorded and not isinstance(given.get(array), Classifier):
             remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
-            raise SteepslopeError(f"no net of it is recorded, so images cannot be judged: {remedy}", _told(array))
+            raise SteepslopeError(
+                f"no net of it is recorded, so images cannot be judged: {remedy}", _opinion_in_errors(array)
+            )
 
 
-def _opinion(array: str, gate: Gate, given: Given, classifier: Classifier) -> OtherNet:
+def _opinion_net(array: str, gate: Gate, given: Given, classifier: Classifier) -> OtherNet:
     """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
     record = gate.origin.opinions.get(opinion_of_array(array))
-    net = load_net(record, given, _told(array))
+    net = load_gate_net(record, given, _opinion_in_errors(array))
     if record is not None and record.places is not None:
         return OtherNet(net, record.places)
     mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (classifier, net))
-    with located(_told(array)):
+    with located(_opinion_in_errors(array)):
         return OtherNet(
             net, opinion_class_places(Opinion(mine, classes=gate.classes), Opinion(theirs, classes=net.names))
         )
@@ -346,15 +348,15 @@ def _run_on_pictures(
     classifier: Classifier, options: ExtractionOptions, fabric: Fabric, pictures: Pictures
 ) -> dict[str, NDArray[Any]]:
     def read(rows: slice) -> Tensor:
-        images = [decoded(pictures, row, classifier.transform) for row in range(rows.start, rows.stop)]
+        images = [decoded_or_reason(pictures, row, classifier.transform) for row in range(rows.start, rows.stop)]
         for row, image in enumerate(images, rows.start):
             if isinstance(image, str):
-                raise unreadable(pictures, row, image).within("images")
+                raise unreadable_image(pictures, row, image).within("images")
         return torch.stack(images)  # type: ignore[arg-type]
 
-    return _run(Engine.on(classifier, options, fabric), len(pictures), read)
+    return _run_engine(Engine.on(classifier, options, fabric), len(pictures), read)
 
 
-def _run(engine: Engine, n: int, read: Callable[[slice], Tensor]) -> dict[str, NDArray[Any]]:
+def _run_engine(engine: Engine, n: int, read: Callable[[slice], Tensor]) -> dict[str, NDArray[Any]]:
     parts = [engine(read(rows), rows.start) for rows in blocks(n, BATCH)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, default_collate
 
 from steepslope.errors import SteepslopeError
 from steepslope.losses import LossSettings
-from steepslope.nets.data.images import Dataset, Picture, in_pil
-from steepslope.nets.data.transforms import Transform, decoded, unreadable
+from steepslope.nets.data.images import Dataset, Picture, image_in_pil
+from steepslope.nets.data.transforms import Transform, decoded_or_reason, unreadable_image
 from steepslope.nets.seeding import seed_of, seeded
 from steepslope.nets.training.request import Finetuning
 from steepslope.outputs.labels import UNKNOWN
@@ -60,8 +60,8 @@ class Examples(torch.utils.data.Dataset[Example | str]):
                 return Example(seen, torch.empty(0), torch.tensor(place))
             return Example(self.oracle(changed), seen, torch.tensor(place))
 
-        found = decoded(self.data, row, example)
-        return str(unreadable(self.data, row, found)) if isinstance(found, str) else found
+        found = decoded_or_reason(self.data, row, example)
+        return str(unreadable_image(self.data, row, found)) if isinstance(found, str) else found
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,7 +69,7 @@ class Examples(torch.utils.data.Dataset[Example | str]):
     def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
         """Yield one process's parts, from step ``first`` on."""
         keys = ([(epoch, place) for place in part] for epoch, part in steps.parts_from(first, rank))
-        for part in DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=_stacked):
+        for part in DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=_stacked_examples):
             if isinstance(part, str):  # raised here, since a worker would wrap it in its own traceback
                 raise SteepslopeError(part)
             yield part
@@ -77,7 +77,7 @@ class Examples(torch.utils.data.Dataset[Example | str]):
     def _augmented(self, image: Picture, epoch: int, place: int) -> Picture:
         if not self.recipe.augments:
             return image
-        image = in_pil(image)
+        image = image_in_pil(image)
         draw = np.random.default_rng((self.recipe.seed, epoch, place))
         mirror = draw.random() < 0.5
         angle = draw.uniform(-self.recipe.rotate, self.recipe.rotate)
@@ -137,7 +137,7 @@ class Steps:
                 yield from ((epoch, part.tolist()) for part in mine)
 
 
-def _stacked(items: list[Example | str]) -> Any:
+def _stacked_examples(items: list[Example | str]) -> Any:
     return next((item for item in items if isinstance(item, str)), None) or default_collate(items)
 
 

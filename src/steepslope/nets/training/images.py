@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Dataset, rows_by_id
+from steepslope.nets.data.images import Dataset, image_rows_by_id
 from steepslope.nets.data.specs import DatasetSpec, parse_data
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import extraction_of_folder
@@ -19,7 +19,7 @@ from steepslope.outputs.folder import extraction_of_folder
 HOLDOUT = "holdout"
 
 
-def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
+def images_of_outputs(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
     """Find the images of outputs by their ids: the data set, or that of its splits that has them, and their rows."""
     with located(where):
         return ImageFinder(spec, outputs.classes)(outputs.ids)
@@ -47,7 +47,7 @@ class ImageFinder:
         for split in self.splits:
             data = self.open(split)
             try:
-                found.append((data, rows_by_id(data, wanted)))
+                found.append((data, image_rows_by_id(data, wanted)))
             except SteepslopeError as error:
                 failures.append(error)
             if found and not self.spec.is_named:
@@ -76,7 +76,7 @@ class ImageFinder:
             except SteepslopeError as error:
                 failures.append(error)
                 continue
-            found.append([None if row is None else (data, row) for row in _row_of_each(data, ids)])
+            found.append([None if row is None else (data, row) for row in _row_of_each_image(data, ids)])
             if None not in found[-1]:
                 break
         if not found:
@@ -84,7 +84,7 @@ class ImageFinder:
         return min(found, key=lambda places: places.count(None))
 
 
-def _row_of_each(data: Dataset, ids: Sequence[str]) -> list[int | None]:
+def _row_of_each_image(data: Dataset, ids: Sequence[str]) -> list[int | None]:
     """Return the rows of the images with some ids; None where none has the id, or several have it."""
     wanted = set(ids)
     rows = dict[str, int | None]()
@@ -94,12 +94,12 @@ def _row_of_each(data: Dataset, ids: Sequence[str]) -> list[int | None]:
     return [rows.get(name) for name in ids]
 
 
-def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:
+def open_images_of_outputs(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:
     """Open the images of outputs: those of the data spec, or else of the one in the outputs' manifest."""
-    return images_of(outputs, data_of(path, data), str(path))[0]
+    return images_of_outputs(outputs, data_spec_of_outputs(path, data), str(path))[0]
 
 
-def data_of(path: Path, data: str | None = None) -> DatasetSpec:
+def data_spec_of_outputs(path: Path, data: str | None = None) -> DatasetSpec:
     """Return the data spec that is given, or else the one in the manifest of outputs."""
     if data is None:
         where = extraction_of_folder(path).get("data")

@@ -14,20 +14,20 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.progress import Notice, silent
 from steepslope.heads import HEADS
 from steepslope.nets.classifiers.classifier import Classifier
-from steepslope.nets.extraction.machines import alone_in, launched, together
+from steepslope.nets.extraction.machines import alone_in_folders, failing_together, launched_processes
 from steepslope.nets.extraction.options import Machines
-from steepslope.nets.training.learner import freeze, optimizer_of
+from steepslope.nets.training.learner import freeze_backbone, optimizer_of
 from steepslope.nets.training.loop import finetune
 from steepslope.nets.training.on_images import ImageOracle
-from steepslope.nets.training.prepare import new_oracle, prepare
+from steepslope.nets.training.prepare import new_oracle, prepare_training
 from steepslope.nets.training.request import FinetuneRequest, Finetuning
-from steepslope.nets.training.sources import FitSet, net_source, open_fit_set, open_sources
+from steepslope.nets.training.sources import FitSet, load_net_of_role, open_fit_set, open_sources
 from steepslope.oracle.base import loss_of_settings
 
 TRIAL = 2  # images of noise at once, by which time is told
 
 
-def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
+def stages_of_request(request: FinetuneRequest) -> dict[str, Finetuning]:
     """Return each stage's recipe by its name, with all parameters of its loss and no others.
 
     Raises
@@ -39,7 +39,7 @@ def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
     for name, recipe in request.recipes.items():
         with located(f"stage {name}") if name else nullcontext():
             stages[name] = replace(recipe, parameters=loss_of_settings(recipe).parameters)
-            _require_possible(request, recipe, next(iter(stages.values())))
+            _require_possible_stage(request, recipe, next(iter(stages.values())))
     if request.valid is not None and all(recipe.select == "last" for recipe in stages.values()):
         raise SteepslopeError("expected none where no epoch is selected (--select)", "valid")
     if request.outputs is not None and any(one is not None for one in request.inputs("classifier")):
@@ -50,7 +50,7 @@ def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
     return stages
 
 
-def _require_possible(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> None:
+def _require_possible_stage(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> None:
     require_known("head", recipe.head, HEADS)
     if request.outputs is not None and recipe.select != "last" and request.valid is None:
         raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
@@ -61,7 +61,7 @@ def _require_possible(request: FinetuneRequest, recipe: Finetuning, first: Finet
             raise SteepslopeError(f"expected {expected!r}, as for all stages, found {value!r}", name)
 
 
-def machines_of(request: FinetuneRequest) -> Machines:
+def machines_of_request(request: FinetuneRequest) -> Machines:
     """Return on what to run; the precision is the same in all stages."""
     precision = next(iter(request.recipes.values())).precision
     return Machines(devices=request.devices, num_nodes=request.num_nodes, precision=precision)
@@ -73,14 +73,14 @@ def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, r
     ``notice`` gets a line of each oracle that is trained, and what :func:`finetune` tells it. With ``replace_them``
     other oracles in the folders are replaced.
     """
-    stages = stages_of(request)
+    stages = stages_of_request(request)
     init = None if request.init is None else Path(request.init)
-    with launched(machines_of(request)) as fabric, alone_in([out], fabric):
-        with together(fabric):
+    with launched_processes(machines_of_request(request)) as fabric, alone_in_folders([out], fabric):
+        with failing_together(fabric):
             sources = open_sources(request, fabric)
         for name, recipe in stages.items():
-            with together(fabric):
-                training = prepare(sources, recipe, fabric, init)
+            with failing_together(fabric):
+                training = prepare_training(sources, recipe, fabric, init)
             finetune(training, out / name, fabric, notice, replace_them)
             if fabric.is_global_zero:
                 trained = f"{recipe.loss} oracle on {training.oracle.backbone}, trained on"
@@ -88,35 +88,36 @@ def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, r
             init = out / name
 
 
-def costs_of(request: FinetuneRequest) -> Iterator[str]:
+def costs_of_stages(request: FinetuneRequest) -> Iterator[str]:
     """Yield lines on each stage's cost, in the first process, once all that the request names is opened."""
-    stages = stages_of(request)
-    with launched(machines_of(request)) as fabric:
+    stages = stages_of_request(request)
+    with launched_processes(machines_of_request(request)) as fabric:
         fit_set = open_fit_set(request)
-        backbone = net_source(request, "oracle")
         for name, recipe in stages.items():
             seen_by_both = replace(recipe, oracle_sees="image")
-            oracle = new_oracle(backbone.load(), seen_by_both, fit_set.classifier, fit_set.num_classes)
-            lines = cost_lines(oracle, recipe, fit_set, fabric)
+            oracle = new_oracle(
+                load_net_of_role(request, "oracle"), seen_by_both, fit_set.classifier, fit_set.num_classes
+            )
+            lines = training_cost_lines(oracle, recipe, fit_set, fabric)
             if fabric.is_global_zero:
                 yield from [f"stage {name}", *lines] if name else lines
 
 
-def cost_lines(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, fabric: Fabric) -> list[str]:
+def training_cost_lines(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, fabric: Fabric) -> list[str]:
     """Return what a training costs, in lines; where features stay the same, each image goes through the nets once."""
-    freeze(oracle.net, recipe)
+    freeze_backbone(oracle.net, recipe)
     classifier = "not run, its outputs are there"
     if fit_set.classifier is not None:
-        classifier = f"{_millions(_count(fit_set.classifier.net))} parameters, run live"
+        classifier = f"{_weights_in_millions(_count_weights(fit_set.classifier.net))} parameters, run live"
     rows = len(fit_set.rows)
     steps = -(-rows // recipe.batch_size) * recipe.epochs
     seen = rows if recipe.features_stay else rows * recipe.epochs
     oracle.net.train(recipe.trainable == "all")
-    speed = TRIAL / _seconds_of_a_step(oracle, recipe, fit_set.classifier, fabric)
+    speed = TRIAL / _seconds_of_training_step(oracle, recipe, fit_set.classifier, fabric)
     size = " × ".join(map(str, (oracle.transform.channels, *oracle.net.size)))
     return [
-        f"oracle: images {size}, {_millions(_count(oracle.net))} parameters, "
-        f"{_millions(_count(oracle.net, trained=True))} of them trained",
+        f"oracle: images {size}, {_weights_in_millions(_count_weights(oracle.net))} parameters, "
+        f"{_weights_in_millions(_count_weights(oracle.net, trained=True))} of them trained",
         f"classifier: {classifier}",
         f"images: {seen:,} in {steps:,} steps of {recipe.batch_size}",
         f"time: {seen / speed / 3600:,.2f} hours at {speed:,.1f} images/s, tried on {TRIAL} images of noise at once "
@@ -124,7 +125,9 @@ def cost_lines(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, fabric:
     ]
 
 
-def _seconds_of_a_step(oracle: ImageOracle, recipe: Finetuning, classifier: Classifier | None, fabric: Fabric) -> float:
+def _seconds_of_training_step(
+    oracle: ImageOracle, recipe: Finetuning, classifier: Classifier | None, fabric: Fabric
+) -> float:
     """Return how long a second step takes: the classifier's forward pass, the oracle's passes, and the update."""
     net = fabric.to_device(oracle.net)
     images = torch.randn((TRIAL, oracle.transform.channels, *oracle.net.size), device=fabric.device)
@@ -148,9 +151,9 @@ def _seconds_of_a_step(oracle: ImageOracle, recipe: Finetuning, classifier: Clas
     return time.perf_counter() - start
 
 
-def _count(net: nn.Module, trained: bool = False) -> int:
+def _count_weights(net: nn.Module, trained: bool = False) -> int:
     return sum(weight.numel() for weight in net.parameters() if weight.requires_grad or not trained)
 
 
-def _millions(count: int) -> str:
+def _weights_in_millions(count: int) -> str:
     return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"

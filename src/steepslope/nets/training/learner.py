@@ -21,13 +21,13 @@ START, END = 25, 25e4  # one_cycle begins at a 25th of the highest rate and ends
 MOMENTA = 0.85, 0.95
 
 
-def freeze(net: ImageOracleNet, recipe: Finetuning) -> None:
+def freeze_backbone(net: ImageOracleNet, recipe: Finetuning) -> None:
     """Freeze the backbone where the recipe trains the head alone."""
     for parameter in net.backbone.parameters():
         parameter.requires_grad_(parameter.requires_grad and recipe.trainable == "all")
 
 
-def set_modes(net: ImageOracleNet, recipe: Finetuning) -> None:
+def set_layer_modes(net: ImageOracleNet, recipe: Finetuning) -> None:
     """Set which layers train, which only serve, and which drop units."""
     net.train()
     if recipe.trainable == "head":
@@ -35,7 +35,7 @@ def set_modes(net: ImageOracleNet, recipe: Finetuning) -> None:
     for layer in net.backbone.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) and recipe.batch_norm == "frozen":
             layer.eval()
-    for layer in [*dropout_layers(net.backbone), *path_layers(net.backbone)]:
+    for layer in [*dropout_layers(net.backbone), *drop_path_layers(net.backbone)]:
         layer.training = recipe.frozen_dropout != "none" if recipe.trainable == "head" else recipe.dropout
 
 
@@ -51,10 +51,10 @@ def learns_of_dropped(net: ImageOracleNet, recipe: Finetuning) -> bool:
 
 def can_drop(net: nn.Module) -> bool:
     """Return whether a net has layers that drop units or paths."""
-    return bool([*dropout_layers(net), *path_layers(net)])
+    return bool([*dropout_layers(net), *drop_path_layers(net)])
 
 
-def path_layers(net: nn.Module) -> list[nn.Module]:
+def drop_path_layers(net: nn.Module) -> list[nn.Module]:
     """Return the layers that leave out whole paths at random: timm's and torchvision's."""
     return [layer for layer in net.modules() if isinstance(layer, DropPath | StochasticDepth)]
 
@@ -62,17 +62,17 @@ def path_layers(net: nn.Module) -> list[nn.Module]:
 def optimizer_of(recipe: Finetuning, learner: nn.Module) -> Optimizer:
     """Return the recipe's optimizer of what can be trained."""
     parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-    momentum = {"momentum": recipe.momentum} if has_momentum(recipe) else {}
+    momentum = {"momentum": recipe.momentum} if optimizer_has_momentum(recipe) else {}
     kind = OPTIMIZERS[recipe.optimizer]
     return kind(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **momentum)
 
 
-def has_momentum(recipe: Finetuning) -> bool:
+def optimizer_has_momentum(recipe: Finetuning) -> bool:
     """Return whether the optimizer has a momentum that can be set."""
     return recipe.optimizer == "sgd"
 
 
-def rate_at(recipe: Finetuning, step: int, steps: int) -> float:
+def learning_rate_at(recipe: Finetuning, step: int, steps: int) -> float:
     """Return the learning rate of step 0…steps−1.
 
     ``one_cycle`` is that of torch's ``OneCycleLR`` with cosines, ``warmup_steps`` its rising part.
@@ -83,7 +83,7 @@ def rate_at(recipe: Finetuning, step: int, steps: int) -> float:
     """
     top = recipe.learning_rate
     if recipe.schedule == "one_cycle":
-        rising, done = _cycle(recipe, step, steps)
+        rising, done = _one_cycle_phase(recipe, step, steps)
         return _along_cosine(top / START, top, done) if rising else _along_cosine(top, top / END, done)
     warm = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
     if recipe.schedule == "constant":
@@ -96,11 +96,11 @@ def momentum_at(recipe: Finetuning, step: int, steps: int) -> float:
     if not recipe.cycle_momentum:
         return recipe.momentum
     low, high = MOMENTA
-    rising, done = _cycle(recipe, step, steps)
+    rising, done = _one_cycle_phase(recipe, step, steps)
     return _along_cosine(high, low, done) if rising else _along_cosine(low, high, done)
 
 
-def _cycle(recipe: Finetuning, step: int, steps: int) -> tuple[bool, float]:
+def _one_cycle_phase(recipe: Finetuning, step: int, steps: int) -> tuple[bool, float]:
     """Return whether the cycle still rises, and how much of that half of it is done, in [0, 1]."""
     peak = min(max(recipe.warmup_steps - 1, 0), steps - 1)
     if step <= peak and peak > 0:

@@ -30,7 +30,7 @@ def load_oracle(
     return oracle if images is None else oracle.on(images, device=device)
 
 
-def require_allowed(folder: str | Path, backbones: Collection[str]) -> None:
+def require_allowed_backbone(folder: str | Path, backbones: Collection[str]) -> None:
     """Raise if an oracle's backbone is code of one's own but of none of these specs: no file gets to name code to run.
 
     Options of a spec, such as the weights that the classifier has, play no part: an oracle brings its own.

@@ -6,8 +6,7 @@ The course of a training is a CSV file.
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,19 +21,21 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.weights import take_up_state
 from steepslope.nets.classifiers.classifier import takes_channels_last
-from steepslope.nets.extraction.machines import together
+from steepslope.nets.extraction.machines import failing_together
 from steepslope.nets.seeding import seeded
 from steepslope.nets.training.examples import DroppedFeatures, Example, Features, Steps
-from steepslope.nets.training.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
-from steepslope.nets.training.prepare import Training
-from steepslope.nets.weights import (
-    load_training_state,
-    load_weights,
-    restore_optimizer_state,
-    save_training_state,
-    save_weights,
+from steepslope.nets.training.learner import (
+    freeze_backbone,
+    learning_rate_at,
+    momentum_at,
+    optimizer_has_momentum,
+    optimizer_of,
+    set_layer_modes,
 )
+from steepslope.nets.training.prepare import Training
+from steepslope.nets.weights import load_weights, save_training_state, save_weights
 from steepslope.oracle.storage import CARD
 
 LOG_ROWS = 200
@@ -49,7 +50,7 @@ HISTORY_COLUMNS = (
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a training is: the steps that are done, the best validation score, and sums over all processes.
 
     ``loss`` and ``rows`` are summed since the last row of the history; ``counts`` since the epoch began: of wrong and
@@ -79,7 +80,7 @@ class Progress:
         }
 
 
-def totals_of(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
+def totals_of_step(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
     """Return what :meth:`Progress.add` takes of one part of a step, float64 (6,)."""
     correct = is_correct.bool()
     trusted = z > 0
@@ -87,32 +88,26 @@ def totals_of(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
     return torch.cat([losses.detach().double().sum()[None], counts.double()])
 
 
-class History:
-    """``history.csv``, cut back to the step from which a run goes on."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        rows = [row for row in _read(path) if int(row["step"]) <= step]
-        with (
-            staged_folder(path.parent, last=path.name) as staging,
-            (staging / path.name).open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
-        self._file = path.open("a", newline="", encoding="utf-8")
-        self._csv = csv.DictWriter(self._file, HISTORY_COLUMNS, restval="")
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Add a row, at once."""
-        self._csv.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+def cut_history(path: Path, step: int) -> None:
+    """Write ``history.csv`` again with its rows up to the step from which a run goes on, or without any."""
+    rows = [row for row in _read_history(path) if int(row["step"]) <= step]
+    with (
+        staged_folder(path.parent, last=path.name) as staging,
+        (staging / path.name).open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def append_to_history(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to ``history.csv``."""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -134,27 +129,27 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = sil
         with the number of the step; the last saved state stays.
     """
     notice = notice if fabric.is_global_zero else silent
-    with together(fabric):
+    with failing_together(fabric):
         complete = FINETUNED.is_complete(out, training.key, replace_it)
     if fabric.broadcast(complete):
         notice(f"{out}: already complete")
         return
-    _by_first(fabric, partial(FINETUNED.begin, out, training.key))
-    run = Run(training, out, fabric)
+    _by_first_process(fabric, partial(FINETUNED.begin, out, training.key))
+    run = TrainingRun(training, out, fabric)
     if run.resume():
         notice(f"{out}: goes on after step {run.progress.step:,} of {run.steps.total:,}")
     run.train()
-    _by_first(fabric, partial(_finish, training, out))
+    _by_first_process(fabric, partial(_finish_oracle, training, out))
 
 
-def _by_first(fabric: Fabric, do: Callable[[], None]) -> None:
+def _by_first_process(fabric: Fabric, do: Callable[[], None]) -> None:
     """Let the first process do something; where it fails, all fail."""
-    with together(fabric):
+    with failing_together(fabric):
         if fabric.is_global_zero:
             do()
 
 
-def _finish(training: Training, out: Path) -> None:
+def _finish_oracle(training: Training, out: Path) -> None:
     """Write the oracle that the recipe selects, with the last one next to it where that is another."""
     net = training.oracle.net.cpu().eval()
     oracle = replace(training.oracle, net=net)
@@ -165,16 +160,16 @@ def _finish(training: Training, out: Path) -> None:
     FINETUNED.end(out)
 
 
-class Run:
+class TrainingRun:
     """A training under way: the net, the optimizer, and the progress that changes from step to step."""
 
     def __init__(self, training: Training, out: Path, fabric: Fabric) -> None:
         self.training, self.out, self.fabric = training, out, fabric
-        self.recipe, self.net, self.progress = training.recipe, training.oracle.net, Progress()
+        self.recipe, self.net, self.progress = training.recipe, training.oracle.net, TrainingProgress()
         recipe, gets_features = self.recipe, isinstance(training.source, Features | DroppedFeatures)
         self.steps = Steps(len(training.source), recipe.batch_size, fabric.world_size, recipe.accumulate, recipe.epochs,
                            recipe.seed)  # fmt: skip
-        freeze(self.net, recipe)
+        freeze_backbone(self.net, recipe)
         images = torch.zeros((2, training.oracle.transform.channels, *self.net.size))
         # laid out channels last, a net is faster, unless it cannot run so
         self.channels_last = not gets_features and takes_channels_last(
@@ -188,15 +183,12 @@ class Run:
 
     def resume(self) -> bool:
         """Take up where a killed run of the same training was saved; return whether there was one."""
-        state = load_training_state(self.out / UNFINISHED)
-        if state is None:
+        about = take_up_state(self.out / UNFINISHED, self.net, self.optimizer)
+        if about is None:
             return False
-        weights, moments, about = state
-        self.net.load_state_dict(weights)
-        restore_optimizer_state(self.optimizer, moments)
         if about.get("precision"):  # of float16: by how much losses are scaled
             self.fabric.strategy.precision.load_state_dict(about["precision"])
-        self.progress = Progress(**about["progress"])
+        self.progress = TrainingProgress(**about["progress"])
         return self.progress.step > 0
 
     def save(self) -> None:
@@ -206,7 +198,9 @@ class Run:
             if not tensor.isfinite().all():
                 raise self._not_finite(f"after step {self.progress.step}: {name}")
         about = {"progress": asdict(self.progress), "precision": self.fabric.strategy.precision.state_dict()}
-        _by_first(self.fabric, partial(save_training_state, self.out / UNFINISHED, weights, self.optimizer, about))
+        _by_first_process(
+            self.fabric, partial(save_training_state, self.out / UNFINISHED, weights, self.optimizer, about)
+        )
 
     def _not_finite(self, what: str) -> SteepslopeError:
         """Build the error for a training that has diverged."""
@@ -215,23 +209,24 @@ class Run:
 
     def train(self) -> None:
         """Take all steps that are left."""
-        set_modes(self.net, self.recipe)
+        set_layer_modes(self.net, self.recipe)
         progress, total = self.progress, self.steps.total
         rank, workers = self.fabric.global_rank, self.training.workers
         examples = self.training.source.from_step(progress.step, self.steps, rank, workers)
         every = max(1, total // LOG_ROWS)
         clock, rows = time.monotonic(), 0
-        with bar(self.fabric.is_global_zero) as shown, self._history() as history:
+        _by_first_process(self.fabric, partial(cut_history, self.out / HISTORY, progress.step))
+        with bar(self.fabric.is_global_zero) as shown:
             line = shown.add_task("training", total=total, completed=progress.step)
             while progress.step < total:
-                with together(self.fabric):  # an image that cannot be read stops all processes
+                with failing_together(self.fabric):  # an image that cannot be read stops all processes
                     parts = [next(examples) for _ in range(self.recipe.accumulate)]
                 loss = self.take_step(parts)
                 rows += self.steps.rows_of(progress.step - 1)
                 ended = progress.step % self.steps.an_epoch == 0
                 if progress.step % every == 0 or ended:
                     speed = rows / (time.monotonic() - clock)
-                    self._log(history, speed, self._validated() if ended else None)
+                    self._log(speed, self._validated() if ended else None)
                     rates = ", ".join(f"{name.upper()} {rate:.3f}" for name, rate in progress.rates.items())
                     shown.update(line, description=f"training, loss {loss:.4f}, {rates}, {speed:.0f} images/s")
                 if ended:
@@ -266,8 +261,8 @@ class Run:
     def _rates(self, step: int) -> dict[str, float]:
         """Return the learning rate of a step, and its momentum where the optimizer has one, as torch names them."""
         total = self.steps.total
-        momentum = {"momentum": momentum_at(self.recipe, step, total)} if has_momentum(self.recipe) else {}
-        return {"lr": rate_at(self.recipe, step, total), **momentum}
+        momentum = {"momentum": momentum_at(self.recipe, step, total)} if optimizer_has_momentum(self.recipe) else {}
+        return {"lr": learning_rate_at(self.recipe, step, total), **momentum}
 
     def _backward(self, part: Example, weight: float) -> Tensor:
         """Add one part's gradient, weighted, and return its totals."""
@@ -277,7 +272,7 @@ class Run:
         z = self.learner(part.oracle.contiguous(memory_format=layout))
         losses = self.training.loss(z, target)
         self.fabric.backward(losses.sum() * weight)
-        return totals_of(torch.where(finite, losses.detach(), torch.nan), z, is_correct)
+        return totals_of_step(torch.where(finite, losses.detach(), torch.nan), z, is_correct)
 
     def _validated(self) -> float | None:
         """Return the validation score, where epochs are compared, and keep the best weights."""
@@ -285,28 +280,17 @@ class Run:
             return None
         self.net.eval()
         score = self.training.validation(self.fabric)
-        set_modes(self.net, self.recipe)
+        set_layer_modes(self.net, self.recipe)
         if score > self.progress.best:
             self.progress.best = score
-            _by_first(self.fabric, self._save_best)
+            _by_first_process(self.fabric, self._save_best)
         return score
 
     def _save_best(self) -> None:
         with staged_folder(self.out, last=BEST) as staging:
             save_weights(self.net.state_dict(), staging / BEST)
 
-    @contextmanager
-    def _history(self) -> Iterator[History | None]:
-        """Open the first process's history for the length of the block."""
-        history = None
-        with together(self.fabric):
-            if self.fabric.is_global_zero:
-                self.out.mkdir(parents=True, exist_ok=True)
-                history = History(self.out / HISTORY, self.progress.step)
-        with nullcontext() if history is None else closing(history):
-            yield history
-
-    def _log(self, history: History | None, speed: float, score: float | None) -> None:
+    def _log(self, speed: float, score: float | None) -> None:
         """Write a row, in the first process, and begin the mean loss again."""
         progress, step = self.progress, self.progress.step
         rates = self._rates(step - 1)
@@ -314,7 +298,5 @@ class Run:
         row |= {"learning_rate": rates.pop("lr"), **rates, **progress.rates, "images_per_second": speed}
         if score is not None:
             row["valid_aupr_error"] = score
-        with together(self.fabric):
-            if history is not None:
-                history.write(row)
+        _by_first_process(self.fabric, partial(append_to_history, self.out / HISTORY, row))
         progress.loss = progress.rows = 0.0

@@ -21,11 +21,11 @@ from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, loss_parameters
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
-from steepslope.nets.data.images import Dataset, rows_by_id
-from steepslope.nets.data.transforms import Transform, decoded_batches
+from steepslope.nets.data.images import Dataset, image_rows_by_id
+from steepslope.nets.data.transforms import Transform, decoded_image_batches
 from steepslope.nets.seeding import seeded
 from steepslope.nets.training.columns import OracleNet
-from steepslope.nets.training.loading import OpenImages, require_allowed
+from steepslope.nets.training.loading import OpenImages, require_allowed_backbone
 from steepslope.nets.weights import load_weights
 from steepslope.oracle.base import BaseOracle, FitRecord
 from steepslope.oracle.storage import CARD, IMAGES, ORACLE, WEIGHTS, is_image_oracle
@@ -65,7 +65,7 @@ class ImageOracleNet(nn.Module):
         return images if images.shape[-2:] == self.size else interpolate(images, self.size, mode="nearest")
 
 
-def build_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:
+def build_image_oracle_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:
     """Put new layers and a head on a backbone; what does not lead to its features, such as its last layer, is frozen.
 
     ``seed`` fixes the new weights.
@@ -130,9 +130,9 @@ class ImageOracle(BaseOracle):
         if self.images is None:
             raise SteepslopeError("this oracle needs the images: name their data set (--data)")
         images = self.images(outputs) if callable(self.images) else self.images
-        rows = rows_by_id(images, outputs.ids)
+        rows = image_rows_by_id(images, outputs.ids)
         device = next(self.net.parameters()).device
-        batches = decoded_batches(images, rows, self.transform, BATCH, self.workers)
+        batches = decoded_image_batches(images, rows, self.transform, BATCH, self.workers)
         with torch.inference_mode():
             return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
 
@@ -165,7 +165,7 @@ class ImageOracle(BaseOracle):
     def from_card(cls, folder: Path, card: dict[str, Any], backbones: Collection[str]) -> ImageOracle:
         """Return the oracle of a card; its backbone's architecture comes from the spec, the weights from a file."""
         path = folder / CARD
-        require_allowed(folder, backbones)
+        require_allowed_backbone(folder, backbones)
         spec = field(card, "backbone", str, path)
         described = field(card, "transform", dict, path)
         recipe = field(card, "recipe", dict, path)
@@ -173,11 +173,10 @@ class ImageOracle(BaseOracle):
         for name, kind in {"hidden": list, "head": str, "seed": int, "loss": str}.items():
             field(recipe, name, kind, path)
         try:
-            lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
-            transform = Transform(**{**described, **lists})
+            transform = Transform.of(described, path)
             frame = load_classifier(spec)
             frame = replace(frame, transform=transform.changed(size=size))  # it has as many channels as the net
-            net = build_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])
+            net = build_image_oracle_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])
             record = FitRecord.read(folder, card, path)
             oracle = cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe, record_=record)
             _ = oracle.loss_settings

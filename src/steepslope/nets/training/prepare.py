@@ -20,10 +20,10 @@ from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.nets import TwoParts
-from steepslope.nets.classifiers.specs import architecture
-from steepslope.nets.data.images import Dataset, rows_by_id
-from steepslope.nets.data.transforms import decoded_batches, transform_of
-from steepslope.nets.extraction.machines import together
+from steepslope.nets.classifiers.specs import architecture_spec
+from steepslope.nets.data.images import Dataset, image_rows_by_id
+from steepslope.nets.data.transforms import decoded_image_batches, transform_for_data
+from steepslope.nets.extraction.machines import failing_together
 from steepslope.nets.training.examples import (
     CachedTargets,
     DroppedFeatures,
@@ -35,9 +35,9 @@ from steepslope.nets.training.examples import (
     Targets,
 )
 from steepslope.nets.training.learner import features_stay, learns_of_dropped
-from steepslope.nets.training.on_images import ImageOracle, build_net
+from steepslope.nets.training.on_images import ImageOracle, build_image_oracle_net
 from steepslope.nets.training.request import Finetuning
-from steepslope.nets.training.sources import BATCH, FitSet, Sources, digest_of
+from steepslope.nets.training.sources import BATCH, FitSet, Sources, digest_of_outputs, load_net_of_role
 from steepslope.nets.weights import load_weights
 from steepslope.oracle.base import loss_of_settings, require_errors
 from steepslope.oracle.storage import ORACLE, WEIGHTS
@@ -73,21 +73,21 @@ class Training:
     workers: int = 0
 
 
-def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
+def prepare_training(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
     """Put an oracle on a fresh backbone, with all that its training works on.
 
     ``init`` is the folder of a trained oracle whose weights it takes.
     """
-    fit_set, workers = sources.fit_set, sources.workers
+    fit_set, workers = sources.fit_set, sources.request.workers
     validation = None if recipe.select == "last" else sources.validation
-    backbone = sources.backbone.load()
+    backbone = load_net_of_role(sources.request, "oracle")
     loss = loss_of_settings(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     oracle = replace(oracle, record_=fit_set.record())
-    key = {"oracle": [sources.backbone.spec, backbone.digest], **fit_set.identity(), **oracle.card()}
-    key |= {"valid": None if validation is None else digest_of(validation[1]), "processes": fabric.world_size}
+    key = {"oracle": [sources.request.oracle, backbone.digest], **fit_set.identity(), **oracle.card()}
+    key |= {"valid": None if validation is None else digest_of_outputs(validation[1]), "processes": fabric.world_size}
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
-    key["init"] = None if init is None else take_weights(oracle, init)
+    key["init"] = None if init is None else take_init_weights(oracle, init)
     fabric.to_device(oracle.net)
     is_live = fit_set.classifier is not None and not features_stay(oracle.net, recipe)
     outputs = None if is_live else fit_set.known_outputs(workers)
@@ -95,9 +95,9 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
         require_errors(outputs)
     # a live classifier is run once over the images as they are, only to count its errors
     counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
-    source = _source(oracle, recipe, fit_set, backbone.names, workers)
-    targets = _targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
-    score = None if validation is None else _validation(oracle, recipe, *validation, workers)
+    source = _source_of_examples(oracle, recipe, fit_set, backbone.names, workers)
+    targets = _targets_of_examples(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
+    score = None if validation is None else _validation_of_epochs(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
     return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers)
 
@@ -112,11 +112,11 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
         if transform.channels != backbone.transform.channels:
             expected = f"expected {backbone.transform.channels} channels, as the oracle takes"
             raise SteepslopeError(f"oracle-sees nearest: {expected}, found the classifier's {transform.channels}")
-    net = build_net(backbone, recipe.hidden, recipe.head, recipe.seed)
-    return ImageOracle(net, architecture(backbone), transform, num_classes, recipe.as_json())
+    net = build_image_oracle_net(backbone, recipe.hidden, recipe.head, recipe.seed)
+    return ImageOracle(net, architecture_spec(backbone), transform, num_classes, recipe.as_json())
 
 
-def take_weights(oracle: ImageOracle, folder: Path) -> str:
+def take_init_weights(oracle: ImageOracle, folder: Path) -> str:
     """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
     card = ORACLE.sealed_card(folder_or_hub_snapshot(folder))
     own = oracle.card()
@@ -127,21 +127,21 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
     return str(card[DIGEST])
 
 
-def _source(
+def _source_of_examples(
     oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
 ) -> Source:
     """Return the source of examples; ``names`` are those of the backbone's own classes."""
     if learns_of_dropped(oracle.net, recipe):
-        return _dropped(oracle, recipe, fit_set, names, workers)
+        return _dropped_source(oracle, recipe, fit_set, names, workers)
     if features_stay(oracle.net, recipe):
-        return Features(_run_once(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
+        return Features(_run_once_on_images(oracle.net.features, oracle, fit_set.data, fit_set.rows, workers))
     own = oracle.transform if recipe.oracle_sees == "image" else None
     live = None if fit_set.classifier is None else fit_set.classifier.transform
-    transforms = (None if one is None else transform_of(fit_set.data, one) for one in (own, live))
+    transforms = (None if one is None else transform_for_data(fit_set.data, one) for one in (own, live))
     return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
 
 
-def _dropped(
+def _dropped_source(
     oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, names: tuple[str, ...] | None, workers: int
 ) -> DroppedFeatures:
     """Return the source that drops units. Without augmentation, a net of ours runs once up to there, if that fits."""
@@ -158,23 +158,23 @@ def _dropped(
         def run(images: Tensor) -> Tensor:
             return own.before_dropout(oracle.net.resized(images))
 
-        dropout_inputs = _run_once(run, oracle, fit_set.data, fit_set.rows, workers)
+        dropout_inputs = _run_once_on_images(run, oracle, fit_set.data, fit_set.rows, workers)
         return DroppedFeatures(Features(dropout_inputs), own.from_dropout, device)
-    images = Examples(fit_set.data, fit_set.rows, recipe, transform_of(fit_set.data, oracle.transform), None)
+    images = Examples(fit_set.data, fit_set.rows, recipe, transform_for_data(fit_set.data, oracle.transform), None)
     return DroppedFeatures(images, oracle.net.features_and_logits, device)
 
 
-def _run_once(
+def _run_once_on_images(
     run: Callable[[Tensor], Tensor], oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int
 ) -> Tensor:
     """Return what a part of an oracle's net makes of images, (n, ...), on its device."""
     device = next(oracle.net.parameters()).device
-    batches = decoded_batches(data, rows, oracle.transform, BATCH, workers)
+    batches = decoded_image_batches(data, rows, oracle.transform, BATCH, workers)
     with torch.no_grad():
         return torch.cat([run(images.to(device)).float() for images in batches])
 
 
-def _targets(
+def _targets_of_examples(
     known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric, same_pass: bool
 ) -> Targets:
     if same_pass:
@@ -187,7 +187,7 @@ def _targets(
     return LiveTargets(fit_set.classifier.net.requires_grad_(False), labels, loss, fabric)
 
 
-def _validation(
+def _validation_of_epochs(
     oracle: ImageOracle, recipe: Finetuning, images: Dataset, outputs: ClassifierOutputs, workers: int
 ) -> Callable[[Fabric], float]:
     """Return what scores the oracle as it is then; each process takes some of the rows.
@@ -196,13 +196,13 @@ def _validation(
     """
     on_images, features = oracle.on(images, workers), None
     if recipe.trainable == "head":
-        rows = rows_by_id(images, outputs.ids)
-        features = _run_once(oracle.net.features, oracle, images, rows, workers)
+        rows = image_rows_by_id(images, outputs.ids)
+        features = _run_once_on_images(oracle.net.features, oracle, images, rows, workers)
 
     def score(fabric: Fabric) -> float:
         z = torch.zeros(len(outputs), dtype=torch.float64)
         mine = torch.arange(fabric.global_rank, len(z), fabric.world_size)
-        with together(fabric), torch.no_grad():
+        with failing_together(fabric), torch.no_grad():
             if features is None:
                 z[mine] = torch.from_numpy(on_images.trust_logit(outputs.subset(mine.numpy())))
             else:

@@ -16,11 +16,11 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.class_names import read_classes
-from steepslope.nets.data.images import Dataset, labels_at, require_labels
+from steepslope.nets.data.images import Dataset, labels_at, require_image_labels
 from steepslope.nets.data.specs import parse_data
-from steepslope.nets.data.transforms import decoded_batches, read_transform
-from steepslope.nets.extraction.extraction import named_data
-from steepslope.nets.training.images import HOLDOUT, images_of
+from steepslope.nets.data.transforms import decoded_image_batches, read_transform
+from steepslope.nets.extraction.extraction import data_by_split
+from steepslope.nets.training.images import HOLDOUT, images_of_outputs
 from steepslope.nets.training.request import FinetuneRequest
 from steepslope.oracle.base import FitRecord
 from steepslope.outputs import ClassifierOutputs
@@ -32,26 +32,13 @@ BATCH = 64
 TRAIN = "train"
 
 
-@dataclass(frozen=True)
-class NetSource:
-    """A net that is loaded when it is needed: its spec, what to change of its input, and its role, as options begin."""
-
-    spec: str
-    changes: tuple[Any, ...]
-    role: str
-
-    def load(self) -> Classifier:
-        """Load the net again; an error names the options of its role."""
-        size, mean, std, resize, channels, path = self.changes
-        with located(self.role):
-            preprocessing = None if path is None else read_transform(Path(path))
-            net = load_classifier(self.spec)
-            return net.with_transform(size, mean, std, resize, channels, preprocessing, self.role)
-
-
-def net_source(request: FinetuneRequest, role: str) -> NetSource:
-    """Return the oracle's backbone, or the live classifier."""
-    return NetSource(getattr(request, role), request.inputs(role), role)
+def load_net_of_role(request: FinetuneRequest, role: str) -> Classifier:
+    """Load the ``oracle``'s backbone, or the live ``classifier``; an error names the options of that role."""
+    size, mean, std, resize, channels, path = request.inputs(role)
+    with located(role):
+        preprocessing = None if path is None else read_transform(Path(path))
+        net = load_classifier(getattr(request, role))
+        return net.with_transform(size, mean, std, resize, channels, preprocessing, role)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +62,7 @@ class FitSet:
     @property
     def labels(self) -> NDArray[np.int64]:
         """The true classes, (n,)."""
-        return require_labels(self.data, "the fit set")[self.rows]
+        return require_image_labels(self.data, "the fit set")[self.rows]
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -87,7 +74,7 @@ class FitSet:
     def known_outputs(self, workers: int) -> ClassifierOutputs:
         """Return the outputs; a live classifier is run once over the images as they are."""
         if isinstance(self.predictor, Classifier):
-            return predicted(self.predictor, self.data, self.rows, workers)
+            return outputs_of_live_classifier(self.predictor, self.data, self.rows, workers)
         return self.predictor
 
     def record(self) -> FitRecord:
@@ -101,22 +88,20 @@ class FitSet:
         if isinstance(self.predictor, Classifier):
             who = {"classifier": self.predictor.digest, "classifier input": str(self.predictor.transform)}
         else:
-            who = {"outputs": digest_of(self.predictor)}
+            who = {"outputs": digest_of_outputs(self.predictor)}
         return {**who, "images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
 
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """What all stages of a training work on.
+    """What all stages of a request work on, but for its backbone, which training changes: each stage loads it again.
 
-    ``backbone`` is loaded again for each stage, since training changes it. ``validation`` are the images and outputs on
-    which epochs are compared, where any stage does so.
+    ``validation`` are the images and outputs on which epochs are compared, where any stage does so.
     """
 
-    backbone: NetSource
+    request: FinetuneRequest
     fit_set: FitSet
     validation: tuple[Dataset, ClassifierOutputs] | None = None
-    workers: int = 0
 
 
 def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
@@ -128,7 +113,7 @@ def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
         fabric.to_device(fit_set.classifier.net)
     selects = any(recipe.select != "last" for recipe in request.recipes.values())
     validation = _open_validation(request, fit_set) if selects else None
-    return Sources(net_source(request, "oracle"), fit_set, validation, request.workers)
+    return Sources(request, fit_set, validation)
 
 
 def open_fit_set(request: FinetuneRequest) -> FitSet:
@@ -138,18 +123,18 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
     spec = parse_data(request.data).look()
     if request.outputs is not None:
         outputs = ClassifierOutputs.load(request.outputs)
-        data, rows = images_of(outputs, spec, request.outputs)
+        data, rows = images_of_outputs(outputs, spec, request.outputs)
         return FitSet(data, rows, outputs.num_classes, outputs)
-    classifier = net_source(request, "classifier").load()
+    classifier = load_net_of_role(request, "classifier")
     if not classifier.trainable:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
     names = None if request.classes is None else read_classes(Path(request.classes))
-    named = named_data(classifier, spec, names)
+    named = data_by_split(classifier, spec, names)
     data, classifier = named.get(TRAIN) or named[""], classifier.named(names)
     classifier.agreed_classes(data.classes, str(spec))
     if len(data) == 0:
         raise SteepslopeError(f"{spec}: expected images, found none")
-    classifier.check_labels(require_labels(data, str(spec)), str(spec))
+    classifier.check_labels(require_image_labels(data, str(spec)), str(spec))
     assert classifier.num_classes is not None
     return FitSet(data, np.arange(len(data)), classifier.num_classes, classifier, spare=named.get(HOLDOUT))
 
@@ -164,23 +149,25 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
             raise SteepslopeError(f"{expected}, found {outputs.num_classes}", request.valid)
         require_same_class_names(request.valid, fit_set.classes, outputs.classes)
         spec = parse_data(request.valid_data or request.data or "")
-        return images_of(outputs, spec, request.valid)[0], outputs
+        return images_of_outputs(outputs, spec, request.valid)[0], outputs
     spare = fit_set.spare
     if spare is None or fit_set.classifier is None:
         raise SteepslopeError("select: expected outputs to compare epochs on (--valid), found none")
-    return spare, predicted(fit_set.classifier, spare, np.arange(len(spare)), request.workers)
+    return spare, outputs_of_live_classifier(fit_set.classifier, spare, np.arange(len(spare)), request.workers)
 
 
-def digest_of(outputs: ClassifierOutputs) -> str:
+def digest_of_outputs(outputs: ClassifierOutputs) -> str:
     """Return the SHA-256 of logits and labels, in hex."""
     logits, labels = (np.ascontiguousarray(array).tobytes() for array in (outputs.logits, outputs.labels))
     return hashlib.sha256(logits + labels).hexdigest()
 
 
-def predicted(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:
+def outputs_of_live_classifier(
+    classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int
+) -> ClassifierOutputs:
     """Return a classifier's outputs on some images, as they are."""
     device = next(classifier.net.parameters()).device
-    batches = decoded_batches(data, rows, classifier.transform, BATCH, workers)
+    batches = decoded_image_batches(data, rows, classifier.transform, BATCH, workers)
     with torch.inference_mode():
         parts = [classifier.net(images.to(device))[1].float().cpu().numpy() for images in batches]
     ids = np.array([str(data.ids[row]) for row in rows])

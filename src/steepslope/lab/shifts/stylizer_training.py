@@ -19,7 +19,6 @@ from torch.nn.functional import mse_loss
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import MADE
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.files.weights import take_up_state
 from steepslope.lab.shifts.options import StylizerTraining
 from steepslope.lab.shifts.pixels import content_reader, cut_square, device_at_hand, style_reader
 from steepslope.lab.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, channel_moments, planned_decoder
@@ -27,7 +26,7 @@ from steepslope.lab.shifts.stylizer_encoder import encoder_of
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.seeding import seeded
-from steepslope.nets.weights import save_training_state
+from steepslope.nets.weights import save_training_state, take_up_state
 from steepslope.numerics.small_net import warm_cosine_rate
 
 MEMORY = 0.99  # of the moving average of the losses

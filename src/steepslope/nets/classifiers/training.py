@@ -17,7 +17,6 @@ from steepslope.checks import SEED, Check, choice, number, require_all, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.files.weights import take_up_state
 from steepslope.nets.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.nets.classifiers.nets import (
     CHECKPOINT,
@@ -32,7 +31,7 @@ from steepslope.nets.data.images import Images
 from steepslope.nets.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_data
 from steepslope.nets.data.transforms import decoded_image_batches
 from steepslope.nets.seeding import on_threads, seeded
-from steepslope.nets.weights import save_training_state
+from steepslope.nets.weights import save_training_state, take_up_state
 from steepslope.numerics.small_net import cosine_rate
 
 CHECKS: dict[str, Check] = {

@@ -21,7 +21,6 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.files.weights import take_up_state
 from steepslope.nets.classifiers.classifier import takes_channels_last
 from steepslope.nets.extraction.machines import failing_together
 from steepslope.nets.seeding import seeded
@@ -35,7 +34,7 @@ from steepslope.nets.training.learner import (
     set_layer_modes,
 )
 from steepslope.nets.training.prepare import Training
-from steepslope.nets.weights import load_weights, save_training_state, save_weights
+from steepslope.nets.weights import load_weights, save_training_state, save_weights, take_up_state
 from steepslope.oracle.storage import CARD
 
 LOG_ROWS = 200

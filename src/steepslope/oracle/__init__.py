@@ -2,11 +2,11 @@
 
 - ``settings``: what can be chosen; free of torch.
 - ``base``: what all oracles have, and what each remembers of the rows it was fitted on.
-- ``columns``: the oracle on columns; ``net``: its net, and how that is trained.
+- ``columns``: the oracle on columns; ``column_net``: its net, which PyTorch trains.
 - ``fused``: the oracle on all opinions; ``fused_fit``: how it is fitted, with a pool for each
   budget, and the choice among them; ``pooling``: pools, fitted by folds and held against MCP.
 - ``baselines``: what would be gained without an oracle, by another classifier or by rejecting classes.
-- ``handover``: where an auxiliary backbone is less to be trusted, and its features where all rows are shifted alike.
+- ``handover``: where an auxiliary backbone is less to be trusted.
 - ``storage``: the names of an oracle's files, and its kind.
 """
 

@@ -1,4 +1,4 @@
-"""Oracles trained on images, as in the paper.
+"""The paper's oracles: trained on columns (``columns.py``), and on images.
 
 ``request.py`` says how to train and on what, free of torch. ``launch.py`` checks a request, opens it and trains its
 stages one after another, or tells how large each is. ``on_images.py`` has the oracle that comes of it, and

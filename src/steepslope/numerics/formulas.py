@@ -95,18 +95,18 @@ def highest_places(values: Array, count: int) -> Array:
 def taken(values: Array, places: Array) -> Array:
     """Return the values at some places along the last axis: (m, K) at (m, C), or (m, V, K) at (m, 1, C)."""
     if is_traced(values):
-        return values.gather(-1, _expanded(places, values))
+        return values.gather(-1, _places_for_all(places, values))
     return np.take_along_axis(values, places, -1)
 
 
-def _expanded(places: Array, values: Array) -> Array:
+def _places_for_all(places: Array, values: Array) -> Array:
     return places if values.ndim == 2 else places.expand(-1, values.shape[1], -1)
 
 
 def replaced(values: Array, places: Array, number: float) -> Array:
     """Return the values with a number at some places along the last axis; shapes are those of :func:`taken`."""
     if is_traced(values):
-        return values.scatter(-1, _expanded(places, values), number)
+        return values.scatter(-1, _places_for_all(places, values), number)
     changed = values.copy()
     np.put_along_axis(changed, places, number, -1)
     return changed

@@ -34,7 +34,8 @@ class ColumnNet:
         """Return the net of stored arrays; raise for some that are none, or those of another architecture."""
         expected = {"mean": f"float64 {width}", "scale": f"float64 {width}"}
         for layer, (before, after) in enumerate(zip((width, *hidden), hidden, strict=False)):
-            expected |= {_name(layer, "weight"): f"float64 {after} {before}", _name(layer, "bias"): f"float64 {after}"}
+            expected[_name_of_layer(layer, "weight")] = f"float64 {after} {before}"
+            expected[_name_of_layer(layer, "bias")] = f"float64 {after}"
         expected |= {"head.weight": f"float64 {(width, *hidden)[-1]}", "head.bias": "float64"}
         require_arrays(arrays, dict(sorted(expected.items())), "weights of this architecture:")
         return cls(arrays, head, len(hidden))
@@ -47,13 +48,13 @@ class ColumnNet:
     def of_standardised(self, columns: Array) -> Array:
         """Return the trust logits of columns that are standardised already."""
         for layer in range(self.layers):
-            weight, bias = (constant(self.arrays[_name(layer, kind)], columns) for kind in ("weight", "bias"))
+            weight, bias = (constant(self.arrays[_name_of_layer(layer, kind)], columns) for kind in ("weight", "bias"))
             columns = clipped(columns @ weight.T + bias, 0)
         weight, bias = (constant(self.arrays[f"head.{kind}"], columns) for kind in ("weight", "bias"))
         return HEADS[self.head](columns, weight, bias)
 
 
-def _name(layer: int, kind: str) -> str:
+def _name_of_layer(layer: int, kind: str) -> str:
     return f"body.{2 * layer}.{kind}"
 
 

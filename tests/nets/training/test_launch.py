@@ -102,10 +102,6 @@ def test_a_dry_run_counts_and_writes_nothing(home: Path, tmp_path: Path, capsys:
         (["--classifier-preprocessing", "none.json"], "channels and preprocessing: expected none with outputs"),
         (["--valid-data", "idx:nowhere", "--oracle", "timm:resnet50"], "data spec 'idx:nowhere': no such folder"),
         (["--classes", "names.txt"], "classes: expected none with outputs"),
-        (["--stages", "[{name: a, epocs: 1}]"], "stage a: unknown setting 'epocs': did you mean"),
-        (["--stages", "[{name: a}, {name: b, loss: focl}]"], "stage b: unknown loss 'focl'"),
-        (["--stages", "[{name: a}, {name: b, hidden: [3]}]"], "stage b: hidden: expected (), as for all stages"),
-        (["--stages", "[{name: a}, {name: a}]"], "stages: expected a name of each"),
         (["--valid", "OUTPUTS/holdout"], "valid: expected none where no epoch is selected"),
         (["--classifier", "net:digits-net"], "expected one of the two, found both"),
         (["--outputs", "OUTPUTS/test", "--data", "digits:train"], "expected an image for each output, found none"),
@@ -123,6 +119,23 @@ def test_wrong_options_are_named(
     assert message in error
     assert error.count("\n") == 1
     assert not (out / "oracle.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ("[{name: a, epocs: 1}]", "stage a: unknown setting 'epocs': did you mean"),
+        ("[{name: a}, {name: b, loss: focl}]", "stage b: unknown loss 'focl'"),
+        ("[{name: a}, {name: b, hidden: [3]}]", "stage b: hidden: expected (), as for all stages"),
+        ("[{name: a}, {name: a}]", "stages: expected a name of each"),
+    ],
+)
+def test_wrong_stages_are_named(
+    stages: str, message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stages.yaml").write_text(f"stages: {stages}\n")
+    assert main(["finetune", *words(home, tmp_path / "out"), "--config", str(tmp_path / "stages.yaml")]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,7 +215,7 @@ def test_another_backbone_is_not_begun_with(
     given = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "other")]
     assert main(["finetune", *other, *given]) == 2
     assert "expected the backbone 'net:mnist-net', found 'net:digits-net?classes=10'" in capsys.readouterr().err
-    assert main(["finetune", *words(home, tmp_path / "deep", "--hidden", "[3]", "--init", str(plain))]) == 2
+    assert main(["finetune", *words(home, tmp_path / "deep", "--hidden", "3", "--init", str(plain))]) == 2
     assert "expected weights of this architecture" in capsys.readouterr().err
 
 

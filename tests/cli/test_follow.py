@@ -199,7 +199,7 @@ def test_a_complete_file_stays_when_the_limit_moves(days: Days, capsys: Captured
 def test_a_killed_run_goes_on_with_the_limit_of_its_end(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
     first = days.predict(1)
     with monkeypatch.context() as patch:
-        patch.setattr(prediction_file, "_join", stop)
+        patch.setattr(prediction_file, "_join_prediction_chunks", stop)
         with pytest.raises(AssertionError):  # its exit code
             days.predict(2)
     days.label(1, first, doubtful(first))

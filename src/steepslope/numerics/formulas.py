@@ -11,6 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
+SPARE = 6  # candidates beyond those wanted
 Formula = TypeVar("Formula", bound=Callable[..., Any])
 Array = Any  # NumPy's, or a tensor that is traced
 
@@ -89,7 +90,16 @@ def highest_places(values: Array, count: int) -> Array:
     """
     if is_traced(values):
         return values.topk(min(count, values.shape[1]), dim=1).indices
-    return np.argsort(-values, axis=1, kind="stable")[:, :count]
+    some = count + SPARE
+    if some >= values.shape[1]:
+        return np.argsort(-values, axis=1, kind="stable")[:, :count]
+    candidates = np.sort(np.argpartition(-values, some - 1, axis=1)[:, :some], axis=1)
+    found = np.take_along_axis(values, candidates, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")[:, :count]
+    places = np.take_along_axis(candidates, order, axis=1)
+    tied = np.flatnonzero(np.take_along_axis(found, order[:, -1:], axis=1)[:, 0] <= found.min(axis=1))
+    places[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :count]  # as others may come first
+    return places
 
 
 def taken(values: Array, places: Array) -> Array:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lstsq
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.numerics.threads import side_by_side
@@ -92,7 +93,7 @@ def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArra
     columns = np.column_stack([features, np.ones(len(rows))])
     if len(rows) <= columns.shape[1]:
         return None
-    both, *_ = np.linalg.lstsq(columns, logits, rcond=None)
+    both, *_ = lstsq(columns, logits, lapack_driver="gelsy")
     if np.abs(columns @ both - logits).max() > LINEAR * logits.std():
         return None
     return both[:-1].astype(np.float32), both[-1].astype(np.float32)

@@ -240,8 +240,8 @@ class Index:
         float64, and distances (n, m), which are squared, and less each query's own square; that does not change the
         order.
         """
-        many = len(queries) >= MANY_QUERIES
-        points = np.column_stack([self.points, self.squares]) if many else self.points  # adds them
+        many = len(queries) >= MANY_QUERIES  # then a column of squares is worth its copy: the product adds them
+        points = np.column_stack([self.points, self.squares]) if many else self.points
         rows_at_once = max(1, CHUNK_ENTRIES // max(self.points.shape))
 
         def seek(rows: slice) -> None:

@@ -116,7 +116,7 @@ def _block(rows: FitRows, chosen: Sequence[slice], mean: Tensor, scale: Tensor) 
     as_they_are = rows.halves and rows.n > BLOCK_ROWS
     columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float16 if as_they_are else torch.float32)
     for part, piece in zip(torch.split(columns, sizes), chosen, strict=True):
-        found = torch.from_numpy(rows.read(piece))
+        found = torch.from_numpy(np.require(rows.read(piece), requirements=["C", "W"]))
         if as_they_are:
             part.copy_(found)
         else:

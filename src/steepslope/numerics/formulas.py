@@ -56,15 +56,22 @@ def logsumexp(values: Array, axis: int = 1, keepdims: bool = False) -> Array:
     """Return ln Σ eˣ along an axis; −∞ where all are."""
     if is_traced(values):
         return values.logsumexp(dim=axis, keepdim=keepdims)
-    top = values.max(axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0).astype(values.dtype)
+    top = _finite_top(values, axis)
     found = np.log(np.exp(values - top).sum(axis=axis, keepdims=True)) + top
     return found if keepdims else found.squeeze(axis)
 
 
+def _finite_top(values: NDArray[Any], axis: int) -> NDArray[Any]:
+    top = values.max(axis=axis, keepdims=True)
+    return np.where(np.isfinite(top), top, 0).astype(values.dtype)
+
+
 def log_softmax(values: Array, axis: int = 1) -> Array:
     """Return ln p of the softmax along an axis."""
-    return values.log_softmax(dim=axis) if is_traced(values) else values - logsumexp(values, axis, keepdims=True)
+    if is_traced(values):
+        return values.log_softmax(dim=axis)
+    relative = values - _finite_top(values, axis)  # first, so that logarithms near 0 keep their digits
+    return relative - np.log(np.exp(relative).sum(axis=axis, keepdims=True))
 
 
 def in_order(values: Array) -> Array:

@@ -136,10 +136,10 @@ def fit_softmax(
         weights, bias = singles[num_classes:].reshape(num_classes, width), singles[:num_classes]
         logs = log_softmax(columns @ weights.T + bias)
         loss = -logs[rows, labels].mean(dtype=np.float64)
-        excess = np.exp(logs, out=logs)
-        excess[rows, labels] -= 1
-        excess /= len(labels)
-        gradient = np.append(excess.sum(axis=0), (excess.T @ columns + penalty * weights).ravel())
+        residual = np.exp(logs, out=logs)
+        residual[rows, labels] -= 1
+        residual /= len(labels)
+        gradient = np.append(residual.sum(axis=0), (residual.T @ columns + penalty * weights).ravel())
         return float(loss + penalty / 2 * np.square(weights).sum(dtype=np.float64)), gradient.astype(np.float64)
 
     start = np.zeros((1 + width) * num_classes)

@@ -114,10 +114,10 @@ def fit_opinion_pool(
         utilities = (inputs @ parameters[:count]).reshape(-1, candidates)
         utilities[:, -1] += parameters[count]
         logs = log_softmax(utilities)
-        excess = np.exp(logs)
-        excess[rows, target] -= 1
-        excess *= shares[:, None]
-        gradient = np.append(inputs.T @ excess.ravel(), excess[:, -1].sum()) + penalty * (parameters - prior)
+        residual = np.exp(logs)
+        residual[rows, target] -= 1
+        residual *= shares[:, None]
+        gradient = np.append(inputs.T @ residual.ravel(), residual[:, -1].sum()) + penalty * (parameters - prior)
         loss = -logs[rows, target] @ shares + penalty / 2 * np.square(parameters - prior).sum()
         return float(loss), gradient
 

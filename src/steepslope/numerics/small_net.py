@@ -109,14 +109,14 @@ class _SmallNet:
         passed = self._mask(hidden.shape) * (hidden > 0)
         hidden *= passed
         logs = log_softmax(hidden @ outer + outer_bias)
-        excess = np.exp(logs, out=logs)
-        excess[np.arange(len(labels)), labels] -= 1
-        excess /= len(labels)
-        back = (excess @ outer.T) * passed
+        residual = np.exp(logs, out=logs)
+        residual[np.arange(len(labels)), labels] -= 1
+        residual /= len(labels)
+        back = (residual @ outer.T) * passed
         np.matmul(seen.T, back, out=self.slopes[0])
         self.slopes[1][:] = back.sum(axis=0)
-        np.matmul(hidden.T, excess, out=self.slopes[2])
-        self.slopes[3][:] = excess.sum(axis=0)
+        np.matmul(hidden.T, residual, out=self.slopes[2])
+        self.slopes[3][:] = residual.sum(axis=0)
         self._adamw(rate)
 
     def _mask(self, shape: tuple[int, ...]) -> Singles | np.float32:

@@ -40,9 +40,9 @@ def run(model: Any, given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return dict(zip([one.name for one in session.get_outputs()], session.run(None, feed), strict=True))
 
 
-def judged(judge: ConfidenceSource, model: Any, rows: ClassifierOutputs, tolerance: float = 1e-9) -> None:
-    """Check that a graph's trust logits are the judge's own, relative to their size where that is above 1."""
-    found, expected = run(model, rows.arrays)["trust_logit"], judge.confidence(rows)
+def judged(source: ConfidenceSource, model: Any, rows: ClassifierOutputs, tolerance: float = 1e-9) -> None:
+    """Check that a graph's trust logits are the source's own, relative to their size where that is above 1."""
+    found, expected = run(model, rows.arrays)["trust_logit"], source.confidence(rows)
     assert found.dtype == np.float64
     size = np.maximum(1, np.abs(expected))
     np.testing.assert_allclose(found / size, expected / size, rtol=0, atol=tolerance)
@@ -52,8 +52,8 @@ def judged(judge: ConfidenceSource, model: Any, rows: ClassifierOutputs, toleran
 def exported_score(name: str) -> tuple[ConfidenceSource, Any]:
     """Return a score that was fitted where it learns, and its graph."""
     fit_set = {"nothing": NEW, "errors": FIT, "reference": REFERENCE}[SCORES[name].fits_on]
-    judge = source_of(SCORES[name]().fit(fit_set), NEW)
-    return judge, export_oracle(judge).model
+    source = source_of(SCORES[name]().fit(fit_set), NEW)
+    return source, export_oracle(source).model
 
 
 def source_of(model: BaseOracle | Score, rows: ClassifierOutputs) -> ConfidenceSource:

@@ -28,16 +28,16 @@ def repeated(rows: ClassifierOutputs, count: int, labels: NDArray[np.int64] | No
     return ClassifierOutputs.of({**arrays, **({} if labels is None else {"labels": labels})})
 
 
-def same(judge: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e-6) -> None:
-    judged(judge, export_oracle(judge).model, rows, tolerance)
+def same(source: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e-6) -> None:
+    judged(source, export_oracle(source).model, rows, tolerance)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["trust_score", "knn_distance"])
 def test_references_that_are_the_query_itself_many_times_over(name: str) -> None:
     labels = np.arange(len(SIX) * 60) % 5
-    judge = source_of(SCORES[name]().fit(repeated(SIX, 60, labels)), SIX)
-    same(judge, SIX, 1e-5)
+    source = source_of(SCORES[name]().fit(repeated(SIX, 60, labels)), SIX)
+    same(source, SIX, 1e-5)
 
 
 @pytest.mark.slow

@@ -33,8 +33,8 @@ def test_scores_are_the_same(name: str) -> None:
 def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     needed = {"joint_opinion": "features,auxiliary_neighbors,", "familiar_opinion": "features,auxiliary_neighbors,"}
     oracle = Oracle(inputs=needed.get(inputs, "") + inputs, hidden=8, epochs=3).fit(FIT, REFERENCE)
-    judge = source_of(oracle, NEW)
-    judged(judge, export_oracle(judge).model, NEW, 1e-5)
+    source = source_of(oracle, NEW)
+    judged(source, export_oracle(source).model, NEW, 1e-5)
 
 
 @pytest.mark.slow
@@ -44,9 +44,9 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
 def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
     reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((400, 4), (400, 5), (200, 6)))
     oracle = Oracle.fused(budget=budget).fit(fit, reference)
-    judge = source_of(oracle, new)
-    model = export_oracle(judge).model
-    judged(judge, model, new, 1e-4)
+    source = source_of(oracle, new)
+    model = export_oracle(source).model
+    judged(source, model, new, 1e-4)
     handed_over, found = oracle.handed_over(new), run(model, new.arrays)
     assert (handed_over is None) == ("handed_over" not in found)
     if handed_over is not None:

@@ -1,4 +1,4 @@
-"""Whether an exported file decides as the gate itself does: both judge the same random rows."""
+"""Whether an exported file decides as the gate itself does: both source the same random rows."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def random_export_inputs(session: Any, exported: Exported) -> dict[str, NDArray[
             assert exported.gate is not None
             rows[one.name] = draw.integers(0, len(groups_in_graph(exported.gate)), ROWS)
         elif one.name.startswith(VOTE):
-            rows[one.name] = draw.integers(-1, exported.judge.num_classes + 1, ROWS)
+            rows[one.name] = draw.integers(-1, exported.source.num_classes + 1, ROWS)
         else:
             rows[one.name] = draw.normal(size=sizes).astype(np.float32)
             if is_opinion_array(one.name):
@@ -89,13 +89,13 @@ def random_export_inputs(session: Any, exported: Exported) -> dict[str, NDArray[
 
 
 def expected_export_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any]]:
-    """Return what the gate, or the judge alone, finds itself of the same rows."""
-    gate, judge = exported.gate, exported.judge
+    """Return what the gate, or the source alone, finds itself of the same rows."""
+    gate, source = exported.gate, exported.source
     arrays = {name: array for name, array in given.items() if name != GROUP}
     if gate is None:
         rows = ClassifierOutputs.of(arrays)
-        handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
-        return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
+        handed_over = None if source.oracle is None else source.oracle.handed_over(rows)
+        return {TRUST: source.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
     groups = np.array(groups_in_graph(gate))[given[GROUP]] if GROUP in given else None
     if exported.nets is not None:
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]

@@ -40,10 +40,10 @@ EXAMPLE_ROWS = 3
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A model as ONNX has it, with what it was made from: a gate, or a judge alone, and its nets, if it has them."""
+    """A model as ONNX has it, with what it was made from: a gate, or a confidence source alone, and its nets, if it has them."""
 
     model: Any
-    judge: ConfidenceSource
+    source: ConfidenceSource
     gate: Gate | None
     nets: ImageGate | None
 
@@ -84,37 +84,37 @@ def export_gate(gate: Gate | ImageGate, part: Part = "all", digest: str | None =
     """
     nets = gate if isinstance(gate, ImageGate) else None
     gate = gate.gate if isinstance(gate, ImageGate) else gate
-    judge = gate.source
-    if judge is None:
+    source = gate.source
+    if source is None:
         found = "found one of confidences alone: what it decides is confidence >= its threshold"
         raise SteepslopeError(f"expected a gate with an oracle or a score, {found}", "gate")
     inside = None if part == "oracle" else gate
     if part != "all":
-        if OWN_NET in shapes_in_graph(judge):
+        if OWN_NET in shapes_in_graph(source):
             raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
-        return _with_export_metadata(Exported(_model_without_nets(judge, inside), judge, inside, None), part, digest)
+        return _with_export_metadata(Exported(_model_without_nets(source, inside), source, inside, None), part, digest)
     nets = nets or ImageGate.of(gate)
-    return _with_export_metadata(Exported(_model_with_nets(judge, nets), judge, gate, nets), part, digest)
+    return _with_export_metadata(Exported(_model_with_nets(source, nets), source, gate, nets), part, digest)
 
 
-def export_oracle(judge: ConfidenceSource) -> Exported:
+def export_oracle(source: ConfidenceSource) -> Exported:
     """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
-    return _with_export_metadata(Exported(_model_without_nets(judge, None), judge, None, None), "oracle", None)
+    return _with_export_metadata(Exported(_model_without_nets(source, None), source, None, None), "oracle", None)
 
 
-def _model_without_nets(judge: ConfidenceSource, gate: Gate | None) -> Any:
-    names, part = _gate_piece(judge, gate)
+def _model_without_nets(source: ConfidenceSource, gate: Gate | None) -> Any:
+    names, part = _gate_piece(source, gate)
     return joined_graphs([part], list(part.takes), names)
 
 
 def _gate_piece(
-    judge: ConfidenceSource,
+    source: ConfidenceSource,
     gate: Gate | None,
     halved: bool = False,
     places: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[list[str], Piece]:
     """Return the names of the outputs, and the piece that takes all arrays by their names."""
-    module = GateGraph(judge, gate, halved, places).eval()
+    module = GateGraph(source, gate, halved, places).eval()
     draw = torch.Generator().manual_seed(0)
     examples = {name: torch.randn(EXAMPLE_ROWS, *shape, generator=draw) for name, shape in module.shapes.items()}
     whole = [name for name in module.inputs if name == GROUP or name.startswith(VOTE)]
@@ -127,20 +127,20 @@ def _gate_piece(
     return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
 
 
-def _model_with_nets(judge: ConfidenceSource, image_gate: ImageGate) -> Any:
+def _model_with_nets(source: ConfidenceSource, image_gate: ImageGate) -> Any:
     """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
     gate = image_gate.gate
     if gate.origin.precision != "32":
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
-    shapes = shapes_in_graph(judge)
+    shapes = shapes_in_graph(source)
     _require_made_of_images(shapes, image_gate)
     nets: dict[str, Classifier] = {
         "classifier": image_gate.classifier,
         **{name: one.net for name, one in image_gate.others.items()},
     }
     places = {name: one.places for name, one in image_gate.others.items() if one.places is not None}
-    oracle = judge.oracle
+    oracle = source.oracle
     transforms = [one.transform for one in nets.values()]
     if isinstance(oracle, ImageOracle):
         transforms.append(oracle.transform)
@@ -153,7 +153,7 @@ def _model_with_nets(judge: ConfidenceSource, image_gate: ImageGate) -> Any:
         parts.append(noise_piece("classifier", image_gate.classifier.transform))
     if isinstance(oracle, ImageOracle):
         parts += [preparing_piece("oracle", oracle.transform, channels), oracle_net_piece(oracle, OWN_NET)]
-    names, decides = _gate_piece(judge, gate, image_gate.options.features == "float16", places)
+    names, decides = _gate_piece(source, gate, image_gate.options.features == "float16", places)
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
     return joined_graphs([*parts, decides], inputs, names)
 
@@ -176,7 +176,7 @@ def _with_export_metadata(exported: Exported, part: Part, digest: str | None) ->
     """Put into the model's metadata what somebody needs to know who has the file alone."""
     model, gate = exported.model, exported.gate
     card = GateCard(part, digest or "") if gate is None else GateCard.of(gate, digest or "", part)
-    about = {**card.as_json(), "judge": exported.judge.name}
+    about = {**card.as_json(), "source": exported.source.name}
     if gate is not None:
         about |= {"by": gate.by, "groups": groups_in_graph(gate) if gate.has_groups else []}
         about["rejection"] = None if gate.rejection is None else gate.rejection.as_json()

@@ -69,14 +69,14 @@ class GateGraph(nn.Module):
 
     def __init__(
         self,
-        judge: ConfidenceSource,
+        source: ConfidenceSource,
         gate: Gate | None,
         halved: bool = False,
         places: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         super().__init__()
-        self.judge, self.gate, self.halved, self.places = judge, gate, halved, places or {}
-        self.shapes = {**shapes_in_graph(judge), **{name: (len(some),) for name, some in self.places.items()}}
+        self.source, self.gate, self.halved, self.places = source, gate, halved, places or {}
+        self.shapes = {**shapes_in_graph(source), **{name: (len(some),) for name, some in self.places.items()}}
         self.inputs = [*self.shapes, *([GROUP] if takes_groups(gate) else [])]
         self.outputs: list[str] = []
 
@@ -92,10 +92,10 @@ class GateGraph(nn.Module):
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()
         with ExactNumbers():
-            found = trust_in_graph(self.judge, rows)
+            found = trust_in_graph(self.source, rows)
             found[TRUST] = torch.where(torch.stack(finite, dim=1).all(dim=1), found[TRUST], torch.nan)
             if self.gate is not None:
-                has = ~self.judge.lacking(rows)
+                has = ~self.source.lacking(rows)
                 decisions = decisions_in_graph(self.gate, rows, found[TRUST])
                 decisions |= {name: decisions[name] & has for name in ("accepted", "rejected") if name in decisions}
                 found = {**decisions, **found}
@@ -104,24 +104,24 @@ class GateGraph(nn.Module):
         return tuple(found[name] for name in self.outputs)
 
 
-def shapes_in_graph(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
+def shapes_in_graph(source: ConfidenceSource) -> dict[str, tuple[int, ...]]:
     """Return the shape of a row of each array that a graph takes; raise for arrays that no graph makes."""
-    shapes: dict[str, tuple[int, ...]] = {LOGITS: (judge.num_classes,)}
-    if isinstance(judge.model, ImageOracle):
+    shapes: dict[str, tuple[int, ...]] = {LOGITS: (source.num_classes,)}
+    if isinstance(source.model, ImageOracle):
         return {**shapes, OWN_NET: ()}
-    for name in judge.arrays:
+    for name in source.arrays:
         if name in REFUSED:
             remedy = "fit an oracle without it (fit --budget free, or other --inputs)"
             raise SteepslopeError(f"cannot be exported, since {REFUSED[name]}: {remedy}", name)
-        if name != LOGITS and name not in judge.shapes:
+        if name != LOGITS and name not in source.shapes:
             raise SteepslopeError(f"expected to know how many numbers a row of {name} has, found none", "export")
-        shapes[name] = shapes.get(name) or tuple(judge.shapes[name])
+        shapes[name] = shapes.get(name) or tuple(source.shapes[name])
     return shapes
 
 
-def trust_in_graph(judge: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
+def trust_in_graph(source: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
     """Return the trust logits of an oracle or a score, float64 (m,), and how far rows are handed over."""
-    model = judge.model
+    model = source.model
     if isinstance(model, Score):
         return {TRUST: model.formula(rows)}
     if isinstance(model, FusedOracle):

@@ -69,18 +69,6 @@ def test_labels_of_an_audit_tell_the_risk_of_all(watched: Path, tmp_path: Path, 
     assert json.loads(capsys.readouterr().out)["audit"] == audit
 
 
-def test_a_broken_promise_is_harmful(watched: Path, tmp_path: Path, capsys: Captured) -> None:
-    table = pq.read_table(watched / "audited.parquet")
-    marked = table.filter(table[AUDIT])
-    wrong = marked["p_correct"].to_numpy() < np.median(marked["p_correct"].to_numpy())
-    truths = labels(tmp_path / "labels.csv", marked, wrong)
-    capsys.readouterr()
-    assert monitor(watched, tmp_path / "state.sqlite", "--labels", truths) == 3
-    shown = capsys.readouterr().out
-    assert "HARMFUL after " in shown
-    assert monitor(watched, tmp_path / "state.sqlite") == 3
-
-
 def test_labels_that_the_audit_did_not_ask_for_are_no_evidence(watched: Path, tmp_path: Path, capsys: Captured) -> None:
     """Complaints: only wrong ones, and many of them."""
     table = pq.read_table(watched / "audited.parquet")

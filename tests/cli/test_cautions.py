@@ -23,15 +23,12 @@ def truths(frame: pd.DataFrame) -> np.ndarray:
     return labels
 
 
-@pytest.mark.parametrize(("day", "column"), [("audited", AUDIT), ("day0", "accepted")])
-def test_copies_of_the_predictions_are_a_caution(
-    day: str, column: str, watched: Path, tmp_path: Path, capsys: Captured
-) -> None:
-    frame = pd.read_parquet(watched / f"{day}.parquet")
-    chosen, state, labels = frame[frame[column]], tmp_path / "state.sqlite", tmp_path / "labels.csv"
+def test_copies_of_the_predictions_are_a_caution(watched: Path, tmp_path: Path, capsys: Captured) -> None:
+    frame = pd.read_parquet(watched / "audited.parquet")
+    chosen, state, labels = frame[frame[AUDIT]], tmp_path / "state.sqlite", tmp_path / "labels.csv"
     chosen[["id", "label"]].to_csv(labels, index=False)
     capsys.readouterr()
-    files = ["--predictions", str(watched / f"{day}.parquet"), "--labels", str(labels)]
+    files = ["--predictions", str(watched / "audited.parquet"), "--labels", str(labels)]
     assert main(watch(watched, state, *files)) == 0
     expected = f"Caution: the latest {len(chosen):,} labels equal the predictions, all of them."
     assert expected in capsys.readouterr().out

@@ -159,7 +159,7 @@ def test_an_exported_and_a_served_file_decide_as_python_does(
     served = served_file(ExportedGate.open(tmp_path / "gate.onnx", threads=1), 64)
     arrays = {one.name: rows.arrays[one.name].astype(one.dtype) for one in served.inputs}
     (answer,) = served.run([arrays], 1)
-    np.testing.assert_array_equal(answer.decision, expected.decision)
+    np.testing.assert_array_equal(answer["decision"], expected.decision)
 
 
 VOTES: dict[str, Callable[[list[str]], list[str]]] = {

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +15,7 @@ from steepslope.cli.main import main
 from steepslope.monitor import Monitor, counting
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.audit import AUDIT, CHANCE, chances
-from tests.cli.predictions import predict, refuses, watch
+from tests.cli.predictions import predict, refuses, watch, write_labels
 from tests.conftest import Captured
 
 AUDITED = ("--audit", "150")
@@ -24,13 +23,6 @@ AUDITED = ("--audit", "150")
 
 def monitor(home: Path, state: Path, *options: str, day: Path | None = None) -> int:
     return main(watch(home, state, "--predictions", str(day or home / "audited.parquet"), *options))
-
-
-def labels(path: Path, table: Any, wrong: np.ndarray) -> str:
-    """Write a true label of each row: the predicted one, or another where it is to be wrong."""
-    truths = (table["label"].to_numpy() + wrong) % 4
-    pc.write_csv(pa.table({"id": table["id"], "label": truths}), path)
-    return str(path)
 
 
 def test_the_doubtful_are_marked_more_often_and_each_probability_stands_there(watched: Path) -> None:
@@ -50,7 +42,7 @@ def test_labels_of_an_audit_tell_the_risk_of_all(watched: Path, tmp_path: Path, 
     marked = table.filter(table[AUDIT])
     rng = np.random.default_rng(0)
     wrong = rng.random(len(marked)) < 1 - marked["p_correct"].to_numpy()
-    half = labels(tmp_path / "half.csv", marked.slice(50), wrong[50:])
+    half = write_labels(tmp_path / "half.csv", marked.slice(50), wrong[50:])
     capsys.readouterr()
     assert monitor(watched, tmp_path / "state.sqlite", "--labels", half) == 0
     shown = capsys.readouterr().out
@@ -58,7 +50,7 @@ def test_labels_of_an_audit_tell_the_risk_of_all(watched: Path, tmp_path: Path, 
     assert f"Risk of the {accepted:,} accepted under audit, by {len(marked) - 50} labels: " in shown
     assert " 50 that were drawn have no label yet." in shown
     assert "Accuracy on all, by" not in shown
-    whole = labels(tmp_path / "whole.csv", marked, wrong)  # its first fifty are new
+    whole = write_labels(tmp_path / "whole.csv", marked, wrong)  # its first fifty are new
     assert monitor(watched, tmp_path / "state.sqlite", "--labels", whole, "--json") == 0
     audit = json.loads(capsys.readouterr().out)["audit"]
     weights = 1 / marked[CHANCE].to_numpy()
@@ -73,7 +65,7 @@ def test_labels_that_the_audit_did_not_ask_for_are_no_evidence(watched: Path, tm
     """Complaints: only wrong ones, and many of them."""
     table = pq.read_table(watched / "audited.parquet")
     others = table.filter(pa.array(table["accepted"].to_numpy() & ~table[AUDIT].to_numpy()))
-    truths = labels(tmp_path / "labels.csv", others, np.ones(len(others), np.int64))
+    truths = write_labels(tmp_path / "labels.csv", others, np.ones(len(others), np.int64))
     assert monitor(watched, tmp_path / "state.sqlite", "--labels", truths) == 0
     shown = capsys.readouterr().out
     assert f"{len(others):,} new labels are of predictions that no audit drew, and are no evidence." in shown
@@ -94,7 +86,7 @@ def test_another_audit_of_the_same_rows_is_refused(watched: Path, tmp_path: Path
         "audit_probability: expected the one with which",
         "was counted before",
     )
-    truths = labels(tmp_path / "labels.csv", table.slice(0, 50), np.zeros(50, np.int64))
+    truths = write_labels(tmp_path / "labels.csv", table.slice(0, 50), np.zeros(50, np.int64))
     assert main([*begin, str(tmp_path / "plain.parquet"), "--labels", truths]) == 0
     other = table.set_column(0, "id", pa.array([f"new {row}" for row in range(len(table))]))
     pq.write_table(other, tmp_path / "other.parquet")
@@ -105,7 +97,7 @@ def test_several_files_in_parts_are_one_audit(watched: Path, tmp_path: Path, mon
     """Whatever the parts in which a file is counted, what its labels tell is the same."""
     table = pq.read_table(watched / "audited.parquet")
     marked = table.filter(table[AUDIT])
-    truths = labels(tmp_path / "labels.csv", marked, np.arange(len(marked)) % 9 == 0)
+    truths = write_labels(tmp_path / "labels.csv", marked, np.arange(len(marked)) % 9 == 0)
     found: list[Any] = []
     for size in (2**16, 700):
         monkeypatch.setattr(counting, "PART", size)

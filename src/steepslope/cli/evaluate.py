@@ -218,7 +218,6 @@ def compare(
     out: str = "runs/compare",
     names: tuple[str, ...] = (),
     bootstrap: int = 1000,
-    seed: int = 0,
     replace: bool = False,
 ) -> None:
     """Set reports side by side, of models, losses or months, and write compare.json and compare.md.
@@ -240,8 +239,6 @@ def compare(
         of the path before these as tells them apart.
     bootstrap
         Number of resamples for the intervals of the differences; 0 leaves the intervals out.
-    seed
-        Seed of the resamples.
     replace
         Replace a comparison that the folder holds already, made with other options or of other reports.
     """
@@ -257,7 +254,7 @@ def compare(
     made |= {"dir": list(called), **stamps}
     with COMPARISON.making(out, made, replace, console().print) as complete:
         if not complete:
-            publish_comparison(compare_runs(runs, bootstrap=bootstrap, seed=seed), Path(out), made)
+            publish_comparison(compare_runs(runs, bootstrap=bootstrap), Path(out), made)
 
 
 def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:

@@ -145,7 +145,7 @@ def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs,
 
     def read(data: Dataset, row: int) -> Image.Image:
         image = in_pil(data.image(row))
-        return image.copy() if image.mode == "L" else as_colour(image)
+        return image if image.mode == "L" else as_colour(image)
 
     def find(ids: Sequence[str]) -> list[ReadImage | None]:
         return [None if place is None else partial(read, *place) for place in finder.places(ids)]

@@ -96,7 +96,7 @@ expected-statuses = ["2xx", "400", "413", "415", "422"]
 [checks.negative_data_rejection]
 expected-statuses = ["400", "404", "405", "413", "415", "422"]
 """
-EXAMPLES = 50
+EXAMPLES = 25
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
@@ -34,8 +35,15 @@ def watch(home: Path, state: Path, *options: str) -> list[str]:
     return ["monitor", "--gate", str(home / "gate"), "--state", str(state), *options]
 
 
+def write_labels(path: Path, table: Any, is_wrong: Any = 0) -> str:
+    """Write a true label of each row of a table of decisions: the predicted one, or another where it is wrong."""
+    truths = (table["label"].to_numpy() + is_wrong) % 4
+    pc.write_csv(pa.table({"id": table["id"], "label": truths}), path)
+    return str(path)
+
+
 def refused(capsys: Captured, *expected: str) -> str:
-    """Require one line that says what is expected, beside warnings, and nothing on standard output; return it."""
+    """Require one line that says what is expected, next to warnings, and nothing on standard output; return it."""
     shown = capsys.readouterr()
     error, *more = [line for line in shown.err.splitlines() if not line.startswith("steepslope: warning: ")]
     assert error.startswith("steepslope: error: "), shown

@@ -1,4 +1,7 @@
-"""An audit by commands: `predict` marks what to label, and `monitor` tells by these labels how many are wrong."""
+"""An audit by commands: `predict` marks what to label, and `monitor` tells by these labels how many are wrong.
+
+Labels that are copies of the predictions are a caution; few labels or true ones raise no doubt.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +19,7 @@ from steepslope.cli.main import main
 from steepslope.monitor import Monitor, counting
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.audit import AUDIT, CHANCE, audit_chances
-from tests.cli.predictions import predict, refuses, watch
+from tests.cli.predictions import predict, refuses, watch, write_labels
 from tests.conftest import Captured
 
 AUDITED = ("--audit", "150")
@@ -24,13 +27,6 @@ AUDITED = ("--audit", "150")
 
 def monitor(home: Path, state: Path, *options: str, day: Path | None = None) -> int:
     return main(watch(home, state, "--predictions", str(day or home / "audited.parquet"), *options))
-
-
-def labels(path: Path, table: Any, wrong: np.ndarray) -> str:
-    """Write a true label of each row: the predicted one, or another where it is to be wrong."""
-    truths = (table["label"].to_numpy() + wrong) % 4
-    pc.write_csv(pa.table({"id": table["id"], "label": truths}), path)
-    return str(path)
 
 
 def test_the_doubtful_are_marked_more_often_and_each_probability_stands_there(watched: Path) -> None:
@@ -50,7 +46,7 @@ def test_labels_of_an_audit_tell_the_risk_of_all(watched: Path, tmp_path: Path, 
     marked = table.filter(table[AUDIT])
     rng = np.random.default_rng(0)
     wrong = rng.random(len(marked)) < 1 - marked["p_correct"].to_numpy()
-    half = labels(tmp_path / "half.csv", marked.slice(50), wrong[50:])
+    half = write_labels(tmp_path / "half.csv", marked.slice(50), wrong[50:])
     capsys.readouterr()
     assert monitor(watched, tmp_path / "state.sqlite", "--labels", half) == 0
     shown = capsys.readouterr().out
@@ -58,7 +54,7 @@ def test_labels_of_an_audit_tell_the_risk_of_all(watched: Path, tmp_path: Path, 
     assert f"Risk of the {accepted:,} accepted under audit, by {len(marked) - 50} labels: " in shown
     assert " 50 that were drawn have no label yet." in shown
     assert "Accuracy on all, by" not in shown
-    whole = labels(tmp_path / "whole.csv", marked, wrong)  # its first fifty are new
+    whole = write_labels(tmp_path / "whole.csv", marked, wrong)  # its first fifty are new
     assert monitor(watched, tmp_path / "state.sqlite", "--labels", whole, "--json") == 0
     audit = json.loads(capsys.readouterr().out)["audit"]
     weights = 1 / marked[CHANCE].to_numpy()
@@ -69,23 +65,11 @@ def test_labels_of_an_audit_tell_the_risk_of_all(watched: Path, tmp_path: Path, 
     assert json.loads(capsys.readouterr().out)["audit"] == audit
 
 
-def test_a_broken_promise_is_harmful(watched: Path, tmp_path: Path, capsys: Captured) -> None:
-    table = pq.read_table(watched / "audited.parquet")
-    marked = table.filter(table[AUDIT])
-    wrong = marked["p_correct"].to_numpy() < np.median(marked["p_correct"].to_numpy())
-    truths = labels(tmp_path / "labels.csv", marked, wrong)
-    capsys.readouterr()
-    assert monitor(watched, tmp_path / "state.sqlite", "--labels", truths) == 3
-    shown = capsys.readouterr().out
-    assert "HARMFUL after " in shown
-    assert monitor(watched, tmp_path / "state.sqlite") == 3
-
-
 def test_labels_that_the_audit_did_not_ask_for_are_no_evidence(watched: Path, tmp_path: Path, capsys: Captured) -> None:
     """Complaints: only wrong ones, and many of them."""
     table = pq.read_table(watched / "audited.parquet")
     others = table.filter(pa.array(table["accepted"].to_numpy() & ~table[AUDIT].to_numpy()))
-    truths = labels(tmp_path / "labels.csv", others, np.ones(len(others), np.int64))
+    truths = write_labels(tmp_path / "labels.csv", others, np.ones(len(others), np.int64))
     assert monitor(watched, tmp_path / "state.sqlite", "--labels", truths) == 0
     shown = capsys.readouterr().out
     assert f"{len(others):,} new labels are of predictions that no audit drew, and are no evidence." in shown
@@ -106,7 +90,7 @@ def test_another_audit_of_the_same_rows_is_refused(watched: Path, tmp_path: Path
         "audit_probability: expected the one with which",
         "was counted before",
     )
-    truths = labels(tmp_path / "labels.csv", table.slice(0, 50), np.zeros(50, np.int64))
+    truths = write_labels(tmp_path / "labels.csv", table.slice(0, 50), np.zeros(50, np.int64))
     assert main([*begin, str(tmp_path / "plain.parquet"), "--labels", truths]) == 0
     other = table.set_column(0, "id", pa.array([f"new {row}" for row in range(len(table))]))
     pq.write_table(other, tmp_path / "other.parquet")
@@ -117,7 +101,7 @@ def test_several_files_in_parts_are_one_audit(watched: Path, tmp_path: Path, mon
     """Whatever the parts in which a file is counted, what its labels tell is the same."""
     table = pq.read_table(watched / "audited.parquet")
     marked = table.filter(table[AUDIT])
-    truths = labels(tmp_path / "labels.csv", marked, np.arange(len(marked)) % 9 == 0)
+    truths = write_labels(tmp_path / "labels.csv", marked, np.arange(len(marked)) % 9 == 0)
     found: list[Any] = []
     for size in (2**16, 700):
         monkeypatch.setattr(counting, "PART", size)
@@ -157,3 +141,49 @@ def test_nothing_accepted_is_nothing_to_audit(watched: Path, tmp_path: Path) -> 
     assert monitor(watched, tmp_path / "state.sqlite", day=tmp_path / "day.parquet") in (0, 4)
     found = Monitor.load(tmp_path / "state.sqlite")
     assert (found.rows, found.under_audit, found.audit) == (40, 0, None)
+
+
+def truths(frame: pd.DataFrame) -> np.ndarray:
+    """Draw true labels that are wrong as often as P(correct) says."""
+    labels: np.ndarray = frame["label"].to_numpy().copy()
+    is_wrong = np.random.default_rng(0).random(len(frame)) > frame["p_correct"].to_numpy()
+    labels[is_wrong] = (labels[is_wrong] + 1) % 4
+    return labels
+
+
+def test_copies_of_the_predictions_are_a_caution(watched: Path, tmp_path: Path, capsys: Captured) -> None:
+    frame = pd.read_parquet(watched / "audited.parquet")
+    chosen, state, labels = frame[frame[AUDIT]], tmp_path / "state.sqlite", tmp_path / "labels.csv"
+    chosen[["id", "label"]].to_csv(labels, index=False)
+    capsys.readouterr()
+    files = ["--predictions", str(watched / "audited.parquet"), "--labels", str(labels)]
+    assert main(watch(watched, state, *files)) == 0
+    expected = f"Caution: the latest {len(chosen):,} labels equal the predictions, all of them."
+    assert expected in capsys.readouterr().out
+    assert main(watch(watched, state, "--json")) == 0  # also later
+    assert json.loads(capsys.readouterr().out)["caution"].startswith(f"the latest {len(chosen):,} labels")
+
+
+@pytest.mark.parametrize("count", [20, 300])
+def test_few_labels_without_an_error_and_many_with_some_are_no_caution(
+    count: int, watched: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    frame = pd.read_parquet(watched / "day0.parquet")
+    chosen = frame[frame["accepted"]].iloc[:count]
+    labels = chosen["label"].to_numpy() if count == 20 else truths(chosen)
+    pd.DataFrame({"id": chosen["id"], "label": labels}).to_csv(tmp_path / "labels.csv", index=False)
+    files = ["--predictions", str(watched / "day0.parquet"), "--labels", str(tmp_path / "labels.csv")]
+    assert main(watch(watched, tmp_path / "state.sqlite", *files)) == 0
+    assert "Caution" not in capsys.readouterr().out
+
+
+def test_copies_that_come_after_true_labels_are_noticed(watched: Path, tmp_path: Path, capsys: Captured) -> None:
+    first = pd.read_parquet(watched / "day0.parquet")
+    second = first.assign(id=[f"second {row}" for row in range(len(first))])
+    for day, labels in ((first, truths(first)), (second, second["label"].to_numpy())):
+        path = tmp_path / "day.csv"
+        day.assign(truth=labels).to_csv(path, index=False)
+        capsys.readouterr()
+        words = watch(watched, tmp_path / "state.sqlite", "--predictions", str(path), "--labels", "truth")
+        assert main(words) == 0
+        assert ("Caution: the latest " in capsys.readouterr().out) == (day is second)

@@ -48,7 +48,6 @@ def test_the_list_names_every_preset_with_its_source(capsys: Captured) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_nets")
 def test_rows_tables_and_a_figure(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    """A second data set joins the tables of the first."""
     monkeypatch.setattr(promises, "DRAWS", 3)
     words = ["reproduce", "evidence", "--preset", "own.yaml", "--data", "data", "--out", "out"]
     assert main(words) == 0
@@ -60,22 +59,14 @@ def test_rows_tables_and_a_figure(folder: Path, monkeypatch: pytest.MonkeyPatch,
     assert {"own.json", "evidence.json", "evidence.png", "evidence-gains.csv"} <= {
         p.name for p in Path("out").iterdir()
     }
-    write(folder, title="Other rows", classifier="perceptron")
-    (folder / "own.yaml").rename("other.yaml")
-    assert main([*words[:3], "other.yaml", *words[4:]]) == 0
-    assert "Other rows" in (folder / "out" / "evidence-gains.csv").read_text()
-    assert "Made rows" in (folder / "out" / "evidence-gains.csv").read_text()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("--preset banking7", "unknown preset 'banking7': did you mean 'banking77'?"),
-        ("", "unknown preset 'digits': did you mean 'spoken-digits'"),
         ("--preset wine", "data: expected the folder with the files of Wine quality (Cortez et al. 2009, UCI)"),
-        ("--preset wine --data data", "data/winequality-white.csv: expected a file of the data set, found none"),
         ("--preset spoken-digits --data data", "data/recordings: expected files called LABEL_SPEAKER_NUMBER.wav"),
-        ("--preset photos --data data", "data spec 'imagefolder:data/photos': no such folder"),
         ("--preset own.yaml --data data --compare", "compare: expected none with evidence"),
         ("--preset own.yaml --data data --set test=2", "own.yaml: test: expected a number from 0.01 to 0.99, found 2"),
     ],

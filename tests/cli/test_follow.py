@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pc
 import pytest
 
 from steepslope.cli.main import main
@@ -21,7 +19,7 @@ from steepslope.predict import prediction_file
 from steepslope.predict.audit import AUDIT, CHANCE, audit_chances
 from steepslope.scores import MCP
 from steepslope.serve.monitoring import ServedMonitor
-from tests.cli.predictions import RISK, predicted, refuses, watch
+from tests.cli.predictions import RISK, predicted, refuses, watch, write_labels
 from tests.conftest import Captured, make_outputs
 
 
@@ -41,12 +39,9 @@ class Days:
 
     def label(self, day: int, table: Any, is_wrong: np.ndarray) -> int:
         """Count a day's file, and labels of all that its audit drew."""
-        truths = (table["label"].to_numpy() + is_wrong) % 4
         marked = table[AUDIT].to_numpy()
-        path = self.here / f"labels{day}.csv"
-        pc.write_csv(pa.table({"id": table["id"].to_numpy()[marked], "label": truths[marked]}), path)
-        files = ["--predictions", str(self.here / f"{day}.parquet"), "--labels", str(path)]
-        return self.monitor(*files)
+        labels = write_labels(self.here / f"labels{day}.csv", table.filter(table[AUDIT]), is_wrong[marked])
+        return self.monitor("--predictions", str(self.here / f"{day}.parquet"), "--labels", labels)
 
     def monitor(self, *options: str) -> int:
         """Run the monitor."""
@@ -235,9 +230,8 @@ def test_labels_that_no_audit_drew_and_following_do_not_go_together(
     assert days.monitor() == 0
     make_outputs(500, seed=3).save(tmp_path / "outputs")
     plain = predicted(watched / "gate", tmp_path / "plain.parquet", "--outputs", str(tmp_path / "outputs"))
-    truths = tmp_path / "truths.csv"
-    pc.write_csv(pa.table({"id": plain["id"], "label": plain["label"]}), truths)
-    files = ["--predictions", str(tmp_path / "plain.parquet"), "--labels", str(truths)]
+    truths = write_labels(tmp_path / "truths.csv", plain)
+    files = ["--predictions", str(tmp_path / "plain.parquet"), "--labels", truths]
     other = watch(watched, tmp_path / "other.sqlite", *files)
     assert main([*other, "--follow"]) == 0
     assert Monitor.load(tmp_path / "other.sqlite").labelled.count == 0  # they are no evidence

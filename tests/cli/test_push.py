@@ -92,20 +92,20 @@ def test_an_oracle_is_evaluated_and_calibrated_by_its_name(
     gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: Captured
 ) -> None:
     oracle, outputs = str(gates / "columns-oracle"), str(gates / "outputs" / "test")
-    assert main(["push", "--oracle", oracle, "--to", "hub:me/columns", "--out", str(tmp_path / "shared")]) == 0
+    assert main(["push", "--oracle", oracle, "--to", "hub:me/columns"]) == 0
     evaluate = ["evaluate", "--outputs", outputs, "--bootstrap", "0", "--images", "false", "--out"]
     rows = {}
-    for number, name in enumerate((oracle, str(tmp_path / "shared"), "hub:me/columns")):
+    for number, name in enumerate((oracle, "hub:me/columns")):
         assert main([*evaluate, str(tmp_path / f"r{number}"), "--scores", name]) == 0
         rows[name] = json.loads((tmp_path / f"r{number}" / "metrics.json").read_text())[1]
         calibrate = ["calibrate", "--oracle", name, "--outputs", outputs, "--max-risk", "0.1"]
         assert main([*calibrate, "--out", str(tmp_path / f"g{number}")]) == 0
-    assert [row.pop("score") for row in rows.values()] == ["columns-oracle", "shared", "columns"]
+    assert [row.pop("score") for row in rows.values()] == ["columns-oracle", "columns"]
     assert len({json.dumps(row) for row in rows.values()}) == 1
-    cards = [json.loads((tmp_path / f"g{number}" / "gate.json").read_text()) for number in range(3)]
-    assert cards[0]["digest"] == cards[1]["digest"] == cards[2]["digest"]
-    assert cards[2]["made"]["commit of hub:me/columns"] == repos["me/columns"].head
-    refuses([*evaluate, str(tmp_path / "r3"), "--scores", "hub:me/no"], capsys, "hub:me/no: the Hub has no such")
+    cards = [json.loads((tmp_path / f"g{number}" / "gate.json").read_text()) for number in range(2)]
+    assert cards[0]["digest"] == cards[1]["digest"]
+    assert cards[1]["made"]["commit of hub:me/columns"] == repos["me/columns"].head
+    refuses([*evaluate, str(tmp_path / "r2"), "--scores", "hub:me/no"], capsys, "hub:me/no: the Hub has no such")
 
 
 def test_wrong_input_is_one_line_and_nothing_is_uploaded(
@@ -126,8 +126,6 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
         (["--oracle", f"{gates}/columns-oracle", "--out", out, "--for-monitor"], "expected a gate with calibration_r"),
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(lacking), "--to", "me/x"], "expected the file written with oracle.json, found none"),
-        (["--gate", str(gates / "outputs"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
-        (["--gate", str(tmp_path / "no"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--oracle", gate, "--to", "me/x"], "expected a fitted oracle, but it has no oracle.json"),
         (["--gate", gate, "--to", "digits"], "digits: expected the name of a repository, user/name"),
         (["--gate", gate, "--to", "me/d€gits"], "me/d€gits: no name that the Hub takes"),
@@ -146,7 +144,6 @@ def test_without_the_library_one_is_told_what_to_install(
     hub.hub_snapshot.cache_clear()
     for words in (
         ["push", "--gate", str(gates / "mcp"), "--to", "me/x"],
-        ["push", "--gate", str(gates / "mcp"), "--out", str(tmp_path / "out")],
         ["predict", "--gate", "hub:me/x", "--outputs", str(gates / "outputs" / "test"), "--out", "-"],
     ):
         refuses(words, capsys, "needs huggingface_hub: pip install 'steepslope[hub]'")

@@ -55,27 +55,6 @@ def test_extract_takes_all_splits_of_shifted_data(home: Path, tmp_path: Path) ->
         assert (shifted.logits != plain.logits).any()
 
 
-@pytest.mark.slow
-def test_oracles_on_images_find_shifted_ones_by_themselves(home: Path, tmp_path: Path) -> None:
-    """The manifest names the shifted data; an oracle on images opens them by that name."""
-    train = (
-        f"finetune --loss cross_entropy --data digits --classifier checkpoint:{home}/classifier --oracle "
-        f"checkpoint:{home}/classifier --epochs 1 --out {tmp_path}/oracle"
-    )
-    assert main(train.split()) == 0
-    extract = f"extract --classifier checkpoint:{home}/classifier --data corrupt:fog:3/digits:test --out {tmp_path}/fog"
-    assert main(extract.split()) == 0
-    evaluate = f"evaluate --outputs {tmp_path}/fog --scores {tmp_path}/oracle --bootstrap 20 --out {tmp_path}"
-    assert main([*f"{evaluate}/named".split()]) == 0
-    assert main([*f"{evaluate}/given --data corrupt:fog:3/digits:test".split()]) == 0
-    assert main([*f"{evaluate}/clean --data digits:test".split()]) == 0
-    named, given, clean = (
-        json.loads((tmp_path / name / "metrics.json").read_text())[1]["auc"]["value"]
-        for name in ("named", "given", "clean")
-    )
-    assert named == given != clean
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -12,10 +12,14 @@ import pytest
 
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
+from steepslope.nets.export.exporting import export_gate
+from steepslope.nets.export.file import ExportedGate
 from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.serve.served import served_file
 from tests.cli.predictions import predict
+from tests.nets.export.rows import run
 
 CLASSES, N = 4, 2_000
 pytestmark = pytest.mark.filterwarnings("ignore:opinion second")
@@ -135,6 +139,26 @@ def test_a_gate_on_disk_and_another_mix_know_it(oracles: dict[str, FusedOracle],
         moved = Gate.of(oracles["votes"], told(drawn(N, 1), "votes", range(3)), 0.1, **options)
         assert not moved.decide(rows).accepted[:250].any()
         assert moved.decide(rows).accepted[250:].any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exported_and_a_served_file_decide_as_python_does(
+    oracles: dict[str, FusedOracle], kind: str, tmp_path: Path
+) -> None:
+    gate = Gate.of(oracles[kind], told(drawn(N, 1), kind), 0.1, reject=0.5)
+    rows = told(drawn(500, 2), kind, range(200))
+    exported, expected = export_gate(gate, "gate"), gate.decide(rows)
+    found = run(exported.model, rows.arrays)
+    np.testing.assert_array_equal(found["accepted"], expected.accepted)
+    np.testing.assert_array_equal(found["rejected"], expected.decision == "reject")
+    assert not found["accepted"][:200].any()
+    assert found["accepted"][200:].any()
+    exported.save(tmp_path / "gate.onnx")
+    served = served_file(ExportedGate.open(tmp_path / "gate.onnx", threads=1), 64)
+    arrays = {one.name: rows.arrays[one.name].astype(one.dtype) for one in served.inputs}
+    (answer,) = served.run([arrays], 1)
+    np.testing.assert_array_equal(answer["decision"], expected.decision)
 
 
 def test_predict_leaves_them_to_review(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

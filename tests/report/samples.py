@@ -1,4 +1,4 @@
-"""A small evaluation that tests of evaluation and of the report share: MCP beside a score of pure noise."""
+"""A small evaluation that tests of evaluation and of the report share: MCP and a score of pure noise."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.storage import ORACLE
 from steepslope.outputs import ClassifierOutputs, Confidences
@@ -159,38 +158,17 @@ def test_a_report_says_what_a_gate_accepts_and_whether_that_is_a_test(seed: int)
     assert ("found on these rows" in line) == (seed == 1)
 
 
-FACTORS, OFFSETS = np.array([3, 0.2, 1, 2, 1, 5, 1, 0.5]), np.arange(8) - 2.0
-
-
-def shifted(outputs: ClassifierOutputs) -> ClassifierOutputs:
-    """Scale and shift each auxiliary feature of all rows alike."""
-    return outputs.changed(auxiliary=outputs.require("auxiliary") * FACTORS + OFFSETS)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Fit an oracle with an auxiliary backbone, and one without."""
-    folder = tmp_path_factory.mktemp("oracles")
-    fit_set = make_complete(300, seed=2)
-    with pytest.MonkeyPatch.context() as patch:  # the small nets learn for no time
-        patch.setattr(small_net, "LEAST_STEPS", 30)
-        patch.setattr(small_net, "EPOCHS", 1)
-        for name in ("auxiliary", "free"):
-            FusedOracle(budget=name).fit(fit_set).save(folder / name)
-    return {name: str(folder / name) for name in ("auxiliary", "free")}
-
-
-def loaded(folder: str) -> FusedOracle:
-    oracle = Oracle.load(folder)
-    assert isinstance(oracle, FusedOracle)
-    return oracle
-
-
 @pytest.mark.slow
-def test_the_part_handed_over_is_in_rows_and_words(folders: dict[str, str]) -> None:
-    unseen = shifted(make_complete(200, seed=3))
-    evaluation = evaluate_predictions(unseen, list(folders.values()), bootstrap=0)
-    weights = loaded(folders["auxiliary"]).handed_over(unseen)
+@pytest.mark.usefixtures("quick_nets")
+def test_the_part_handed_over_is_in_rows_and_words(tmp_path: Path) -> None:
+    """Auxiliary features of all rows are shifted and scaled, which the free oracle does not see."""
+    for budget in ("auxiliary", "free"):
+        FusedOracle(budget=budget).fit(make_complete(300, seed=2)).save(tmp_path / budget)
+    unseen = make_complete(200, seed=3)
+    factors, offsets = np.array([3, 0.2, 1, 2, 1, 5, 1, 0.5]), np.arange(8) - 2.0
+    unseen = unseen.changed(auxiliary=unseen.require("auxiliary") * factors + offsets)
+    evaluation = evaluate_predictions(unseen, [str(tmp_path / "auxiliary"), str(tmp_path / "free")], bootstrap=0)
+    weights = Oracle.load(tmp_path / "auxiliary").handed_over(unseen)
     assert weights is not None
     mcp, auxiliary, free = (row.as_json() for row in evaluation.rows)
     assert (mcp["handed_over"], free["handed_over"]) == (None, None)
@@ -198,17 +176,6 @@ def test_the_part_handed_over_is_in_rows_and_words(folders: dict[str, str]) -> N
     (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if "hands" in line)
     assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to what needs no second")
     assert sentence.endswith("%): these images look unlike those it was fitted on.")
-
-
-@pytest.mark.slow
-def test_the_fit_sets_own_part_is_kept(folders: dict[str, str]) -> None:
-    fit_set, oracle = make_complete(300, seed=2), loaded(folders["auxiliary"])
-    weights = oracle.handed_over(fit_set)
-    assert weights is not None
-    assert oracle.usual_handover == pytest.approx(weights.mean())
-    assert 0 < weights.mean() < 0.2
-    assert loaded(folders["free"]).usual_handover is None
-    assert FusedOracle().usual_handover is None
 
 
 @pytest.mark.parametrize(
@@ -229,10 +196,11 @@ def test_what_looks_unlike_is_above_the_usual(
     assert words in handover_sentence(replace(row, name="fused", handed_over=HandedOver(part, usual)))
 
 
-@pytest.mark.parametrize("usual", [-0.1, 1.5, "much"])
-def test_a_damaged_part_is_named(folders: dict[str, str], tmp_path: Path, usual: object) -> None:
-    loaded(folders["auxiliary"]).save(tmp_path / "oracle")
-    fitted = json.loads((tmp_path / "oracle" / "oracle.json").read_text())["fitted"]
-    seal_again(ORACLE, tmp_path / "oracle", fitted={**fitted, "usual_handover": usual})
-    with pytest.raises(SteepslopeError, match=r"oracle\.json: expected the fit of a fused oracle"):
-        Oracle.load(tmp_path / "oracle")
+@pytest.mark.usefixtures("quick_nets")
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    FusedOracle(budget="free").fit(make_complete(300, seed=2)).save(tmp_path)
+    fitted = json.loads((tmp_path / "oracle.json").read_text())["fitted"]
+    for usual in (-0.1, 1.5, "much"):
+        seal_again(ORACLE, tmp_path, fitted={**fitted, "usual_handover": usual})
+        with pytest.raises(SteepslopeError, match=r"oracle\.json: expected the fit of a fused oracle"):
+            Oracle.load(tmp_path)

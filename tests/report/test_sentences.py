@@ -9,7 +9,7 @@ from steepslope.metrics import fpr_at_tpr
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored, confidences_of_scores
 from steepslope.report.evaluation import evaluated_rows
-from steepslope.report.sentences import headline_row, headline_sentence, remark_sentences
+from steepslope.report.sentences import headline_sentence, remark_sentences
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
@@ -51,11 +51,6 @@ def test_mcp_alone_and_no_errors(outputs: ClassifierOutputs) -> None:
         headline_sentence(with_noise(right).rows)
         == "Nothing can be compared: that needs both errors and correct predictions."
     )
-
-
-def test_the_leader_has_the_least_aurc(outputs: ClassifierOutputs) -> None:
-    rows = with_scores(outputs, better(outputs, 1), Scored("bad", None, -outputs.is_correct.astype(float), "rank")).rows
-    assert headline_row(rows).name == "good"
 
 
 @pytest.mark.parametrize("n", [60, 4000])

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from steepslope.serve.protocol import InferRequest, protocol_schema
 from tests.serve.live import LiveProcess, listening, running
 from tests.serve.models import CARD, CLASSES, array_gate, client_of, drawn, file_served, image_gate, of_images
 
@@ -31,16 +30,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProcess]:
 def client(live: LiveProcess) -> Iterator[Any]:
     with triton.InferenceServerClient("{}:{}".format(*live.address), concurrency=2) as found:
         yield found
-
-
-def _input(images: np.ndarray[Any, Any], binary: bool = False) -> Any:
-    given = triton.InferInput("images", list(images.shape), "UINT8")
-    given.set_data_from_numpy(images, binary_data=binary)
-    return given
-
-
-def _wanted(*names: str) -> Any:
-    return [triton.InferRequestedOutput(name, binary_data=False) for name in names]
 
 
 def test_the_server_and_its_model_are_described(client: Any) -> None:
@@ -59,8 +48,10 @@ def test_the_server_and_its_model_are_described(client: Any) -> None:
 
 def test_it_gets_the_models_numbers(client: Any) -> None:
     images = drawn(7, 6, 5)
-    names = [*of_images(images), "handed_over"]
-    found = client.infer("gate", [_input(images)], "1", _wanted(*names), request_id="seven")
+    tensor = triton.InferInput("images", list(images.shape), "UINT8")
+    tensor.set_data_from_numpy(images, binary_data=False)
+    wanted = [triton.InferRequestedOutput(name, binary_data=False) for name in [*of_images(images), "handed_over"]]
+    found = client.infer("gate", [tensor], "1", wanted, request_id="seven")
     assert found.get_response()["id"] == "seven"
     for name, expected in of_images(images).items():
         given = found.as_numpy(name)
@@ -105,7 +96,7 @@ expected-statuses = ["2xx", "400", "413", "415", "422"]
 [checks.negative_data_rejection]
 expected-statuses = ["400", "404", "405", "413", "415", "422"]
 """
-EXAMPLES = 50
+EXAMPLES = 25
 
 
 @pytest.mark.slow
@@ -126,12 +117,7 @@ def test_the_example_of_a_request_is_answered(write: Callable[[Path], Path], tmp
     with client_of(file_served(write(tmp_path))) as client:
         body = client.get("/openapi.json").json()["paths"]["/v2/models/gate/infer"]["post"]["requestBody"]
         (example,) = body["content"]["application/json"]["schema"]["examples"]
+        assert "$ref" not in str(body)
         found = client.post("/v2/models/gate/infer", json=example)
         assert found.status_code == 200, found.text
         assert ("/predict" in client.get("/openapi.json").json()["paths"]) == (write is image_gate)
-
-
-def test_the_schema_refers_to_nothing_outside_of_it() -> None:
-    schema = protocol_schema([{"name": "logits", "datatype": "FP32", "shape": [-1, 3]}])
-    assert "$ref" not in str(schema)
-    assert InferRequest.model_validate(schema["examples"][0]).inputs[0].shape == [1, 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate, Origin
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
-from steepslope.nets.export.exporting import Exported, export_gate
+from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs import ClassifierOutputs
@@ -148,25 +148,6 @@ def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
 def test_an_oracle_on_images_sees_them(gate_on_images: Path, pixels: NDArray[np.uint8]) -> None:
     with client_of(served_gate_folder(gate_on_images)) as client:
         same(inferred(client, images=pixels[..., None]), ImageGate.load(gate_on_images).predict(pixels))
-
-
-@pytest.mark.slow
-def test_a_file_answers_as_the_folder_does(gates: Path, exported: Callable[[str], Exported], tmp_path: Path) -> None:
-    data = opened("digits:test")
-    images = np.stack([np.asarray(data.image(row)) for row in range(COUNT)])[..., None]
-    exported("free").save(tmp_path / "gate.onnx")
-    file = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16)
-    with client_of(file) as ours, client_of(served_gate_folder(gates / "free")) as theirs:
-        found, expected = (inferred(client, images=images) for client in (ours, theirs))
-        assert found.keys() == expected.keys()
-        assert (found["label"], found["accepted"]) == (expected["label"], expected["accepted"])
-        np.testing.assert_allclose(found["trust_logit"], expected["trust_logit"], rtol=1e-4, atol=1e-4)
-        picture = encoded(Image.fromarray(images[3, ..., 0]), "PNG")
-        one, other = (
-            client.post("/predict", content=picture, headers={"Content-Type": "image/png"}).json()
-            for client in (ours, theirs)
-        )
-        assert (one["label"], one["decision"]) == (other["label"], other["decision"])
 
 
 @pytest.mark.slow

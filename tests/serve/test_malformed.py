@@ -204,7 +204,9 @@ def test_clients_that_send_a_byte_keep_nobody_out(tmp_path: Path) -> None:
             assert found.raw(request).startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.parametrize("part", [b"", b"GET / HT", b"GET /v2 HTTP/1.1\r\nHost: here\r\n\r\nGET / HT"])
+@pytest.mark.parametrize(
+    "part", [b"", b"GET / HT", pytest.param(b"GET /v2 HTTP/1.1\r\nHost: here\r\n\r\nGET / HT", marks=pytest.mark.slow)]
+)
 def test_headers_that_do_not_come_are_given_up(part: bytes, live: Live) -> None:
     with socket.create_connection(live.address, 20) as connection:
         started = time.monotonic()

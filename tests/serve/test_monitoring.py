@@ -9,18 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
 from steepslope.monitor.state import WAIT, open_state
-from steepslope.nets.export.exporting import Exported
-from steepslope.nets.export.file import ExportedGate
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.serve.gate_folder import served_gate_folder
 from steepslope.serve.monitoring import SECONDS, ServedMonitor
-from steepslope.serve.served import served_file
 from tests.serve.live import running
 from tests.serve.models import client_of, encoded, posted
 
@@ -53,24 +49,13 @@ def test_noise_is_a_change_that_outlives_the_server(gates: Path, tmp_path: Path)
     assert again.monitor.alarms == expected.alarms
 
 
-@pytest.mark.slow
-def test_a_file_is_watched_by_a_state_that_the_command_began(
-    gates: Path, exported: Callable[[str], Exported], tmp_path: Path
-) -> None:
-    exported("free").save(tmp_path / "gate.onnx")
-    file, state = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16), tmp_path / "watch.sqlite"
+def test_a_state_is_begun_by_a_gate_and_goes_on_without_one(gates: Path, tmp_path: Path) -> None:
+    """An exported file knows its gate's digest alone; the state of another gate is refused."""
+    state, digest = tmp_path / "watch.sqlite", digest_of_gate(gates / "free")
     with pytest.raises(SteepslopeError, match=r"watch.sqlite: expected a state, .* steepslope monitor --gate DIR"):
-        ServedMonitor.open(state, file.card.gate, file.gate)
-    assert main(f"monitor --gate {gates}/free --state {state}".split()) == 0
-    watch = ServedMonitor.open(state, file.card.gate, file.gate)
-    with client_of(file, watch) as client:
-        assert posted(client, images=NOISE[:7]).status_code == 200
-    assert watch.monitor.rows == 7
-
-
-def test_the_state_of_others_is_refused(gates: Path, tmp_path: Path) -> None:
-    state, gate = tmp_path / "watch.sqlite", Gate.load(gates / "free")
-    ServedMonitor.open(state, digest_of_gate(gates / "free"), gate)
+        ServedMonitor.open(state, digest)
+    ServedMonitor.open(state, digest, Gate.load(gates / "free"))
+    assert ServedMonitor.open(state, digest).monitor.rows == 0
     with pytest.raises(SteepslopeError, match=r"watch.sqlite: expected the state of the gate that is served"):
         ServedMonitor.open(state, digest_of_gate(gates / "mcp"), Gate.load(gates / "mcp"))
 

@@ -145,7 +145,7 @@ def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs,
 
     def read(data: Dataset, row: int) -> Image.Image:
         image = image_in_pil(data.image(row))
-        return image.copy() if image.mode == "L" else as_colour(image)
+        return image if image.mode == "L" else as_colour(image)
 
     def find(ids: Sequence[str]) -> list[ReadImage | None]:
         return [None if place is None else partial(read, *place) for place in finder.places(ids)]
@@ -215,7 +215,6 @@ def compare(
     out: str = "runs/compare",
     names: tuple[str, ...] = (),
     bootstrap: int = 1000,
-    seed: int = 0,
     replace: bool = False,
 ) -> None:
     """Set reports side by side, of models, losses or months, and write compare.json and compare.md.
@@ -237,8 +236,6 @@ def compare(
         of the path before these as tells them apart.
     bootstrap
         Number of resamples for the intervals of the differences; 0 leaves the intervals out.
-    seed
-        Seed of the resamples.
     replace
         Replace a comparison that the folder holds already, made with other options or of other reports.
     """
@@ -254,7 +251,7 @@ def compare(
     made |= {"dir": list(called), **stamps}
     with COMPARISON.making(out, made, replace, console().print) as complete:
         if not complete:
-            publish_comparison(compare_runs(runs, bootstrap=bootstrap, seed=seed), Path(out), made)
+            publish_comparison(compare_runs(runs, bootstrap=bootstrap), Path(out), made)
 
 
 def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:

@@ -62,7 +62,7 @@ def fit(
         fused: all evidence that the outputs hold and the budget pays for. paper: the paper's, a hyperplane on the
         inputs that are named, with a head and training of its own.
     budget
-        What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; opinions, those of
+        What a prediction of a fused oracle may cost: free, no forward pass but the classifier's; opinions, those of
         other classifiers; auxiliary, a second backbone as well; all, everything that the outputs hold; auto (the
         default), the cheapest of these that is as good as the best on the fit set.
     hold_back

@@ -75,7 +75,7 @@ class Option(NamedTuple):
         if self.is_word:
             parser.add_argument(self.name, nargs="+" if self.element else None, **settings)
             return
-        if self.element:  # beside words without a name, only commas tell where a list ends
+        if self.element:  # next to words without a name, only commas tell where a list ends
             settings |= {"action": "append"} if has_words else {"action": "extend", "nargs": "+"}
         elif kind is bool:  # --flip means --flip true
             settings |= {"nargs": "?", "const": "true", "metavar": "{true,false}"}

@@ -44,7 +44,7 @@ def predict(
     gate
         Folder of a gate (calibrate).
     out
-        File for the decisions, .parquet or .csv, with a summary beside it; - writes CSV to standard output.
+        File for the decisions, .parquet or .csv, with a summary next to it; - writes CSV to standard output.
     options
         What stands in each row, and how images are run.
     reading

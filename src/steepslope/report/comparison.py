@@ -23,6 +23,7 @@ from steepslope.report.sentences import clear_sign, difference_sentence, fit_row
 CLEAR = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
 UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
 JUDGED_BY = ("aurc", "auc")  # in this order
+SEED = 0  # of the resamples
 HEADLINED = {"aurc": "AURC", "accuracy": "accuracy", "auc": "AUC"}
 AURC_COUNTS = "AURC counts the errors too, so fewer errors lower it. AUC measures the ranking alone."
 
@@ -55,7 +56,7 @@ class Contrast:
 
 @dataclass(frozen=True, eq=False)
 class Rival:
-    """A run beside the baseline; ``why_unpaired`` is why its rows are not taken for the same, empty where they are."""
+    """A run next to the baseline; ``why_unpaired`` is why its rows are not taken for the same, empty where they are."""
 
     run: Run
     why_unpaired: str
@@ -90,11 +91,11 @@ class Comparison:
     bootstrap: int
 
 
-def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000, seed: int = 0) -> Comparison:
+def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000) -> Comparison:
     """Compare each run with the first, the baseline.
 
-    Each score that both have is compared, and the best of each by AURC. The seed fixes the ``bootstrap`` resamples; the
-    order of the rows has no influence where they have ids.
+    Each score that both have is compared, and the best of each by AURC, on ``bootstrap`` resamples, the same in every
+    call. The order of the rows has no influence where they have ids.
 
     Raises
     ------
@@ -113,10 +114,10 @@ def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000, seed: int = 0) -
 
     def rival(run: Run, place: int) -> Rival:
         why, best = why_comparison_unpaired(first, run), (run.best, first.best)
-        ours = theirs = seed, first if run.clusters is None else run
+        ours = theirs = SEED, first if run.clusters is None else run
         if why:  # the same draws would hit the same places of unrelated rows
-            ours = int(np.random.default_rng([seed, place + 1]).integers(2**31)), run
-            theirs = seed, first
+            ours = int(np.random.default_rng([SEED, place + 1]).integers(2**31)), run
+            theirs = SEED, first
         pairs = dict.fromkeys([*((name, name) for name in run.scores if name in first.scores), best])
         drawn_pairs = {(a, b): (drawn(run, a, *ours), drawn(first, b, *theirs)) for a, b in pairs}
         contrasts = [Contrast(*pair, compared_difference(*both), pair == best) for pair, both in drawn_pairs.items()]
@@ -246,8 +247,8 @@ def comparison_sentences(comparison: Comparison) -> list[str]:
 def _rival_comparison_sentences(rival: Rival, baseline: Run) -> Iterator[str]:
     yield f"{'WARNING: ' if rival.guessed else ''}{_comparison_pairing(rival, baseline)}."
     accuracy = difference_sentence("accuracy", rival.best.differences["accuracy"], CLEAR)  # of all scores the same
-    beside = f"{rival.run.name} against {baseline.name}"
-    yield f"{beside}: {accuracy}."
+    versus = f"{rival.run.name} against {baseline.name}"
+    yield f"{versus}: {accuracy}."
     ours, theirs, unpaired = rival.run.fit_rows, baseline.fit_rows, "" if rival.paired else ", unpaired"
     for one in rival.contrasts:
         unseen = (ours or theirs) and one.score not in ours and one.baseline_score not in theirs
@@ -255,7 +256,7 @@ def _rival_comparison_sentences(rival: Rival, baseline: Run) -> Iterator[str]:
         best = f" (the best of each by AURC{among})" if one.of_best else ""
         defined = [name for name in JUDGED_BY if not np.isnan(one.differences[name]["value"])]
         clear = ", ".join(difference_sentence(name, one.differences[name], CLEAR) for name in defined)
-        yield f"{beside}{unpaired}, {one.title}{best}: {clear or 'cannot be compared: AURC and AUC are not defined'}."
+        yield f"{versus}{unpaired}, {one.title}{best}: {clear or 'cannot be compared: AURC and AUC are not defined'}."
 
 
 def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:

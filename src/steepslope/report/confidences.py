@@ -29,7 +29,7 @@ Predictions = ClassifierOutputs | Confidences
 
 @dataclass(frozen=True, eq=False)
 class Resources:
-    """What scores and oracles need beside the predictions.
+    """What scores and oracles need next to the predictions.
 
     Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
     ``reference``. ``load_oracle`` reads an oracle from its folder. With ``allow_fit_rows``, rows are judged even if

@@ -32,10 +32,10 @@ def shortest_tails(paths: Sequence[str]) -> list[str]:
 
 
 class Cell(NamedTuple):
-    """The text of a cell, and what stands beside or below it: an interval, or a remark.
+    """The text of a cell, and what stands next to it or below: an interval, or a remark.
 
     ``look`` is ``better`` or ``worse`` where the cell tells of a clear difference, ``is_best`` where it is the best of
-    its column; pages show the first by colour, beside words, and terminals both.
+    its column; pages show the first by colour, next to words, and terminals both.
     """
 
     text: str

@@ -6,10 +6,11 @@ A report holds the lines as ``rows.parquet``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,32 +27,7 @@ ABOUT = b"steepslope"  # the key of the metadata, as JSON: of each score its col
 OWN = ("id", "label", "prediction", "is_correct", "cluster")  # names that no score's column has
 TRUSTED = "_trusted"
 SCORE = "score_"  # before the name of a score that has the name of another column
-
-
-class ScoreColumns(NamedTuple):
-    """The columns of one score: of its confidence, and of whether that is above its threshold (None without one)."""
-
-    confidence: str
-    trusted: str | None
-
-
-def row_table_columns(scored: Iterable[Scored]) -> dict[str, ScoreColumns]:
-    """Return the columns of each score, by its name; what is taken already, as by an oracle named label, is avoided."""
-    taken = set(OWN)
-    found = {}
-    for one in scored:
-        confidence = _free_row_table_column(one.name, taken)
-        trusted = None if one.only_ranks else _free_row_table_column(f"{confidence}{TRUSTED}", taken)
-        found[one.name] = ScoreColumns(confidence, trusted)
-    return found
-
-
-def _free_row_table_column(name: str, taken: set[str]) -> str:
-    """Return the name, with the prefix before it as often as it takes, and add it to those that are taken."""
-    while name in taken:
-        name = f"{SCORE}{name}"
-    taken.add(name)
-    return name
+Column = Callable[[slice], Any]  # its values in some rows
 
 
 def write_row_table(evaluation: Evaluation, path: Path) -> None:
@@ -62,53 +38,60 @@ def write_row_table(evaluation: Evaluation, path: Path) -> None:
     scale that ranks, and as ``…_trusted`` whether that is above the score's own threshold, if it has one. The file's
     metadata has each score's loss, scale and columns.
     """
-    predictions = evaluation.predictions
-    n = len(predictions)
-    clusters = None if evaluation.clusters is None else np.unique(evaluation.clusters, return_inverse=True)[1]
-
-    def batch(rows: slice) -> Any:
-        ids = pa.array(evaluation.ids(np.arange(rows.start, rows.stop)), pa.string())
-        known = {
-            "id": ids,
-            **_row_table_classes(evaluation, rows),
-            "is_correct": pa.array(predictions.is_correct[rows]),
-        }
-        grouped = {} if clusters is None else {"cluster": pa.array(clusters[rows])}
-        return pa.record_batch({**known, **grouped, **_row_table_confidences(evaluation, rows)})
-
-    batches = map(batch, blocks(n))
+    columns = _known_row_table_columns(evaluation)
+    about = []
+    taken = set(OWN)
+    for row in evaluation.rows:
+        confidence, trusted = _free_row_table_column(row.name, taken), None
+        columns[confidence] = partial(_confidences_in_row_table, row)
+        if not row.only_ranks:
+            trusted = _free_row_table_column(f"{confidence}{TRUSTED}", taken)
+            columns[trusted] = partial(_trusted_in_row_table, row)
+        of_row = {"score": row.name, "loss": row.loss, "scale": row.scale}
+        about.append({**of_row, "confidence": confidence, "trusted": trusted})
+    batches = (
+        pa.record_batch({name: pa.array(column(rows)) for name, column in columns.items()})
+        for rows in blocks(len(evaluation.predictions))
+    )
     first = next(batches)
-    repeated = [name for name in ("label", "prediction") if name in first.schema.names]
-    columns = row_table_columns(evaluation.rows)
-    about = [{"score": one.name, "loss": one.loss, "scale": one.scale, **columns[one.name]._asdict()}
-             for one in evaluation.rows]  # fmt: skip
+    repeated = [name for name in ("label", "prediction") if name in columns]
     schema = first.schema.with_metadata({ABOUT: json.dumps({"scores": about})})
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated) as writer:
-        for one in chain([first], batches):
-            writer.write_batch(one)
+        for batch in chain([first], batches):
+            writer.write_batch(batch)
 
 
-def _row_table_classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
-    """Return the labels and predictions of some rows, where more than a confidence is known."""
+def _known_row_table_columns(evaluation: Evaluation) -> dict[str, Column]:
+    """Return what is known of predictions, by the names of the columns."""
     predictions = evaluation.predictions
-    if not isinstance(predictions, ClassifierOutputs):
-        return {}
-    codes = {"label": predictions.require_labels(), "prediction": predictions.predictions}
-    return {name: _row_table_names(values[rows], predictions) for name, values in codes.items()}
-
-
-def _row_table_confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
-    """Return every score's confidences in some rows, and whether it trusts them."""
-    columns: dict[str, Any] = {}
-    names = row_table_columns(evaluation.rows)
-    for one in evaluation.rows:
-        confidence, trusted = names[one.name]
-        columns[confidence] = pa.array(one.confidence[rows])
-        if trusted is not None:
-            columns[trusted] = pa.array(one.confidence[rows] > one.cut())
+    columns: dict[str, Column] = {"id": lambda rows: evaluation.ids(np.arange(rows.start, rows.stop))}
+    if isinstance(predictions, ClassifierOutputs):
+        codes = {"label": predictions.require_labels(), "prediction": predictions.predictions}
+        columns |= {name: partial(_classes_in_row_table, predictions, values) for name, values in codes.items()}
+    columns["is_correct"] = lambda rows: predictions.is_correct[rows]
+    if evaluation.clusters is not None:
+        clusters = np.unique(evaluation.clusters, return_inverse=True)[1]
+        columns["cluster"] = lambda rows: clusters[rows]
     return columns
 
 
-def _row_table_names(labels: NDArray[np.int64], predictions: ClassifierOutputs) -> Any:
+def _classes_in_row_table(predictions: ClassifierOutputs, labels: NDArray[np.int64], rows: slice) -> Any:
     names = predictions.label_names  # of which −1 is the last
-    return pa.array(labels) if predictions.classes is None else pa.array(names).take(pa.array(labels % len(names)))
+    codes = pa.array(labels[rows] % len(names))
+    return labels[rows] if predictions.classes is None else pa.array(names).take(codes)
+
+
+def _confidences_in_row_table(scored: Scored, rows: slice) -> Any:
+    return scored.confidence[rows]
+
+
+def _trusted_in_row_table(scored: Scored, rows: slice) -> Any:
+    return scored.confidence[rows] > scored.cut()
+
+
+def _free_row_table_column(name: str, taken: set[str]) -> str:
+    """Return the name, with the prefix before it as often as it takes, and add it to those that are taken."""
+    while name in taken:
+        name = f"{SCORE}{name}"
+    taken.add(name)
+    return name

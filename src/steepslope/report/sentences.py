@@ -42,7 +42,7 @@ class Remark(NamedTuple):
 
 
 def headline_row(rows: Sequence[Row]) -> Row:
-    """Return the row that a report is about: the score of least AURC beside MCP; the first row where none has one."""
+    """Return the row that a report is about: the score of least AURC next to MCP; the first row where none has one."""
     others = [row for row in rows if row.name != BASELINE and not np.isnan(row.metrics["aurc"]["value"])]
     return min(others, key=lambda row: row.metrics["aurc"]["value"], default=rows[0])
 
@@ -64,7 +64,7 @@ def headline_sentence(rows: Sequence[Row]) -> str:
 
 
 def _aurc_sentence(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[Row]) -> str:
-    """Return what has to be said of the difference to MCP beside the errors that are found."""
+    """Return what has to be said of the difference to MCP next to the errors that are found."""
     if np.isnan(to_mcp["aurc"]["p"]):
         return "Without resamples it is not known whether this is luck."
     if best.name not in significant_by_holm({row.name: row.vs_mcp["aurc"]["p"] for row in rows[1:] if row.vs_mcp}):
@@ -171,7 +171,7 @@ def fit_rows_sentence(name: str, seen: int, n: int) -> str:
 
 
 def mcp_sentence(row: Measured) -> str:
-    """Return the sentence on a row's AUC beside MCP's; a difference counts if its interval excludes 0."""
+    """Return the sentence on a row's AUC next to MCP's; a difference counts if its interval excludes 0."""
     delta = row.delta_auc
     value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
     points = f"{value} AUC points, 95 % interval {low} to {high}"

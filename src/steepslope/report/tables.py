@@ -96,7 +96,8 @@ def summary_table(rows: Sequence[Row]) -> Grid:
     columns = ["score", *map(_short_table_heading, table_metrics().values()), *differences]
     plain = ([cell._replace(look="") for cell in line[:-1]] for line in main.rows)
     lines = [[*line, *_difference_table_cells(row)[: len(differences)]] for line, row in zip(plain, rows, strict=True)]
-    return Grid("Scores", columns, lines, f"{main.note} Differences are paired: ▲ is clearly better, ▼ clearly worse.")
+    paired = "Differences (Δ) are paired: ▲ is clearly better, ▼ clearly worse. The best single score is so by AURC."
+    return Grid("Scores", columns, lines, f"{main.note} {paired}")
 
 
 def _short_table_heading(metric: Metric) -> str:
@@ -117,7 +118,7 @@ def difference_table_cell(metric: Metric, difference: Difference | None) -> Cell
 
 
 def table_cell_with_p(cell: Cell, difference: Difference) -> Cell:
-    """Return the cell of a difference with its p beside the interval, if there is one."""
+    """Return the cell of a difference with its p next to the interval, if there is one."""
     return cell if np.isnan(difference["p"]) else cell._replace(aside=f"{cell.aside} p {difference['p']:.3f}")
 
 
@@ -239,12 +240,7 @@ def _table_definitions_of(metric: Metric) -> dict[str, str]:
     better = f"{'Higher' if metric.higher_is_better else 'Lower'} is better."
     name = "" if metric.terminal_heading.rstrip("‰") == metric.title else f"{metric.title}. "
     definition = f"{name}{metric.definition.rstrip('.')}{unit}. {better}"
-    rivals = {TO_MCP: "MCP's", TO_BEST: "that of the best single score by AURC"}
-    return {metric.heading: definition, _short_table_heading(metric): definition} | {
-        f"Δ{_short_table_heading(metric)} {rival}": f"The difference of the {metric.title} to {whose} on the same "
-        f"resamples of the rows, with its 95 % interval. {better}"
-        for rival, whose in rivals.items()
-    }
+    return {metric.heading: definition, _short_table_heading(metric): definition}
 
 
 def class_tables(evaluation: Evaluation, leader: Scored) -> list[Grid]:

@@ -25,10 +25,11 @@ class BatchJob:
     arrays: Arrays
     top: int
     done: Future[Arrays] = field(default_factory=Future)
-    rows: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.rows = served_row_count(self.arrays)
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return served_row_count(self.arrays)
 
 
 class Batcher:

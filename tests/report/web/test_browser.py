@@ -43,7 +43,7 @@ def test_nothing_is_asked_for_and_nothing_goes_wrong(shown: Shown, one: Opened) 
     assert [url for url in one.requests if not url.startswith(("data:", "blob:"))] == [shown.report.as_uri()]
 
 
-@pytest.mark.parametrize("score", ["mcp", "margin", "entropy"])
+@pytest.mark.parametrize("score", ["mcp", "margin"])
 def test_the_sliders_numbers_are_those_of_the_metrics(shown: Shown, one: Opened, score: str) -> None:
     confidence, is_correct = SCORES[score]().confidence(shown.outputs), shown.outputs.is_correct
     for part in (0.0, 0.2, 0.5, 0.8, 1.0):
@@ -187,9 +187,8 @@ def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Sho
     assert card.locator(".near img").count() == 0  # these are of no image
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overflows_a_telephone(shown: Shown, opened: Open, scheme: str) -> None:
-    one = opened(shown.report, width=390, scheme=scheme)
+def test_nothing_overflows_a_telephone(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report, width=390)
     for state in ("", "document.querySelectorAll('details').forEach(one => { one.open = true; })"):
         one.page.evaluate(f"() => {{ {state} }}")
         assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -201,7 +200,7 @@ def test_nothing_overflows_a_telephone(shown: Shown, opened: Open, scheme: str) 
         assert wide == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
 def test_axe_finds_nothing_serious(shown: Shown, opened: Open, width: int, scheme: str) -> None:
     one = opened(shown.report, width=width, scheme=scheme)
     one.page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = true; })")
@@ -228,29 +227,27 @@ def test_the_keyboard_moves_the_slider(one: Opened) -> None:
     assert one.page.get_attribute("#slider", "aria-valuetext").startswith("coverage ")
 
 
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        (["9", "1,234", "–", "87.5", "-3.2", "+1.1"], ["-3.2", "+1.1", "9", "87.5", "1,234", "–"]),
-        (["2026-06-01", "2026-05-01", "2025-12-31"], ["2025-12-31", "2026-05-01", "2026-06-01"]),
-        (["10-20 years", "5-9 years", "class 10", "class 9"], ["5-9 years", "10-20 years", "class 9", "class 10"]),
-        (["3 → 8", "3 → 5", "10 → 1"], ["3 → 5", "3 → 8", "10 → 1"]),
-        (["Infinity", "zebra", "ant"], ["ant", "Infinity", "zebra"]),
-    ],
+SORTED = (
+    ["-3.2", "+1.1", "9", "87.5", "1,234", "–"],
+    ["2025-12-31", "2026-05-01", "2026-06-01"],
+    ["5-9 years", "10-20 years", "class 9", "class 10"],
+    ["3 → 5", "3 → 8", "10 → 1"],
+    ["ant", "Infinity", "zebra"],
 )
-def test_numbers_sort_as_numbers_and_text_as_text(
-    shown: Shown, opened: Open, texts: list[str], expected: list[str]
-) -> None:
-    found = opened(shown.report).page.evaluate(
-        """texts => {
-          const table = document.createElement("table");
-          const cell = text => Object.assign(document.createElement("td"), { textContent: text });
-          table.createTHead().insertRow().append(cell("x"));
-          const body = table.createTBody();
-          for (const text of texts) body.insertRow().append(cell(text));
-          sortTable(table, 0, false);
-          return [...body.rows].map(row => row.innerText.trim());
-        }""",
-        texts,
-    )
-    assert found == expected
+
+
+def test_numbers_sort_as_numbers_and_text_as_text(one: Opened) -> None:
+    for expected in SORTED:
+        found = one.page.evaluate(
+            """texts => {
+              const table = document.createElement("table");
+              const cell = text => Object.assign(document.createElement("td"), { textContent: text });
+              table.createTHead().insertRow().append(cell("x"));
+              const body = table.createTBody();
+              for (const text of texts) body.insertRow().append(cell(text));
+              sortTable(table, 0, false);
+              return [...body.rows].map(row => row.innerText.trim());
+            }""",
+            expected[1::2] + expected[::2],
+        )
+        assert found == expected

@@ -40,7 +40,7 @@ EXAMPLE_ROWS = 3
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A model as ONNX has it, with what it was made from: a gate or a source of confidence alone, and its nets, if any."""
+    """A model as ONNX has it, with what it was made from: a gate, or a source alone, and its nets, if any."""
 
     model: Any
     source: ConfidenceSource

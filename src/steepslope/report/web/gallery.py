@@ -210,7 +210,7 @@ def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int 
 def gallery_thumbnail(read: ReadImage, size: int = SIZE) -> str | None:
     """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
     try:
-        picture = read()
+        picture = read().copy()
         picture.thumbnail((size, size))
         return gallery_data_uri(picture)
     except Exception:  # of a damaged file, each decoder raises its own; a report needs no images

@@ -86,7 +86,7 @@ class ShardImages:
 def _folder_and_name_of_shard(shard: str) -> tuple[str, str]:
     """Cut the place of a shard, without what could be a secret, since ids are made of it.
 
-    >>> _folder_and_name("s3://bucket/cats/000.tar"), _folder_and_name("https://me:secret@host/cats/000.tar?sig=a/b")
+    >>> _folder_and_name_of_shard("s3://bucket/cats/000.tar"), _folder_and_name_of_shard("https://me:secret@host/cats/000.tar?sig=a/b")
     (('s3://bucket/cats', '000.tar'), ('https://host/cats', '000.tar'))
     """
     folder, _, name = without_secrets(shard).rpartition("/")

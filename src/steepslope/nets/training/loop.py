@@ -63,7 +63,7 @@ class TrainingProgress:
     counts: list[float] = field(default_factory=lambda: [0.0] * 4)
 
     def add(self, loss: float, rows: float, *counts: float) -> None:
-        """Add a step, as :func:`totals_of` has it."""
+        """Add a step, as :func:`totals_of_step` has it."""
         self.step += 1
         self.loss += loss
         self.rows += rows

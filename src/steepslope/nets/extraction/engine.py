@@ -65,7 +65,7 @@ def noise_of_images(images: Tensor) -> Tensor:
 
 
 def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the estimates of :func:`noise_of_images`, with a function for the lower medians of rows, (n, w) -> (n,)."""
+    """Return what :func:`noise_of_images` does, with a function for the lower medians of rows, (n, w) -> (n,)."""
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
     both = (down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]).abs().flatten(1) / MASK_NORM
     deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), medians(both) / NORMAL_MEDIAN], 1)

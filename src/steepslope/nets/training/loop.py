@@ -80,7 +80,7 @@ class TrainingProgress:
 
 
 def totals_of_step(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
-    """Return what :meth:`Progress.add` takes of one part of a step, float64 (6,)."""
+    """Return what :meth:`TrainingProgress.add` takes of one part of a step, float64 (6,)."""
     correct = is_correct.bool()
     trusted = z > 0
     counts = torch.stack([torch.ones_like(correct), ~correct, correct, trusted & ~correct, trusted & correct]).sum(1)

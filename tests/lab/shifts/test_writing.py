@@ -176,7 +176,7 @@ def test_killed_and_run_again_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
         return [*words.split(), str(workers), "--out", str(tmp_path / out)]
 
     assert main(command("whole", 0)) == 0
-    for name in ("0", "5", "9"):  # as far as the first image of a class
+    for name in ("0", "9"):  # as far as the first image of a class
         killed = [sys.executable, "-m", "steepslope", *command("killed", 2)]
         kill_once_there(killed, tmp_path / "killed" / "glass_blur" / "2" / name)
     assert not (tmp_path / "killed" / "fog" / "2" / CARD).exists()

@@ -20,6 +20,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.data.transforms import decoded_or_reason, unreadable_image
+from steepslope.nets.data.webdataset_data import Sample, ShardImages
 from steepslope.outputs import ClassifierOutputs
 from tests.images import PIXELS, opened, png, write_shard
 
@@ -146,6 +147,14 @@ def test_shards_of_one_name_in_two_folders(photos: Path) -> None:
     assert [*data.subset(np.array([1])).ids] == [f"{photos}/c/0.tar/x"]
     with pytest.raises(SteepslopeError, match=r"expected each shard once, found .*/c/0\.tar 2 times"):
         opened(f"wds:{photos}/{{c,c}}/0.tar")
+
+
+@pytest.mark.parametrize(
+    ("folders", "shards"), [("ab", ["https://host/a/0.tar", "https://host/b/0.tar"]), ("a", ["0.tar"])]
+)
+def test_ids_of_shards_hold_no_secrets(folders: str, shards: list[str]) -> None:
+    samples = [Sample(f"https://me:secret@host/{folder}/0.tar?sig=a/b", "x", 0, 1, None) for folder in folders]
+    assert ShardImages.of(samples, None).ids == [f"{shard}/x" for shard in shards]
 
 
 def test_what_is_not_there_is_one_line(store: str, photos: Path) -> None:

@@ -87,7 +87,7 @@ def restricted_to_classes(outputs: ClassifierOutputs, known: NDArray[np.int64]) 
     """Return the outputs of a net that knows some of its classes alone; rows of others are left out.
 
     >>> outputs = ClassifierOutputs([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]], [2, 1])
-    >>> restricted(outputs, np.array([1, 2])).logits, restricted(outputs, np.array([1, 2])).labels
+    >>> restricted_to_classes(outputs, np.array([1, 2])).logits, restricted_to_classes(outputs, np.array([1, 2])).labels
     (array([[1., 2.],
            [5., 1.]]), array([1, 0]))
     """

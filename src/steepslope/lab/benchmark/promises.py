@@ -113,7 +113,7 @@ def promised_by_gates(lines: Mapping[str, Ranked], others_of: str, seed: int) ->
 def confidences_as_ranks(ranked: Ranked) -> Ranked:
     """Return the same order in [0, 1); equal confidences stay equal.
 
-    >>> as_ranks(Ranked(np.array([7.0, -2.0, 7.0, 9.0]), np.ones(4, np.bool_))).confidence
+    >>> confidences_as_ranks(Ranked(np.array([7.0, -2.0, 7.0, 9.0]), np.ones(4, np.bool_))).confidence
     array([0.25, 0.  , 0.25, 0.75])
     """
     order = np.searchsorted(np.sort(ranked.confidence), ranked.confidence, side="left")

@@ -75,7 +75,7 @@ def fused_name(opinions: Sequence[str]) -> str:
 def opinion_choices(names: Sequence[str]) -> list[tuple[str, ...]]:
     """Return which opinions are tried: none, each alone, and all of several.
 
-    >>> choices_of(["a", "b"]), choices_of([])
+    >>> opinion_choices(["a", "b"]), opinion_choices([])
     ([(), ('a',), ('b',), ('a', 'b')], [()])
     """
     return [(), *((name,) for name in names), *([tuple(names)] if len(names) > 1 else [])]

@@ -97,8 +97,10 @@ def read_experiment(name: str) -> Experiment:
 def expanded_images(where: str) -> list[str]:
     """Return the sets of images that a name with * stands for: the paper's corruptions, or our distortions.
 
-    >>> expanded("test"), len(expanded("corrupt:*:5")), len(expanded("corrupt:*:*")), expanded("distort:blur:*")
-    (['test'], 15, 75, ['distort:blur:0', 'distort:blur:1'])
+    >>> expanded_images("test"), expanded_images("distort:blur:*")
+    (['test'], ['distort:blur:0', 'distort:blur:1'])
+    >>> len(expanded_images("corrupt:*:5")), len(expanded_images("corrupt:*:*"))
+    (15, 75)
     """
     if "*" not in where:
         return [where]
@@ -133,7 +135,7 @@ def wanted_lines_of(experiment: Experiment, work: Workspace) -> list[Wanted]:
 
 
 def steps_of_experiments(experiments: Sequence[Experiment], work: Workspace, whole: bool = False) -> list[Step]:
-    """Return the steps to some experiments, each after those that it needs; see :func:`in_order`."""
+    """Return the steps to some experiments, each after those that it needs; see :func:`steps_in_order`."""
     scores = [score_step(work, wanted) for one in experiments for wanted in wanted_lines_of(one, work)]
     return steps_in_order([*scores, *(step for one in experiments for step in sweep_steps_of(one, work))], whole)
 

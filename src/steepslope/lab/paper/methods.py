@@ -148,7 +148,8 @@ def _risk_of_score(
 def stored_line_name(name: str, method: Method) -> str:
     """Return under which name a line is kept: an experiment's own settings are told apart by their digest.
 
-    >>> stored_name("CE", METHODS["CE"]), stored_name("CE", {"kind": "images", "loss": "cross_entropy", "epochs": 3})
+    >>> own = {"kind": "images", "loss": "cross_entropy", "epochs": 3}
+    >>> stored_line_name("CE", METHODS["CE"]), stored_line_name("CE", own)
     ('CE', 'CE c15d5ea9')
     """
     return name if method == METHODS.get(name) else f"{name} {digest_of(method)[:8]}"

@@ -28,7 +28,7 @@ BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*")
 def heading_of_row(row: Sequence[Cell]) -> str | None:
     """Return the text of a row that is a heading, or None for all other rows.
 
-    >>> heading_of([Cell("**MNIST**"), Cell("")]), heading_of([Cell("**SS**"), Cell("98.8")])
+    >>> heading_of_row([Cell("**MNIST**"), Cell("")]), heading_of_row([Cell("**SS**"), Cell("98.8")])
     ('MNIST', None)
     """
     first, *others = row
@@ -43,7 +43,7 @@ def grid_as_csv(grid: Grid) -> str:
     ``block``, that every row below them has; a table without headings has no such column.
 
     >>> heading, row = [Cell("**MNIST**"), Cell("")], [Cell("SS"), Cell("**98.8**", "[98.1, 99.3]")]
-    >>> print(comma_separated(Grid("", ["loss", "AUC"], [heading, row])), end="")
+    >>> print(grid_as_csv(Grid("", ["loss", "AUC"], [heading, row])), end="")
     block,loss,AUC
     MNIST,SS,"98.8 [98.1, 99.3]"
     """

@@ -54,7 +54,7 @@ def steps_in_order(wanted: Iterable[Step], whole: bool = False) -> list[Step]:
 def settings_in_words(settings: Settings) -> str:
     """Return settings in words, as a plan lists them, those of stages in brackets.
 
-    >>> told({"epochs": 1, "hidden": (64, 32), "stages": [{"name": "first", "epochs": 2}]})
+    >>> settings_in_words({"epochs": 1, "hidden": (64, 32), "stages": [{"name": "first", "epochs": 2}]})
     'epochs 1, hidden 64+32, [name first, epochs 2]'
     """
     flat = {name: "+".join(map(str, value)) if isinstance(value, tuple | list) else value
@@ -66,7 +66,7 @@ def settings_in_words(settings: Settings) -> str:
 def folder_slug(name: str) -> str:
     """Return a name as a folder's.
 
-    >>> slug("SS, z not normalised")
+    >>> folder_slug("SS, z not normalised")
     'ss-z-not-normalised'
     """
     return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())

@@ -94,7 +94,7 @@ def figure_style() -> Iterator[None]:
 def line_looks(names: Iterable[str]) -> dict[str, Line]:
     """Return how the curve of each name looks: alike wherever it is drawn, and unlike the other names' (up to 28).
 
-    >>> lines(["MCP", "SS", "MCP"])["SS"].color
+    >>> line_looks(["MCP", "SS", "MCP"])["SS"].color
     '#d55e00'
     """
     kinds = (LINE_COLORS, DASHES, MARKERS)
@@ -114,7 +114,7 @@ def wrapped_text(text: str, inches: float, size: float = TEXT) -> str:
 
     A no-break space holds words together.
 
-    >>> wrapped("the fused oracle, auxiliary", 1.0)
+    >>> wrapped_text("the fused oracle, auxiliary", 1.0)
     'the fused oracle,\nauxiliary'
     """
     done: list[str] = []

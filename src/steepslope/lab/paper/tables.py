@@ -57,7 +57,7 @@ def table_column(name: str) -> Column:
 def grouped_rows(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
     """Return the rows that agree in some names, by what they have there, in the order in which that first comes.
 
-    >>> grouped([{"score": "a", "seed": 0}, {"score": "b", "seed": 0}, {"score": "a", "seed": 1}], "score")["a"]
+    >>> grouped_rows([{"score": "a", "seed": 0}, {"score": "b", "seed": 0}, {"score": "a", "seed": 1}], "score")["a"]
     [{'score': 'a', 'seed': 0}, {'score': 'a', 'seed': 1}]
     """
     groups: dict[Any, list[Row]] = {}
@@ -93,7 +93,7 @@ def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = ""
 def clear_seed_arrows(differences: Sequence[Any]) -> str:
     """Return in how many seeds the interval of a difference lies above 0, and in how many below.
 
-    >>> arrows([{"low": 0.1, "high": 0.2}, {"low": -0.1, "high": 0.2}, {"low": None, "high": None}])
+    >>> clear_seed_arrows([{"low": 0.1, "high": 0.2}, {"low": -0.1, "high": 0.2}, {"low": None, "high": None}])
     '(1 ↑ 0 ↓)'
     """
     ends = [(one["low"], one["high"]) for one in differences]
@@ -117,8 +117,8 @@ def decimals_shown(scale: float) -> int:
 def images_by_paper_name(where: str) -> str:
     """Return a set of images by the paper's name: it shows corruptions at the highest severity alone.
 
-    >>> of_the_paper("corrupt:defocus_blur:5"), of_the_paper("corrupt:defocus_blur:4"), of_the_paper("test")
-    ('defocus_blur', 'corrupt:defocus_blur:4', 'test')
+    >>> images_by_paper_name("corrupt:defocus_blur:5"), images_by_paper_name("corrupt:defocus_blur:4")
+    ('defocus_blur', 'corrupt:defocus_blur:4')
     """
     return where.split(":")[1] if where.startswith("corrupt:") and where.endswith(":5") else where
 
@@ -158,7 +158,7 @@ class Published:
 def published_numbers(table: str) -> list[Published]:
     """Return the numbers of ``table1``, ``table2`` or ``table3``, in the order of print.
 
-    >>> published("table2")[4]
+    >>> published_numbers("table2")[4]
     Published(oracle=None, classifier='MNIST', where='test', score='MCP', metric='auc', value=98.63, std=None)
     """
     known = {path.stem: path for path in (Path(__file__).parent / "published").glob("*.csv")}
@@ -198,7 +198,7 @@ def comparison_with_paper(table: str, rows: Sequence[Row], names: Mapping[str, s
 def spread_of_runs(std: float, seeds: int) -> float:
     """Return how far the mean of further runs lies at most, in 95 % of cases, from that of three that vary by std.
 
-    >>> round(spread(0.27, seeds=3), 2), round(spread(0.27, seeds=1), 2)
+    >>> round(spread_of_runs(0.27, seeds=3), 2), round(spread_of_runs(0.27, seeds=1), 2)
     (0.97, 1.37)
     """
     return float(stdtrit(RUNS - 1, 0.975)) * (std + ROUNDING) * math.sqrt(1 / RUNS + 1 / seeds)

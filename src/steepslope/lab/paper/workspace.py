@@ -48,7 +48,7 @@ def data_comes_in_splits(spec: DatasetSpec) -> bool:
 def title_of_images(where: str) -> str:
     """Return a set of images in words: test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5.
 
-    >>> title_of("corrupt:defocus_blur:5"), title_of("test")
+    >>> title_of_images("corrupt:defocus_blur:5"), title_of_images("test")
     ('defocus blur, severity 5', 'clean')
     """
     if where in TITLES:

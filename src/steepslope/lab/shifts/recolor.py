@@ -91,7 +91,7 @@ def _attacked_images(classifier: Classifier, images: Tensor, labels: Tensor, opt
 def classifier_margins(logits: Tensor, labels: Tensor) -> Tensor:
     """Return how far each row is from an error: its class's logit less the largest other, (n, K) and (n,) -> (n,).
 
-    >>> margins_of(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([2]))
+    >>> classifier_margins(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([2]))
     tensor([-1.])
     """
     rows = labels.unsqueeze(1)

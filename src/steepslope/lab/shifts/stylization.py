@@ -44,7 +44,7 @@ STYLIZATION_CHECKS: dict[str, Check] = {
 def style_data_spec(styles: str) -> str:
     """Return the data spec of styles: itself, or that of a folder.
 
-    >>> style_data("paintings"), style_data("imagefolder:paintings")
+    >>> style_data_spec("paintings"), style_data_spec("imagefolder:paintings")
     ('images:paintings', 'imagefolder:paintings')
     """
     return styles if styles.partition(":")[0] in DATASETS else f"images:{styles}"
@@ -198,7 +198,7 @@ def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float =
     stylizer
         The encoder and the decoder.
     content
-        RGB images in [0, 1], floats (n, 3, H, W), of any size; see :func:`as_rgb` for grey ones.
+        RGB images in [0, 1], floats (n, 3, H, W), of any size; see :func:`images_as_rgb` for grey ones.
     styles
         RGB images in [0, 1], floats (n or 1, 3, h, w), of any size; one serves all.
     alpha
@@ -257,7 +257,7 @@ def images_as_rgb(images: Tensor) -> Tensor:
 def images_as_grey(images: Tensor) -> Tensor:
     """Return RGB images (n, 3, H, W) as grey (n, 1, H, W), weighted as Pillow weights them.
 
-    >>> as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
+    >>> images_as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
     0.29899999499320984
     """
     weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, RGB, 1, 1)

@@ -88,7 +88,7 @@ def write_shifted(
     notice
         Takes one line on what is there.
     names
-        The images' :func:`file_names`, where they are known already.
+        The images' :func:`shifted_file_names`, where they are known already.
 
     Raises
     ------

@@ -37,9 +37,9 @@ def architecture_spec(classifier: Classifier) -> str:
 def spec_without_weights(spec: str) -> str:
     """Return the spec of the same architecture with random weights, where a spec can name those; else the same spec.
 
-    >>> without_weights("timm:resnet50?weights=mine.safetensors"), without_weights("net:mnist-net")
+    >>> spec_without_weights("timm:resnet50?weights=mine.safetensors"), spec_without_weights("net:mnist-net")
     ('timm:resnet50?weights=random', 'net:mnist-net')
-    >>> without_weights("module:nets:small?weights=mine.pt&mean=0.5&std=0.2")
+    >>> spec_without_weights("module:nets:small?weights=mine.pt&mean=0.5&std=0.2")
     'module:nets:small?mean=0.5&std=0.2'
     """
     name, _, query = spec.partition("?")

@@ -141,7 +141,7 @@ AUGMENTATIONS: dict[str, Kind] = {
 def augmented_image(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
     """Return one image changed by a kind of :data:`AUGMENTATIONS`, in the same size; grey stays grey, else RGB.
 
-    >>> augmented(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
+    >>> augmented_image(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
     'L'
     """
     plain = image if image.mode == "L" and "transparency" not in image.info else as_colour(image)

@@ -134,7 +134,7 @@ def _whole_number_label(text: str) -> int | None:
 def class_names_in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
     """Return names by label; None unless each label from 0 on has a name.
 
-    >>> in_order({"dog": 1, "cat": 0}), in_order({"dog": 1})
+    >>> class_names_in_order({"dog": 1, "cat": 0}), class_names_in_order({"dog": 1})
     (('cat', 'dog'), None)
     """
     names = tuple(sorted(labels, key=lambda name: labels[name]))

@@ -160,7 +160,7 @@ def image_in_pil(image: Picture) -> Image.Image:
 def image_row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
     """Name images by their split and row.
 
-    >>> row_ids("test", np.arange(2)).tolist()
+    >>> image_row_ids("test", np.arange(2)).tolist()
     ['test/00000', 'test/00001']
     """
     return np.array([f"{prefix}/{row:05d}" for row in rows])

@@ -141,7 +141,7 @@ FIELDS: dict[str, Check] = {
 def array_as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
     """Return an array (H, W), (H, W, C) or (C, H, W) as float32 (C, H, W); whole numbers are scaled to [0, 1].
 
-    >>> as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
+    >>> array_as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
     torch.Size([6, 4, 4])
 
     Raises

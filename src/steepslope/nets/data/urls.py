@@ -40,7 +40,7 @@ def is_url(text: str) -> bool:
 def path_without_scheme(text: str) -> str:
     """Return a place without ``file://``.
 
-    >>> as_path("file:///photos"), as_path("photos")
+    >>> path_without_scheme("file:///photos"), path_without_scheme("photos")
     ('/photos', 'photos')
     """
     return text.removeprefix(LOCAL)

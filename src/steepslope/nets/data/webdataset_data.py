@@ -51,11 +51,10 @@ class ShardImages:
     @classmethod
     def of(cls, samples: list[Sample], labels: Labels | None, classes: tuple[str, ...] | None = None) -> ShardImages:
         """Return the samples with their ids."""
-        several = len({_folder_and_name_of_shard(sample.shard)[0] for sample in samples}) > 1
-        shards = {
-            sample.shard: sample.shard if several else _folder_and_name_of_shard(sample.shard)[1] for sample in samples
-        }
-        return cls(samples, [f"{shards[sample.shard]}/{sample.key}" for sample in samples], labels, classes)
+        places = [without_secrets(sample.shard) for sample in samples]
+        several = len({place.rpartition("/")[0] for place in places}) > 1
+        shards = places if several else [place.rpartition("/")[2] for place in places]
+        return cls(samples, [f"{shard}/{one.key}" for shard, one in zip(shards, samples, strict=True)], labels, classes)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -69,7 +68,7 @@ class ShardImages:
         """Return a hash of the keys, sizes, labels and the local shards' fingerprints, or the images' contents."""
         samples = self.samples[rows]
         labels = labels_at(self.labels, rows)
-        places = [(_folder_and_name_of_shard(one.shard)[1], one.key, one.size) for one in samples]
+        places = [(without_secrets(one.shard).rpartition("/")[2], one.key, one.size) for one in samples]
         if verify:
             seen = [sha256(_bytes_of_sample(one)).hexdigest() for one in samples]
         else:
@@ -81,16 +80,6 @@ class ShardImages:
         """Return the given rows, in the given order, with their ids."""
         samples, ids = ([some[row] for row in rows] for some in (self.samples, self.ids))
         return replace(self, samples=samples, ids=ids, labels=labels_at(self.labels, rows))
-
-
-def _folder_and_name_of_shard(shard: str) -> tuple[str, str]:
-    """Cut the place of a shard, without what could be a secret, since ids are made of it.
-
-    >>> _folder_and_name("s3://bucket/cats/000.tar"), _folder_and_name("https://me:secret@host/cats/000.tar?sig=a/b")
-    (('s3://bucket/cats', '000.tar'), ('https://host/cats', '000.tar'))
-    """
-    folder, _, name = without_secrets(shard).rpartition("/")
-    return folder, name
 
 
 def _bytes_of_sample(sample: Sample) -> bytes:

@@ -53,7 +53,8 @@ def noise_of_images(images: Tensor) -> Tensor:
     counts all texture as noise, the median what covers half of the image.
 
     >>> noise = 0.3 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
-    >>> noise_of(noise).round(decimals=1).tolist(), noise_of(torch.arange(16.0).reshape(1, 1, 4, 4)).tolist()
+    >>> ramp = torch.arange(16.0).reshape(1, 1, 4, 4)
+    >>> noise_of_images(noise).round(decimals=1).tolist(), noise_of_images(ramp).tolist()
     ([[1.0, 1.0]], [[0.0, 0.0]])
     """
     height, width = images.shape[-2:]
@@ -64,7 +65,7 @@ def noise_of_images(images: Tensor) -> Tensor:
 
 
 def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the estimates of :func:`noise_of`, with a function for the lower medians of rows, (n, w) -> (n,)."""
+    """Return what :func:`noise_of_images` does, with a function for the lower medians of rows, (n, w) -> (n,)."""
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
     both = (down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]).abs().flatten(1) / MASK_NORM
     deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), medians(both) / NORMAL_MEDIAN], 1)

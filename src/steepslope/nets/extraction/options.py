@@ -123,7 +123,7 @@ class ExtractionOptions(Machines):
 def require_names_once(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
     """Raise unless each of the names is known and is there once.
 
-    >>> require_names("views", ("flip", "flip"), VIEW_NAMES)
+    >>> require_names_once("views", ("flip", "flip"), VIEW_NAMES)
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: views: expected each name once, found flip 2 times
     """

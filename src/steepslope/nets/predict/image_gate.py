@@ -113,7 +113,7 @@ class Pictures:
 def pictures_in_memory(images: Any, channels: int = 3) -> list[Picture]:
     """Return one image or several, PIL's or arrays, as a list; a last axis of as many channels is that of one image.
 
-    >>> [len(pictures_of(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
+    >>> [len(pictures_in_memory(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
     [1, 1, 5, 5]
     """
     if isinstance(images, Image.Image):

@@ -78,7 +78,7 @@ def learning_rate_at(recipe: Finetuning, step: int, steps: int) -> float:
     ``one_cycle`` is that of torch's ``OneCycleLR`` with cosines, ``warmup_steps`` its rising part.
 
     >>> recipe = Finetuning(schedule="one_cycle", learning_rate=1.0, warmup_steps=10)
-    >>> [round(rate_at(recipe, step, 101), 6) for step in (0, 9, 100)]
+    >>> [round(learning_rate_at(recipe, step, 101), 6) for step in (0, 9, 100)]
     [0.04, 1.0, 4e-06]
     """
     top = recipe.learning_rate

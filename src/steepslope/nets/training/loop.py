@@ -63,7 +63,7 @@ class TrainingProgress:
     counts: list[float] = field(default_factory=lambda: [0.0] * 4)
 
     def add(self, loss: float, rows: float, *counts: float) -> None:
-        """Add a step, as :func:`totals_of` has it."""
+        """Add a step, as :func:`totals_of_step` has it."""
         self.step += 1
         self.loss += loss
         self.rows += rows
@@ -80,7 +80,7 @@ class TrainingProgress:
 
 
 def totals_of_step(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
-    """Return what :meth:`Progress.add` takes of one part of a step, float64 (6,)."""
+    """Return what :meth:`TrainingProgress.add` takes of one part of a step, float64 (6,)."""
     correct = is_correct.bool()
     trusted = z > 0
     counts = torch.stack([torch.ones_like(correct), ~correct, correct, trusted & ~correct, trusted & correct]).sum(1)

@@ -12,7 +12,6 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_matrix
 from scipy.stats import binom
-from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -72,13 +71,6 @@ def test_the_same_seed_gives_the_same_gate_and_a_pickle_the_same_decisions() -> 
     again = pickle.loads(pickle.dumps(one))
     assert_array_equal(again.trust_logit(X), one.trust_logit(X))
     assert_array_equal(again.decide(X).accepted, one.decide(X).accepted)
-
-
-def test_parameters_are_those_of_scikit_learn() -> None:
-    model = clone(TrustedClassifier(LogisticRegression(C=3), max_risk=0.1, cv=4))
-    assert model.get_params()["estimator__C"] == 3
-    model.set_params(estimator__C=2, delta=0.1, random_state=np.random.RandomState(0))
-    assert (model.estimator.C, model.delta, model.max_risk, model.cv) == (2, 0.1, 0.1, 4)
 
 
 @pytest.mark.parametrize("names", [["no", "yes"], [False, True], np.array(["no", "yes"], dtype=object)], ids=str)

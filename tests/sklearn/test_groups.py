@@ -23,7 +23,7 @@ from steepslope.scores import MCP
 from steepslope.sklearn.reader import groups_of_inputs, ids_of_inputs
 from steepslope.sklearn.storage import Calibration
 from tests.conftest import _hurry
-from tests.sklearn.problems import table
+from tests.sklearn.problems import WithoutOracle, table
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
 N = 800
@@ -93,7 +93,7 @@ def test_groups_are_saved_by_their_column(model: TrustedClassifier, tmp_path: Pa
 def test_predicted_classes_are_groups(tmp_path: Path) -> None:
     X, y = table(400)
     names = np.array(["no", "yes"])
-    model = TrustedClassifier(GaussianNB(), 0.2, groups="predicted").fit(X, names[y])
+    model = WithoutOracle(GaussianNB(), 0.2, groups="predicted").fit(X, names[y])
     assert [*model.gate_.thresholds] == ["no", "yes"]
     model.save(tmp_path / "model")
     again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
@@ -183,7 +183,7 @@ def test_a_model_moves_to_another_mix_of_the_classes(tmp_path: Path) -> None:
         return draw.normal(size=(n, 3)) + 4 * is_fraud[:, None] * [1, 0, 0], names[is_fraud.astype(int)]
 
     X, y = rows(10_000, 0.15)
-    model = TrustedClassifier(LogisticRegression(), max_risk=(0.001, 0.03)).fit(X, y)
+    model = WithoutOracle(LogisticRegression(), max_risk=(0.001, 0.03)).fit(X, y)
     coverage, (new, truth) = model.gate_.coverage, rows(4_000, 0.45)
     mix = {names[0]: 0.55, names[1]: 0.45}
     moved = {"named": model.for_mix(mix), "estimated": model.for_mix(target=new)}
@@ -210,7 +210,7 @@ def test_a_model_moves_to_another_mix_of_the_classes(tmp_path: Path) -> None:
 def test_a_target_is_new_to_the_labels_and_unknown_rows_have_a_share() -> None:
     X, y = table(2_000)
     y = np.where(np.arange(2_000) % 20 == 0, -1, y)
-    model = TrustedClassifier(LogisticRegression(), max_risk=0.4, unknown_label=-1).fit(X, y)
+    model = WithoutOracle(LogisticRegression(), max_risk=0.4, unknown_label=-1).fit(X, y)
     weighted = model.for_mix({0: 0.5, 1: 0.4, -1: 0.1}).gate_.certificates[0].weighted
     assert weighted is not None
     assert dict(weighted.mix) == pytest.approx({"0": 0.5, "1": 0.4, "unknown": 0.1})

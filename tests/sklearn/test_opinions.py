@@ -122,7 +122,7 @@ def test_an_opinion_of_a_single_class_tells_nothing(alone: TrustedClassifier, tm
     assert_array_equal(again.trust_logit(X), model.trust_logit(X))
 
 
-def test_rows_of_none_of_the_classes_reach_neither_classifier_but_the_oracle() -> None:
+def test_out_of_class_rows_reach_neither_classifier_but_the_oracle() -> None:
     X, y = two_views(1_200)
     strangers = np.random.default_rng(3).normal(size=(300, 6)) + 0.5
     rows, labels = np.concatenate([X, strangers]), np.concatenate([y, np.full(300, "other")])

@@ -54,7 +54,7 @@ def test_each_group_has_the_threshold_that_is_counted_on_its_rows(model: Trusted
     assert [one.group for one in model.gate_.promises] == ["1", "2", "3"]
     assert {one.delta for one in model.gate_.promises} == {0.05 / 3}
     assert model.gate_.by == "site"
-    labelled, source = model.calibration_.labelled, model.gate_.require_source()
+    labelled, source = model.calibration_.outputs, model.gate_.require_source()
     confidence, groups = source.confidence(labelled), np.asarray(labelled.features)[:, 3]
     assert len(np.unique(groups)) == 3  # the column is one of those that the oracle sees
     sequence = threshold_sequence(source.reference or ())
@@ -109,7 +109,7 @@ def test_of_several_risks_it_is_the_first_that_most_groups_can_have() -> None:
     groups = np.where(np.arange(n) % 400 == 0, "tiny", np.where(np.arange(n) % 2, "poor", "good"))
     correct = draw.random(n) > np.where(groups == "poor", 0.1, 0.005)
     outputs, others = (ClassifierOutputs(np.column_stack([2 + draw.random(n), np.zeros(n)])) for _ in range(2))
-    kept = Calibration(outputs, np.where(correct, 0, 1), None)
+    kept = Calibration(outputs.changed(labels=np.where(correct, 0, 1)), None)
     risks = (0.001, 0.02, 0.2, 0.3)
     source = ConfidenceSource.from_model(MCP(), 2, others)
     gate = kept.gate(source, Objectives(max_risk=risks), by="site", groups=groups)

@@ -116,7 +116,7 @@ def test_another_classifier_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("version", 0, "expected version 2 of the format, found 0"),
+        ("version", 0, "expected version 3 of the format, found 0"),
         ("features", 3, "field 'features': found 3 of an unexpected type"),
         ("classes", None, "field 'classes'"),
     ],

@@ -121,7 +121,8 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     outputs = ClassifierOutputs(logits, features=rng.standard_normal((rows, 64), dtype=np.float32))
     outputs.save(tmp_path / "folder")
     outputs.changed(features=None).save(tmp_path / "logits.parquet")
-    Gate.of(MCP(), make_outputs(num_classes=10), 0.9).save(tmp_path / "gate")
+    known = ClassifierOutputs(rng.standard_normal((2_000, 10), dtype=np.float32))
+    Gate.of(MCP(), known.changed(labels=known.predictions), 0.1).save(tmp_path / "gate")
     for source in ("folder", "logits.parquet"):
         words = f"predict --gate {tmp_path}/gate --outputs {tmp_path}/{source} --replace --out {out}"
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}

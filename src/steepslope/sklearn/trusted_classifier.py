@@ -334,9 +334,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def max_risk_(self) -> float:
         """The risk that the gate promises: of several, the first that can be; the first of all where none can."""
         check_is_fitted(self)
-        promised = self.gate_.certificates[0].max_risk
-        assert promised is not None
-        return promised
+        return self.gate_.promised_risk
 
     def report(self, path: str | Path, X: Any = None, y: Any = None, *, bootstrap: int = 1000) -> None:
         """Write a report as ``steepslope evaluate`` does, with MCP, other scores, the gate and its coverage.

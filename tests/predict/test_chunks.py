@@ -14,6 +14,7 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import staged_folder
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.table import TableBlocks
@@ -39,14 +40,14 @@ def test_chunks_that_are_there_are_not_made_again(gate: Gate, tmp_path: Path, mo
     source = FromOutputs(gate, TableBlocks(tmp_path / "outputs", size=8), PredictOptions())
     whole, out, chunks = (tmp_path / name for name in ("whole.csv", "found.csv", ".found.csv.chunks"))
     predict_to_file(source, whole, {})
-    real, made = prediction_file.staged_folder, 0
+    made = 0
 
     def stopped_at_the_fifth(*given: Any, **named: Any) -> Any:
         nonlocal made
         made += 1
         if made == 5:
             raise KeyboardInterrupt
-        return real(*given, **named)
+        return staged_folder(*given, **named)
 
     monkeypatch.setattr(prediction_file, "staged_folder", stopped_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):

@@ -65,8 +65,8 @@ def test_rows_of_any_kind_are_kept(kind: str, tmp_path: Path) -> None:
     assert written is not None
     found = _read_kept_rows(written, tmp_path)
     assert type(found) is type(ROWS[kind])
-    arrays = [rows.toarray() if kind == "sparse" else np.asarray(rows, dtype=object) for rows in (found, ROWS[kind])]
-    assert_array_equal(*arrays)
+    again, rows = (some.toarray() if kind == "sparse" else np.asarray(some, object) for some in (found, ROWS[kind]))
+    assert_array_equal(again, rows)
 
 
 @pytest.mark.parametrize("kind", INPUTS)

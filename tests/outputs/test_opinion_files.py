@@ -1,4 +1,4 @@
-"""Files of opinions beside outputs: each kind of file, other orders, what is lacking, and what is refused."""
+"""Files of opinions next to outputs: each kind of file, other orders, what is lacking, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOTES = [*OTHER.argmax(axis=1)[:-LACKING], *[-1] * LACKING]
 
 
 def with_opinion(folder: Path, file: str, *classes: str, outputs: ClassifierOutputs = OUTPUTS) -> ClassifierOutputs:
-    """Return outputs, saved and read again with the opinion of a file beside them."""
+    """Return outputs, saved and read again with the opinion of a file next to them."""
     outputs.save(folder / "own.parquet")
     return ClassifierOutputs.load(folder / "own.parquet", options_for(folder, file, *classes))
 
@@ -156,7 +156,7 @@ REFUSED: dict[str, tuple[str, str]] = {
         "other.csv: columns: expected columns called as the classes (ant, bee, cat), found wasp, bug: leave out",
     ),
     "with a column of numbers that is no class": (",id,ant,bee,cat,split\n0,row 1,0.5,0.5,0,1\n", "found '', split: "),
-    "of votes beside another column": ("who,id,label\nme,row 1,ant\n", "(ant, bee, cat), found who: leave out"),
+    "of votes next to another column": ("who,id,label\nme,row 1,ant\n", "(ant, bee, cat), found who: leave out"),
     "of one class alone": (
         "id,ant\nrow 1,0.5\n",
         "expected a column for each class, or one of votes, found 'ant' alone",

@@ -1,4 +1,4 @@
-"""What is refused before a classifier is trusted, and rows of none of the classes, which are errors to it."""
+"""What is refused before a classifier is trusted, and out-of-class rows, which are errors to it."""
 
 from __future__ import annotations
 

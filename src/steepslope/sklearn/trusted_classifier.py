@@ -137,7 +137,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     opinions_ : dict
         The other classifiers, fitted, by name.
     saw_ : str
-        What the oracle saw beside the classifier's outputs, in a sentence, and what opinions gain.
+        What the oracle saw next to the classifier's outputs, in a sentence, and what opinions gain.
     gate_ : Gate
         The threshold and its promise; ``gate_.sentences()`` states it.
     max_risk_ : float
@@ -287,7 +287,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         """Write the decisions to a file as ``steepslope predict`` does, for ``steepslope monitor``.
 
         Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``, and with an audit ``audit,
-        audit_probability``. A summary in JSON is written beside it, which names the gate. The warnings are those of
+        audit_probability``. A summary in JSON is written next to it, which names the gate. The warnings are those of
         :meth:`decide`.
 
         Parameters
@@ -411,14 +411,14 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         Groups by a function are refused, because a function cannot be saved: name a column.
 
         The folder holds JSON, Parquet and arrays, among them the outputs of the calibration rows and sixteen of these
-        rows. Save the classifiers beside it by a way of your own, such as ``skops.io``.
+        rows. Save the classifiers next to it by a way of your own, such as ``skops.io``.
         """
         check_is_fitted(self)
         write_trusted(Path(path), self)
 
     @classmethod
     def load(cls, path: str | Path, estimator: Any, opinions: Mapping[str, Any] | None = None) -> Self:
-        """Read what :meth:`save` wrote, around the fitted classifier that was saved beside it.
+        """Read what :meth:`save` wrote, around the fitted classifier that was saved next to it.
 
         Nothing in the folder is executed. Settings that JSON cannot hold, such as a splitter, are the defaults again.
         Of ``opinions_``, give at least those that the oracle takes; only these are compared.

@@ -22,6 +22,7 @@ from steepslope import TrustedClassifier
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.sklearn.storage import TRUSTED
+from tests.conftest import _hurry
 from tests.files.sealing import seal_again
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
@@ -64,7 +65,9 @@ KINDS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def alone() -> TrustedClassifier:
-    return TrustedClassifier(PLAIN, 0.15, 0.001).fit(*two_views(1_200))
+    with pytest.MonkeyPatch.context() as patch:
+        _hurry(patch)
+        return TrustedClassifier(PLAIN, 0.15, 0.001).fit(*two_views(1_200))
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.files.folders import remove
 from steepslope.gate import Gate
 from steepslope.sklearn.storage import TRUSTED, _read_kept_rows, _write_kept_rows, saved_settings
+from tests.conftest import _hurry
 from tests.files.sealing import seal_again
 from tests.sklearn.problems import table, texts
 
@@ -90,8 +91,10 @@ def test_what_is_saved_comes_back(kind: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fitted() -> TrustedClassifier:
-    X, y = table(N)
-    return TrustedClassifier(FrozenEstimator(GaussianNB().fit(*table(100, seed=9))), max_risk=0.3).fit(X, y)
+    first = GaussianNB().fit(*table(100, seed=9))
+    with pytest.MonkeyPatch.context() as patch:
+        _hurry(patch)
+        return TrustedClassifier(FrozenEstimator(first), max_risk=0.3).fit(*table(N))
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_each_file_is_bound_to_all_others(tmp_path: Path) -> None:
 def test_what_made_it_does_not_count_and_other_formats_are_named(tmp_path: Path) -> None:
     write(tmp_path, "1")
     card = json.loads((tmp_path / "card.json").read_text())
-    assert sorted(card["files"]) == ["a", "b", "c", "inside/inner.json"]  # that one answers for what lies beside it
+    assert sorted(card["files"]) == ["a", "b", "c", "inside/inner.json"]  # that one answers for what lies next to it
     (tmp_path / "card.json").write_text(json.dumps({**card, "made": {"by": "others"}}))
     assert texts(tmp_path) == {"1"}
     (tmp_path / "card.json").write_text(json.dumps({**card, "version": 0}))

@@ -1,4 +1,4 @@
-"""Files of opinions beside outputs: each kind of file, other orders, what is lacking, and what is refused."""
+"""Files of opinions next to outputs: each kind of file, other orders, what is lacking, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOTES = [*OTHER.argmax(axis=1)[:-LACKING], *[-1] * LACKING]
 
 
 def with_opinion(folder: Path, file: str, *classes: str, outputs: ClassifierOutputs = OUTPUTS) -> ClassifierOutputs:
-    """Return outputs, saved and read again with the opinion of a file beside them."""
+    """Return outputs, saved and read again with the opinion of a file next to them."""
     outputs.save(folder / "own.parquet")
     return ClassifierOutputs.load(folder / "own.parquet", options_for(folder, file, *classes))
 
@@ -95,39 +95,24 @@ def test_one_column_of_fractions_is_the_probability_of_class_1_of_2(tmp_path: Pa
     assert np.isnan(found[2:]).all()
 
 
-def test_votes_in_parquet_go_by_their_places_without_ids(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", ["=", ","])
+def test_mappings_are_read(tmp_path: Path, sign: str) -> None:
+    """Blanks and empty lines do not matter; nothing behind the sign says that the class is lacking."""
+    path = tmp_path / ("names.csv" if sign == "," else "names.txt")
+    path.write_text("\n".join([f" red ant {sign} ant", "", f"bee{sign} bee", f"dog{sign}"]))
+    assert read_mapping(path) == {"red ant": "ant", "bee": "bee", "dog": None}
+
+
+def test_tables_without_rows_without_ids_and_next_to_a_confidence(tmp_path: Path) -> None:
+    """A header alone says that no row has the opinion."""
+    (tmp_path / "votes.csv").write_text("id,vote\n")
+    with pytest.warns(UserWarning, match="opinion net: found no rows: each of 12 lacks it"):
+        assert with_opinion(tmp_path, "votes.csv").require("vote_net").tolist() == [-1] * N
     pq.write_table(pa.table({"vote": pa.array([None if vote < 0 else vote for vote in VOTES])}), tmp_path / "v.parquet")
     assert with_opinion(tmp_path, "v.parquet", outputs=OUTPUTS.named(None)).require("vote_net").tolist() == VOTES
-
-
-@pytest.mark.parametrize("ending", [".txt", ".csv"])
-def test_classes_are_mapped(tmp_path: Path, ending: str) -> None:
-    """The other has two kinds of ants, no cat, and a dog; blanks and empty lines do not matter."""
-    sign = "," if ending == ".csv" else "="
-    lines = [f" red ant {sign} ant", f"black ant{sign}ant", "", f"bee{sign} bee", f"dog{sign}"]
-    (tmp_path / f"names{ending}").write_text("\n".join(lines))
-    probabilities = softmax(DRAW.normal(size=(N, 4)), axis=1)
-    rows = [f"{one},{numbers(values)}" for one, values in zip(IDS, probabilities, strict=True)]
-    (tmp_path / "other.csv").write_text(table("id,dog,red ant,bee,black ant", rows))
-    found = np.exp(with_opinion(tmp_path, "other.csv", f"names{ending}").require("opinion_net"))
-    own, ants, bees = softmax(LOGITS, axis=1), probabilities[:, [1, 3]].sum(axis=1), probabilities[:, 2]
-    np.testing.assert_allclose(found[:, 2], own[:, 2], rtol=1e-4)
-    np.testing.assert_allclose(found[:, 0], (1 - own[:, 2]) * ants / (ants + bees), rtol=1e-4)
-
-
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_header_alone_says_that_no_row_has_it(tmp_path: Path, ending: str) -> None:
-    for name, columns in (("votes", ["id", "vote"]), ("numbers", ["id", "ant", "bee", "cat"])):
-        if ending == ".csv":
-            (tmp_path / f"{name}.csv").write_text(",".join(columns) + "\n")
-        else:
-            pq.write_table(
-                pa.table({column: pa.array([], pa.string()) for column in columns}), tmp_path / f"{name}.parquet"
-            )
-    with pytest.warns(UserWarning, match="opinion net: found no rows: each of 12 lacks it"):
-        votes, numbers = (with_opinion(tmp_path, f"{name}{ending}") for name in ("votes", "numbers"))
-    assert votes.require("vote_net").tolist() == [-1] * N
-    assert np.isnan(numbers.require("opinion_net")).all()
+    (tmp_path / "own.csv").write_text("confidence,is_correct\n0.5,1\n")
+    with pytest.raises(SteepslopeError, match="opinion: expected logits to go with it, found a confidence alone"):
+        ClassifierOutputs.load(tmp_path / "own.csv", options_for(tmp_path, "votes.csv"))
 
 
 def test_classes_without_names_are_mapped_by_their_numbers(tmp_path: Path) -> None:
@@ -171,7 +156,7 @@ REFUSED: dict[str, tuple[str, str]] = {
         "other.csv: columns: expected columns called as the classes (ant, bee, cat), found wasp, bug: leave out",
     ),
     "with a column of numbers that is no class": (",id,ant,bee,cat,split\n0,row 1,0.5,0.5,0,1\n", "found '', split: "),
-    "of votes beside another column": ("who,id,label\nme,row 1,ant\n", "(ant, bee, cat), found who: leave out"),
+    "of votes next to another column": ("who,id,label\nme,row 1,ant\n", "(ant, bee, cat), found who: leave out"),
     "of one class alone": (
         "id,ant\nrow 1,0.5\n",
         "expected a column for each class, or one of votes, found 'ant' alone",
@@ -232,10 +217,3 @@ def test_options(opinion: tuple[str, ...], classes: tuple[str, ...], message: st
     with pytest.raises(SteepslopeError) as error:
         ReadingOptions(opinion=opinion, opinion_classes=classes)
     assert str(error.value) == message
-
-
-def test_a_confidence_alone_has_no_place_for_it(tmp_path: Path) -> None:
-    (tmp_path / "own.csv").write_text("confidence,is_correct\n0.5,1\n")
-    (tmp_path / "votes.csv").write_text("vote\nant\n")
-    with pytest.raises(SteepslopeError, match="opinion: expected logits to go with it, found a confidence alone"):
-        ClassifierOutputs.load(tmp_path / "own.csv", options_for(tmp_path, "votes.csv"))

@@ -1,4 +1,4 @@
-"""Labels of inputs that belong to none of the classes: by every door, in memory and on disk, and never right."""
+"""Labels of out-of-class inputs: however they come, in memory and on disk, and never right."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -14,6 +14,7 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import staged_folder
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.table import TableBlocks
@@ -39,14 +40,14 @@ def test_chunks_that_are_there_are_not_made_again(gate: Gate, tmp_path: Path, mo
     source = FromOutputs(gate, TableBlocks(tmp_path / "outputs", size=8), PredictOptions())
     whole, out, chunks = (tmp_path / name for name in ("whole.csv", "found.csv", ".found.csv.chunks"))
     predict_to_file(source, whole, {})
-    real, made = prediction_file.staged_folder, 0
+    made = 0
 
     def stopped_at_the_fifth(*given: Any, **named: Any) -> Any:
         nonlocal made
         made += 1
         if made == 5:
             raise KeyboardInterrupt
-        return real(*given, **named)
+        return staged_folder(*given, **named)
 
     monkeypatch.setattr(prediction_file, "staged_folder", stopped_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
@@ -121,7 +122,8 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     outputs = ClassifierOutputs(logits, features=rng.standard_normal((rows, 64), dtype=np.float32))
     outputs.save(tmp_path / "folder")
     outputs.changed(features=None).save(tmp_path / "logits.parquet")
-    Gate.of(MCP(), make_outputs(num_classes=10), 0.9).save(tmp_path / "gate")
+    known = ClassifierOutputs(rng.standard_normal((2_000, 10), dtype=np.float32))
+    Gate.of(MCP(), known.changed(labels=known.predictions), 0.1).save(tmp_path / "gate")
     for source in ("folder", "logits.parquet"):
         words = f"predict --gate {tmp_path}/gate --outputs {tmp_path}/{source} --replace --out {out}"
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
-from steepslope import TrustedClassifier
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.sklearn.held_out import copies_in_inputs, folds_without_leaks, held_out_rows
-from tests.sklearn.problems import NoisyHalves, texts
+from tests.sklearn.problems import NoisyHalves, WithoutOracle, texts
 
 PROBLEM = NoisyHalves()
-pytestmark = pytest.mark.usefixtures("quick_nets")
 Rows = NDArray[np.int64]
 
 
@@ -48,9 +46,8 @@ def test_the_last_rows_of_a_series_are_held_out_after_a_gap() -> None:
     for others, fold in folds_without_leaks(np.zeros((140, 1)), labels[:140], series, 0, np.arange(140)):
         assert others.max() + 10 < fold.min()
     X, y = rows(400)
-    model = TrustedClassifier(LogisticRegression(), max_risk=0.3, cv=TimeSeriesSplit(4, gap=5)).fit(X, y)
+    model = WithoutOracle(LogisticRegression(), max_risk=0.3, cv=TimeSeriesSplit(4, gap=5)).fit(X, y)
     assert model.gate_.n == 100
-    assert model.oracle_ is not None
 
 
 def test_folds_of_a_series_in_which_a_class_comes_late_are_those_that_can_be_learnt() -> None:
@@ -71,9 +68,9 @@ def test_copies_count_once_unless_groups_say_that_they_are_independent() -> None
     order = np.random.default_rng(0).permutation(np.repeat(np.arange(240), 2))
     X, y = (array[order] for array in rows(240))
     with pytest.warns(RepeatedRowsWarning, match="240 of 480 rows are copies of others"):
-        model = TrustedClassifier(LogisticRegression(), max_risk=0.3).fit(X, y)
+        model = WithoutOracle(LogisticRegression(), max_risk=0.3).fit(X, y)
     assert model.gate_.n == 60
-    assert TrustedClassifier(LogisticRegression(), max_risk=0.4).fit(X, y, groups=np.arange(480)).gate_.n == 120
+    assert WithoutOracle(LogisticRegression(), max_risk=0.4).fit(X, y, groups=np.arange(480)).gate_.n == 120
     known = {tuple(row) for row in model.calibration_.rows.tolist()}
     assert len(known) == len(model.calibration_.rows)
 
@@ -112,9 +109,9 @@ def test_the_index_of_a_frame_tells_copies_of_coarse_rows() -> None:
 def test_groups_stay_together_and_count_once_each() -> None:
     X, y = rows(600)
     groups = np.repeat([f"patient {number}" for number in range(150)], 4)
-    model = TrustedClassifier(LogisticRegression(), max_risk=0.4).fit(X, y, groups=groups)
+    model = WithoutOracle(LogisticRegression(), max_risk=0.4).fit(X, y, groups=groups)
     assert 30 <= model.gate_.n <= 45  # about a quarter of the groups
     with pytest.raises(
         SteepslopeError, match=r"groups: expected one group a prediction, \(600,\), found shape \(150,\)"
     ):
-        TrustedClassifier(LogisticRegression()).fit(X, y, groups=groups[:150])
+        WithoutOracle(LogisticRegression()).fit(X, y, groups=groups[:150])

@@ -164,7 +164,7 @@ def groups_to_calibrate(by: str | None, rows: ClassifierOutputs, table: Table) -
 
     if by is None or by == PREDICTED:
         return None
-    if by in ("label", table.layout.texts.get("labels")):
+    if by in ("label", table.options.label_column):
         expected = "expected groups that are known when an image comes, such as predicted or a column"
         raise SteepslopeError(f"{expected}, found the true class", "by")
     found = groups_of_predictions(by, rows, table)

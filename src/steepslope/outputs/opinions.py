@@ -256,51 +256,50 @@ def opinion_rows_by_id(own: Sequence[Any], others: Sequence[Any]) -> Integers:
 def opinion_class_places(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
     """Return the place of each of the other's classes among the own ones, (K',); -1 for one that these lack.
 
-    Classes go by the names that are given, or else the other's own, where these outputs have names, too.
+    Classes go by the names that are given, or else the other's own, where these outputs have names, too. The names in a
+    mapping are those of the other's classes: where these have none, numbers, or names in their order.
     """
     count, is_mapping = other.values.shape[1], isinstance(classes, Mapping)
-    targets = _classes_of_opinion_here(classes, other.classes, count)
-    if targets is None or (own.classes is None and not is_mapping):
+    given = other.classes if classes is None else classes
+    if given is None or (own.classes is None and not is_mapping):
         if count != own.values.shape[1]:
             expected = f"expected {own.values.shape[1]} classes, or the names of classes on both sides"
             raise SteepslopeError(f"{expected}, found {count} classes", "classes")
         return tuple(range(count))
-    if len(targets) != count:
-        raise SteepslopeError(f"expected {count} classes, one a column, found {len(targets)}", "classes")
     known = _numbers_of_classes(own)
-    places = tuple(_place_of_class(known, target, is_mapping) for target in targets)
-    if max(places) == LACKING:
-        raise unknown_name("class", str(targets[0]), known).within("classes")
-    return places
+    places = _places_of_classes(known, given)
+    if is_mapping and (other.classes is not None or all(map(str.isdecimal, places))):
+        names = [str(name) for name in (range(count) if other.classes is None else other.classes)]
+        for name in places:
+            require_known("class of the other", name, names)
+        places = {name: places.get(name, LACKING) for name in names}
+    if len(places) != count:
+        raise SteepslopeError(f"expected {count} classes, one a column, found {len(places)}", "classes")
+    if max(places.values()) == LACKING:
+        raise unknown_name("class", next(iter(places)), known).within("classes")
+    return tuple(places.values())
 
 
-def _classes_of_opinion_here(classes: Classes, names: Sequence[Any] | None, count: int) -> list[Any] | None:
-    """Return what each of the other's classes, which have these names, is called here; None where nobody says.
+def _places_of_classes(known: Mapping[str, int], classes: Classes) -> dict[str, int]:
+    """Return the place of each of the other's classes, by name in a mapping, else by number; -1 for one lacking.
 
-    The names in a mapping are those of the other's classes: where these have none, numbers, or names in their order.
+    A mapping has to say by None that a class is lacking; a list has to name one class that is known.
     """
-    if not isinstance(classes, Mapping):
-        return class_values(names if classes is None else classes, None)
-    given = {str(name): target for name, target in classes.items()}
-    if names is None and not all(map(str.isdecimal, given)):
-        return list(given.values())
-    own_names = [str(name) for name in (range(count) if names is None else names)]
-    for name in given:
-        require_known("class of the other", name, own_names)
-    return [given.get(name) for name in own_names]
+    is_mapping = isinstance(classes, Mapping)
+    targets = dict(classes) if isinstance(classes, Mapping) else dict(enumerate(class_values(classes, None) or ()))
+    places = {
+        str(name): LACKING if target is None else known.get(str(target), LACKING) for name, target in targets.items()
+    }
+    lacking = [str(target) for target in targets.values() if target is not None and str(target) not in known]
+    if lacking and (is_mapping or len(lacking) == len(targets)):
+        raise unknown_name("class", lacking[0], known).within("classes")
+    return places
 
 
 def _numbers_of_classes(own: Opinion) -> dict[str, int]:
     """Return the number of each of the own classes by its name; those without names are called by their numbers."""
     names = own.classes or range(own.values.shape[1])
     return {str(name): place for place, name in enumerate(names)}
-
-
-def _place_of_class(known: Mapping[str, int], target: Any, strict: bool) -> int:
-    """Return the place of a class; -1 for none of these, which a mapping has to say by None."""
-    if strict and target is not None and str(target) not in known:
-        raise unknown_name("class", str(target), known).within("classes")
-    return LACKING if target is None else known.get(str(target), LACKING)
 
 
 def aligned_opinion(
@@ -345,7 +344,8 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
     Whole numbers are places, unless classes are called by numbers, or a mapping says what they are.
     """
     known, is_mapping = _numbers_of_classes(own), isinstance(classes, Mapping)
-    count, named = len(known), _meaning_of_votes(known, classes)
+    count, places = len(known), _places_of_classes(known, classes)
+    named = {name: count if place == LACKING else place for name, place in places.items()}
     meaning = {**known, **named}
     if not any(map(str.isdecimal, meaning)):
         meaning |= {str(number): number for number in range(count)}
@@ -361,16 +361,6 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
         raise unknown_name("class", next(iter(others)), known)
     warn_of_unknown_labels(place, texts, {**found, **lacking}, list(known), "another class")
     return texts.numbers({**others, **lacking, **found}, "votes", "votes")
-
-
-def _meaning_of_votes(known: Mapping[str, int], classes: Classes) -> dict[str, int]:
-    """Return the number of the own class that each vote stands for, where classes are given; K for none of these."""
-    mapped = isinstance(classes, Mapping)
-    values = classes if isinstance(classes, Mapping) else dict(enumerate(class_values(classes, None) or ()))
-    places = {str(name): _place_of_class(known, target, mapped) for name, target in values.items()}
-    if places and not mapped and max(places.values()) == LACKING:
-        raise unknown_name("class", str(values[0]), known).within("classes")
-    return {name: len(known) if place == LACKING else place for name, place in places.items()}
 
 
 def _is_no_vote(text: str) -> bool:

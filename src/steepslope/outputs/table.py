@@ -62,7 +62,7 @@ class Table:
     texts
         Further columns that were asked for, by name, as text.
     columns
-        The names of all columns of a .csv or .parquet file; ``layout``: what was taken for what.
+        The names of all columns of a .csv or .parquet file.
     classifier
         The digest of the classifier that made a folder; None where it is not known.
     options
@@ -77,7 +77,6 @@ class Table:
     ids: Any = None
     texts: Mapping[str, Texts] = field(default_factory=dict)
     columns: Sequence[str] = ()
-    layout: Layout = field(default_factory=lambda: Layout({}))
     classifier: str | None = None
     options: ReadingOptions = AS_WRITTEN
     numbered: bool = False
@@ -232,7 +231,7 @@ def _table_of_file(path: Path, options: ReadingOptions, further: Iterable[str | 
 
 def _table_of_columns(file: TableFile, layout: Layout, options: ReadingOptions, columns: Columns) -> Table:
     arrays = _arrays_with_logits(layout.arrays(columns), layout.probabilities, options)
-    return Table(file.path, arrays, layout.classes, columns.ids, columns.texts, file.names, layout, options=options)
+    return Table(file.path, arrays, layout.classes, columns.ids, columns.texts, file.names, options=options)
 
 
 def _require_table_rows(count: int) -> None:

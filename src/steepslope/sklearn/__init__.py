@@ -1,8 +1,8 @@
 """A scikit-learn classifier that tells which of its predictions to use.
 
-``trusted_classifier``: the class, which behaves as scikit-learn's do, also as a meta-estimator.
+``trusted_classifier``: the class, a meta-estimator as scikit-learn has them.
 ``held_out``: which rows it calibrates on, and what clones say of the others without having seen them. ``responses``:
-what a classifier gives. ``features`` and ``opinions``: what an oracle sees beside it, of the inputs and of other
+what a classifier gives. ``features`` and ``opinions``: what an oracle sees next to it, of the inputs and of other
 classifiers. ``reader``: all of this as outputs, with the oracle and the gate of these. ``storage``: the class on disk.
 """
 

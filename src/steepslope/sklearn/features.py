@@ -378,7 +378,7 @@ def _learnt_standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
 
 
 def _standardised_features(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) -> Floats:
-    """Return numbers (n, d) standardised, 0 where one is missing, and beside them which are."""
+    """Return numbers (n, d) standardised, 0 where one is missing, and next to them which are."""
     finite = np.isfinite(numbers)
     columns = np.where(finite, (np.where(finite, numbers, 0) - arrays["mean"]) / arrays["scale"], 0.0)
     return np.concatenate([columns, ~finite[:, arrays["missing"]]], axis=1)

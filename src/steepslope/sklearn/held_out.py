@@ -63,7 +63,7 @@ def held_out_of_classes(labels: NDArray[Any], fraction: float, seed: int) -> tup
     """Return the rows to learn from and those held out, a fraction of each class, both in ascending order.
 
     Each row is held out with the same probability, even the only one of a class. The classifier then does not know
-    that class, as it does not know those of some rows to come, and the row counts as an error. Only where fewer than
+    that class, as it does not know those of some target rows, and the row counts as an error. Only where fewer than
     two classes would be left to learn, the last row of each is not held out.
 
     >>> learnt, calibration = held_out_of_classes(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)

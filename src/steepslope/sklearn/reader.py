@@ -1,4 +1,4 @@
-"""How inputs become the outputs that an oracle sees, with groups and ids; the oracle of these, and what is said."""
+"""How inputs become the outputs that an oracle sees, with groups and ids; and what is said of them."""
 
 from __future__ import annotations
 

@@ -28,30 +28,23 @@ from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CARD as GATE_CARD
-from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array
-from steepslope.outputs.predictions import LABEL
 from steepslope.promise.objectives import Objectives
-from steepslope.report.confidences import Resources
-from steepslope.report.evaluation import evaluate_predictions
-from steepslope.report.page import write_report
 from steepslope.sklearn.features import Features
 
 if TYPE_CHECKING:
     from steepslope.sklearn.trusted_classifier import TrustedClassifier
 
 CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
-SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
 KEPT_ROWS = 16
 KEPT = "kept_rows"  # their file's name; a report in the same folder has others
 TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
 FRAMES = ("pandas", "polars")
 TRUSTED = Artifact(
-    "a trusted classifier", CARD, version=2, inside=f"{GATE}/{GATE_CARD}",
+    "a trusted classifier", CARD, version=3, inside=f"{GATE}/{GATE_CARD}",
     varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
 )  # fmt: skip
-FEATURES = "features."  # before the names of their arrays
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "settings": dict,
     "classes": list,
@@ -66,16 +59,10 @@ SPARSE, ARRAY, OBJECTS, LIST = "sparse", "array", "objects", "list"
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The outputs of the calibration rows, the numbers of their classes (n,), −1 where unknown, and the first rows."""
+    """The labelled outputs of the calibration rows, and the first of these rows, None where they have no file."""
 
     outputs: ClassifierOutputs
-    codes: NDArray[np.int64]
     rows: Any
-
-    @property
-    def labelled(self) -> ClassifierOutputs:
-        """The outputs with their labels."""
-        return self.outputs.changed(labels=self.codes)
 
     def gate(self, source: ConfidenceSource, objectives: Objectives, **options: Any) -> Gate:
         """Return a gate that is calibrated on these rows, with options of :meth:`Gate.of`.
@@ -83,21 +70,12 @@ class Calibration:
         Of several risks, its thresholds are for the first that can be promised, or promised to the most groups.
         """
         risks, delta = objectives.max_risk, objectives.delta
-        gate = Gate.of(source, self.labelled, risks, delta, **options)
+        gate = Gate.of(source, self.outputs, risks, delta, **options)
         first = max(risks, key=lambda risk: sum(one.is_given for one in gate.certificates if one.max_risk == risk))
         if first == risks[0]:
             return gate
         reordered = tuple(sorted(risks, key=lambda risk: risk != first))
-        return replace(Gate.of(source, self.labelled, reordered, delta, **options), objectives=objectives)
-
-    def write_report(self, path: str | Path, gate: Gate, title: str, notes: Sequence[str], bootstrap: int) -> None:
-        """Write a report on a gate, and on single scores beside it."""
-        outputs, gates = self.labelled, Resources(gates={"trusted": gate})
-        groups = Groups(self.codes, outputs.label_names, LABEL)
-        evaluation = evaluate_predictions(
-            outputs, SINGLE_SCORES, gates, bootstrap=bootstrap, groups=groups, title=title
-        )
-        write_report(replace(evaluation, notes=[*notes]), path, {"command": "report"})
+        return replace(Gate.of(source, self.outputs, reordered, delta, **options), objectives=objectives)
 
     def require_same(self, read: Callable[[Any], ClassifierOutputs]) -> None:
         """Raise unless classifiers give of the rows kept, which they ``read``, what those did that were saved."""
@@ -107,7 +85,7 @@ class Calibration:
             return
         with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
             found = read(self.rows)
-        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None).arrays.items():
+        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).changed(ids=None, labels=None).arrays.items():
             other = found.arrays.get(name, np.zeros(0))
             if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
                 place = "opinions" if is_opinion_array(name) else "estimator"
@@ -138,8 +116,7 @@ def write_trusted(folder: Path, model: TrustedClassifier) -> None:
     with TRUSTED.staged(folder) as staging:
         model.gate_.save(staging / GATE)
         kept.outputs.save(staging / CALIBRATION)
-        learnt = {} if features is None else {f"{FEATURES}{name}": array for name, array in features.arrays.items()}
-        save_arrays({"codes": kept.codes, **learnt}, staging / STATE)
+        save_arrays({} if features is None else features.arrays, staging / STATE)
         taken = reader.opinions
         card = {
             "settings": saved_settings(model.get_params(deep=False)),
@@ -169,20 +146,16 @@ def _parts_of_card(folder: Path, card: dict[str, Any]) -> tuple[dict[str, Any], 
         if field(card["opinions"], name, (dict, type(None)), path) is not None:
             field(opinion, "classes", (list, type(None)), path)
             field(opinion, "log_floor", (int, float), path)
-    outputs = ClassifierOutputs.load(folder / CALIBRATION, as_logits=True)
-    codes = arrays.pop("codes", np.zeros(0, np.int64))
-    if codes.shape != (len(outputs),):
-        raise SteepslopeError(f"expected codes ({len(outputs)},), found shape {codes.shape}", folder / STATE)
     features = None if card["features"] is None else _features_of_card(card["features"], arrays, path)
     rows = None if card["rows"] is None else _read_kept_rows(card["rows"], folder)
-    return card, features, Gate.load(folder / GATE), Calibration(outputs, codes, rows)
+    outputs = ClassifierOutputs.load(folder / CALIBRATION, as_logits=True, labelled=True)
+    return card, features, Gate.load(folder / GATE), Calibration(outputs, rows)
 
 
 def _features_of_card(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:
     kinds = field(card, "kinds", (list, type(None)), path)
     steps, seen, saw = field(card, "steps", int, path), positive(card, "seen", path), field(card, "saw", str, path)
-    learnt = {name.removeprefix(FEATURES): array for name, array in arrays.items()}
-    return Features(steps, None if kinds is None else tuple(kinds), seen, learnt, saw)
+    return Features(steps, None if kinds is None else tuple(kinds), seen, arrays, saw)
 
 
 def require_saved_classes(estimator: Any, expected: Sequence[Any], place: str) -> None:

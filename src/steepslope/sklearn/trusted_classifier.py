@@ -22,6 +22,7 @@ from steepslope.checks import require, whole
 from steepslope.errors import CautionWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
+from steepslope.metrics import Groups
 from steepslope.monitor.health import warn_of_changed_batch
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.fit_set import joined_outputs
@@ -31,10 +32,14 @@ from steepslope.outputs.arrays import require_arrays_in_one_order
 from steepslope.outputs.copies import rows_that_agree
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.opinions import is_array_of_opinion
+from steepslope.outputs.predictions import LABEL
 from steepslope.predict.prediction_file import require_prediction_file
 from steepslope.predict.source import write_decisions_on_outputs
 from steepslope.promise.objectives import INSIDE, Objectives
 from steepslope.promise.rows import checked_groups
+from steepslope.report.confidences import Resources
+from steepslope.report.evaluation import evaluate_predictions
+from steepslope.report.page import write_report
 from steepslope.scores import MCP
 from steepslope.sklearn.features import Features, is_frozen
 from steepslope.sklearn.held_out import (
@@ -60,6 +65,7 @@ from steepslope.sklearn.storage import KEPT_ROWS, Calibration, read_trusted, req
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LARGEST_SEED = 2**31 - 1
+SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # that a report compares with the oracle
 
 
 class Decision(NamedTuple):
@@ -131,7 +137,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     opinions_ : dict
         The other classifiers, fitted, by name.
     saw_ : str
-        What the oracle saw beside the classifier's outputs, in a sentence, and what opinions gain.
+        What the oracle saw next to the classifier's outputs, in a sentence, and what opinions gain.
     gate_ : Gate
         The threshold and its promise; ``gate_.sentences()`` states it.
     max_risk_ : float
@@ -241,11 +247,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         unknown = _safe_indexing(X, errors)
         source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, unknown, of_learnt)
         X, truths = _safe_indexing(X, calibration), class_codes(labels[calibration], self.classes_)
-        outputs = self.reader_.outputs(X).changed(ids=calibration)
-        self.calibration_ = Calibration(outputs, truths, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
+        outputs = self.reader_.outputs(X).changed(ids=calibration, labels=truths)
+        self.calibration_ = Calibration(outputs, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(truths)))))
         named, by = self.groups if isinstance(self.groups, str) else None, groups_of_inputs(self.groups, X)
         self.gate_ = self.calibration_.gate(source, objectives, by=named, groups=by, seed=seed)
-        for caution in self.gate_.require_source().cautions(self.calibration_.labelled):
+        for caution in self.gate_.require_source().cautions(outputs):
             warnings.warn(caution, CautionWarning, stacklevel=2)
         return self
 
@@ -281,7 +287,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         """Write the decisions to a file as ``steepslope predict`` does, for ``steepslope monitor``.
 
         Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``, and with an audit ``audit,
-        audit_probability``. A summary in JSON is written beside it, which names the gate. The warnings are those of
+        audit_probability``. A summary in JSON is written next to it, which names the gate. The warnings are those of
         :meth:`decide`.
 
         Parameters
@@ -328,9 +334,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def max_risk_(self) -> float:
         """The risk that the gate promises: of several, the first that can be; the first of all where none can."""
         check_is_fitted(self)
-        promised = self.gate_.certificates[0].max_risk
-        assert promised is not None
-        return promised
+        return self.gate_.promised_risk
 
     def report(self, path: str | Path, X: Any = None, y: Any = None, *, bootstrap: int = 1000) -> None:
         """Write a report as ``steepslope evaluate`` does, with MCP, other scores, the gate and its coverage.
@@ -353,13 +357,21 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         check_is_fitted(self)
         if (X is None) != (y is None):
             raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
-        kept = self.calibration_
+        outputs = self.calibration_.outputs
         if X is not None:
             warn_of_other_labels(y, self.classes_, self.unknown_label)
-            kept = Calibration(self.reader_.outputs(X), class_codes(y, self.classes_), None)
-        title, notes = f"Trust in {type(self.estimator_).__name__}", self.summary_.splitlines()
+            outputs = self.reader_.outputs(X).changed(labels=class_codes(y, self.classes_))
+        notes = self.summary_.splitlines()
         notes = notes if self.gate_.has_groups else notes[:-1]  # the report shows the promise for all rows elsewhere
-        kept.write_report(path, self.gate_, title, notes, bootstrap)
+        evaluation = evaluate_predictions(
+            outputs,
+            SINGLE_SCORES,
+            Resources(gates={"trusted": self.gate_}),
+            bootstrap=bootstrap,
+            groups=Groups(outputs.require_labels(), outputs.label_names, LABEL),
+            title=f"Trust in {type(self.estimator_).__name__}",
+        )
+        write_report(replace(evaluation, notes=notes), path, {"command": "report"})
 
     def for_mix(self, class_mix: Mapping[Any, float] | None = None, *, target: Any = None) -> Self:
         """Return the same classifier with a gate for another mix of the classes, calibrated on the rows held out.
@@ -399,14 +411,14 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         Groups by a function are refused, because a function cannot be saved: name a column.
 
         The folder holds JSON, Parquet and arrays, among them the outputs of the calibration rows and sixteen of these
-        rows. Save the classifiers beside it by a way of your own, such as ``skops.io``.
+        rows. Save the classifiers next to it by a way of your own, such as ``skops.io``.
         """
         check_is_fitted(self)
         write_trusted(Path(path), self)
 
     @classmethod
     def load(cls, path: str | Path, estimator: Any, opinions: Mapping[str, Any] | None = None) -> Self:
-        """Read what :meth:`save` wrote, around the fitted classifier that was saved beside it.
+        """Read what :meth:`save` wrote, around the fitted classifier that was saved next to it.
 
         Nothing in the folder is executed. Settings that JSON cannot hold, such as a splitter, are the defaults again.
         Of ``opinions_``, give at least those that the oracle takes; only these are compared.

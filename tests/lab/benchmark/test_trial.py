@@ -75,7 +75,7 @@ def test_the_line_is_that_of_a_plain_trusted_classifier(table_folder: Path) -> N
     said = model.opinions_["tree"].predict_proba(X.iloc[judged])
     assert_allclose(softmax(rows.outputs.require("opinion_tree"), axis=1), said, atol=1e-4)
     assert_array_equal(trial.known.logits, model.calibration_.outputs.logits)
-    assert_array_equal(trial.known.labels, model.calibration_.codes)
+    assert_array_equal(trial.known.labels, model.calibration_.outputs.labels)
 
 
 def test_stored_probabilities(tmp_path: Path) -> None:

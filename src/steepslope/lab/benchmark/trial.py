@@ -200,7 +200,7 @@ def _trial_of_estimator(preset: Preset, folder: Path, seed: int) -> Trial:
     inner = int(check_random_state(seed).randint(LARGEST_SEED))
     learnt, _, _ = held_out_rows(y, None, free.calibration_size, inner, copies_in_inputs(X))
     reference = labelled_outputs(free.shown_, Rows(_safe_indexing(X, learnt), y[learnt]))
-    known = free.calibration_.outputs.changed(labels=free.calibration_.codes)
+    known = free.calibration_.outputs
     with_all = models[fused_name([*preset.opinions])]
     judged = {name: _judged_rows(name, one, with_all.shown_, models) for name, one in sets.items()}
     return Trial(known, reference, judged, with_all.learnt_, seconds)

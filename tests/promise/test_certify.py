@@ -143,17 +143,6 @@ def test_a_gate_that_may_accept_all_leaves_rows_out_that_are_unlike_all() -> Non
     assert Gate.calibrate(rows, np.ones(2_000, np.bool_), thresholds=[0, -np.inf]).accepts([-1e300]).all()
 
 
-def test_the_lowest_of_few_distinct_confidences_is_accepted_as_a_whole() -> None:
-    """On the fit set they are a little higher, as those of five folds differ."""
-    rng = np.random.default_rng(0)
-    levels = np.arange(1, 11) / 10
-    gate = Gate.calibrate(
-        rng.choice(levels, 1_000), np.ones(1_000, np.bool_), thresholds=threshold_sequence(levels + 1e-3)
-    )
-    assert gate.coverage == 1
-    assert gate.accepts([0.1, 0.0]).tolist() == [True, False]
-
-
 @pytest.mark.parametrize("options", [{"class_mix": {"a": 0.3, "b": 0.7}}, {"coverage": 1.0}, {"groups": "ab"}])
 def test_every_kind_of_gate_has_a_floor(options: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)

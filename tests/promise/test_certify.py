@@ -83,7 +83,7 @@ def test_a_split_uses_each_row_once(n: int, seed: int) -> None:
     assert n < 100 or not np.array_equal(fixing, split_rows(n, seed + 1)[0])
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(rows_with_ties(), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]))
 def test_threshold_by_a_loop(rows: Rows, risk: Fraction) -> None:
     thresholds = np.append(threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3]), -np.inf)

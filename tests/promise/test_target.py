@@ -230,13 +230,13 @@ def test_one_class_alone_can_be_promised() -> None:
 
 @pytest.mark.slow
 def test_of_many_gates_few_break_their_promise_and_little_is_lost() -> None:
-    """Of 40 gates at δ = 20 % about 8 may break. No threshold at all is allowed to accept more than ``best``."""
+    """Of 60 gates at δ = 20 % about 12 may break. No threshold at all is allowed to accept more than ``best``."""
     coming = make_rows(200_000, [*MIX.values()], 99)
     confidence = MCP().confidence(coming)
     wrong = np.cumsum(~coming.is_correct[np.argsort(-confidence)])
     best = np.flatnonzero(wrong <= RISK * np.arange(1, 200_001))[-1] / 200_000
     sequence, broken, wrong_bounds, coverage = threshold_sequence(confidence[:2_000]), 0, 0, []
-    for seed in range(40):
+    for seed in range(60):
         rows = make_rows(2_000, SHARES, seed)
         target = target_of(rows, coming.subset(slice(1_000 * seed, 1_000 * (seed + 1))))
         place, bound = last_passing_on_target(labelled(rows), target, sequence, RISK, DELTA)
@@ -246,8 +246,8 @@ def test_of_many_gates_few_break_their_promise_and_little_is_lost() -> None:
         accepted = confidence >= (np.inf if place is None else sequence[place])
         broken += bool(accepted.any() and (~coming.is_correct[accepted]).mean() > RISK)
         coverage.append(accepted.mean())
-    assert broken <= 8
-    assert wrong_bounds <= 8
+    assert broken <= 12
+    assert wrong_bounds <= 12
     assert best - 0.25 < np.mean(coverage) < best
 
 

@@ -1,4 +1,4 @@
-"""What settings may be, as data: an error names in one line the setting, what was expected, and what was found."""
+"""What settings may be, as data, and dataclasses from JSON: an error names what was expected, and what was found."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping

@@ -192,6 +192,8 @@ def test_a_confidence_that_is_upside_down_is_not_turned_round() -> None:
         ({"slope": 0}, "expected a slope and scale > 0"),
         ({"scale": -1.0}, "expected a slope and scale > 0"),
         ({"offset": float("inf")}, "expected a slope and scale > 0"),
+        ({"is_unit": 1}, "field 'is_unit'"),
+        ({"centre": True}, "field 'centre'"),
     ],
 )
 def test_bad_json_is_named(change: dict[str, Any], message: str) -> None:

@@ -83,7 +83,7 @@ def test_a_split_uses_each_row_once(n: int, seed: int) -> None:
     assert n < 100 or not np.array_equal(fixing, split_rows(n, seed + 1)[0])
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(rows_with_ties(), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]))
 def test_threshold_by_a_loop(rows: Rows, risk: Fraction) -> None:
     thresholds = np.append(threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3]), -np.inf)
@@ -141,17 +141,6 @@ def test_a_gate_that_may_accept_all_leaves_rows_out_that_are_unlike_all() -> Non
         assert 0.985 < gate.coverage <= 0.9999
         assert not gate.accepts([rows.min() - 1]).any()
     assert Gate.calibrate(rows, np.ones(2_000, np.bool_), thresholds=[0, -np.inf]).accepts([-1e300]).all()
-
-
-def test_the_lowest_of_few_distinct_confidences_is_accepted_as_a_whole() -> None:
-    """On the fit set they are a little higher, as those of five folds differ."""
-    rng = np.random.default_rng(0)
-    levels = np.arange(1, 11) / 10
-    gate = Gate.calibrate(
-        rng.choice(levels, 1_000), np.ones(1_000, np.bool_), thresholds=threshold_sequence(levels + 1e-3)
-    )
-    assert gate.coverage == 1
-    assert gate.accepts([0.1, 0.0]).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("options", [{"class_mix": {"a": 0.3, "b": 0.7}}, {"coverage": 1.0}, {"groups": "ab"}])

@@ -105,21 +105,6 @@ def test_few_rows_and_like_classes_are_refused() -> None:
         Gate.of(MCP(), rows, class_mix=MIX, target=coming)
 
 
-def test_shares_lie_between_their_ends_and_these_close_in() -> None:
-    outside, widths = 0, []
-    for seed in range(40):
-        for n in (500, 5_000):
-            target = target_of(make_rows(n, SHARES, seed), make_rows(n, [*MIX.values()], 1_000 + seed))
-            some = RowSet(target.true, target.predicted, target.on_target, (3, 3), (n, n))
-            shares = Shares.of(some.confusion, some.target, 0.2)
-            outside += bool((shares.low > [*MIX.values()]).any() or (shares.high < [*MIX.values()]).any())
-            widths.append((shares.high - shares.low).mean())
-    assert outside <= 16
-    assert np.mean(widths[1::2]) < np.mean(widths[::2]) / 2
-    with pytest.raises(NoMixError, match="no mix of the classes"):
-        Shares.of(np.array([[90.0, 10.0], [10.0, 90.0]]), np.array([0.0, 1_000.0]), 0.1)
-
-
 def test_shares_are_nearly_as_narrow_as_all_bounds_together_make_them() -> None:
     """Each end is compared with the linear programme over all bounds at once, which it must not be inside of."""
     draw, widths = np.random.default_rng(0), []
@@ -136,6 +121,8 @@ def test_shares_are_nearly_as_narrow_as_all_bounds_together_make_them() -> None:
             assert high >= -ends[1] - 1e-7
             widths.append((high - low) / (-ends[1] - ends[0]))
     assert np.mean(widths) < 1.2
+    with pytest.raises(NoMixError, match="no mix of the classes"):
+        Shares.of(np.array([[90.0, 10.0], [10.0, 90.0]]), np.array([0.0, 1_000.0]), 0.1)
 
 
 def test_chords_bound_a_sum_from_below() -> None:
@@ -157,28 +144,6 @@ def test_chords_bound_a_sum_from_below() -> None:
         for q in draw.dirichlet(np.ones(5), 500):
             if (q >= shares.low).all() and (q <= shares.high).all():
                 assert of_classes(q).sum() >= least - 1e-12
-
-
-def test_an_e_value_is_1_on_average_where_the_mean_is_0() -> None:
-    """Where the shares and the mean of h are known, as here, chords and intervals cost nothing."""
-    draw, mix, h = np.random.default_rng(1), np.array([0.7, 0.3]), np.array([-0.05, 0.05 * 0.69 / 0.31])
-    predicted_as = np.array([[0.9, 0.1], [0.2, 0.8]])
-    means = h @ predicted_as.T  # of Z in each class, so that Z − h(ŷ) has a mean of 0 there
-    wrong = (means + RISK * 0.6) / 0.6  # of the accepted, six in ten of each class
-    assert mix @ means == pytest.approx(0)  # also that of h
-    e_values = []
-    for _ in range(1_000):
-        true = np.repeat([0, 1], [40, 60])
-        predicted = (draw.random(100) > predicted_as[true, 0]).astype(np.int64)
-        coming = (draw.random(80) > predicted_as[(draw.random(80) > mix[0]).astype(int), 0]).astype(np.int64)
-        accepted, is_correct = draw.random(100) < 0.6, draw.random(100) >= wrong[true]
-        some = RowSet(true, predicted, coming, (2, 2), (100, 80))
-        outcomes = some.outcomes(accepted, is_correct)
-        known, bet = Shares(mix, mix), Bet(h, 0.3)
-        e_values.append(np.exp(some.log_e_value(outcomes, RISK, bet, known, np.zeros(1))))
-    assert np.mean(e_values) == pytest.approx(1, abs=4 * np.std(e_values) / np.sqrt(len(e_values)))
-    assert np.std(e_values) > 0.3
-    assert some.log_e_value(outcomes, RISK, Bet(h, 2.0), known, np.zeros(1)) == -np.inf
 
 
 def test_the_e_value_is_the_least_within_the_intervals() -> None:
@@ -265,13 +230,13 @@ def test_one_class_alone_can_be_promised() -> None:
 
 @pytest.mark.slow
 def test_of_many_gates_few_break_their_promise_and_little_is_lost() -> None:
-    """Of 40 gates at δ = 20 % about 8 may break. No threshold at all is allowed to accept more than ``best``."""
+    """Of 60 gates at δ = 20 % about 12 may break. No threshold at all is allowed to accept more than ``best``."""
     coming = make_rows(200_000, [*MIX.values()], 99)
     confidence = MCP().confidence(coming)
     wrong = np.cumsum(~coming.is_correct[np.argsort(-confidence)])
     best = np.flatnonzero(wrong <= RISK * np.arange(1, 200_001))[-1] / 200_000
     sequence, broken, wrong_bounds, coverage = threshold_sequence(confidence[:2_000]), 0, 0, []
-    for seed in range(40):
+    for seed in range(60):
         rows = make_rows(2_000, SHARES, seed)
         target = target_of(rows, coming.subset(slice(1_000 * seed, 1_000 * (seed + 1))))
         place, bound = last_passing_on_target(labelled(rows), target, sequence, RISK, DELTA)
@@ -281,8 +246,8 @@ def test_of_many_gates_few_break_their_promise_and_little_is_lost() -> None:
         accepted = confidence >= (np.inf if place is None else sequence[place])
         broken += bool(accepted.any() and (~coming.is_correct[accepted]).mean() > RISK)
         coverage.append(accepted.mean())
-    assert broken <= 8
-    assert wrong_bounds <= 8
+    assert broken <= 12
+    assert wrong_bounds <= 12
     assert best - 0.25 < np.mean(coverage) < best
 
 

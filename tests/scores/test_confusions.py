@@ -49,22 +49,6 @@ def test_confidence_is_the_definition() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def test_no_other_matrix_tells_wrong_from_correct_better() -> None:
-    outputs = make_outputs(500)
-    p, rng = softmax(outputs.logits), np.random.default_rng(0)
-
-    def gain(distances: NDArray[np.float64]) -> float:
-        uncertainty = np.einsum("ni,ij,nj->n", p, distances, p)
-        return float(0.5 * uncertainty[~outputs.is_correct].mean() - 0.5 * uncertainty[outputs.is_correct].mean())
-
-    best = RelU(fallback=False).fit(outputs).state()["distances"]
-    assert np.linalg.norm(best) == pytest.approx(1)
-    for _ in range(300):
-        near = np.abs(best + 0.1 * rng.normal(size=best.shape)) * (1 - np.eye(4))
-        other = near + near.T
-        assert gain(other / np.linalg.norm(other)) < gain(best)
-
-
 def test_sure_predictions_stay_apart() -> None:
     """Gaps of 30 to 5,000, where p pᵀ underflows; also where the likeliest confusion has distance 0."""
     gaps = np.linspace(30, 5000, 500)

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
-from steepslope.metrics import auroc
 from steepslope.numerics import neighbors
 from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
@@ -242,16 +241,6 @@ def test_rows_that_it_was_fitted_on_are_seen_without_themselves() -> None:
     rows = enumerate(zip(held_out.require_features(), held_out.predictions, strict=True))
     expected = [expected_of(held_out, *pair, 3, without=number) for number, pair in rows]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("copies", [1, 2])
-def test_rows_that_say_nothing_rank_by_chance_where_it_was_fitted(copies: int) -> None:
-    """Features and errors that have nothing to do with each other, and rows that occur twice."""
-    rng = np.random.default_rng(0)
-    logits, features = rng.normal(size=(2000, 3)), rng.normal(size=(2000, 3))
-    labels = np.where(rng.random(2000) < 0.3, logits.argmin(axis=1), logits.argmax(axis=1))
-    half = ClassifierOutputs(logits, labels, np.repeat(features[: 2000 // copies], copies, axis=0))
-    assert auroc(KNNDensityRatio().fit(half).confidence(half), half.is_correct) == pytest.approx(0.5, abs=0.05)
 
 
 def test_few_rows_are_survived() -> None:

@@ -99,7 +99,7 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
     require("delta", delta, PROBABILITY)
     require("errors", errors, whole(0, MOST_ROWS))
     numbers = range(errors + 1, MOST_ROWS)
-    return numbers.start + bisect_left(numbers, True, key=lambda rows: binomial_tail(errors, rows, risk) <= delta)
+    return numbers.start + bisect_left(numbers, True, key=lambda rows: bool(binomial_tail(errors, rows, risk) <= delta))
 
 
 def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:

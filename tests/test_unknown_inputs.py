@@ -1,4 +1,4 @@
-"""Rows of none of the classes, from scores and oracles to gates, reports and monitors: errors, and never a class."""
+"""Out-of-class rows, from scores and oracles to gates, reports and monitors: errors, and never a class."""
 
 import json
 import re
@@ -28,7 +28,7 @@ STRANGE = ROWS % 7 == 3
 
 
 def with_unknown(outputs: ClassifierOutputs) -> ClassifierOutputs:
-    """Return the same with every seventh row of none of the classes."""
+    """Return the same with every seventh row out-of-class."""
     return outputs.changed(labels=np.where(STRANGE, -1, outputs.require_labels()))
 
 
@@ -162,7 +162,7 @@ def test_a_table_goes_from_evaluate_to_a_gate_with_one_warning_each(tmp_path: Pa
         (warning,) = [line for line in said.err.splitlines() if line.startswith("steepslope: warning:")]
         assert "in 100 rows, the first of them row 1000; they count as unknown, never right" in warning
         assert "'yak' (60), 'dgo' (40; did you mean 'dog'?)" in warning
-        assert "of none of the classes" in said.out or "200 unknown (10.0 % of all)" in said.out
+        assert "out-of-class" in said.out or "200 unknown (10.0 % of all)" in said.out
     gate = Gate.load(tmp_path / "cali")
     (promise,) = gate.certificates
     assert 0 < promise.unknown_accepted <= promise.errors

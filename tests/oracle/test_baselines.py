@@ -1,4 +1,4 @@
-"""What is gained without an oracle, and rows of none of the classes in a fused oracle."""
+"""What is gained without an oracle, and out-of-class rows in a fused oracle."""
 
 from pathlib import Path
 

@@ -263,7 +263,7 @@ def test_a_gate_counts_unknown_rows_of_outputs_and_of_confidences() -> None:
         MCP().confidence(outputs), outputs.is_correct, 0.3, of_log_odds=True, is_unknown=outputs.is_unknown
     )
     assert alone.certificates == gate.certificates
-    assert f"{one.unknown:,} of these {one.n:,} rows are of none of the classes" in gate.sentences()
+    assert f"{one.unknown:,} of these {one.n:,} rows are out-of-class" in gate.sentences()
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_words_of_a_promise() -> None:
         ("everything", ["Of all predictions, all are accepted."]),
         ("nothing", ["Nothing can be promised: 40 rows are too few."]),
         ("coverage", ["Of these, at most 1.52 % are wrong"]),
-        ("with unknown rows", ["50 of these 1,000 rows are of none of the classes, 3 of them accepted (6 %)."]),
+        ("with unknown rows", ["50 of these 1,000 rows are out-of-class, 3 of them accepted (6 %)."]),
         ("costs that accept none", ["at most 100 % are wrong", "0 are accepted", "(–, at most 100 %)"]),
         ("rejection", ["of at most -2.5 are rejected", "at most 10 % are right", "a confidence of 97.5 %"]),
         ("rejection of all", ["all are rejected"]),
@@ -193,7 +193,7 @@ def test_words_of_a_group_without_a_promise() -> None:
     nothing = replace(NOTHING, group="cats")
     assert nothing.sentences() == "cats: nothing can be promised: 40 rows are too few."
     of_unknown = replace(nothing, unknown=9).sentences()
-    assert of_unknown == f"{nothing.sentences()} 9 of these 40 rows are of none of the classes."
+    assert of_unknown == f"{nothing.sentences()} 9 of these 40 rows are out-of-class."
 
 
 def test_words_round_nothing_in_favour_of_the_promise() -> None:

@@ -379,7 +379,7 @@ class Certificate:
         if not self.unknown:
             return ""
         share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"
-        return f" {self.unknown:,} of these {self.n:,} rows are of none of the classes{share if verb else ''}."
+        return f" {self.unknown:,} of these {self.n:,} rows are out-of-class{share if verb else ''}."
 
     def as_json(self) -> dict[str, Any]:
         """Return all numbers, as JSON holds them: a threshold that is not finite as null."""

@@ -145,7 +145,7 @@ def _score_table(
 def unknown_rows_table(rows: Sequence[Row]) -> Grid:
     """Return what each score makes of the out-of-class rows; empty where there are none."""
     n, share = next(((row.unknown.n, row.unknown.share) for row in rows if row.unknown), (0, 0.0))
-    note = f"{n:,} of {rows[0].n:,} rows ({100 * share:.1f} %) are of none of the classes: each counts as an error. "
+    note = f"{n:,} of {rows[0].n:,} rows ({100 * share:.1f} %) are out-of-class: each counts as an error. "
     note += f"Of them, how many are accepted where a threshold accepts {KNOWN_COVERAGE} % of the known rows; the AUC "
     note += "among the known rows alone; and that of the correct ones against the unknown. In percent."
 
@@ -154,7 +154,7 @@ def unknown_rows_table(rows: Sequence[Row]) -> Grid:
         return [] if one is None else [*map(number_cell, (one.accepted, one.auc_known, one.auc_unknown))]
 
     columns = f"accepted at {KNOWN_COVERAGE} % of known", "AUC among known", "AUC, correct against unknown"
-    return _score_table("Inputs of none of the classes", columns, rows, cells, note)
+    return _score_table("Out-of-class inputs", columns, rows, cells, note)
 
 
 def difference_table(rows: Sequence[Row]) -> Grid:

@@ -63,7 +63,7 @@ def require_unknown_label(unknown_label: Any, classes: NDArray[Any]) -> None:
         raise SteepslopeError(f"expected a label that is none of the classifier's classes, {found}", "unknown_label")
     for name in () if unknown_label is None else classes.tolist():
         if str(name).strip().casefold() == str(unknown_label).strip().casefold():  # else it would be learnt as a class
-            raise SteepslopeError(f"expected {unknown_label!r} in the rows of none of the classes, found {name!r}", "y")
+            raise SteepslopeError(f"expected {unknown_label!r} in the out-of-class rows, found {name!r}", "y")
 
 
 def groups_of_inputs(groups: Any, X: Any) -> NDArray[np.str_] | None:

@@ -86,7 +86,7 @@ def test_images_that_do_not_fit_are_refused(home: Path, tmp_path: Path) -> None:
     known = Images(pixels, np.array([0, -1]), ids)
     (outputs,) = extract(classifier, {tmp_path / "unknown": ("mine", known)}, ExtractionOptions()).values()
     assert outputs.is_unknown.tolist() == [False, True]
-    assert "(1 of none of the classes, which count as errors)" in summary_of_outputs(outputs)
+    assert "(1 out-of-class, which count as errors)" in summary_of_outputs(outputs)
     wrong = Images(pixels, np.array([0, 10]), ids)
     with pytest.raises(SteepslopeError, match="expected labels in 0…9, the classifier's classes, found 10 in row 1"):
         extract(classifier, {tmp_path: ("mine", wrong)}, ExtractionOptions())

@@ -106,7 +106,7 @@ def summary_of_outputs(outputs: ClassifierOutputs) -> str:
     if outputs.labels is None:
         return f"{len(outputs):,} predictions, without labels"
     unknown = int(outputs.is_unknown.sum())
-    of_none = f" ({unknown:,} of none of the classes, which count as errors)" if unknown else ""
+    of_none = f" ({unknown:,} out-of-class, which count as errors)" if unknown else ""
     accuracy = f"accuracy {100 * outputs.is_correct.mean():.2f} %{of_none}"
     return f"{len(outputs):,} predictions, {accuracy}{_order_of_classes_warning(outputs)}"
 

@@ -45,7 +45,7 @@ def calibrate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet) with labels, of rows that nothing was fitted on or chosen by.
-        They have to be drawn as the target rows will be. Rows that the oracle was fitted on are left out. Those
+        They have to be drawn as the predictions to come will be. Rows that the oracle was fitted on are left out. Those
         that are out-of-class (label -1 or unknown) count as wrong.
     out
         Folder for the gate: all that predict needs but the classifier's weights.

@@ -32,9 +32,11 @@ def quiet(formula: Formula) -> Formula:
 
 
 def constant(array: NDArray[Any], like: Array) -> Array:
-    """Return what was learnt in the library of ``like``; float16 becomes float32."""
+    """Return what was learnt in the library of ``like``, rows first; float16 becomes float32."""
     taken = array.astype(np.float32) if array.dtype == np.float16 else array
-    return namespace_of(like).asarray(np.require(taken, requirements=["C", "W"])) if is_traced(like) else taken
+    if is_traced(like):
+        return namespace_of(like).asarray(np.require(taken, requirements=["C", "W"]))
+    return np.asarray(taken, order="C")  # as it comes from a file: products round by how their factors lie in memory
 
 
 def float64(values: Array) -> Array:

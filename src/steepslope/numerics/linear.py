@@ -67,7 +67,7 @@ class Standardised:
         """
         if self.directions is not None:
             weights = self.directions.astype(np.float64) @ weights
-        own = (weights / self.scale[:, None]).astype(np.float32)
+        own = (weights / self.scale[:, None]).astype(np.float32, order="C")
         return own, bias - self.mean @ own.astype(np.float64)
 
 

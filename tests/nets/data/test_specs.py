@@ -188,7 +188,7 @@ def test_a_shift_is_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = parse_data("upside-down:1/upside-down:2/digits:test")
     assert str(spec) == "upside-down:1/upside-down:2/digits:test"
     assert [str(shift) for shift in spec.shifts] == ["upside-down:1", "upside-down:2"]
-    with pytest.raises(SteepslopeError, match=r"lacking needs no_such_library: pip install 'steepslope\[shifts\]'"):
+    with pytest.raises(SteepslopeError, match=r"lacking needs no_such_library: pip install 'steepslope\[lab\]'"):
         parse_data("lacking:1/digits:test")
     with pytest.raises(SteepslopeError, match="'upside-dow': did you mean 'upside-down'"):
         parse_data("upside-dow:1/digits:test")

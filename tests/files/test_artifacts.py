@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
     "gate": Kind("gate.json", "--delta 0.1", "calibrate --outputs {i}/outputs --max-risk 0.3 --out {o}"),
     "report": Kind("made.json", "--seed 1", "evaluate --outputs {i}/outputs --bootstrap 0 --out {o}"),
     "comparison": Kind(
-        "compare.json", "--names one,two", "compare {i}/reports/a {i}/reports/b --bootstrap 0 --out {o}",
+        "compare.json", "--bootstrap 10", "compare {i}/reports/a {i}/reports/b --out {o}",
         (_changed("reports/b/metrics.json", b'"value": 0.'),),
     ),
     "outputs": Kind(

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import RowHashes, have_naming_ids, shared_rows
+from steepslope.outputs.row_hashes import RowHashes, have_ids_to_hash, shared_rows
 from tests.conftest import make_outputs
 
 Change = Callable[[ClassifierOutputs, np.random.Generator], ClassifierOutputs]
@@ -65,11 +65,11 @@ def forest(n: int, seed: int, trees: int = 100) -> ClassifierOutputs:
 def test_rows_are_told_by_ids_where_these_say_more_than_a_number() -> None:
     outputs = make_outputs(40)
     numbered = outputs.changed(ids=np.arange(40))
-    assert have_naming_ids(outputs)
-    assert not have_naming_ids(numbered)
-    assert not have_naming_ids(outputs.changed(ids=None))
-    assert not have_naming_ids(outputs.changed(ids=np.arange(1, 41)))
-    assert have_naming_ids(outputs.changed(ids=np.arange(3, 43)))
+    assert have_ids_to_hash(outputs)
+    assert not have_ids_to_hash(numbered)
+    assert not have_ids_to_hash(outputs.changed(ids=None))
+    assert not have_ids_to_hash(outputs.changed(ids=np.arange(1, 41)))
+    assert have_ids_to_hash(outputs.changed(ids=np.arange(3, 43)))
     other = make_outputs(40, seed=1)
     assert shared_rows(numbered, other.changed(ids=np.arange(40))) == 0  # both begin with 0, and are other rows
 

@@ -32,7 +32,7 @@ from steepslope.promise.certificate import ASSUMES
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.share.model_card import model_card
 from steepslope.share.options import CardOptions
-from steepslope.share.sharing import GATE, ORACLE, Shared, shared_local_paths, shared_tensor_shapes, write_shared
+from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths_in_shared, shared_tensor_shapes, write_shared
 from tests.conftest import contents, make_complete, make_outputs
 from tests.images import folder_of, opened
 
@@ -143,7 +143,7 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
 def test_local_paths(tmp_path: Path) -> None:
     def paths_of(card: dict[str, Any]) -> list[str]:
         write_json(tmp_path / "oracle.json", card)
-        return shared_local_paths(tmp_path)
+        return local_paths_in_shared(tmp_path)
 
     made = {"out": "~/x", "content of /data/a b": "12", "reference": ["C:\\data", "plain", "a/b"]}
     card = {"classifier": {"spec": "checkpoint:/home/me/net"}, "made": made}

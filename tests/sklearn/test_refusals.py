@@ -133,9 +133,7 @@ def test_out_of_class_rows_are_errors_that_the_classifier_never_learns() -> None
     assert_array_equal(model.predict_proba(X), alone.predict_proba(X))  # it saw the same rows
     (promise,) = model.gate_.certificates
     assert (promise.n, promise.unknown) == (500, 100)
-    assert (
-        f"100 of these 500 rows are out-of-class, {promise.unknown_accepted} of them" in promise.sentences()
-    )
+    assert f"100 of these 500 rows are out-of-class, {promise.unknown_accepted} of them" in promise.sentences()
     assert model.oracle_ is not None
     assert model.oracle_.record_ is not None
     assert len(model.oracle_.record_.rows) == 1_500

@@ -137,7 +137,7 @@ def _push_shared(
     from tempfile import TemporaryDirectory
 
     from steepslope.share.model_card import model_card
-    from steepslope.share.sharing import README, shared_local_paths, write_shared
+    from steepslope.share.sharing import README, local_paths_in_shared, write_shared
 
     notice = console().print
     with TemporaryDirectory() as made:
@@ -148,7 +148,7 @@ def _push_shared(
         if out is not None:
             written = write_shared(folder, out, replace)
             notice(f"{out}: {shared.kind} written" if written else f"{out}: already complete")
-        for path in shared_local_paths(folder):
+        for path in local_paths_in_shared(folder):
             notice(f"it holds a path of this machine: {path}")
         if repository is not None:
             commit = upload_to_hub(folder, repository, not public, f"A {shared.kind} by steepslope")

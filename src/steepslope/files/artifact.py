@@ -178,7 +178,7 @@ class Artifact:
                 raise
         if not staging.exists():  # it was replaced, maybe with an outer folder, in which no lock may be put
             return self.read(folder, load)
-        with folders.undisturbed(folder, self.card):
+        with folders.undisturbed_folder(folder, self.card):
             return load(self.sealed_card(folder))
 
     def _state(self, folder: Path) -> str | None:

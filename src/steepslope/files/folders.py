@@ -37,7 +37,7 @@ def staged_folder(folder: str | Path, last: str, first: str = "", replaced: Iter
     changed. Processes that write the same ``last`` wait for one another.
     """
     target = require_no_file(folder)
-    with undisturbed(target, last):
+    with undisturbed_folder(target, last):
         staging = staging_of(target, last)
         try:
             shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
@@ -58,7 +58,7 @@ def staging_of(folder: Path, last: str) -> Path:
     return folder / f".partial-{last}"
 
 
-def undisturbed(folder: Path, last: str) -> AbstractContextManager[None]:
+def undisturbed_folder(folder: Path, last: str) -> AbstractContextManager[None]:
     """Wait until no other process writes by :func:`staged_folder` under that name; keep others waiting in the block."""
     return locked(folder, staging_of(folder, last).name + LOCK, wait=WAIT, stays=False)
 

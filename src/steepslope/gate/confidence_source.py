@@ -21,7 +21,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.opinions import PLACES, lacks_opinion
-from steepslope.outputs.row_hashes import BY_VALUES, have_naming_ids
+from steepslope.outputs.row_hashes import BY_VALUES, have_ids_to_hash
 from steepslope.promise.calibration import caution_on_few_errors
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import LabelledRows
@@ -171,7 +171,7 @@ class ConfidenceSource:
         record = None if self.oracle is None else self.oracle.record_
         if record is not None and (seen := record.shared_with(outputs)):
             found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted: they prove nothing"
-            remedy = "" if record.rows.ids is not None and have_naming_ids(outputs) else f" ({BY_VALUES})"
+            remedy = "" if record.rows.ids is not None and have_ids_to_hash(outputs) else f" ({BY_VALUES})"
             raise SteepslopeError(f"expected rows that nothing was fitted on, {found}{remedy}", "outputs")
 
     def write(self, folder: Path) -> dict[str, Any]:

@@ -65,11 +65,13 @@ class Predicted(ArrayRows):
         """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in range."""
         known: dict[str, Any] = {
             "accepted": checked_booleans(accepted, "accepted"),
-            "probability": None if probability is None else checked_probabilities(probability, "probability"),
+            "probability": None
+            if probability is None
+            else checked_prediction_probabilities(probability, "probability"),
             "predicted": None if predicted is None else _checked_classes(predicted),
-            "chance": None if chance is None else checked_probabilities(chance, CHANCE),
+            "chance": None if chance is None else checked_prediction_probabilities(chance, CHANCE),
         }
-        rows = cls(checked_probabilities(p_correct, "p_correct"), **known, **columns)
+        rows = cls(checked_prediction_probabilities(p_correct, "p_correct"), **known, **columns)
         for name, array in known.items():
             if array is not None and len(array) != len(rows):
                 raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
@@ -110,7 +112,7 @@ def _joined_columns(values: Sequence[Any]) -> Any:
     return None if any(part is None for part in values) else np.concatenate(values)
 
 
-def checked_probabilities(values: ArrayLike, place: str) -> Floats:
+def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
     found = checked_numbers(values, place)
     outside = np.flatnonzero((found < 0) | (found > 1))

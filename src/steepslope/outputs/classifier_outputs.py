@@ -33,7 +33,7 @@ from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded
 from steepslope.outputs.opinions import Classes, Opinion, is_array_of_opinion, opinion_all_lack, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import probability_logits, require_no_probabilities
-from steepslope.outputs.table import Table, naming_table, read_table, write_table
+from steepslope.outputs.table import Table, naming_table, read_table, write_outputs_table
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 
@@ -356,7 +356,7 @@ class ClassifierOutputs(Brief):
 
         All but .csv files hold the names of the classes.
         """
-        write_table(Path(path), self.arrays, self.classes)
+        write_outputs_table(Path(path), self.arrays, self.classes)
 
     @classmethod
     def load(

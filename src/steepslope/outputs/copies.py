@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
-from steepslope.outputs.row_hashes import hashed_rows, have_naming_ids
+from steepslope.outputs.row_hashes import hashed_rows, have_ids_to_hash
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -175,7 +175,7 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     """
     if groups is not None and np.shape(groups) != (len(outputs),):
         raise SteepslopeError(f"expected one group a row, ({len(outputs)},), found shape {np.shape(groups)}", "groups")
-    codes: list[NDArray[Any]] = [outputs.require("ids")] if have_naming_ids(outputs) else []
+    codes: list[NDArray[Any]] = [outputs.require("ids")] if have_ids_to_hash(outputs) else []
     if not codes or outputs.classifier is not None:
         codes.append(copies_of(_columns_to_compare(outputs)))
     return rows_that_agree(*codes, *([] if groups is None else [groups]))

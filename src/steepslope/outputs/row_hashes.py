@@ -57,7 +57,7 @@ class RowHashes(Brief):
         >>> int(RowHashes.of(rows).known(RowHashes.of(rows.subset(slice(90, 190)))).sum())
         100
         """
-        return cls(_row_sketches(outputs), hashed_rows(outputs.require("ids")) if have_naming_ids(outputs) else None)
+        return cls(_row_sketches(outputs), hashed_rows(outputs.require("ids")) if have_ids_to_hash(outputs) else None)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RowHashes:
@@ -141,7 +141,7 @@ def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
     return int(RowHashes.of(others).known(RowHashes.of(outputs)).sum())
 
 
-def have_naming_ids(*all_outputs: ClassifierOutputs) -> bool:
+def have_ids_to_hash(*all_outputs: ClassifierOutputs) -> bool:
     """Return whether all of these have ids that do more than number their rows from 0 or 1 on."""
     for outputs in all_outputs:
         if outputs.ids is None:

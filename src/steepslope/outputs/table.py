@@ -265,7 +265,7 @@ def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptio
     return Table(path, {}, texts=texts, columns=file.names, options=options)
 
 
-def write_table(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
+def write_outputs_table(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
     """Write in the format that the ending of ``path`` names; with any other ending, a folder."""
     suffix = path.suffix.lower()
     if suffix not in (NPZ, *TABLES):

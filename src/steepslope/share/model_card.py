@@ -32,7 +32,7 @@ from steepslope.report.page import REPORT
 from steepslope.report.runs import METRICS_FILE, RunRow, read_run_metrics
 from steepslope.report.sentences import mcp_sentence
 from steepslope.share.options import CardOptions
-from steepslope.share.sharing import Shared, shared_local_paths, shared_tensor_shapes
+from steepslope.share.sharing import Shared, local_paths_in_shared, shared_tensor_shapes
 
 TASK = "selective-classification"
 TAGS = (LIBRARY, TASK, "failure-prediction", "uncertainty-estimation")
@@ -144,7 +144,7 @@ def model_card(shared: Shared, folder: Path, place: str, options: CardOptions) -
         words=card_specs_as_words,
         from_outputs=gate is not None and card_is_of_outputs(gate), code=CODE, spec_of=card_spec,
         assumes=() if gate is None else gate.assumptions,
-        evaluated=evaluated, metrics=TABLE, has_paths=bool(shared_local_paths(folder)),
+        evaluated=evaluated, metrics=TABLE, has_paths=bool(local_paths_in_shared(folder)),
         **card_arrays(shared_tensor_shapes(folder)),
     )  # fmt: skip
     return str(hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")).rstrip() + "\n"

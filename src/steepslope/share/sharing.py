@@ -126,7 +126,7 @@ def shared_tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def shared_local_paths(folder: Path) -> list[str]:
+def local_paths_in_shared(folder: Path) -> list[str]:
     """Return the paths, relative ones too, and URLs in the JSON files of a folder, such as those of outputs.
 
     A relative path is known by its spec, or by the stamp that a command keeps of each file and folder that it reads.

@@ -15,9 +15,9 @@ from steepslope.report.web.page_scores import (
     AS_IT_IS,
     LEARNT,
     PagePoints,
-    page_estimates,
     page_points,
     page_reliability,
+    page_score_estimates,
 )
 
 VALUES = st.sampled_from([-np.inf, -1e308, -2.0, -0.5, 0.0, 1e-300, 0.5, 0.5000000000000001, 3.0, 1e308, np.inf])
@@ -89,7 +89,7 @@ def test_a_map_that_is_learnt_finds_the_probability() -> None:
     rng = np.random.default_rng(1)
     truth = rng.normal(1, 1.5, size=20_000)
     is_correct = rng.random(20_000) < expit(truth)
-    learnt = page_estimates(Scored("x", None, truth * 3 + 4, "logit"), is_correct)[LEARNT]
+    learnt = page_score_estimates(Scored("x", None, truth * 3 + 4, "logit"), is_correct)[LEARNT]
     assert np.abs(learnt - expit(truth)).max() < 0.03
 
 
@@ -97,16 +97,16 @@ def test_pure_noise_is_not_called_predictive() -> None:
     """Learnt on its own rows, a map of noise would seem to know something."""
     rng = np.random.default_rng(2)
     is_correct = rng.random(200) < 0.8
-    learnt = page_estimates(Scored("x", None, rng.normal(size=200), "logit"), is_correct)[LEARNT]
+    learnt = page_score_estimates(Scored("x", None, rng.normal(size=200), "logit"), is_correct)[LEARNT]
     assert abs(np.corrcoef(learnt, is_correct)[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize(("scale", "kinds"), [("logit", [AS_IT_IS, LEARNT]), ("rank", [LEARNT])])
 def test_only_what_claims_to_be_a_probability_is_taken_for_one(scale: str, kinds: list[str]) -> None:
     rng = np.random.default_rng(3)
-    found = page_estimates(Scored("x", None, rng.normal(size=300), scale), rng.random(300) < 0.7)
+    found = page_score_estimates(Scored("x", None, rng.normal(size=300), scale), rng.random(300) < 0.7)
     assert list(found) == kinds
 
 
 def test_without_errors_nothing_is_learnt() -> None:
-    assert page_estimates(Scored("x", None, np.arange(9.0), "rank"), np.ones(9, dtype=np.bool_)) == {}
+    assert page_score_estimates(Scored("x", None, np.arange(9.0), "rank"), np.ones(9, dtype=np.bool_)) == {}

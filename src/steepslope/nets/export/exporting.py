@@ -134,7 +134,7 @@ def _model_with_nets(source: ConfidenceSource, image_gate: ImageGate) -> Any:
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
     shapes = shapes_in_graph(source)
-    _require_made_of_images(shapes, image_gate)
+    _require_exportable_images(shapes, image_gate)
     nets: dict[str, Classifier] = {
         "classifier": image_gate.classifier,
         **{name: one.net for name, one in image_gate.others.items()},
@@ -158,7 +158,7 @@ def _model_with_nets(source: ConfidenceSource, image_gate: ImageGate) -> Any:
     return joined_graphs([*parts, decides], inputs, names)
 
 
-def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], image_gate: ImageGate) -> None:
+def _require_exportable_images(shapes: Mapping[str, tuple[int, ...]], image_gate: ImageGate) -> None:
     """Raise unless a graph makes all arrays from images, with as many features as the oracle takes."""
     for name in shapes:
         if name not in (LOGITS, FEATURES, NOISE, OWN_NET, *image_gate.others):

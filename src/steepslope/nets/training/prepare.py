@@ -96,7 +96,7 @@ def prepare_training(sources: Sources, recipe: Finetuning, fabric: Fabric, init:
     # a live classifier is run once over the images as they are, only to count its errors
     counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
     source = _source_of_examples(oracle, recipe, fit_set, backbone.names, workers)
-    targets = _targets_of_examples(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
+    targets = _prepared_targets(outputs, fit_set, loss, fabric, isinstance(source, DroppedFeatures))
     score = None if validation is None else _validation_of_epochs(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
     return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers)
@@ -174,7 +174,7 @@ def _run_once_on_images(
         return torch.cat([run(images.to(device)).float() for images in batches])
 
 
-def _targets_of_examples(
+def _prepared_targets(
     known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric, same_pass: bool
 ) -> Targets:
     if same_pass:

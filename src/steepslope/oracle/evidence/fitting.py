@@ -19,7 +19,7 @@ from steepslope.oracle.evidence.values import columns_by_input, fit_states
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_class_names
 from steepslope.outputs.copies import rows_together
-from steepslope.outputs.row_hashes import BY_VALUES, have_naming_ids, shared_rows
+from steepslope.outputs.row_hashes import BY_VALUES, have_ids_to_hash, shared_rows
 
 BLOCK_ROWS = 4_096
 CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
@@ -91,7 +91,7 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, others: Classifier
     if not shared:
         return
     found, remedy = f"{shared:,} in both", f" ({BY_VALUES})"
-    if have_naming_ids(outputs, others):
+    if have_ids_to_hash(outputs, others):
         found += f", such as {str(np.intersect1d(outputs.require('ids'), others.require('ids'))[0])!r}"
         remedy = ""
     elif shared == len(outputs) == len(others):

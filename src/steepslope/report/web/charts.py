@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from steepslope.metrics.ranking import Bools, Floats
 from steepslope.report.evaluation import Evaluation
-from steepslope.report.web.page_scores import ESTIMATES, UNITS, page_estimates, page_reliability
+from steepslope.report.web.page_scores import ESTIMATES, UNITS, page_reliability, page_score_estimates
 
 TEMPLATES = files("steepslope.report.web") / "assets" / "charts.json"
 OF_ALL_SCORES = ("risk-coverage", "roc", "precision-recall")
@@ -48,7 +48,9 @@ def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
         title = f"Confidences of correct and wrong predictions, {row.name}"
         values = histogram_chart_values(row.confidence, correct)
         charts[f"histogram-{place}"] = chart("histogram", title, name=row.name, unit=UNITS[row.scale], **values)
-        series = {kind: page_reliability(p, correct, independent) for kind, p in page_estimates(row, correct).items()}
+        series = {
+            kind: page_reliability(p, correct, independent) for kind, p in page_score_estimates(row, correct).items()
+        }
         if series:
             title = f"P(correct) as it is estimated, and as it is counted, {row.name}"
             lines = _chart_channels(estimate_looks())

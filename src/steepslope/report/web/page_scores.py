@@ -177,7 +177,7 @@ def _page_thresholds(confidences: Floats) -> Floats:
     return np.concatenate([ends[0], middle, ends[1]])
 
 
-def page_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
+def page_score_estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
     """Return all estimates of P(correct) that a score gives, (n,) each, by what they are.
 
     They are its confidence, if that claims to be a probability, which the sigmoid of the steep slope loss does not; a

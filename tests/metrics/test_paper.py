@@ -29,7 +29,9 @@ def test_the_papers_fpr_scans_thresholds() -> None:
         accepted = confidence >= low + step * index
         if 0.9495 <= accepted[is_correct].mean() <= 0.9505:
             break
-    assert paper.fpr_at_95tpr(confidence, is_correct) == pytest.approx(accepted[~is_correct].mean())
+    expected = accepted[~is_correct].mean()
+    assert paper.fpr_at_95tpr(confidence, is_correct) == pytest.approx(expected)
+    assert paper.fpr_at_95tpr(confidence - 3, is_correct) == pytest.approx(expected)
     assert math.isnan(paper.fpr_at_95tpr([1.0, 1.0, 0.0], [True, True, False]))
 
 

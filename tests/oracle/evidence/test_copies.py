@@ -7,7 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.evidence.fit_set import joined_outputs, linear_head, rows_with_copies
+from steepslope.oracle.evidence.fit_set import (
+    EXTRACTED,
+    NO_COPIES,
+    OF_FEATURES,
+    joined_outputs,
+    linear_head,
+    origin_of_copies,
+    rows_with_copies,
+)
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
@@ -45,6 +53,7 @@ def test_what_is_not_linear_has_no_head_and_no_copies() -> None:
     for outputs in (headed(curve=0.05), make_complete(200), headed().changed(features=None)):
         rows, origin = rows_with_copies(outputs, 0)
         assert rows is outputs
+        assert origin_of_copies(outputs, len(rows) - len(outputs)) == NO_COPIES
         np.testing.assert_array_equal(origin, np.arange(200))
 
 
@@ -75,6 +84,7 @@ def test_copies_that_were_extracted_come_first() -> None:
     copies = {"augmented_logits": rng.normal(size=(50, 2, 3)), "augmented_features": rng.normal(size=(50, 2, 7))}
     outputs = headed(50).changed(**copies)
     rows, origin = rows_with_copies(outputs, 0)
+    assert [origin_of_copies(some, 50) for some in (outputs, headed(50))] == [EXTRACTED, OF_FEATURES]
     np.testing.assert_array_equal(origin, [*range(50), *np.repeat(range(50), 2)])
     np.testing.assert_array_equal(rows.logits[50:], copies["augmented_logits"].reshape(100, 3))
     np.testing.assert_array_equal(rows.require_features()[50:], copies["augmented_features"].reshape(100, 7))

@@ -8,15 +8,12 @@ without a name. The field ``parameters`` of an option class stands for the param
 """
 
 import argparse
-import ast
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from re import MULTILINE, findall
 from types import UnionType
@@ -26,6 +23,7 @@ import yaml
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
+from steepslope.losses import LOSSES, loss_parameters
 
 Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
@@ -132,24 +130,18 @@ def parsed_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
     return text, {name: " ".join(lines.split()) for name, lines in found}
 
 
-@cache
 def loss_options() -> list[Option]:
     """Return the numeric keyword arguments of all losses, each name once.
-
-    They are read from the source: to import it is to import torch.
 
     >>> [option.name for option in loss_options()]
     ['gamma', 'alpha_pos', 'alpha_neg', 'beta']
     """
-    spec = find_spec("steepslope.losses")
     options: dict[str, Option] = {}
-    for function in ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8")).body:
-        if isinstance(function, ast.FunctionDef):
-            texts = parsed_docstring(ast.get_docstring(function))[1]
-            for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
-                if isinstance(default, ast.Constant) and isinstance(default.value, int | float):
-                    text = texts.get(argument.arg, f"Parameter of the loss {function.name}.")
-                    options.setdefault(argument.arg, Option(argument.arg, float, float(default.value), text))
+    for loss, function in LOSSES.items():
+        texts = parsed_docstring(function.__doc__)[1]
+        for name, (default, _) in loss_parameters(loss).items():
+            text = texts.get(name, f"Parameter of the loss {loss}.")
+            options.setdefault(name, Option(name, float, float(default), text))
     return list(options.values())
 
 

@@ -1,6 +1,6 @@
 """Oracles: from what is known of a prediction to the logit of trusting it.
 
-- ``settings``: what can be chosen; free of torch.
+- ``settings``: what can be chosen.
 - ``base``: what all oracles have, and what each remembers of the rows it was fitted on.
 - ``columns``: the oracle on columns; ``column_net``: its net, which PyTorch trains.
 - ``fused``: the oracle on all opinions; ``fused_fit``: how it is fitted, with a pool for each

@@ -1,4 +1,4 @@
-"""What can be chosen about an oracle; free of torch, so that the command line can read it."""
+"""What can be chosen about an oracle; quick to import, so that the command line can read it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields

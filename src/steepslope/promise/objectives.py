@@ -1,4 +1,4 @@
-"""What a gate is calibrated for; free of torch, so that the command line can read it."""
+"""What a gate is calibrated for; quick to import, so that the command line can read it."""
 
 import math
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """Opinions of other classifiers in a fused oracle: what they gain, where rows lack them, and what does no harm."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,7 @@ def test_images_without_copies_do_without_a_second_backbone() -> None:
 def test_an_opinion_without_a_weight_has_an_infinite_temperature() -> None:
     pool = Pool(("logits",), (1,), OpinionPool(np.zeros(1), np.zeros(1)))
     assert pool.temperature == np.inf
+    assert replace(pool, pool=OpinionPool(np.array([0.25, 1.0]), np.zeros(1))).temperature == 4
     assert "at a temperature of inf: no pool" in pool.summary
 
 

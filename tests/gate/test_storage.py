@@ -171,37 +171,37 @@ def test_code_never_runs_because_a_file_says_so(gates: Path, tmp_path: Path, mon
         ImageGate.load(gates / "auxiliary")
 
 
-def back(judge: ConfidenceSource, folder: Path) -> ConfidenceSource:
-    return ConfidenceSource.read(folder, judge.write(folder), folder / "gate.json", Oracle.load)
+def back(source: ConfidenceSource, folder: Path) -> ConfidenceSource:
+    return ConfidenceSource.read(folder, source.write(folder), folder / "gate.json", Oracle.load)
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_every_score_comes_back_to_the_bit(name: str, tmp_path: Path) -> None:
     unseen = make_complete(200, seed=3)
-    judge = ConfidenceSource.from_model(SCORES[name]().fit(make_complete(300, seed=2)), 4)
-    found = back(judge, tmp_path)
-    assert (found.name, found.num_classes, found.of_log_odds) == (name, 4, judge.of_log_odds)
-    np.testing.assert_array_equal(found.confidence(unseen), judge.confidence(unseen))
+    source = ConfidenceSource.from_model(SCORES[name]().fit(make_complete(300, seed=2)), 4)
+    found = back(source, tmp_path)
+    assert (found.name, found.num_classes, found.of_log_odds) == (name, 4, source.of_log_odds)
+    np.testing.assert_array_equal(found.confidence(unseen), source.confidence(unseen))
 
 
 def test_an_oracle_comes_back_with_what_its_thresholds_come_from(tmp_path: Path) -> None:
     fit_set, unseen = make_complete(300, seed=2), make_complete(200, seed=3)
-    judge = ConfidenceSource.from_model(Oracle(epochs=1).fit(fit_set), 4)
-    found = back(judge, tmp_path)
+    source = ConfidenceSource.from_model(Oracle(epochs=1).fit(fit_set), 4)
+    found = back(source, tmp_path)
     assert found.name == ORACLE
-    assert found.reference == judge.reference
+    assert found.reference == source.reference
     assert found.fitted_on(fit_set).all()
     assert not found.fitted_on(unseen).any()
-    np.testing.assert_array_equal(found.confidence(unseen), judge.confidence(unseen))
+    np.testing.assert_array_equal(found.confidence(unseen), source.confidence(unseen))
 
 
 def test_a_score_of_a_fit_set_has_its_percentiles() -> None:
     fit_set = make_complete(300, seed=2)
-    judge = ConfidenceSource.from_model(MCP(), 4, fit_set)
-    assert judge.reference is not None
-    np.testing.assert_array_equal(judge.reference, np.percentile(MCP().confidence(fit_set), np.arange(101)))
+    source = ConfidenceSource.from_model(MCP(), 4, fit_set)
+    assert source.reference is not None
+    np.testing.assert_array_equal(source.reference, np.percentile(MCP().confidence(fit_set), np.arange(101)))
     assert ConfidenceSource.from_model(MCP(), 4).reference is None
-    assert not judge.fitted_on(fit_set).any()
+    assert not source.fitted_on(fit_set).any()
 
 
 def test_a_score_of_ones_own_cannot_be_stored() -> None:
@@ -217,9 +217,9 @@ def test_nan_is_named_by_its_row() -> None:
         def confidence(self, outputs: ClassifierOutputs) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
             return np.where(np.arange(len(outputs)) == 7, np.nan, 0.5)
 
-    judge = replace(ConfidenceSource.from_model(MCP(), 4), model=Numb())
+    source = replace(ConfidenceSource.from_model(MCP(), 4), model=Numb())
     with pytest.raises(SteepslopeError, match="mcp: expected a confidence of each prediction, found NaN in row 7"):
-        judge.confidence(make_complete(20))
+        source.confidence(make_complete(20))
 
 
 @pytest.mark.parametrize(

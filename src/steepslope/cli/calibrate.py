@@ -93,14 +93,14 @@ def calibrate(
     with GATE.making(out, made, replace, console().print) as complete:
         if complete:
             return
-        judge = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
-        groups, seen = groups_to_calibrate(by, rows, table), judge.fitted_on(rows)
+        source = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
+        groups, seen = groups_to_calibrate(by, rows, table), source.fitted_on(rows)
         if seen.any():
             rows, groups = unseen_rows_to_calibrate(rows, groups, seen)
             console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
-            judge, rows, **vars(objectives), by=by, groups=groups, origin=origin, seed=seed,
+            source, rows, **vars(objectives), by=by, groups=groups, origin=origin, seed=seed,
             class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)), target=coming,
         )  # fmt: skip
         gate.save(out, made)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,9 @@ from steepslope.lab.paper.tables import (
     interval_cell,
     mean_cell,
     published_numbers,
-    search_grid,
     spread_of_runs,
     table_column,
 )
-from steepslope.lab.search import Search, Trial
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.paper import PAPER_METRICS
 from steepslope.report.grid import UNDEFINED, Grid
@@ -224,12 +221,3 @@ def test_two_rows_for_one_number_and_seed_are_refused() -> None:
     with pytest.raises(SteepslopeError, match=r"^rows of ViT, SS: expected one a seed, found more$"):
         comparison_with_paper("table1", rows, NAMES | {"vit": "ViT"})
     assert len(lines_of(comparison_with_paper("table1", rows, NAMES))) == 1
-
-
-def test_every_trial_has_a_line_and_each_step_a_choice() -> None:
-    """The criterion's column has its scale and direction; what is undefined is a dash."""
-    worse, better = (Trial(1, slope, value, 0.25, 0.9, math.nan, 0.8) for slope, value in ((1, 0.2), (0.5, 0.1)))
-    grid = search_grid(Search("aurc", (worse, better), (Trial(2, 0.5, 0.3, 1.5, 1, 0, 0.75), better)))
-    assert grid.columns[3] == "by AURC ×1000 ↓"
-    assert [str(row[0]) for row in grid.rows] == ["α⁻", "α⁻ ◄ chosen", "α⁺", "α⁺ ◄ chosen"]
-    assert [*map(str, grid.rows[1][1:])] == ["1", "0.5", "100.0", "0.250", "90.0", "–", "80.0"]

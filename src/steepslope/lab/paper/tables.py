@@ -12,11 +12,10 @@ import numpy as np
 from scipy.special import stdtrit
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.lab.search import CRITERIA, Search, best_trial
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS, PERCENT, SEPARABILITY, Metric
 from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
+from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell
 
 Row = Mapping[str, Any]
 MCP = "MCP"  # the line with which all others are compared
@@ -225,22 +224,3 @@ def _comparison_verdicts(difference: float, std: float | None, seeds: int) -> li
     limit = round(spread_of_runs(std, seeds), 2)
     within, within_spread = ("yes" if abs(difference) <= most else "no" for most in (std, limit))
     return [shown, Cell(within), Cell(within_spread, f"(≤ {limit:.2f})")]
-
-
-CHOSEN = "◄ chosen"
-SEARCH_NOTE = "TPR and TNR at trust logit 0. Losses of different slopes differ in scale and are not compared."
-
-
-def search_grid(search: Search) -> Grid:
-    """Return all trials, and which α⁻ and which α⁺ was chosen among those that its step compares."""
-    steps = {"α⁻": search.alpha_neg_trials, "α⁺": search.alpha_pos_trials}
-    rows = []
-    criterion = CRITERIA[search.criterion]
-    for step, trials in steps.items():
-        chosen = best_trial(trials, search.criterion)
-        for trial in trials:
-            texts = [f"{step} {CHOSEN}" if trial is chosen else step, f"{trial.alpha_pos:g}", f"{trial.alpha_neg:g}"]
-            measured = [number_cell(trial.value, criterion.scale), number_cell(trial.loss, 1, 3)]
-            rows.append([*map(Cell, texts), *measured, *map(number_cell, (trial.tpr, trial.tnr, trial.auc))])
-    headings = ["search for", "α⁺", "α⁻", f"by {criterion.heading}", "loss", "TPR", "TNR", "AUC"]
-    return Grid("", headings, rows, SEARCH_NOTE)

@@ -1,5 +1,8 @@
 """A label and a confidence: what their made logits keep, what is refused, and as an opinion."""
 
+from random import Random
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -63,7 +66,7 @@ def test_one_means_a_probability_that_rounds_to_it() -> None:
 @given(
     st.lists(st.one_of(NUMBERS, st.just(np.nan)), min_size=1, max_size=9), CLASSES, st.randoms(use_true_random=False)
 )
-def test_a_row_means_the_same_in_every_batch(confidence: list[float], num_classes: int, random) -> None:
+def test_a_row_means_the_same_in_every_batch(confidence: list[float], num_classes: int, random: Random) -> None:
     predicted = np.array([random.randrange(num_classes) for _ in confidence])
     whole = answer_logits(predicted, confidence, num_classes)
     single = [answer_logits(predicted[[row]], [value], num_classes)[0] for row, value in enumerate(confidence)]
@@ -74,7 +77,7 @@ def test_a_row_means_the_same_in_every_batch(confidence: list[float], num_classe
 def test_a_missing_confidence_is_below_all_others() -> None:
     ranks = mcp_of([-3e38, np.nan, 0.0, 0.5], 4)
     assert np.argsort(ranks).tolist() == [1, 0, 2, 3]
-    none, empty = (ClassifierOutputs.from_answers([0, 1, 1], values) for values in (None, [None, "", np.nan]))
+    none, empty = (ClassifierOutputs.from_answers([0, 1, 1], values) for values in (None, [None, np.nan, np.nan]))
     np.testing.assert_array_equal(none.logits, empty.logits)
 
 
@@ -113,13 +116,29 @@ def test_classes_are_the_distinct_names_or_numbers() -> None:
     assert coded.is_correct.tolist() == [True, False]
 
 
-WRONG = {
-    "a missing answer": ((["a", ""], [0.5, 0.5]), {}, "predicted: expected an answer in each row, found '' in row 1"),
-    "no class": ((["a", "zebra"],), {"classes": ["a", "bee"]}, "one of the classes a, bee, found 'zebra' in row 1"),
-    "a number that is no class": (([0, 2],), {"classes": ["a", "b"]}, "one of the classes a, b, found '2' in row 1"),
-    "one class alone": ((["a", "a"],), {}, "expected at least two classes, found a alone: give classes="),
-    "negative": (([-1, 0],), {}, "expected whole numbers from 0, or classes= with their names, found -1"),
-    "large numbers": (([20_250_101, 0],), {}, "or classes= with their names, found 20250101"),
+WRONG: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
+    "a missing answer": (
+        (["a", "", "b"], [0.5, 0.5, 0.5]),
+        {},
+        "one of the classes a, b (leave other rows to a person), found an empty cell in row 1",
+    ),
+    "no class": (
+        (["a", "zebra"],),
+        {"classes": ["a", "bee"]},
+        "classes a, bee (leave other rows to a person), found 'zebra' in row 1",
+    ),
+    "a number that is no class": (
+        ([0, 2],),
+        {"classes": ["a", "b"]},
+        "one of the classes a, b (leave other rows to a person), found '2' in row 1",
+    ),
+    "one class alone": (
+        (["a", "a"],),
+        {},
+        "expected at least two classes, found a alone: name them all (classes=, --classes)",
+    ),
+    "negative": (([-1, 0],), {}, "one of the classes 0, 1 (leave other rows to a person), found '-1' in row 0"),
+    "large numbers": (([20_250_101, 0],), {}, "or the names of the classes (classes=, --classes), found 20250101"),
     "infinite": (([0, 1], [0.5, np.inf]), {}, "confidence: expected finite numbers, or none (NaN), found inf in row 1"),
     "text": (([0, 1], [0.5, "97%"]), {}, "confidence: expected numbers, found '97%' in row 1"),
     "too few": (([0, 1], [0.5]), {}, "confidence: expected 2 numbers, one an answer, found shape (1,)"),

@@ -286,6 +286,11 @@ class Gate:
         return self.risk_bound if risk is None else risk
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes, or their numbers where they have none; None of a gate of confidences alone."""
+        return self.classes or (None if self.source is None else tuple(map(str, range(self.source.num_classes))))
+
+    @property
     def has_groups(self) -> bool:
         """Whether each group has a threshold of its own."""
         return self.certificates[0].group is not None

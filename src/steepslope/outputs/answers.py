@@ -131,44 +131,42 @@ def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes:
     return found
 
 
-def coded_answers(
-    predicted: Any, labels: Any, values: Sequence[Any] | None
-) -> tuple[NDArray[np.int64], tuple[str, ...] | None, int]:
-    """Return the predicted classes as numbers, (n,), the names of the classes, and how many there are.
+def coded_answers(predicted: Texts, names: Sequence[str], place: str = PREDICTED) -> NDArray[np.int64]:
+    """Return predicted classes as their numbers among the names, (n,); raise for one that is missing or not there."""
+    meaning = predicted.known({name: number for number, name in enumerate(names)})
+    if not any(map(str.isdecimal, names)):
+        whole = whole_numbers_among(predicted.distinct)
+        meaning |= {text: number for text, number in whole.items() if 0 <= number < len(names)}
+    expected = f"an answer in each row, one of the classes {listed_names(names)} (leave other rows to a person)"
+    return predicted.numbers(meaning, expected, place, names)
 
-    The classes are ``values``, else the distinct names of predictions and labels; whole numbers stand for places, and
-    have no names.
+
+def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:
+    """Return the distinct names of predictions and labels, in order: whole numbers are places among 0…K−1.
 
     Raises
     ------
     SteepslopeError
-        If a prediction is missing or none of the classes, or there are fewer than two classes.
+        If a number is no place, or there are fewer than two classes.
     """
-    texts, of_labels = _answer_texts(predicted), Texts.of_rows([])
-    if labels is not None:
-        of_labels = _answer_texts(labels)
-    missing = [text for text in texts.distinct if is_no_answer(text)]
-    if missing:
-        row = int(np.flatnonzero(np.isin(texts.codes, [texts.distinct.index(text) for text in missing]))[0])
-        found = f"found {missing[0]!r} in row {row}: leave it out"
-        raise SteepslopeError(f"expected an answer in each row, {found}", PREDICTED)
-    names = None if values is None else [*map(label_as_text, values)]
-    known = [text for text in of_labels.distinct if not (is_no_answer(text) or means_unknown_label(text))]
-    distinct = dict.fromkeys([*texts.distinct, *known])
+    texts = [*predicted.distinct, *([] if labels is None else labels.distinct)]
+    distinct = {text for text in texts if not (is_no_answer(text) or means_unknown_label(text))}
     whole = whole_numbers_among(distinct)
-    if names is None and len(whole) == len(distinct):
-        count = max(2, 1 + max(whole.values(), default=0))
-        _require_few_numbers(count, min(whole.values(), default=0))
-        return texts.numbers(whole, "whole numbers from 0", PREDICTED), None, count
-    names = sorted(distinct) if names is None else names
-    if len(names) < 2:
-        found = f"found {listed_names(names)} alone: give classes="
+    if len(whole) == len(distinct):
+        least, most = min(whole.values(), default=0), max(whole.values(), default=0)
+        if least < 0 or most >= MOST_CLASSES:
+            expected = "expected whole numbers from 0, or the names of the classes (classes=, --classes)"
+            raise SteepslopeError(f"{expected}, found {least if least < 0 else most}", PREDICTED)
+        return [str(number) for number in range(max(2, most + 1))]
+    if len(distinct) < 2:
+        found = f"found {listed_names(sorted(distinct))} alone: name them all (classes=, --classes)"
         raise SteepslopeError(f"expected at least two classes, {found}", PREDICTED)
-    meaning = texts.known({name: place for place, name in enumerate(names)})
-    if not any(map(str.isdecimal, names)):
-        meaning |= {text: number for text, number in whole.items() if 0 <= number < len(names)}
-    expected = f"one of the classes {listed_names(names)}"
-    return texts.numbers(meaning, expected, PREDICTED, names), tuple(names), len(names)
+    return sorted(distinct)
+
+
+def are_numbers_from_zero(names: Sequence[str]) -> bool:
+    """Return whether the names of classes are but their places."""
+    return list(names) == [str(place) for place in range(len(names))]
 
 
 def is_no_answer(text: str) -> bool:
@@ -176,14 +174,9 @@ def is_no_answer(text: str) -> bool:
     return text.strip().lower() in NOTHING_THERE
 
 
-def _answer_texts(values: Any) -> Texts:
+def answer_texts(values: Any, place: str = PREDICTED) -> Texts:
+    """Return classes that are given by names or numbers, (n,), as text."""
     array = as_array(values, 1)
     if array.ndim != 1:
-        raise SteepslopeError(f"expected one class a row, found shape {array.shape}", PREDICTED)
+        raise SteepslopeError(f"expected one class a row, found shape {array.shape}", place)
     return Texts.of_rows([label_as_text(value).strip() for value in array.astype(object)])
-
-
-def _require_few_numbers(count: int, least: int) -> None:
-    if least < 0 or count > MOST_CLASSES:
-        found = least if least < 0 else count - 1
-        raise SteepslopeError(f"expected whole numbers from 0, or classes= with their names, found {found}", PREDICTED)

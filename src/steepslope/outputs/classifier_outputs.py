@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
-from steepslope.outputs.answers import answer_logits, coded_answers
+from steepslope.outputs.answers import (
+    answer_logits,
+    answer_texts,
+    are_numbers_from_zero,
+    coded_answers,
+    names_of_answers,
+)
 from steepslope.outputs.arrays import (
     ARRAYS,
     OF_COPIES,
@@ -30,7 +36,14 @@ from steepslope.outputs.arrays import (
     opinion_of_array,
     require_arrays_in_one_order,
 )
-from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded_labels, require_known_labels
+from steepslope.outputs.labels import (
+    UNKNOWN,
+    UNKNOWN_NAME,
+    class_values,
+    coded_labels,
+    label_as_text,
+    require_known_labels,
+)
 from steepslope.outputs.opinions import Classes, Opinion, is_array_of_opinion, opinion_all_lack, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import probability_logits, require_no_probabilities
@@ -166,7 +179,7 @@ class ClassifierOutputs(Brief):
     def from_answers(
         cls,
         predicted: ArrayLike,
-        confidence: ArrayLike | None = None,
+        confidence: ArrayLike | Sequence[float | None] | None = None,
         labels: ArrayLike | None = None,
         *,
         classes: Iterable[Any] | None = None,
@@ -204,8 +217,12 @@ class ClassifierOutputs(Brief):
         """
         given = {"labels": labels, "features": features, "ids": ids}
         require_arrays_in_one_order({"predicted": predicted, "confidence": confidence, **given})
-        codes, names, count = coded_answers(predicted, labels, class_values(classes, None))
-        return cls(answer_logits(codes, confidence, count), **given, classes=names, as_logits=True)
+        texts, values = answer_texts(predicted), class_values(classes, None)
+        known = values or names_of_answers(texts, None if labels is None else answer_texts(labels, "labels"))
+        names = [*map(label_as_text, known)]
+        logits = answer_logits(coded_answers(texts, names), confidence, len(names))
+        kept = None if values is None and are_numbers_from_zero(names) else known
+        return cls(logits, **given, classes=kept, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
@@ -407,14 +424,21 @@ class ClassifierOutputs(Brief):
 
     @classmethod
     def load(
-        cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, *, as_logits: bool = False, labelled: bool = False
+        cls,
+        path: str | Path,
+        options: ReadingOptions = AS_WRITTEN,
+        *,
+        as_logits: bool = False,
+        labelled: bool = False,
+        known: Sequence[str] | None = None,
     ) -> ClassifierOutputs:
         """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
 
         The options say how files that others made are read. A file whose logits look like probabilities is refused,
-        unless they are to be taken ``as_logits``, and one without labels if it must be ``labelled``.
+        unless they are to be taken ``as_logits``, and one without labels if it must be ``labelled``. ``known`` are the
+        classes of answers, such as a gate's; by default the distinct names in the file.
         """
-        table = read_table(Path(path), replace(options, as_logits=True) if as_logits else options)
+        table = read_table(Path(path), replace(options, as_logits=True) if as_logits else options, known=known)
         return cls.of_table(table.require_labels() if labelled else table)
 
     @classmethod

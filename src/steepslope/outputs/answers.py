@@ -32,6 +32,8 @@ NEAR = 0.05  # made logits below it are squeezed, so that all are above 0
 APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
 RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
 MISSING = 1e-5  # the made logit where there is no confidence: below all others
+LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
+HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
 MOST_CLASSES = 10_000  # that are known by numbers alone
 PREDICTED, CONFIDENCE = "predicted", "confidence"
 
@@ -85,8 +87,8 @@ def _order_of_confidences(values: Floats) -> Floats:
     """Return what rises strictly with a confidence of any scale, (n,): its log-odds in [0, 1], bent at both ends."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         inside = _bent(np.clip(np.log(values) - np.log1p(-values), LOWEST, HIGHEST))
-        below = _bent(np.array(LOWEST)) - APART + _bent(-np.log(-values))
-        above = _bent(np.array(HIGHEST)) + RISE * np.log1p((values - 1) / WIDTH)
+        below = LOWEST_ORDER - APART + _bent(-np.log(-values))
+        above = HIGHEST_ORDER + RISE * np.log1p((values - 1) / WIDTH)
     return np.where(values < 0, below, np.where(values > 1, above, inside))
 
 

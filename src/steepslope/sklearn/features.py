@@ -305,7 +305,7 @@ def _column_as_array(column: Any) -> NDArray[Any]:
         is_plain = series.dtype != nw.Categorical and not series.dtype.is_nested()
         column = series.to_numpy() if is_plain else np.fromiter(series.to_list(), np.object_)
     kind = column.dtype.kind
-    return column.astype(f"{kind}8[us]") if kind in "mM" else column
+    return np.asarray(column, f"{kind}8[us]" if kind in "mM" else None)
 
 
 def _kind_of_column(column: NDArray[Any]) -> str:

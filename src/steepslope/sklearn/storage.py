@@ -187,7 +187,7 @@ def _write_kept_rows(X: Any, folder: Path) -> str | None:
 def _read_kept_rows(kind: str, folder: Path) -> Any:
     with explained("the rows that are kept cannot be read", folder, Exception):
         if kind in PARQUET:
-            return nw.read_parquet(folder / f"{KEPT}.parquet", backend=kind).to_native()
+            return nw.read_parquet(folder / f"{KEPT}.parquet", backend=import_module(kind)).to_native()
         if kind == SPARSE:
             return load_npz(folder / f"{KEPT}.npz")
         if kind == ARRAY:

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
-NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}  # that are imported by another name
+NAMES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}  # that are imported by another name
 NOT_OURS = re.compile("^(PYTHON|VIRTUAL_ENV|COV_|COVERAGE)")
 # What a page tells to have before its first program is run.
 FILES = {
@@ -38,13 +38,13 @@ for name in COMMANDS:
 print([main(words.split()) for words in sys.argv[1:]])
 """
 # Commands that need an extra, each with the line's last words.
-TORCH = "this command needs torch: pip install 'steepslope[nets]'"
+TORCH, PILLOW = (f"this command needs {name}: pip install 'steepslope[nets]'" for name in ("torch", "PIL"))
 NEEDING = {
     "demo --out demo": TORCH,
     "extract --classifier timm:resnet18 --data digits --out images": TORCH,
-    "shift corrupt --data digits --kind fog --severity 1 --out fog": TORCH,
+    "shift corrupt --data digits --kind fog --severity 1 --out fog": PILLOW,
     "finetune --oracle timm:resnet18 --data digits --classifier timm:resnet18 --out oracle": TORCH,
-    "reproduce table1 --preset digits --out tables": TORCH,
+    "reproduce table1 --preset digits --out tables": PILLOW,
     "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[nets]'",
     "serve --gate gate": "serve needs fastapi: pip install 'steepslope[serve]'",
     "push --gate gate --to USER/NAME": "needs huggingface_hub: pip install 'steepslope[hub]'",

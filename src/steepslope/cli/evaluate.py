@@ -47,7 +47,7 @@ def evaluate(
     allow_fit_rows: bool = False,
     replace: bool = False,
 ) -> None:
-    """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.parquet and report.html.
+    """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.npz and report.html.
 
     Parameters
     ----------
@@ -137,10 +137,11 @@ def evaluate(
 
 def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
     """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
-    from steepslope.nets.data.images import as_colour, image_in_pil
     from steepslope.nets.training.images import ImageFinder, data_spec_of_outputs
 
-    finder = ImageFinder(data_spec_of_outputs(path, data), outputs.classes)
+    finder = ImageFinder(data_spec_of_outputs(path, data), outputs.classes)  # raises where images cannot be read
+    from steepslope.nets.data.images import as_colour, image_in_pil
+
     finder.places(first) if data is None else finder(first)
 
     def read(data: Dataset, row: int) -> Image.Image:

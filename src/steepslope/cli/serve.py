@@ -14,7 +14,7 @@ from steepslope.files.progress import console
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
 
-LIBRARIES = ("fastapi", "prometheus_client", "uvicorn")
+LIBRARIES = ("fastapi", "PIL", "prometheus_client", "uvicorn")
 MODEL_NAME = Check(
     "letters, digits, dots, dashes", lambda name: bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name))
 )

@@ -202,7 +202,7 @@ def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0
     names = {"np": np, "pd": pd, "mine": pd.DataFrame({"id": ["0", "1"], "ours": [5, 6]})}
     exec(join, names)
-    first = names["table"].iloc[0]  # type: ignore[attr-defined]
+    first = names["table"].iloc[0]
     assert (first["id"], first["label"], first["ours"]) == ("0", "cat", 5)
     assert first["mcp"] == pytest.approx(np.log(3))
     details = json.loads(Path("runs/report/details.json").read_text(encoding="utf-8"))[0]

@@ -38,7 +38,8 @@ def test_rows_hold_names_confidences_and_decisions(tmp_path: Path) -> None:
     assert rows["classes"][rows["prediction"]].tolist() == [CLASSES[label] for label in outputs.predictions]
     assert rows["score"].tolist() == ["mcp", "margin", "label"]
     assert rows["scale"].tolist() == ["logit", "rank", "logit"]
-    assert (rows["confidence"].shape, rows["confidence"].dtype) == ((3, 300), np.float64)
+    assert rows["confidence"].shape == (3, 300)
+    assert rows["confidence"].dtype == np.float64
     np.testing.assert_array_equal(rows["confidence"][2], oracle.trust_logit(outputs))
     trusted = rows["confidence"] > rows["threshold"][:, None]
     np.testing.assert_array_equal(trusted[2], oracle.trusts(outputs))

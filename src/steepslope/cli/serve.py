@@ -10,7 +10,7 @@ from pathlib import Path
 from steepslope.checks import Check, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
 
@@ -66,7 +66,7 @@ def serve(
     from steepslope.serve.answers import Answers
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
-    notice = console().print
+    notice = say
     with open_server_socket(host, port) as bound:
         if Path(gate).is_file():
             from steepslope.nets.export.file import ExportedGate
@@ -152,5 +152,5 @@ def monitor(
         print(dumps({**count.monitor.standing(), "caution": count.caution}, indent=1))
     else:
         print("\n".join(monitor_sentences(count)))
-    console().print(f"state: {state}")
+    say(f"state: {state}")
     return EXIT_CODES[count.monitor.health]

@@ -6,8 +6,10 @@ A report holds it as ``rows.npz``.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.evaluation import Evaluation
@@ -25,7 +27,7 @@ def write_row_table(evaluation: Evaluation, path: Path) -> None:
     labels of none of them are called.
     """
     predictions, rows = evaluation.predictions, evaluation.rows
-    arrays = {"id": np.array(evaluation.ids(np.arange(len(predictions))), dtype=np.str_)}
+    arrays: dict[str, NDArray[Any]] = {"id": np.array(evaluation.ids(np.arange(len(predictions))), dtype=np.str_)}
     if isinstance(predictions, ClassifierOutputs):
         arrays |= {"label": predictions.require_labels(), "prediction": predictions.predictions}
         arrays["classes"] = np.array(predictions.label_names)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from shutil import get_terminal_size
 from typing import Any
 
 from tqdm import tqdm
@@ -23,6 +24,6 @@ def bar(what: str, total: int | None, done: int = 0, shown: bool = True) -> Any:
 
     It shows how fast that goes and how long the rest will take, if ``shown`` and a person watches.
     """
-    return tqdm(
-        desc=what, total=total, initial=done, unit="", leave=False, dynamic_ncols=True, disable=None if shown else True
-    )
+    columns, rows = get_terminal_size()
+    disabled = None if shown else True  # None: where the error stream is no terminal
+    return tqdm(desc=what, total=total, initial=done, unit="", leave=False, ncols=columns, nrows=rows, disable=disabled)

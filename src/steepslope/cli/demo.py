@@ -103,7 +103,7 @@ def _show_demo_decisions(gate: Any, others: Any, work: Path) -> None:
     places = np.argsort(-decisions.trust_logit)[np.linspace(0, len(decisions) - 1, SHOWN).round().astype(np.int64)]
     columns = {
         "image": others.require("ids")[places],
-        "label": np.array(decisions.names(decisions.labels))[places],
+        "label": decisions.names(decisions.labels)[places],
         "P(correct)": [f"{100 * p:.1f} %" for p in decisions.p_correct[places]],
         "trust logit": [f"{logit:+.1f}" for logit in decisions.trust_logit[places]],
         "decision": decisions.decision[places],

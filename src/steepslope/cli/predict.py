@@ -138,10 +138,12 @@ def _images_to_predict(
 
 def _keep_predicted(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:
     """Keep what is needed of a table that goes to standard output; of unreadable images alone there is nothing."""
-    from steepslope.monitor.predictions import predictions_in_table
+    from steepslope.monitor.predictions import PREDICTED, predictions_in_table
+    from steepslope.outputs.table_files import column_as
 
-    if "p_correct" in table.column_names:
-        batches.append(predictions_in_table(table, None, classes))
+    if "p_correct" in table:
+        read = {name: column_as(table[name], kind) for name, kind in PREDICTED.items() if name in table}
+        batches.append(predictions_in_table(read, None, classes))
 
 
 def _predicted_health(gate: Gate, out: str, seen: list[Batch]) -> int:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import pyarrow as pa
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.extras import require_extra
@@ -30,6 +29,7 @@ from steepslope.nets.data.images import Dataset, Divisible
 from steepslope.nets.extraction.shards import Shards
 from steepslope.nets.predict.from_images import FromImages
 from steepslope.nets.predict.options import AUTO, ClusterOptions
+from steepslope.outputs.table_files import Frame
 from steepslope.predict.chunks import GroupOf, Made
 
 NEED = "--engine ray"
@@ -175,7 +175,7 @@ class ChunkAnswer:
 
     name: str
     actor: str
-    table: pa.Table | None
+    table: Frame | None
     error: str
     notices: tuple[str, ...]
 

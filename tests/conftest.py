@@ -27,6 +27,7 @@ from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.seeding import seeded
 from steepslope.numerics import linear, small_net
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.table_files import Frame
 from tests.images import folder_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashio
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what is kept between runs away from the user's own."""
     os.environ["STEEPSLOPE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def require_same_table(found: Frame, expected: Frame) -> None:
+    """Raise unless two tables have the same columns, in one order, with the same rows."""
+    assert [*found] == [*expected]
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column)
 
 
 def make_outputs(n: int = 400, num_classes: int = 4, seed: int = 0) -> ClassifierOutputs:

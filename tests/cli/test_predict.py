@@ -47,7 +47,7 @@ def same(found: Any, expected: Any, ids: bool = True) -> None:
 def test_images_and_outputs_give_the_same(
     kind: str, gates: Path, photos: Path, outputs: ClassifierOutputs, tmp_path: Path
 ) -> None:
-    expected = Gate.load(gates / kind).decide(outputs, top=2).table()
+    expected = pa.table(Gate.load(gates / kind).decide(outputs, top=2).table())
     for spec in (f"images:{photos}/flat", f"idx:{photos}/idx:test"):
         out = tmp_path / f"{spec.partition(':')[0]}.parquet"
         same(predicted(gates / kind, out, "--data", spec, "--top", "2"), expected, ids=False)
@@ -59,7 +59,7 @@ def test_images_and_outputs_give_the_same(
 
 @pytest.mark.parametrize("ending", [".npz", ".csv", ""])
 def test_every_format_of_outputs(ending: str, gates: Path, outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    expected = Gate.load(gates / "free").decide(outputs).table()
+    expected = pa.table(Gate.load(gates / "free").decide(outputs).table())
     plain = outputs.changed(auxiliary=None)
     for name, given in {"labelled": plain, "bare": plain.changed(labels=None)}.items():
         given.save(tmp_path / f"{name}{ending}")
@@ -89,7 +89,7 @@ def test_rows_without_ids_have_names_that_no_other_file_has(
 def test_more_classes_and_reasons(gates: Path, outputs: ClassifierOutputs, tmp_path: Path, photos: Path) -> None:
     words = ["--data", f"images:{photos}/flat", "--top", "3", "--explain"]
     found = predicted(gates / "auxiliary", tmp_path / "found.parquet", *words, "--auxiliary", BACKBONE)
-    same(found, Gate.load(gates / "auxiliary").decide(outputs, top=3, explain=True).table(), ids=False)
+    same(found, pa.table(Gate.load(gates / "auxiliary").decide(outputs, top=3, explain=True).table()), ids=False)
     assert "label_3" in found.column_names
     assert "handed_over" in found.column_names
     explained = [name for name in found.column_names if name.startswith("explain_")]
@@ -123,7 +123,7 @@ def test_groups_of_a_column_and_of_a_file(
     groups = with_groups(outputs, tmp_path / "new.parquet", 1)
     assert set(Gate.load(by_camera).thresholds) == {"day", "night", "(empty)"}
     words = ["--outputs", str(tmp_path / "new.parquet")]
-    expected = Gate.load(by_camera).decide(outputs.named(None), [one or "(empty)" for one in groups]).table()
+    expected = pa.table(Gate.load(by_camera).decide(outputs.named(None), [one or "(empty)" for one in groups]).table())
     assert predicted(by_camera, tmp_path / "a.parquet", *words).equals(expected)
     assert predicted(by_camera, tmp_path / "b.parquet", *words, "--groups", "camera").equals(expected)
     ids = outputs.require("ids").tolist()
@@ -168,7 +168,7 @@ def test_a_broken_image_stops_and_goes_on_once_repaired(
         assert predict(gates / "free", tmp_path / "found.csv", *words) == 2
         refused(capsys, f"{row:03d}.png: cannot be read as an image")
         assert not (tmp_path / "found.csv").exists()
-        assert len([*(tmp_path / ".found.csv.chunks").glob("*.parquet")]) == parts
+        assert len([*(tmp_path / ".found.csv.chunks").glob("*.npz")]) == parts
         shutil.copy(photos / "flat" / f"{row:03d}.png", broken)
     assert predict(gates / "free", tmp_path / "found.csv", *words) == 0
     words[1] = f"images:{photos}/flat"

@@ -70,7 +70,7 @@ def test_all_or_half_of_the_rows_lack_it(oracles: dict[str, FusedOracle], kind: 
     assert set(decisions.decision[:500]) == {REVIEW}
     np.testing.assert_array_equal(decisions.accepted[500:], whole.accepted[500:])
     assert (~half.is_correct)[decisions.accepted].mean() < 0.1
-    assert decisions.table()["lacks_opinion"].to_pylist() == [True] * 500 + [False] * 500
+    assert decisions.table()["lacks_opinion"].tolist() == [True] * 500 + [False] * 500
 
 
 def test_a_vote_for_another_class_says_nothing_that_calibration_rows_told(oracles: dict[str, FusedOracle]) -> None:

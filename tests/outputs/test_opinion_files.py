@@ -161,7 +161,7 @@ REFUSED: dict[str, tuple[str, str]] = {
         "id,ant\nrow 1,0.5\n",
         "expected a column for each class, or one of votes, found 'ant' alone",
     ),
-    "of words": ("id,ant,bee,cat\nrow 1,a,b,c\n", "cannot be read as UTF-8 text"),
+    "of words": ("id,ant,bee,cat\nrow 1,a,b,c\n", "column 'ant': expected a number in each row"),
 }
 
 

@@ -107,12 +107,12 @@ def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, da
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("label,logit_0,logit_1\n0,a,2\n", "invalid value 'a'"),
-        ("label,logit_0,logit_1\n0,,2\n", "expected a number in each row, found 1 empty"),
+        ("label,logit_0,logit_1\n0,a,2\n", "column 'logit_0': expected a number in each row, .* found 'a' in row 0"),
+        ("label,logit_0,logit_1\n0,,2\n", "expected a number in each row, found 1 empty or nan"),
         ("label,logit_0,logit_1\ncat,1,2\n", "'label': expected whole numbers from 0, .* found 'cat' in row 0"),
-        ("", "cannot be read"),
+        ("", "expected a line with the names of columns, found an empty file"),
         ("label,logit_0,logit_1\n", "expected rows below the header"),
-        ("label,logit_0,logit_1\n0,nan,2\n", "found nan in row 0"),
+        ("label,logit_0,logit_1\n0,nan,2\n", "expected a number in each row, found 1 empty or nan"),
     ],
 )
 def test_bad_csv_files_are_named(tmp_path: Path, content: str, message: str) -> None:

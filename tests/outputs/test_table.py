@@ -139,7 +139,7 @@ def test_probabilities_in_columns_called_as_the_classes_need_no_option(suffix: s
     path = write(tmp_path / f"p{suffix}", {**words, **shares})
     plain, told = (read_table(path, one) for one in (ReadingOptions(), options))
     assert plain.classes == told.classes == ("dog", "ant")
-    assert plain.ids.to_pylist() == words["id"]
+    assert plain.ids_of(np.arange(3)) == words["id"]
     for name in ("logits", "labels"):
         np.testing.assert_array_equal(plain.arrays[name], told.arrays[name])
     (block,) = TableBlocks(path)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, strategies as st
 from scipy.optimize import brentq
@@ -54,19 +50,18 @@ def test_another_gate_draws_others_so_what_it_learnt_from_drawn_rows_does_not_ma
     assert (first & second).mean() == pytest.approx(0.01, abs=0.003)
 
 
-def test_chunks_are_drawn_from_together(tmp_path: Path) -> None:
+def test_chunks_are_drawn_from_together() -> None:
     p_correct = np.random.default_rng(0).beta(8, 1, 300)
     accepted = p_correct > 0.8
-    table = pa.table({"id": [*map(str, range(300))], "p_correct": p_correct, "accepted": accepted})
-    unread = pa.table({"id": ["broken"], "accepted": [False]})
-    for name, part in (("0", table.slice(0, 200)), ("1", unread), ("2", table.slice(200))):
-        pq.write_table(part, tmp_path / name)
+    table = {"id": np.arange(300).astype(np.str_), "p_correct": p_correct, "accepted": accepted}
+    unread = {"id": np.array(["broken"]), "accepted": np.array([False])}
+    parts = [{name: column[rows] for name, column in table.items()} for rows in (slice(200), slice(200, None))]
     audit = Audit(30, 0.05, "gate")
-    first, second, third = audit.chances(tmp_path / name for name in "012")
+    first, second, third = audit.chances([parts[0], unread, parts[1]])
     together = np.concatenate([first, third])
     np.testing.assert_array_equal(together[accepted], audit_chances(p_correct[accepted], 0.05, 30))
     assert not together[~accepted].any()
     assert second.tolist() == [0]
     marked = audit.marked(table, together)
-    assert marked[CHANCE].to_pylist() == together.tolist()
-    assert marked[AUDIT].to_pylist() == drawn_for_audit(table["id"].to_pylist(), together, "gate").tolist()
+    assert marked[CHANCE].tolist() == together.tolist()
+    assert marked[AUDIT].tolist() == drawn_for_audit(table["id"].tolist(), together, "gate").tolist()

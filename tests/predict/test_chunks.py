@@ -52,13 +52,13 @@ def test_chunks_that_are_there_are_not_made_again(gate: Gate, tmp_path: Path, mo
     monkeypatch.setattr(prediction_file, "staged_folder", stopped_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         predict_to_file(source, out, {})
-    before = {path.name: path.stat().st_mtime_ns for path in chunks.glob("*.parquet")}
+    before = {path.name: path.stat().st_mtime_ns for path in chunks.glob("*.npz")}
     assert len(before) == 4
     with monkeypatch.context() as patch:
         patch.setattr(prediction_file, "_join_prediction_chunks", lambda *_: pytest.fail("stopped"))
         with pytest.raises(pytest.fail.Exception):
             predict_to_file(source, out, {})
-    after = {path.name: path.stat().st_mtime_ns for path in chunks.glob("*.parquet")}
+    after = {path.name: path.stat().st_mtime_ns for path in chunks.glob("*.npz")}
     assert len(after) == 7
     assert {name: after[name] for name in before} == before
     assert predict_to_file(source, out, {}).rows == ROWS
@@ -76,7 +76,7 @@ def test_a_full_disk_is_one_line_and_an_earlier_file_stays(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for step in ("_with_columns_of_schema", "_prediction_writer"):
+    for step in ("chunk_with_columns", "table_writer"):
         with monkeypatch.context() as patch:
             patch.setattr(prediction_file, step, full)
             with pytest.raises(SteepslopeError, match=r"writing failed \(No space left on device\)"):
@@ -92,9 +92,7 @@ def test_a_killed_run_on_images_goes_on_to_the_same_bytes(gates: Path, tmp_path:
     out.parent.mkdir()
     words = f"predict --gate {gates}/free {data} --out".split()
     assert main([*words, str(whole)]) == 0
-    kill_once_there(
-        [sys.executable, "-m", "steepslope", *words, str(out)], out.parent / f".{out.name}.chunks/*.parquet"
-    )
+    kill_once_there([sys.executable, "-m", "steepslope", *words, str(out)], out.parent / f".{out.name}.chunks/*.npz")
     assert main([*words, str(out)]) == 0
     assert out.read_bytes() == whole.read_bytes()
     left = sorted(path.name for path in out.parent.iterdir() if path.suffix != ".lock")

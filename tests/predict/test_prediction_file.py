@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
+from steepslope.outputs.table_files import Frame
 from steepslope.predict.audit import AUDIT, CHANCE, Audit
+from steepslope.predict.chunks import save_chunk
 from steepslope.predict.prediction_file import Summary, _join_prediction_chunks, require_prediction_file
 from steepslope.predict.source import decision_sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
 
-def decisions(*words: str, errors: list[str | None] | None = None) -> pa.Table:
-    return pa.table({"decision": [*words], **({} if errors is None else {"error": errors})})
+def decisions(*words: str, error: str | None = None) -> Frame:
+    told = {} if error is None else {"error": np.ma.array([error] * len(words), mask=not error)}
+    return {"decision": np.array(words), **told}
 
 
 def test_rows_are_counted() -> None:
     found = Summary().plus(decisions("accept", "review", "reject", "accept"))
     assert found == Summary(4, 2, 1)
-    assert found.plus(decisions("review", errors=["broken"])) == Summary(5, 2, 1, 1)
-    assert found.plus(decisions("accept", errors=[None])) == Summary(5, 3, 1)
+    assert found.plus(decisions("review", error="broken")) == Summary(5, 2, 1, 1)
+    assert found.plus(decisions("accept", error="")) == Summary(5, 3, 1)
 
 
 def test_names_of_files(tmp_path: Path) -> None:
@@ -44,11 +48,9 @@ def test_what_is_read_is_never_written_to(tmp_path: Path) -> None:
     read.write_text("logit_0,logit_1\n1,2\n")
     linked.symlink_to(read)
     (tmp_path / "folder").mkdir()
-    ids = tmp_path / "folder" / "ids.parquet"
-    ids.touch()
-    require_prediction_file(str(new), str(read), None, "site", str(ids.parent))
+    require_prediction_file(str(new), str(read), None, "site", str(tmp_path / "folder"))
     require_prediction_file("-", str(read))
-    for out, source in ((read, read), (linked, read), (ids, ids.parent)):
+    for out, source in ((read, read), (linked, read)):
         with pytest.raises(SteepslopeError, match=r"expected another file than those that are read"):
             require_prediction_file(str(out), None, str(source))
 
@@ -76,14 +78,17 @@ def test_a_gate_that_accepts_nothing_gives_the_reason() -> None:
 
 def test_an_audit_leaves_out_images_that_could_not_be_read(tmp_path: Path) -> None:
     """A chunk of such images alone has few columns, and others have some among them."""
-    read = {"id": ["a", "b", "c"], "p_correct": [0.9, None, 0.6], "accepted": [True, False, True]}
-    read |= {"decision": ["accept", "review", "accept"], "error": [None, "broken", None]}
-    broken = {"id": ["d"], "accepted": [False], "decision": ["review"], "error": ["broken"]}
-    chunks = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    read: dict[str, Any] = {"id": ["a", "b", "c"], "p_correct": np.ma.array([0.9, 0, 0.6], mask=[False, True, False])}
+    read |= {"accepted": [True, False, True], "decision": ["accept", "review", "accept"]}
+    read |= {"error": np.ma.array(["", "broken", ""], mask=[True, False, True])}
+    broken: dict[str, Any] = {"id": ["d"], "accepted": [False], "decision": ["review"], "error": ["broken"]}
+    chunks = [tmp_path / "0.npz", tmp_path / "1.npz"]
     for chunk, columns in zip(chunks, (broken, read), strict=True):
-        pq.write_table(pa.table(columns), chunk)
+        save_chunk(chunk, {name: np.ma.asarray(column) for name, column in columns.items()})
     summary = _join_prediction_chunks(chunks, tmp_path / "all.parquet", Audit(5, 0.05, "gate"))
     table = pq.read_table(tmp_path / "all.parquet").to_pydict()
     assert table["id"] == ["d", "a", "b", "c"]
+    assert table["p_correct"] == [None, 0.9, None, 0.6]
+    assert table["error"] == ["broken", None, "broken", None]
     assert (table[AUDIT], table[CHANCE]) == ([False, True, False, True], [0, 1, 0, 1])
     assert (summary.rows, summary.accepted, summary.failed, summary.audited) == (4, 2, 2, 2)

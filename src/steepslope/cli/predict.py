@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.nets.predict.options import ClusterOptions, NetSpecs
 from steepslope.outputs.options import ReadingOptions, options_by_name, require_files_for_options
 from steepslope.predict.options import STDOUT, PredictOptions
@@ -138,10 +138,12 @@ def _images_to_predict(
 
 def _keep_predicted(batches: list[Batch], classes: tuple[str, ...] | None, table: Any) -> None:
     """Keep what is needed of a table that goes to standard output; of unreadable images alone there is nothing."""
-    from steepslope.monitor.predictions import predictions_in_table
+    from steepslope.monitor.predictions import PREDICTED, predictions_in_table
+    from steepslope.outputs.table_files import column_as
 
-    if "p_correct" in table.column_names:
-        batches.append(predictions_in_table(table, None, classes))
+    if "p_correct" in table:
+        read = {name: column_as(table[name], kind) for name, kind in PREDICTED.items() if name in table}
+        batches.append(predictions_in_table(read, None, classes))
 
 
 def _predicted_health(gate: Gate, out: str, seen: list[Batch]) -> int:
@@ -156,5 +158,5 @@ def _predicted_health(gate: Gate, out: str, seen: list[Batch]) -> int:
     if gate.calibration_rows is None:
         lines = ["Health unknown: this gate has no calibration rows to compare with."]
     for line in lines:
-        console().print(line)
+        say(line)
     return 0 if found is None else EXIT_CODES[found[0].health]

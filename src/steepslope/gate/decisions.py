@@ -1,18 +1,17 @@
 """What a gate decides of predictions, one by one, and what comes with each decision."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs import ClassifierOutputs, logit_blocks
+from steepslope.outputs.table_files import Frame
 
 Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
@@ -73,34 +72,26 @@ class Decisions(Brief):
         """The fraction that is accepted, in [0, 1]; 0 of none."""
         return float(self.accepted.mean()) if len(self) else 0.0
 
-    def names(self, labels: NDArray[np.int64]) -> Sequence[Any]:
-        """Return the names of some classes; as they are where these have none."""
-        return labels.tolist() if self.classes is None else [self.classes[label] for label in labels]
+    def names(self, labels: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the names of some classes, (m,); as they are where these have none."""
+        return labels if self.classes is None else np.array(self.classes, dtype=np.str_)[labels]
 
-    def table(self) -> Any:
-        """Return a :class:`pyarrow.Table` of a row a prediction, which pandas, polars and files take.
+    def table(self) -> Frame:
+        """Return columns by name, (m,) each, which frames of pandas and polars, and :func:`pyarrow.table`, take.
 
-        Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``; ``label_2, probability_2`` and
+        They are ``id, label, probability, p_correct, trust_logit, accepted, decision``; ``label_2, probability_2`` and
         so on for further classes; ``group``; ``handed_over``; ``lacks_opinion``; and ``explain_…``.
         """
         ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
-        columns: dict[str, Any] = {"id": pa.array(ids, pa.string()), "label": self._column(self.labels)}
-        for name in ("probability", "p_correct", "trust_logit", "accepted"):
-            columns[name] = pa.array(getattr(self, name))
-        columns["decision"] = pa.array(self.decision.tolist(), pa.string())
+        columns = {"id": np.array(ids, dtype=np.str_), "label": self.names(self.labels)}
+        columns |= {name: getattr(self, name) for name in ("probability", "p_correct", "trust_logit", "accepted")}
+        columns["decision"] = self.decision
         for place in range(1, self.top_labels.shape[1]):
-            columns[f"label_{place + 1}"] = self._column(self.top_labels[:, place])
-            columns[f"probability_{place + 1}"] = pa.array(self.top_probability[:, place])
-        if self.groups is not None:
-            columns[GROUP] = pa.array(self.groups.tolist(), pa.string())
-        if self.handed_over is not None:
-            columns["handed_over"] = pa.array(self.handed_over)
-        if self.lacking is not None:
-            columns[LACKING] = pa.array(self.lacking)
-        return pa.table(columns | {f"{EXPLAINED}{name}": pa.array(part) for name, part in self.explained.items()})
-
-    def _column(self, labels: NDArray[np.int64]) -> Any:
-        return pa.array(labels) if self.classes is None else pa.array(self.names(labels), pa.string())
+            columns[f"label_{place + 1}"] = self.names(self.top_labels[:, place])
+            columns[f"probability_{place + 1}"] = self.top_probability[:, place]
+        further = {GROUP: self.groups, "handed_over": self.handed_over, LACKING: self.lacking}
+        columns |= {name: column for name, column in further.items() if column is not None}
+        return columns | {f"{EXPLAINED}{name}": part for name, part in self.explained.items()}
 
 
 def groups_to_decide_by(

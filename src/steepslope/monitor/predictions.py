@@ -8,20 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as compute
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING
 from steepslope.monitor.state import hash_in_state
 from steepslope.outputs.labels import means_unknown_label
-from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, column_numbers
+from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_numbers, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.rows import ArrayRows, checked_numbers
@@ -29,11 +26,11 @@ from steepslope.promise.rows import ArrayRows, checked_numbers
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Texts = NDArray[np.object_]
-TRUTH = pa.bool_()
 MOST_DIGITS = 9  # of the number of a class
 TRUST, DECISION = "trust_logit", "decision"
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
 FURTHER = {TRUST: NUMBER, DECISION: TEXT, GROUP: TEXT, LACKING: TRUTH, AUDIT: TRUTH}  # columns that may be there
+PREDICTED = {**NEEDED, "probability": NUMBER, CHANCE: NUMBER, **FURTHER}  # all columns that may be read, by their kinds
 TRUTHS = "truths"  # whatever their column is called
 
 
@@ -139,9 +136,9 @@ def checked_booleans(values: ArrayLike, place: str) -> Bools:
     return found.astype(np.bool_)
 
 
-def prediction_columns(path: Path, truth: str | None = None) -> dict[str, Any]:
-    """Return the types of the columns that are read of a file of predictions; raise if one is missing."""
-    names = TableFile(path).names
+def prediction_columns(path: Path, truth: str | None = None) -> dict[str, str]:
+    """Return the kinds of the columns that are read of a file of predictions; raise if one is missing."""
+    names = table_file(path).names
     needed = {**NEEDED, **({truth: TEXT} if truth else {})}
     missing = [name for name in needed if name not in names]
     if missing:
@@ -149,8 +146,7 @@ def prediction_columns(path: Path, truth: str | None = None) -> dict[str, Any]:
         raise SteepslopeError(f"expected predictions with {', '.join(needed)}, {found}", path)
     if (AUDIT in names) != (CHANCE in names):
         raise SteepslopeError(f"expected both columns of an audit, {AUDIT} and {CHANCE}, or none, found one", path)
-    optional = {"probability": NUMBER, CHANCE: NUMBER, **FURTHER}
-    return needed | {name: kind for name, kind in optional.items() if name in names}
+    return needed | {name: kind for name, kind in PREDICTED.items() if name in names}
 
 
 def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str] | None = None) -> Iterator[Batch]:
@@ -164,28 +160,27 @@ def read_predictions(path: Path, truth: str | None = None, classes: Sequence[str
         If a column is missing, or holds something else.
     """
     columns = prediction_columns(path, truth)
-    for batch in TableFile(path).batches(columns):
-        with located(path):
+    with located(path):
+        for batch in table_file(path).batches(columns):
             yield predictions_in_table(batch, truth, classes)
 
 
-def predictions_in_table(table: Any, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
-    """Return the predictions in a table of pyarrow, or a part of one, as :func:`read_predictions` does."""
-    is_missing = compute.is_null(table.column("p_correct"))
-    if _booleans_in_table(table.filter(is_missing), "accepted").any():
+def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequence[str] | None = None) -> Batch:
+    """Return the predictions among columns that were read, as :func:`read_predictions` does."""
+    is_missing = np.isnan(table["p_correct"])
+    if table["accepted"][is_missing].any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
-    judged = table.filter(compute.invert(is_missing))  # nothing is known of images that could not be read
-    names = judged.schema.names
-    columns = {name: _READERS[kind](judged, name) for name, kind in FURTHER.items() if name in names}
-    columns |= {} if truth is None else {TRUTHS: _texts_in_table(judged, truth, empty=True)}
-    labels = _texts_in_table(judged, "label")
+    judged = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
+    columns = {name: _READERS[kind](judged[name], name) for name, kind in FURTHER.items() if name in judged}
+    columns |= {} if truth is None else {TRUTHS: judged[truth]}
+    labels = _filled_texts(judged["label"], "label")
     return Batch.of(
-        column_numbers(judged, "p_correct"),
-        _booleans_in_table(judged, "accepted"),
-        column_numbers(judged, "probability") if "probability" in names else None,
+        judged["p_correct"],
+        _booleans_in_table(judged["accepted"], "accepted"),
+        require_numbers(judged["probability"], "probability") if "probability" in judged else None,
         _predicted_class_numbers(labels, classes),
-        column_numbers(judged, CHANCE) if CHANCE in names else None,
-        ids=_texts_in_table(judged, "id"),
+        require_numbers(judged[CHANCE], CHANCE) if CHANCE in judged else None,
+        ids=_filled_texts(judged["id"], "id"),
         labels=labels,
         columns=columns,
     )
@@ -198,15 +193,15 @@ def hashes_of_prediction_ids(ids: Iterable[str]) -> NDArray[np.int64]:
 
 def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
     """Return ids and true labels as text, (m,) each, of a .csv or .parquet file with the columns id and label."""
-    names = TableFile(path).names
+    names = table_file(path).names
     if not {"id", "label"} <= set(names):
         raise SteepslopeError(f"expected the columns id and label, found {', '.join(names)}", path)
     if "p_correct" in names:
         raise SteepslopeError("expected true labels, found predictions, whose label is what was predicted", path)
     with located(path):
-        batches = [*TableFile(path).batches({"id": TEXT, "label": TEXT})]
-        ids = [_texts_in_table(batch, "id") for batch in batches]
-        labels = [_texts_in_table(batch, "label", empty=True) for batch in batches]
+        batches = [*table_file(path).batches({"id": TEXT, "label": TEXT})]
+        ids = [_filled_texts(batch["id"], "id") for batch in batches]
+        labels = [batch["label"] for batch in batches]
     nothing = np.zeros(0, dtype=np.object_)
     return np.concatenate([nothing, *ids]), np.concatenate([nothing, *labels])
 
@@ -227,12 +222,11 @@ def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, p
     return strange
 
 
-def _booleans_in_table(batch: Any, name: str) -> NDArray[np.bool_]:
-    column = batch.column(name)
-    if column.null_count or column.type != TRUTH:
-        found = f"{column.null_count} empty" if column.null_count else str(column.type)
-        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {found}")
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
+def _booleans_in_table(column: Floats, name: str) -> NDArray[np.bool_]:
+    empty = int(np.isnan(column).sum())
+    if empty:
+        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {empty} empty")
+    return column.astype(np.bool_)
 
 
 def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
@@ -248,16 +242,14 @@ def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> ND
     return np.array([numbers[label] for label in labels], np.int64)
 
 
-def _texts_in_table(batch: Any, name: str, empty: bool = False) -> Texts:
-    filled = compute.fill_null(batch.column(name).cast(TEXT), "")
-    texts = np.array(filled.to_pylist(), dtype=np.object_)
-    if not empty and (texts == "").any():
+def _filled_texts(texts: Texts, name: str) -> Texts:
+    if (texts == "").any():
         raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
     return texts
 
 
-_READERS: dict[Any, Callable[[Any, str], NDArray[Any]]] = {
-    NUMBER: column_numbers,
-    TEXT: partial(_texts_in_table, empty=True),
+_READERS: dict[str, Callable[[NDArray[Any], str], NDArray[Any]]] = {
+    NUMBER: require_numbers,
+    TEXT: lambda texts, _: texts,
     TRUTH: _booleans_in_table,
 }

@@ -4,11 +4,11 @@
 ``classifier_outputs``: the class that users hold. ``predictions``: what can be evaluated, also a confidence alone, with
 groups and clusters. ``table``: a file or folder of predictions, opened once, whole or in blocks. ``options``: how the
 columns of other people's files are named (``ReadingOptions``). ``columns``: from these options to what each holds.
-``table_files``: CSV and Parquet files. ``folder``: folders with their manifest, and whether two come from one
-classifier. ``labels``: labels by name, and columns of text. ``probabilities``: those in place of logits.
-``opinions``: what others think of the same rows, brought to the rows and classes of outputs; ``opinion_files``: read
-from files. ``copies``: which rows are copies of others, or belong together. ``row_hashes``: which rows an
-oracle was fitted on.
+``table_files``: CSV files, and what any table is read as; ``parquet_files``: Parquet. ``folder``: folders with their
+manifest, and whether two come from one classifier. ``labels``: labels by name, and columns of text. ``probabilities``:
+those in place of logits. ``opinions``: what others think of the same rows, brought to the rows and classes of outputs;
+``opinion_files``: read from files. ``copies``: which rows are copies of others, or belong together. ``row_hashes``:
+which rows an oracle was fitted on.
 """
 
 import lazy_loader

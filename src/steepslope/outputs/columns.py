@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
-from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, truths_of_texts
+from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes, truths_of_texts
 from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
-from steepslope.outputs.table_files import NUMBER, TEXT, TableFile, column_numbers, is_number_type, table_rows_at_once
+from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_numbers, table_rows_at_once
 
 MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as they are written as an option
 OPTION = "logit-columns"
@@ -33,11 +32,11 @@ WANTED = (
     "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
     "or confidence and is_correct (or --confidence-column, --correct-column)"
 )
-FIRST, MOST_RIGHT = 1_000, 0.9  # rows by which probabilities are told, and the part of them that is right in most files
+MOST_RIGHT = 0.9  # the part of the first rows whose probabilities are right in most files
 
 
 class Columns(NamedTuple):
-    """Columns that were read: numbers (n, …) by name, text by its column, and the ids, a column of Arrow's or None."""
+    """Columns that were read: numbers (n, …) by name, text by its column, and the ids, (n,) as objects, or None."""
 
     numbers: Arrays
     texts: Mapping[str, Texts]
@@ -67,43 +66,44 @@ class Layout:
     probabilities: bool = False
 
     @property
-    def types(self) -> dict[str, Any]:
-        """The columns that are read, with the type that each is read as."""
-        types = {column: NUMBER for columns in self.numbers.values() for column in columns}
-        return types | dict.fromkeys([*self.texts.values(), *self.further], TEXT)
+    def kinds(self) -> dict[str, str]:
+        """The columns that are read, with the kind that each is read as."""
+        kinds = {column: NUMBER for columns in self.numbers.values() for column in columns}
+        return kinds | dict.fromkeys([*self.texts.values(), *self.further], TEXT)
 
-    def batches(self, file: TableFile) -> Iterator[Any]:
+    def batches(self, file: TableFile) -> Iterator[Frame]:
         """Yield the columns of a file, batch by batch."""
-        types = self.types
-        return file.batches(types, table_rows_at_once(len(types))) if types else iter(())
+        kinds = self.kinds
+        return file.batches(kinds, table_rows_at_once(len(kinds))) if kinds else iter(())
 
     def read(self, file: TableFile, gaps: bool = False) -> Columns:
         """Return the columns of a file; with ``gaps``, a cell without a number is NaN, else an error."""
-        file.require_room(self.types)
+        file.require_room(self.kinds)
         return self.joined(self.batches(file), gaps)
 
-    def joined(self, batches: Iterable[Any], gaps: bool = False) -> Columns:
-        """Return the columns of some batches: each array of numbers grows in place, and text is kept packed."""
+    def joined(self, batches: Iterable[Frame], gaps: bool = False) -> Columns:
+        """Return the columns of some batches: each array of numbers grows in place, and text is kept as codes."""
         buffers = {name: np.empty((0, len(columns))) for name, columns in self.numbers.items()}
         texts = [*(column for name, column in self.texts.items() if name != "ids"), *self.further]
-        chunks: dict[str, list[Any]] = {column: [] for column in texts}
-        ids: list[Any] = []
+        places: dict[str, dict[str, int]] = {column: {} for column in texts}
+        codes: dict[str, list[NDArray[np.int32]]] = {column: [np.zeros(0, np.int32)] for column in texts}
+        ids: list[NDArray[Any]] = [np.zeros(0, dtype=np.object_)]
         used = 0
         for batch in batches:
             for name, columns in self.numbers.items():
-                block = np.column_stack([column_numbers(batch, column, gaps) for column in columns])
+                parts = [batch[column] if gaps else require_numbers(batch[column], column) for column in columns]
+                block = np.column_stack(parts)
                 buffers[name] = _column_buffer_with_room(buffers[name], used, block)
                 buffers[name][used : used + len(block)] = block
-            for column, encoded in chunks.items():
-                encoded.append(Texts.encoded(batch.column(column)))
+            for column, coded in codes.items():
+                coded.append(text_codes(batch[column], places[column]))
             if "ids" in self.texts:
-                ids.append(batch.column(self.texts["ids"]).cast(TEXT).fill_null(""))
-            used += batch.num_rows
+                ids.append(batch[self.texts["ids"]])
+            used += len(next(iter(batch.values())))
         for buffer in buffers.values():
             buffer.resize((used, buffer.shape[1]), refcheck=False)
-        pa.default_memory_pool().release_unused()  # of a million rows about 90 MiB
-        named = pa.chunked_array(ids, TEXT) if "ids" in self.texts else None
-        return Columns(buffers, {column: Texts.of(encoded) for column, encoded in chunks.items()}, named)
+        found = {column: Texts(np.concatenate(coded), list(places[column])) for column, coded in codes.items()}
+        return Columns(buffers, found, np.concatenate(ids) if "ids" in self.texts else None)
 
     def arrays(self, columns: Columns) -> Arrays:
         """Return the arrays of the columns that were read, those of one column as vectors."""
@@ -161,13 +161,12 @@ def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...
 
     That has to be so in nine of ten of the first rows, so that a wrong number is told where it is read.
     """
-    first = file.first_batch()
-    columns: dict[str, NDArray[np.float64]] = {}
-    for name in names if first is not None else ():
-        if file.names.count(name) == 1 and is_number_type(first.schema.field(name).type):
-            values = first.column(name).slice(0, FIRST).cast(NUMBER).to_numpy(zero_copy_only=False)
-            if np.mean((values >= 0) & (values <= 1)) > MOST_RIGHT:
-                columns[name] = values
+    found = file.first_numbers([name for name in names if file.names.count(name) == 1])
+    columns = {
+        name: values
+        for name, values in found.items()
+        if values.ndim == 1 and np.mean((values >= 0) & (values <= 1)) > MOST_RIGHT
+    }
     if len(columns) < 2:
         return ()
     rows = np.column_stack([*columns.values()])

@@ -1,28 +1,27 @@
 """A folder of outputs: memory-mapped arrays, the ids, and a manifest that is written last.
 
-``logits.npy``, ``labels.npy``, further arrays by their names, ``ids.parquet``, and ``manifest.json``, whose presence
+``logits.npy``, ``labels.npy``, further arrays by their names, ``ids.json``, and ``manifest.json``, whose presence
 means complete, with the shapes, the names of the classes, and what an extraction knows of the classifier. The features
 of an auxiliary backbone, the logits of other classifiers, ``opinions/NAME``, and the outputs of augmented copies of the
 images, may lie in a subfolder of their own.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, OPINION, STRINGS, Arrays, array_of, arrays_in_order
 from steepslope.outputs.opinions import PLACES, aligned_opinion, opinion_rows_by_id
 
 MANIFEST = "manifest.json"
 VERSION = 1
-IDS = "ids.parquet"
+IDS = "ids.json"
 AUXILIARY = "auxiliary"  # the subfolder with another backbone's outputs of the same images
 OPINIONS = "opinions"  # the subfolder with a folder NAME of another classifier's outputs for each opinion
 AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of the images
@@ -40,9 +39,9 @@ def write_outputs_folder(folder: Path, arrays: Arrays, classes: Sequence[str] | 
         write_json(staging / MANIFEST, outputs_manifest(described, "ids" in arrays, classes))
 
 
-def write_ids_to_folder(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
-    """Write the ids into a folder of outputs."""
-    pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), folder / IDS)
+def write_ids_to_folder(ids: Iterable[str], folder: Path) -> None:
+    """Write the ids into a folder of outputs, a list in JSON."""
+    (folder / IDS).write_text(json.dumps([*map(str, ids)], ensure_ascii=False), encoding="utf-8")
 
 
 def outputs_manifest(
@@ -55,8 +54,8 @@ def outputs_manifest(
     return {**manifest, "arrays": dict(arrays), "ids": has_ids, **named}
 
 
-def read_outputs_folder(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
-    """Map the arrays of a folder; return them, the names of the classes or None, and a column of ids or None."""
+def read_outputs_folder(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, NDArray[np.object_] | None]:
+    """Map the arrays of a folder; return them, the names of the classes or None, and the ids (n,) or None."""
     path = folder / MANIFEST
     manifest = read_json(path, "a complete folder of classifier outputs")
     if manifest.get("version") != VERSION:
@@ -72,11 +71,17 @@ def read_outputs_folder(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, A
     if (folder / AUGMENTED / MANIFEST).exists():
         arrays |= _augmented_copies_of_folder(folder / AUGMENTED, folder)
     classes = tuple(map(str, field(manifest, CLASSES, list, path))) if CLASSES in manifest else None
-    return arrays, classes, _ids_column_of_folder(folder) if field(manifest, "ids", bool, path) else None
+    has_ids = field(manifest, "ids", bool, path)
+    return arrays, classes, np.array(_ids_in_folder(folder), dtype=np.object_) if has_ids else None
 
 
-def _ids_column_of_folder(folder: Path) -> Any:
-    return pq.read_table(folder / IDS, columns=["id"])["id"]
+def _ids_in_folder(folder: Path) -> list[str]:
+    path = folder / IDS
+    with explained("cannot be read as a list of ids", path, (OSError, ValueError, RecursionError)):
+        ids = json.loads(path.read_text(encoding="utf-8"))
+    if not (isinstance(ids, list) and all(isinstance(name, str) for name in ids)):
+        raise SteepslopeError("expected a list of ids, found something else", path)
+    return ids
 
 
 def _mapped_array_of_folder(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:
@@ -135,8 +140,7 @@ def ids_of_folder(folder: Path) -> list[str]:
     """Return all ids of a folder of outputs, in order."""
     if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
         raise SteepslopeError("expected outputs with ids, found none", folder)
-    ids: list[str] = _ids_column_of_folder(folder).to_pylist()
-    return ids
+    return _ids_in_folder(folder)
 
 
 def extraction_of_folder(folder: Path) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, without_secrets
@@ -198,23 +196,10 @@ class Texts(NamedTuple):
     distinct: list[str]
 
     @classmethod
-    def of_rows(cls, rows: Sequence[str]) -> "Texts":
-        """Return the texts of rows in memory."""
-        places = {text: place for place, text in enumerate(dict.fromkeys(rows))}
-        return cls(np.array([places[text] for text in rows], dtype=np.int32), list(places))
-
-    @classmethod
-    def of(cls, chunks: Iterable[Any]) -> "Texts":
-        """Return the texts of a column's chunks, each :meth:`encoded`."""
-        column = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
-        distinct = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
-        codes = [chunk.indices.to_numpy() for chunk in column.chunks]
-        return cls(np.concatenate(codes) if codes else np.zeros(0, dtype=np.int32), distinct)
-
-    @staticmethod
-    def encoded(chunk: Any) -> Any:
-        """Return a chunk of text, numbers or booleans as codes and texts, which take less memory."""
-        return pc.fill_null(chunk.cast(pa.string()), "").dictionary_encode()
+    def of_rows(cls, rows: Iterable[str]) -> "Texts":
+        """Return the texts of rows."""
+        places: dict[str, int] = {}
+        return cls(text_codes(rows, places), list(places))
 
     def rows_beside(self, known: Collection[str]) -> NDArray[np.int64]:
         """Return the numbers of the rows whose text is not known, in ascending order."""
@@ -248,6 +233,15 @@ class Texts(NamedTuple):
             found = f"found {repr(text) if text else 'an empty cell'} in row {row} ({len(unknown):,} such rows)"
             raise SteepslopeError(f"{place}: expected {expected}, {found}{_closest_class(text, names)}")
         return np.array([meaning[text] for text in self.distinct], dtype=np.int64)[self.codes]
+
+
+def text_codes(texts: Iterable[str], places: dict[str, int]) -> NDArray[np.int32]:
+    """Return the code of each text, (n,), by its place; a text that has none is added to the places.
+
+    >>> text_codes(["cat", "dog", "cat"], places := {"ant": 0}), places
+    (array([1, 2, 1], dtype=int32), {'ant': 0, 'cat': 1, 'dog': 2})
+    """
+    return np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int32)
 
 
 def truths_of_texts(texts: Texts, column: str) -> NDArray[np.bool_]:

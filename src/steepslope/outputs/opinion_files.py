@@ -14,7 +14,6 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
@@ -32,7 +31,7 @@ from steepslope.outputs.opinions import (
 )
 from steepslope.outputs.options import TABLES, ReadingOptions, options_by_name
 from steepslope.outputs.probabilities import are_probabilities
-from steepslope.outputs.table_files import TableFile
+from steepslope.outputs.table_files import TableFile, table_file
 
 LABEL = "label"  # votes where it stands alone; files of outputs hold the true classes there
 ARRAYS = ("logits", "probabilities", "votes")  # of a .npz file, the first that is there
@@ -52,7 +51,7 @@ def read_opinions(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[s
     }
     for name, file in files.items():
         path, mapping = Path(file), mappings.get(name)
-        with explained("cannot be read as an opinion", path, (OSError, pa.ArrowException), longest=160):
+        with explained("cannot be read as an opinion", path, OSError, longest=160):
             other = read_opinion_file(path, options, own, mapping)
         with located(path):
             arrays |= opinion_arrays(own, name, other, mapping)
@@ -96,13 +95,13 @@ def read_opinion_file(path: Path, options: ReadingOptions, own: Opinion, mapping
     if path.is_dir():
         arrays, classes, ids = folder.read_outputs_folder(path)
         copies, recipe = arrays.get(f"{OF_COPIES}logits"), folder.recipe_of_folder(path)
-        return Opinion(arrays["logits"], ids_as_array(ids), classes, copies, as_logits=True, recipe=recipe)
+        return Opinion(arrays["logits"], ids, classes, copies, as_logits=True, recipe=recipe)
     if path.suffix.lower() == ".npz":
         return _opinion_of_archive(path)
     if path.suffix.lower() not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (".npz", *TABLES))
     with located(path):
-        return _opinion_of_table(TableFile(path, options.delimiter), options, own, mapping)
+        return _opinion_of_table(table_file(path, options.delimiter), options, own, mapping)
 
 
 def _opinion_of_archive(path: Path) -> Opinion:
@@ -128,7 +127,7 @@ def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, ma
             expected = "expected a column for each class, or one of votes"
             raise SteepslopeError(f"{expected}, found {others[0]!r} alone", "columns")
         found = Layout({}, named, further=tuple(others)).read(file)
-        return Opinion(_votes_in_column(found.texts[others[0]]), ids_as_array(found.ids))
+        return Opinion(_votes_in_column(found.texts[others[0]]), found.ids)
     if layout is None:
         names = [name for name in others if name != LABEL]
         require_columns_of_classes(own, names, mapping)
@@ -136,12 +135,7 @@ def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, ma
     found = replace(layout, texts=named).read(file, gaps=True)
     values = found.numbers["logits"]
     as_logits = not layout.probabilities and not are_probabilities(values)
-    return Opinion(values, ids_as_array(found.ids), layout.classes or file.saved_classes, as_logits=as_logits)
-
-
-def ids_as_array(ids: Any) -> NDArray[Any] | None:
-    """Return a column of ids of Arrow's as an array (n,), and None of none."""
-    return None if ids is None else ids.to_numpy(zero_copy_only=False)
+    return Opinion(values, found.ids, layout.classes or file.saved_classes, as_logits=as_logits)
 
 
 def _votes_in_column(texts: Texts) -> NDArray[Any]:

@@ -74,7 +74,7 @@ def _groups_from_column(named: str, usual: str, table: Table, empty: str | None 
     codes, names = other.groups(usual, empty)
     if table.ids is not None and id_column in other.texts:
         with located(source):
-            codes = codes[_rows_by_id(other, id_column, table.ids.to_pylist())]
+            codes = codes[_rows_by_id(other, id_column, table.ids.tolist())]
     elif len(codes) != len(table):
         raise SteepslopeError(f"expected {len(table)} {usual}s, one a prediction, found {len(codes)}", source)
     return Groups(codes, names, by=usual)

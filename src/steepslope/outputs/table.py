@@ -1,12 +1,13 @@
 """A file or folder of predictions, opened once, as a :class:`Table`: outputs, ids, groups and clusters come out of it.
 
 The ending of a path names its format: a folder, or one .npz, .csv or .parquet file. Nothing that is read can run code:
-pickled arrays are refused. Numbers go straight into arrays; text is kept packed, as Arrow or as codes has it.
+pickled arrays are refused. Numbers go straight into arrays, and text into codes.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -14,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as compute
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
@@ -38,7 +37,7 @@ from steepslope.outputs.opinion_files import read_opinions
 from steepslope.outputs.opinions import Opinion, is_array_of_opinion
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions, options_by_name
 from steepslope.outputs.probabilities import NAME as PROBABILITIES, probability_logits, require_no_probabilities
-from steepslope.outputs.table_files import TEXT, TableFile
+from steepslope.outputs.table_files import TableFile, table_file
 
 NPZ, LOGITS = ".npz", "logits.npy"
 BLOCK_ROWS = 16_384  # of a folder or .npz file
@@ -58,7 +57,7 @@ class Table:
     classes
         The names of the classes; None where they have none.
     ids
-        The names of the rows, a column of text of Arrow's; None where there are none.
+        The names of the rows (n,), as objects; None where there are none.
     texts
         Further columns that were asked for, by name, as text.
     columns
@@ -74,7 +73,7 @@ class Table:
     path: Path
     arrays: Arrays
     classes: tuple[str, ...] | None = None
-    ids: Any = None
+    ids: NDArray[np.object_] | None = None
     texts: Mapping[str, Texts] = field(default_factory=dict)
     columns: Sequence[str] = ()
     classifier: str | None = None
@@ -89,13 +88,12 @@ class Table:
         """Return the ids of some rows, or the rows' numbers where there are no ids."""
         if self.ids is None:
             return [str(row) for row in rows]
-        with naming_table(self.path):
-            names: list[str] = self.ids.take(pa.array(rows)).to_pylist()
+        names: list[str] = self.ids[rows].tolist()
         return names
 
     def with_ids(self) -> Arrays:
         """Return the arrays with the ids, if there are any, as an array of text."""
-        return self.arrays if self.ids is None else {**self.arrays, "ids": self.ids.to_numpy(zero_copy_only=False)}
+        return self.arrays if self.ids is None else {**self.arrays, "ids": self.ids}
 
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of a further column; empty cells have the name ``empty``, or are an error."""
@@ -118,11 +116,7 @@ class Table:
     def rows(self, rows: slice) -> Table:
         """Return some of the rows, with ids or else the rows' numbers; of mapped arrays a copy."""
         arrays = {name: read_rows(array, rows) for name, array in self.arrays.items()}
-        ids = (
-            row_numbers_as_ids(rows.start, rows.stop)
-            if self.ids is None
-            else self.ids.slice(rows.start, rows.stop - rows.start)
-        )
+        ids = row_numbers_as_ids(rows.start, rows.stop) if self.ids is None else self.ids[rows]
         return replace(self, arrays=arrays, ids=ids, numbered=self.ids is None)
 
 
@@ -162,7 +156,7 @@ class TableBlocks:
 
     @property
     def _file(self) -> TableFile:
-        return TableFile(self.path, self.options.delimiter)
+        return table_file(self.path, self.options.delimiter)
 
     def _layout(self) -> Layout:
         return layout_of_file(self._file, self.options, self.further, labels=False)
@@ -188,7 +182,7 @@ class TableBlocks:
         start = 0
         for batch in layout.batches(self._file):
             table = _table_of_columns(self._file, layout, self.options, layout.joined([batch]))
-            stop = start + batch.num_rows
+            stop = start + len(next(iter(batch.values())))
             yield table if table.ids is not None else replace(table, ids=row_numbers_as_ids(start, stop), numbered=True)
             start = stop
         _require_table_rows(start)
@@ -222,7 +216,7 @@ def _table_of_file(path: Path, options: ReadingOptions, further: Iterable[str | 
         return _table_of_archive(path, options)
     if suffix not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
-    file = TableFile(path, options.delimiter)
+    file = table_file(path, options.delimiter)
     layout = layout_of_file(file, options, further)
     columns = layout.read(file)
     _require_table_rows(len(next(iter(columns.numbers.values()))))
@@ -257,7 +251,7 @@ def _table_with_opinions(table: Table) -> Table:
 
 def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:
     """Read some columns of text of a .csv or .parquet file, in one pass; those that it lacks are left out."""
-    file = TableFile(path, options.delimiter)
+    file = table_file(path, options.delimiter)
     wanted = [column for column in dict.fromkeys(columns) if column in file.names]
     with located(path):
         require_columns_once(wanted, file.names)
@@ -288,7 +282,7 @@ def naming_table(path: Path) -> Iterator[None]:
         raise error.within(path) from error
     except MemoryError:
         raise
-    except Exception as error:  # numpy, zipfile, zlib and pyarrow each have their own for a damaged file
+    except Exception as error:  # numpy, zipfile and zlib each have their own for a damaged file
         summary = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SteepslopeError(f"cannot be read as classifier outputs ({summary})", path) from error
 
@@ -308,8 +302,9 @@ def _table_of_archive(path: Path, options: ReadingOptions) -> Table:
     if "labels" in arrays and arrays["labels"].dtype.kind in "US":
         arrays["labels"] = coded_labels(arrays["labels"], classes)
     ids = arrays.pop("ids", None)
+    ids = None if ids is None else ids.astype(np.str_).astype(np.object_)
     arrays = _arrays_with_logits(arrays, are_named or options.probabilities, options)
-    return Table(path, arrays, classes, None if ids is None else pa.array(ids.astype(np.str_), TEXT), options=options)
+    return Table(path, arrays, classes, ids, options=options)
 
 
 def _agreed_classes(named_by: str, classes: Sequence[str] | None) -> tuple[str, ...]:
@@ -331,17 +326,16 @@ def _arrays_with_logits(arrays: Arrays, probabilities: bool, options: ReadingOpt
     return arrays
 
 
-def require_ids_once(ids: Any, place: str = "id") -> None:
-    """Raise at a place unless ids (n,), in an array of NumPy's or Arrow's, are unique and none is empty."""
-    counts = compute.value_counts(ids)
-    names, times = counts.field("values"), counts.field("counts")
-    wrong = counts.filter(compute.or_(compute.equal(compute.fill_null(names, ""), ""), compute.greater(times, 1)))
-    if len(wrong):
-        found = f"{wrong[0]['values'].as_py() or ''!r} in {wrong[0]['counts'].as_py():,} rows, {len(wrong):,} such ids"
+def require_ids_once(ids: Iterable[str], place: str = "id") -> None:
+    """Raise at a place unless ids (n,) are unique and none is empty."""
+    wrong = {name: times for name, times in Counter(map(str, ids)).items() if times > 1 or not name}
+    if wrong:
+        first = next(iter(wrong))
+        found = f"{first!r} in {wrong[first]:,} rows, {len(wrong):,} such ids"
         expected = "unique ids without empty ones, or none at all"
         raise SteepslopeError(f"expected {expected}, found {found} in all", place)
 
 
-def row_numbers_as_ids(start: int, stop: int) -> Any:
-    """Return the numbers of rows as text, which stand for their ids."""
-    return pa.array(map(str, range(start, stop)), TEXT)
+def row_numbers_as_ids(start: int, stop: int) -> NDArray[np.object_]:
+    """Return the numbers of rows as text, (m,), which stand for their ids."""
+    return np.array([*map(str, range(start, stop))], dtype=np.object_)

@@ -1,119 +1,176 @@
-"""CSV and Parquet files as they are: the names of their columns, some columns as arrays and text, arrays as columns.
+"""Tables as they are: the names of their columns, some columns as arrays, batch by batch, and columns as a file again.
 
-Every table that a user brings is opened here. What its columns hold is told in :mod:`steepslope.outputs.columns`.
+Every table that a user brings is opened here; :mod:`steepslope.outputs.columns` tells what its columns hold. CSV files
+are here, Parquet files in :mod:`steepslope.outputs.parquet_files`, which needs the extra ``tables``.
 ``ClassifierOutputs.save`` writes ``label``, ``logit_0``…, ``feature_0``…, ``noise_0``… and ``id``.
 """
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TextIO
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as compute
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.files.memory import require_memory_for
+from steepslope.files.extras import require_extra
 from steepslope.outputs.arrays import CLASSES, Arrays, array_of
+from steepslope.outputs.labels import number_in_text
 
-NUMBER, TEXT = pa.float64(), pa.string()
-BYTES = {"FLOAT": 4, "DOUBLE": 8, "INT32": 8, "INT64": 8, "BYTE_ARRAY": 4}  # of a value in memory, at least
-BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # of a .parquet file: rows at most, and rows times columns where many do harm
+NUMBER, TEXT, TRUTH = "number", "text", "truth"  # what a column is read as
+BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # that are read at once: rows at most, and rows times columns
+CSV_ENTRIES = 2**19  # cells of text that are held at once
+FIRST_ROWS = 1_000  # by which a column's kind is told
+TRUTHS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0, "": nan}
+
+Frame = dict[str, NDArray[Any]]
+"""Columns by name. Read: numbers (m,) or (m, k) as floats, NaN where a cell is empty; text (m,) as objects, "" where a
+cell is empty; truths (m,) as 1.0, 0.0 or NaN. To be written: any arrays (m,), masked where a cell shall be empty."""
+
+
+class TableFile(Protocol):
+    """A file of columns. Errors of what is read name the path where the file itself cannot be read, else the column."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all columns."""
+
+    @property
+    def saved_classes(self) -> tuple[str, ...] | None:
+        """The names of the classes that the file keeps; None where there are none."""
+
+    def batches(self, kinds: Mapping[str, str], rows: int = BATCH_ROWS) -> Iterator[Frame]:
+        """Yield some columns, each read as the kind that is given, so many rows at once, or fewer."""
+
+    def first_numbers(self, columns: Collection[str]) -> Frame:
+        """Return the first rows of those of some columns that hold nothing but numbers there."""
+
+    def require_room(self, columns: Collection[str]) -> None:
+        """Raise if some columns are too much for memory, as far as that is known before they are read."""
+
+
+def table_file(path: Path, delimiter: str = ",") -> TableFile:
+    """Return a .csv file, with the character between its columns, or a .parquet file; raise if there is none."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise SteepslopeError(f"expected a table, found {found}", path)
+    return CsvFile(path, delimiter) if path.suffix.lower() == ".csv" else _parquet_files(path).ParquetFile(path)
+
+
+def _parquet_files(path: Path) -> Any:
+    require_extra("pyarrow", "tables", str(path))
+    from steepslope.outputs import parquet_files
+
+    return parquet_files
 
 
 @dataclass(frozen=True)
-class TableFile:
-    """A .csv or .parquet file, and the character between the columns of a .csv file.
-
-    Errors of what is read name the path where the file itself cannot be read, else the column.
-    """
+class CsvFile:
+    """A text file with a line of names, and a line for each row."""
 
     path: Path
     delimiter: str = ","
-
-    @cached_property
-    def is_csv(self) -> bool:
-        """Whether it is text, whose size in memory and classes are not known before it is read."""
-        return self.path.suffix.lower() == ".csv"
+    saved_classes = None
 
     @cached_property
     def names(self) -> list[str]:
         """The names of all columns."""
-        if not self.path.is_file():
-            found = "a folder" if self.path.is_dir() else "no such file"
-            raise SteepslopeError(f"expected a table, found {found}", self.path)
-        with self._explained():
-            if self.is_csv:
-                with pc.open_csv(self.path, parse_options=self._parsing) as reader:
-                    return list(reader.schema.names)
-            return list(pq.read_schema(self.path).names)
+        header = next(self._lines(), None)
+        if header is None:
+            raise SteepslopeError("expected a line with the names of columns, found an empty file", self.path)
+        return header
 
-    @property
-    def saved_classes(self) -> tuple[str, ...] | None:
-        """The names of the classes that a Parquet file keeps; None where there are none."""
-        saved = None if self.is_csv else (pq.read_schema(self.path).metadata or {}).get(CLASSES.encode())
-        return None if saved is None else tuple(str(name) for name in json.loads(saved))
+    def batches(self, kinds: Mapping[str, str], rows: int = BATCH_ROWS) -> Iterator[Frame]:
+        """Yield some columns, each read as the kind that is given, so many rows at once, or fewer."""
+        places = {name: self.names.index(name) for name in kinds}
+        lines, start = islice(self._lines(), 1, None), 0
+        while some := list(islice(lines, min(rows, CSV_ENTRIES // len(self.names) + 1))):
+            cells = {name: [line[place] for line in some] for name, place in places.items()}
+            yield {name: _READERS[kind](cells[name], name, start) for name, kind in kinds.items()}
+            start += len(some)
 
-    def batches(self, types: Mapping[str, Any], rows: int = BATCH_ROWS) -> Iterator[Any]:
-        """Yield some columns, batch by batch: of a CSV file with the types that are given, else of so many rows."""
-        if self.is_csv:
-            # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
-            return self._csv_batches(include_columns=list(types), column_types=dict(types), null_values=[""])
-        with self._explained():
-            for needed, packed in self._sizes(types):  # a group of rows is unpacked as a whole
-                require_memory_for(self.path, needed, packed)
-            return iter(pq.ParquetFile(self.path).iter_batches(rows, columns=list(types)))
-
-    def first_batch(self) -> Any:
-        """Return the first rows of all columns, each of the type that it seems to have; None where there are none."""
-        if self.is_csv:
-            return next(self._csv_batches(), None)
-        return next(pq.ParquetFile(self.path).iter_batches(), None)
+    def first_numbers(self, columns: Collection[str]) -> Frame:
+        """Return the first rows of those of some columns that hold nothing but numbers there."""
+        first = next(self.batches(dict.fromkeys(columns, TEXT), FIRST_ROWS), {})
+        numeric = [name for name, cells in first.items() if not any(map(_is_no_number, cells))]
+        return {name: _numbers_in_cells(first[name].tolist(), name) for name in numeric}
 
     def require_room(self, columns: Collection[str]) -> None:
-        """Raise if some columns are too much for memory; of a CSV file, that is not known before."""
-        sizes = [] if self.is_csv else [*self._sizes(columns)]
-        require_memory_for(self.path, sum(needed for needed, _ in sizes), sum(packed for _, packed in sizes))
+        """Do nothing: the size of text in memory is not known before it is read."""
 
-    @property
-    def _parsing(self) -> Any:
-        return pc.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
-
-    def _explained(self) -> Any:
-        """Say with pyarrow's reason what the file is expected to be."""
-        written = f"UTF-8 text with {self.delimiter!r} between columns and '.' in decimals"
-        expected = f"cannot be read as {written if self.is_csv else 'a Parquet file'}"
-        return explained(expected, self.path, (pa.ArrowInvalid, UnicodeDecodeError))
-
-    def _csv_batches(self, **converting: Any) -> Iterator[Any]:
-        options = pc.ConvertOptions(**converting)
-        with self._explained(), pc.open_csv(self.path, parse_options=self._parsing, convert_options=options) as reader:
-            yield from reader
-
-    def _sizes(self, columns: Collection[str]) -> Iterator[tuple[int, int]]:
-        """Yield of each group of rows of a Parquet file the bytes of some columns in memory, at least, and there."""
-        about = pq.ParquetFile(self.path).metadata
-        for number in range(about.num_row_groups):
-            group = about.row_group(number)
-            chunks = [group.column(place) for place in range(group.num_columns)]
-            some = [one for one in chunks if {one.path_in_schema, one.path_in_schema.partition(".")[0]} & set(columns)]
-            needed = (
-                max(one.total_uncompressed_size, BYTES.get(one.physical_type, 0) * one.num_values) for one in some
-            )
-            yield sum(needed), sum(one.total_compressed_size for one in some)
+    def _lines(self) -> Iterator[list[str]]:
+        """Yield the cells of each line, the names first; raise where a line has more of them, or fewer."""
+        expected = f"cannot be read as UTF-8 text with {self.delimiter!r} between columns"
+        with (
+            explained(expected, self.path, (csv.Error, UnicodeDecodeError)),
+            self.path.open(encoding="utf-8-sig", newline="") as file,
+        ):
+            reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+            width = 0
+            for line in filter(None, reader):
+                width = width or len(line)
+                if len(line) != width:
+                    found = f"expected {width} columns, as in the first line, found {len(line)} in line"
+                    raise SteepslopeError(f"{found} {reader.line_num}", self.path)
+                yield line
 
 
-def is_number_type(kind: Any) -> bool:
-    """Return whether a type of Arrow's is one of numbers."""
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+def _is_no_number(cell: str) -> bool:
+    return cell != "" and number_in_text(cell) is None
+
+
+def _numbers_in_cells(cells: Sequence[str], column: str, start: int = 0) -> NDArray[np.float64]:
+    try:
+        return np.array([float(cell) if cell else nan for cell in cells], dtype=np.float64)
+    except ValueError:
+        row = next(row for row, cell in enumerate(cells) if _is_no_number(cell))
+        found = f"expected a number in each row, with '.' in decimals, found {cells[row]!r} in row {start + row}"
+        raise SteepslopeError(f"column {column!r}: {found}") from None
+
+
+def _truths_in_cells(cells: Sequence[str], column: str, start: int) -> NDArray[np.float64]:
+    row = next((row for row, cell in enumerate(cells) if cell.lower() not in TRUTHS), None)
+    if row is not None:
+        raise SteepslopeError(f"column {column!r}: expected true or false, found {cells[row]!r} in row {start + row}")
+    return np.array([TRUTHS[cell.lower()] for cell in cells])
+
+
+_READERS: dict[str, Callable[[Sequence[str], str, int], NDArray[Any]]] = {
+    NUMBER: _numbers_in_cells,
+    TEXT: lambda cells, *_: np.array(cells, dtype=np.object_),
+    TRUTH: _truths_in_cells,
+}
+
+
+def column_as(values: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Return a column that is to be written as it would be read again.
+
+    >>> column_as(np.ma.array([3, 4], mask=[False, True]), TEXT), column_as(np.array([True, False]), TRUTH)
+    (array(['3', ''], dtype=object), array([1., 0.]))
+    """
+    if kind == TEXT:
+        return np.array(["" if value is None else str(value) for value in values.tolist()], dtype=np.object_)
+    return np.ma.filled(np.ma.asarray(values).astype(np.float64), nan)
+
+
+def require_numbers(values: NDArray[Any], column: str) -> NDArray[Any]:
+    """Return a column of numbers; raise if a cell has none."""
+    empty = int(np.isnan(values).sum())
+    if empty:
+        raise SteepslopeError(f"column {column!r}: expected a number in each row, found {empty} empty or nan")
+    return values
 
 
 def table_rows_at_once(columns: int) -> int:
@@ -121,33 +178,45 @@ def table_rows_at_once(columns: int) -> int:
     return min(BATCH_ROWS, BATCH_ENTRIES // columns + 1)
 
 
-def column_numbers(batch: Any, column: str, gaps: bool = False) -> NDArray[Any]:
-    """Return a batch's column of numbers, (m,), or one of lists of as many numbers in each row, (m, numbers)."""
-    return _numbers_of_arrow(batch.column(column), column, gaps)
+class CsvWriter:
+    """Columns as text: true and false, numbers with all their digits, nothing where a cell is empty."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._writer, self._begun = csv.writer(file, lineterminator="\n"), False
+
+    def write(self, columns: Frame) -> None:
+        """Write rows; before the first ones, the names of the columns."""
+        if not self._begun:
+            self._writer.writerow(columns)
+        self._begun = True
+        self._writer.writerows(zip(*map(_cells_of_column, columns.values()), strict=True))
 
 
-def _numbers_of_arrow(values: Any, column: str, gaps: bool) -> NDArray[Any]:
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type):
-        lengths = set(compute.list_value_length(values).to_pylist())
-        if len(lengths) != 1 or None in lengths:
-            found = f"expected lists of one length, found {sorted(map(str, lengths))}"
-            raise SteepslopeError(f"column {column!r}: {found}")
-        return _numbers_of_arrow(values.flatten(), column, gaps).reshape(len(values), -1)
-    if gaps:
-        with explained(f"column {column!r}: expected numbers", kinds=pa.ArrowException):
-            values = values.cast(NUMBER).fill_null(np.nan)
-    elif pa.types.is_decimal(values.type):
-        values = values.cast(NUMBER)
-    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    if array.dtype.kind not in "fiu" or values.null_count:
-        found = f"{values.null_count} empty" if values.null_count else str(values.type)
-        raise SteepslopeError(f"column {column!r}: expected a number in each row, found {found}")
-    return array.astype(np.float64) if array.dtype.kind in "iu" else array
+def _cells_of_column(values: NDArray[Any]) -> list[Any]:
+    if values.dtype.kind == "b":
+        return [None if value is None else str(value).lower() for value in values.tolist()]
+    if values.dtype.kind == "f":  # as many digits as its own precision needs
+        return ["" if text in ("nan", "--") else text for text in values.astype(np.str_).tolist()]
+    return list(values.tolist())
+
+
+@contextmanager
+def table_writer(path: Path, dtypes: Mapping[str, np.dtype[Any]], **texts: str) -> Iterator[Any]:
+    """Open a .csv or .parquet file of columns of these types; what it yields has ``write(columns)``.
+
+    A Parquet file also keeps the ``texts``, by name.
+    """
+    if path.suffix.lower() == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield CsvWriter(file)
+    else:
+        with _parquet_files(path).ParquetWriter(path, dtypes, texts) as writer:
+            yield writer
 
 
 def write_table_file(path: Path, arrays: Arrays) -> None:
     """Write the arrays as columns, in their order; one that has no columns there is refused."""
-    columns: dict[str, NDArray[Any]] = {}
+    columns: Frame = {}
     for name, array in arrays.items():
         if name == CLASSES:  # which are not rows; Parquet keeps them next to its columns
             continue
@@ -157,12 +226,9 @@ def write_table_file(path: Path, arrays: Arrays) -> None:
         if array.ndim == 1:
             columns[column] = array
         else:
-            columns |= {f"{column}_{k}": np.ascontiguousarray(array[:, k]) for k in range(array.shape[1])}
-    named = {CLASSES: json.dumps(arrays[CLASSES].tolist())} if CLASSES in arrays else None
-    table = pa.table(columns, metadata=named)
-    if path.suffix.lower() == ".csv":
-        pc.write_csv(table, path)
-    else:
-        pq.write_table(
-            table, path, row_group_size=table_rows_at_once(len(columns))
-        )  # readers hold a group, however few rows
+            columns |= {f"{column}_{k}": array[:, k] for k in range(array.shape[1])}
+    texts = {CLASSES: json.dumps(arrays[CLASSES].tolist())} if CLASSES in arrays else {}
+    rows = table_rows_at_once(len(columns))  # readers hold a group of rows, however few they need
+    with table_writer(path, {name: column.dtype for name, column in columns.items()}, **texts) as writer:
+        for start in range(0, max(1, len(next(iter(columns.values())))), rows):
+            writer.write({name: column[start : start + rows] for name, column in columns.items()})

@@ -8,15 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.gate.decisions import REVIEW
+from steepslope.outputs.table_files import Frame
 
 Floats = NDArray[np.float64]
 AUDIT, CHANCE = "audit", "audit_probability"
@@ -38,7 +35,7 @@ class Audit:
     gate: str
     limit: float = 0.0
 
-    def chances(self, chunks: Iterable[Path]) -> list[Floats]:
+    def chances(self, chunks: Iterable[Frame]) -> list[Floats]:
         """Return, of each row of each chunk of decisions, the probability of being drawn; 0 if it is not accepted.
 
         It is accepted by the gate alone, whatever the limit.
@@ -49,25 +46,23 @@ class Audit:
         found[accepted] = audit_chances(p_correct[accepted], self.max_risk, self.labels)
         return np.split(found, np.cumsum([len(rows) for rows, _ in columns])[:-1])
 
-    def marked(self, table: Any, chance: Floats) -> Any:
-        """Return a table of decisions with whether each is drawn, and with what probability (m,).
+    def marked(self, table: Frame, chance: Floats) -> Frame:
+        """Return decisions with whether each is drawn, and with what probability (m,).
 
         What is below the limit is left to review.
         """
-        is_drawn = drawn_for_audit(table["id"].to_pylist(), chance, self.gate)
-        limited = self._limited(table) if self.limit and "p_correct" in table.column_names else table
-        return limited.append_column(AUDIT, pa.array(is_drawn)).append_column(CHANCE, pa.array(chance))
+        is_drawn = drawn_for_audit(table["id"].tolist(), chance, self.gate)
+        limited = self._limited(table) if self.limit and "p_correct" in table else {}
+        return {**table, **limited, AUDIT: is_drawn, CHANCE: chance}
 
-    def _limited(self, table: Any) -> Any:
-        """Return the table with what is below the limit left to review."""
-        reaches = reaches_audit_limit(table["p_correct"].to_numpy(zero_copy_only=False), self.limit)
-        accepted = table["accepted"].to_numpy(zero_copy_only=False).astype(np.bool_)
-        decision = np.where(accepted & ~reaches, REVIEW, table["decision"].to_numpy(zero_copy_only=False))
-        columns = {"accepted": accepted & reaches, "decision": decision}
-        for name, column in columns.items():
-            number = table.column_names.index(name)
-            table = table.set_column(number, name, pa.array(column, table.schema.field(name).type))
-        return table
+    def _limited(self, table: Frame) -> Frame:
+        """Return what was accepted and decided, with what is below the limit left to review."""
+        reaches = reaches_audit_limit(np.ma.filled(table["p_correct"], np.nan), self.limit)
+        accepted = np.asarray(table["accepted"])
+        return {
+            "accepted": accepted & reaches,
+            "decision": np.where(accepted & ~reaches, REVIEW, np.asarray(table["decision"])),
+        }
 
 
 def audit_chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
@@ -112,11 +107,7 @@ def reaches_audit_limit(p_correct: Floats, limit: float) -> NDArray[np.bool_]:
     return np.asarray(p_correct.astype(np.float32) >= np.float32(limit))
 
 
-def _audited_columns(chunk: Path) -> tuple[Floats, NDArray[np.bool_]]:
+def _audited_columns(chunk: Frame) -> tuple[Floats, NDArray[np.bool_]]:
     """Return P(correct) and whether each row was accepted, (m,); of images that could not be read, none is."""
-    names = [name for name in ("p_correct", "accepted") if name in pq.read_schema(chunk).names]
-    table = pq.read_table(chunk, columns=names)
-    accepted = table["accepted"].to_numpy().astype(np.bool_)
-    if "p_correct" not in names:
-        return np.zeros(len(table)), accepted
-    return table["p_correct"].to_numpy(zero_copy_only=False), accepted
+    accepted = np.asarray(chunk["accepted"])
+    return np.ma.filled(chunk.get("p_correct", np.zeros(len(accepted))), np.nan), accepted

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
@@ -19,14 +18,16 @@ from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import Table, TableBlocks
+from steepslope.outputs.table_files import Frame
 from steepslope.predict.options import PredictOptions
 
-ENDING = ".parquet"
+ENDING = ".npz"
 ERROR = "error"
 DIGITS = 12  # of a file's digest, in names of its rows
+EMPTY_CELLS = "?"  # after the name of a column, in a file: the mask of its cells
 FINGERPRINT = "fingerprint"  # of the images, in the key
 GroupOf = Mapping[str, str]  # id -> group
-Chunk = tuple[Path, Any]  # the file of a chunk, and its rows
+Chunk = tuple[Path, Frame]  # the file of a chunk, and its rows
 Made = Generator[Chunk]  # to be closed where it is not read to its end
 
 
@@ -69,8 +70,7 @@ class FromOutputs:
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the chunks that are not in the folder yet, with their rows."""
-        with bar() as progress:
-            task = progress.add_task(f"judging {self.rows.path}", total=None)
+        with bar(f"judging {self.rows.path}", total=None) as progress:
             for number, block in enumerate(self.rows):
                 path = folder / f"{number:010d}{ENDING}"
                 if not path.exists():
@@ -79,10 +79,9 @@ class FromOutputs:
                     found = self.gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain)
                     table = found.table()
                     if block.numbered:
-                        names = [f"{self._digest}/{number}" for number in table["id"].to_pylist()]
-                        table = table.set_column(table.column_names.index("id"), "id", pa.array(names, pa.string()))
+                        table["id"] = np.array([f"{self._digest}/{number}" for number in table["id"]])
                     yield path, table
-                progress.advance(task, len(block))
+                progress.update(len(block))
 
     @cached_property
     def _digest(self) -> str:
@@ -91,7 +90,7 @@ class FromOutputs:
     def _groups_of(self, block: Table) -> NDArray[np.str_] | None:
         """Return the group of each row, (m,), by its id or from a column; None where there are none."""
         if self.groups is not None:
-            return groups_of_chunk_ids(self.groups, block.ids.to_pylist())
+            return groups_of_chunk_ids(self.groups, block.ids_of(np.arange(len(block))))
         if self.column is None:
             return None
         codes, names = block.groups(self.column, EMPTY)
@@ -100,6 +99,28 @@ class FromOutputs:
     def all(self, folder: Path) -> list[Path]:
         """Return the files of all chunks, in order."""
         return sorted(folder.glob(f"*{ENDING}"))
+
+
+def save_chunk(path: Path, table: Frame) -> None:
+    """Write the rows of a chunk; a masked column comes with its mask."""
+    masked = [name for name, column in table.items() if np.ma.is_masked(column)]
+    masks = {f"{name}{EMPTY_CELLS}": np.ma.getmaskarray(table[name]) for name in masked}
+    np.savez(path, allow_pickle=False, **{name: np.ma.getdata(column) for name, column in table.items()}, **masks)
+
+
+def load_chunk(path: Path) -> Frame:
+    """Read the rows of a chunk."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    masks = {name.removesuffix(EMPTY_CELLS): arrays.pop(name) for name in [*arrays] if name.endswith(EMPTY_CELLS)}
+    return arrays | {name: np.ma.array(arrays[name], mask=mask) for name, mask in masks.items()}
+
+
+def chunk_with_columns(table: Frame, dtypes: Mapping[str, np.dtype[Any]]) -> Frame:
+    """Return rows with these columns, in this order; those that it lacks are empty."""
+    rows = len(next(iter(table.values())))
+    empty = {name: np.ma.array(np.zeros(rows, dtype), mask=True) for name, dtype in dtypes.items() if name not in table}
+    return {name: table[name] if name in table else empty[name] for name in dtypes}
 
 
 def groups_of_chunk_ids(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:

@@ -14,25 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as compute
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, LACKING, REJECT
-from steepslope.outputs.folder import IDS
+from steepslope.outputs.table_files import CsvWriter, Frame, table_writer
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
-from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
+from steepslope.predict.chunks import ERROR, FINGERPRINT, Source, chunk_with_columns, load_chunk, save_chunk
 from steepslope.predict.options import STDOUT
 
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"
-See = Callable[[Any], None]
+See = Callable[[Frame], None]
 
 
 @dataclass(frozen=True)
@@ -51,18 +47,18 @@ class Summary:
     below_limit: int = 0
     lacking: int = 0
 
-    def plus(self, table: Any) -> Summary:
+    def plus(self, table: Frame) -> Summary:
         """Return the summary with further rows counted."""
-        names, decision = table.column_names, table["decision"].to_numpy(zero_copy_only=False)
+        decision = table["decision"]
         accepted = int((decision == ACCEPT).sum())
-        counts = {"rows": len(table), "accepted": accepted, "rejected": int((decision == REJECT).sum())}
-        if ERROR in names:
-            counts["failed"] = len(table) - table[ERROR].null_count
-        if LACKING in names:
-            counts["lacking"] = compute.sum(table[LACKING]).as_py() or 0
-        if AUDIT in names:
-            counts["audited"] = int(table[AUDIT].to_numpy().sum())
-            counts["below_limit"] = int((table[CHANCE].to_numpy() > 0).sum() - table["accepted"].to_numpy().sum())
+        counts = {"rows": len(decision), "accepted": accepted, "rejected": int((decision == REJECT).sum())}
+        if ERROR in table:
+            counts["failed"] = int(np.ma.count(table[ERROR]))
+        if LACKING in table:
+            counts["lacking"] = int(np.ma.filled(table[LACKING], False).sum())
+        if AUDIT in table:
+            counts["audited"] = int(table[AUDIT].sum())
+            counts["below_limit"] = int((table[CHANCE] > 0).sum() - table["accepted"].sum())
         return Summary(**{name: count + counts.get(name, 0) for name, count in asdict(self).items()})
 
     @classmethod
@@ -93,7 +89,7 @@ def predict_to_file(
         with closing(source.missing(folder, notice)) as chunks:
             for path, table in chunks:
                 with staged_folder(folder, last=path.name) as staging:
-                    pq.write_table(table, staging / path.name)
+                    save_chunk(staging / path.name, table)
         with kind.staged(out.parent) as staging, located(out):  # no file lies next to another's card
             labels = source.options.audit
             facts = source.gate.promised_risk, str(key.get("gate")), float(key.get(LIMIT, 0.0))
@@ -114,30 +110,30 @@ def prediction_file_artifact(out: Path) -> Artifact:
     )  # fmt: skip
 
 
-def see_no_table(table: Any) -> None:
+def see_no_table(table: Frame) -> None:
     """Look at no table."""
 
 
 def predict_to_stdout(source: Source, notice: Notice = silent, see: See = see_no_table) -> Summary:
     """Write the decisions to standard output as CSV, chunk by chunk; ``see`` is shown the table of each."""
-    summary, writer = Summary(), None
-    for table in _tables_of_one_schema(table for _, table in source.missing(Path(), notice)):
-        writer = writer or pc.CSVWriter(sys.stdout.buffer, table.schema)
-        writer.write_table(table)
+    summary, writer = Summary(), CsvWriter(sys.stdout)
+    for table in _tables_with_same_columns(table for _, table in source.missing(Path(), notice)):
+        writer.write(table)
         summary = summary.plus(table)
         see(table)
     sys.stdout.flush()
     return summary
 
 
-def _tables_of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
+def _tables_with_same_columns(tables: Iterable[Frame]) -> Iterator[Frame]:
     """Yield tables with the columns of the first that has all; those before it, of unreadable images, wait for it."""
-    waiting, schema = [], None
+    waiting: list[Frame] = []
+    dtypes: dict[str, Any] = {}
     for table in tables:
         waiting.append(table)
-        schema = table.schema if schema is None and LABEL in table.column_names else schema
-        if schema is not None:
-            yield from (_with_columns_of_schema(one, schema) for one in waiting)
+        dtypes = dtypes or ({name: column.dtype for name, column in table.items()} if LABEL in table else {})
+        if dtypes:
+            yield from (chunk_with_columns(one, dtypes) for one in waiting)
             waiting.clear()
     yield from waiting
 
@@ -150,7 +146,7 @@ def require_prediction_file(out: str, *read: str | None, audit: int | None = Non
         raise SteepslopeError(f"expected a file that ends in .csv or .parquet, or -, found {out!r}", "out")
     if Path(out).is_dir():
         raise SteepslopeError("expected a file to write to, found a folder", out)
-    files = [file for path in read if path is not None for file in (Path(path), Path(path) / IDS) if file.is_file()]
+    files = [Path(path) for path in read if path is not None and Path(path).is_file()]
     if Path(out).exists() and any(Path(out).samefile(file) for file in files):  # not even with --replace
         raise SteepslopeError("expected another file than those that are read, which it would replace", out)
 
@@ -159,24 +155,15 @@ def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None =
     """Write the chunks to one file, table by table, with those marked that an audit draws."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
-    schema = max((pq.read_schema(chunk) for chunk in paths), key=len)  # chunks without a single image have few columns
-    whole = schema if audit is None else audit.marked(schema.empty_table(), np.zeros(0)).schema
-    chances = [None] * len(paths) if audit is None else audit.chances(paths)
+    fullest = max(map(load_chunk, paths), key=len)  # chunks without a single image have few columns
+    dtypes = {name: column.dtype for name, column in fullest.items()}
+    marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
+    chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))
     summary = Summary()
-    with _prediction_writer(path, whole) as writer:
+    with table_writer(path, dtypes | marks) as writer:
         for chunk, chance in zip(paths, chances, strict=True):
-            table = _with_columns_of_schema(pq.read_table(chunk), schema)
+            table = chunk_with_columns(load_chunk(chunk), dtypes)
             table = table if audit is None or chance is None else audit.marked(table, chance)
-            writer.write_table(table)
+            writer.write(table)
             summary = summary.plus(table)
     return summary
-
-
-def _with_columns_of_schema(table: Any, schema: Any) -> Any:
-    """Return a table with the columns of a schema; those that it lacks are empty."""
-    together = pa.concat_tables([schema.empty_table(), table], promote_options="default").select(schema.names)
-    return together.combine_chunks()  # before an empty chunk, pyarrow writes what is left in its buffer into CSV
-
-
-def _prediction_writer(path: Path, schema: Any) -> Any:
-    return pq.ParquetWriter(path, schema) if path.suffix.lower() == ".parquet" else pc.CSVWriter(path, schema)

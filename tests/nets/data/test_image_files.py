@@ -151,7 +151,7 @@ def test_what_is_wrong_is_named(home: Path) -> None:
         with pytest.raises(SteepslopeError, match=message):
             opened(f"paths:{write(home, **columns)}{query}")
     (home / "files.parquet").write_bytes(b"no table")
-    with pytest.raises(SteepslopeError, match=r"files\.parquet: cannot be read as a table"):
+    with pytest.raises(SteepslopeError, match=r"files\.parquet: cannot be read as a Parquet file"):
         opened(f"paths:{home}/files.parquet")
     for name, message in {"none.csv": "no such file", "0.png": r"expected a \.parquet or \.csv file of paths"}.items():
         with pytest.raises(SteepslopeError, match=message):

@@ -38,7 +38,7 @@ def test_each_copy_is_what_the_net_makes_of_it(images: Path, tmp_path: Path) -> 
         np.testing.assert_allclose(outputs.require("augmented_features")[place], np.asarray(features)[0], atol=1e-5)
         np.testing.assert_allclose(outputs.require("augmented_noise")[place], noise_of_images(inputs)[0], rtol=1e-4)
     assert {path.name for path in (tmp_path / "out" / "augmented").iterdir()} == {
-        "features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy",
+        "features.npy", "ids.json", "labels.npy", "logits.npy", "manifest.json", "noise.npy",
     }  # fmt: skip
     record = read_json(tmp_path / "out" / "augmented" / "manifest.json", "outputs")["extraction"]["augmented"]
     assert record == {"copies": 2, "kinds": [*AUGMENTATIONS], "seed": 0}

@@ -49,7 +49,7 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "found none with the id 'ant/0000.png' (6 such)" in capsys.readouterr().err
     assert auxiliary(f"imagefolder:{photos}", out, "--classes", "any.txt") == 2
     assert auxiliary(f"imagefolder:{photos}", out) == 0
-    (out / "auxiliary" / "ids.parquet").write_bytes((tmp_path / "out" / "ids.parquet").read_bytes()[:-1])
+    (out / "auxiliary" / "ids.json").write_bytes((tmp_path / "out" / "ids.json").read_bytes()[:-1])
     with pytest.raises(SteepslopeError, match=str(out)):
         ClassifierOutputs.load(out)
 

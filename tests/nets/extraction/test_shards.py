@@ -32,7 +32,7 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     assert not (killed / "manifest.json").exists()
     for out in (killed, unbroken):
         assert main([*words, str(out)]) == 0
-    names = ["features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy"]
+    names = ["features.npy", "ids.json", "labels.npy", "logits.npy", "manifest.json", "noise.npy"]
     assert [*contents(unbroken)] == [*(f"augmented/{name}" for name in names), *names]
     assert contents(killed) == contents(unbroken)
 

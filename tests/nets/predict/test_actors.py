@@ -74,7 +74,7 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def parts_in(out: Path) -> int:
-    return len([*(out.parent / f".{out.name}.chunks").glob("*.parquet")])
+    return len([*(out.parent / f".{out.name}.chunks").glob("*.npz")])
 
 
 def processes() -> dict[int, tuple[int, bytes]]:

@@ -199,7 +199,7 @@ def test_code_of_ones_own_is_given(of_colour: tuple[Gate, Path]) -> None:
         same(ImageGate.load(home / "gate", classifier=given).predict(images), gate.decide(outputs))
     with pytest.raises(SteepslopeError, match=r"classifier: module:.* is code of your own"):
         ImageGate.of(gate)
-    assert gate.decide(outputs).names(np.array([1, 0])) == ["bee", "ant"]
+    assert gate.decide(outputs).names(np.array([1, 0])).tolist() == ["bee", "ant"]
 
 
 def test_pictures_in_colour_and_grey(of_colour: tuple[Gate, Path]) -> None:

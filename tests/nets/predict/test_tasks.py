@@ -17,6 +17,7 @@ from steepslope.nets.predict.from_images import FromImages, images_to_judge
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.predict.options import PredictOptions
 from tests.cli.predictions import BACKBONE
+from tests.conftest import require_same_table
 from tests.images import digits_below, opened, write_shard
 
 ROWS, BROKEN = 20, 13
@@ -57,8 +58,7 @@ def require_same(images: FromImages) -> None:
     assert len(here) == -(-len(images.data) // IN_PARTS.shard_rows)
     for (_, one), (_, other) in zip(here, there, strict=True):
         assert other is not None
-        assert other.schema == one.schema
-        assert other.equals(one)
+        require_same_table(other, one)
 
 
 @pytest.mark.parametrize("kind", ["temperature", "columns", "predicted"])

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from tempfile import TemporaryDirectory
+from typing import Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
+from steepslope.errors import SteepslopeError, unknown_name, without_secrets
 from steepslope.files.extras import parse_query
 from steepslope.files.folders import digest_of, field, fingerprint, read_json
 from steepslope.nets.data.class_names import ClassNames, class_names_in_order, labels_by_name
 from steepslope.nets.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_image_file, labels_at
 from steepslope.nets.data.urls import Listed, files_below_url, filesystem_of_url, is_url, path_without_scheme, read_url
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, Texts
+from steepslope.outputs.table import read_table_columns
 
 CARD = "shift.json"
 SPLITS = ("train", "val", "test")  # folders of class folders
@@ -303,8 +302,8 @@ def open_path_table(argument: str, split: str, names: ClassNames) -> ImageFiles:
         If there is no such file or column, a cell is empty, or an id is there twice.
     """
     file, options = look_at_path_table(argument)
-    table = _read_path_table(file)
-    there = {*table.column_names, *options}  # a column that is named has to be there
+    table = _read_path_table(file, [options.get(name, name) for name in COLUMNS])
+    there = {*table, *options}  # a column that is named has to be there
     paths = _path_table_texts(table, options.get("path", "path"), file)
     ids = _path_table_texts(table, options.get("id", "id"), file) if "id" in there else [*map(without_secrets, paths)]
     name, count = Counter(ids).most_common(1)[0]
@@ -332,21 +331,21 @@ def look_at_path_table(argument: str, split: str = "") -> tuple[str, dict[str, s
     return file, options
 
 
-def _read_path_table(file: str) -> Any:
-    """Return the table; of CSV, all columns as text, so that an id such as 007 stays one."""
-    with explained("cannot be read as a table", file, longest=200):
-        content = read_url(file) if is_url(file) else Path(file).read_bytes()
-        if file.lower().endswith(ENDINGS[0]):
-            return pq.read_table(BytesIO(content))
-        columns = pc.open_csv(BytesIO(content)).schema.names
-        as_text = pc.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True)
-        return pc.read_csv(BytesIO(content), convert_options=as_text)
+def _read_path_table(file: str, wanted: Collection[str]) -> dict[str, list[str]]:
+    """Return the texts of the columns that are wanted, as far as they are there, and nothing of the others, by name."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / PurePosixPath(file).name if is_url(file) else Path(file)
+        if is_url(file):
+            path.write_bytes(read_url(file))
+        table = read_table_columns(path, wanted)
+    found = {name: np.array(texts.distinct, dtype=np.object_)[texts.codes] for name, texts in table.texts.items()}
+    return {name: found[name].tolist() if name in found else [] for name in table.columns}
 
 
-def _path_table_texts(table: Any, column: str, file: str) -> list[str]:
-    if column not in table.column_names:
-        raise unknown_name(f"column of {file}:", column, table.column_names)
-    texts = ["" if value is None else str(value) for value in table[column].to_pylist()]
+def _path_table_texts(table: Mapping[str, list[str]], column: str, file: str) -> list[str]:
+    if column not in table:
+        raise unknown_name(f"column of {file}:", column, table)
+    texts = table[column]
     if "" in texts:
         raise SteepslopeError(f"expected text in column {column!r}, found none in row {texts.index('')}", file)
     if not texts:

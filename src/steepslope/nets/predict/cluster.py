@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import pyarrow as pa
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.extras import require_extra
@@ -30,6 +29,7 @@ from steepslope.nets.data.images import Dataset, Divisible
 from steepslope.nets.extraction.shards import Shards
 from steepslope.nets.predict.from_images import FromImages
 from steepslope.nets.predict.options import AUTO, ClusterOptions
+from steepslope.outputs.table_files import Frame
 from steepslope.predict.chunks import GroupOf, Made
 
 NEED = "--engine ray"
@@ -175,7 +175,7 @@ class ChunkAnswer:
 
     name: str
     actor: str
-    table: pa.Table | None
+    table: Frame | None
     error: str
     notices: tuple[str, ...]
 
@@ -252,8 +252,7 @@ class FromCluster(FromImages):
         if not chunks:
             return
         sizes = {chunk.name: len(chunk.data) for chunk in chunks}
-        with ray_session(self.cluster) as room, bar() as progress:
-            task = progress.add_task(f"extracting {self.source}", total=sum(sizes.values()))
+        with ray_session(self.cluster) as room, bar(f"extracting {self.source}", sum(sizes.values())) as progress:
             actors = min(self.cluster.actors or room, len(chunks))
             notices = ActorNotices(actors, notice)
             for answer in self._answers_of_actors(deque(chunks), actors):
@@ -261,7 +260,7 @@ class FromCluster(FromImages):
                 if answer.table is None:
                     raise SteepslopeError(answer.error)
                 yield folder / answer.name, answer.table
-                progress.advance(task, sizes[answer.name])
+                progress.update(sizes[answer.name])
 
     def _answers_of_actors(self, waiting: deque[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
         """Yield the answer to each task, in the order in which they come."""

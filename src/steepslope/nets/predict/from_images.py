@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from steepslope.errors import located
@@ -24,7 +23,8 @@ from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.extraction.shards import Batches, Shards, plan_shards, run_shards
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.outputs.table import require_ids_once
-from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made, groups_of_chunk_ids
+from steepslope.outputs.table_files import Frame
+from steepslope.predict.chunks import ENDING, ERROR, FINGERPRINT, GroupOf, Made, chunk_with_columns, groups_of_chunk_ids
 from steepslope.predict.options import PredictOptions
 
 
@@ -34,7 +34,7 @@ def images_to_judge(image_gate: ImageGate, spec: DatasetSpec) -> Dataset:
     given = None if classes is None else labels_by_name(classes)
     images = spec.open(names=ClassNames(given, classifier.classes, classifier.num_classes))
     with located(str(spec)):
-        require_ids_once(pa.array([str(name) for name in images.ids], pa.string()))
+        require_ids_once(images.ids)
     return images
 
 
@@ -106,24 +106,31 @@ class FromImages:
             backend=given.backend, verify=given.verify, on_error="skip" if given.on_error == "keep" else "stop",
         )  # fmt: skip
 
-    def _rows_of_chunk(self, batches: Batches, others: Sequence[Batches]) -> Any:
+    def _rows_of_chunk(self, batches: Batches, others: Sequence[Batches]) -> Frame:
         """Return the rows of a chunk: those of its images, and of those that a net could not be given, in order."""
         failed = {row: reason for one in (*others, batches) for batch, _ in one for row, reason in batch.failed}
         rows = [row for row in _rows_of_batches(batches) if row not in failed]
         tables = [self._decisions_of_rows(rows, batches, others)] if rows else []
         if failed:  # they are not accepted, and have the reason
-            ids = [str(self.data.ids[row]) for row in failed]
-            n = len(failed)
-            columns = {"id": ids, "accepted": [False] * n, "decision": [REVIEW] * n, ERROR: [*failed.values()]}
-            tables.append(pa.table(columns))
-        together = pa.concat_tables(tables, promote_options="default")
+            columns = {
+                "id": [str(self.data.ids[row]) for row in failed],
+                "accepted": [False] * len(failed),
+                "decision": [REVIEW] * len(failed),
+                ERROR: [*failed.values()],
+            }
+            tables.append({name: np.array(column) for name, column in columns.items()})
+        dtypes = {name: column.dtype for table in reversed(tables) for name, column in table.items()}
+        names = [*dict.fromkeys(name for table in tables for name in table)]
+        if self.options.on_error == "keep" and ERROR not in dtypes:
+            dtypes[ERROR] = np.dtype(np.str_)
+            names.append(ERROR)
+        parts = [chunk_with_columns(table, {name: dtypes[name] for name in names}) for table in tables]
         order = np.argsort([*rows, *failed], kind="stable")
-        keeps = self.options.on_error == "keep"
-        if keeps and ERROR not in together.column_names:
-            together = together.append_column(ERROR, pa.nulls(len(together), pa.string()))
-        return together.take(pa.array(order))
+        shared = ([part[name] for part in parts] for name in names)
+        joined = [np.ma.concatenate(column)[order] for column in shared]  # type: ignore[no-untyped-call]
+        return dict(zip(names, joined, strict=True))
 
-    def _decisions_of_rows(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Any:
+    def _decisions_of_rows(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Frame:
         arrays = _joined_batches(batches, rows)
         for (name, net), one in zip(self.image_gate.others.items(), others, strict=True):
             arrays[name] = net.array(arrays["logits"], _joined_batches(one, rows))

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import LOCK, FileLock, locked
+from steepslope.files.folders import LOCK, locked
 
 COUNT = """
 import json, os, sys

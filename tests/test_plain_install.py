@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import os
 import re
 import subprocess
@@ -12,13 +13,17 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
+
+from steepslope.outputs import ClassifierOutputs
+from tests.serve.live import running
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
-NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}  # that are imported by another name
+NAMES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}  # that are imported by another name
 NOT_OURS = re.compile("^(PYTHON|VIRTUAL_ENV|COV_|COVERAGE)")
 # What a page tells to have before its first program is run.
 FILES = {
@@ -38,13 +43,13 @@ for name in COMMANDS:
 print([main(words.split()) for words in sys.argv[1:]])
 """
 # Commands that need an extra, each with the line's last words.
-TORCH = "this command needs torch: pip install 'steepslope[nets]'"
+TORCH, PILLOW = (f"this command needs {name}: pip install 'steepslope[nets]'" for name in ("torch", "PIL"))
 NEEDING = {
     "demo --out demo": TORCH,
     "extract --classifier timm:resnet18 --data digits --out images": TORCH,
-    "shift corrupt --data digits --kind fog --severity 1 --out fog": TORCH,
+    "shift corrupt --data digits --kind fog --severity 1 --out fog": PILLOW,
     "finetune --oracle timm:resnet18 --data digits --classifier timm:resnet18 --out oracle": TORCH,
-    "reproduce table1 --preset digits --out tables": TORCH,
+    "reproduce table1 --preset digits --out tables": PILLOW,
     "export --gate gate --out gate.onnx": "export needs onnx: pip install 'steepslope[nets]'",
     "serve --gate gate": "serve needs fastapi: pip install 'steepslope[serve]'",
     "push --gate gate --to USER/NAME": "needs huggingface_hub: pip install 'steepslope[hub]'",
@@ -63,17 +68,27 @@ PLAIN = {page: program for page, (program, says) in FIRST.items() if not says}
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel, install it with what it needs in a new environment, and return that environment's Python."""
-    folder = tmp_path_factory.mktemp("plain")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
     done = run(folder, sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ".", str(ROOT))
     assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl"))
+
+
+def python_with(wheel: Path, folder: Path, extras: str = "") -> Path:
+    """Install the wheel with what it needs in a new environment, and return that environment's Python."""
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / "bin" / "python"
-    (wheel,) = folder.glob("*.whl")
-    done = run(folder, python, "-m", "pip", "install", "--quiet", str(wheel))
+    done = run(folder, python, "-m", "pip", "install", "--quiet", f"{wheel}{extras}")
     assert done.returncode == 0, done.stderr
     return python
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of an environment with the wheel alone."""
+    return python_with(wheel, tmp_path_factory.mktemp("plain"))
 
 
 def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -118,3 +133,36 @@ def test_every_command_has_help_and_names_the_extra_that_it_lacks(python: Path, 
     script = run(tmp_path, python.with_name("steepslope"), "--help")
     assert script.returncode == 0
     assert script.stdout.startswith("usage: steepslope COMMAND [options]")
+
+
+@pytest.mark.slow
+def test_files_go_all_the_way_to_a_server_without_pytorch(wheel: Path, tmp_path: Path) -> None:
+    """Only the export to ONNX is made where PyTorch is."""
+    python = python_with(wheel, tmp_path, "[serve]")
+    draw = np.random.default_rng(0)
+    labels = draw.integers(5, size=3_000)
+    logits = draw.normal(size=(3_000, 5)) * 1.5 + 3 * np.eye(5)[labels]
+    outputs = ClassifierOutputs(logits, labels, ids=[f"row {row}" for row in range(3_000)])
+    for number, name in enumerate(("learn", "count", "new")):
+        outputs.subset(slice(1_000 * number, 1_000 * number + 1_000)).save(tmp_path / f"{name}.csv")
+    for words in (
+        "fit --outputs learn.csv --out oracle",
+        "calibrate --oracle oracle --outputs count.csv --max-risk 0.05 --out gate",
+        "predict --gate gate --outputs new.csv --out decisions.csv",
+        "monitor --gate gate --predictions decisions.csv --state watch.sqlite --labels new.csv",
+    ):
+        done = run(tmp_path, python, "-m", "steepslope", *words.split())
+        assert done.returncode == 0, done.stderr
+    export = "export --gate gate --part gate --out gate.onnx"
+    done = run(tmp_path, sys.executable, "-m", "steepslope", *export.split())
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "decisions.csv").open(encoding="utf-8") as file:
+        expected = [row["accepted"] == "true" for row in csv.DictReader(file)]
+    assert 0 < sum(expected) < len(expected)
+    rows = outputs.logits[2_000:2_032]
+    tensor = {"name": "logits", "datatype": "FP32", "shape": [*rows.shape], "data": rows.ravel().tolist()}
+    with running(tmp_path / "gate.onnx", python=python) as server:
+        answer = httpx.post(f"{server.url}/v2/models/gate/infer", json={"inputs": [tensor]}).json()
+    (accepted,) = (found["data"] for found in answer["outputs"] if found["name"] == "accepted")
+    assert accepted == expected[:32]
+    assert run(tmp_path, python, "-c", "import torch").returncode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ def test_images_are_embedded_unless_they_are_not_wanted(folder: Path) -> None:
     evaluated(folder, "")
     told = f"Without images: {folder.name}/outputs: does not say where its images are: give --data"
     assert told in (folder / "out" / "report.html").read_text()
+
+
+def test_without_pillow_a_page_names_the_extra_where_there_are_images(
+    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    evaluated(folder, "")
+    assert "does not say where its images are" in (folder / "out" / "report.html").read_text()
+    words = f"evaluate --outputs {folder}/outputs --out {folder}/new --data imagefolder:{folder / 'images'}"
+    refuses(words.split(), capsys, "to read images needs PIL: pip install 'steepslope[nets]'")
 
 
 def test_of_data_that_are_named_the_first_image_has_to_be_there_before_anything_is_computed(

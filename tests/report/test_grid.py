@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 from hypothesis import given, strategies as st
-from rich.console import Console
 
-from steepslope.report.grid import Cell, Grid, shortest_tails
-from steepslope.report.screen import show_grid_on_screen
+from steepslope.report.grid import Cell, Grid, grid_for_terminal, shortest_tails, terminal_width
 from steepslope.report.tables import terminal_table_titles
 
 
-def shown(names: list[str]) -> list[str]:
+def test_columns_are_aligned_and_no_cell_is_broken() -> None:
     titles = terminal_table_titles()
+    names = ["mcp", "temperature_scaled_mcp", "/home/x/" + "long_" * 30, "日本" * 40, "e\u0301t\u00e9"]
     grid = Grid("", titles, [[Cell(name), *[Cell("-100.0")] * (len(titles) - 1)] for name in names])
-    screen = Console(file=StringIO(), width=60, highlight=False)
-    show_grid_on_screen(grid, titles, screen)
-    assert screen.width == 60
-    return screen.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
-
-
-def test_no_cell_is_broken_however_narrow_the_screen() -> None:
-    names = ["mcp", "temperature_scaled_mcp", "/home/x/" + "long_" * 30, "日本" * 40]
-    lines = shown(names)
+    lines = grid_for_terminal(grid, titles).splitlines()
     heading, *rows = [line for line in lines if line.strip(" ─")]
-    assert heading.split() == terminal_table_titles()
-    assert [row.split() for row in rows] == [[name, *["-100.0"] * (len(terminal_table_titles()) - 1)] for name in names]
+    assert heading.split() == titles
+    assert [row.split() for row in rows] == [[name, *["-100.0"] * (len(titles) - 1)] for name in names]
+    assert len({terminal_width(line) for line in lines if line}) == 1
 
 
 @given(st.lists(st.text("ab1279_/日", min_size=1, max_size=40), min_size=1, max_size=6, unique=True))

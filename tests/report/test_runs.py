@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
@@ -52,19 +50,23 @@ def test_what_is_no_report_is_named(report: Path, tmp_path: Path) -> None:
     for folder, words in (("no/such", "there is no such"), (tmp_path, r"it has no metrics\.json")):
         with pytest.raises(SteepslopeError, match=f"expected the report of evaluate or demo, but {words}"):
             read_run(Path(folder), "mine")
-    rows, metrics = report / "rows.parquet", report / "metrics.json"
+    rows, metrics = report / "rows.npz", report / "metrics.json"
     before = metrics.read_text()
     for text in ("{}", "[", "[]", "[1]"):
         metrics.write_text(text)
         with pytest.raises(SteepslopeError, match=r"metrics\.json: expected a report's metrics"):
             read_run(report, "mine")
     metrics.write_text(before)
+    whole = dict(np.load(rows))
     damages = (
         lambda: rows.write_bytes(rows.read_bytes()[:200]),
-        lambda: pq.write_table(pa.table({"id": ["a"]}), rows),  # of someone else
+        lambda: np.savez(rows, id=["a"]),  # of someone else
+        lambda: np.savez(rows, **{**whole, "id": whole["id"].astype(object)}),  # pickled
+        lambda: np.savez(rows, **{**whole, "score": whole["score"][::-1]}),
+        lambda: rows.write_bytes(b""),
         rows.unlink,
     )
     for damage in damages:
         damage()
-        with pytest.raises(SteepslopeError, match=r"rows\.parquet: cannot be read as the rows of a report"):
+        with pytest.raises(SteepslopeError, match=r"rows\.npz: cannot be read as the rows of a report"):
             read_run(report, "mine")

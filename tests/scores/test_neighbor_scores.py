@@ -84,7 +84,7 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
 def test_the_least_are_found_whatever_the_groups(columns: int, rank: int) -> None:
     """Of values with many ties: places that differ, of the least values in their order, and the next one."""
     values = np.random.default_rng(columns).integers(40, size=(30, columns)).astype(np.float32)
-    places, following = neighbors._least_distances(values.copy(), rank)
+    places, following = neighbors._least_distances(values.T.copy(), rank)
     expected = np.sort(np.pad(values, ((0, 0), (0, 1)), constant_values=np.inf), axis=1)
     np.testing.assert_array_equal(np.take_along_axis(values, places, axis=1), expected[:, :rank])
     np.testing.assert_array_equal(following, expected[:, rank])

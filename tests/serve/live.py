@@ -58,9 +58,9 @@ class LiveProcess(Live):
 
 
 @contextmanager
-def running(gate: Path, options: str = "") -> Iterator[LiveProcess]:
+def running(gate: Path, options: str = "", python: str | Path = sys.executable) -> Iterator[LiveProcess]:
     """Start the command, and end it with the block."""
-    command = [sys.executable, "-m", "steepslope", "serve", "--gate", str(gate), "--port", "0", *options.split()]
+    command = [str(python), "-m", "steepslope", "serve", "--gate", str(gate), "--port", "0", *options.split()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None

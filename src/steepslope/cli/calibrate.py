@@ -12,7 +12,7 @@ import numpy as np
 from steepslope.cli.fit import further_outputs_to_fit
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by_command
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.outputs.options import ReadingOptions
 from steepslope.promise.objectives import Objectives
 
@@ -93,14 +93,14 @@ def calibrate(
     held_out, known, coming = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
     table = read_table(Path(outputs), reading, (by,), classes)
     rows = ClassifierOutputs.of_table(table.require_labels())
-    with GATE.making(out, made, replace, console().print) as complete:
+    with GATE.making(out, made, replace, say) as complete:
         if complete:
             return
         source = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
         groups, seen = groups_to_calibrate(by, rows, table), source.fitted_on(rows)
         if seen.any():
             rows, groups = unseen_rows_to_calibrate(rows, groups, seen)
-            console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+            say(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
             source, rows, **vars(objectives), by=by, groups=groups, origin=origin, seed=seed,
@@ -108,7 +108,7 @@ def calibrate(
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())
-    console().print(f"{out}: gate calibrated on {len(rows):,} predictions")
+    say(f"{out}: gate calibrated on {len(rows):,} predictions")
 
 
 def source_to_calibrate(

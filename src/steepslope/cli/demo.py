@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 
 MADE_BY_DEMO = {"command": "demo"}
 CALIBRATION_ROWS = 600  # of the test digits; the others are decided on
@@ -59,14 +59,14 @@ def _run_demo(folder: Path, seed: int) -> None:
     work = folder / f"seed{seed}"
     recipe = recipe_for_net("digits-net", seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
-    outputs = extract_to_folder(classifier, parse_data("digits"), work / "outputs", notice=console().print)
+    outputs = extract_to_folder(classifier, parse_data("digits"), work / "outputs", notice=say)
     held_out, test = (outputs[work / "outputs" / name] for name in ("holdout", "test"))
     oracles = [work / "oracles" / name for name in PAPER_LOSSES]
     for path in oracles:
         Oracle(loss=PAPER_LOSSES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
     fused = Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"])
     fused.save(work / "oracles" / "fused")
-    console().print("fused:")
+    say("fused:")
     show_fused_fit(fused.fitted_, of_images=True)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = read_table(work / "outputs" / "test").ids_of
@@ -96,8 +96,8 @@ def _calibrated_demo_gate(oracle: Any, test: Any, work: Path, seed: int) -> tupl
 
 def _show_demo_decisions(gate: Any, others: Any, work: Path) -> None:
     """Show ten decisions, from most to least trusted."""
-    from steepslope.report.grid import Cell, Grid
-    from steepslope.report.screen import report_screen, show_grid_on_screen, show_lines_on_screen
+    from steepslope.report.grid import Cell, Grid, grid_for_terminal
+    from steepslope.report.screen import show_lines_on_screen
 
     decisions = gate.decide(others)
     places = np.argsort(-decisions.trust_logit)[np.linspace(0, len(decisions) - 1, SHOWN).round().astype(np.int64)]
@@ -110,9 +110,8 @@ def _show_demo_decisions(gate: Any, others: Any, work: Path) -> None:
         "truth": np.where(others.is_correct[places], "right", "wrong"),
     }
     lines = [[Cell(str(word)) for word in words] for words in zip(*columns.values(), strict=True)]
-    screen = report_screen()
     said = ["", "A gate:", *gate.sentences().splitlines(), "", f"Ten of {len(decisions)} other digits:"]
-    show_lines_on_screen(said, screen)
-    show_grid_on_screen(Grid("", [*columns], lines), [*columns], screen)
+    show_lines_on_screen(said)
+    print(grid_for_terminal(Grid("", [*columns], lines), [*columns]))
     again = f"steepslope predict --gate {work / 'gate'} --data digits:test --out FILE"
-    screen.print(f"gate: {work / 'gate'} ({again})", soft_wrap=True)
+    print(f"gate: {work / 'gate'} ({again})")

@@ -12,7 +12,7 @@ import numpy as np
 from steepslope.cli.fit import further_outputs_to_fit
 from steepslope.files.artifact import made_by_command
 from steepslope.files.folders import fingerprint
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.outputs.options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def evaluate(
     allow_fit_rows: bool = False,
     replace: bool = False,
 ) -> None:
-    """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.parquet and report.html.
+    """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.npz and report.html.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def evaluate(
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
     with REPORT.making(out, made, replace) as complete:
         if complete:
-            console().print(f"{out}: already complete")
+            say(f"{out}: already complete")
             return
         given = predictions, groups_of_predictions(groups, predictions, table), clusters_of_predictions(cluster, table)
         places = _rows_to_evaluate(predictions, scores, resources)
@@ -139,10 +139,11 @@ def evaluate(
 
 def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs, first: Sequence[str]) -> FindImages:
     """Return what finds the images of outputs; raise if there are none, or if named ``data`` lack the ``first``."""
-    from steepslope.nets.data.images import as_colour, image_in_pil
     from steepslope.nets.training.images import ImageFinder, data_spec_of_outputs
 
-    finder = ImageFinder(data_spec_of_outputs(path, data), outputs.classes)
+    finder = ImageFinder(data_spec_of_outputs(path, data), outputs.classes)  # raises where images cannot be read
+    from steepslope.nets.data.images import as_colour, image_in_pil
+
     finder.places(first) if data is None else finder(first)
 
     def read(data: Dataset, row: int) -> Image.Image:
@@ -166,7 +167,7 @@ def _rows_to_evaluate(predictions: Predictions, scores: Sequence[str], resources
     if resources.allow_fit_rows or seen.all():  # such rows are warned of, or refused
         seen[:] = False
     if seen.any():
-        console().print(f"{int(seen.sum()):,} rows that an oracle was fitted on are left out")
+        say(f"{int(seen.sum()):,} rows that an oracle was fitted on are left out")
     return np.flatnonzero(~seen)
 
 
@@ -251,7 +252,7 @@ def compare(
     runs = [read_run(Path(folder), name) for folder, name in zip(dir, called, strict=True)]
     stamps = {f"content of {name}": fingerprint(Path(folder)) for folder, name in zip(dir, called, strict=True)}
     made |= {"dir": list(called), **stamps}
-    with COMPARISON.making(out, made, replace, console().print) as complete:
+    with COMPARISON.making(out, made, replace, say) as complete:
         if not complete:
             publish_comparison(compare_runs(runs, bootstrap=bootstrap), Path(out), made)
 
@@ -259,12 +260,11 @@ def compare(
 def publish_evaluation(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources) -> None:
     """Write the report, and print the table with what it means in words."""
     from steepslope.report.page import write_report
-    from steepslope.report.screen import report_screen, show_evaluation_on_screen
+    from steepslope.report.screen import show_evaluation_on_screen
 
     write_report(evaluation, out, made, sources)
-    screen = report_screen()
-    show_evaluation_on_screen(evaluation.rows, screen)
-    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    show_evaluation_on_screen(evaluation.rows)
+    print(f"report: {out / 'report.html'}")
 
 
 def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any]) -> None:
@@ -272,12 +272,12 @@ def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any
     from steepslope.metrics.measures import table_metrics
     from steepslope.report.comparison import comparison_headline, comparison_sentences
     from steepslope.report.comparison_files import compared_runs_grid, comparison_headings, write_comparison
-    from steepslope.report.screen import report_screen, show_grid_on_screen, show_lines_on_screen
+    from steepslope.report.grid import grid_for_terminal
+    from steepslope.report.screen import show_lines_on_screen
     from steepslope.report.tables import terminal_table_titles
 
     write_comparison(comparison, out, made)
-    screen = report_screen()
-    show_lines_on_screen([comparison_headline(comparison), *comparison_headings(comparison)], screen)
-    show_grid_on_screen(compared_runs_grid(comparison, table_metrics()), ["run", *terminal_table_titles()], screen)
-    show_lines_on_screen(comparison_sentences(comparison), screen)
-    screen.print(f"comparison: {out / 'compare.md'}", soft_wrap=True)
+    show_lines_on_screen([comparison_headline(comparison), *comparison_headings(comparison)])
+    print(grid_for_terminal(compared_runs_grid(comparison, table_metrics()), ["run", *terminal_table_titles()]))
+    show_lines_on_screen(comparison_sentences(comparison))
+    print(f"comparison: {out / 'compare.md'}")

@@ -9,7 +9,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import require_free_file
 from steepslope.files.extras import require_extra
 from steepslope.files.hub import HUB, Repository, require_repository, upload_to_hub
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
 from steepslope.share.options import CardOptions, ShareOptions
@@ -70,7 +70,7 @@ def export(
     exported.save(Path(out))
     for line in exported.summary():
         print(line)
-    console().print(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
+    say(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
 
 
 def _require_one_to_export(gate: str | None, oracle: str | None) -> None:
@@ -139,7 +139,7 @@ def _push_shared(
     from steepslope.share.model_card import model_card
     from steepslope.share.sharing import README, local_paths_in_shared, write_shared
 
-    notice = console().print
+    notice = say
     with TemporaryDirectory() as made:
         folder = Path(made)
         shared.copy(folder)

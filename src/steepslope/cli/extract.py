@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from steepslope.cli.parser import with_presets
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.nets.extraction.options import ExtractionOptions, InputOptions
 from steepslope.outputs.options import options_by_name
 
@@ -76,7 +76,7 @@ def extract(
     model = None if classifier is None else load_classifier(classifier).with_transform(**changes)
     own = changes if model is None else {}
     others = {name: load_classifier(net).with_transform(**own) for name, net in opinions.items()}
-    notice, folder = console().print, Path(out)
+    notice, folder = say, Path(out)
     if auxiliary and model is not None:
         extract_auxiliary(model, spec, folder, options, notice)
     elif model is not None:
@@ -181,5 +181,5 @@ def train_classifier(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
         optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,
     )  # fmt: skip
-    _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed, replace, console().print)
-    console().print(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")
+    _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed, replace, say)
+    say(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")

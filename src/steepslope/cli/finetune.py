@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from steepslope.cli.parser import with_presets
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.nets.training.request import FinetuneRequest
 
 
@@ -33,6 +33,6 @@ def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace:
 
     if dry_run:
         for line in costs_of_stages(request):
-            console().print(line)
+            say(line)
         return
-    train_stages(request, Path(out), console().print, replace)
+    train_stages(request, Path(out), say, replace)

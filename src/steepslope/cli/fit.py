@@ -12,7 +12,7 @@ import numpy as np
 from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import made_by_command
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.oracle.settings import Budget, ColumnSettings, FusedSettings, OracleSettings
 from steepslope.outputs.options import ReadingOptions, require_files_for_options
 
@@ -86,7 +86,7 @@ def fit(
         order = np.random.default_rng(settings.seed).permutation(codes.max() + 1)
         fitted = order[: len(order) - round(hold_back * len(order))]
         fit_set = fit_set.subset(np.flatnonzero(np.isin(codes, fitted)))
-    with ORACLE.making(out, made, replace, console().print) as complete:
+    with ORACLE.making(out, made, replace, say) as complete:
         if complete:
             return
         with naming_outputs_to_fit(outputs, reference):
@@ -98,7 +98,7 @@ def fit(
     if isinstance(model, FusedOracle) and model.fitted_ is not None:
         show_fused_fit(model.fitted_, of_images=fit_set.classifier is not None)
     kind = "fused" if oracle == "fused" else model.loss
-    console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
+    say(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
 
 def further_outputs_to_fit(
@@ -136,19 +136,12 @@ def naming_outputs_to_fit(outputs: str, reference: str | None) -> Iterator[None]
 
 def show_fused_fit(fitted: Any, of_images: bool) -> None:
     """Print what each budget of a fused fit gains, what the pool holds, and what it lacks, copies ``of_images`` too."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    screen = console()
-    screen.print(fitted.summary, soft_wrap=True)
-    missing = {reason: names for reason, names in fitted.missing.items() if of_images or reason not in OF_IMAGES}
-    if missing:
-        table = Table("why", "without", box=SIMPLE_HEAD, pad_edge=False)
-        for reason, names in missing.items():
-            table.add_row(reason, ", ".join(names))
-        screen.print(table)
+    say(fitted.summary)
+    for reason, names in fitted.missing.items():
+        if of_images or reason not in OF_IMAGES:
+            say(f"{reason}: without {', '.join(names)}")
     for line in copies_in_fit(fitted.copies) if of_images else []:
-        screen.print(line, soft_wrap=True)
+        say(line)
 
 
 def copies_in_fit(copies: Mapping[str, str]) -> list[str]:

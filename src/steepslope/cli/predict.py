@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.nets.predict.options import ClusterOptions, NetSpecs
 from steepslope.outputs.options import ReadingOptions, options_by_name, require_files_for_options
 from steepslope.predict.options import STDOUT, PredictOptions
@@ -158,5 +158,5 @@ def _predicted_health(gate: Gate, out: str, seen: list[Batch]) -> int:
     if gate.calibration_rows is None:
         lines = ["Health unknown: this gate has no calibration rows to compare with."]
     for line in lines:
-        console().print(line)
+        say(line)
     return 0 if found is None else EXIT_CODES[found[0].health]

@@ -104,14 +104,12 @@ def reproduce(
 def show_reproduced(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
     from steepslope.lab.paper.views import Findings, write_views
-    from steepslope.report.screen import report_screen, show_grid_on_screen
+    from steepslope.report.grid import grid_for_terminal
 
-    screen = report_screen()
     for one in experiments:
         for grid in write_views(Findings(one, workspace), out, compare):
-            screen.print(f"\n{grid.title}", soft_wrap=True)
-            show_grid_on_screen(grid, grid.columns, screen)
-    screen.print(f"tables and figures: {out}", soft_wrap=True)
+            print(f"\n{grid.title}\n{grid_for_terminal(grid, grid.columns)}")
+    print(f"tables and figures: {out}")
 
 
 def reproduce_evidence(
@@ -127,7 +125,7 @@ def reproduce_evidence(
     from steepslope.lab.benchmark.preset import evidence_preset_names, read_evidence_preset
     from steepslope.lab.benchmark.run import run_preset
     from steepslope.lab.benchmark.summary import write_summary
-    from steepslope.report.screen import report_screen, show_grid_on_screen
+    from steepslope.report.grid import grid_for_terminal
 
     if preset == LIST:
         print("\n".join(f"{name}: {read_evidence_preset(name).source}" for name in evidence_preset_names()))
@@ -136,13 +134,11 @@ def reproduce_evidence(
     if data is None:
         raise SteepslopeError(f"expected the folder with the files of {chosen.source}, found none", "data")
     run_preset(chosen, Path(data), out, Path(work or out / "work") / chosen.name, say)
-    screen = report_screen()
     with locked(out):  # others may add their rows
         grids = write_summary(out)
     for grid in grids:
-        screen.print(f"\n{grid.title}", soft_wrap=True)
-        show_grid_on_screen(grid, grid.columns, screen)
-    screen.print(f"tables and a figure: {out}", soft_wrap=True)
+        print(f"\n{grid.title}\n{grid_for_terminal(grid, grid.columns)}")
+    print(f"tables and a figure: {out}")
 
 
 def changes_to_reproduce(words: tuple[str, ...]) -> Mapping[str, str]:

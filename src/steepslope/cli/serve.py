@@ -10,11 +10,11 @@ from pathlib import Path
 from steepslope.checks import Check, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.nets.predict.options import NetSpecs
 from steepslope.outputs.options import options_by_name
 
-LIBRARIES = ("fastapi", "prometheus_client", "uvicorn")
+LIBRARIES = ("fastapi", "PIL", "prometheus_client", "uvicorn")
 MODEL_NAME = Check(
     "letters, digits, dots, dashes", lambda name: bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name))
 )
@@ -66,7 +66,7 @@ def serve(
     from steepslope.serve.answers import Answers
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
-    notice = console().print
+    notice = say
     with open_server_socket(host, port) as bound:
         if Path(gate).is_file():
             from steepslope.nets.export.file import ExportedGate
@@ -152,5 +152,5 @@ def monitor(
         print(dumps({**count.monitor.standing(), "caution": count.caution}, indent=1))
     else:
         print("\n".join(monitor_sentences(count)))
-    console().print(f"state: {state}")
+    say(f"state: {state}")
     return EXIT_CODES[count.monitor.health]

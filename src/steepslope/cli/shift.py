@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from steepslope.cli.extract import input_changes_to_extract
 from steepslope.errors import SteepslopeError
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
 from steepslope.nets.extraction.options import InputOptions
 
@@ -83,9 +83,9 @@ def write_shift(
     from steepslope.lab.shifts.writing import write_shifted
     from steepslope.nets.data.images import SHEET
 
-    write_shifted(shifted, source, out, options, console().print, names)
+    write_shifted(shifted, source, out, options, say, names)
     scheme = "images" if shifted.labels is None else "imagefolder"
-    console().print(f"data spec: {scheme}:{out}; contact sheet: {out / SHEET}")
+    say(f"data spec: {scheme}:{out}; contact sheet: {out / SHEET}")
 
 
 def stylize(
@@ -178,8 +178,8 @@ def train_stylizer(
     for argument in (photos.argument, paintings.argument):
         require_shift_elsewhere(out, argument)
     net = load_classifier(backbone).with_transform(mean=mean, std=std)
-    train(net, photos.open(), paintings.open(), Path(out), options, console().print)
-    console().print(f"stylizer: {out}")
+    train(net, photos.open(), paintings.open(), Path(out), options, say)
+    say(f"stylizer: {out}")
 
 
 def recolor(

@@ -10,8 +10,8 @@ from steepslope.errors import SteepslopeError, unknown_name
 
 # The extras of the libraries that some modules import plainly, for the command that needs such a module.
 EXTRAS = {
-    "lightning_fabric": "nets", "matplotlib": "lab", "onnxruntime": "nets", "timm": "nets", "torch": "nets",
-    "torchvision": "nets",
+    "PIL": "nets", "lightning_fabric": "nets", "matplotlib": "lab", "onnxruntime": "nets", "timm": "nets",
+    "torch": "nets", "torchvision": "nets",
 }  # fmt: skip
 
 

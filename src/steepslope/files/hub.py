@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.extras import require_extra
 from steepslope.files.folders import field, fingerprint, read_json, write_json
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 
 HUB = "hub:"
 LIBRARY, CONFIG = "steepslope", "config.json"
@@ -78,7 +78,7 @@ def hub_snapshot(name: str) -> Path:
         for file in files:
             hub.hf_hub_download(repository.name, file, **asked)
         if reason is not None:
-            console().print(f"{name}: the Hub was not reached ({reason}): commit {folder.name} is taken from the cache")
+            say(f"{name}: the Hub was not reached ({reason}): commit {folder.name} is taken from the cache")
         return folder
 
 

@@ -1,10 +1,11 @@
-"""Progress on the error stream: bars where a person watches, silence where none does."""
+"""Progress on the error stream: lines for whoever waits, and bars where a person watches."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable
+from shutil import get_terminal_size
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tqdm import tqdm
 
 Notice = Callable[[str], None]  # takes one line for whoever waits
 
@@ -14,19 +15,15 @@ def silent(line: str) -> None:
 
 
 def say(line: str) -> None:
-    """Print a notice on standard error; unlike a console, it can be sent to another process."""
-    console().print(line)
+    """Print a notice on standard error as it is, above the bar that may be there."""
+    tqdm.write(line, file=sys.stderr)
 
 
-def console() -> Console:
-    """Return the console that writes lines to standard error as they are: ``corrupt:fog:3`` is no emoji."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+def bar(what: str, total: int | None, done: int = 0, shown: bool = True) -> Any:
+    """Return tqdm's bar, for a ``with`` block that tells it by ``update(count)`` what else is done of the ``total``.
 
-
-@contextmanager
-def bar(shown: bool = True) -> Iterator[Progress]:
-    """Show a progress bar while the block runs, if ``shown`` and a person watches."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    err = console()
-    with Progress(*columns, console=err, transient=True, disable=not (shown and err.is_terminal)) as progress:
-        yield progress
+    It shows how fast that goes and how long the rest will take, if ``shown`` and a person watches.
+    """
+    columns, rows = get_terminal_size()
+    disabled = None if shown else True  # None: where the error stream is no terminal
+    return tqdm(desc=what, total=total, initial=done, unit="", leave=False, ncols=columns, nrows=rows, disable=disabled)

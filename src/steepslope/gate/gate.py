@@ -19,7 +19,13 @@ from steepslope.gate.storage import read_gate, write_gate
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_class_names
-from steepslope.outputs.copies import one_of_each_copy, predictions_without_copies, rows_together, warn_of_copies
+from steepslope.outputs.copies import (
+    caution_on_equal_rows,
+    one_of_each_copy,
+    predictions_without_copies,
+    rows_together,
+    warn_of_copies,
+)
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
@@ -231,7 +237,7 @@ class Gate:
             by=by if by is not None or names is None else "group",
             classes=outputs.classes,
             origin=replace(origin, opinions=nets),
-            caution="\n".join([*neglected, *source.cautions(outputs)]),
+            caution="\n".join([*neglected, *caution_on_equal_rows(outputs), *source.cautions(outputs)]),
         )
 
     @classmethod

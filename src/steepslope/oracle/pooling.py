@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.metrics import aurc
-from steepslope.metrics.intervals import compare
+from steepslope.metrics.intervals import resample_all
+from steepslope.metrics.ranking import rank_rows
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import (
     AgreementPool,
@@ -303,8 +304,9 @@ def surely_worse_aurc(
     odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = LEVEL_OF_ONE_ERROR
 ) -> bool:
     """Return whether log-odds (n,) have an AURC above that of others, by more than one standard error unless told."""
-    found = compare(odds, others, is_correct, bootstrap=RESAMPLES, seed=seed, level=level)
-    return found["aurc"]["low"] > 0
+    tables = [(rank_rows(one, is_correct), {"aurc": aurc.of}) for one in (odds, others)]
+    first, second = resample_all(tables, RESAMPLES, seed)
+    return first.minus(second, level)["aurc"]["low"] > 0
 
 
 def pool_with_handover(

@@ -70,8 +70,7 @@ class FromOutputs:
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the chunks that are not in the folder yet, with their rows."""
-        with bar() as progress:
-            task = progress.add_task(f"judging {self.rows.path}", total=None)
+        with bar(f"judging {self.rows.path}", total=None) as progress:
             for number, block in enumerate(self.rows):
                 path = folder / f"{number:010d}{ENDING}"
                 if not path.exists():
@@ -82,7 +81,7 @@ class FromOutputs:
                     if block.numbered:
                         table["id"] = np.array([f"{self._digest}/{number}" for number in table["id"]])
                     yield path, table
-                progress.advance(task, len(block))
+                progress.update(len(block))
 
     @cached_property
     def _digest(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
-from steepslope.files.progress import console
+from steepslope.files.progress import say
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
@@ -66,7 +66,7 @@ def write_source_decisions(
 
     ``see`` is shown the tables that go to standard output.
     """
-    notice = console().print
+    notice = say
     if out == STDOUT:
         summary = predict_to_stdout(source, notice, see)
     else:

@@ -5,14 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
+from unicodedata import combining, east_asian_width
 
 from steepslope.metrics.intervals import BOUNDS, Estimate
-
-COLOURS = {"": "", "better": "green", "worse": "red"}
 
 
 def shortest_tails(paths: Sequence[str]) -> list[str]:
@@ -34,14 +29,13 @@ def shortest_tails(paths: Sequence[str]) -> list[str]:
 class Cell(NamedTuple):
     """The text of a cell, and what stands next to it or below: an interval, or a remark.
 
-    ``look`` is ``better`` or ``worse`` where the cell tells of a clear difference, ``is_best`` where it is the best of
-    its column; pages show the first by colour, next to words, and terminals both.
+    ``look`` is ``better`` or ``worse`` where the cell tells of a clear difference, which pages show by colour, next to
+    words.
     """
 
     text: str
     aside: str = ""
     look: str = ""
-    is_best: bool = False
 
     def __str__(self) -> str:
         return f"{self.text} {self.aside}".rstrip()
@@ -99,16 +93,29 @@ def plain_in_markdown(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"\s*[\r\n]+\s*", " ", text)).replace("](", r"]\(")
 
 
-def grid_for_terminal(grid: Grid, titles: Sequence[str]) -> Table:
-    """Return the table for a terminal, with short titles, and without what stands next to values; no cell is broken."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
-    for place, title in enumerate(titles):
-        table.add_column(Text(title), justify="right" if place else "left", no_wrap=True)
-    for row in grid.rows:
-        table.add_row(*map(_grid_text_for_terminal, row[: len(titles)]))
-    return table
+def grid_for_terminal(grid: Grid, titles: Sequence[str]) -> str:
+    """Return the table as aligned lines, with short titles, and without what stands next to values.
+
+    >>> rows = [[Cell("日本"), Cell("92.1", "[91.5, 93.0]")]]
+    >>> print(grid_for_terminal(Grid("", ["score", "Area"], rows), ["score", "AUC"]))
+    <BLANKLINE>
+    score  AUC
+    ──────────
+    日本  92.1
+    <BLANKLINE>
+    """
+    texts = ([cell.text.removeprefix("**").removesuffix("**") for cell in row[: len(titles)]] for row in grid.rows)
+    lines = [[*titles], *texts]
+    widths = [max(map(terminal_width, column)) for column in zip(*lines, strict=True)]
+    first, *others = [" ".join(map(_padded_for_terminal, line, widths, range(len(widths)))) for line in lines]
+    return "\n".join(["", first, "─" * terminal_width(first), *others, ""])
 
 
-def _grid_text_for_terminal(cell: Cell) -> Text:
-    text = cell.text.strip("*") if cell.text.startswith("**") else cell.text
-    return Text(text, f"{'bold ' if cell.is_best else ''}{COLOURS[cell.look]}")
+def terminal_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for a wide letter, none for a mark on another."""
+    return sum(0 if combining(one) else 1 + (east_asian_width(one) in "WF") for one in text)
+
+
+def _padded_for_terminal(text: str, width: int, place: int) -> str:
+    space = " " * (width - terminal_width(text))
+    return f"{space}{text}" if place else f"{text}{space}"

@@ -1,4 +1,4 @@
-"""A report, as `evaluate` leaves it: metrics.json, details.json, table.md, rows.parquet and report.html."""
+"""A report, as `evaluate` leaves it: metrics.json, details.json, table.md, rows.npz and report.html."""
 
 from __future__ import annotations
 

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.metrics.intervals import BOUNDS, Estimate
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.ranking import Bools, Floats, RankedRows, rank_rows
-from steepslope.report.row_table import ABOUT, ROWS
+from steepslope.report.row_table import ROWS
 
 METRICS_FILE = "metrics.json"
 Texts = NDArray[Any]
@@ -152,27 +149,18 @@ def read_run(folder: Path, name: str) -> Run:
         found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
         raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
     rows, path = read_run_metrics(folder), folder / ROWS
-    wrong = (OSError, ValueError, KeyError, RecursionError, pa.ArrowException)
-    with explained("cannot be read as the rows of a report", path, wrong):
-        table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {})[ABOUT])["scores"]
-        if [one["score"] for one in about] != [row["score"] for row in rows]:
-            found = ", ".join(one["score"] for one in about)
-            raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {found}", path)
-        ids = table["id"]
-        numbered = pc.all(pc.equal(ids, pa.array(np.arange(len(table))).cast(pa.string()))).as_py()
+    # NumPy, zipfile and zlib each have their own errors for a damaged file.
+    unreadable = explained("cannot be read as the rows of a report", path)
+    with unreadable, path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        names, ids = file["score"].tolist(), file["id"]
+        if names != [row["score"] for row in rows]:
+            raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {', '.join(names)}", path)
+        scores = zip(rows, file["confidence"], file["scale"].tolist(), strict=True)
         return Run(
             name=name,
-            is_correct=table["is_correct"].to_numpy(),
-            scores={row["score"]: RunScore(row, table[one["confidence"]].to_numpy(), one["scale"])
-                    for one, row in zip(about, rows, strict=True)},
-            ids=None if numbered else _run_texts(ids),
-            labels=_run_texts(table["label"]) if "label" in table.column_names else None,
-            clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
-        )  # fmt: skip
-
-
-def _run_texts(column: Any) -> Texts:
-    """Return a column as text, (n,), whatever labels are: names of classes or numbers."""
-    texts: Texts = column.cast(pa.string()).to_numpy()
-    return texts
+            is_correct=file["is_correct"],
+            scores={row["score"]: RunScore(row, confidence, scale) for row, confidence, scale in scores},
+            ids=None if np.array_equal(ids, np.arange(len(ids)).astype(np.str_)) else ids,
+            labels=file["classes"][file["label"]] if "label" in file else None,
+            clusters=file.get("cluster"),
+        )

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from steepslope.errors import reason_of
 from steepslope.outputs import ClassifierOutputs
@@ -18,7 +18,7 @@ LONGEST = 300  # letters of why there are no images
 ABSOLUTE = re.compile(
     r"""(?<![\w./~])/(?:[^/\n:'"]*[^/\s:'"]/)*[^/\s:'",;)]+"""
 )  # folders may have spaces in their names
-ReadImage = Callable[[], Image.Image]  # in 8 bits of grey or colour
+ReadImage = Callable[[], Any]  # of PIL, in 8 bits of grey or colour
 FindImages = Callable[[Sequence[str]], Sequence[ReadImage | None]]  # by their ids; None of an image that is not found
 OpenImages = Callable[[Path, str | None, ClassifierOutputs, Sequence[str]], FindImages]
 # of a folder of outputs, a data spec or None, the outputs, and the id of an image that has to be there

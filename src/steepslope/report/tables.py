@@ -72,20 +72,8 @@ def main_table(rows: Sequence[Row]) -> Grid:
     if lacking:
         note += f" {lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
     names = [score_table_cell(row, "" if row.loss in (None, row.name) else f"({row.loss})") for row in rows]
-    columns = zip(*(metric_table_cells(row, table_metrics()) for row in rows), strict=True)
-    marked = [
-        _marked_table_column(name, cells, rows) for name, cells in zip([*table_metrics(), "auc"], columns, strict=True)
-    ]
-    return Grid("", ["score", *metric_table_headings(), DELTA], [*zip(names, *marked, strict=True)], note)
-
-
-def _marked_table_column(name: str, cells: Iterable[Cell], rows: Sequence[Row]) -> list[Cell]:
-    """Mark in a column what is clearly better or worse than MCP by a metric, and the best of several rows."""
-    signs = [clear_sign(METRICS[name], row.vs_mcp[name]) if row.vs_mcp else 0 for row in rows]
-    values = np.array([row.metrics[name]["value"] for row in rows]) * (1 if METRICS[name].higher_is_better else -1)
-    best = (values == np.fmax.reduce(values)) & (len(rows) > 1)
-    return [cell._replace(look=LOOKS[sign], is_best=bool(is_best))
-            for cell, sign, is_best in zip(cells, signs, best, strict=True)]  # fmt: skip
+    lines = [[name, *metric_table_cells(row, table_metrics())] for name, row in zip(names, rows, strict=True)]
+    return Grid("", ["score", *metric_table_headings(), DELTA], lines, note)
 
 
 def summary_table(rows: Sequence[Row]) -> Grid:
@@ -94,8 +82,8 @@ def summary_table(rows: Sequence[Row]) -> Grid:
     rivals = [TO_MCP, TO_BEST] if any(row.vs_best_single for row in rows) else [TO_MCP]
     differences = [f"Δ{_short_table_heading(METRICS[name])} {rival}" for rival in rivals for name in VS_BEST]
     columns = ["score", *map(_short_table_heading, table_metrics().values()), *differences]
-    plain = ([cell._replace(look="") for cell in line[:-1]] for line in main.rows)
-    lines = [[*line, *_difference_table_cells(row)[: len(differences)]] for line, row in zip(plain, rows, strict=True)]
+    added = [_difference_table_cells(row)[: len(differences)] for row in rows]
+    lines = [[*line[:-1], *more] for line, more in zip(main.rows, added, strict=True)]
     paired = "Differences (Δ) are paired: ▲ is clearly better, ▼ clearly worse. The best single score is so by AURC."
     return Grid("Scores", columns, lines, f"{main.note} {paired}")
 

@@ -153,14 +153,14 @@ class _StylizerRun:
 
     def train(self, pairs: Callable[[int], list[Tensor]], state: Path) -> None:
         steps, device = self.options.steps, self.stylizer.encoder.mean.device
-        with bar() as progress:
-            task = progress.add_task("training", total=steps, completed=self.done)
+        with bar("training", steps, self.done) as progress:
             while self.done < steps:
                 batches = (one.to(device, memory_format=torch.channels_last) for one in pairs(self.done))
                 self._step(*batches)
                 self.done += 1
                 shown = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
-                progress.update(task, advance=1, description=f"training, losses: {shown}")
+                progress.set_postfix_str(f"losses: {shown}", refresh=False)
+                progress.update()
                 if self.done % SAVE_EVERY == 0 or self.done == steps:
                     self._save(state)
 

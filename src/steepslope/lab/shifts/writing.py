@@ -132,12 +132,11 @@ def _write_shifted_images(shifted: Shifted, out: Path, names: Sequence[str], opt
     blocks = _ShiftedBlocks(shifted, out, names, numbers)
     workers = min(workers, len(numbers))
     loader = DataLoader(blocks, batch_size=None, num_workers=workers, worker_init_fn=_opencv_on_one_thread)
-    with bar() as progress:
-        task = progress.add_task("shifting", total=len(names), completed=max(0, len(names) - len(numbers) * block))
+    with bar("shifting", len(names), max(0, len(names) - len(numbers) * block)) as progress:
         for error in loader:
             if error:  # raised here, since a worker would wrap it in its own traceback
                 raise SteepslopeError(error)
-            progress.update(task, advance=block)
+            progress.update(block)
 
 
 def _opencv_on_one_thread(worker: int) -> None:

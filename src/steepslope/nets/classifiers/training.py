@@ -157,9 +157,7 @@ class _ClassifierRun:
         inputs = normalised_pixels(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
         labels = torch.from_numpy(images.labels)
         steps = math.ceil(len(labels) / self.recipe.batch_size)
-        with bar() as progress:
-            task = progress.add_task("training", total=steps * self.recipe.epochs)
-            progress.update(task, completed=steps * self.epochs_done)
+        with bar("training", steps * self.recipe.epochs, steps * self.epochs_done) as progress:
             while self.epochs_done < self.recipe.epochs:
                 # Order, mirroring and dropout of an epoch depend on its number alone, so it can be resumed.
                 with seeded(1_000_003 * self.recipe.seed + self.epochs_done):
@@ -169,7 +167,8 @@ class _ClassifierRun:
                         fraction = cosine_rate(done) if self.recipe.schedule == "cosine" else 1.0
                         self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * fraction
                         loss = self._step(self._augmented(inputs[rows]), labels[rows])
-                        progress.update(task, advance=1, description=f"training, loss {loss:.3f}")
+                        progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+                        progress.update()
                 if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
                     raise SteepslopeError("the loss became NaN: a lower learning rate may help")
                 self.epochs_done += 1

@@ -73,12 +73,12 @@ def run_shards(
     rows = [batch for batches in shards.values() for batch in batches]
     pinned = engine.fabric.device.type == "cuda"
     batches = image_batch_loader(data, engine.transform, rows, engine.options.workers, pin_memory=pinned)
-    with bar(shown and engine.fabric.is_global_zero) as progress:
-        task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
+    shown = shown and engine.fabric.is_global_zero
+    with bar(f"extracting {source}", sum(map(len, rows)), shown=shown) as progress:
         for path, some in shards.items():
             of_shard = itertools.islice(batches, len(some))
             yield path, [_run_batch(batch, engine, data, source, first) for batch in of_shard]
-            progress.advance(task, sum(map(len, some)))
+            progress.update(sum(map(len, some)))
 
 
 def _run_batch(batch: ImageBatch, engine: Engine, data: Dataset, source: str, first: int) -> BatchArrays:

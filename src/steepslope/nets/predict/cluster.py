@@ -252,8 +252,7 @@ class FromCluster(FromImages):
         if not chunks:
             return
         sizes = {chunk.name: len(chunk.data) for chunk in chunks}
-        with ray_session(self.cluster) as room, bar() as progress:
-            task = progress.add_task(f"extracting {self.source}", total=sum(sizes.values()))
+        with ray_session(self.cluster) as room, bar(f"extracting {self.source}", sum(sizes.values())) as progress:
             actors = min(self.cluster.actors or room, len(chunks))
             notices = ActorNotices(actors, notice)
             for answer in self._answers_of_actors(deque(chunks), actors):
@@ -261,7 +260,7 @@ class FromCluster(FromImages):
                 if answer.table is None:
                     raise SteepslopeError(answer.error)
                 yield folder / answer.name, answer.table
-                progress.advance(task, sizes[answer.name])
+                progress.update(sizes[answer.name])
 
     def _answers_of_actors(self, waiting: deque[ChunkTask], actors: int) -> Iterator[ChunkAnswer]:
         """Yield the answer to each task, in the order in which they come."""

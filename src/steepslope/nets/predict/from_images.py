@@ -126,8 +126,8 @@ class FromImages:
             names.append(ERROR)
         parts = [chunk_with_columns(table, {name: dtypes[name] for name in names}) for table in tables]
         order = np.argsort([*rows, *failed], kind="stable")
-        columns = ([part[name] for part in parts] for name in names)
-        joined = [np.ma.concatenate(column)[order] for column in columns]  # type: ignore[no-untyped-call]
+        shared = ([part[name] for part in parts] for name in names)
+        joined = [np.ma.concatenate(column)[order] for column in shared]  # type: ignore[no-untyped-call]
         return dict(zip(names, joined, strict=True))
 
     def _decisions_of_rows(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Frame:

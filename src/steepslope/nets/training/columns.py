@@ -132,15 +132,14 @@ def _minimise_net_loss(
     steps = epochs * sum(math.ceil(size / BATCH) for size in sizes)
     optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
     cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine_rate((step + 1) / steps))
-    with bar() as progress:
-        task = progress.add_task("fitting", total=steps)
+    with bar("fitting", steps) as progress:
         for columns, target in _batches_for_net(net, rows, epochs):
             optimizer.zero_grad()
             mean_loss = loss(net.trust_logit(columns), target).mean()
             mean_loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             cycle.step()
-            progress.advance(task)
+            progress.update()
 
 
 def _batches_for_net(net: OracleNet, rows: FitRows, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,20 +1,27 @@
-"""The images of outputs, found by their ids. Nothing here needs torch: a report shows images without running a net."""
+"""The images of outputs, found by their ids. A report shows images without running a net, so nothing here needs torch.
+
+What needs Pillow is imported where there are images.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
+from steepslope.files.extras import require_extra
 from steepslope.nets.data.class_names import ClassNames
-from steepslope.nets.data.images import Dataset, image_rows_by_id
-from steepslope.nets.data.specs import DatasetSpec, parse_data
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import extraction_of_folder
+
+if TYPE_CHECKING:
+    from steepslope.nets.data.images import Dataset
+    from steepslope.nets.data.specs import DatasetSpec
 
 HOLDOUT = "holdout"
 
@@ -42,6 +49,8 @@ class ImageFinder:
 
         In two folders, files may have the same names; in all other data, ids tell the split.
         """
+        from steepslope.nets.data.images import image_rows_by_id
+
         failures, found = [], []
         wanted = None if ids is None else list(ids)
         for split in self.splits:
@@ -106,4 +115,7 @@ def data_spec_of_outputs(path: Path, data: str | None = None) -> DatasetSpec:
         if where is None:
             raise SteepslopeError("does not say where its images are: give --data", path)
         data = str(where).removesuffix(f":{HOLDOUT}")
+    require_extra("PIL", "nets", f"{data}: to read images")
+    from steepslope.nets.data.specs import parse_data
+
     return parse_data(data)

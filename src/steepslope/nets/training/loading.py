@@ -1,16 +1,21 @@
 """Oracles of any kind from their folders; what runs nets is imported for an oracle on images alone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steepslope.errors import SteepslopeError
-from steepslope.nets.data.images import Dataset
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.storage import CARD, is_image_oracle, read_oracle_card
 from steepslope.outputs import ClassifierOutputs
 
+if TYPE_CHECKING:
+    from steepslope.nets.data.images import Dataset
+
 CODE = "module:"  # what specs of one's own code begin with
-OpenImages = Callable[[ClassifierOutputs], Dataset]
+OpenImages = Callable[[ClassifierOutputs], "Dataset"]
 
 
 def load_oracle(

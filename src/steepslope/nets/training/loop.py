@@ -215,8 +215,7 @@ class TrainingRun:
         every = max(1, total // LOG_ROWS)
         clock, rows = time.monotonic(), 0
         _by_first_process(self.fabric, partial(cut_history, self.out / HISTORY, progress.step))
-        with bar(self.fabric.is_global_zero) as shown:
-            line = shown.add_task("training", total=total, completed=progress.step)
+        with bar("training", total, progress.step, shown=self.fabric.is_global_zero) as shown:
             while progress.step < total:
                 with failing_together(self.fabric):  # an image that cannot be read stops all processes
                     parts = [next(examples) for _ in range(self.recipe.accumulate)]
@@ -227,12 +226,12 @@ class TrainingRun:
                     speed = rows / (time.monotonic() - clock)
                     self._log(speed, self._validated() if ended else None)
                     rates = ", ".join(f"{name.upper()} {rate:.3f}" for name, rate in progress.rates.items())
-                    shown.update(line, description=f"training, loss {loss:.4f}, {rates}, {speed:.0f} images/s")
+                    shown.set_postfix_str(f"loss {loss:.4f}, {rates}, {speed:.0f} images/s", refresh=False)
                 if ended:
                     progress.counts = [0.0] * 4
                 if progress.step % self.recipe.save_every == 0 or ended:
                     self.save()
-                shown.update(line, completed=progress.step)
+                shown.update()
 
     def take_step(self, parts: list[Example]) -> float:
         """Work through the parts of one step, and change the weights; return the mean loss."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from steepslope.gate.decisions import most_probable_classes
 from steepslope.metrics.ranking import Bools, Floats
@@ -217,9 +216,10 @@ def gallery_thumbnail(read: ReadImage, size: int = SIZE) -> str | None:
         return None
 
 
-def gallery_data_uri(picture: Image.Image) -> str:
-    """Return an image as the text of a data URI: a PNG if it is tiny, else a WebP.
+def gallery_data_uri(picture: Any) -> str:
+    """Return an image of PIL as the text of a data URI: a PNG if it is tiny, else a WebP.
 
+    >>> from PIL import Image
     >>> gallery_data_uri(Image.new("L", (1, 1)))[:22]
     'data:image/png;base64,'
     """

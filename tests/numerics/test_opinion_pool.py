@@ -128,7 +128,7 @@ def agreement_rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     said = draw.normal(size=(n, 3)) + np.where(right, 2.0, 0.0)[:, None] * np.eye(3)[0]
     said[draw.random(n) < 0.3] = 0
     nothing = np.zeros((n, 3))
-    return np.stack([log_softmax(own), np.where(said.any(axis=1, keepdims=True), log_softmax(said), 0), nothing,
+    return np.stack([log_softmax(own, axis=1), np.where(said.any(axis=1, keepdims=True), log_softmax(said, axis=1), 0), nothing,
                      nothing], axis=1), right  # fmt: skip
 
 

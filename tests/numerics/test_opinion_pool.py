@@ -127,9 +127,9 @@ def agreement_rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     own = np.sort(draw.normal(size=(n, 3)) * 2)[:, ::-1]
     said = draw.normal(size=(n, 3)) + np.where(right, 2.0, 0.0)[:, None] * np.eye(3)[0]
     said[draw.random(n) < 0.3] = 0
-    nothing = np.zeros((n, 3))
-    return np.stack([log_softmax(own, axis=1), np.where(said.any(axis=1, keepdims=True), log_softmax(said, axis=1), 0), nothing,
-                     nothing], axis=1), right  # fmt: skip
+    nothing, has = np.zeros((n, 3)), said.any(axis=1, keepdims=True)
+    other = np.where(has, log_softmax(said, axis=1), 0)
+    return np.stack([log_softmax(own, axis=1), other, nothing, nothing], axis=1), right
 
 
 def test_agreement_is_the_regression_of_least_loss() -> None:

@@ -170,3 +170,18 @@ def test_an_opinion_by_numbers_need_not_have_named_all_classes() -> None:
     own = ClassifierOutputs.from_answers([0, 1, 2], [0.9, 0.8, 0.7])
     opinion = own.with_opinion("vendor", ClassifierOutputs.from_answers([0, 1, 1], [0.6] * 3)).require("opinion_vendor")
     assert opinion.argmax(axis=1).tolist() == [0, 1, 1]
+
+
+def test_confidences_that_were_spread_by_hand_are_recognised() -> None:
+    """With three of twenty below 1/K, which so predict another class."""
+    confidence = np.append(np.linspace(0.4, 0.9, 17), [0.1, 0.2, 0.3])
+    spread = np.where(np.arange(3) == np.arange(20)[:, None] % 3, confidence[:, None], (1 - confidence[:, None]) / 2)
+    with pytest.warns(UserWarning, match=r"3 rows predict another class so; if these are .*from_answers \(columns"):
+        ClassifierOutputs.from_probabilities(spread)
+    ClassifierOutputs.from_probabilities(np.random.default_rng(0).dirichlet(np.ones(3), size=20))
+    ClassifierOutputs.from_probabilities(spread[:, :2] / spread[:, :2].sum(axis=1, keepdims=True))
+
+
+def test_one_number_a_row_is_told_to_be_a_confidence() -> None:
+    with pytest.raises(SteepslopeError, match="one number above 0 in each row is a confidence: give them by"):
+        ClassifierOutputs.from_probabilities(0.8 * np.eye(3))

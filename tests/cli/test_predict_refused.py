@@ -27,7 +27,7 @@ CASES: list[tuple[str, str]] = [
     ("--gate GATES/mcp --out OUT.csv --outputs GATES/outputs/test --classifier digits", "expected none with --outputs"),
     ("--gate GATES/mcp --out OUT.csv --outputs GATES/outputs/test --label-column x", "expected a .csv or .parquet"),
     ("--gate GATES/mcp --out OUT.csv --outputs FIVE.csv", "outputs: expected 10 classes, as the gate was calibrated"),
-    ("--gate GATES/mcp --out OUT.csv --outputs ALONE.csv", "ALONE.csv: expected logits, found only confidence"),
+    ("--gate GATES/mcp --out OUT.csv --outputs ALONE.csv", "ALONE.csv: expected a column prediction"),
     ("--gate GATES/free --out OUT.csv --outputs LOGITS.csv", "oracle: neighbors: the outputs hold no features"),
     ("--gate GATES/free --out OUT.csv --data digits:test --classifier module:tests.tiny_nets:flat_grey", "classifier"),
     ("--gate GATES/free --out OUT.csv --data digits:test --auxiliary net:digits-net", "auxiliary: expected none"),

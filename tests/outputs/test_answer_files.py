@@ -110,7 +110,7 @@ def test_a_gate_reads_new_answers_by_its_own_classes(tmp_path: Path) -> None:
 
 
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
-    "no prediction": ("confidence,label\n0.5,a\n", {}, "expected a column prediction (or --prediction-column), or is_"),
+    "no prediction": ("confidence,label\n0.5,a\n", {}, "expected a column prediction (or --prediction-column) with"),
     "another column": (ROWS, {"prediction_column": "answer"}, "unknown column 'answer'"),
     "no number": (ROWS.replace("0.6", "60%"), {}, "column 'confidence': expected a number in each row, with '.' in"),
     "infinite": (ROWS.replace("0.6", "inf"), {}, "confidence: expected finite numbers, or none (NaN), found inf"),

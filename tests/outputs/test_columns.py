@@ -45,9 +45,9 @@ def test_the_usual_columns_need_no_options() -> None:
     }
     assert layout("logit_cat,logit_dog,label").classes == ("cat", "dog")
     assert layout("logit_0,logit_1,logit_scale").numbers == {"logits": ["logit_0", "logit_1"]}
-    assert layout("confidence,is_correct").numbers == {"confidence": ["confidence"]}
-    assert layout("logit_0,logit_1,confidence,is_correct").numbers == {"logits": ["logit_0", "logit_1"]}
-    assert layout("a,ok", confidence_column="a", correct_column="ok").texts == {"is_correct": "ok"}
+    assert layout("prediction,confidence", classes=None).texts == {"predicted": "prediction"}
+    assert layout("logit_0,logit_1,confidence,prediction").numbers == {"logits": ["logit_0", "logit_1"]}
+    assert layout("a,ok", confidence_column="a", prediction_column="ok").numbers == {"confidence": ["a"]}
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_a_file_of_classes_fixes_their_order(
         ("p,p_1", {"logit_columns": ("p*",)}, "expected a class in the name of each column, found none in 'p'"),
         ("logit_0,logit_1,logit_0,label", {}, "expected every column that is read once, found 'logit_0' 2 times"),
         ("logit_0,logit_2", {}, "logit_1 is missing"),
-        ("confidence,ok", {}, "expected a column prediction (or --prediction-column), or is"),
-        ("p,is_correct", {"confidence_column": "q"}, "unknown column 'q'"),
-        ("confidence,is_correct", {"probabilities": True}, "probabilities: expected columns of logits to go with it"),
+        ("confidence,ok", {}, "expected a column prediction (or --prediction-column) with each"),
+        ("p,prediction", {"confidence_column": "q"}, "unknown column 'q'"),
+        ("confidence,prediction", {"probabilities": True}, "probabilities: expected columns of numbers to go with it"),
         (" logit_0, logit_1", {}, "found the columns ' logit_0', ' logit_1'"),
     ],
 )

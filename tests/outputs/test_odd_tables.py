@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs import ReadingOptions
+from steepslope.outputs import ClassifierOutputs, ReadingOptions
 from steepslope.outputs.options import require_files_for_options
-from steepslope.outputs.predictions import groups_of_predictions, predictions_of
+from steepslope.outputs.predictions import groups_of_predictions
 from steepslope.outputs.table import read_table
 
 ROWS = 12
@@ -22,9 +22,9 @@ NAMED = "target,score_cat,score_dog,score_cow\n" + "".join(f"{t},{a},{b},{c}\n" 
 NUMBERED = "label,logit_0,logit_1\n" + "0,1.5,-1\n1,0.5,2\n0,-1,0.5\n" * (ROWS // 3)
 SHARES = "label,p_cat,p_dog\n" + "cat,0.9,0.1\ndog,0.25,0.75\ndog,1,0\n" * (ROWS // 3)
 BINARY = "label,p\n" + "1,0.9\n0,0.25\n1,0.125\n" * (ROWS // 3)
-ALONE = "conf,ok,site\n" + "0.9,yes,a\n0.25,no,\n0.75,yes,b\n0.5,no,a\n" * (ROWS // 4)
+ALONE = "conf,said,site,label\n" + "0.9,a,a,a\n0.25,b,,a\n0.75,b,b,b\n0.5,a,a,b\n" * (ROWS // 4)
 TWICE = NUMBERED.replace("\n", ",a,b\n").replace("1,a,b", "1,site,site", 1)
-BOTH: dict[str, Any] = {"confidence_column": "conf", "correct_column": "ok"}
+BOTH: dict[str, Any] = {"confidence_column": "conf", "prediction_column": "said"}
 BY_NAME: dict[str, Any] = {"label_column": "target", "logit_columns": ("score*",)}
 P: dict[str, Any] = {"logit_columns": ("p_*",)}
 ODD: dict[str, tuple[str | bytes, dict[str, Any], int | str]] = {
@@ -51,7 +51,6 @@ ODD: dict[str, tuple[str | bytes, dict[str, Any], int | str]] = {
     "a short row": (NUMBERED + "0,1\n", {}, "expected 3 columns, as in the first line, found 2 in line 14"),
     "a confidence by another name": (ALONE, {"confidence_column": "conf"}, "expected a column prediction"),
     "a confidence, both named": (ALONE, BOTH, 6),
-    "neither right nor wrong": (ALONE.replace("no", "perhaps"), BOTH, "found 'perhaps' in row 1 (6"),
     "a column of groups twice": (TWICE, {}, "found 'site' 2 times"),
 }  # what stands in a file, the options that go with it, and how many are wrong or words of what is said
 
@@ -63,7 +62,7 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(case: str, tmp_path
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     if isinstance(expected, int):
         table = read_table(path, ReadingOptions(**options), ("site",))
-        predictions = predictions_of(table)
+        predictions = ClassifierOutputs.of_table(table.require_labels())
         assert (len(predictions), int(np.sum(~predictions.is_correct))) == (ROWS, expected)
         groups = groups_of_predictions("site", predictions, table) if "site" in table.columns else None
         assert groups is None or groups.names == ["a", "(empty)", "b"]

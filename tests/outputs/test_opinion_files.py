@@ -103,16 +103,13 @@ def test_mappings_are_read(tmp_path: Path, sign: str) -> None:
     assert read_mapping(path) == {"red ant": "ant", "bee": "bee", "dog": None}
 
 
-def test_tables_without_rows_without_ids_and_next_to_a_confidence(tmp_path: Path) -> None:
+def test_tables_without_rows_and_without_ids(tmp_path: Path) -> None:
     """A header alone says that no row has the opinion."""
     (tmp_path / "votes.csv").write_text("id,vote\n")
     with pytest.warns(UserWarning, match="opinion net: found no rows: each of 12 lacks it"):
         assert with_opinion(tmp_path, "votes.csv").require("vote_net").tolist() == [-1] * N
     pq.write_table(pa.table({"vote": pa.array([None if vote < 0 else vote for vote in VOTES])}), tmp_path / "v.parquet")
     assert with_opinion(tmp_path, "v.parquet", outputs=OUTPUTS.named(None)).require("vote_net").tolist() == VOTES
-    (tmp_path / "own.csv").write_text("confidence,is_correct\n0.5,1\n")
-    with pytest.raises(SteepslopeError, match="opinion: expected logits to go with it, found a confidence alone"):
-        ClassifierOutputs.load(tmp_path / "own.csv", options_for(tmp_path, "votes.csv"))
 
 
 def test_classes_without_names_are_mapped_by_their_numbers(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
-from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions, predictions_of
+from steepslope.outputs import ClassifierOutputs, ReadingOptions
+from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions
 from steepslope.outputs.table import Table, TableBlocks, read_table
 from tests.conftest import make_complete, make_outputs
 
@@ -51,19 +51,6 @@ def test_what_a_table_cannot_hold_is_named(suffix: str, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("suffix", [*SUFFIXES, ".npz"])
-@pytest.mark.parametrize("truth", [[True, False, True], [1, 0, 1]])
-def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: Path) -> None:
-    columns = {"confidence": [0.9, 0.2, 0.7], "is_correct": truth}
-    path = tmp_path / f"outputs{suffix}"
-    np.savez(path, **columns) if suffix == ".npz" else write(path, dict(columns))  # type: ignore[arg-type]
-    predictions = predictions_of(read_table(path))
-    assert isinstance(predictions, Confidences)
-    assert predictions.is_correct.tolist() == [True, False, True]
-    with pytest.raises(SteepslopeError, match="expected logits, found only confidence, is_correct"):
-        ClassifierOutputs.load(path)
-
-
 @pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])
 def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     outputs = make_outputs(300)
@@ -101,11 +88,11 @@ def table(tmp_path: Path) -> Table:
 )
 def test_bad_groups_are_named(groups: str, message: str, table: Table, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        groups_of_predictions(groups.format(tmp_path), predictions_of(table), table)
+        groups_of_predictions(groups.format(tmp_path), ClassifierOutputs.of_table(table.require_labels(), False), table)
 
 
 def test_groups_of_outputs(table: Table, tmp_path: Path) -> None:
-    predictions = predictions_of(table)
+    predictions = ClassifierOutputs.of_table(table.require_labels(), False)
     assert isinstance(predictions, ClassifierOutputs)
     by_id = groups_of_predictions(f"{tmp_path}/groups.csv", predictions, table)  # in another order, with further rows
     assert by_id is not None
@@ -120,7 +107,7 @@ def test_empty_cells_are_a_group_of_their_own_but_no_cluster(table: Table, tmp_p
     """Which predictions depend on one another cannot be known where the cell is empty."""
     path = tmp_path / "given.csv"
     path.write_text("group,cluster\n" + "a,a\n,\nb,b\n" * 20)
-    found = groups_of_predictions(str(path), predictions_of(table), table)
+    found = groups_of_predictions(str(path), ClassifierOutputs.of_table(table.require_labels(), False), table)
     assert found is not None
     assert (list(found.codes), found.names) == ([0, 1, 2] * 20, ["a", "(empty)", "b"])
     with pytest.raises(SteepslopeError, match="column 'cluster': expected a value in each row, found an empty cell in"):

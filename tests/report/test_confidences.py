@@ -14,7 +14,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.storage import ORACLE
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import HandedOver, Resources, Scored, confidences_of_scores
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.sentences import evaluation_sentences, handover_sentence
@@ -41,15 +41,6 @@ def test_only_a_loss_with_a_cut_of_its_own_has_a_natural_cut(outputs: Classifier
     Oracle(loss="focal", epochs=1).fit(outputs).save(tmp_path / "focal")
     scored = confidences_of_scores([str(tmp_path / "focal"), str(tmp_path / "ss")], UNSEEN)
     assert [one.natural_cut for one in scored] == [None, None, 5 / 7]
-
-
-def test_confidences_alone_are_their_only_score() -> None:
-    is_correct = np.array([True, False])
-    assert confidences_of_scores([], Confidences(np.array([0.2, 0.9]), is_correct))[0].scale == "probability"
-    ranks = Confidences(np.array([0.2, 1.9]), is_correct)
-    assert confidences_of_scores(["mcp"], ranks)[0].only_ranks
-    with pytest.raises(SteepslopeError, match="margin needs logits"):
-        confidences_of_scores(["mcp", "margin"], ranks)
 
 
 @pytest.mark.parametrize(

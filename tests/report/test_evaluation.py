@@ -10,9 +10,9 @@ import pytest
 
 from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
 from steepslope.metrics.measures import table_metrics
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored, confidences_of_scores
-from steepslope.report.evaluation import Evaluation, evaluate_predictions, evaluated_rows
+from steepslope.report.evaluation import Evaluation, evaluated_rows
 from steepslope.report.runs import RunRow
 from steepslope.report.sentences import evaluation_sentences, mcp_sentence
 from steepslope.report.tables import cut_table, difference_table, main_table
@@ -81,8 +81,8 @@ def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None
 
 
 def test_lacking_replicates_are_counted() -> None:
-    predictions = Confidences(np.arange(10.0), np.array([True] * 9 + [False]))
-    (row,) = evaluated_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=500)
+    predictions = ClassifierOutputs.from_answers([1] * 10, np.arange(10) / 10, [1] * 9 + [0])
+    (row,) = evaluated_rows([Scored("mcp", None, np.arange(10.0), "logit")], predictions, bootstrap=500)
     expected = 500 * 0.9**10
     assert row.resampled.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
     assert f"{row.resampled.lacking} bootstrap replicates lacked an error" in main_table([row]).note
@@ -108,12 +108,6 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
 def test_sentences_say_who_wins(difference: tuple[float | None, ...], words: str) -> None:
     bounds = dict(zip(("value", "low", "high"), difference, strict=True))
     assert mcp_sentence(RunRow({"score": "a", "delta_auc_vs_mcp": bounds})).startswith(words)
-
-
-def test_confidences_alone_cannot_be_compared() -> None:
-    alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
-    rows = evaluate_predictions(alone, [], bootstrap=5).rows
-    assert evaluation_sentences(rows) == ["confidence cannot be compared with MCP: that needs logits."]
 
 
 def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 50) -> Evaluation:

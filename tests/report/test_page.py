@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from steepslope.cli.main import main
 from steepslope.metrics import METRICS, Metric, Ranking
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.predictions import groups_of_predictions, predictions_of
+from steepslope.outputs.predictions import groups_of_predictions
 from steepslope.outputs.table import read_table
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation, evaluate_predictions
@@ -62,7 +62,7 @@ def test_classes_are_called_by_their_names(column: str, outputs: ClassifierOutpu
     names = ("ant", "bee", "cow", "dog")
     outputs.named(names).save(tmp_path / "named")
     table = read_table(tmp_path / "named")
-    predictions = predictions_of(table)
+    predictions = ClassifierOutputs.of_table(table.require_labels(), False)
     groups = groups_of_predictions(column, predictions, table)
     (row,) = evaluate_predictions(predictions, [], groups=groups, bootstrap=0).rows
     assert [group.group for group in row.groups] == list(names)

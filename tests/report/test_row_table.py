@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import ClassifierOutputs
 from steepslope.report.evaluation import Evaluation, evaluate_predictions
 from steepslope.report.row_table import write_row_table
 from tests.conftest import make_outputs
@@ -67,12 +67,11 @@ def test_labels_of_none_of_the_classes_have_a_name(tmp_path: Path) -> None:
     np.testing.assert_allclose(rows["confidence"][0], logits.max(axis=1) - logits.min(axis=1), rtol=1e-9)
 
 
-def test_rows_of_confidences_alone_have_no_label(tmp_path: Path) -> None:
-    """And no threshold where nothing can be accepted."""
-    alone = Confidences(np.array([0.9, 0.5, 0.4, 0.3]), np.array([False, True, True, False]))
+def test_rows_of_answers_have_clusters_and_no_threshold_where_nothing_can_be_accepted(tmp_path: Path) -> None:
+    alone = ClassifierOutputs.from_answers([0, 1, 0, 1], [0.9, 0.8, 0.7, 0.6], [1, 1, 0, 0])
     evaluation = evaluate_predictions(alone, [], bootstrap=5, clusters=np.array([7, 7, 8, 9]))
     rows = written(evaluation, tmp_path / "rows.npz")
-    assert {*rows} == {"id", "is_correct", "cluster", "score", "scale", "threshold", "confidence"}
+    assert {*rows} > {"id", "is_correct", "cluster", "score", "scale", "threshold", "confidence", "label"}
     assert rows["id"].tolist() == list("0123")
     assert rows["is_correct"].tolist() == [False, True, True, False]
     assert rows["cluster"].tolist() == [0, 0, 1, 2]

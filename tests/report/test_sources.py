@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import ClassifierOutputs
 from steepslope.report.sources import Sources, report_sources
 from tests.conftest import make_outputs
 
@@ -59,13 +59,8 @@ def test_a_page_tells_why_it_has_no_images(error: Exception, why: str) -> None:
         sources(fail, data="digits")
 
 
-def test_images_that_are_not_wanted_or_of_no_outputs_are_not_opened() -> None:
-    def fail(*_: object) -> Any:
-        pytest.fail("opened")
-
+def test_images_that_are_not_wanted_are_not_opened() -> None:
     assert sources(None).no_images == "they were not wanted"
-    alone = report_sources(fail, Confidences(OUTPUTS.logits[:, 0], OUTPUTS.is_correct), Path("here"), lambda rows: [])
-    assert (alone.images, alone.no_images) == (None, "the predictions come with a confidence alone")
 
 
 def test_images_that_cannot_be_looked_up_any_more_do_not_end_the_report() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
     from steepslope.report.comparison import Comparison
-    from steepslope.report.confidences import Predictions, Resources
+    from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import Evaluation
     from steepslope.report.sources import FindImages, ReadImage, Sources
 
@@ -99,7 +99,8 @@ def evaluate(
     """
     made = made_by_command("evaluate", locals())
     from steepslope.oracle.storage import classes_of_oracle, names_oracle
-    from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions, predictions_of
+    from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
@@ -113,7 +114,7 @@ def evaluate(
     resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones, allow_fit_rows)
     of_gates = [gate.class_names for gate in resources.gates.values()]
     table = read_table(path, reading, (groups, cluster), classes or next(iter(of_gates), None))
-    predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
+    predictions = ClassifierOutputs.of_table(table.require_labels(), bool(fit or reference or oracles or gates))
     with REPORT.making(out, made, replace) as complete:
         if complete:
             say(f"{out}: already complete")
@@ -156,7 +157,7 @@ def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs,
     return find
 
 
-def _rows_to_evaluate(predictions: Predictions, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
+def _rows_to_evaluate(predictions: ClassifierOutputs, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
     """Return the places of the rows that no oracle was fitted on, or of all, where none is left or all are wanted.
 
     How many are left out is said.
@@ -172,12 +173,9 @@ def _rows_to_evaluate(predictions: Predictions, scores: Sequence[str], resources
 
 
 def _some_to_evaluate(
-    places: NDArray[np.int64], predictions: Predictions, groups: Groups | None, clusters: NDArray[np.int32] | None
-) -> tuple[Predictions, Groups | None, NDArray[np.int32] | None]:
+    places: NDArray[np.int64], predictions: ClassifierOutputs, groups: Groups | None, clusters: NDArray[np.int32] | None
+) -> tuple[ClassifierOutputs, Groups | None, NDArray[np.int32] | None]:
     """Return some of the predictions, with their groups and clusters."""
-    from steepslope.outputs import ClassifierOutputs
-
-    assert isinstance(predictions, ClassifierOutputs)  # on a confidence alone, nothing was fitted
     some = None if groups is None else groups._replace(codes=groups.codes[places])
     return predictions.subset(places), some, None if clusters is None else clusters[places]
 

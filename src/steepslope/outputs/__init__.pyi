@@ -6,4 +6,3 @@ from .classifier_outputs import (
     require_classes as require_classes,
 )
 from .options import ReadingOptions as ReadingOptions
-from .predictions import Confidences as Confidences

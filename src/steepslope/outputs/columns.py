@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.outputs.answers import CONFIDENCE, PREDICTED, answer_logits, coded_answers, names_of_answers
 from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
-from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes, truths_of_texts
-from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, OF_NUMBERS, ReadingOptions
+from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes
+from steepslope.outputs.options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
 from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_numbers, table_rows_at_once
 
@@ -28,7 +28,7 @@ MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as 
 OPTION = "logit-columns"
 USUAL = "logit"
 SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
-PREDICTION, CORRECT = "prediction", "is_correct"  # what a table without logits holds, with a confidence
+PREDICTION = "prediction"  # what a table without logits holds
 WANTED = (
     "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
     "or prediction and confidence (or --prediction-column, --confidence-column)"
@@ -49,7 +49,7 @@ class Layout:
     """What was taken for what: the columns of a table, by the names of the arrays that they make.
 
     ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
-    has one column each for ``ids``, ``labels``, ``predicted`` and ``is_correct``, where they are there; ``further`` are
+    has one column each for ``ids``, ``labels`` and ``predicted``, where they are there; ``further`` are
     columns of text that were asked for. ``classes`` are the names of the classes, None where they are but numbers from
     0; of answers they are always known.
 
@@ -116,15 +116,13 @@ class Layout:
             raise SteepslopeError(f"{expected}, found {self.numbers['logits'][0]!r} alone", "logits")
         vectors = {name for name in found if name == CONFIDENCE or len(array_of(name).axes) == 1}
         arrays = {name: array[:, 0] if name in vectors else array for name, array in found.items()}
-        labels, correct = self.texts.get("labels"), self.texts.get(CORRECT)
+        labels = self.texts.get("labels")
         if PREDICTED in self.texts:
             arrays = {"logits": self.answers(columns), **arrays}
             arrays.pop(CONFIDENCE, None)
         if labels is not None:
             names = None if self.by_number else self.classes
             arrays["labels"] = labels_of_texts(columns.texts[labels], f"column {labels!r}", names, self.counts)
-        if correct is not None:
-            arrays[CORRECT] = truths_of_texts(columns.texts[correct], correct)
         return arrays
 
     def answers(self, columns: Columns) -> NDArray[np.float64]:
@@ -337,7 +335,7 @@ def _columns_tell_classes(names: Sequence[str], options: ReadingOptions) -> bool
 
 
 def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
-    """Return what the columns of these names hold; raise if they hold neither logits nor confidences.
+    """Return what the columns of these names hold; raise if they hold neither logits nor answers.
 
     >>> layout = layout_of(["score_cat", "id", "score_dog", "label"], ReadingOptions(logit_columns=("score*",)))
     >>> layout.numbers, layout.texts, layout.classes
@@ -355,10 +353,8 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
         if both:
             raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")
         layout = replace(layout, numbers={"logits": logits, **_further_columns(names, logits)}, texts=texts)
-    elif PREDICTION in names or options.prediction_column is not None:
+    elif {PREDICTION, CONFIDENCE} & {*names} or options.prediction_column or options.confidence_column:
         layout = _layout_of_answers(names, options)
-    elif CONFIDENCE in names or options.confidence_column is not None:
-        layout = _layout_of_confidences(names, options)
     else:
         raise SteepslopeError(f"expected {WANTED}, {found_columns(names)}")
     require_columns_once([*layout.texts.values(), *(name for some in layout.numbers.values() for name in some)], names)
@@ -369,6 +365,9 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
     useless = options.changed(OF_NUMBERS)
     if useless:
         raise SteepslopeError("expected columns of numbers to go with it, found answers", useless[0])
+    if PREDICTION not in names and options.prediction_column is None:
+        expected = f"expected a column {PREDICTION} (or --prediction-column) with each confidence"
+        raise SteepslopeError(f"{expected}, {found_columns(names)}")
     columns = {
         "ids": options.id_column,
         "labels": options.label_column,
@@ -380,21 +379,9 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
     return Layout({**numbers, **_further_columns(names, [confidence])}, texts, classes)
 
 
-def _layout_of_confidences(names: Sequence[str], options: ReadingOptions) -> Layout:
-    useless = options.changed(OF_CLASSES)
-    if useless:
-        raise SteepslopeError("expected columns of logits to go with it, found a confidence alone", useless[0])
-    confidence = _named_column(names, CONFIDENCE, options.confidence_column)
-    texts = _text_columns(names, ids=options.id_column, is_correct=options.correct_column)
-    if CORRECT not in texts:
-        wanted = f"expected a column {PREDICTION} (or --prediction-column), or {CORRECT} (or --correct-column)"
-        raise SteepslopeError(f"{wanted} next to {confidence}, {found_columns(names)}")
-    return Layout({CONFIDENCE: [confidence]}, texts)
-
-
 def _text_columns(names: Collection[str], **named: str | None) -> dict[str, str]:
     """Return the column of each array, as an option names it, or the usual one; not those that are not there."""
-    usual = {"ids": "id", "labels": "label", PREDICTED: PREDICTION, CORRECT: CORRECT}
+    usual = {"ids": "id", "labels": "label", PREDICTED: PREDICTION}
     columns = {name: _named_column(names, usual[name], column) for name, column in named.items()}
     return {name: column for name, column in columns.items() if column in names}
 

@@ -186,7 +186,6 @@ EMPTY = "(empty)"
 IN_FILES = "names of classes (that need --classes, or columns such as logit_cat)"
 IN_MEMORY = "text with classes=, the names of the classes in the logits' order"
 IN_ORDER = "for whole numbers from 0 give --classes, with the names in that order"
-TRUTHS: dict[str, int] = {"true": 1, "1": 1, "1.0": 1, "yes": 1, "false": 0, "0": 0, "0.0": 0, "no": 0}
 
 
 class Texts(NamedTuple):
@@ -242,13 +241,6 @@ def text_codes(texts: Iterable[str], places: dict[str, int]) -> NDArray[np.int32
     (array([1, 2, 1], dtype=int32), {'ant': 0, 'cat': 1, 'dog': 2})
     """
     return np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int32)
-
-
-def truths_of_texts(texts: Texts, column: str) -> NDArray[np.bool_]:
-    """Return whether each prediction is correct, (n,)."""
-    meaning = {text: TRUTHS[text.lower()] for text in texts.distinct if text.lower() in TRUTHS}
-    expected = "true and false, 1 and 0, or yes and no"
-    return texts.numbers(meaning, expected, f"column {column!r}").astype(np.bool_)
 
 
 def labels_of_texts(

@@ -10,11 +10,9 @@ from steepslope.outputs.arrays import OPINION_NAMES
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
 OF_NUMBERS = ("logit_columns", "probabilities", "as_logits")  # of no use with answers
-OF_CLASSES = ("label_column", *OF_NUMBERS, "classes")  # of no use with a confidence alone
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = (
-    "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "correct_column",
-    "separator",
+    "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "separator",
 )  # fmt: skip
 
 
@@ -68,9 +66,6 @@ class ReadingOptions:
     confidence_column
         Column with how sure each prediction is, on any scale, higher is surer; a cell may be empty. By default
         confidence. The files of opinions may have such columns, too.
-    correct_column
-        Column of a file without predictions (evaluate): whether the one that a confidence is of is correct, true and
-        false, 1 and 0, or yes and no; by default is_correct.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
@@ -94,7 +89,6 @@ class ReadingOptions:
     as_logits: bool = False
     prediction_column: str | None = None
     confidence_column: str | None = None
-    correct_column: str | None = None
     id_column: str | None = None
     separator: str = ","
     classes: str | None = None

@@ -1,7 +1,6 @@
-"""Predictions to evaluate: outputs, or a confidence alone; and their groups and clusters, from a column or a file."""
+"""Groups and clusters of predictions, from a column or a file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,52 +8,23 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.metrics import Groups
-from steepslope.metrics.ranking import checked_confidences
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
-from steepslope.outputs.table import Table, naming_table, read_table_columns
+from steepslope.outputs.table import Table, read_table_columns
 
 LABEL, PREDICTED = "label", "predicted"
 
 
-@dataclass(frozen=True, eq=False)
-class Confidences:
-    """Confidences (n,), higher for what is more trustworthy, and whether each prediction is correct, (n,)."""
-
-    confidence: NDArray[np.float64]
-    is_correct: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.confidence)
-
-
-Predictions = ClassifierOutputs | Confidences
-
-
-def predictions_of(table: Table, ids: bool = False) -> Predictions:
-    """Return the predictions in a table: outputs with labels, or ``confidence`` and ``is_correct`` without logits.
-
-    Outputs come without their ids unless these are wanted.
-    """
-    arrays = table.require_labels().arrays
-    if "logits" in arrays or "confidence" not in arrays:
-        return ClassifierOutputs.of_table(table, ids)
-    with naming_table(table.path):
-        if "is_correct" not in arrays:
-            raise SteepslopeError(f"expected is_correct, found only {', '.join(sorted(arrays))}")
-        return Confidences(*checked_confidences(arrays["confidence"], arrays["is_correct"]))
-
-
-def groups_of_predictions(named: str | None, predictions: Predictions, table: Table) -> Groups | None:
-    """Return the groups that ``--groups`` names; the labels, with ``unknown``, if it names none and there are labels.
+def groups_of_predictions(named: str | None, predictions: ClassifierOutputs, table: Table) -> Groups:
+    """Return the groups that ``--groups`` names; the labels, with ``unknown``, if it names none.
 
     Empty cells of a column are a group of their own.
     """
-    if isinstance(predictions, ClassifierOutputs) and named in (None, LABEL, PREDICTED):
+    if named in (None, LABEL, PREDICTED):
         labels = predictions.predictions if named == PREDICTED else predictions.require_labels()
         return Groups(labels, predictions.label_names, named or LABEL)
-    return None if named is None else _groups_from_column(named, "group", table, EMPTY)
+    return _groups_from_column(named, "group", table, EMPTY)
 
 
 def clusters_of_predictions(named: str | None, table: Table) -> NDArray[np.int32] | None:

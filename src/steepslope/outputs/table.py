@@ -22,9 +22,9 @@ from steepslope.files.folders import fingerprint, staged_folder
 from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
-from steepslope.outputs.answers import CONFIDENCE, PREDICTED, are_numbers_from_zero
+from steepslope.outputs.answers import PREDICTED, are_numbers_from_zero
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
-from steepslope.outputs.columns import CORRECT, Columns, Layout, found_columns, layout_of_file, require_columns_once
+from steepslope.outputs.columns import Columns, Layout, found_columns, layout_of_file, require_columns_once
 from steepslope.outputs.labels import Texts, coded_labels, listed_names, read_classes
 from steepslope.outputs.opinion_files import read_opinions
 from steepslope.outputs.opinions import Opinion, is_array_of_opinion
@@ -45,8 +45,7 @@ class Table:
     path
         The file or folder.
     arrays
-        Arrays (n, …) by their names in :data:`~steepslope.outputs.ARRAYS`, but for the ids, with finished logits; or
-        ``confidence`` and ``is_correct`` without logits.
+        Arrays (n, …) by their names in :data:`~steepslope.outputs.ARRAYS`, but for the ids, with finished logits.
     classes
         The names of the classes; None where they have none.
     ids
@@ -98,7 +97,7 @@ class Table:
             return self.texts[column].groups(column, empty)
 
     def require_labels(self) -> Table:
-        """Return the table itself; raise unless it has labels, or a confidence and whether it is correct."""
+        """Return the table itself; raise unless it has labels."""
         if "logits" in self.arrays and "labels" not in self.arrays:
             expected = "expected the true class of each prediction, found none"
             if self.columns:
@@ -241,7 +240,7 @@ def _table_with_opinions(table: Table) -> Table:
     """Return the table with the opinions that its options name; those of the same names are replaced."""
     arrays = table.with_ids()
     if "logits" not in arrays:
-        raise SteepslopeError("expected logits to go with it, found a confidence alone", "opinion").within(table.path)
+        raise SteepslopeError("expected logits to go with it, found none", "opinion").within(table.path)
     recipe = folder.recipe_of_folder(table.path) if table.path.is_dir() else None
     copies = arrays.get(f"{OF_COPIES}logits")
     own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
@@ -294,7 +293,7 @@ def naming_table(path: Path) -> Iterator[None]:
 def _table_of_archive(path: Path, options: ReadingOptions) -> Table:
     """Return the arrays of a .npz file; its labels may be names of classes, and its logits ``probabilities``."""
     with np.load(path, allow_pickle=False) as archive:
-        wanted = [*arrays_in_order(archive), CONFIDENCE, CORRECT, CLASSES]
+        wanted = [*arrays_in_order(archive), CLASSES]
         arrays = arrays_that_fit_memory(archive, wanted if "logits" in archive else [*wanted, PROBABILITIES], path)
     are_named = PROBABILITIES in arrays
     if are_named:

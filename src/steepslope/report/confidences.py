@@ -16,7 +16,7 @@ from steepslope.metrics.selective import SCALES
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.evidence.fitting import require_other_rows
 from steepslope.oracle.storage import CARD, names_oracle
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array, require_same_class_names
 from steepslope.outputs.opinions import has_opinion
 from steepslope.outputs.row_hashes import shared_rows
@@ -24,7 +24,6 @@ from steepslope.report.grid import shortest_tails
 from steepslope.scores import SCORES
 
 BASELINE = "mcp"
-Predictions = ClassifierOutputs | Confidences
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +97,11 @@ class Scored:
 
 
 def confidences_of_scores(
-    names: Sequence[str], predictions: Predictions, resources: Resources = NOTHING
+    names: Sequence[str], predictions: ClassifierOutputs, resources: Resources = NOTHING
 ) -> list[Scored]:
     """Apply post-hoc scores, by name, and oracles, by folder; MCP always comes first.
 
-    An oracle has its folder's name, with as much of the path before it as tells it from others. Predictions that come
-    with a confidence alone are scored by it and nothing else.
+    An oracle has its folder's name, with as much of the path before it as tells it from others.
 
     Raises
     ------
@@ -111,8 +109,6 @@ def confidences_of_scores(
         If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, or it was fitted on some
         of these rows or for another classifier.
     """
-    if isinstance(predictions, Confidences):
-        return [_given_confidences(names, predictions)]
     return _confidences_with_gates(_all_confidences(names, predictions, resources), predictions, resources)
 
 
@@ -157,15 +153,6 @@ def _confidences_of_gate(
         return _confidences_of_oracle(source.oracle, label, outputs, resources)
 
 
-def _given_confidences(names: Sequence[str], predictions: Confidences) -> Scored:
-    others = [name for name in names if name != BASELINE]
-    if others:
-        raise SteepslopeError(f"{others[0]} needs logits, but the predictions come with a confidence alone")
-    confidence = predictions.confidence
-    in_unit_range = bool(((confidence >= 0) & (confidence <= 1)).all())
-    return Scored("confidence", None, confidence, "probability" if in_unit_range else "rank")
-
-
 def _confidences_of_score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     oracle = oracle_for_confidences(name, resources.load_oracle)
     if oracle is not None:
@@ -190,16 +177,18 @@ def oracle_for_confidences(name: str, load_oracle: LoadOracle) -> BaseOracle | N
 
 
 def rows_confidences_fitted_on(
-    names: Sequence[str], predictions: Predictions, gates: Mapping[str, Gate], load_oracle: LoadOracle = Oracle.load
+    names: Sequence[str],
+    predictions: ClassifierOutputs,
+    gates: Mapping[str, Gate],
+    load_oracle: LoadOracle = Oracle.load,
 ) -> NDArray[np.bool_]:
     """Return which of some predictions an oracle was fitted on, one of these names or of a gate, (n,)."""
     seen = np.zeros(len(predictions), dtype=np.bool_)
-    if isinstance(predictions, ClassifierOutputs):
-        oracles = [oracle_for_confidences(name, load_oracle) for name in names]
-        oracles += [gate.source.oracle for gate in gates.values() if gate.source is not None]
-        for oracle in oracles:
-            if oracle is not None and oracle.record_ is not None:
-                seen |= oracle.record_.seen(predictions)
+    oracles = [oracle_for_confidences(name, load_oracle) for name in names]
+    oracles += [gate.source.oracle for gate in gates.values() if gate.source is not None]
+    for oracle in oracles:
+        if oracle is not None and oracle.record_ is not None:
+            seen |= oracle.record_.seen(predictions)
     return seen
 
 

@@ -29,7 +29,7 @@ from steepslope.metrics.selective import (
 )
 from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import BASELINE, NOTHING, Predictions, Resources, Scored, confidences_of_scores
+from steepslope.report.confidences import BASELINE, NOTHING, Resources, Scored, confidences_of_scores
 from steepslope.theory import decision_probability
 
 COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 100, 5))
@@ -107,9 +107,9 @@ class Gated(NamedTuple):
     weighted: bool = False
 
     @classmethod
-    def of(cls, gate: Gate, confidence: Floats, is_correct: Bools, predictions: Predictions) -> Gated:
+    def of(cls, gate: Gate, confidence: Floats, is_correct: Bools, predictions: ClassifierOutputs) -> Gated:
         """Return it for the confidences of some rows (n,), and which of these are correct."""
-        if isinstance(predictions, ClassifierOutputs) and gate.source is not None:
+        if gate.source is not None:
             has = ~gate.source.lacking(predictions.arrays)
             confidence, is_correct = confidence[has], is_correct[has]
         accepted, promise, held = gate.accepts(confidence), gate.promises[0], gate.calibration_rows
@@ -220,7 +220,7 @@ def json_number(value: float) -> float | str | None:
 
 def evaluated_rows(
     scored: Sequence[Scored],
-    predictions: Predictions,
+    predictions: ClassifierOutputs,
     *,
     groups: Groups | None = None,
     paper: bool = False,
@@ -236,7 +236,7 @@ def evaluated_rows(
     paper's variants. Whole ``clusters``, labels (n,), are resampled where they are given.
     """
     cuts, rows = evaluation_cuts(scored), list[Row]()
-    is_unknown = predictions.is_unknown if isinstance(predictions, ClassifierOutputs) else np.zeros(0, dtype=np.bool_)
+    is_unknown = predictions.is_unknown
     baseline: Drawn | None = None
     for one, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
         arrays, estimates, has_cut = (one.confidence, predictions.is_correct), resampled.estimates(), not one.only_ranks
@@ -266,7 +266,7 @@ def evaluated_rows(
 
 
 def _resampled_to_evaluate(
-    scored: Sequence[Scored], predictions: Predictions, bootstrap: int, seed: int, clusters: ArrayLike | None
+    scored: Sequence[Scored], predictions: ClassifierOutputs, bootstrap: int, seed: int, clusters: ArrayLike | None
 ) -> Iterator[tuple[Scored, Ranking, Drawn]]:
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
     for start in range(0, len(scored), AT_ONCE):
@@ -310,11 +310,11 @@ def _evaluation_rates(ranking: Ranking, threshold: float) -> dict[str, float]:
     return values_of_measures({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
 
 
-def _evaluated_paper_metrics(scored: Scored, predictions: Predictions) -> dict[str, float]:
+def _evaluated_paper_metrics(scored: Scored, predictions: ClassifierOutputs) -> dict[str, float]:
     """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
     confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
     cut = np.nan
-    if isinstance(predictions, ClassifierOutputs) and scored.scale != "rank":
+    if scored.scale != "rank":
         cut = paper_tnr_cut(scored.loss, predictions.num_classes)
     functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
     return values_of_measures(functions, confidence, predictions.is_correct)
@@ -337,7 +337,7 @@ class Evaluation(Brief):
     else a reader has to know of these rows, the latter where it makes numbers doubtful.
     """
 
-    predictions: Predictions
+    predictions: ClassifierOutputs
     rows: Sequence[Row]
     title: str = ""
     ids: Ids = evaluation_row_numbers
@@ -348,7 +348,7 @@ class Evaluation(Brief):
 
 
 def evaluate_predictions(
-    predictions: Predictions,
+    predictions: ClassifierOutputs,
     names: Sequence[str],
     resources: Resources = NOTHING,
     *,

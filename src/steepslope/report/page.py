@@ -8,7 +8,6 @@ from typing import Any
 
 from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
-from steepslope.outputs import ClassifierOutputs
 from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import Grid, grid_in_markdown, plain_in_markdown
 from steepslope.report.row_table import ROWS, write_row_table
@@ -75,7 +74,7 @@ def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Seq
     rows, names, predictions = evaluation.rows, [row.name for row in evaluation.rows], evaluation.predictions
     leader = names.index(headline_row(rows).name)
     specs, scores, cards = page_charts(evaluation), page_scores(evaluation), gallery(evaluation, leader, sources)
-    classes = [*predictions.class_names] if isinstance(predictions, ClassifierOutputs) else []
+    classes = [*predictions.class_names]
     summary, grids = summary_table(rows), detail_tables(rows)
     return fill_page_shell(
         data={**scores, **cards.data, "leader": leader, "charts": specs, "classes": classes},

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.outputs import ClassifierOutputs
 from steepslope.report.evaluation import Evaluation
 
 ROWS = "rows.npz"  # of a report
@@ -28,9 +27,8 @@ def write_row_table(evaluation: Evaluation, path: Path) -> None:
     """
     predictions, rows = evaluation.predictions, evaluation.rows
     arrays: dict[str, NDArray[Any]] = {"id": np.array(evaluation.ids(np.arange(len(predictions))), dtype=np.str_)}
-    if isinstance(predictions, ClassifierOutputs):
-        arrays |= {"label": predictions.require_labels(), "prediction": predictions.predictions}
-        arrays["classes"] = np.array(predictions.label_names)
+    arrays |= {"label": predictions.require_labels(), "prediction": predictions.predictions}
+    arrays["classes"] = np.array(predictions.label_names)
     if evaluation.clusters is not None:
         arrays["cluster"] = np.unique(evaluation.clusters, return_inverse=True)[1]
     np.savez_compressed(

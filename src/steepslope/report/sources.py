@@ -10,7 +10,6 @@ import numpy as np
 
 from steepslope.errors import reason_of
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Predictions
 from steepslope.report.evaluation import Ids, evaluation_row_numbers
 
 NOT_WANTED = "they were not wanted"
@@ -43,7 +42,7 @@ NO_SOURCES = Sources()
 
 def report_sources(
     open_images: OpenImages | None,
-    predictions: Predictions,
+    predictions: ClassifierOutputs,
     path: Path,
     ids: Ids,
     *,
@@ -67,11 +66,9 @@ def report_sources(
 
 
 def _image_source(
-    open_images: OpenImages, predictions: Predictions, path: Path, ids: Ids, data: str | None = None
+    open_images: OpenImages, predictions: ClassifierOutputs, path: Path, ids: Ids, data: str | None = None
 ) -> tuple[FindImages | None, str]:
     """Return what finds images by their ids, or why there are none."""
-    if not isinstance(predictions, ClassifierOutputs):
-        return None, "the predictions come with a confidence alone"
     try:
         find = open_images(path, data, predictions, ids(np.arange(min(1, len(predictions)))))
     except Exception as error:  # a report needs no images: it tells what the data set's own library raised

@@ -235,18 +235,17 @@ def class_tables(evaluation: Evaluation, leader: Scored) -> list[Grid]:
     """Return the tables of groups, of classes and of pairs of classes that have rows."""
     grids = [group_table({row.name: row.groups for row in evaluation.rows if row.groups}, evaluation.grouped_by)]
     predictions = evaluation.predictions
-    if isinstance(predictions, ClassifierOutputs):
-        known, labels = [one for one in evaluation.rows if not one.only_ranks], predictions.require_labels()
-        if evaluation.grouped_by != LABEL:
-            by_label = {
-                one.name: group_risks(
-                    one.confidence, predictions.is_correct, labels, one.cut(), names=predictions.label_names
-                )
-                for one in known
-            }
-            grids.append(group_table(by_label, LABEL))
-        if not predictions.is_correct.all():
-            grids.append(_class_pair_table(predictions, known, leader))
+    known, labels = [one for one in evaluation.rows if not one.only_ranks], predictions.require_labels()
+    if evaluation.grouped_by != LABEL:
+        by_label = {
+            one.name: group_risks(
+                one.confidence, predictions.is_correct, labels, one.cut(), names=predictions.label_names
+            )
+            for one in known
+        }
+        grids.append(group_table(by_label, LABEL))
+    if not predictions.is_correct.all():
+        grids.append(_class_pair_table(predictions, known, leader))
     return [grid for grid in grids if grid.rows]
 
 

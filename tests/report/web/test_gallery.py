@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored
 from steepslope.report.sources import Sources
 from steepslope.report.web import gallery as module
@@ -68,13 +68,6 @@ def test_many_classes_get_their_first_before_any_gets_its_second() -> None:
     counts = np.unique(labels, return_counts=True)[1]
     assert len(counts) > 250
     assert counts.max() <= 2
-
-
-def test_confidences_alone_have_cards_without_classes() -> None:
-    predictions = Confidences(np.linspace(0, 1, 30), np.arange(30) % 3 > 0)
-    rows, of_each = gallery_rows(predictions, [Scored("confidence", None, predictions.confidence, "probability")])
-    assert of_each == OVERALL
-    assert sorted(rows.tolist()) == list(range(30))
 
 
 def test_many_scores_take_turns_and_each_keeps_as_much_as_there_is_room_for() -> None:

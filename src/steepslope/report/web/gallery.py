@@ -20,7 +20,7 @@ from steepslope.gate.decisions import most_probable_classes
 from steepslope.metrics.ranking import Bools, Floats
 from steepslope.numerics.neighbors import nearest_rows
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import Predictions, Scored
+from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation
 from steepslope.report.sources import NO_SOURCES, FindImages, ReadImage, Sources
 
@@ -71,7 +71,7 @@ def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURC
     return Gallery(found, references, of_each, notes)
 
 
-def gallery_rows(predictions: Predictions, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
+def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
     """Return the rows to show, (at most 400,), by their numbers, and how many of each kind every score has of them.
 
     The scores take turns, the leader first: the first of each kind for all scores, then the second. Where there is room
@@ -82,10 +82,9 @@ def gallery_rows(predictions: Predictions, scored: Sequence[Scored], leader: int
     tops = [rows[:OVERALL] for pair in kinds for rows in pair]
     ranks = np.concatenate([np.arange(len(rows)) for rows in tops])
     candidates = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
-    if isinstance(predictions, ClassifierOutputs):
-        labels, predicted = predictions.require_labels() + 1, predictions.predictions  # 0 is none of the classes
-        for codes in (labels, predicted, labels * predictions.num_classes + predicted):
-            candidates += [_gallery_rows_of_each(rows, codes) for rows in kinds[0]]
+    labels, predicted = predictions.require_labels() + 1, predictions.predictions  # 0 is none of the classes
+    for codes in (labels, predicted, labels * predictions.num_classes + predicted):
+        candidates += [_gallery_rows_of_each(rows, codes) for rows in kinds[0]]
     rows = np.concatenate(candidates)
     chosen = rows[np.sort(np.unique(rows, return_index=True)[1])][:CARDS]
     there = [np.isin(top, chosen) for top in tops]
@@ -129,9 +128,7 @@ def gallery_cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_S
     return found
 
 
-def _gallery_classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]]:
-    if not isinstance(predictions, ClassifierOutputs):
-        return
+def _gallery_classes(predictions: ClassifierOutputs, rows: Numbers) -> Iterator[dict[str, Any]]:
     names, labels = predictions.label_names, predictions.require_labels()[rows]
     top, probabilities = most_probable_classes(predictions.subset(rows), TOP)
     for label, classes, values in zip(labels, top, probabilities, strict=True):
@@ -149,11 +146,11 @@ def _gallery_explanations(evaluation: Evaluation, rows: Numbers) -> Iterator[dic
 
 
 def _add_nearest_to_gallery(
-    found: Sequence[dict[str, Any]], predictions: Predictions, rows: Numbers, sources: Sources
+    found: Sequence[dict[str, Any]], predictions: ClassifierOutputs, rows: Numbers, sources: Sources
 ) -> tuple[list[dict[str, Any]], str]:
     """Give each card the places of its ``near`` references in a list of all such; return that, and why it is empty."""
     reference = sources.reference
-    features = predictions.features if isinstance(predictions, ClassifierOutputs) else None
+    features = predictions.features
     if reference is None:
         return [], ""
     if features is None:

@@ -1,5 +1,6 @@
 """Confidences on scales that say nothing of probabilities, and of answers that have none; who agrees with whom."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def services(n: int, seed: int, scale: str = "probability", other: bool = True) 
     """Return the answers of a service, and of another as an opinion, with confidences on a scale."""
     draw = np.random.default_rng(seed)
     labels, hard = draw.integers(CLASSES, size=n), draw.normal(size=n)
-    found = []
+    found: list[ClassifierOutputs] = []
     for _ in range(2):
         logits = draw.normal(size=(n, CLASSES)) + (1.8 - hard)[:, None] * np.eye(CLASSES)[labels]
         shares = np.exp(1.5 * logits)
@@ -30,7 +31,7 @@ def services(n: int, seed: int, scale: str = "probability", other: bool = True) 
     return found[0].with_opinion("other", found[1]) if other else found[0]
 
 
-SCALES = {
+SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "probability": lambda p: p,
     "percent": lambda p: 100 * p,
     "log-probability": np.log,
@@ -92,3 +93,24 @@ def test_probabilities_and_logits_of_nets_keep_their_scale() -> None:
     draw = np.random.default_rng(0)
     net = ClassifierOutputs(50 * draw.normal(size=(200, 2)), draw.integers(2, size=200))
     assert fit_answer_scales(net) == {}
+
+
+def weak(n: int, seed: int, useful: bool) -> ClassifierOutputs:
+    """Return a service whose errors another one tells a little, or not at all."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(2, size=n)
+    confidence = draw.uniform(0.5, 1, n)
+    first = np.where(draw.random(n) < confidence, labels, 1 - labels)
+    second = np.where(draw.random(n) < 0.68, labels, 1 - labels) if useful else draw.integers(2, size=n)
+    sure = draw.uniform(0.5, 1, n)
+    other = ClassifierOutputs.from_answers(second, sure, classes=range(2))
+    return ClassifierOutputs.from_answers(first, confidence, labels, classes=range(2)).with_opinion("other", other)
+
+
+@pytest.mark.parametrize("useful", [True, False])
+def test_a_weak_opinion_is_kept_with_few_rows_and_a_useless_one_costs_little(useful: bool) -> None:
+    ratios = []
+    for seed in range(6):
+        oracle, rows = FusedOracle().fit(weak(300, seed, useful)), weak(2_000, 100 + seed, useful)
+        ratios.append(aurc(oracle.trust_logit(rows), rows.is_correct) / aurc(MCP().confidence(rows), rows.is_correct))
+    assert np.mean(ratios) < 0.93 if useful else max(ratios) < 1.02

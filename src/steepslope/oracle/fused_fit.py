@@ -32,7 +32,6 @@ from steepslope.oracle.pooling import (
     best_pool,
     inputs_of_pools,
     pool_with_handover,
-    probably_more_loss,
     surely_worse_aurc,
 )
 from steepslope.outputs import ClassifierOutputs
@@ -68,17 +67,13 @@ class Gain:
 
 
 def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
-    """Return the first budget, in the order of their price, whose AURC is within one standard error of the least.
-
-    Opinions that are given cost no pass of a net, so they are also taken where their loss is probably less.
-    """
+    """Return the first budget, in the order of their price, whose AURC is within one standard error of the least."""
     risks = {name: aurc(values, is_correct) for name, values in odds.items()}
     best = min(risks, key=lambda name: risks[name])
     for name, values in odds.items():
         if name == best:
             break
-        is_worse = surely_worse_aurc(values, odds[best], is_correct, seed)
-        if not (is_worse or (best == OPINIONS and probably_more_loss(values, odds[best], is_correct))):
+        if not surely_worse_aurc(values, odds[best], is_correct, seed):
             return name
     return best
 
@@ -197,7 +192,10 @@ def fit_fused(
     candidates, mcp = _candidates_by_budget(opinions, wanted, outputs), opinions.mcp().held_out
     level = wanted[-1]
     if budget == "auto":
-        level = cheapest_budget({name: candidate.held_out for name, candidate in candidates.items()}, is_correct, seed)
+        odds = {name: candidate.held_out for name, candidate in candidates.items()}
+        if OPINIONS in odds and candidates[OPINIONS].pool.is_agreement and candidates[FREE].pool.inputs == (OWN,):
+            del odds[FREE]  # the regression was held against that
+        level = cheapest_budget(odds, is_correct, seed)
     chosen = candidates[level]
     slope, offset = fit_calibration(chosen.held_out, is_correct)
     needed = inputs_of_pools(chosen.pool, chosen.fallback)

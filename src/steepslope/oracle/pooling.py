@@ -35,7 +35,7 @@ LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, wher
 RESAMPLES = 200
 LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
 IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
-THREE_OF_FOUR = 0.674  # standard errors: above its lower end, three quarters of a normal distribution lie
+LEAST_GAIN = 0.8  # standard errors of the loss by which a regression on who agrees has to be better
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
 OF_FEATURES = ("neighbors", "feature_opinion")  # what is averaged with it, and needs no labels of errors
@@ -68,8 +68,8 @@ class Pool:
             others = (opinion_of_array(name) if is_opinion_array(name) else name for name in self.inputs[1:])
             return f"the average of the classifier's probabilities and those of {', '.join(others)}"
         if self.is_agreement:
-            others = map(opinion_of_array, self.inputs[1:])
-            return f"a regression on the classifier's log-odds, on whether {', '.join(others)} agree, and how surely"
+            named = ", ".join(map(opinion_of_array, self.inputs[1:]))
+            return f"a regression on the classifier's log-odds, on whether {named} agree, and how surely"
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
         if self.temperature == 1 and self.pool.others[0] in (0, NEVER):
@@ -238,7 +238,7 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     A pool has to be better than the better of the first two in nine of ten resamples, a mean in 19 of 20: with few
     errors, what seems best is often so by luck. What has no weight in the pool is left out. A mean is for fit sets with
     so few errors that weights cannot be told, and for classifiers that are too sure. The regression on who agrees is
-    for few rows. It is shrunk more and has signs that are known, so its loss need only be less in three of four.
+    for few rows. It is shrunk more and its signs are known, so it may be taken where its loss is less by less.
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:
@@ -260,19 +260,27 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
         alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN
     ):
         sure.append(pooled)
-    if agreed is not None and probably_more_loss(alone.held_out, agreed.held_out, is_correct):
+    if agreed is not None:
         sure.append(agreed)
     return min(sure, key=lambda one: aurc(one.held_out, is_correct))
 
 
 def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate | None:
-    """Return the regression on who agrees with the least loss on held-out rows; None without other classifiers."""
-    others = [name for name in inputs if is_opinion_array(name)]
-    if not others:
+    """Return the regression on who agrees with the least loss on held-out rows; None where that is not surely less.
+
+    It is held against the same regression on the classifier alone, row by row: where rows are few, that tells more than
+    the AURC.
+    """
+    own = (OWN, *filter(is_opinion_array, inputs))
+    if len(own) == 1:
         return None
-    own = (OWN, *others)
     held_out = {strength: opinions.held_out(own, strength, opinions.agreement) for strength in AGREEMENT_STRENGTHS}
-    best = min(AGREEMENT_STRENGTHS, key=lambda strength: losses_of_log_odds(held_out[strength], is_correct).mean())
+    losses = {strength: losses_of_log_odds(odds, is_correct) for strength, odds in held_out.items()}
+    best = min(AGREEMENT_STRENGTHS, key=lambda strength: losses[strength].mean())
+    alone = opinions.held_out((OWN,), best, opinions.agreement)
+    gained = losses_of_log_odds(alone, is_correct) - losses[best]
+    if gained.mean() <= LEAST_GAIN * gained.std() / np.sqrt(len(gained)):
+        return None
     return Candidate(opinions.agreement(own, best), held_out[best])
 
 
@@ -285,19 +293,6 @@ def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct
 def losses_of_log_odds(odds: Floats, is_correct: Bools) -> Floats:
     """Return the cross entropy of each row, (n,)."""
     return np.logaddexp(0, np.where(is_correct, -odds, odds))
-
-
-def probably_more_loss(odds: Floats, others: Floats, is_correct: Bools) -> bool:
-    """Return whether log-odds (n,) have more loss than others, once both are calibrated, in three of four resamples.
-
-    That tells more than the AURC where rows are few: each row has a loss, and the differences are paired.
-    """
-    losses = []
-    for one in (odds, others):
-        slope, offset = fit_calibration(one, is_correct)
-        losses.append(losses_of_log_odds(slope * one + offset, is_correct))
-    gained = losses[0] - losses[1]
-    return bool(gained.mean() > THREE_OF_FOUR * gained.std() / np.sqrt(len(gained)))
 
 
 def surely_worse_aurc(

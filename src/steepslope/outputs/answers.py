@@ -94,7 +94,8 @@ def _order_of_confidences(values: Floats) -> Floats:
 
 def _bent(log_odds: Floats) -> Floats:
     beyond = np.maximum(np.abs(log_odds) - STRAIGHT, 0)
-    return np.clip(log_odds, -STRAIGHT, STRAIGHT) + np.sign(log_odds) * np.log1p(beyond)
+    found: Floats = np.clip(log_odds, -STRAIGHT, STRAIGHT) + np.sign(log_odds) * np.log1p(beyond)
+    return found
 
 
 def _squeezed(values: Floats) -> Floats:

@@ -215,14 +215,14 @@ class ClassifierOutputs(Brief):
         >>> answers.class_names, answers.is_correct.tolist(), answers.true_class_probability.round(2).tolist()
         (('cat', 'dog'), [True, False, True], [0.9, 0.4, 0.5])
         """
-        given = {"labels": labels, "features": features, "ids": ids}
-        require_arrays_in_one_order({"predicted": predicted, "confidence": confidence, **given})
+        given = {"predicted": predicted, "confidence": confidence, "labels": labels, "features": features, "ids": ids}
+        require_arrays_in_one_order(given)
         texts, values = answer_texts(predicted), class_values(classes, None)
         known = values or names_of_answers(texts, None if labels is None else answer_texts(labels, "labels"))
         names = [*map(label_as_text, known)]
         logits = answer_logits(coded_answers(texts, names), confidence, len(names))
         kept = None if values is None and are_numbers_from_zero(names) else known
-        return cls(logits, **given, classes=kept, as_logits=True)
+        return cls(logits, labels, features, ids, classes=kept, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""

@@ -180,7 +180,7 @@ def _classes_of_answers(file: TableFile, texts: Mapping[str, str]) -> list[str]:
     columns = [texts[name] for name in (PREDICTED, "labels") if name in texts]
     found = Layout({}, further=tuple(columns)).read(file).texts
     with located(f"column {columns[0]!r}"):
-        return names_of_answers(*(found.get(column) for column in (*columns, "")[:2]))
+        return names_of_answers(found[columns[0]], found.get(texts.get("labels", "")))
 
 
 def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def test_answers_are_in_the_file_as_made_logits(scale: str) -> None:
     """Their scale and the regression on who agrees are, too."""
     oracle = FusedOracle(budget="opinions").fit(services(250, 4, scale))
     rows = services(300, 1, scale)
-    rows = rows.changed(opinion_other=np.where(np.arange(300)[:, None] % 5 == 0, np.nan, rows.opinion_other))
+    rows = rows.changed(opinion_other=np.where(np.arange(300)[:, None] % 5 == 0, np.nan, rows.require("opinion_other")))
     gate = Gate.of(oracle, services(300, 2, scale), 0.3)
     given = {name: array.astype(np.float32) for name, array in rows.arrays.items() if name != "labels"}
     found = run(export_gate(gate, "gate").model, given)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.numerics.blocks import blocks
-from steepslope.numerics.formulas import Array, clipped, constant, float64
+from steepslope.numerics.formulas import Array, clipped, constant, float32, float64
 from steepslope.numerics.linear import Standardised, standardised
 from steepslope.numerics.threads import single_thread
 
@@ -170,5 +170,6 @@ def _steps_of_small_net(rows: int, weights: int) -> int:
 
 def small_net_logits(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
-    inner, inner_bias, outer, outer_bias = (float64(constant(arrays[name], columns)) for name in NAMES)
-    return clipped(float64(columns) @ inner + inner_bias, 0) @ outer + outer_bias
+    inner, inner_bias, outer, outer_bias = (constant(arrays[name], columns) for name in NAMES)
+    hidden = clipped(float64(columns) @ float64(inner) + float64(inner_bias), 0)
+    return float64(float32(hidden) @ float32(outer) + float32(outer_bias))  # columns may lie far from 0, these do not

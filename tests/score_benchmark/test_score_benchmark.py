@@ -136,6 +136,16 @@ def test_a_class_an_object_and_the_fused_oracle_are_scores(tiny: Path) -> None:
     assert fused["lines"]["score"]["minus fused"]["auc"] == [0, 0, 0]
 
 
+def test_where_a_pair_lacks_what_a_score_needs_it_counts_as_mcp(tiny: Path) -> None:
+    pair = load_frozen_pairs(tiny)[0]
+    bare = replace(pair, arrays={name: one for name, one in pair.arrays.items() if name != "features"}, reference={})
+    for score, lacks in ((SCORES["trust_score"], "features, reference"), (OTHERS["Δ-KNN + margin"], "features")):
+        row = standing.row_of_pair(score, bare)
+        assert row["lacks"] == lacks
+        assert row["lines"]["score"]["minus MCP"]["auc"] == [0, 0, 0]
+    assert standing.row_of_pair(standing.score_by_name("fused"), bare)["lacks"] == ""
+
+
 def noisy(outputs: ClassifierOutputs) -> NDArray[Any]:
     return np.random.default_rng().normal(size=len(outputs))
 

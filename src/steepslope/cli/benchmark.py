@@ -17,7 +17,7 @@ def benchmark(
         module:name of a function from outputs to a confidence of each prediction, or of an object or class with fit and
         confidence, in a module of your own; or the name of a score, such as margin; or fused, the fused oracle.
     out
-        Folder for the JSON, which is called as the score.
+        Folder for NAME.json, by the name of the score.
     frozen
         File of frozen outputs in place of the package's.
     check
@@ -33,7 +33,7 @@ def benchmark(
         print(checked_submission(Path(check), frozen or FILE))
         return
     folder = require_no_file(out)
-    standing = judged(score_by_name(str(score)), frozen or FILE, say)
+    standing = judged(score_by_name(str(score)), frozen or FILE, str(score).rpartition(":")[2], say)
     file = folder / f"{standing.content['score']}.json"
     standing.save(file)
     print(f"{standing}\n\nwritten: {file}")

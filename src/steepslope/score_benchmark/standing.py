@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from inspect import getattr_static
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from steepslope.metrics import auroc
 from steepslope.oracle import FusedOracle
 from steepslope.promise.draws import outcome_of_promise
 from steepslope.report.grid import UNDEFINED, Cell, Grid, grid_for_terminal
-from steepslope.score_benchmark.frozen import FILE, FrozenPair, load_frozen_pairs
+from steepslope.score_benchmark.frozen import FILE, REFERENCE, FrozenPair, load_frozen_pairs
 from steepslope.score_benchmark.measured import COMPARED, DIGITS, measured_lines
 from steepslope.scores import SCORES
 from steepslope.scores.own import name_of_score, own_confidence
@@ -69,8 +70,9 @@ class Standing:
         """A line a pair, and their mean."""
         rows = {**self.content["pairs"], "mean": self.content["mean"]}
         table = {name: dict(_cells_of_pair(row)) for name, row in rows.items()}
+        names = {name: f"{name}, as MCP" if row.get("lacks") else name for name, row in rows.items()}
         title = f"{self.content['score']} on frozen outputs, {self.content['libraries']['steepslope']}"
-        cells = [[Cell(name), *of_pair.values()] for name, of_pair in table.items()]
+        cells = [[Cell(names[name]), *of_pair.values()] for name, of_pair in table.items()]
         return Grid(title, ["pair", *table["mean"]], cells, NOTE)
 
     def __str__(self) -> str:
@@ -100,7 +102,7 @@ def _cells_of_pair(row: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
     yield "CPU s", Cell(f"{row['seconds']:.1f}")
 
 
-def benchmark(score: Any, frozen: str | Path = FILE, notice: Notice = silent) -> Standing:
+def benchmark(score: Any, frozen: str | Path = FILE, name: str | None = None, notice: Notice = silent) -> Standing:
     """Judge a score on frozen outputs of classifiers, next to MCP and a fused oracle that is fitted on the same rows.
 
     Parameters
@@ -109,9 +111,12 @@ def benchmark(score: Any, frozen: str | Path = FILE, notice: Notice = silent) ->
         A function from :class:`~steepslope.ClassifierOutputs` without labels to a confidence (n,), higher for what is
         more trustworthy; or an object or class with ``fit(outputs)``, on rows with labels that are new to the
         classifier, and ``confidence(outputs)``. A ``fit`` with an argument ``reference`` also gets training rows of the
-        classifier, None where they are not known.
+        classifier, None where they are not known. Where a pair lacks one of its ``arrays``, a tuple of names such as
+        features, MCP takes its place.
     frozen
         The file of frozen outputs; by default that of the package.
+    name
+        What the table calls the score; by default its function's or class's name.
     notice
         Is told of each pair that is done.
 
@@ -125,7 +130,11 @@ def benchmark(score: Any, frozen: str | Path = FILE, notice: Notice = silent) ->
     for pair in pairs:
         rows[pair.name] = row_of_pair(score, pair, is_repeated=pair is pairs[0])
         notice(f"{pair.name}: {len(rows)} of {len(pairs)} pairs, {rows[pair.name]['seconds']:.1f} s")
-    known = {"score": name_of_score(score), "libraries": versions_of(LIBRARIES), "frozen": fingerprint(Path(frozen))}
+    known = {
+        "score": name or name_of_score(score),
+        "libraries": versions_of(LIBRARIES),
+        "frozen": fingerprint(Path(frozen)),
+    }
     content = {**known, "pairs": rows, "mean": mean_of_rows([*rows.values()])}
     return Standing({**content, "digest": digest_of(content)})
 
@@ -134,8 +143,10 @@ def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict
     """Return what a score, MCP and the fused oracle have on a pair; a score that ``is_repeated`` runs twice."""
     fit_set, judged, training = pair.fit_set, pair.judged, pair.training
     right = judged.is_correct
+    lacks = lacks_for_score(score, pair)
     with warnings.catch_warnings(), located(pair.name):
         warnings.simplefilter("ignore", RowsWarning)  # of few errors, which are the pair's and not the user's
+        score = SCORES["mcp"] if lacks else score
         begun = time.process_time()
         own = own_confidence(score, fit_set, training, judged)
         seconds = time.process_time() - begun
@@ -149,6 +160,7 @@ def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict
     return {
         "digest": pair.digest,
         "n": len(judged),
+        "lacks": lacks,
         "right": round(float(right.mean()), DIGITS),
         "lines": measured_lines(lines, right, (MCP, FUSED)),
         "promises": {
@@ -157,6 +169,15 @@ def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict
         },
         "seconds": round(seconds, 2),
     }
+
+
+def lacks_for_score(score: Any, pair: FrozenPair) -> str:
+    """Return the arrays, or the reference, that a score says it needs and a pair lacks; empty where there are none."""
+    needed = getattr_static(score, "arrays", ())
+    lacking = [name for name in needed if name not in pair.arrays] if isinstance(needed, tuple) else []
+    if getattr_static(score, "fits_on", "") == REFERENCE and not pair.reference:
+        lacking.append(REFERENCE)
+    return ", ".join(lacking)
 
 
 def mean_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:

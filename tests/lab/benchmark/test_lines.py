@@ -49,6 +49,7 @@ from tests.conftest import make_complete
 
 LOGITS = np.log([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.2, 0.3, 0.5]])
 LABELS = [0, 2, 2]
+OF_LOGITS = "a temperature of its own", "agreement × confidence"  # of the rivals, what needs no more
 SEEN = "stack(logits+opinion_other+features)"
 
 
@@ -155,7 +156,7 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
     shares = softmax(np.asarray(rows.outputs.logits, dtype=float), axis=1)
     assert_allclose(1 / (1 + np.exp(-lines[MCP])), shares.max(axis=1), rtol=1e-6)
     bare = Trial(plain(), None, {TEST: JudgedRows(plain(), {})}, wide(plain()))
-    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST, STACKED]
+    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST, STACKED, *OF_LOGITS]
 
 
 def test_measured_is_what_metrics_say() -> None:

@@ -101,7 +101,7 @@ def ranked_lines(
     if odds is not None:
         lines[BOOSTED] = odds
     for line, score in OTHERS.items():
-        with suppress(SteepslopeError):  # it lacks features, opinions or errors
+        with suppress(SteepslopeError):  # it lacks features or errors
             lines[line] = own_confidence(score, trial.learnt, trial.reference, rows.outputs)
     for line, score in own.items():
         lines[line] = own_confidence(score, trial.learnt, trial.reference, rows.outputs)

@@ -37,6 +37,8 @@ class DeltaKNNMargin:
     the one of least AURC on the fit set, where a row is not its own neighbour.
     """
 
+    arrays = ("features",)
+
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Keep the features of wrong and of correct predictions, and choose λ."""
         features, right = normalize(outputs.require_features()), outputs.is_correct
@@ -108,8 +110,6 @@ class AgreementRegression:
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Learn the weights, shrunk as by default."""
-        if not outputs.opinions:
-            raise SteepslopeError("expected opinions, found none")
         model = make_pipeline(StandardScaler(), LogisticRegression())
         self.model = model.fit(self._columns(outputs), outputs.is_correct)
         return self

@@ -265,17 +265,18 @@ def method_of_line(name: str, settings: Any) -> Method:
         if one not in settings:
             raise SteepslopeError(f"expected a setting {one} of kind {settings['kind']}, found none", name)
     values = kind.values()
-    _enter_own_loss(str(settings.get("loss")))
     for one in values.keys() & settings.keys():
-        if not (one == "score" and OWN in str(settings[one])):
+        if not (one in ("score", "loss") and _enters_own(one, str(settings[one]))):
             require_known(f"{one} of line {name!r}:", settings[one], values[one])
     return settings
 
 
-def _enter_own_loss(name: str) -> None:
-    """Enter a loss of one's own, ``module:name``, under that name, which alone is stored with an oracle."""
-    if OWN in name and name not in LOSSES:
-        LOSSES[name] = imported_by_name(name)
+def _enters_own(setting: str, name: str) -> bool:
+    """Return whether a score or loss is one's own, ``module:name``; a loss is entered into ``LOSSES`` by that name."""
+    own = imported_by_name(name) if OWN in name else None
+    if setting == "loss" and own is not None:
+        LOSSES.setdefault(name, own)
+    return own is not None
 
 
 ROW, ARRAYS = "row.json", "confidence.npz"

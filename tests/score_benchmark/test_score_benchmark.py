@@ -30,7 +30,7 @@ ABOUT = About("made", "table", "drawn here", "CC0", FIT)
 
 def margin_of_two(outputs: ClassifierOutputs) -> NDArray[Any]:
     assert outputs.labels is None
-    return np.abs(outputs.logits[:, 0] - outputs.logits[:, 1])
+    return np.asarray(np.abs(outputs.logits[:, 0] - outputs.logits[:, 1]))
 
 
 class Centre:
@@ -42,7 +42,7 @@ class Centre:
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[Any]:
         assert self.reference is not None
-        return -np.abs(outputs.require_features() - self.centre).sum(axis=1)
+        return np.asarray(-np.abs(outputs.require_features() - self.centre).sum(axis=1))
 
 
 def made_pair(name: str = "one", seed: int = 0) -> FrozenPair:
@@ -50,7 +50,7 @@ def made_pair(name: str = "one", seed: int = 0) -> FrozenPair:
     labels = rng.integers(2, size=N)
     logits = 1.5 * np.eye(2)[labels] + rng.normal(size=(N, 2))
     features = np.hstack([logits + rng.normal(size=(N, 2)), rng.normal(size=(N, 2))])
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "ids": np.arange(N, dtype=np.int32),
         "logits": logits.astype(np.float16),
         "labels": labels.astype(np.int16),
@@ -203,6 +203,8 @@ def test_what_others_send_is_checked(tiny: Path, found: standing.Standing, tmp_p
         **pairs, "one": {**pairs["one"], "lines": better}})  # fmt: skip
     of_others = {**lines, "MCP": {**lines["MCP"], "auc": [0.5, 0.4, 0.6]}}
     refused("one: expected an AUC of MCP of", pairs={**pairs, "one": {**pairs["one"], "lines": of_others}})
+    refused("expected the mean of its pairs, found another", mean={})
+    refused("expected a submission", pairs={**pairs, "one": {"digest": pairs["one"]["digest"]}})
 
 
 def test_the_command_judges_a_module_of_ones_own(

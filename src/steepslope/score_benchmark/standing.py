@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from steepslope.errors import RowsWarning, SteepslopeError, located
+from steepslope.errors import RowsWarning, SteepslopeError, explained, located
 from steepslope.files.extras import imported_by_name, versions_of
 from steepslope.files.folders import digest_of, field, fingerprint, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
@@ -71,7 +71,7 @@ class Standing:
         rows = {**self.content["pairs"], "mean": self.content["mean"]}
         table = {name: dict(_cells_of_pair(row)) for name, row in rows.items()}
         names = {name: f"{name}, as MCP" if row.get("lacks") else name for name, row in rows.items()}
-        title = f"{self.content['score']} on frozen outputs, {self.content['libraries']['steepslope']}"
+        title = f"{self.content['score']} on frozen outputs, steepslope {self.content['libraries']['steepslope']}"
         cells = [[Cell(names[name]), *of_pair.values()] for name, of_pair in table.items()]
         return Grid(title, ["pair", *table["mean"]], cells, NOTE)
 
@@ -186,7 +186,7 @@ def mean_of_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:
     >>> mean_of_rows([{"a": [0.0, -0.3, 0.4], "b": 1}, {"a": [0.2, -0.2, 0.5], "b": 2, "digest": ""}])
     {'a': [0.1, -0.15, 0.35], 'b': 1.5}
     """
-    found = {}
+    found = dict[str, Any]()
     for name, value in rows[0].items():
         values = [row[name] for row in rows]
         if isinstance(value, dict):
@@ -213,7 +213,7 @@ def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
     """
     content = read_json(path, EXPECTED)
     rest = {name: value for name, value in content.items() if name != "digest"}
-    with located(path):
+    with located(path), explained("expected a submission", kinds=(KeyError, TypeError, AttributeError, IndexError)):
         if content.get("digest") != digest_of(rest):
             raise SteepslopeError("expected the file as it was written, found a changed one")
         if content.get("frozen") != fingerprint(Path(frozen)):
@@ -225,6 +225,8 @@ def checked_submission(path: Path, frozen: str | Path = FILE) -> Standing:
         for name, row in rows.items():
             with located(name):
                 _require_possible_numbers(row, pairs[name])
+        if content["mean"] != mean_of_rows([*rows.values()]):
+            raise SteepslopeError("expected the mean of its pairs, found another")
     return Standing(content)
 
 

@@ -11,6 +11,7 @@ import yaml
 from numpy.testing import assert_array_equal
 
 from steepslope.files.progress import silent
+from steepslope.files.yaml_files import read_yaml
 from steepslope.lab.benchmark import freeze
 from steepslope.lab.benchmark.estimators import logistic_classifier
 from steepslope.lab.benchmark.freeze import FrozenRows, freeze_benchmark, frozen_pair
@@ -60,6 +61,6 @@ def test_published_probabilities_have_no_features(tmp_path: Path, monkeypatch: p
 
 
 def test_all_pairs_are_presets_with_a_licence() -> None:
-    for name, settings in freeze.read_yaml(freeze.PAIRS).items():
+    for name, settings in read_yaml(freeze.PAIRS).items():
         assert {*settings.get("opinions", ())} <= {*read_evidence_preset(name).opinions}
         assert settings["licence"]

@@ -85,9 +85,10 @@ def gap(outputs: ClassifierOutputs) -> Any:
 
 
 def test_a_line_takes_a_score_or_a_loss_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(methods, "LOSSES", {**LOSSES})
+    losses = {**LOSSES}
+    monkeypatch.setattr(methods, "LOSSES", losses)
     trained = method_of_line("mine", {"kind": "images", "loss": f"{__name__}:least"})
-    assert methods.LOSSES[trained["loss"]] is least
+    assert losses[trained["loss"]] is least
     scored = method_of_line("gap", {"kind": "score", "score": f"{__name__}:gap"})
     outputs = make_outputs(50)
     work = SimpleNamespace(own_outputs=lambda *_: outputs, place=lambda case: "test")

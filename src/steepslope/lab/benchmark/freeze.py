@@ -24,6 +24,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.score_benchmark.frozen import FILE, About, FrozenPair, save_frozen_pairs
 from steepslope.sklearn.features import Features
+from steepslope.sklearn.held_out import copies_in_inputs
 from steepslope.sklearn.reader import Reader
 from steepslope.sklearn.responses import Responses
 
@@ -96,7 +97,8 @@ def _outputs_of_estimator(
 ) -> tuple[ClassifierOutputs, ClassifierOutputs, NDArray[np.int64]]:
     """Return the outputs of new rows and of training rows, and the numbers of the new ones in the source."""
     rows = read_rows(folder, preset.read)
-    order = np.random.default_rng(SEED).permutation(len(rows.y))
+    firsts = np.unique(copies_in_inputs(rows.X), return_index=True)[1]  # a copy of a fit row would tell its label
+    order = np.random.default_rng(SEED).permutation(np.sort(firsts))
     train = order[rows.y[order] != wanted.unknown][: wanted.train]
     new = np.sort(order[~np.isin(order, train)])
     X, y = _safe_indexing(rows.X, train), rows.y[train]

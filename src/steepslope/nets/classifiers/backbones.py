@@ -101,7 +101,7 @@ def module_classifier(argument: str) -> Classifier:
     name, options = parse_query(argument, ["weights", *NORMALISATION])
     with located("classifier"):
         factory = imported_by_name(name)
-    with explained("cannot be called", f"classifier 'module:{argument}'", (Exception, SystemExit)):
+    with explained("cannot be called", f"classifier 'module:{argument}'"):
         model, source = factory(), inspect.getsource(sys.modules[name.partition(":")[0]])
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")

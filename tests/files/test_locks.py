@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import LOCK, locked
@@ -92,3 +96,62 @@ def test_what_cannot_be_written_to_is_not_locked(tmp_path: Path) -> None:
         with locked(place):
             pass
     assert (tmp_path / "file").read_text() == "mine"
+
+
+class Failing:
+    """What takes a lock after a few errors; it counts its calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *errors: int) -> None:
+        self.errors, self.calls, self.acquire = list(errors), 0, FileLock.acquire
+        monkeypatch.setattr(FileLock, "acquire", lambda lock, **options: self(lock, **options))
+
+    def __call__(self, lock: Any, **options: Any) -> Any:
+        self.calls += 1
+        if self.errors:
+            code = self.errors.pop(0)
+            raise OSError(code, os.strerror(code), lock.lock_file)
+        return self.acquire(lock, **options)
+
+
+@pytest.mark.parametrize("code", [errno.EEXIST, errno.ENOENT])
+def test_a_folder_that_vanishes_and_comes_back_is_locked(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run removes it between two system calls of the library's own."""
+    failing = Failing(monkeypatch, code, code)
+    with locked(tmp_path / "a"), pytest.raises(SteepslopeError, match="another run works"):
+        locked(tmp_path / "a").__enter__()
+    assert failing.calls == 4
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EMFILE, errno.EIO, errno.EACCES])
+def test_what_can_be_written_to_and_not_locked_is_refused(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Failing(monkeypatch, code)
+    with pytest.raises(SteepslopeError, match=rf"^{tmp_path}: cannot be locked \(.*{os.strerror(code)}.*\)$"):
+        locked(tmp_path).__enter__()
+
+
+def test_a_folder_that_no_run_can_write_to_is_not_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        failing = Failing(monkeypatch, code)
+        with locked(tmp_path):
+            assert failing.calls == 1
+        monkeypatch.setattr(FileLock, "acquire", failing.acquire)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_no_endless_wait(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "a")
+    with locked(tmp_path / "link" / "inside"):  # writing says that it cannot be made
+        pass
+    with pytest.raises(SteepslopeError, match=r"^/proc/nothing: cannot be locked"):
+        locked("/proc/nothing").__enter__()
+
+
+def test_whoever_may_write_to_a_folder_may_lock_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    with locked(tmp_path):
+        assert (tmp_path / LOCK).stat().st_mode & 0o777 == 0o664

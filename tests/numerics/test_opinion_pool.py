@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax, logit, logsumexp
 
-from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_opinion_pool
+from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_agreement_pool, fit_opinion_pool
 
 Floats = NDArray[np.float64]
 
@@ -118,3 +118,56 @@ def test_what_each_adds_to_a_linear_pool_is_the_log_odds_in_all(others: float) -
     p[:, :, -1] *= np.exp(others)
     assert ((parts > 0) == (p[:, :, 0] > p[:, :, 1:].sum(axis=2) + 1e-12))[1:][parts[1:] != 0].all()
     assert (parts[3::3, 1] == 0).all()
+
+
+def agreement_rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return opinions (n, 4, 3) of a classifier and another that three of ten rows lack, and what is right."""
+    draw = np.random.default_rng(seed)
+    right = draw.random(n) < 0.7
+    own = np.sort(draw.normal(size=(n, 3)) * 2)[:, ::-1]
+    said = draw.normal(size=(n, 3)) + np.where(right, 2.0, 0.0)[:, None] * np.eye(3)[0]
+    said[draw.random(n) < 0.3] = 0
+    nothing, has = np.zeros((n, 3)), said.any(axis=1, keepdims=True)
+    other = np.where(has, log_softmax(said, axis=1), 0)
+    return np.stack([log_softmax(own, axis=1), other, nothing, nothing], axis=1), right
+
+
+def test_agreement_is_the_regression_of_least_loss() -> None:
+    """Against another solver, where no weight is on its bound."""
+    opinions, right = agreement_rows(2_000)
+    found = fit_agreement_pool(opinions, right, 10.0)
+    own, said = opinions[:, 0], opinions[:, 1]
+    odds = own[:, 0] - np.logaddexp(own[:, 1], own[:, 2])
+    there, top = said.any(axis=1), said.argmax(axis=1)
+    p = np.exp(said.max(axis=1))
+    sure = np.where(there, logit(np.where(there, p, 0.5)), 0)
+    agrees, differs = there & (top == 0), there & (top != 0)
+    columns = np.stack([odds, agrees / 2 - differs / 2, agrees * sure, differs * -sure, np.ones(len(p))], axis=1)
+    scale = np.sqrt((columns**2).mean(axis=0))
+    ridge = np.array([1, *(10 * scale[1:4] ** 2), 1])
+
+    def loss(weights: np.ndarray) -> float:
+        signed = np.where(right, 1, -1) * (columns @ weights)
+        return float(np.logaddexp(0, -signed).sum() + (ridge * (weights - np.eye(5)[0]) ** 2).sum() / 2)
+
+    bounds = [(0, None)] * 4 + [(None, None)]
+    expected = minimize(loss, np.eye(5)[0], method="L-BFGS-B", bounds=bounds, options={"maxiter": 2_000, "ftol": 1e-14})
+    np.testing.assert_allclose([*found.weights, *found.others], expected.x, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(found.log_odds(opinions), columns @ [*found.weights, *found.others], atol=1e-9)
+    parts = found.contributions(opinions)
+    np.testing.assert_allclose(parts.sum(axis=1) + found.others[0], found.log_odds(opinions), atol=1e-9)
+    assert not parts[~there, 1:].any()
+
+
+def test_agreement_gives_no_weight_to_what_counts_against_its_own_answer() -> None:
+    opinions, right = agreement_rows(2_000)
+    turned = opinions.copy()
+    turned[:, 1] = opinions[:, 1, [1, 0, 2]]
+    assert fit_agreement_pool(turned, right, 3.0).weights[1] == 0
+
+
+def test_agreement_is_shrunk_to_the_classifier_itself() -> None:
+    opinions, right = agreement_rows(300)
+    sizes = [np.abs(fit_agreement_pool(opinions, right, strength).weights[1:]).sum() for strength in (3, 100, 1e7)]
+    assert sizes[0] > 1.5 * sizes[1] > sizes[2]
+    assert sizes[2] < 1e-3

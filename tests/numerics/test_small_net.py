@@ -25,13 +25,13 @@ def ring(n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]
 @pytest.mark.parametrize(
     ("n", "width", "steps"),
     [
-        (100, 2, 300),  # 16 epochs of one batch would be 16 steps
-        (256 * 25, 2, 400),
-        (256 * 25 + 1, 2, 416),  # a last batch of one row is a step too
-        (256 * 25, 5, 350),  # 20 weights where 7,000 products of a weight and a batch are the most
+        (100, 2, 150),  # 8 epochs of one batch would be 8 steps
+        (256 * 25, 2, 200),
+        (256 * 25 + 1, 2, 208),  # a last batch of one row is a step too
+        (256 * 25, 10, 175),  # 40 weights where 7,000 products of a weight and a batch are the most
     ],
 )
-def test_sixteen_epochs_within_limits(n: int, width: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eight_epochs_within_limits(n: int, width: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     whole = small_net._SmallNet.step
 
@@ -53,7 +53,7 @@ def test_steps_are_those_of_pytorch() -> None:
     optimizer = torch.optim.AdamW(weights, weight_decay=small_net.DECAY)
     for step, rate in enumerate((0.1, 0.2, 0.05)):
         columns, labels = ring(40, step)
-        net.step(standardised(columns).columns, labels, rate)
+        net.step(standardised(columns).columns, np.arange(40), labels, rate)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad()
         rows = torch.from_numpy(standardised(columns).columns)
@@ -68,10 +68,13 @@ def test_steps_are_those_of_pytorch() -> None:
 
 
 def test_a_part_of_all_values_is_dropped_and_the_rest_makes_up_for_it() -> None:
-    mask = np.asarray(small_net._SmallNet(2, 4, 2, 0.3)._mask((400, 500)))
-    assert (mask == 0).mean() == pytest.approx(0.3, abs=0.01)
-    assert mask.mean() == pytest.approx(1, abs=0.01)
-    assert len(np.unique(mask)) == 2
+    net, ones = small_net._SmallNet(500, 4, 2, 0.3), np.ones((2, 200, 500), np.float32)
+    for some in ones:
+        net._drop(some)
+    assert (ones == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert ones.mean() == pytest.approx(1, abs=0.01)
+    assert len(np.unique(ones)) == 2
+    assert np.asarray(np.corrcoef(ones.reshape(2, -1)))[0, 1] == pytest.approx(0, abs=0.02)
 
 
 def test_batches_see_every_row_once_an_epoch() -> None:
@@ -153,4 +156,4 @@ def test_wide_and_without_dropout_where_rows_are_many(monkeypatch: pytest.Monkey
     monkeypatch.setattr(small_net, "MANY_ROWS", 600)
     many, chosen = fit_small_net(columns, labels, 2, 400), fit_small_net(columns, labels, 2, 400, 0.1)
     assert [one["inner"].shape[1] for one in (few, many, chosen)] == [256, 400, 400]
-    assert [kept[0], kept[5], kept[-1]] == pytest.approx([0.7, 1, 0.9], abs=0.002)
+    assert [kept[0], kept[5], kept[-1]] == pytest.approx([0.7, 1, 0.9])

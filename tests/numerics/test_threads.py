@@ -1,5 +1,8 @@
 """On how many threads blocks compute, what is as before afterwards, and that slices change nothing."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +57,25 @@ def test_all_is_as_before_after_an_error(several: int) -> None:
 def test_a_function_computes_on_one_thread(several: int) -> None:
     assert single_thread()(settings)() == usual(1)
     assert settings() == usual(several)
+
+
+LATE = """
+from threadpoolctl import threadpool_info
+from steepslope.numerics.threads import single_thread
+with single_thread():
+    before = len(threadpool_info())
+import scipy.linalg
+with single_thread():
+    inside = [one["num_threads"] for one in threadpool_info()]
+assert len(inside) > before, "nothing was loaded later"
+assert set(inside) == {1}, inside
+assert {one["num_threads"] for one in threadpool_info()} == {2}
+"""
+
+
+def test_a_library_that_is_loaded_later_computes_on_one_thread_too() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], env={**os.environ, "OPENBLAS_NUM_THREADS": "2"}, check=False)
+    assert done.returncode == 0
 
 
 def test_blocks_of_several_python_threads_end_in_any_order(several: int) -> None:

@@ -79,7 +79,7 @@ def test_a_file_of_classes_fixes_their_order(
         ("p,p_1", {"logit_columns": ("p*",)}, "expected a class in the name of each column, found none in 'p'"),
         ("logit_0,logit_1,logit_0,label", {}, "expected every column that is read once, found 'logit_0' 2 times"),
         ("logit_0,logit_2", {}, "logit_1 is missing"),
-        ("confidence,ok", {}, "expected a column is_correct (or --correct-column) next to confidence, found the"),
+        ("confidence,ok", {}, "expected a column prediction (or --prediction-column), or is"),
         ("p,is_correct", {"confidence_column": "q"}, "unknown column 'q'"),
         ("confidence,is_correct", {"probabilities": True}, "probabilities: expected columns of logits to go with it"),
         (" logit_0, logit_1", {}, "found the columns ' logit_0', ' logit_1'"),

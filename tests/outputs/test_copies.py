@@ -107,6 +107,15 @@ def test_many_columns_are_mixed_without_a_loss() -> None:
     np.testing.assert_array_equal(copies_of(mixed_columns(np.repeat(table, 2, axis=0))), np.arange(400) // 2)
 
 
+@pytest.mark.parametrize("precision", [np.float16, np.float32])
+def test_copies_in_another_precision_are_copies(precision: type[np.floating]) -> None:
+    """As where parts of a table come from files of their own."""
+    table = np.random.default_rng(0).normal(size=(300, 6))
+    np.testing.assert_array_equal(
+        copies_of(np.concatenate([table, table.astype(precision), table.round(2)])), np.tile(np.arange(300), 3)
+    )
+
+
 def test_missing_values_are_values() -> None:
     table = np.random.default_rng(0).normal(size=(100, 4))
     table[::3, 1] = np.nan
@@ -155,6 +164,19 @@ def test_a_gate_refuses_ids_that_occur_twice() -> None:
     found = "found 'row/0' in 2 rows, 300 such ids in all"
     with pytest.raises(SteepslopeError, match=f"outputs: expected unique ids .* {found}"):
         Gate.of(MCP(), outputs.subset(np.tile(np.arange(300), 2)), max_risk=0.5)
+
+
+def test_a_join_whose_rows_have_ids_of_their_own_is_a_caution() -> None:
+    """The orders of a customer have the features of that customer, and of nobody else."""
+    draw = np.random.default_rng(0)
+    customers = make_outputs(300).changed(features=draw.normal(size=(300, 5)))
+    orders = customers.subset(np.repeat(np.arange(300), draw.integers(1, 9, size=300)))
+    orders = orders.changed(ids=[f"order {number}" for number in range(len(orders))])
+    count = f"{len(orders) - 300:,} of {len(orders):,} calibration rows have the"
+    for rows, what in ((orders, "features"), (orders.changed(features=None), "logits")):
+        gate = Gate.of(MCP(), rows, max_risk=0.5)
+        assert gate.caution.startswith(f"{count} {what} of others under ids of their own: if a join")
+    assert Gate.of(MCP(), customers, max_risk=0.5).caution == ""
 
 
 def test_a_gate_counts_copies_without_ids_once() -> None:

@@ -49,7 +49,7 @@ ODD: dict[str, tuple[str | bytes, dict[str, Any], int | str]] = {
     "UTF-16": (NUMBERED.encode("utf-16"), {}, "UTF-8"),
     "line ends of Windows": (NUMBERED.replace("\n", "\r\n"), {}, 4),
     "a short row": (NUMBERED + "0,1\n", {}, "expected 3 columns, as in the first line, found 2 in line 14"),
-    "a confidence by another name": (ALONE, {"confidence_column": "conf"}, "expected a column is_correct"),
+    "a confidence by another name": (ALONE, {"confidence_column": "conf"}, "expected a column prediction"),
     "a confidence, both named": (ALONE, BOTH, 6),
     "neither right nor wrong": (ALONE.replace("no", "perhaps"), BOTH, "found 'perhaps' in row 1 (6"),
     "a column of groups twice": (TWICE, {}, "found 'site' 2 times"),

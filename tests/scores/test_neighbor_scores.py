@@ -80,11 +80,26 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
     np.testing.assert_allclose(by_class, index.class_distances(queries), rtol=1e-4)
 
 
+def test_classes_of_any_size_are_searched_in_groups() -> None:
+    """Of no reference or one a class has no second; sizes that no group divides leave single references over."""
+    rng, sizes = np.random.default_rng(2), [0, 1, 2, 31, 47, 160, 1_700]
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    points, queries = rng.normal(size=(len(labels), 5)), rng.normal(size=(40, 5))
+    brute = np.linalg.norm(queries[:, None] - points[None], axis=2)
+    by_class, found = Index.build(points, labels, len(sizes)).search(queries, (50,))
+    for label, size in enumerate(sizes):
+        expected = np.sort(brute[:, labels == label], axis=1)[:, 1] if size > 1 else np.full(40, np.inf)
+        np.testing.assert_allclose(by_class[:, label], expected, rtol=1e-4)
+    nearest = labels[brute.argsort(axis=1)[:, :50]]
+    expected_counts = (nearest[:, :, None] == np.arange(len(sizes))).sum(axis=1)
+    np.testing.assert_allclose(found[:, 0], expected_counts, atol=1e-12)
+
+
 @pytest.mark.parametrize(("columns", "rank"), [(1, 1), (5, 5), (63, 2), (64, 1), (65, 5), (300, 2)])
 def test_the_least_are_found_whatever_the_groups(columns: int, rank: int) -> None:
     """Of values with many ties: places that differ, of the least values in their order, and the next one."""
     values = np.random.default_rng(columns).integers(40, size=(30, columns)).astype(np.float32)
-    places, following = neighbors._least_distances(values.copy(), rank)
+    places, following = neighbors._least_distances(values.T.copy(), rank)
     expected = np.sort(np.pad(values, ((0, 0), (0, 1)), constant_values=np.inf), axis=1)
     np.testing.assert_array_equal(np.take_along_axis(values, places, axis=1), expected[:, :rank])
     np.testing.assert_array_equal(following, expected[:, rank])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix, random as random_sparse
@@ -29,6 +34,15 @@ from steepslope.metrics import auroc
 from steepslope.sklearn.features import Features, column_kinds, steps_before, steps_ignoring_labels
 from tests.sklearn.problems import table, texts
 
+WHOLE = [3, None, -1, 8]
+FRACTIONS = [0.25, None, -1.5, 8.0]
+TRUTHS = [True, None, False, True]
+MOMENTS = [datetime(2026, 11, 28, 12, 30), None, datetime(1969, 12, 31, 23, 59, 59), datetime(2024, 2, 29, 1)]
+DATES = [datetime(2026, 11, 28), None, datetime(1969, 12, 31), datetime(2024, 2, 29)]
+SPANS = [timedelta(days=2), None, timedelta(seconds=-1), timedelta(hours=1)]
+COLOURS = ["red", None, "nan", "red"]
+VIENNA = ZoneInfo("Europe/Vienna")
+ZONED = [None if moment is None else moment.replace(tzinfo=VIENNA) for moment in MOMENTS]
 MANY_WORDS = [f"{a}{b}" for a in "abcdefghijklmnop" for b in "qrstuvwxyz"]
 
 
@@ -111,6 +125,166 @@ def test_columns_of_any_kind_are_seen(kind: Any) -> None:
     town = columns[frame.town == "here"], columns[frame.town == "there"]
     assert any((town[0][:, place] == 1).all() and (town[1][:, place] == 0).all() for place in range(found.width))
     assert_array_equal(found.columns(GaussianNB(), X[:3]), columns[:3])
+
+
+def of_pandas(values: Sequence[Any], kind: Any = None) -> Any:
+    return pd.DataFrame({"x": pd.Series(values, dtype=kind), "y": 0.0})
+
+
+def of_polars(values: Sequence[Any], kind: Any = None) -> Any:
+    return pl.DataFrame({"x": pl.Series(values, dtype=kind), "y": [0.0] * 4})
+
+
+def of_arrow(values: Sequence[Any], kind: Any = None) -> Any:
+    return pa.table({"x": pa.array(values, kind), "y": [0.0] * 4})
+
+
+def of_objects(values: Sequence[Any], kind: Any = None) -> Any:
+    return np.array([[value, 0.0] for value in values], dtype=object)
+
+
+def of_lists(values: Sequence[Any], kind: Any = None) -> Any:
+    return [[value, 0.0] for value in values]
+
+
+def of_pandas_arrow(values: Sequence[Any], kind: Any = None) -> Any:
+    return of_pandas(values, pd.ArrowDtype(kind))
+
+
+def categories(values: Sequence[Any], kind: Any = None) -> Any:
+    return of_pandas(pd.Categorical(pd.Series(values, dtype=kind)))
+
+
+def as_they_are(values: Sequence[Any]) -> list[list[float]]:
+    return [[np.nan if value is None else float(value)] for value in values]
+
+
+def in_seconds(values: Sequence[timedelta | None]) -> list[list[float]]:
+    return [[np.nan if value is None else value.total_seconds()] for value in values]
+
+
+def by_calendar(values: Sequence[datetime | None]) -> list[list[float]]:
+    return [
+        [np.nan] * 4
+        if value is None
+        else [(value - datetime(1970, 1, 1)) / timedelta(days=1), value.month, value.weekday(), value.hour]
+        for value in values
+    ]
+
+
+Case = tuple[Callable[..., Any], Sequence[Any], Any, list[list[float]]]  # a frame of values of a type; numbers (n, d)
+NUMBERS: list[Case] = [
+    *((of_pandas, WHOLE, kind, as_they_are(WHOLE)) for kind in ("float64", "float32", "Int8", "Float64", "object")),
+    *((of_pandas, TRUTHS, kind, as_they_are(TRUTHS)) for kind in ("boolean", "object")),
+    (of_pandas, [3, pd.NA, np.float32(-1), Decimal(8)], "object", as_they_are(WHOLE)),
+    (of_pandas, [True, float("nan"), np.False_, 1], "object", as_they_are(TRUTHS)),
+    (of_pandas, pd.arrays.SparseArray([3, np.nan, -1, 8]), None, as_they_are(WHOLE)),
+    (of_pandas, SPANS, "timedelta64[ns]", in_seconds(SPANS)),
+    (of_pandas, [*SPANS[:3], np.timedelta64(1, "h")], "object", in_seconds(SPANS)),
+    *((of_pandas_arrow, WHOLE, kind, as_they_are(WHOLE)) for kind in (pa.int16(), pa.decimal128(9, 2))),
+    (of_pandas_arrow, TRUTHS, pa.bool_(), as_they_are(TRUTHS)),
+    (of_pandas_arrow, SPANS, pa.duration("s"), in_seconds(SPANS)),
+    (categories, WHOLE, "Int64", as_they_are(WHOLE)),
+    (categories, FRACTIONS, "float64", as_they_are(FRACTIONS)),
+    *((of_polars, WHOLE, kind, as_they_are(WHOLE)) for kind in (pl.Int64, pl.Int8, pl.Float32, pl.Decimal(9, 2))),
+    (of_polars, TRUTHS, pl.Boolean, as_they_are(TRUTHS)),
+    *((of_polars, SPANS, kind, in_seconds(SPANS)) for kind in (pl.Duration("us"), pl.Duration("ms"))),
+    *((make, FRACTIONS, None, as_they_are(FRACTIONS)) for make in (of_arrow, of_objects, of_lists, of_polars)),
+    *((make, SPANS, None, in_seconds(SPANS)) for make in (of_arrow, of_objects)),
+    (of_objects, [Decimal("0.25"), Decimal("nan"), -1.5, 8], None, as_they_are(FRACTIONS)),
+]
+CALENDAR: list[Case] = [
+    *((of_pandas, MOMENTS, kind, by_calendar(MOMENTS)) for kind in ("datetime64[ns]", "datetime64[s]", "object")),
+    *((make, ZONED, None, by_calendar(MOMENTS)) for make in (of_pandas, of_polars, of_objects, categories)),
+    *((make, MOMENTS, None, by_calendar(MOMENTS)) for make in (of_polars, of_arrow, of_objects, categories)),
+    (of_pandas_arrow, ZONED, pa.timestamp("us", "Europe/Vienna"), by_calendar(MOMENTS)),
+    (of_arrow, ZONED, pa.timestamp("ns", "Europe/Vienna"), by_calendar(MOMENTS)),
+    (of_objects, [pd.Timestamp(MOMENTS[0]), pd.NaT, MOMENTS[2], np.datetime64(MOMENTS[3])], None, by_calendar(MOMENTS)),
+    (of_pandas_arrow, DATES, pa.date32(), by_calendar(DATES)),
+    (of_polars, DATES, pl.Date, by_calendar(DATES)),
+    (of_objects, [date(2026, 11, 28), None, *DATES[2:]], None, by_calendar(DATES)),
+]
+
+
+@pytest.mark.parametrize(("make", "values", "kind", "expected"), [*NUMBERS, *CALENDAR])
+def test_numbers_durations_and_dates_of_any_frame_are_seen_the_same(
+    make: Callable[..., Any], values: Any, kind: Any, expected: list[list[float]]
+) -> None:
+    """In units of their deviation from their mean, 0 where one is missing, and next to them which are.
+
+    A column y of zeros stands between.
+    """
+    X, numbers = make(values, kind), np.array(expected)
+    found = features(GaussianNB(), X, [0, 1, 0, 1])
+    deviation = np.nanstd(numbers, axis=0)
+    standard = np.nan_to_num((numbers - np.nanmean(numbers, axis=0)) / np.where(deviation > 0, deviation, 1))
+    columns = [standard, np.zeros((4, 1)), np.isnan(numbers)]
+    assert_allclose(found.columns(GaussianNB(), X), np.concatenate(columns, axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "values", "kind"),
+    [
+        *((of_pandas, COLOURS, kind) for kind in ("str", "string", "object")),
+        *((make, COLOURS, None) for make in (of_polars, of_arrow, of_objects, of_lists, categories)),
+        *((of_polars, COLOURS, kind) for kind in (pl.Categorical, pl.Enum(["nan", "red"]))),
+        (of_arrow, COLOURS, pa.dictionary(pa.int8(), pa.string())),
+        (of_pandas_arrow, COLOURS, pa.large_string()),
+        *((make, [2, None, "two", 2.0], None) for make in (of_pandas, of_objects, of_lists)),
+        (of_objects, [True, None, "no", True], None),
+        (of_objects, [MOMENTS[0], float("nan"), 1, MOMENTS[0]], None),
+        (of_polars, [time(12), None, time(13), time(12)], None),
+        (of_polars, [[1], None, [1, 2], [1]], None),
+        (of_polars, [[1, 2], None, [2, 3], [1, 2]], pl.Array(pl.Int64, 2)),
+        (of_pandas, [(1,), None, (2,), (1,)], None),
+    ],
+)
+def test_words_are_seen_by_which_rows_have_them(make: Callable[..., Any], values: Any, kind: Any) -> None:
+    """Where a column holds values of several types, these are words, too."""
+    X = make(values, kind)
+    found = features(GaussianNB(), X, [0, 1, 0, 1])
+    columns = found.columns(GaussianNB(), X)
+    assert sorted(columns.T.tolist()) == [[0, 0, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]]
+
+
+def test_each_row_is_seen_as_if_it_were_alone() -> None:
+    values = [1, "one", True, None, 2.5, MOMENTS[0], date(2026, 1, 1), pd.NA, "1"]
+    X = pd.DataFrame({"several": pd.Series(values, dtype=object), "whole": pd.array([1, 2, None] * 3, dtype="Int64")})
+    found = features(GaussianNB(), X, np.arange(9) % 2)
+    together = found.columns(GaussianNB(), X)
+    for place in range(9):
+        assert_array_equal(found.columns(GaussianNB(), X.iloc[[place]]), together[[place]])
+        alone = X.iloc[[place]].to_numpy(dtype=object)
+        assert_array_equal(found.columns(GaussianNB(), alone), together[[place]])
+    assert found.columns(GaussianNB(), X[:0]).shape == (0, found.width)
+
+
+@pytest.mark.parametrize("names", [["a", "a"], [0, 1], [0, "a"], [("a", 1), ("b", 2)], [None, 2.5]])
+def test_columns_go_by_their_places(names: list[Any]) -> None:
+    plain = pd.DataFrame({"x": [1.0, 2.0, 4.0, 8.0], "y": ["a", "b", "a", "b"]})
+    X, y = plain.set_axis(names, axis=1), [0, 1, 0, 1]
+    assert column_kinds(X) == ("number", "word")
+    columns = features(GaussianNB(), X, y).columns(GaussianNB(), X)
+    assert_array_equal(columns, features(GaussianNB(), plain, y).columns(GaussianNB(), plain))
+
+
+def test_a_column_without_a_value_is_seen_as_nothing() -> None:
+    X = pd.DataFrame({"x": [1.0, 2.0], "none": pd.Series([None, None], dtype=object), "nan": [np.nan, np.nan]})
+    found = features(GaussianNB(), X, [0, 1])
+    assert_array_equal(found.columns(GaussianNB(), X.assign(none=["new", 3])), [[-1, 0], [1, 0]])
+    for empty in (pd.DataFrame(index=[0, 1]), pl.DataFrame(), pa.table({})):
+        assert column_kinds(empty) == ()
+
+
+def test_dates_and_numbers_are_read_of_texts() -> None:
+    found = features(GaussianNB(), of_pandas(MOMENTS), [0, 1, 0, 1])
+    texts = of_pandas([None if moment is None else moment.isoformat() for moment in MOMENTS])
+    assert_allclose(found.columns(GaussianNB(), texts), found.columns(GaussianNB(), of_pandas(MOMENTS)))
+    found = features(GaussianNB(), of_pandas(WHOLE), [0, 1, 0, 1])
+    assert_allclose(
+        found.columns(GaussianNB(), of_objects(["3", None, "-1", "8.0"])),
+        found.columns(GaussianNB(), of_objects(WHOLE)),
+    )
 
 
 def test_dates_are_seen_as_days_months_weekdays_and_hours() -> None:

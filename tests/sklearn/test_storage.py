@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from markupsafe import escape
 from numpy.testing import assert_array_equal
@@ -55,9 +58,36 @@ ROWS: dict[str, Any] = {
     "sparse": csr_matrix(table(5)[0]),
     "list": table(5)[0].tolist(),
     "objects": np.array([["a", 1], ["b", None]], dtype=object),
-    "pandas": frame(5)[0],
-    "polars": pl.DataFrame(table(5)[0], schema=["a", "b", "c"]),
 }
+MOMENTS = [datetime(2026, 11, 28, 12, 30, 0, 7), None, datetime(1969, 12, 31)]
+ZONED = pd.Series(MOMENTS).dt.tz_localize("Europe/Vienna")
+SERIES = {
+    **{kind: pd.Series([3, 0, 1], dtype=kind) for kind in ("int8", "uint64", "bool", "float16", "complex64")},
+    **{kind: pd.Series([0.1, None, 1e-300], dtype=kind) for kind in ("float64", "float32", "Float64", "object")},
+    **{kind: pd.Series([3, None, -(2**62)], dtype=kind) for kind in ("Int64", "int64[pyarrow]")},
+    **{kind: pd.Series(MOMENTS, dtype=kind) for kind in ("datetime64[ns]", "datetime64[s]", "timestamp[us][pyarrow]")},
+    **{kind: pd.Series(["nan", None, ""], dtype=kind) for kind in ("str", "string", "large_string[pyarrow]")},
+    "boolean": pd.Series([True, None, False], dtype="boolean"),
+    "zoned": ZONED,
+    "timedelta64": pd.Series(pd.to_timedelta([1, None, -7], unit="us")),
+    "period": pd.Series(pd.period_range("2026-01", periods=3, freq="M")),
+    "sparse": pd.Series(pd.arrays.SparseArray([0.0, 1.5, 0.0])),
+    "several": pd.Series([1, "one", None], dtype=object),
+    "ordered": pd.Series(pd.Categorical(["low", None, "high"], ["low", "middle", "high"], ordered=True)),
+    "numbers": pd.Series(pd.Categorical([2, 1, 1], [2, 1, 0])),
+    "zones": ZONED.astype("category"),
+}
+POLARS = pl.DataFrame(
+    {
+        "category": pl.Series(["b", None, "a"], dtype=pl.Categorical),
+        "choice": pl.Series(["b", None, "a"], dtype=pl.Enum(["b", "c", "a"])),
+        "when": pl.Series(MOMENTS).dt.replace_time_zone("Europe/Vienna"),
+        "count": [3, None, -(2**62)],
+        "list": [[0.1], None, []],
+    }
+)
+ARROW = pa.table({"when": pa.array(MOMENTS), "word": pa.array(["b", None, "a"]).dictionary_encode()})
+NAMES: list[list[Any]] = [[0, 1], ["a", "a"], [0, "a"], [("a", 1), ("b", 2)]]
 
 
 @pytest.mark.parametrize("kind", ROWS)
@@ -68,6 +98,44 @@ def test_rows_of_any_kind_are_kept(kind: str, tmp_path: Path) -> None:
     assert type(found) is type(ROWS[kind])
     again, rows = (some.toarray() if kind == "sparse" else np.asarray(some, object) for some in (found, ROWS[kind]))
     assert_array_equal(again, rows)
+
+
+@pytest.mark.parametrize("kind", SERIES)
+def test_a_column_of_pandas_is_kept_with_its_type(kind: str, tmp_path: Path) -> None:
+    X = pd.DataFrame({"x": SERIES[kind], "y": [1, 2, 3]}).set_axis([7, 3, 5], axis=0)
+    assert _write_kept_rows(X, tmp_path) == "pandas"
+    pd.testing.assert_frame_equal(_read_kept_rows("pandas", tmp_path), X.reset_index(drop=True), check_exact=True)
+
+
+@pytest.mark.parametrize("names", NAMES, ids=str)
+def test_names_of_columns_are_kept_as_they_are(names: list[Any], tmp_path: Path) -> None:
+    X = pd.DataFrame([[1, "a"], [2, None]]).set_axis(names, axis=1)
+    assert _write_kept_rows(X, tmp_path) == "pandas"
+    pd.testing.assert_frame_equal(_read_kept_rows("pandas", tmp_path), X, check_column_type="equiv")
+
+
+@pytest.mark.parametrize("X", [POLARS, ARROW, POLARS[:0]], ids=["polars", "pyarrow", "empty"])
+def test_other_frames_are_kept_by_their_own_library(X: Any, tmp_path: Path) -> None:
+    kind = _write_kept_rows(X, tmp_path)
+    found = _read_kept_rows(str(kind), tmp_path)
+    assert (type(found), found.schema) == (type(X), X.schema)
+    assert found.equals(X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pd.DataFrame({"x": [datetime(2026, 1, 1), "new year"]}),
+        pd.DataFrame({"x": [Decimal("0.1"), None]}),
+        pd.DataFrame({"x": pd.interval_range(0, 2)}),
+        pl.DataFrame({"x": pl.Series([1, "one"], dtype=pl.Object)}),
+        np.array([[1j, None]], dtype=object),
+    ],
+    ids=["dates among words", "decimals", "intervals", "objects of polars", "objects"],
+)
+def test_rows_that_would_not_come_back_the_same_are_not_kept(X: Any, tmp_path: Path) -> None:
+    assert _write_kept_rows(X, tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", INPUTS)
@@ -119,7 +187,7 @@ def test_another_classifier_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("version", 0, "expected version 3 of the format, found 0"),
+        ("version", 0, "expected version 4 of the format, found 0"),
         ("features", 3, "field 'features': found 3 of an unexpected type"),
         ("classes", None, "field 'classes'"),
     ],

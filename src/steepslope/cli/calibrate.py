@@ -84,11 +84,14 @@ def calibrate(
     made = made_by_command("calibrate", locals())
     from steepslope.gate import Gate, Origin
     from steepslope.gate.storage import GATE
+    from steepslope.oracle.storage import classes_of_oracle, names_oracle
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.table import read_table
 
-    held_out, known, coming = further_outputs_to_fit(reading, outputs, fit, reference, target, judged=target)
-    table = read_table(Path(outputs), reading, (by,))
+    classes = classes_of_oracle(oracle) if names_oracle(oracle) else None
+    others = fit, reference, target
+    held_out, known, coming = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
+    table = read_table(Path(outputs), reading, (by,), classes)
     rows = ClassifierOutputs.of_table(table.require_labels())
     with GATE.making(out, made, replace, say) as complete:
         if complete:

@@ -98,7 +98,7 @@ def evaluate(
         Replace a report that the folder holds already, made with other options or of other files.
     """
     made = made_by_command("evaluate", locals())
-    from steepslope.oracle.storage import names_oracle
+    from steepslope.oracle.storage import classes_of_oracle, names_oracle
     from steepslope.outputs.predictions import clusters_of_predictions, groups_of_predictions, predictions_of
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
@@ -107,10 +107,12 @@ def evaluate(
     from steepslope.report.web.shell import shell_library
 
     path = Path(outputs)
-    held_out, known = further_outputs_to_fit(reading, outputs, fit, reference)
+    oracles = [name for name in scores if names_oracle(name)]
+    classes = classes_of_oracle(oracles[0]) if oracles else None
+    held_out, known = further_outputs_to_fit(reading, outputs, fit, reference, known=classes)
     resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones, allow_fit_rows)
-    oracles = [Path(name) for name in scores if names_oracle(name)]
-    table = read_table(path, reading, (groups, cluster))
+    of_gates = [gate.class_names for gate in resources.gates.values()]
+    table = read_table(path, reading, (groups, cluster), classes or next(iter(of_gates), None))
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
     with REPORT.making(out, made, replace) as complete:
         if complete:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace as changed
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,11 +102,15 @@ def fit(
 
 
 def further_outputs_to_fit(
-    reading: ReadingOptions, outputs: str, *paths: str | None, judged: str | None = None
+    reading: ReadingOptions,
+    outputs: str,
+    *paths: str | None,
+    judged: str | None = None,
+    known: Sequence[str] | None = None,
 ) -> list[ClassifierOutputs | None]:
     """Return outputs of the same classifier as some others, such as a reference; None where no path is given.
 
-    Opinions belong to those that are ``judged`` alone.
+    Opinions belong to those that are ``judged`` alone; ``known`` are the classes of answers.
     """
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.folder import require_folders_of_one_classifier
@@ -115,7 +119,8 @@ def further_outputs_to_fit(
     require_folders_of_one_classifier(outputs, *paths)
     others = reading.without_opinions
     return [
-        None if path is None else ClassifierOutputs.load(path, reading if path == judged else others) for path in paths
+        None if path is None else ClassifierOutputs.load(path, reading if path == judged else others, known=known)
+        for path in paths
     ]
 
 

@@ -8,6 +8,7 @@ their times are. Images are many and large: their size, times and number in the 
 a file is written, replaced, moved or restored; on request (``--verify``) their contents do.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -25,6 +26,8 @@ from steepslope.errors import SteepslopeError, reason_of
 LOCK = ".lock"
 OLD = ".old"  # in a staging folder, what it replaces
 WAIT = 60.0  # seconds for another process to finish writing
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}  # the last two: a file is there
+TRIES = 1_000  # to hold a lock in a folder that other runs remove and make; a try takes about 0.1 ms
 
 
 @contextmanager
@@ -186,16 +189,19 @@ def locked(folder: str | Path, name: str = LOCK, wait: float = 0, stays: bool = 
     Raises
     ------
     SteepslopeError
-        If another run holds the folder.
+        If another run holds the folder, or it can be written to and not locked, as on a full disk.
     """
     target, lock = Path(folder), None
     made = [path for path in (target, *target.parents) if not path.exists()]
-    with suppress(OSError):  # whatever writes says why it cannot
-        try:
-            lock = _held_lock(target / name, wait)
-        except Timeout:
-            place = target if name == LOCK else target / name.removeprefix(".").removesuffix(LOCK)
-            raise SteepslopeError("another run works here: wait for it, or choose another place", place) from None
+    try:
+        lock = _held_lock(target / name, wait)
+    except Timeout:
+        place = target if name == LOCK else target / name.removeprefix(".").removesuffix(LOCK)
+        raise SteepslopeError("another run works here: wait for it, or choose another place", place) from None
+    except OSError as error:
+        is_writable = target.is_dir() and os.access(target, os.W_OK)
+        if is_writable or error.errno not in UNWRITABLE:  # else whatever writes says why it cannot
+            raise SteepslopeError(f"cannot be locked ({reason_of(error)})", target) from error
     try:
         yield
     finally:
@@ -209,20 +215,20 @@ def _held_lock(path: Path, wait: float) -> BaseFileLock:
 
     Whoever held it before may have removed the file after it was opened here: what is held then is no lock to others.
     """
-    while True:
+    failure: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for _ in range(TRIES):
         lock = FileLock(path)
-        with suppress(FileNotFoundError):  # another run removed the folder meanwhile
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except FileExistsError:
-                if path.parent.is_file() or path.parent.is_symlink():
-                    raise
-                continue  # it was there, and was removed before it was looked at
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=wait, poll_interval=0.01)
             descriptor = lock._context.lock_file_fd
             if descriptor is not None and os.path.samestat(os.fstat(descriptor), path.stat()):
+                share_permissions(path)
                 return lock
+        except (FileNotFoundError, FileExistsError) as error:  # another run removed the folder, or made it again
+            failure = error
         lock.release()
+    raise failure
 
 
 def _clear_lock(lock: Path, made: list[Path], stays: bool) -> None:

@@ -19,7 +19,13 @@ from steepslope.gate.storage import read_gate, write_gate
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_class_names
-from steepslope.outputs.copies import one_of_each_copy, predictions_without_copies, rows_together, warn_of_copies
+from steepslope.outputs.copies import (
+    caution_on_equal_rows,
+    one_of_each_copy,
+    predictions_without_copies,
+    rows_together,
+    warn_of_copies,
+)
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
@@ -231,7 +237,7 @@ class Gate:
             by=by if by is not None or names is None else "group",
             classes=outputs.classes,
             origin=replace(origin, opinions=nets),
-            caution="\n".join([*neglected, *source.cautions(outputs)]),
+            caution="\n".join([*neglected, *caution_on_equal_rows(outputs), *source.cautions(outputs)]),
         )
 
     @classmethod
@@ -284,6 +290,11 @@ class Gate:
         """The risk that is promised of the accepted; where a coverage is, the upper bound of its risk."""
         risk = self.promises[0].max_risk
         return self.risk_bound if risk is None else risk
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes, or their numbers where they have none; None of a gate of confidences alone."""
+        return self.classes or (None if self.source is None else tuple(map(str, range(self.source.num_classes))))
 
     @property
     def has_groups(self) -> bool:

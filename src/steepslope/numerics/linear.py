@@ -19,6 +19,7 @@ from steepslope.numerics.formulas import log_softmax
 from steepslope.numerics.threads import in_slices
 
 Floats = NDArray[np.float64]
+Softmax = tuple[NDArray[np.float32], NDArray[np.float32]]  # weights (w, K) and bias (K,)
 
 
 def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats, Floats]:
@@ -115,19 +116,28 @@ def minimise_by_lbfgs(
 
 
 def fit_standardised_softmax(
-    columns: NDArray[Any] | Standardised, labels: NDArray[np.int64], num_classes: int, penalty: float
+    columns: NDArray[Any] | Standardised,
+    labels: NDArray[np.int64],
+    num_classes: int,
+    penalty: float,
+    start: Softmax | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return weights (w, K) and bias (K,) of :func:`fit_softmax` on standardised columns, for the columns."""
     inputs = columns if isinstance(columns, Standardised) else standardised(columns)
-    return inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty))
+    return inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty, start))
 
 
 def fit_softmax(
-    columns: NDArray[np.float32], labels: NDArray[np.int64], num_classes: int, penalty: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    columns: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    num_classes: int,
+    penalty: float,
+    start: Softmax | None = None,
+) -> Softmax:
     """Return weights (w, K) and bias (K,) of a multinomial logistic regression, with the same ridge.
 
-    It stops after 100 iterations, when the loss falls by less than 10⁻⁷ of itself at the latest.
+    It begins at 0, or at ``start``, and stops after 100 iterations, when the loss falls by less than 10⁻⁷ of itself at
+    the latest.
     """
     width, rows = columns.shape[1], np.arange(len(labels))
 
@@ -142,8 +152,9 @@ def fit_softmax(
         gradient = np.append(residual.sum(axis=0), (residual.T @ columns + penalty * weights).ravel())
         return float(loss + penalty / 2 * np.square(weights).sum(dtype=np.float64)), gradient.astype(np.float64)
 
-    start = np.zeros((1 + width) * num_classes)
-    found = minimise_by_lbfgs(objective, start, maxiter=100, ftol=1e-7).astype(np.float32)
+    weights, bias = start or (np.zeros((width, num_classes)), np.zeros(num_classes))
+    first = np.append(bias, weights.T.ravel()).astype(np.float64)
+    found = minimise_by_lbfgs(objective, first, maxiter=100, ftol=1e-7).astype(np.float32)
     return found[num_classes:].reshape(num_classes, width).T, found[:num_classes]
 
 

@@ -27,14 +27,14 @@ CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memo
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
-GROUP = 16  # columns whose least is found first
+GROUP = 16  # references whose least distance is found first
 LARGEST = float(np.finfo(np.float32).max)
 RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
 SAME = 1e-6  # distances this close, relatively, are ties
 LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
 SPARE = 8  # candidates beyond those wanted
 ROUNDING_64 = 1e-14  # of a squared length, by products in float64
-MANY_QUERIES = 64  # for which a copy of the points pays
+CACHED_ENTRIES = 2**19  # which stay in the processor's caches from one step to the next
 MANY = 32  # classes, beyond which distances to all of them are found at once
 # How tensors are searched for, once they are traced: a class with the searches of an index, from an index's arrays.
 GRAPH_SEARCH: dict[str, Callable[..., Any]] = {}
@@ -118,8 +118,8 @@ class Index:
 
         def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
             for label, start, stop in self._searched():
-                some = squared[:, start:stop]
-                found[part, label] = _distance_at_rank(chunk, own, self.points[start:stop], some, RANK)
+                some = slice(start, stop)
+                found[part, label] = _distance_at_rank(chunk, own, self.points[some], squared[some], RANK)
 
         self._for_chunks(queries, seek)
         return found
@@ -176,18 +176,20 @@ class Index:
         if is_traced(queries):
             of_graph: tuple[Array, Array] = GRAPH_SEARCH["bins"](self.arrays).search(queries, counts)
             return of_graph
-        distances = np.full((len(queries), self.num_classes), np.inf)
+        by_class = self.num_classes <= MANY
+        groups = _Groups.of(self.starts if by_class else self.starts[[0, -1]])
+        distances = np.empty((len(queries), self.num_classes))
         found = np.empty((len(queries), len(counts), self.num_classes))
 
         def seek(part: slice, chunk: Singles, own: Floats, squared: Singles) -> None:
-            found[part] = self._counted(chunk, own, squared, counts)
-            if self.num_classes > MANY:
-                distances[part] = self._of_all_classes(own, squared)
-                return
-            for label, start, stop in self._searched():
-                distances[part, label] = distances_from_squares(
-                    own, _least_distances(squared[:, start:stop], RANK - 1)[1]
-                )
+            least = groups.least(squared)
+            nearest = groups.smallest(squared, least, min(max(counts) + SPARE, len(self.points)))
+            found[part] = self._counted(chunk, own, *nearest, counts)
+            distances[part] = (
+                distances_from_squares(own[:, None], groups.second_least(squared, least))
+                if by_class
+                else self._of_all_classes(own, squared)
+            )
 
         self._for_chunks(queries, seek)
         return distances, found
@@ -198,33 +200,32 @@ class Index:
         return ((label, start, stop) for label, (start, stop) in cuts if stop - start >= RANK)
 
     def _of_all_classes(self, own: Floats, values: Singles) -> Floats:
-        """Return the distances of :meth:`search`, (m, K), of all classes at once; uses ``values`` up."""
+        """Return the distances of :meth:`search`, (n, K), of all classes at once; uses ``values`` (m, n) up."""
         sizes = np.diff(self.starts)
         held = np.flatnonzero(sizes)
-        result = np.full((len(values), len(held)), np.inf)
+        result = np.full((len(held), values.shape[1]), np.inf)
         seen = np.zeros(result.shape, dtype=np.int64)
         for _ in range(RANK):
-            least = np.minimum.reduceat(values, self.starts[held], axis=1)
-            there = values == np.repeat(least, sizes[held], axis=1)
+            least = np.minimum.reduceat(values, self.starts[held], axis=0)
+            there = values == np.repeat(least, sizes[held], axis=0)
             before = seen.copy()
-            seen += np.add.reduceat(there, self.starts[held], axis=1, dtype=np.int64)
+            seen += np.add.reduceat(there, self.starts[held], axis=0, dtype=np.int64)
             chosen = (before < RANK) & (seen >= RANK)
             result[chosen] = least[chosen]
             values[there] = np.inf
-        distances = np.full((len(values), self.num_classes), np.inf)
-        squares = own[:, None]
-        distances[:, held] = np.sqrt(np.maximum(result + squares, LEAST * squares))
+        distances = np.full((len(own), self.num_classes), np.inf)
+        distances[:, held] = np.sqrt(np.maximum(result + own, LEAST * own)).T
         return distances
 
-    def _counted(self, chunk: Singles, own: Floats, squared: Singles, counts: Sequence[int]) -> Floats:
-        """Return the numbers of each class among the nearest, (m, len(counts), K)."""
-        most = min(max(counts) + SPARE, len(self.points))
+    def _counted(
+        self, chunk: Singles, own: Floats, values: Singles, places: NDArray[np.int64], counts: Sequence[int]
+    ) -> Floats:
+        """Return the numbers of each class among the nearest, (m, len(counts), K), whose ``places`` are given."""
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
-        values, places = _smallest_distances(squared, most)
         distances = distances_from_squares(own[:, None], values)  # ascending, as the values are
         nearest = labels[places]
         result = np.stack([_shares_of_neighbors(distances, nearest, count, total) for count in counts], axis=1)
-        if most < len(self.points):
+        if places.shape[1] < len(self.points):
             unsure = distances[:, -1] <= distances[:, max(counts) - 1] * (1 + SAME)
             for rows, exact in _exact_distances(chunk, self.points, unsure):
                 all_distances = np.maximum(exact, np.sqrt(LEAST * own[rows, None]))
@@ -237,25 +238,24 @@ class Index:
         """Do some work for each chunk of queries, on several threads.
 
         The work is given the places of some queries, those (n, d) in float32, centred, their squared lengths (n,) in
-        float64, and distances (n, m), which are squared, and less each query's own square; that does not change the
+        float64, and distances (m, n), which are squared, and less each query's own square; that does not change the
         order.
         """
-        many = len(queries) >= MANY_QUERIES  # then a column of squares is worth its copy: the product adds them
-        points = np.column_stack([self.points, self.squares]) if many else self.points
         rows_at_once = max(1, CHUNK_ENTRIES // max(self.points.shape))
 
         def seek(rows: slice) -> None:
-            room = np.empty((min(rows_at_once, rows.stop - rows.start), len(self.points)), dtype=np.float32)
+            room = np.empty(min(rows_at_once, rows.stop - rows.start) * len(self.points), dtype=np.float32)
             for part in blocks(rows.stop, rows_at_once, rows.start):
                 with np.errstate(invalid="ignore", over="ignore"):
                     chunk = (queries[part] - self.centre).astype(np.float32, copy=False)
                     if not np.isfinite(chunk.sum()):
                         bad = part.start + int((~np.isfinite(chunk)).any(axis=1).argmax())
                         raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
-                columns = np.append(-2 * chunk, np.ones((len(chunk), 1), np.float32), axis=1) if many else -2 * chunk
-                squared = np.matmul(columns, points.T, out=room[: len(chunk)])
-                if not many:
-                    squared += self.squares
+                columns = np.ascontiguousarray(-2 * chunk.T)
+                squared = room[: len(self.points) * len(chunk)].reshape(-1, len(chunk))
+                for block in blocks(len(squared), max(1, CACHED_ENTRIES // len(chunk))):
+                    np.matmul(self.points[block], columns, out=squared[block])
+                    squared[block] += self.squares[block, None]
                 work(part, chunk, np.square(chunk, dtype=np.float64).sum(axis=1), squared)
 
         in_slices(seek, len(queries), len(queries) * self.points.size)
@@ -324,7 +324,8 @@ def _distance_at_rank(queries: Singles, own: Floats, points: Singles, squared: S
         places, last = _least_distances(squared, rank)
     else:
         most = min(rank + SPARE, len(points))
-        values, places = _smallest_distances(squared, most)
+        groups = _Groups.of(np.array([0, len(points)]))
+        values, places = groups.smallest(squared, groups.least(squared), most)
         last = values[:, -1]
     found = np.partition(_measured_distances(queries, points, places), rank - 1, axis=1)[:, rank - 1]
     if most < len(points):
@@ -341,50 +342,95 @@ def _measured_distances(queries: Singles, points: Singles, places: NDArray[np.in
 
 
 def _least_distances(squared: Singles, rank: int) -> tuple[NDArray[np.int64], Singles]:
-    """Return the places of each row's ``rank`` least, (n, rank), and the next value, (n,); ``squared`` is used up.
+    """Return the places of each column's ``rank`` least, (m, n) -> (n, rank), and the next value, (n,).
 
-    Rows are read once, for the least of each group of columns, and then in one group for each place.
+    Columns are read once, for the least of each group, and then in one group for each place; ``squared`` is used up.
     """
-    rows = np.arange(len(squared))
-    least, members, rest = _least_of_groups(squared, max(1, squared.shape[1] // GROUP))
-    least = np.concatenate([least, squared[:, rest]], axis=1)
-    members = np.concatenate([members, np.repeat(rest[:, None], members.shape[1], axis=1)])
+    columns, groups = np.arange(squared.shape[1]), _Groups.of(np.array([0, len(squared)]))
+    least = groups.least(squared)
     places = []
     for _ in range(rank):
         chosen = least.argmin(axis=1)
-        columns = members[chosen]
-        place = columns[rows, np.take_along_axis(squared, columns, axis=1).argmin(axis=1)]
-        squared[rows, place] = np.inf
-        least[rows, chosen] = np.take_along_axis(squared, columns, axis=1).min(axis=1)
+        members = groups.members[chosen]
+        place = members[columns, _values_at(squared, members).argmin(axis=1)]
+        squared[place, columns] = np.inf
+        least[columns, chosen] = _values_at(squared, members).min(axis=1)
         places.append(place)
     return np.stack(places, axis=1), least.min(axis=1)
 
 
-def _least_of_groups(squared: Singles, groups: int) -> tuple[Singles, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the least of each group of columns, (n, g), the columns of each, (g, c), and those that are left over.
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """References in groups of one class each: the ``members`` (G, c) of every group, −1 where it has fewer.
 
-    Every g-th column is of one group: to compare neighbouring columns with those that follow is fastest.
+    Those of class k, whose references begin at ``starts[k]``, begin at ``cuts[k]``. Its last groups are single
+    references; of the others, every g-th is of one group: to compare neighbouring ones with those that follow is
+    fastest.
     """
-    deep = squared.shape[1] // groups
-    edge = groups * deep
-    least = squared[:, :edge].reshape(len(squared), deep, groups).min(axis=1)
-    return least, np.arange(edge).reshape(deep, groups).T, np.arange(edge, squared.shape[1])
+
+    members: NDArray[np.int64]
+    cuts: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, starts: NDArray[np.int64]) -> _Groups:
+        """Group the references of classes that begin at ``starts`` (K + 1,), some ``GROUP`` together."""
+        parts = []
+        for start, stop in pairwise(starts.tolist()):
+            places, groups = np.arange(start, stop), max(1, (stop - start) // GROUP)
+            edge = len(places) // groups * groups
+            parts += [places[:edge].reshape(-1, groups).T[: stop - start], places[edge:, None]]
+        edges = np.cumsum([0, *map(len, parts)])
+        members = np.full((edges[-1], max(part.shape[1] for part in parts)), -1)
+        for part, first in zip(parts, edges, strict=False):
+            members[first : first + len(part), : part.shape[1]] = part
+        return cls(members, edges[::2], starts)
+
+    def least(self, squared: Singles) -> Singles:
+        """Return the least value of each group, (m, n) -> (n, G)."""
+        found = np.empty((len(self.members), squared.shape[1]), dtype=squared.dtype)
+        for (start, stop), (first, last) in zip(pairwise(self.starts), pairwise(self.cuts), strict=True):
+            groups = max(1, (stop - start) // GROUP)
+            deep = (stop - start) // groups
+            edge = start + groups * deep
+            if deep:
+                together = squared[start:edge].reshape(deep, groups, -1)
+                together.min(axis=0, out=found[first : first + groups])
+                found[first + groups : last] = squared[edge:stop]
+        return np.ascontiguousarray(found.T)
+
+    def second_least(self, squared: Singles, least: Singles) -> Singles:
+        """Return the second least value of each class, (m, n) and (n, G) -> (n, K); ∞ if it has fewer."""
+        found = np.full((len(least), len(self.starts) - 1), np.inf, dtype=squared.dtype)
+        held = np.flatnonzero(np.diff(self.starts) > 1)
+        if len(held):
+            cuts = [slice(*self.cuts[[label, label + 1]]) for label in held]
+            first = np.stack([cut.start + least[:, cut].argmin(axis=1) for cut in cuts], axis=1)
+            inside = np.partition(_values_at(squared, self.members[first]), 1, axis=2)[:, :, 1]
+            others = least.copy()
+            np.put_along_axis(others, first, np.inf, axis=1)
+            found[:, held] = np.minimum(inside, np.stack([others[:, cut].min(axis=1) for cut in cuts], axis=1))
+        return found
+
+    def smallest(self, squared: Singles, least: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:
+        """Return the ``count`` least of each column, ascending, and their places, (n, count) each.
+
+        They lie in those ``count`` groups whose least are the least, and only these are sorted.
+        """
+        if len(self.members) <= 2 * count:
+            return _sorted_least(np.ascontiguousarray(squared.T), count)
+        chosen = np.argpartition(least, count - 1, axis=1)[:, :count]
+        places = self.members[chosen].reshape(len(least), -1)
+        values, order = _sorted_least(_values_at(squared, places), count)
+        return values, np.take_along_axis(places, order, axis=1)
 
 
-def _smallest_distances(squared: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:
-    """Return the ``count`` least of each row, ascending, and their places, (n, count) each.
-
-    They lie in those ``count`` groups of columns whose least are the least, and only these are sorted.
-    """
-    groups = squared.shape[1] // GROUP
-    if groups <= 2 * count:
-        return _sorted_least(squared, count)
-    least, members, rest = _least_of_groups(squared, groups)
-    chosen = np.argpartition(least, count - 1, axis=1)[:, :count]
-    inside = members[chosen].reshape(len(squared), -1)
-    places = np.concatenate([inside, np.broadcast_to(rest, (len(squared), len(rest)))], axis=1)
-    values, order = _sorted_least(np.take_along_axis(squared, places, axis=1), count)
-    return values, np.take_along_axis(places, order, axis=1)
+def _values_at(squared: Singles, places: NDArray[np.int64]) -> Singles:
+    """Return the values of each column at its places, (m, n) and (n, …) -> (n, …); ∞ at −1."""
+    columns = np.arange(len(places)).reshape(-1, *[1] * (places.ndim - 1))
+    found = squared.ravel().take(places * len(places) + columns)  # a quarter of the time of two indices
+    found[places < 0] = np.inf
+    return found
 
 
 def _sorted_least(values: Singles, count: int) -> tuple[Singles, NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Pools of opinions on classes: a logarithmic one, a conditional logit that is fitted to convergence; and a linear one.
+"""Pools of opinions on classes: a logarithmic one, a conditional logit; a linear one; and a regression on who agrees.
 
 p(class | opinions) ∝ exp(Σ weight · log-probability): the product of the opinions' powers. Each opinion has one weight
 >= 0, whatever the number of classes, so that none counts against its own answer (McFadden, "Conditional Logit Analysis
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from steepslope.numerics.formulas import Array, constant, float64, log_softmax, logsumexp, namespace_of, quiet
 from steepslope.numerics.linear import minimise_by_lbfgs
+from steepslope.numerics.log_space import top_log_odds
 
 Floats = NDArray[np.float64]
 
@@ -85,6 +86,61 @@ class LinearPool(OpinionPool):
             scale = np.where(gap == 0, 1 / first.sum(axis=1), self.log_odds(opinions) / gap)
         found: Floats = (first - others) * scale[:, None]
         return found
+
+
+class AgreementPool(OpinionPool):
+    """A logistic regression on whether others agree with the prediction, and on how sure they are.
+
+    ``weights`` (1 + 3J,) are of the classifier's log-odds, and three for each of J others: of agreement (½, or −½, 0 in
+    rows that lack the opinion), and of the log-odds of the other's own class where it agrees, and less these where not.
+    ``others`` (1,) is the offset. Of the opinions (m, 1 + 3J, C), the first of three is the other's.
+    """
+
+    @quiet
+    def log_odds(self, opinions: Array) -> Array:
+        """Return the log-odds that the first candidate, the prediction, is right, (m, V, C) -> (m,)."""
+        columns = agreement_columns(opinions)
+        return columns @ constant(self.weights, columns) + constant(self.others, columns)[0]
+
+    def contributions(self, opinions: Floats) -> Floats:
+        """Return what each column adds to the log-odds, (m, V, C) -> (m, V); the offset comes on top."""
+        found: Floats = agreement_columns(opinions) * self.weights
+        return found
+
+
+def agreement_columns(opinions: Array) -> Array:
+    """Return the columns that an :class:`AgreementPool` weighs, float64 (m, V, C) -> (m, V)."""
+    xp, values = namespace_of(opinions), float64(opinions)
+    columns = [values[:, 0, 0] - logsumexp(values[:, 0, 1:])]
+    for place in range(1, opinions.shape[1], 3):
+        said = values[:, place]
+        rival, surely = xp.max(said[:, 1:], axis=1), top_log_odds(said)
+        agrees, differs = float64(said[:, 0] > rival), float64(rival > said[:, 0])
+        columns += [(agrees - differs) / 2, agrees * surely, -differs * surely]
+    return xp.stack(columns, axis=1)
+
+
+def fit_agreement_pool(opinions: Floats, is_correct: NDArray[np.bool_], strength: float) -> AgreementPool:
+    """Return the pool of least cross entropy on rows (n,), by a ridge of ``strength`` rows on all that others say.
+
+    No weight is below 0: none counts against its own answer.
+    """
+    columns = agreement_columns(opinions)
+    scale = np.sqrt(np.square(columns).mean(axis=0))
+    scale[(scale == 0) | (np.arange(len(scale)) == 0)] = 1
+    given, count = np.column_stack([columns / scale, np.ones(len(columns))]), len(scale)
+    mean = np.eye(count + 1)[0]
+    ridge = np.where((np.arange(count + 1) == 0) | (np.arange(count + 1) == count), 1, strength) / len(columns)
+
+    def objective(weights: Floats) -> tuple[float, Floats]:
+        logits = given @ weights
+        loss = np.logaddexp(0, np.where(is_correct, -logits, logits)).mean()
+        pull = ridge * (weights - mean)
+        gradient = (expit(logits) - is_correct) @ given / len(given) + pull
+        return float(loss + pull @ (weights - mean) / 2), gradient
+
+    found = minimise_by_lbfgs(objective, mean, [(0, None)] * count + [(None, None)], maxiter=500)
+    return AgreementPool(found[:-1] / scale, found[-1:])
 
 
 def fit_opinion_pool(

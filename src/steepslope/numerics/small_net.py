@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.numerics.blocks import blocks
-from steepslope.numerics.formulas import Array, clipped, constant, float64, log_softmax
+from steepslope.numerics.formulas import Array, clipped, constant, float32, float64
 from steepslope.numerics.linear import Standardised, standardised
 from steepslope.numerics.threads import single_thread
 
@@ -35,13 +35,13 @@ def warm_cosine_rate(done: float) -> float:
     return min(done / 0.1, cosine_rate(max(done, 0.1) - 0.1, 0.9))
 
 
-EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
+EPOCHS, LEAST_STEPS, BATCH = 8, 150, 256
 MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
-MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of a minute; more learns by heart (LOG.md)
-RATE, DECAY = 2e-3, 1e-2
-BETAS, EPSILON = (np.float32(0.9), np.float32(0.999)), 1e-8
+MOST_PRODUCTS = 1.25e11  # of a weight and a value, over all steps: some ten seconds; more learns by heart (LOG.md)
+RATE, DECAY = 6e-3, 1e-2  # with a third of it, nets take twice the steps to be as good (LOG.md)
+BETAS, EPSILON = (0.9, 0.999), 1e-8
 PART = 2**14  # weights that are changed at once, which stay in the processor's caches
-BYTE = 256  # values of a random byte, which decides what is dropped
+LINE = 16  # numbers that lie together in a processor's cache
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 Singles = NDArray[np.float32]
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
@@ -57,7 +57,7 @@ def fit_small_net(
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
     ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32 but for the ``inner_bias``
-    in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always from the same
+    in float64. Eight epochs, fewer where rows and weights are many, but at least 150 steps; always from the same
     seed, on one thread. h is ``width``, and at most 256 on fewer than 20,000 rows, where there is also dropout of .3
     unless another is given: a net that knows few rows by heart misleads where inputs look different.
     """
@@ -72,7 +72,7 @@ def fit_small_net(
     scaled = inputs.columns * np.float32(scale)
     with single_thread():
         for step, rows in enumerate(itertools.islice(net.batches(len(labels)), total)):
-            net.step(scaled[rows], labels[rows], RATE * warm_cosine_rate((step + 1) / total))
+            net.step(scaled, rows, labels[rows], RATE * warm_cosine_rate((step + 1) / total))
     inner, inner_bias, outer, outer_bias = net.layers
     weights, bias = inputs.for_originals(scale * inner, inner_bias)
     arrays = dict(zip(NAMES, (weights, bias, outer, outer_bias), strict=True))
@@ -80,15 +80,23 @@ def fit_small_net(
 
 
 class _SmallNet:
-    """Columns -> dropout -> linear -> ReLU -> dropout -> linear, and AdamW on all weights as one vector."""
+    """Columns -> dropout -> linear -> ReLU -> dropout -> linear, and AdamW on all weights as one vector.
+
+    ``mean`` and ``square`` are sums over all steps, an earlier one's gradient weighed down by each later one.
+    A step writes into the same ``rooms`` each time: new memory costs more than what is computed in it.
+    """
 
     def __init__(self, inputs: int, width: int, outputs: int, dropout: float) -> None:
-        self.draw, self.kept = np.random.default_rng(0), 1 - round(BYTE * dropout) / BYTE
+        self.draw, self.kept = np.random.default_rng(0), 1 - dropout
         self.shapes = (inputs, width), (width,), (width, outputs), (outputs,)
         scales = np.repeat([inputs**-0.5, width**-0.5], [(inputs + 1) * width, (width + 1) * outputs])
         self.weights = (scales * self.draw.uniform(-1, 1, len(scales))).astype(np.float32)
         self.gradient, self.mean, self.square = (np.zeros_like(self.weights) for _ in range(3))
         self.layers, self.slopes, self.steps = self._split(self.weights), self._split(self.gradient), 0
+        self.rooms = [np.empty((BATCH, size), np.float32) for size in (inputs, width, width, outputs)]
+        self.change = np.empty(min(PART, len(self.weights)), np.float32)
+        factors = self.draw.random(2 * BATCH * max(inputs, width) if dropout else 0, np.float32) < self.kept
+        self.factors = factors / np.float32(self.kept)
 
     def _split(self, flat: Singles) -> list[Singles]:
         """Return the four layers' parts of a vector, which are views of it."""
@@ -101,48 +109,60 @@ class _SmallNet:
             order = self.draw.permutation(n)
             yield from (order[rows] for rows in blocks(n, BATCH))
 
-    def step(self, columns: Singles, labels: NDArray[np.int64], rate: float) -> None:
-        """Change the weights by the gradient of the mean cross entropy of a batch."""
+    def step(self, columns: Singles, rows: NDArray[np.int64], labels: NDArray[np.int64], rate: float) -> None:
+        """Change the weights by the gradient of the mean cross entropy of some rows with their labels."""
         inner, inner_bias, outer, outer_bias = self.layers
-        seen = columns * self._mask(columns.shape)
-        hidden = seen @ inner + inner_bias
-        passed = self._mask(hidden.shape) * (hidden > 0)
-        hidden *= passed
-        logs = log_softmax(hidden @ outer + outer_bias)
-        residual = np.exp(logs, out=logs)
-        residual[np.arange(len(labels)), labels] -= 1
-        residual /= len(labels)
-        back = (residual @ outer.T) * passed
-        np.matmul(seen.T, back, out=self.slopes[0])
-        self.slopes[1][:] = back.sum(axis=0)
+        seen, hidden, back, residual = (room[: len(rows)] for room in self.rooms)
+        self._drop(np.take(columns, rows, axis=0, out=seen, mode="clip"))
+        np.matmul(seen, inner, out=hidden)
+        hidden += inner_bias
+        self._drop(np.maximum(hidden, 0, out=hidden))
+        np.matmul(hidden, outer, out=residual)
+        residual += outer_bias
+        residual -= residual.max(axis=1, keepdims=True)
+        np.exp(residual, out=residual)
+        residual /= len(rows) * residual.sum(axis=1, keepdims=True)
+        residual[np.arange(len(rows)), labels] -= 1 / len(rows)
         np.matmul(hidden.T, residual, out=self.slopes[2])
-        self.slopes[3][:] = residual.sum(axis=0)
+        residual.sum(axis=0, out=self.slopes[3])
+        residual /= self.kept
+        np.matmul(residual, outer.T, out=back)
+        back *= hidden > 0
+        np.matmul(seen.T, back, out=self.slopes[0])
+        back.sum(axis=0, out=self.slopes[1])
         self._adamw(rate)
 
-    def _mask(self, shape: tuple[int, ...]) -> Singles | np.float32:
-        """Return factors of dropout: 0, or what makes up for it."""
-        if self.kept == 1:
-            return np.float32(1)
-        kept = self.draw.integers(BYTE, size=shape, dtype=np.uint8) < round(BYTE * self.kept)
-        return kept * np.float32(1 / self.kept)
+    def _drop(self, values: Singles) -> None:
+        """Multiply values by 0 or what makes up for it: by some of the factors that were drawn once, from anywhere."""
+        if len(self.factors):
+            start = LINE * int(self.draw.integers((len(self.factors) - values.size) // LINE))
+            values *= self.factors[start : start + values.size].reshape(values.shape)
 
     def _adamw(self, rate: float) -> None:
         """Take a step of AdamW (Loshchilov & Hutter, 2019)."""
         self.steps += 1
-        mean_scale, square_scale = (1 - beta**self.steps for beta in BETAS)
+        of_mean, of_square = ((1 - beta) / (1 - beta**self.steps) for beta in BETAS)
+        size, least = rate * of_mean / math.sqrt(of_square), EPSILON / math.sqrt(of_square)
         for part in blocks(len(self.weights), PART):
             gradient, mean, square = self.gradient[part], self.mean[part], self.square[part]
-            mean += (1 - BETAS[0]) * (gradient - mean)
-            square += (1 - BETAS[1]) * (gradient**2 - square)
+            change = np.square(gradient, out=self.change[: len(gradient)])
+            mean *= BETAS[0]
+            mean += gradient
+            square *= BETAS[1]
+            square += change
+            np.sqrt(square, out=change)
+            change += least
+            np.divide(mean, change, out=change)
+            change *= size
             self.weights[part] *= 1 - rate * DECAY
-            self.weights[part] -= (rate / mean_scale) * mean / (np.sqrt(square / square_scale) + EPSILON)
+            self.weights[part] -= change
 
 
 def _steps_of_small_net(rows: int, weights: int) -> int:
     """Return the number of steps.
 
     >>> _steps_of_small_net(100, 1_000), _steps_of_small_net(50_000, 140_000), _steps_of_small_net(10**6, 700_000)
-    (300, 3136, 1395)
+    (150, 1568, 697)
     """
     most = int(MOST_PRODUCTS / (BATCH * weights))
     return max(min(EPOCHS * math.ceil(rows / BATCH), most), LEAST_STEPS)
@@ -150,5 +170,6 @@ def _steps_of_small_net(rows: int, weights: int) -> int:
 
 def small_net_logits(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
-    inner, inner_bias, outer, outer_bias = (float64(constant(arrays[name], columns)) for name in NAMES)
-    return clipped(float64(columns) @ inner + inner_bias, 0) @ outer + outer_bias
+    inner, inner_bias, outer, outer_bias = (constant(arrays[name], columns) for name in NAMES)
+    hidden = clipped(float64(columns) @ float64(inner) + float64(inner_bias), 0)
+    return float64(float32(hidden) @ float32(outer) + float32(outer_bias))  # columns may lie far from 0, these do not

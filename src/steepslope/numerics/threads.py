@@ -5,11 +5,11 @@ one thread does in milliseconds. So all libraries compute on one thread, and lar
 threads that do not wait for each other.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 import threadpoolctl
@@ -21,19 +21,23 @@ MOST_THREADS = 8  # each needs about 30 MiB of memory
 
 
 class _Blas:
-    """NumPy's and SciPy's BLAS. Its number of threads is the process's: one as long as any block is open."""
+    """All BLAS libraries of the process. Their number of threads is the process's: one as long as any block is open."""
 
     def __init__(self) -> None:
         self.lock, self.blocks = threading.Lock(), 0
+        self.modules, self.libraries = 0, list[Any]()
 
-    @cached_property
-    def libraries(self) -> list[Any]:
-        return list(threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers)
+    def _find_libraries(self) -> None:
+        """Find them again, which takes a millisecond, if a module was imported since: it may have loaded another."""
+        if self.modules != len(sys.modules):
+            self.modules = len(sys.modules)
+            self.libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
 
     @contextmanager
     def limited(self) -> Iterator[None]:
         with self.lock:
             if self.blocks == 0:
+                self._find_libraries()
                 self.before = [one.num_threads for one in self.libraries]
                 self.usual = max(self.before, default=1)
                 self._set([1] * len(self.before))

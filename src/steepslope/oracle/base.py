@@ -22,13 +22,12 @@ from steepslope.oracle.baselines import truths_among
 from steepslope.oracle.evidence.fitting import flattened_states
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
-from steepslope.oracle.storage import FIT_ROWS, ORACLE, STATES, WEIGHTS
+from steepslope.oracle.storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_class_names
 from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
-RECORD = "fit_set"  # its place in the card
 PERCENTILES = "trust_logit_percentiles"
 
 

@@ -12,22 +12,23 @@ from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.numerics.threads import single_thread
+from steepslope.oracle.answer_scale import check_answer_scale
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_fit_set
 from steepslope.oracle.evidence.fitting import flattened_states, grouped_states, load_states
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover
-from steepslope.oracle.pooling import Pool, inputs_of_pools
+from steepslope.oracle.pooling import FORMS, Pool, inputs_of_pools
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 
 HANDOVER = "handover"
 POOLS = "pool", "fallback"
-POOL = "inputs", "widths", "is_linear", "slope", "offset"  # of a pool, in the card
+POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
+SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
 PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
 WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
 Floats = NDArray[np.float64]
@@ -205,7 +206,7 @@ class FusedOracle(ConfigurableOracle):
         card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
         weights = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
-        states = dict(fitted.states)
+        states = fitted.states | {f"{SCALE}{name}": scale for name, scale in fitted.scales.items()}
         if fitted.handover is not None:
             states[HANDOVER] = vars(fitted.handover)
         about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
@@ -226,11 +227,13 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     """Return what fitting left, from its part of a sealed card; what is checked is that it can be computed with."""
     weights = grouped_states(load_arrays(folder / WEIGHTS))
     pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
-    handover = None
-    if "fallback" in pools:
-        arrays = grouped_states(load_arrays(folder / STATES))
-        with located(folder / STATES):
+    handover, arrays = None, grouped_states(load_arrays(folder / STATES))
+    scales = {name.removeprefix(SCALE): state for name, state in arrays.items() if name.startswith(SCALE)}
+    with located(folder / STATES):
+        if "fallback" in pools:
             handover = Handover.from_arrays(arrays.get(HANDOVER, {}))
+        for scale in scales.values():
+            check_answer_scale(scale)
     fallback = pools.get("fallback")
     with explained("expected the fit of a fused oracle", path, WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
@@ -243,7 +246,7 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     states = load_states(folder / STATES, inputs_of_pools(pool, fallback), num_classes)
     return FusedFit(
         pool=pool, fallback=fallback, handover=handover, states=states, num_classes=num_classes,
-        slope=slope, offset=offset, gains=gains, advice=advice, **plain,
+        slope=slope, offset=offset, gains=gains, advice=advice, scales=scales, **plain,
     )  # fmt: skip
 
 
@@ -251,7 +254,7 @@ def _read_fused_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
     with explained("expected a pool of inputs with their widths", path, WRONG):
         inputs, widths = tuple(map(str, card["inputs"])), tuple(map(int, card["widths"]))
         slope, offset = float(card["slope"]), float(card["offset"])
-        form = LinearPool if card["is_linear"] else OpinionPool
+        form = FORMS[card["form"]]
         for name in inputs:
             kind_of_evidence(name)
     with located(path.with_name(WEIGHTS)):

@@ -15,6 +15,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.threads import single_thread
+from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales
 from steepslope.oracle.baselines import baselines_without_oracle
 from steepslope.oracle.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows
@@ -31,6 +32,7 @@ from steepslope.oracle.pooling import (
     best_pool,
     inputs_of_pools,
     pool_with_handover,
+    probably_more_loss,
     surely_worse_aurc,
 )
 from steepslope.outputs import ClassifierOutputs
@@ -66,13 +68,17 @@ class Gain:
 
 
 def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.bool_], seed: int) -> str:
-    """Return the first budget, in the order of their price, whose AURC is within one standard error of the least."""
+    """Return the first budget, in the order of their price, whose AURC is within one standard error of the least.
+
+    Opinions that are given cost no pass of a net, so they are also taken where their loss is probably less.
+    """
     risks = {name: aurc(values, is_correct) for name, values in odds.items()}
     best = min(risks, key=lambda name: risks[name])
     for name, values in odds.items():
         if name == best:
             break
-        if not surely_worse_aurc(values, odds[best], is_correct, seed):
+        is_worse = surely_worse_aurc(values, odds[best], is_correct, seed)
+        if not (is_worse or (best == OPINIONS and probably_more_loss(values, odds[best], is_correct))):
             return name
     return best
 
@@ -87,6 +93,7 @@ class FusedFit:
     ``usual_handover`` is how far the fit set's rows are handed over on average. ``copies`` says where the augmented
     copies of the fit set and the reference come from, and ``advice`` what would be gained without an oracle.
     ``unknown`` is whether out-of-class rows were among the fit set's, so that "out-of-class" is one more candidate.
+    ``scales`` are those of the arrays of answers, by name.
     """
 
     budget: str
@@ -103,6 +110,7 @@ class FusedFit:
     copies: dict[str, str] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     unknown: bool = False
+    scales: dict[str, State] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -125,8 +133,9 @@ class FusedFit:
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
+        scaled = on_scales_of_answers(outputs, self.scales)
         *parts, _ = evidence_of_all_rows(
-            outputs, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)
+            scaled, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)
         )
         found = dict(zip(self.inputs, parts, strict=True))
         for pool in (self.pool, self.fallback):
@@ -151,6 +160,11 @@ class FusedFit:
         return self.slope * self.mixed_log_odds(self.opinions(outputs), outputs) + self.offset
 
 
+def on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
+    """Return outputs whose answers are on the scales that were learnt."""
+    return outputs.changed(**on_answer_scales(outputs.arrays, scales)) if scales else outputs
+
+
 @single_thread()
 def fit_fused(
     outputs: ClassifierOutputs,
@@ -160,6 +174,8 @@ def fit_fused(
     groups: NDArray[np.generic] | None = None,
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
+    scales = fit_answer_scales(outputs)
+    outputs = on_scales_of_answers(outputs, scales)
     fit_set, is_correct = FitSet.of(outputs, reference, seed, groups), outputs.is_correct
     opinion_arrays = [*filter(is_opinion_array, outputs.arrays)]
     of_stackers = {opinions: stacked_arrays(fit_set.rows, opinions) for opinions in ((), (*opinion_arrays,))}
@@ -199,6 +215,7 @@ def fit_fused(
         usual_handover=chosen.usual_handover,
         copies=_origins_of_copies(fit_set, outputs, reference),
         unknown=fit_set.unknown,
+        scales={name: scale for name, scale in scales.items() if name in {OWN, *arrays_of_evidence(needed)}},
         advice=baselines_without_oracle(opinions.parts, opinions.classes, outputs),
     )
     return fitted, slope * chosen.held_out + offset

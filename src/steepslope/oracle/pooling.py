@@ -1,7 +1,7 @@
 """Pools of opinions: fitted to a fit set by folds, and held against MCP on rows that they have not seen."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.metrics import aurc
-from steepslope.metrics.intervals import compare
+from steepslope.metrics.intervals import resample_all
+from steepslope.metrics.ranking import rank_rows
 from steepslope.numerics.linear import fit_calibration
-from steepslope.numerics.opinion_pool import LinearPool, OpinionPool, fit_opinion_pool
+from steepslope.numerics.opinion_pool import (
+    AgreementPool,
+    LinearPool,
+    OpinionPool,
+    fit_agreement_pool,
+    fit_opinion_pool,
+)
 from steepslope.oracle.evidence.fit_set import FitSet
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import FOLDS
@@ -21,15 +28,20 @@ from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
+AGREEMENT_STRENGTHS = (3.0, 10.0, 30.0, 100.0)  # likewise, of the regression on who agrees
 LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
 TEMPERATURES_FROM = 3  # classes: with two, a temperature does not change the ranking
 LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, where the rows have 1
 RESAMPLES = 200
 LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
 IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
+THREE_OF_FOUR = 0.674  # standard errors: above its lower end, three quarters of a normal distribution lie
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
 OF_FEATURES = ("neighbors", "feature_opinion")  # what is averaged with it, and needs no labels of errors
+
+
+FORMS: dict[str, type[OpinionPool]] = {"product": OpinionPool, "average": LinearPool, "agreement": AgreementPool}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +67,9 @@ class Pool:
         if self.is_linear:
             others = (opinion_of_array(name) if is_opinion_array(name) else name for name in self.inputs[1:])
             return f"the average of the classifier's probabilities and those of {', '.join(others)}"
+        if self.is_agreement:
+            others = map(opinion_of_array, self.inputs[1:])
+            return f"a regression on the classifier's log-odds, on whether {', '.join(others)} agree, and how surely"
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
         if self.temperature == 1 and self.pool.others[0] in (0, NEVER):
@@ -63,9 +78,19 @@ class Pool:
         return f"{own}: no pool with others ranks better"
 
     @property
+    def form(self) -> str:
+        """The name of its form, in ``FORMS``."""
+        return next(name for name, form in FORMS.items() if type(self.pool) is form)
+
+    @property
     def is_linear(self) -> bool:
         """Whether it is an average of probabilities, and no product of their powers."""
         return isinstance(self.pool, LinearPool)
+
+    @property
+    def is_agreement(self) -> bool:
+        """Whether it is a regression on who agrees with the prediction."""
+        return isinstance(self.pool, AgreementPool)
 
     @property
     def temperature(self) -> float:
@@ -107,6 +132,9 @@ class Candidate:
         slope, offset = fit_calibration(self.held_out, is_correct)
         pool = replace(self.pool, slope=slope, offset=offset)
         return replace(self, pool=pool, held_out=slope * self.held_out + offset)
+
+
+FitPool = Callable[[Sequence[str], float, int], Pool]  # of some inputs, by a strength, without a fold
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +187,14 @@ class Opinions:
         found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, strength / len(clean), shares)
         return Pool(tuple(inputs), widths, found)
 
+    def agreement(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
+        """Return the regression on who agrees with the classifier, fitted without one fold, where one is given."""
+        clean = self.fit_set.clean
+        kept = np.flatnonzero(self.fit_set.fold[:clean] != (FOLDS if without is None else without))
+        opinions = self._side_by_side(inputs, kept)
+        found = fit_agreement_pool(opinions, self.fit_set.outputs.is_correct[kept], strength)
+        return Pool(tuple(inputs), tuple(self.parts[name].shape[1] for name in inputs), found)
+
     def _side_by_side(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats:
         return np.concatenate([self.parts[name][rows] for name in inputs], axis=1)
 
@@ -185,23 +221,24 @@ class Opinions:
                     opinions[some, start + 1] = opinions[some, 0]
         return opinions
 
-    def held_out(self, inputs: Sequence[str], strength: float) -> Floats:
+    def held_out(self, inputs: Sequence[str], strength: float, fit: FitPool | None = None) -> Floats:
         """Return the log-odds of the clean rows, each by a pool that was fitted without its fold."""
         clean = self.fit_set.clean
         odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
         for number in range(FOLDS):
             inside = self.fit_set.fold[:clean] == number
-            pool = self.pool(inputs, strength, number)
+            pool = (fit or self.pool)(inputs, strength, number)
             odds[inside] = pool.log_odds({name: part[inside] for name, part in some.items()})
         return odds
 
 
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
-    """Return MCP, the classifier at a temperature, a mean, or the pool of these inputs, by the AURC of held-out rows.
+    """Return MCP, the classifier at a temperature, a mean, a pool or the regression on who agrees, by held-out rows.
 
     A pool has to be better than the better of the first two in nine of ten resamples, a mean in 19 of 20: with few
     errors, what seems best is often so by luck. What has no weight in the pool is left out. A mean is for fit sets with
-    so few errors that weights cannot be told, and for classifiers that are too sure.
+    so few errors that weights cannot be told, and for classifiers that are too sure. The regression on who agrees is
+    for few rows. It is shrunk more and has signs that are known, so its loss need only be less in three of four.
     """
     alone = opinions.mcp()
     if opinions.classes.shape[1] >= TEMPERATURES_FROM:
@@ -210,6 +247,7 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
     if len(inputs) == 1:
         return alone
     pooled, seed = _pool_of_best_strength(opinions, inputs, is_correct), opinions.fit_set.seed
+    agreed = _best_agreement(opinions, inputs, is_correct)
     averaged = min(opinions.averages(inputs), key=lambda one: aurc(one.held_out, is_correct), default=None)
     if (
         averaged is not None
@@ -217,9 +255,25 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> C
         and surely_worse_aurc(alone.held_out, averaged.held_out, is_correct, seed, IN_19_OF_20)
     ):
         return averaged
-    if pooled.pool.inputs == alone.pool.inputs:  # all others have no weight
-        return alone
-    return pooled if surely_worse_aurc(alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN) else alone
+    sure = [alone]
+    if pooled.pool.inputs != alone.pool.inputs and surely_worse_aurc(
+        alone.held_out, pooled.held_out, is_correct, seed, IN_NINE_OF_TEN
+    ):
+        sure.append(pooled)
+    if agreed is not None and probably_more_loss(alone.held_out, agreed.held_out, is_correct):
+        sure.append(agreed)
+    return min(sure, key=lambda one: aurc(one.held_out, is_correct))
+
+
+def _best_agreement(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate | None:
+    """Return the regression on who agrees with the least loss on held-out rows; None without other classifiers."""
+    others = [name for name in inputs if is_opinion_array(name)]
+    if not others:
+        return None
+    own = (OWN, *others)
+    held_out = {strength: opinions.held_out(own, strength, opinions.agreement) for strength in AGREEMENT_STRENGTHS}
+    best = min(AGREEMENT_STRENGTHS, key=lambda strength: losses_of_log_odds(held_out[strength], is_correct).mean())
+    return Candidate(opinions.agreement(own, best), held_out[best])
 
 
 def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
@@ -228,12 +282,31 @@ def _pool_of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct
     return Candidate(_pool_of_weighty_inputs(opinions.pool(inputs, best)), held_out[best])
 
 
+def losses_of_log_odds(odds: Floats, is_correct: Bools) -> Floats:
+    """Return the cross entropy of each row, (n,)."""
+    return np.logaddexp(0, np.where(is_correct, -odds, odds))
+
+
+def probably_more_loss(odds: Floats, others: Floats, is_correct: Bools) -> bool:
+    """Return whether log-odds (n,) have more loss than others, once both are calibrated, in three of four resamples.
+
+    That tells more than the AURC where rows are few: each row has a loss, and the differences are paired.
+    """
+    losses = []
+    for one in (odds, others):
+        slope, offset = fit_calibration(one, is_correct)
+        losses.append(losses_of_log_odds(slope * one + offset, is_correct))
+    gained = losses[0] - losses[1]
+    return bool(gained.mean() > THREE_OF_FOUR * gained.std() / np.sqrt(len(gained)))
+
+
 def surely_worse_aurc(
     odds: Floats, others: Floats, is_correct: Bools, seed: int, level: float = LEVEL_OF_ONE_ERROR
 ) -> bool:
     """Return whether log-odds (n,) have an AURC above that of others, by more than one standard error unless told."""
-    found = compare(odds, others, is_correct, bootstrap=RESAMPLES, seed=seed, level=level)
-    return found["aurc"]["low"] > 0
+    tables = [(rank_rows(one, is_correct), {"aurc": aurc.of}) for one in (odds, others)]
+    first, second = resample_all(tables, RESAMPLES, seed)
+    return first.minus(second, level)["aurc"]["low"] > 0
 
 
 def pool_with_handover(

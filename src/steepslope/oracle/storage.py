@@ -10,8 +10,10 @@ from typing import Any
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, read_json
 from steepslope.files.hub import folder_or_hub_snapshot, is_hub
+from steepslope.outputs.arrays import CLASSES
 
 CARD = "oracle.json"
+RECORD = "fit_set"  # what is remembered of it, in the card
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
 FIT_ROWS = "fit_rows.safetensors"
@@ -27,6 +29,14 @@ def names_oracle(name: str) -> bool:
 def read_oracle_card(folder: str | Path) -> dict[str, Any]:
     """Read the card of an oracle by its name, without checking its seal."""
     return read_json(folder_or_hub_snapshot(folder) / CARD, ORACLE.what)
+
+
+def classes_of_oracle(name: str) -> tuple[str, ...] | None:
+    """Return the names of the classes that an oracle was fitted for, or their numbers; None where that is not known."""
+    record = read_oracle_card(name).get(RECORD) or {}
+    shape = record.get("shapes", {}).get("logits")
+    numbers = None if shape is None else tuple(map(str, range(shape[0])))
+    return tuple(record[CLASSES]) if CLASSES in record else numbers
 
 
 def kind_of_oracle_card(card: dict[str, Any], folder: str | Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
+from steepslope.outputs.answers import (
+    answer_logits,
+    answer_texts,
+    are_numbers_from_zero,
+    coded_answers,
+    names_of_answers,
+)
 from steepslope.outputs.arrays import (
     ARRAYS,
     OF_COPIES,
@@ -29,7 +36,14 @@ from steepslope.outputs.arrays import (
     opinion_of_array,
     require_arrays_in_one_order,
 )
-from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded_labels, require_known_labels
+from steepslope.outputs.labels import (
+    UNKNOWN,
+    UNKNOWN_NAME,
+    class_values,
+    coded_labels,
+    label_as_text,
+    require_known_labels,
+)
 from steepslope.outputs.opinions import Classes, Opinion, is_array_of_opinion, opinion_all_lack, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import probability_logits, require_no_probabilities
@@ -160,6 +174,55 @@ class ClassifierOutputs(Brief):
         require_arrays_in_one_order({"probabilities": probabilities, "labels": labels, **arrays})
         values = class_values(classes, column_names(probabilities))
         return cls(probability_logits(probabilities, floor), labels, classes=values, further=arrays, as_logits=True)
+
+    @classmethod
+    def from_answers(
+        cls,
+        predicted: ArrayLike,
+        confidence: ArrayLike | Sequence[float | None] | None = None,
+        labels: ArrayLike | None = None,
+        *,
+        classes: Iterable[Any] | None = None,
+        features: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+    ) -> ClassifierOutputs:
+        """Return the outputs of whoever gives a class and one number: a service, a language model, a person.
+
+        Their logits are made: 0 but at the predicted class, where they are above 0 and rise with the confidence. So
+        MCP ranks as the confidence does, and scores such as margin and entropy only repeat it. In [0, 1], as far as it
+        is above 1/K, MCP is the confidence itself; elsewhere a gate or an oracle learns what it is worth.
+
+        Parameters
+        ----------
+        predicted
+            The predicted classes, (n,): names, or whole numbers from 0.
+        confidence
+            Floats (n,), higher for what is surer, on any scale, such as probabilities, percentages, log-probabilities
+            or 1 to 5; NaN where there is none, which ranks below all others. By default no row has one.
+        labels, features, ids
+            As of :class:`ClassifierOutputs`.
+        classes
+            The names of the classes; by default the distinct names of predictions and labels in their order, so give
+            those of a gate or an oracle (``gate.classes``) with new rows.
+
+        Raises
+        ------
+        SteepslopeError
+            If a prediction is missing or none of the classes, or a confidence is infinite or no number; the message
+            names the first such row.
+
+        >>> answers = ClassifierOutputs.from_answers(["cat", "dog", "cat"], [0.9, 0.6, None], ["cat", "cat", "cat"])
+        >>> answers.class_names, answers.is_correct.tolist(), answers.true_class_probability.round(2).tolist()
+        (('cat', 'dog'), [True, False, True], [0.9, 0.4, 0.5])
+        """
+        given = {"labels": labels, "features": features, "ids": ids}
+        require_arrays_in_one_order({"predicted": predicted, "confidence": confidence, **given})
+        texts, values = answer_texts(predicted), class_values(classes, None)
+        known = values or names_of_answers(texts, None if labels is None else answer_texts(labels, "labels"))
+        names = [*map(label_as_text, known)]
+        logits = answer_logits(coded_answers(texts, names), confidence, len(names))
+        kept = None if values is None and are_numbers_from_zero(names) else known
+        return cls(logits, **given, classes=kept, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
@@ -320,7 +383,8 @@ class ClassifierOutputs(Brief):
         name
             What to call it: letters, digits, ``_`` and ``-``. An earlier opinion of that name is replaced.
         opinion
-            Outputs of the other classifier: rows go by their ids where both have ids, else by their places. Or an array
+            Outputs of the other classifier, also :meth:`from_answers`: rows go by their ids where both have ids, else
+            by their places. Or an array
             in the order of these rows: probabilities or logits, floats (n, K'); for two classes also floats (n,), the
             probability of class 1; or bare labels (n,), numbers or names of classes, called votes. A row may lack the
             opinion: NaN, or for votes -1, NaN, None or "".
@@ -360,14 +424,21 @@ class ClassifierOutputs(Brief):
 
     @classmethod
     def load(
-        cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, *, as_logits: bool = False, labelled: bool = False
+        cls,
+        path: str | Path,
+        options: ReadingOptions = AS_WRITTEN,
+        *,
+        as_logits: bool = False,
+        labelled: bool = False,
+        known: Sequence[str] | None = None,
     ) -> ClassifierOutputs:
         """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
 
         The options say how files that others made are read. A file whose logits look like probabilities is refused,
-        unless they are to be taken ``as_logits``, and one without labels if it must be ``labelled``.
+        unless they are to be taken ``as_logits``, and one without labels if it must be ``labelled``. ``known`` are the
+        classes of answers, such as a gate's; by default the distinct names in the file.
         """
-        table = read_table(Path(path), replace(options, as_logits=True) if as_logits else options)
+        table = read_table(Path(path), replace(options, as_logits=True) if as_logits else options, known=known)
         return cls.of_table(table.require_labels() if labelled else table)
 
     @classmethod

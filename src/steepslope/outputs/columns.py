@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, located, unknown_name
+from steepslope.outputs.answers import CONFIDENCE, PREDICTED, answer_logits, coded_answers, names_of_answers
 from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
 from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes, truths_of_texts
-from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, ReadingOptions
+from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, OF_NUMBERS, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
 from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_numbers, table_rows_at_once
 
@@ -27,10 +28,10 @@ MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as 
 OPTION = "logit-columns"
 USUAL = "logit"
 SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
-CONFIDENCE, CORRECT = "confidence", "is_correct"  # what a table without logits holds
+PREDICTION, CORRECT = "prediction", "is_correct"  # what a table without logits holds, with a confidence
 WANTED = (
     "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
-    "or confidence and is_correct (or --confidence-column, --correct-column)"
+    "or prediction and confidence (or --prediction-column, --confidence-column)"
 )
 MOST_RIGHT = 0.9  # the part of the first rows whose probabilities are right in most files
 
@@ -48,8 +49,9 @@ class Layout:
     """What was taken for what: the columns of a table, by the names of the arrays that they make.
 
     ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
-    has one column each for ``ids``, ``labels`` and ``is_correct``, where they are there; ``further`` are columns of
-    text that were asked for. ``classes`` are the names of the classes, None where they are but numbers from 0.
+    has one column each for ``ids``, ``labels``, ``predicted`` and ``is_correct``, where they are there; ``further`` are
+    columns of text that were asked for. ``classes`` are the names of the classes, None where they are but numbers from
+    0; of answers they are always known.
 
     ``counts`` is whether a whole number in the labels can be the place of a class in that order: not where the names
     are numbers themselves, nor where a pattern found the columns in another order than that of their names.
@@ -91,7 +93,8 @@ class Layout:
         used = 0
         for batch in batches:
             for name, columns in self.numbers.items():
-                parts = [batch[column] if gaps else require_numbers(batch[column], column) for column in columns]
+                may_lack = gaps or (name == CONFIDENCE and PREDICTED in self.texts)
+                parts = [batch[column] if may_lack else require_numbers(batch[column], column) for column in columns]
                 block = np.column_stack(parts)
                 buffers[name] = _column_buffer_with_room(buffers[name], used, block)
                 buffers[name][used : used + len(block)] = block
@@ -114,12 +117,22 @@ class Layout:
         vectors = {name for name in found if name == CONFIDENCE or len(array_of(name).axes) == 1}
         arrays = {name: array[:, 0] if name in vectors else array for name, array in found.items()}
         labels, correct = self.texts.get("labels"), self.texts.get(CORRECT)
+        if PREDICTED in self.texts:
+            arrays = {"logits": self.answers(columns), **arrays}
+            arrays.pop(CONFIDENCE, None)
         if labels is not None:
             names = None if self.by_number else self.classes
             arrays["labels"] = labels_of_texts(columns.texts[labels], f"column {labels!r}", names, self.counts)
         if correct is not None:
             arrays[CORRECT] = truths_of_texts(columns.texts[correct], correct)
         return arrays
+
+    def answers(self, columns: Columns) -> NDArray[np.float64]:
+        """Return the made logits of the answers in the columns that were read."""
+        names, confidence = self.classes or (), columns.numbers.get(CONFIDENCE)
+        column = self.texts[PREDICTED]
+        codes = coded_answers(columns.texts[column], names, f"column {column!r}")
+        return answer_logits(codes, confidence, len(names))
 
 
 def _column_buffer_with_room(buffer: NDArray[Any], used: int, block: NDArray[Any]) -> NDArray[Any]:
@@ -132,11 +145,16 @@ def _column_buffer_with_room(buffer: NDArray[Any], used: int, block: NDArray[Any
 
 
 def layout_of_file(
-    file: TableFile, options: ReadingOptions, further: Iterable[str | None] = (), labels: bool = True
+    file: TableFile,
+    options: ReadingOptions,
+    further: Iterable[str | None] = (),
+    labels: bool = True,
+    known: Sequence[str] | None = None,
 ) -> Layout:
     """Return what the columns of a file of outputs hold, with ``further`` columns of text where they are there.
 
-    Where neither options nor names tell the columns of the classes, these are :func:`probability_columns`.
+    Where neither options nor names tell the columns of the classes, these are :func:`probability_columns`. The classes
+    of answers are those of the options' file, else those that are ``known``, else their names and the labels'.
     """
     names, own = file.names, own_columns(options, further)
     if not _columns_tell_classes(names, options):
@@ -150,10 +168,21 @@ def layout_of_file(
         expected = f"expected the classes {listed_names(saved or ())}, as the file names them"
         raise SteepslopeError(f"{expected}, found {listed_names(layout.classes or ())}", options.classes)
     texts = {name: column for name, column in layout.texts.items() if labels or name != "labels"}
+    if PREDICTED in texts:
+        classes = layout.classes or known or _classes_of_answers(file, texts)
+        return replace(layout, texts=texts, classes=tuple(classes), further=wanted)
     return replace(
         layout, texts=texts, classes=layout.classes or saved, further=wanted, probabilities=options.probabilities,
         by_number=saved is not None and options.label_column is None,
     )  # fmt: skip
+
+
+def _classes_of_answers(file: TableFile, texts: Mapping[str, str]) -> list[str]:
+    """Return the classes that the answers in a file, and their labels, name."""
+    columns = [texts[name] for name in (PREDICTED, "labels") if name in texts]
+    found = Layout({}, further=tuple(columns)).read(file).texts
+    with located(f"column {columns[0]!r}"):
+        return names_of_answers(*(found.get(column) for column in (*columns, "")[:2]))
 
 
 def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...]:
@@ -303,8 +332,8 @@ def own_columns(options: ReadingOptions, further: Iterable[str | None] = ()) -> 
 
 def _columns_tell_classes(names: Sequence[str], options: ReadingOptions) -> bool:
     """Return whether a name or an option tells which columns hold logits, or a confidence."""
-    told = options.logit_columns or options.confidence_column or options.as_logits or CONFIDENCE in names
-    return bool(told) or class_columns(names, options, own_columns(options)) is not None
+    told = options.logit_columns or options.confidence_column or options.prediction_column or options.as_logits
+    return bool(told) or CONFIDENCE in names or class_columns(names, options, own_columns(options)) is not None
 
 
 def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
@@ -315,7 +344,7 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
     ({'logits': ['score_cat', 'score_dog']}, {'ids': 'id', 'labels': 'label'}, ('cat', 'dog'))
     """
     layout = None
-    if options.confidence_column is None:
+    if options.confidence_column is None and options.prediction_column is None:
         layout = class_columns(names, options, own_columns(options))
     if layout is not None:
         logits, texts = (
@@ -326,12 +355,29 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
         if both:
             raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")
         layout = replace(layout, numbers={"logits": logits, **_further_columns(names, logits)}, texts=texts)
+    elif PREDICTION in names or options.prediction_column is not None:
+        layout = _layout_of_answers(names, options)
     elif CONFIDENCE in names or options.confidence_column is not None:
         layout = _layout_of_confidences(names, options)
     else:
         raise SteepslopeError(f"expected {WANTED}, {found_columns(names)}")
     require_columns_once([*layout.texts.values(), *(name for some in layout.numbers.values() for name in some)], names)
     return layout
+
+
+def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
+    useless = options.changed(OF_NUMBERS)
+    if useless:
+        raise SteepslopeError("expected columns of numbers to go with it, found answers", useless[0])
+    columns = {
+        "ids": options.id_column,
+        "labels": options.label_column,
+        PREDICTED: _named_column(names, PREDICTION, options.prediction_column),
+    }
+    texts, confidence = _text_columns(names, **columns), _named_column(names, CONFIDENCE, options.confidence_column)
+    numbers = {CONFIDENCE: [confidence]} if confidence in names else {}
+    classes = None if options.classes is None else tuple(read_classes(Path(options.classes)))
+    return Layout({**numbers, **_further_columns(names, [confidence])}, texts, classes)
 
 
 def _layout_of_confidences(names: Sequence[str], options: ReadingOptions) -> Layout:
@@ -341,14 +387,14 @@ def _layout_of_confidences(names: Sequence[str], options: ReadingOptions) -> Lay
     confidence = _named_column(names, CONFIDENCE, options.confidence_column)
     texts = _text_columns(names, ids=options.id_column, is_correct=options.correct_column)
     if CORRECT not in texts:
-        wanted = f"expected a column {CORRECT} (or --correct-column) next to {confidence}"
-        raise SteepslopeError(f"{wanted}, {found_columns(names)}")
+        wanted = f"expected a column {PREDICTION} (or --prediction-column), or {CORRECT} (or --correct-column)"
+        raise SteepslopeError(f"{wanted} next to {confidence}, {found_columns(names)}")
     return Layout({CONFIDENCE: [confidence]}, texts)
 
 
 def _text_columns(names: Collection[str], **named: str | None) -> dict[str, str]:
     """Return the column of each array, as an option names it, or the usual one; not those that are not there."""
-    usual = {"ids": "id", "labels": "label", CORRECT: CORRECT}
+    usual = {"ids": "id", "labels": "label", PREDICTED: PREDICTION, CORRECT: CORRECT}
     columns = {name: _named_column(names, usual[name], column) for name, column in named.items()}
     return {name: column for name, column in columns.items() if column in names}
 

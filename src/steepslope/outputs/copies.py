@@ -181,6 +181,18 @@ def rows_together(outputs: ClassifierOutputs, groups: NDArray[np.generic] | None
     return rows_that_agree(*codes, *([] if groups is None else [groups]))
 
 
+def caution_on_equal_rows(outputs: ClassifierOutputs) -> list[str]:
+    """Return a caution if more rows with ids of their own are equal than chance makes equal: a join makes such rows."""
+    if not have_ids_to_hash(outputs):
+        return []
+    count = len(outputs) - len(np.unique(copies_of(_columns_to_compare(outputs))))
+    if count <= TOLD * len(outputs):
+        return []
+    what = "features" if outputs.features is not None else "logits"
+    said = f"{count:,} of {len(outputs):,} calibration rows have the {what} of others under ids of their own"
+    return [f"{said}: if a join or resampling made them, calibrate on one of each"]
+
+
 def _columns_to_compare(outputs: ClassifierOutputs) -> Floats:
     if outputs.features is not None and outputs.features.ndim == TABLE:
         return mixed_columns(outputs.features)

@@ -76,8 +76,8 @@ def coded_labels(labels: Any, values: Sequence[Any] | None) -> Any:
     if array.ndim != 1 or (only_names and not is_text):
         return labels
     distinct, codes = np.unique(array.astype(np.str_) if array.dtype.kind == "S" else array, return_inverse=True)
-    texts = Texts(codes.astype(np.int32), [*map(_label_as_text, distinct.tolist())])
-    names = None if values is None else [*map(_label_as_text, values)]
+    texts = Texts(codes.astype(np.int32), [*map(label_as_text, distinct.tolist())])
+    names = None if values is None else [*map(label_as_text, values)]
     return labels_of_texts(texts, "labels", names, counts=names is None, advice=IN_MEMORY)
 
 
@@ -148,7 +148,7 @@ def _closest_class(text: str, classes: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _label_as_text(value: Any) -> str:
+def label_as_text(value: Any) -> str:
     """Return a label, or a class, as text: 1, 1.0 and True are the same."""
     is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
     return str(int(value)) if is_whole else str(value)

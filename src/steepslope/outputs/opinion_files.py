@@ -1,7 +1,8 @@
 """Files of opinions: what another classifier, or people, think of the rows of some outputs, read as it comes.
 
-A folder or .npz file of outputs; or a .csv or .parquet file with a column of numbers for each class, or with one column
-of bare classes. Which rows they are about, and which classes, is told in :mod:`steepslope.outputs.opinions`.
+A folder or .npz file of outputs; or a .csv or .parquet file with a column of numbers for each class, with a class and
+a confidence, or with one column of bare classes. Which rows they are about, and which classes, is told in
+:mod:`steepslope.outputs.opinions`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.outputs import folder
+from steepslope.outputs.answers import (
+    CONFIDENCE,
+    answer_logits,
+    are_numbers_from_zero,
+    coded_answers,
+    is_no_answer,
+    names_of_answers,
+)
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
-from steepslope.outputs.columns import Layout, class_columns
+from steepslope.outputs.columns import PREDICTION, Columns, Layout, class_columns
 from steepslope.outputs.labels import NOTHING_THERE, Texts, number_in_text
 from steepslope.outputs.opinions import (
     PLACES,
@@ -117,10 +126,17 @@ def _opinion_of_archive(path: Path) -> Opinion:
 
 
 def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, mapping: Mapped | None) -> Opinion:
-    """Return the columns of classes, named logit_… or all but the ids' and the labels'; or the one column of votes."""
+    """Return the columns of classes, named logit_… or all but the ids' and the labels', answers, or the votes."""
+    prediction = options.prediction_column or PREDICTION
+    prediction = prediction if prediction in file.names else PREDICTION
     layout = class_columns(file.names, ReadingOptions(), {options.ids, LABEL})
     others = [name for name in file.names if name != options.ids]
     named = {"ids": options.ids} if options.ids in file.names else {}
+    if layout is None and prediction in others:
+        confidence = options.confidence_column if options.confidence_column in others else CONFIDENCE
+        numbers = {CONFIDENCE: [confidence]} if confidence in others else {}
+        found = Layout(numbers, named, further=(prediction,)).read(file, gaps=True)
+        return _opinion_of_answers(found.texts[prediction], found, mapping)
     if layout is None and len(others) == 1:
         classes = list(own.classes or ())
         if others[0] in classes and others != classes[1:]:  # as class 1 of two, it has the probability of that
@@ -136,6 +152,19 @@ def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, ma
     values = found.numbers["logits"]
     as_logits = not layout.probabilities and not are_probabilities(values)
     return Opinion(values, found.ids, layout.classes or file.saved_classes, as_logits=as_logits)
+
+
+def _opinion_of_answers(predicted: Texts, columns: Columns, mapping: Mapped | None) -> Opinion:
+    """Return a column of answers, each with its confidence where there is one, as an opinion; an empty cell is none."""
+    told = np.array([not is_no_answer(text) for text in predicted.distinct], dtype=np.bool_)[predicted.codes]
+    confidence = columns.numbers.get(CONFIDENCE)
+    rows = np.flatnonzero(told)
+    answers = Texts.of_rows([predicted.distinct[code] for code in predicted.codes[rows]])
+    names = names_of_answers(answers, None if mapping is None else Texts.of_rows(mapping))
+    logits = np.full((len(told), len(names)), np.nan)
+    some = None if confidence is None else confidence[rows]
+    logits[rows] = answer_logits(coded_answers(answers, names), some, len(names))
+    return Opinion(logits, columns.ids, None if are_numbers_from_zero(names) else names, as_logits=True)
 
 
 def _votes_in_column(texts: Texts) -> NDArray[Any]:

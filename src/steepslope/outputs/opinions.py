@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, require_known, unknown_name
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.log_space import in_classes_of
+from steepslope.outputs.answers import answers_in_classes, are_answers
 from steepslope.outputs.arrays import (
     NOT_FINITE,
     OF_COPIES,
@@ -262,7 +263,7 @@ def opinion_class_places(own: Opinion, other: Opinion, classes: Classes = None) 
     count, is_mapping = other.values.shape[1], isinstance(classes, Mapping)
     given = other.classes if classes is None else classes
     if given is None or (own.classes is None and not is_mapping):
-        if count != own.values.shape[1]:
+        if count != own.values.shape[1] and not (count < own.values.shape[1] and are_answers(other.values)):
             expected = f"expected {own.values.shape[1]} classes, or the names of classes on both sides"
             raise SteepslopeError(f"{expected}, found {count} classes", "classes")
         return tuple(range(count))
@@ -307,14 +308,17 @@ def aligned_opinion(
 ) -> NDArray[np.float32]:
     """Return the other's log-probabilities of the own classes, float32 (n, K); NaN in rows that lack the opinion.
 
+    Answers stay made logits, which hold nothing on the other classes.
+
     ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`opinion_class_places`.
     """
-    found = np.full(own.shape, np.nan, dtype=np.float32)
+    found, made = np.full(own.shape, np.nan, dtype=np.float32), are_answers(logits)
     for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
         there = np.flatnonzero(rows[part] != LACKING)
         both = own[part][there], logits[rows[part][there]]
         mine, theirs = (np.asarray(array, dtype=np.float64) for array in both)
-        found[part.start + there] = in_classes_of(mine, theirs, places)
+        said = answers_in_classes(theirs, places, own.shape[1]) if made else in_classes_of(mine, theirs, places)
+        found[part.start + there] = said
     if np.isnan(found).any(axis=1).all():
         raise SteepslopeError("expected an opinion in some row, found none")
     return found

@@ -9,10 +9,13 @@ from steepslope.outputs.arrays import OPINION_NAMES
 
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
-# Of no use with a confidence alone.
-OF_CLASSES = ("label_column", "logit_columns", "probabilities", "as_logits", "classes")
+OF_NUMBERS = ("logit_columns", "probabilities", "as_logits")  # of no use with answers
+OF_CLASSES = ("label_column", *OF_NUMBERS, "classes")  # of no use with a confidence alone
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
-OF_TABLES = ("id_column", "label_column", "logit_columns", "confidence_column", "correct_column", "separator")
+OF_TABLES = (
+    "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "correct_column",
+    "separator",
+)  # fmt: skip
 
 
 def require_opinion_name(name: str) -> str:
@@ -59,11 +62,15 @@ class ReadingOptions:
         The numbers of the classes are probabilities, not logits. One column alone is the probability of class 1 of 2.
     as_logits
         The numbers of the classes are logits, although each row is positive and has a sum of 1.
+    prediction_column
+        Column of a .csv or .parquet file with the predicted class, where a class and a confidence are all that is
+        known, in place of logits; by default prediction.
     confidence_column
-        Column of a .csv or .parquet file with a confidence alone, in place of logits; by default confidence.
+        Column with how sure each prediction is, on any scale, higher is surer; a cell may be empty. By default
+        confidence. The files of opinions may have such columns, too.
     correct_column
-        Column that tells with a confidence whether the prediction is correct: true and false, 1 and 0, or yes and no;
-        by default is_correct.
+        Column of a file without predictions (evaluate): whether the one that a confidence is of is correct, true and
+        false, 1 and 0, or yes and no; by default is_correct.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
@@ -85,6 +92,7 @@ class ReadingOptions:
     logit_columns: tuple[str, ...] | None = None
     probabilities: bool = False
     as_logits: bool = False
+    prediction_column: str | None = None
     confidence_column: str | None = None
     correct_column: str | None = None
     id_column: str | None = None

@@ -1,5 +1,6 @@
 """Probabilities in place of logits: their logarithms, with a floor for zeros, and how to tell one from the other."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from steepslope.outputs.arrays import as_array, as_float_array, require_finite_a
 TOLERANCE = 0.01  # of a row's sum: of rounded numbers, and of bfloat16
 LARGEST = 2.0**-24  # the smallest probability that float16 holds
 ENOUGH_ROWS = 10  # that are probabilities in so many rows are not so by chance
+SAME = 1e-9  # probabilities that are alike
 NAME = "probabilities"
+OF_ANSWERS = "give them by ClassifierOutputs.from_answers (columns prediction and confidence)"
 ALL_THE_SAME = "say as_logits=True (--as-logits) if they are logits all the same"
 WAY_OUT = "give them by ClassifierOutputs.from_probabilities (--probabilities)"
 
@@ -41,6 +44,7 @@ def probability_logits(probabilities: Any, floor: float | None = None) -> NDArra
     if floor is not None and not 0 < floor < rows.min(where=rows > 0, initial=np.inf):
         raise SteepslopeError(f"expected a number above 0 and below all other probabilities, found {floor}", "floor")
     log_floor = np.log(smallest) - np.log(2 * rows.shape[1]) if floor is None else np.log(floor)
+    _warn_of_spread_confidences(rows)
     return np.log(rows, out=np.full(rows.shape, log_floor), where=rows > 0)
 
 
@@ -59,8 +63,23 @@ def checked_probabilities(probabilities: Any) -> NDArray[np.float64]:
         _require_probabilities(rows[:, 0], 0, 1, "none above 1", "one number a row is the probability of class 1 of 2")
         return np.column_stack([1 - rows, rows])
     expected, remedy = f"rows that sum to 1 within {TOLERANCE}", "divide each row by its sum if that is what they mean"
+    if ((rows > 0).sum(axis=1) == 1).all():
+        remedy = f"one number above 0 in each row is a confidence: {OF_ANSWERS}"
     _require_probabilities(rows.sum(axis=1), 1 - TOLERANCE, 1 + TOLERANCE, expected, remedy)
     return rows
+
+
+def _warn_of_spread_confidences(rows: NDArray[np.float64]) -> None:
+    """Warn if in all rows (n, K) all classes but one are alike: so a label and a confidence are spread by hand."""
+    if len(rows) < ENOUGH_ROWS or rows.shape[1] < 3:
+        return
+    ranked = np.sort(rows, axis=1)
+    one_above, one_below = (np.abs(ranked[:, i] - ranked[:, j]) < SAME for i, j in ((0, -2), (1, -1)))
+    if (one_above | one_below).all():
+        flipped = int((one_below & ~one_above).sum())
+        found = "found the same probability for all classes but one in each row"
+        told = f"{flipped:,} rows predict another class so; " if flipped else ""
+        warnings.warn(f"{NAME}: {found}: {told}if these are labels with confidences, {OF_ANSWERS}", stacklevel=4)
 
 
 def _require_probabilities(values: NDArray[np.float64], low: float, high: float, expected: str, remedy: str) -> None:

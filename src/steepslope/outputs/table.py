@@ -22,16 +22,9 @@ from steepslope.files.folders import fingerprint, staged_folder
 from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
+from steepslope.outputs.answers import CONFIDENCE, PREDICTED, are_numbers_from_zero
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
-from steepslope.outputs.columns import (
-    CONFIDENCE,
-    CORRECT,
-    Columns,
-    Layout,
-    found_columns,
-    layout_of_file,
-    require_columns_once,
-)
+from steepslope.outputs.columns import CORRECT, Columns, Layout, found_columns, layout_of_file, require_columns_once
 from steepslope.outputs.labels import Texts, coded_labels, listed_names, read_classes
 from steepslope.outputs.opinion_files import read_opinions
 from steepslope.outputs.opinions import Opinion, is_array_of_opinion
@@ -125,13 +118,14 @@ class TableBlocks:
     """The rows of a file or folder, block by block, the same each time: nothing that grows with them is held but ids.
 
     Labels are not read. A .npz file is read as a whole, and so is a file that comes with opinions. ``further``
-    are columns of text to read as well.
+    are columns of text to read as well. ``known`` are the classes of answers, as a gate has them.
     """
 
     path: Path
     options: ReadingOptions = AS_WRITTEN
     further: tuple[str, ...] = ()
     size: int = BLOCK_ROWS
+    known: tuple[str, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the rows, with the file."""
@@ -159,7 +153,7 @@ class TableBlocks:
         return table_file(self.path, self.options.delimiter)
 
     def _layout(self) -> Layout:
-        return layout_of_file(self._file, self.options, self.further, labels=False)
+        return layout_of_file(self._file, self.options, self.further, labels=False, known=self.known)
 
     @property
     def digest(self) -> str:
@@ -173,7 +167,7 @@ class TableBlocks:
             if self._is_table and not self.options.opinion:
                 yield from self._batches(self._layout())
                 return
-            table = read_table(self.path, self.options, self.further)
+            table = read_table(self.path, self.options, self.further, self.known)
             table.arrays.pop("labels", None)
             for start in range(0, len(table), self.size):
                 yield table.rows(slice(start, min(len(table), start + self.size)))
@@ -188,15 +182,21 @@ class TableBlocks:
         _require_table_rows(start)
 
 
-def read_table(path: Path, options: ReadingOptions = AS_WRITTEN, further: Iterable[str | None] = ()) -> Table:
+def read_table(
+    path: Path,
+    options: ReadingOptions = AS_WRITTEN,
+    further: Iterable[str | None] = (),
+    known: Sequence[str] | None = None,
+) -> Table:
     """Read a file or folder of predictions; its errors name the path.
 
-    ``further`` are columns of text to read as well, such as those of groups, where they are there.
+    ``further`` are columns of text to read as well, such as those of groups, where they are there. ``known`` are the
+    classes of answers, as an oracle has them.
     """
     with naming_table(path):
         if not path.exists():
             raise SteepslopeError("no such file or folder", path)
-        table = _table_of_folder(path, options) if path.is_dir() else _table_of_file(path, options, further)
+        table = _table_of_folder(path, options) if path.is_dir() else _table_of_file(path, options, further, known)
     return _table_with_opinions(table) if options.opinion else table
 
 
@@ -210,22 +210,26 @@ def _table_of_folder(path: Path, options: ReadingOptions) -> Table:
     return table if options.classes is None else replace(table, classes=_agreed_classes(options.classes, classes))
 
 
-def _table_of_file(path: Path, options: ReadingOptions, further: Iterable[str | None]) -> Table:
+def _table_of_file(
+    path: Path, options: ReadingOptions, further: Iterable[str | None], known: Sequence[str] | None
+) -> Table:
     suffix = path.suffix.lower()
     if suffix == NPZ:
         return _table_of_archive(path, options)
     if suffix not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
     file = table_file(path, options.delimiter)
-    layout = layout_of_file(file, options, further)
+    layout = layout_of_file(file, options, further, known=known)
     columns = layout.read(file)
-    _require_table_rows(len(next(iter(columns.numbers.values()))))
+    _require_table_rows(len(next(iter([*columns.numbers.values(), *(one.codes for one in columns.texts.values())]))))
     return _table_of_columns(file, layout, options, columns)
 
 
 def _table_of_columns(file: TableFile, layout: Layout, options: ReadingOptions, columns: Columns) -> Table:
-    arrays = _arrays_with_logits(layout.arrays(columns), layout.probabilities, options)
-    return Table(file.path, arrays, layout.classes, columns.ids, columns.texts, file.names, options=options)
+    arrays, answered = layout.arrays(columns), PREDICTED in layout.texts
+    arrays = arrays if answered else _arrays_with_logits(arrays, layout.probabilities, options)
+    classes = None if answered and are_numbers_from_zero(layout.classes or ()) else layout.classes
+    return Table(file.path, arrays, classes, columns.ids, columns.texts, file.names, options=options)
 
 
 def _require_table_rows(count: int) -> None:

@@ -30,7 +30,7 @@ def source_of_outputs(
     if not rows.path.exists():
         raise SteepslopeError("no such file or folder", rows.path)
     column, by_id = groups_of_source(gate, groups, True, reading)
-    read = rows if column is None else replace(rows, further=(column,))
+    read = replace(rows, further=() if column is None else (column,), known=gate.class_names)
     read.require_ids()
     return FromOutputs(gate, read, options, by_id, column)
 

@@ -14,11 +14,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from numbers import Real
 from typing import Any, NamedTuple
 
+import narwhals as nw
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix, hstack, issparse
 from sklearn.base import clone
@@ -40,7 +42,8 @@ NUMBERS = "biuf"  # kinds of arrays
 TABLE = 2  # dimensions
 NUMBER, DATE, WORD = "number", "date", "word"  # kinds of columns
 TEXTS = ("text",)
-WRONG_KIND = (TypeError, ValueError, pa.ArrowException)
+DURATION = (timedelta, np.timedelta64)
+TYPES = ((DURATION, NUMBER), ((Real, Decimal, np.bool_), NUMBER), ((date, np.datetime64), DATE))  # of a column's values
 MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
 HASHED = 2**14  # columns
 COMPONENTS = 100
@@ -198,7 +201,7 @@ class Features:
         """
         seen = _through_steps(steps_before(estimator)[: self.steps], X)
         self._require_width(seen)
-        with explained("expected the kinds of columns that it was fitted on", "X", WRONG_KIND):
+        with explained("expected the kinds of columns that it was fitted on", "X", (TypeError, ValueError)):
             blocks = _feature_blocks(seen, self.kinds, self.arrays)
         counted = _weighted_features(
             _features_to_count(blocks, self.arrays)[:, self.arrays["used"]], self.arrays, self.kinds == TEXTS
@@ -275,7 +278,7 @@ def column_kinds(seen: Any) -> tuple[str, ...] | None:
     if issparse(seen):
         return None
     if hasattr(seen, "columns"):
-        return tuple(_kind_of_column(column) for column in _columns_as_arrow(seen))
+        return tuple(_kind_of_column(column) for column in _columns_of_table(seen))
     if np.ndim(seen[:1]) == 1 and len(seen) and all(isinstance(one, str) for one in seen):
         return TEXTS  # whose lengths differ too much for an array
     try:
@@ -284,32 +287,50 @@ def column_kinds(seen: Any) -> tuple[str, ...] | None:
         return ()
     if array.ndim != TABLE:
         return ()
-    return None if array.dtype.kind in NUMBERS else tuple(_kind_of_column(column) for column in _columns_as_arrow(seen))
+    return None if array.dtype.kind in NUMBERS else tuple(_kind_of_column(column) for column in _columns_of_table(seen))
 
 
-def _columns_as_arrow(table: Any) -> list[Any]:
-    """Return the columns of a frame or a table as Arrow's arrays, in which what is missing is null."""
-    if not hasattr(table, "columns"):
+def _columns_of_table(table: Any) -> list[NDArray[Any]]:
+    """Return the columns of a frame or a table, (n,) each: numbers, local times and durations in µs, or objects."""
+    if not hasattr(table, "columns") and not isinstance(table, np.ndarray):
         table = np.asarray(table, dtype=object)
-    return [_column_as_arrow(_safe_indexing(table, place, axis=1)) for place in range(table.shape[1])]
+    return [_column_as_array(_safe_indexing(table, place, axis=1)) for place in range(table.shape[1])]
 
 
-def _column_as_arrow(column: Any) -> Any:
-    try:
-        found = column.to_arrow() if hasattr(column, "to_arrow") else pa.array(column, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several types
-        words = [str(one) for one in column]
-        found = pa.array([None if one in MISSING else one for one in words])
-    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-    return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found
+def _column_as_array(column: Any) -> NDArray[Any]:
+    if not isinstance(column, np.ndarray):
+        series = nw.from_native(column, series_only=True)
+        if series.dtype == nw.Datetime:
+            series = series.dt.replace_time_zone(None)
+        is_plain = series.dtype != nw.Categorical and not series.dtype.is_nested()
+        column = series.to_numpy() if is_plain else np.fromiter(series.to_list(), np.object_)
+    kind = column.dtype.kind
+    return np.asarray(column, f"{kind}8[us]" if kind in "mM" else None)
 
 
-def _kind_of_column(column: Any) -> str:
-    kind, types = column.type, pa.types
-    if types.is_timestamp(kind) or types.is_date(kind):
-        return DATE
-    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null, types.is_duration)
-    return NUMBER if any(test(kind) for test in tests) else WORD
+def _kind_of_column(column: NDArray[Any]) -> str:
+    if column.dtype.kind in NUMBERS + "mM":
+        return DATE if column.dtype.kind == "M" else NUMBER
+    found = [value for value in _values_of_column(column) if value is not None]
+    kinds = (kind for types, kind in TYPES if found and all(isinstance(value, types) for value in found))
+    return next(kinds, WORD)
+
+
+def _values_of_column(column: NDArray[Any]) -> list[Any]:
+    """Return the values of a column, None where one is missing."""
+    return [None if word_of(value) is None else value for value in column.tolist()]
+
+
+def word_of(value: Any) -> str | None:
+    """Return a value as text, a whole float as a whole number; None where it is missing.
+
+    >>> word_of(2.0), word_of("nan"), word_of(float("nan")), word_of(None)
+    ('2', 'nan', None, None)
+    """
+    if isinstance(value, str):
+        return str(value)
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return None if text in MISSING else text
 
 
 def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
@@ -318,7 +339,7 @@ def _feature_blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[st
         words = HashingVectorizer(n_features=HASHED, alternate_sign=False, norm=None).transform(seen)
         return Blocks(np.zeros((words.shape[0], 0)), words)
     if kinds is not None:
-        return _feature_blocks_of_table(_columns_as_arrow(seen), kinds)
+        return _feature_blocks_of_table(_columns_of_table(seen), kinds)
     if not issparse(seen):
         table = np.asarray(seen, dtype=np.float64)
         return Blocks(table, csr_matrix((len(table), 0)))
@@ -339,31 +360,39 @@ def _frequent_columns(seen: csc_matrix) -> NDArray[np.int64]:
     return np.flatnonzero(np.diff(seen.indptr) > OFTEN * seen.shape[0])
 
 
-def _feature_blocks_of_table(columns: Sequence[Any], kinds: Sequence[str]) -> Blocks:
+def _feature_blocks_of_table(columns: Sequence[NDArray[Any]], kinds: Sequence[str]) -> Blocks:
     """Return the numbers and dates of a table, and the hashed words of its other columns."""
     numbers, words = [np.zeros((len(columns[0]), 0))], list[list[str | None]]()
     for place, (column, kind) in enumerate(zip(columns, kinds, strict=True)):
         if kind == WORD:
-            texts = column.cast(pa.string()).to_pylist()
-            words.append([None if one is None else f"{place}={one}" for one in texts])
+            texts = map(word_of, column.tolist())
+            words.append([None if text is None else f"{place}={text}" for text in texts])
         else:
             numbers.append(_features_of_dates(column) if kind == DATE else _features_of_numbers(column)[:, None])
     hasher = FeatureHasher(HASHED, input_type="string", alternate_sign=False)
     rows = ([one for one in row if one is not None] for row in zip(*words, strict=True))
-    counts = hasher.transform(rows) if words else csr_matrix((len(columns[0]), 0))
+    counts = hasher.transform(rows) if words and words[0] else csr_matrix((len(columns[0]), HASHED * bool(words)))
     return Blocks(np.concatenate(numbers, axis=1), counts)
 
 
-def _features_of_numbers(column: Any) -> Floats:
-    whole = column.cast(pa.int64()) if pa.types.is_duration(column.type) else column
-    return np.asarray(whole.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+def _features_of_numbers(column: NDArray[Any]) -> Floats:
+    """Return a column as numbers, (n,), durations in seconds."""
+    if column.dtype.kind in NUMBERS:
+        return column.astype(np.float64)
+    second, values = timedelta(seconds=1), _values_of_column(column)
+    return np.array([value / second if isinstance(value, DURATION) else value for value in values], np.float64)
 
 
-def _features_of_dates(column: Any) -> Floats:
-    """Return days since 1970, month, day of the week and hour of dates, (n, 4)."""
-    times = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)))
-    days = _features_of_numbers(times.cast(pa.int64())) / 86_400e6
-    return np.column_stack([days, *(_features_of_numbers(part(times)) for part in (pc.month, pc.day_of_week, pc.hour))])
+def _features_of_dates(column: NDArray[Any]) -> Floats:
+    """Return days since 1970, month, day of the week from Monday, 0, and hour of dates, (n, 4)."""
+    if column.dtype.kind != "M":
+        values = _values_of_column(column)
+        local = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in values]
+        column = np.array(local, "M8[us]")
+    months, days, hours = (column.astype(f"M8[{unit}]").astype(np.int64) for unit in "MDh")
+    found = np.column_stack([column.astype(np.int64) / 86_400e6, months % 12 + 1, (days + 3) % 7, hours % 24])
+    found[np.isnat(column)] = np.nan
+    return found
 
 
 def _learnt_standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:

@@ -20,7 +20,7 @@ from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.promise.rows import checked_groups
-from steepslope.sklearn.features import MISSING, Features
+from steepslope.sklearn.features import Features, word_of
 from steepslope.sklearn.opinions import Opinion
 from steepslope.sklearn.responses import Responses
 
@@ -115,12 +115,7 @@ def ids_of_inputs(ids: Any, X: Any) -> NDArray[np.str_] | None:
 def _inputs_as_text(values: Any) -> NDArray[np.str_]:
     """Return values as text, (m,): whole floats as whole numbers, and "" for what is missing."""
     array = np.asarray(values, dtype=object)
-    texts = [
-        "" if str(value) in MISSING and not isinstance(value, str)
-        else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        for value in array.flat
-    ]  # fmt: skip
-    return np.array(texts, np.str_).reshape(array.shape)
+    return np.array([word_of(value) or "" for value in array.flat], np.str_).reshape(array.shape)
 
 
 def sentences_of_promises(gate: Gate) -> list[str]:

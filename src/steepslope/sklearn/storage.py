@@ -15,9 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse, load_npz, save_npz
 
@@ -31,7 +30,7 @@ from steepslope.gate.storage import CARD as GATE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array
 from steepslope.promise.objectives import Objectives
-from steepslope.sklearn.features import Features
+from steepslope.sklearn.features import Features, word_of
 
 if TYPE_CHECKING:
     from steepslope.sklearn.trusted_classifier import TrustedClassifier
@@ -40,9 +39,8 @@ CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "c
 KEPT_ROWS = 16
 KEPT = "kept_rows"  # their file's name; a report in the same folder has others
 TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
-FRAMES = ("pandas", "polars")
 TRUSTED = Artifact(
-    "a trusted classifier", CARD, version=3, inside=f"{GATE}/{GATE_CARD}",
+    "a trusted classifier", CARD, version=4, inside=f"{GATE}/{GATE_CARD}",
     varying=tuple(f"{KEPT}.{ending}" for ending in ("parquet", "npz", "npy", "json")),
 )  # fmt: skip
 FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -54,7 +52,8 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "opinions": dict,
     "rows": (str, type(None)),
 }  # of the card
-SPARSE, ARRAY, OBJECTS, LIST = "sparse", "array", "objects", "list"
+PARQUET = ("polars", "pyarrow")  # frames whose library reads and writes it by itself
+PANDAS, SPARSE, ARRAY, OBJECTS, LIST = "pandas", "sparse", "array", "objects", "list"
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +166,7 @@ def require_saved_classes(estimator: Any, expected: Sequence[Any], place: str) -
 
 def _write_kept_rows(X: Any, folder: Path) -> str | None:
     """Write some inputs as what they are, and return their kind; None where they are of a kind that has no file."""
-    library = type(X).__module__.split(".")[0]
-    if library in FRAMES and hasattr(X, "columns"):
-        table = X.to_arrow() if hasattr(X, "to_arrow") else pa.Table.from_pandas(X)
-        pq.write_table(table, folder / f"{KEPT}.parquet")
-        return library
+    library = type(X).__module__.split(".")[0] if hasattr(X, "columns") else None
     if issparse(X):
         save_npz(folder / f"{KEPT}.npz", csr_matrix(X))
         return SPARSE
@@ -179,21 +174,55 @@ def _write_kept_rows(X: Any, folder: Path) -> str | None:
         np.save(folder / f"{KEPT}.npy", X, allow_pickle=False)
         return ARRAY
     try:
-        text = json.dumps(np.asarray(X, dtype=object).tolist())
-    except (TypeError, ValueError):
+        if library in PARQUET:
+            nw.from_native(X).write_parquet(folder / f"{KEPT}.parquet")
+            return library
+        text = _pandas_as_json(X) if library == PANDAS else json.dumps(np.asarray(X, dtype=object).tolist())
+    except Exception:  # whatever a library raises of values that it cannot write
         return None
     (folder / f"{KEPT}.json").write_text(text, encoding="utf-8")
-    return OBJECTS if isinstance(X, np.ndarray) else LIST
+    return PANDAS if library == PANDAS else OBJECTS if isinstance(X, np.ndarray) else LIST
 
 
 def _read_kept_rows(kind: str, folder: Path) -> Any:
-    with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError, RecursionError)):
-        if kind in FRAMES:
-            table = pq.read_table(folder / f"{KEPT}.parquet")
-            return table.to_pandas() if kind == "pandas" else import_module(kind).from_arrow(table)
+    with explained("the rows that are kept cannot be read", folder, Exception):
+        if kind in PARQUET:
+            return nw.read_parquet(folder / f"{KEPT}.parquet", backend=import_module(kind)).to_native()
         if kind == SPARSE:
             return load_npz(folder / f"{KEPT}.npz")
         if kind == ARRAY:
             return np.load(folder / f"{KEPT}.npy", allow_pickle=False)
-        rows = json.loads((folder / f"{KEPT}.json").read_text(encoding="utf-8"))
-        return np.array(rows, dtype=object) if kind == OBJECTS else rows
+        text = (folder / f"{KEPT}.json").read_text(encoding="utf-8")
+        if kind == PANDAS:
+            return _pandas_of_json(text)
+        return np.array(json.loads(text), dtype=object) if kind == OBJECTS else json.loads(text)
+
+
+def _pandas_as_json(frame: Any) -> str:
+    """Write a frame of pandas without its index; raise ValueError if another one would be read."""
+    columns = [_series_as_json(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    text = json.dumps({"names": frame.columns.tolist(), "columns": columns}, default=word_of)
+    if not _pandas_of_json(text).astype(object).equals(frame.reset_index(drop=True).astype(object)):
+        raise ValueError
+    return text
+
+
+def _series_as_json(series: Any) -> dict[str, Any]:
+    if series.dtype.name != "category":
+        return {"dtype": str(series.dtype), "values": series.tolist()}
+    categories = _series_as_json(series.cat.categories)
+    return {"codes": series.cat.codes.tolist(), "ordered": series.cat.ordered, "categories": categories}
+
+
+def _pandas_of_json(text: str) -> Any:
+    pandas, card = import_module("pandas"), json.loads(text)
+    names = [tuple(name) if isinstance(name, list) else name for name in card["names"]]
+    return pandas.DataFrame(dict(enumerate(map(_series_of_json, card["columns"])))).set_axis(names, axis=1)
+
+
+def _series_of_json(card: Mapping[str, Any]) -> Any:
+    pandas = import_module("pandas")
+    if "dtype" in card:
+        return pandas.Series(card["values"], dtype=card["dtype"])
+    categories = pandas.Index(_series_of_json(card["categories"]))
+    return pandas.Series(pandas.Categorical.from_codes(card["codes"], categories, card["ordered"]))

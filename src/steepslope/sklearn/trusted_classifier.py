@@ -410,8 +410,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
         Groups by a function are refused, because a function cannot be saved: name a column.
 
-        The folder holds JSON, Parquet and arrays, among them the outputs of the calibration rows and sixteen of these
-        rows. Save the classifiers next to it by a way of your own, such as ``skops.io``.
+        The folder holds JSON and arrays, among them the outputs of the calibration rows and sixteen of these rows;
+        frames of polars and pyarrow as Parquet, without the index in pandas. Save the classifiers by a way of your own,
+        such as ``skops.io``.
         """
         check_is_fitted(self)
         write_trusted(Path(path), self)

@@ -20,6 +20,7 @@ from tests.cli.predictions import refuses
 from tests.images import digits
 from tests.nets.export.rows import run
 from tests.oracle.conftest import too_sure
+from tests.oracle.test_answer_scale import services
 
 OPINIONS = {"twelve": "module:tests.tiny_nets:twelve_classes"}
 
@@ -96,6 +97,19 @@ def test_an_average_is_in_the_file_and_a_row_may_lack_an_opinion() -> None:
     gate = Gate.of(oracle, too_sure(300, 2), 0.3)
     found = run(export_gate(gate, "gate").model, dict(rows.arrays))
     np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", ["probability", "percent", "missing"])
+def test_answers_are_in_the_file_as_made_logits(scale: str) -> None:
+    """Their scale and the regression on who agrees are, too."""
+    oracle = FusedOracle(budget="opinions").fit(services(250, 4, scale))
+    rows = services(300, 1, scale)
+    rows = rows.changed(opinion_other=np.where(np.arange(300)[:, None] % 5 == 0, np.nan, rows.opinion_other))
+    gate = Gate.of(oracle, services(300, 2, scale), 0.3)
+    given = {name: array.astype(np.float32) for name, array in rows.arrays.items() if name != "labels"}
+    found = run(export_gate(gate, "gate").model, given)
+    np.testing.assert_allclose(found["trust_logit"], gate.decide(rows).trust_logit, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(found["label"], rows.predictions)
 
 
 def test_nets_of_opinions_are_of_no_use_to_parts(

@@ -92,15 +92,13 @@ def test_the_spy_would_be_seen(spy: None) -> None:
 
 
 def test_what_learns_slowly_learns_once_from_a_large_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four times the rows as many references; in two folds of twice as many, and in five of fewer."""
     install(monkeypatch, slow=True)
-    outputs = numbered(20)
-    large, small = (FitSet.of(outputs, numbered(n, 1000, seed=1), 0) for n in (80, 79))
-    opinions, numbers = told(large)
-    assert (opinions[:, 0] == 0).all()
-    assert (np.round(opinions[:, 1] * 1e4) == 80 * 4).all()
-    assert numbers.min() == 1000
-    _, numbers = told(small)
-    assert numbers.min() == 0
+    for count, most_left_out, least_number in ((80, 20, 1000), (79, 12, 0), (40, 12, 0), (39, 4, 0)):
+        opinions, numbers = told(FitSet.of(numbered(20), numbered(count, 1000, seed=1), 0))
+        assert (opinions[:, 0] == 0).all()
+        assert np.round(opinions[:, 1] * 1e4).min() == (20 + count - most_left_out) * 4
+        assert numbers.min() == least_number
 
 
 @pytest.mark.parametrize("slow", [False, True])

@@ -22,6 +22,7 @@ from steepslope.nets.training.on_images import ImageOracle
 from steepslope.numerics.formulas import highest_places
 from steepslope.numerics.log_space import in_classes_of
 from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.answer_scale import on_answer_scales
 from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
 from steepslope.oracle.handover import mixed_by_handover
@@ -137,6 +138,7 @@ def trust_in_graph(source: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
 def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:
     fitted = oracle.fitted_
     assert fitted is not None
+    rows = {**rows, **on_answer_scales(rows, fitted.scales)}
     classes = highest_places(rows[LOGITS], CANDIDATES)
     opinions = {
         name: opinions_of_input(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)

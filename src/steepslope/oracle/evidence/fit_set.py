@@ -103,7 +103,9 @@ Floats = NDArray[np.float64]
 COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
 MOST_REFERENCES = 50_000  # of the classifier's training rows, and as many copies
 COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
-LARGE = 4  # times as many references as rows: what learns slowly then learns from the references alone
+# Folds of what learns slowly, by how many references there are at least, in multiples of the rows; with one fold, it
+# learns from the references alone.
+SLOW_FOLDS = {4: 1, 2: 2, 0: FOLDS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,11 +192,11 @@ class FitSet:
         if learning is None:
             held = kind_of_evidence(name).lacking(self.rows) is None
             return self._seen(name, self.rows if held else self.outputs, None), None
-        if learning.slow and self.reference is not None and len(self.reference) >= LARGE * len(self.rows):
-            state = learning.fit(self.known_rows()[0] if learning.familiar else self.reference)
-            return self._seen(name, self.rows, state), state
-        folds = [np.flatnonzero(self.fold == number) for number in range(FOLDS)]
-        states = side_by_side(lambda number: learning.fit(self._references(name, number)), [*range(FOLDS), None])
+        times = 0 if self.reference is None else len(self.reference) / len(self.rows)
+        count = next(count for least, count in SLOW_FOLDS.items() if times >= least) if learning.slow else FOLDS
+        folds = [np.flatnonzero(self.fold % count == number) for number in range(count)]
+        left_out = folds if count == 1 else [*folds, np.array([], dtype=np.int64)]
+        states = side_by_side(lambda rows: learning.fit(self._references(name, rows)), left_out)
         parts = [
             self._seen(name, self.rows.subset(inside), state) for inside, state in zip(folds, states, strict=False)
         ]
@@ -208,10 +210,10 @@ class FitSet:
         rows, count = (self.rows, self.clean) if self.reference is None else (self.reference, self.known)
         return rows.subset(slice(count)), rows.subset(slice(count, None)) if len(rows) > count else None
 
-    def _references(self, name: str, without: int | None) -> ClassifierOutputs:
-        """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
-        others = np.flatnonzero(self.fold != (FOLDS if without is None else without))
-        parts, copies = [self.rows.subset(others)], others >= self.clean
+    def _references(self, name: str, without: NDArray[np.int64]) -> ClassifierOutputs:
+        """Return the reference and all rows but some, with no other arrays than the evidence needs."""
+        others = np.delete(np.arange(len(self.rows)), without)
+        parts, copies = [self.rows.subset(others)] if len(others) else [], others >= self.clean
         kind = kind_of_evidence(name)
         if self.reference is not None and kind.needs_reference:
             parts.insert(0, self.reference)

@@ -22,10 +22,9 @@ class Learning:
     """How evidence learns: ``fit`` on outputs, those that are ``of``: the ``reference``, or the fit set's ``errors``.
 
     ``check`` raises for a state that was read from a file and that ``fit`` could not have left, for a number of
-    classes. ``at_least`` is the number of outputs needed. What learns ``slow``ly, such as a net, learns from a large
-    reference once, not again for each fold. What learns from what is ``familiar`` alone sees no augmented
-    copies. Of more references than ``most``, those are kept about which the classifier
-    is least sure.
+    classes. ``at_least`` is the number of outputs needed. What learns ``slow``ly, such as a net, has fewer folds where
+    references are many, or learns from these alone, once. What learns from what is ``familiar`` alone sees no augmented
+    copies. Of more references than ``most``, those are kept about which the classifier is least sure.
     """
 
     fit: Callable[[ClassifierOutputs], State]

@@ -1,0 +1,184 @@
+"""Answers: a predicted class, and one number that says how sure the classifier is. They become made logits.
+
+A vendor's service, a language model, a rule or a person gives no more. The made logits of a row are 0 but at the
+predicted class, where they are above 0: so the prediction is never another. They rise strictly with the confidence and
+depend on nothing but the row, so that new rows mean what calibration rows meant. In [0, 1] the confidence is taken for
+the probability of the predicted class, as far as that is above 1/K; any other number has its place in the same order.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, explained
+from steepslope.numerics.blocks import blocks
+from steepslope.outputs.arrays import as_array, as_float_array
+from steepslope.outputs.labels import (
+    NOTHING_THERE,
+    Texts,
+    label_as_text,
+    listed_names,
+    means_unknown_label,
+    number_in_text,
+    whole_numbers_among,
+)
+
+Floats = NDArray[np.float64]
+STRAIGHT = 10.0  # log-odds that are kept; beyond, they are bent, since services round 0.99998 to 1
+LOWEST, HIGHEST = -745.0, 38.0  # what stands for the log-odds of 0 and of 1: beyond all others of float64
+NEAR = 0.05  # made logits below it are squeezed, so that all are above 0
+APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
+RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
+MISSING = 1e-5  # the made logit where there is no confidence: below all others
+LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
+HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
+MOST_CLASSES = 10_000  # that are known by numbers alone
+PREDICTED, CONFIDENCE = "predicted", "confidence"
+
+
+def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: int) -> Floats:
+    """Return the made logits (n, K) of classes (n,) and confidences (n,), NaN where a row has none; None: none has.
+
+    Raises
+    ------
+    SteepslopeError
+        If the confidences are no numbers, infinite, or not one a row.
+
+    >>> logits = answer_logits(np.array([1, 0, 2]), [0.9, 0.2, np.nan], 3)
+    >>> logits.argmax(axis=1), (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).max(axis=1).round(3)
+    (array([1, 0, 2]), array([0.9  , 0.335, 0.333]))
+    """
+    count = len(predicted)
+    values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
+    rising = _squeezed(_order_of_confidences(values) + np.log(num_classes - 1))
+    found = np.zeros((count, num_classes))
+    found[np.arange(count), predicted] = np.where(np.isnan(values), MISSING, rising)
+    return found
+
+
+def checked_answer_confidences(confidence: Any, count: int) -> Floats:
+    """Return confidences as float64 (n,), NaN where there is none; raise unless they are numbers, one a row."""
+    with explained("expected an array of numbers", CONFIDENCE, (TypeError, ValueError, RuntimeError)):
+        given = as_array(confidence, 1)
+    values = as_float_array(CONFIDENCE, _numbers_of_texts(given) if given.dtype.kind in "OUS" else given)
+    if values.ndim == 2:
+        remedy = "probabilities of all classes go to ClassifierOutputs.from_probabilities"
+        raise SteepslopeError(f"expected one number a row, found shape {values.shape}: {remedy}", CONFIDENCE)
+    if values.shape != (count,):
+        raise SteepslopeError(f"expected {count} numbers, one an answer, found shape {values.shape}", CONFIDENCE)
+    values = values.astype(np.float64)
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        found = f"found {values[infinite[0]]} in row {infinite[0]}"
+        raise SteepslopeError(f"expected finite numbers, or none (NaN), {found}: clip such values", CONFIDENCE)
+    return values
+
+
+def _numbers_of_texts(given: NDArray[Any]) -> NDArray[Any]:
+    """Return text that is a number, or stands for none, as that, and all else as it is."""
+    numbers = [np.nan if is_no_answer(text) else number_in_text(text) for text in map(str, given.flat)]
+    found = [value if number is None else number for number, value in zip(numbers, given.flat, strict=True)]
+    return np.array(found, dtype=np.object_ if None in numbers else np.float64).reshape(given.shape)
+
+
+def _order_of_confidences(values: Floats) -> Floats:
+    """Return what rises strictly with a confidence of any scale, (n,): its log-odds in [0, 1], bent at both ends."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        inside = _bent(np.clip(np.log(values) - np.log1p(-values), LOWEST, HIGHEST))
+        below = LOWEST_ORDER - APART + _bent(-np.log(-values))
+        above = HIGHEST_ORDER + RISE * np.log1p((values - 1) / WIDTH)
+    return np.where(values < 0, below, np.where(values > 1, above, inside))
+
+
+def _bent(log_odds: Floats) -> Floats:
+    beyond = np.maximum(np.abs(log_odds) - STRAIGHT, 0)
+    return np.clip(log_odds, -STRAIGHT, STRAIGHT) + np.sign(log_odds) * np.log1p(beyond)
+
+
+def _squeezed(values: Floats) -> Floats:
+    """Return values (n,) from ``NEAR`` on as they are, and those below in (0, NEAR), smoothly and in the same order."""
+    return np.where(values >= NEAR, values, NEAR**2 / (2 * NEAR - np.minimum(values, NEAR)))
+
+
+def are_answers(logits: NDArray[Any]) -> bool:
+    """Return whether logits (n, K) are made of answers: each row has one number above 0, or is lacking; others are 0.
+
+    >>> are_answers(np.array([[0.0, 2.5], [np.nan, np.nan]])), are_answers(np.array([[0.0, -2.5]]))
+    (True, False)
+    """
+    return all(_are_made(np.asarray(logits[rows])) for rows in blocks(len(logits)))
+
+
+def _are_made(logits: NDArray[Any]) -> bool:
+    known = logits[~np.isnan(logits[:, 0])]
+    return bool(((known != 0).sum(axis=1) <= 1).all() and (known >= 0).all())
+
+
+def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes: int) -> Floats:
+    """Return made logits of other classes (m, K') as those of ``num_classes`` classes, (m, K), by ``places`` (K',).
+
+    A row whose class has no place (−1) is 0: its answer is none of these classes. A row of NaN stays so.
+    """
+    rows, predicted = np.arange(len(logits)), logits.argmax(axis=1)
+    strength = np.asarray(logits[rows, predicted], dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        order = np.where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
+    rising = _squeezed(order + np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1)))
+    place = np.asarray(places)[predicted]
+    found = np.where(np.isnan(logits[:, :1]), np.nan, np.zeros(num_classes))
+    there = (place >= 0) & (strength > 0)
+    found[rows[there], place[there]] = np.where(strength > MISSING, rising, MISSING)[there]
+    return found
+
+
+def coded_answers(predicted: Texts, names: Sequence[str], place: str = PREDICTED) -> NDArray[np.int64]:
+    """Return predicted classes as their numbers among the names, (n,); raise for one that is missing or not there."""
+    meaning = predicted.known({name: number for number, name in enumerate(names)})
+    if not any(map(str.isdecimal, names)):
+        whole = whole_numbers_among(predicted.distinct)
+        meaning |= {text: number for text, number in whole.items() if 0 <= number < len(names)}
+    expected = f"an answer in each row, one of the classes {listed_names(names)} (leave other rows to a person)"
+    return predicted.numbers(meaning, expected, place, names)
+
+
+def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:
+    """Return the distinct names of predictions and labels, in order: whole numbers are places among 0…K−1.
+
+    Raises
+    ------
+    SteepslopeError
+        If a number is no place, or there are fewer than two classes.
+    """
+    texts = [*predicted.distinct, *([] if labels is None else labels.distinct)]
+    distinct = {text for text in texts if not (is_no_answer(text) or means_unknown_label(text))}
+    whole = whole_numbers_among(distinct)
+    if len(whole) == len(distinct):
+        least, most = min(whole.values(), default=0), max(whole.values(), default=0)
+        if least < 0 or most >= MOST_CLASSES:
+            expected = "expected whole numbers from 0, or the names of the classes (classes=, --classes)"
+            raise SteepslopeError(f"{expected}, found {least if least < 0 else most}", PREDICTED)
+        return [str(number) for number in range(max(2, most + 1))]
+    if len(distinct) < 2:
+        found = f"found {listed_names(sorted(distinct))} alone: name them all (classes=, --classes)"
+        raise SteepslopeError(f"expected at least two classes, {found}", PREDICTED)
+    return sorted(distinct)
+
+
+def are_numbers_from_zero(names: Sequence[str]) -> bool:
+    """Return whether the names of classes are but their places."""
+    return list(names) == [str(place) for place in range(len(names))]
+
+
+def is_no_answer(text: str) -> bool:
+    """Return whether a text is what stands where an answer is missing."""
+    return text.strip().lower() in NOTHING_THERE
+
+
+def answer_texts(values: Any, place: str = PREDICTED) -> Texts:
+    """Return classes that are given by names or numbers, (n,), as text."""
+    array = as_array(values, 1)
+    if array.ndim != 1:
+        raise SteepslopeError(f"expected one class a row, found shape {array.shape}", place)
+    return Texts.of_rows([label_as_text(value).strip() for value in array.astype(object)])

@@ -1,0 +1,137 @@
+"""Files of answers: one reader for outputs, for opinions and block by block, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
+from steepslope.oracle import FusedOracle
+from steepslope.oracle.storage import classes_of_oracle
+from steepslope.outputs import ClassifierOutputs, ReadingOptions
+from steepslope.outputs.table import TableBlocks, read_table
+from steepslope.scores import MCP
+
+ROWS = "id,prediction,confidence,label\nx,cat,0.9,cat\ny,dog,0.6,cat\nz,cat,,cow\nw,dog,0.75,dog\n"
+UNTRUE = "\n".join(line.rpartition(",")[0] for line in ROWS.splitlines())
+NAMED = ROWS.replace("prediction", "answer").replace("confidence", "sure").replace("label", "truth")
+OTHER = "id,prediction,confidence\ny,cat,90\nx,,\nz,cow,55.5\n"
+
+
+def written(folder: Path, text: str, name: str = "answers.csv") -> Path:
+    """Write a file, and return its path."""
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def expected() -> ClassifierOutputs:
+    """Return what stands in the file."""
+    return ClassifierOutputs.from_answers(
+        ["cat", "dog", "cat", "dog"], [0.9, 0.6, None, 0.75], ["cat", "cat", "cow", "dog"], ids=["x", "y", "z", "w"]
+    )
+
+
+def same(found: ClassifierOutputs, other: ClassifierOutputs) -> None:
+    """Fail unless outputs are the same."""
+    assert found.classes == other.classes
+    for name, array in other.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
+
+
+def test_a_table_of_answers_is_what_from_answers_makes(tmp_path: Path) -> None:
+    same(ClassifierOutputs.load(written(tmp_path, ROWS)), expected())
+    names: Any = {"prediction_column": "answer", "confidence_column": "sure", "label_column": "truth"}
+    same(ClassifierOutputs.load(written(tmp_path, NAMED), ReadingOptions(**names)), expected())
+
+
+def test_without_confidences_each_has_none(tmp_path: Path) -> None:
+    found = ClassifierOutputs.load(written(tmp_path, "prediction,label\ncat,cat\ndog,cat\n"))
+    same(found, ClassifierOutputs.from_answers(["cat", "dog"], None, ["cat", "cat"]))
+
+
+def test_numbers_are_places_among_the_known_classes(tmp_path: Path) -> None:
+    path = written(tmp_path, "prediction,confidence\n1,0.9\n0,0.6\n")
+    found = ClassifierOutputs.load(path, known=["0", "1", "2"])
+    assert (found.num_classes, found.classes, found.predictions.tolist()) == (3, None, [1, 0])
+
+
+def test_logits_and_probabilities_of_all_classes_come_first(tmp_path: Path) -> None:
+    logits = "prediction,confidence,logit_0,logit_1\n1,0.9,5,1\n"
+    assert ClassifierOutputs.load(written(tmp_path, logits)).logits.tolist() == [[5, 1]]
+    shares = "prediction,cat,dog\n" + "cat,0.25,0.75\n" * 10
+    assert ClassifierOutputs.load(written(tmp_path, shares)).predictions.tolist() == [1] * 10
+
+
+def test_features_stand_next_to_answers(tmp_path: Path) -> None:
+    path = written(tmp_path, "prediction,confidence,feature_0\na,0.9,7\nb,0.8,9\n")
+    assert ClassifierOutputs.load(path).require_features().tolist() == [[7], [9]]
+
+
+@pytest.mark.parametrize("known", [None, ("cat", "cow", "dog", "eel")])
+def test_blocks_without_truth_have_the_classes_of_the_whole(known: tuple[str, ...] | None, tmp_path: Path) -> None:
+    path = written(tmp_path, UNTRUE)
+    (block,) = TableBlocks(path, known=known)
+    found = ClassifierOutputs.of_table(block)
+    assert found.classes == (known or ("cat", "dog"))
+    assert found.labels is None
+    assert [found.class_names[label] for label in found.predictions] == ["cat", "dog", "cat", "dog"]
+
+
+def test_an_opinion_file_of_answers_is_the_opinion_that_they_are(tmp_path: Path) -> None:
+    outputs, other = written(tmp_path, ROWS), written(tmp_path, OTHER, "other.csv")
+    table = read_table(outputs, ReadingOptions(opinion=(f"vendor={other}",)))
+    by_hand = ClassifierOutputs.from_answers(["cat", "cow"], [90, 55.5], ids=["y", "z"])
+    same(ClassifierOutputs.of_table(table), expected().with_opinion("vendor", by_hand))
+    assert np.isnan(table.arrays["opinion_vendor"]).any(axis=1).tolist() == [True, False, False, True]
+
+
+def test_classes_of_an_opinion_go_by_a_mapping(tmp_path: Path) -> None:
+    outputs, other = written(tmp_path, ROWS), written(tmp_path, "prediction\nkatze\nhund\nkatze\nhund\n", "other.csv")
+    mapping = written(tmp_path, "katze=cat\nhund=dog\nkuh=cow\n", "names.txt")
+    options = ReadingOptions(opinion=(f"vendor={other}",), opinion_classes=(f"vendor={mapping}",))
+    opinion = read_table(outputs, options).arrays["opinion_vendor"]
+    assert opinion.argmax(axis=1).tolist() == [0, 2, 0, 2]
+
+
+def test_a_gate_reads_new_answers_by_its_own_classes(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(4, size=600)
+    predicted = np.where(draw.random(600) < 0.6, labels, draw.integers(4, size=600))
+    answers = ClassifierOutputs.from_answers(predicted, draw.random(600), labels)
+    oracle = FusedOracle().fit(answers.subset(slice(300)))
+    oracle.save(tmp_path / "oracle")
+    assert classes_of_oracle(str(tmp_path / "oracle")) == ("0", "1", "2", "3")
+    gate = Gate.of(MCP(), answers.subset(slice(300, None)), max_risk=0.3)
+    new = ClassifierOutputs.load(written(tmp_path, "prediction,confidence\n1,0.9\n0,0.6\n"), known=gate.class_names)
+    assert gate.decide(new).labels.tolist() == [1, 0]
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no prediction": ("confidence,label\n0.5,a\n", {}, "expected a column prediction (or --prediction-column), or is_"),
+    "another column": (ROWS, {"prediction_column": "answer"}, "unknown column 'answer'"),
+    "no number": (ROWS.replace("0.6", "60%"), {}, "column 'confidence': expected a number in each row, with '.' in"),
+    "infinite": (ROWS.replace("0.6", "inf"), {}, "confidence: expected finite numbers, or none (NaN), found inf"),
+    "an empty answer": (ROWS.replace("dog,0.6", ",0.6"), {}, "column 'prediction': expected an answer in each row"),
+    "a label that is missing": (ROWS.replace("cow", ""), {}, "column 'label': expected one of the classes cat, dog"),
+    "one class": ("prediction,confidence\na,1\na,1\n", {}, "expected at least two classes, found a alone: name them"),
+    "probabilities": (ROWS, {"probabilities": True}, "probabilities: expected columns of numbers to go with it, found"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_files_are_refused_in_a_line_that_names_them(name: str, tmp_path: Path) -> None:
+    text, options, message = WRONG[name]
+    path = written(tmp_path, text)
+    with pytest.raises(SteepslopeError) as caught:
+        read_table(path, ReadingOptions(**options))
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_a_gate_does_not_know_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=r"leave other rows to a person\), found 'dog' in row 1 \(2 such rows\)"):
+        ClassifierOutputs.load(written(tmp_path, UNTRUE), known=["cat", "cow"])

@@ -14,6 +14,7 @@ from scipy.stats import binom
 
 from steepslope.lab.benchmark import promises
 from steepslope.promise.certificate import binomial_tail, rows_needed
+from steepslope.promise.draws import promised_threshold
 from steepslope.promise.sequence import Above, threshold_sequence
 
 Floats = NDArray[np.float64]
@@ -51,7 +52,7 @@ def ours(draw: Draw, risk: float, delta: float) -> float:
 
 def ours_alone(draw: Draw, risk: float, delta: float) -> float:
     """Let 2√n of the rows fix the sequence, and calibrate on the others."""
-    return promises.our_threshold(draw.confidence, draw.is_correct, risk, delta, draw.seed)
+    return promised_threshold(draw.confidence, draw.is_correct, risk, delta, draw.seed)
 
 
 def selection_with_guaranteed_risk(draw: Draw, risk: float, delta: float) -> float:

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from steepslope.cli.main import main
-from steepslope.lab.benchmark import promises
 from steepslope.lab.benchmark.preset import evidence_preset_names, read_evidence_preset
+from steepslope.promise import draws
 from tests.cli.predictions import refuses
 from tests.conftest import Captured, files_below
 from tests.lab.benchmark.tables import noisy_table
@@ -48,7 +48,7 @@ def test_the_list_names_every_preset_with_its_source(capsys: Captured) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_nets")
 def test_rows_tables_and_a_figure(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    monkeypatch.setattr(promises, "DRAWS", 3)
+    monkeypatch.setattr(draws, "DRAWS", 3)
     words = ["reproduce", "evidence", "--preset", "own.yaml", "--data", "data", "--out", "out"]
     assert main(words) == 0
     shown = capsys.readouterr()

@@ -2,6 +2,7 @@
 
 ``main``: the dict of commands, and how each ends. ``parser``: from words to the call of a function. The others are the
 commands: ``demo``; ``extract`` with train-classifier; ``shift``; ``fit`` with search; ``finetune`` with plan;
-``evaluate`` with compare; ``calibrate``; ``predict``; ``export`` with push; ``serve`` with monitor; ``reproduce``.
+``evaluate`` with compare; ``calibrate``; ``predict``; ``export`` with push; ``serve`` with monitor; ``benchmark``;
+``reproduce``.
 Whatever imports torch is imported inside the functions, so that help is quick.
 """

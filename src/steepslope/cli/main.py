@@ -13,6 +13,7 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
+from steepslope.cli.benchmark import benchmark
 from steepslope.cli.calibrate import calibrate
 from steepslope.cli.demo import demo
 from steepslope.cli.evaluate import compare, evaluate
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "serve": serve,
     "push": push,
     "monitor": monitor,
+    "benchmark": benchmark,
     "reproduce": reproduce,
 }
 CLOSED = 141  # the exit code of a process that the signal of a closed pipe ends

@@ -71,7 +71,8 @@ class Option(NamedTuple):
         kind = _parsed_type(self.hint)
         settings: dict[str, Any] = {"help": self._shown(), "metavar": self.name.upper()}
         if self.is_word:
-            parser.add_argument(self.name, nargs="+" if self.element else None, **settings)
+            count = "+" if self.element else None if self.default is MISSING else "?"
+            parser.add_argument(self.name, nargs=count, **settings)
             return
         if self.element:  # next to words without a name, only commas tell where a list ends
             settings |= {"action": "append"} if has_words else {"action": "extend", "nargs": "+"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from steepslope.lab.paper.experiment import Experiment
     from steepslope.lab.paper.workspace import Workspace
 
-EVIDENCE, LIST = "evidence", "list"
+EVIDENCE, FROZEN, LIST = "evidence", "frozen", "list"
 
 
 def reproduce(
@@ -44,7 +44,8 @@ def reproduce(
     preset
         On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet; cifar10-resnet20 and
         cifar10-resnet56, which have a public classifier; or a YAML file of one's own. For evidence: banking77, adult,
-        spoken-digits and others, which --preset list names with their sources, or a YAML file.
+        spoken-digits and others, which --preset list names with their sources, or a YAML file; frozen makes the file on
+        which the command benchmark judges scores, from a folder with a subfolder for each of its presets.
     data
         Data spec in place of the preset's; for imagenet imagefolder:DIR with the subfolders train and val, for
         cifar10-resnet20 and cifar10-resnet56 one with train and test. For evidence the folder of the data set's files.
@@ -120,8 +121,9 @@ def reproduce_evidence(
     seeds: tuple[int, ...] | None,
     changes: Mapping[str, str],
 ) -> None:
-    """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets."""
+    """Add the rows of a data set to the evidence in a folder, and print its tables; or list the presets, or freeze."""
     from steepslope.files.folders import locked
+    from steepslope.lab.benchmark.freeze import freeze_benchmark
     from steepslope.lab.benchmark.preset import evidence_preset_names, read_evidence_preset
     from steepslope.lab.benchmark.run import run_preset
     from steepslope.lab.benchmark.summary import write_summary
@@ -129,6 +131,9 @@ def reproduce_evidence(
 
     if preset == LIST:
         print("\n".join(f"{name}: {read_evidence_preset(name).source}" for name in evidence_preset_names()))
+        return
+    if preset == FROZEN and data is not None:
+        freeze_benchmark(Path(data), out, Path(work or out / "work"), say)
         return
     chosen = read_evidence_preset(preset, changes, seeds)
     if data is None:

@@ -1,12 +1,13 @@
 """What some specs need: libraries, and options, ``NAME?option=value&option=value``."""
 
 import importlib
+import sys
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, reason_of, unknown_name
 
 # The extras of the libraries that some modules import plainly, for the command that needs such a module.
 EXTRAS = {
@@ -26,6 +27,26 @@ def require_extra(module: str, extra: str, need: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise SteepslopeError(f"{need} needs {module}: pip install 'steepslope[{extra}]'") from error
+
+
+def imported_by_name(spec: str) -> Any:
+    """Return what ``module:name`` names in a module of one's own, which may lie in the current folder.
+
+    Raises
+    ------
+    SteepslopeError
+        If there is no colon, or the module cannot be imported or has no such name.
+    """
+    module, colon, name = spec.partition(":")
+    if not (module and colon and name):
+        raise SteepslopeError("expected module:name", spec)
+    sys.path.insert(0, "")  # to find modules in the current folder too, as ``python -m`` does
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
+        raise SteepslopeError(f"cannot be imported ({reason_of(error)})", spec) from error
+    finally:
+        sys.path.remove("")
 
 
 class _Optional:

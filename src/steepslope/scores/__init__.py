@@ -3,8 +3,9 @@
 ``score``: what every score is, and how one declares what it needs and stores what it learnt. ``logits``: scores that
 learn nothing. ``fitted``: those that learn a temperature, a norm's power, or which confusions go with errors.
 ``neighbors``: those that look up the nearest features. ``moments``: those that know the training features by means and
-deviations. Confidences are in log space, so that nothing saturates into ties. A new score is one class and its entry in
-``SCORES``: the command line, the tables, the oracles' evidence, exported files and the contract tests follow.
+deviations. ``own``: a user's function or object. Confidences are in log space, so that nothing saturates into ties. A
+new score is one class and its entry in ``SCORES``: the command line, the tables, the oracles' evidence, exported files
+and the contract tests follow.
 """
 
 from steepslope.scores.fitted import MaxLogitPNorm, RelU, TemperatureScaledMCP

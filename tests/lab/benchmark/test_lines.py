@@ -11,11 +11,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError
+from steepslope.lab.benchmark import lines as lines_module
 from steepslope.lab.benchmark.lines import (
     AVERAGE,
     BEST,
     BOOSTED,
-    COMPARED,
     ENSEMBLE,
     MCP,
     MOST_PROBED,
@@ -30,12 +30,13 @@ from steepslope.lab.benchmark.lines import (
     choose_single_score,
     classifiers_in_its_place,
     lines_in_brief,
-    measured_lines,
     opinions_measured,
     ranked_lines,
     single_score_line,
     stacked_softmaxes,
 )
+from steepslope.lab.benchmark.rivals import OTHERS
+from steepslope.lab.benchmark.run import COMPARED_WITH
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.metrics import METRICS, aurc, auroc, compare, evaluate
 from steepslope.numerics.log_space import log_odds_of
@@ -43,10 +44,12 @@ from steepslope.oracle.evidence.registry import arrays_of_stack
 from steepslope.oracle.evidence.stack import fit_stack
 from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.outputs import ClassifierOutputs
+from steepslope.score_benchmark.measured import COMPARED, measured_lines
 from tests.conftest import make_complete
 
 LOGITS = np.log([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.2, 0.3, 0.5]])
 LABELS = [0, 2, 2]
+OF_LOGITS = "a temperature of its own", "agreement × confidence"  # of the rivals, what needs no more
 SEEN = "stack(logits+opinion_other+features)"
 
 
@@ -135,7 +138,7 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
     choice = choose_single_score(trial, 0)
     assert choice.aurc[choice.score] == min(choice.aurc.values())
     rows = trial.judged[TEST]
-    lines = ranked_lines(trial, rows, choice)
+    lines = ranked_lines(trial, rows, choice, {"mine": lambda outputs: outputs.logits[:, 0]})
     assert [*lines] == [
         MCP,
         BEST,
@@ -143,21 +146,27 @@ def test_lines_are_those_that_the_outputs_allow() -> None:
         AVERAGE,
         STACKED,
         BOOSTED,
+        *OTHERS,
+        "mine",
         FREE,
     ]
+    assert_array_equal(lines["mine"], rows.outputs.logits[:, 0])
     assert {"temperature scaling", "TrustScore", "MC dropout"} <= {*lines}
     assert_array_equal(lines[BEST], single_score_line(choice.score, trial, rows.outputs))
     shares = softmax(np.asarray(rows.outputs.logits, dtype=float), axis=1)
     assert_allclose(1 / (1 + np.exp(-lines[MCP])), shares.max(axis=1), rtol=1e-6)
     bare = Trial(plain(), None, {TEST: JudgedRows(plain(), {})}, wide(plain()))
-    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST, STACKED]
+    assert [*ranked_lines(bare, bare.judged[TEST], Choice("mcp", {"mcp": 0.1}))] == [MCP, BEST, STACKED, *OF_LOGITS]
 
 
 def test_measured_is_what_metrics_say() -> None:
     trial = made_trial()
     rows = trial.judged[TEST]
     lines = ranked_lines(trial, rows, choose_single_score(trial, 0))
-    found, right = measured_lines(lines, rows.outputs, 5, 60), rows.outputs.is_correct
+    found, right = (
+        measured_lines(lines, rows.outputs.is_correct, COMPARED_WITH, lines_module.METRICS, 5, 60),
+        rows.outputs.is_correct,
+    )
     for name, confidence in lines.items():
         expected = evaluate(confidence, right, bootstrap=60, seed=5)
         for metric in ("auc", "aurc", "fpr_at_95tpr", "aupr_error"):
@@ -175,9 +184,9 @@ def test_measured_is_what_metrics_say() -> None:
 def test_errors_or_right_predictions_alone_cannot_be_measured() -> None:
     rows = ClassifierOutputs(LOGITS, [0, 1, 2])
     with pytest.raises(SteepslopeError, match="expected errors and correct predictions among the judged rows"):
-        measured_lines({MCP: np.zeros(3)}, rows, 0, 100)
+        measured_lines({MCP: np.zeros(3)}, rows.is_correct, [])
     with pytest.raises(SteepslopeError, match="found one kind alone"):
-        measured_lines({MCP: np.zeros(3)}, ClassifierOutputs(LOGITS, [1, 0, 0]), 0, 100)
+        measured_lines({MCP: np.zeros(3)}, ClassifierOutputs(LOGITS, [1, 0, 0]).is_correct, [])
 
 
 def test_briefly_has_values_alone() -> None:

@@ -29,7 +29,7 @@ def test_presets_are_complete(name: str) -> None:
     preset = read_evidence_preset(name)
     assert preset.name == name
     assert preset.title
-    assert re.search(r"github\.com/\S+/\S+", preset.source) or name == "fashion-mnist", preset.source
+    assert re.search(r"github\.com/\S+/\S+", preset.source) or name in ("fashion-mnist", "digits"), preset.source
     assert preset.seeds == (0, 1, 2)
     if preset.kind in ESTIMATORS:
         assert {preset.classifier, *preset.opinions.values()} <= {*ESTIMATORS[preset.kind]}
@@ -59,7 +59,7 @@ def test_what_decides_numbers() -> None:
     assert digest_of(same.as_json()) == digest_of(preset.as_json())
     for place, value in {"most_rows": "500", "test": "0.5", "classifier": "boosting", "read.label": "acid"}.items():
         assert digest_of(read_evidence_preset("wine", {place: value}).as_json()) != digest_of(preset.as_json())
-    free = {"title", "source", "seeds", "note"}
+    free = {"title", "source", "seeds", "note", "rivals"}
     assert {*preset.as_json()} == {one.name for one in fields(Preset)} - free
 
 

@@ -13,20 +13,17 @@ from steepslope.gate import Gate
 from steepslope.lab.benchmark import promises
 from steepslope.lab.benchmark.lines import MCP, Ranked
 from steepslope.lab.benchmark.promises import (
-    DELTA,
-    DRAWS,
-    MOST_CALIBRATED,
     OURS,
     RISKS,
     WAYS,
     Bools,
     Floats,
     confidences_as_ranks,
-    our_threshold,
-    outcome_of_promise,
     promised_by_gates,
     selection_with_guaranteed_risk,
 )
+from steepslope.promise import draws
+from steepslope.promise.draws import DELTA, DRAWS, MOST_CALIBRATED, outcome_of_promise, promised_threshold
 
 
 def rows(n: int, seed: int, risk_at: float = 0.3) -> tuple[Floats, Bools]:
@@ -81,9 +78,9 @@ def test_promises_break_in_no_more_draws_than_delta(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["ours", "SGR"])
 def test_outcome_is_counted_on_all_rows(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promises, "DRAWS", 30)
+    monkeypatch.setattr(draws, "DRAWS", 30)
     ranked, thresholds = Ranked(*rows(900, 1)), []
-    found = outcome_of_promise(ranked, WAYS[way], 0.1, seed=7)
+    found = outcome_of_promise(*ranked, 0.1, 7, WAYS[way])
     rng = np.random.default_rng(7)
     for draw in range(30):
         drawn = [int(one) for one in rng.integers(900, size=450)]
@@ -104,22 +101,22 @@ def test_calibration_rows_are_at_most_so_many() -> None:
         sizes.append((len(confidence), risk, delta, seed))
         return math.inf
 
-    outcome_of_promise(Ranked(*rows(101, 0)), way, 0.05, 0)
+    outcome_of_promise(*rows(101, 0), 0.05, 0, way)
     assert sizes == [(50, 0.05, DELTA, draw) for draw in range(DRAWS)]
     sizes.clear()
-    outcome_of_promise(Ranked(*rows(5_000, 0)), way, 0.05, 0)
+    outcome_of_promise(*rows(5_000, 0), 0.05, 0, way)
     assert {size for size, *_ in sizes} == {MOST_CALIBRATED}
 
 
 def test_ways_of_others_are_for_two_lines_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promises, "DRAWS", 3)
+    monkeypatch.setattr(draws, "DRAWS", 3)
     lines = {name: Ranked(*rows(200, 0)) for name in (MCP, "average", "fused, free")}
     found = promised_by_gates(lines, "fused, free", 0)
     assert {line: [*ways] for line, ways in found.items()} == {MCP: [*WAYS], "average": [OURS], "fused, free": [*WAYS]}
     assert all([*of] == [f"{risk:g}" for risk in RISKS] for ways in found.values() for of in ways.values())
     assert found[MCP][OURS] == {
-        "0.02": outcome_of_promise(lines[MCP], our_threshold, 0.02, 0),
-        "0.05": outcome_of_promise(lines[MCP], our_threshold, 0.05, 0),
+        "0.02": outcome_of_promise(*lines[MCP], 0.02),
+        "0.05": outcome_of_promise(*lines[MCP], 0.05),
     }
 
 
@@ -143,7 +140,7 @@ def test_our_way_is_that_of_gates_on_the_same_rows() -> None:
     for draw in range(4):
         confidence, right = rows(1_500, draw)
         gate = Gate.calibrate(confidence, right, max_risk=0.1, delta=0.05, seed=9)
-        assert_array_equal(confidence >= our_threshold(confidence, right, 0.1, 0.05, 9), gate.accepts(confidence))
+        assert_array_equal(confidence >= promised_threshold(confidence, right, 0.1, 0.05, 9), gate.accepts(confidence))
 
 
 def test_ranks_keep_order_and_ties() -> None:

@@ -10,12 +10,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from steepslope.errors import SteepslopeError
-from steepslope.lab.benchmark import promises, run
+from steepslope.lab.benchmark import run
 from steepslope.lab.benchmark.lines import AVERAGE, BEST, ENSEMBLE, MCP
 from steepslope.lab.benchmark.preset import Preset
 from steepslope.lab.benchmark.run import row_of_trial, run_preset
 from steepslope.lab.benchmark.trial import ALL, FREE, TEST, trial_of
 from steepslope.metrics import aurc
+from steepslope.promise import draws
 from tests.lab.benchmark.tables import noisy_table, table_preset
 
 pytestmark = pytest.mark.usefixtures("quick_nets")
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("quick_nets")
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promises, "DRAWS", 5)
+    monkeypatch.setattr(draws, "DRAWS", 5)
 
 
 @pytest.fixture

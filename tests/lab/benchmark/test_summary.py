@@ -14,9 +14,7 @@ from scipy.stats import t
 from steepslope.files.folders import write_json
 from steepslope.lab.benchmark.lines import AVERAGE, BEST, BOOSTED, ENSEMBLE, MCP, PROBE, STACK, STACKED
 from steepslope.lab.benchmark.summary import (
-    Estimate,
     Result,
-    difference_cell,
     estimate_over_seeds,
     estimate_value_cell,
     gains_table,
@@ -28,6 +26,7 @@ from steepslope.lab.benchmark.summary import (
 )
 from steepslope.lab.benchmark.trial import FREE
 from steepslope.report.grid import UNDEFINED, Grid
+from steepslope.score_benchmark.standing import Estimate, difference_cell
 
 SECOND = "fused, tree"
 

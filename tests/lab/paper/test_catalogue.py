@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from numpy.testing import assert_array_equal
 
 from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.lab.paper import methods
 from steepslope.lab.paper.experiment import FOLDER, experiment_names, read_experiment
 from steepslope.lab.paper.methods import METHODS, method_of_line, stored_line_name
 from steepslope.lab.paper.preset import Preset, paper_preset_names, read_paper_preset
 from steepslope.lab.paper.tables import MCP
 from steepslope.lab.paper.views import require_possible_views
-from tests.conftest import Captured
+from steepslope.losses import LOSSES
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import Captured, make_outputs
 
 PAPER = ["table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4",
          "appendix-d", "appendix-e", "appendix-f", "appendix-g", "appendix-h"]  # fmt: skip
@@ -67,6 +74,30 @@ def test_lines_of_the_same_name_and_other_settings_are_kept_apart() -> None:
     own = method_of_line("SS", {"kind": "images", "loss": "steep_slope", "epochs": 1})
     assert stored_line_name("SS", METHODS["SS"]) == "SS"
     assert len({stored_line_name("SS", one) for one in (METHODS["SS"], own, {**own, "epochs": 2})}) == 3
+
+
+def least(trust_logit: Any, target: Any) -> Any:
+    return trust_logit * (1 - 2 * target)
+
+
+def gap(outputs: ClassifierOutputs) -> Any:
+    return outputs.logits.max(axis=1)
+
+
+def test_a_line_takes_a_score_or_a_loss_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = {**LOSSES}
+    monkeypatch.setattr(methods, "LOSSES", losses)
+    trained = method_of_line("mine", {"kind": "images", "loss": f"{__name__}:least"})
+    assert losses[trained["loss"]] is least
+    scored = method_of_line("gap", {"kind": "score", "score": f"{__name__}:gap"})
+    outputs = make_outputs(50)
+    work = SimpleNamespace(own_outputs=lambda *_: outputs, place=lambda case: "test")
+    wanted = SimpleNamespace(case=SimpleNamespace(classifier="net", seed=0), method=scored)
+    found = methods._confidences_by_score(work, wanted, tmp_path)  # type: ignore[arg-type]
+    assert_array_equal(found.confidence, outputs.logits.max(axis=1))
+    assert found.only_ranks
+    with pytest.raises(SteepslopeError, match="no_module:gap: cannot be imported"):
+        method_of_line("gap", {"kind": "score", "score": "no_module:gap"})
 
 
 def test_an_experiment_of_ones_own_is_one_file(tmp_path: Path, capsys: Captured) -> None:

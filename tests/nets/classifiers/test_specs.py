@@ -54,7 +54,7 @@ def test_every_kind_keeps_the_contract(scheme: str, examples: dict[str, str]) ->
         ("timm:resnet18?weights=no.pth", "no.pth: cannot be read as weights"),
         (EFFICIENTNET.replace("lite0", "lite1", 1), "expected weights of this architecture: "),
         ("timm:resnet18?weights=random&dropout=2", r"dropout: expected a rate in \[0, 1\), found '2'"),
-        ("module:no.such:net", "cannot be imported and called"),
+        ("module:no.such:net", "no.such:net: cannot be imported"),
         ("module:tests.images:EFFICIENTNET", "not callable"),
     ],
 )

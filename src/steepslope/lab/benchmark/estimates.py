@@ -9,11 +9,11 @@ import numpy as np
 from scipy.special import softmax
 
 from steepslope.gate.decisions import likeliest_class
-from steepslope.lab.benchmark.lines import DIGITS
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
 from steepslope.monitor.estimators import learnt_estimators
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
+from steepslope.score_benchmark.measured import DIGITS
 
 NANNYML = "NannyML's CBPE"
 MOST_CLASSES = 300  # for NannyML: on 6,000 rows of 1,000 classes it takes more than 23 GB

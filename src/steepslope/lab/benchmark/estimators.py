@@ -94,6 +94,11 @@ def perceptron_classifier(seed: int) -> Any:
     return make_pipeline(_indicator_columns(sparse=False), net)
 
 
+def neighbours_classifier(seed: int) -> Any:
+    """Fifteen nearest neighbours on the same."""
+    return make_pipeline(_indicator_columns(sparse=True), KNeighborsClassifier(15, weights="distance"))
+
+
 def spectrogram_logistic(seed: int) -> Any:
     """Logistic regression on log spectrograms."""
     return make_pipeline(FunctionTransformer(log_spectrogram), StandardScaler(), LogisticRegression(max_iter=1000))
@@ -115,6 +120,7 @@ ESTIMATORS: dict[str, dict[str, Callable[[int], Any]]] = {  # by the kind of dat
         "boosting": boosting_classifier,
         "forest": forest_classifier,
         "logistic": logistic_classifier,
+        "neighbours": neighbours_classifier,
         "perceptron": perceptron_classifier,
     },
     "sound": {

@@ -1,11 +1,13 @@
 """What ranks the predictions of a trial: single scores, averages, a stacker, boosting, fused oracles.
 
-And what takes the classifier's place. A further single score is an entry in ``RIVALS``.
+And what takes the classifier's place. A further single score is an entry in ``RIVALS``, or one in ``OTHERS``.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +16,10 @@ from scipy.special import log_softmax, softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from steepslope.errors import SteepslopeError
+from steepslope.lab.benchmark.rivals import OTHERS
 from steepslope.lab.benchmark.trial import ALL, FREE, JudgedRows, Trial
 from steepslope.lab.paper.methods import least_aurc
 from steepslope.metrics import aurc, auroc
-from steepslope.metrics.intervals import resample_all
-from steepslope.metrics.measures import measures_at
-from steepslope.metrics.ranking import rank_rows
 from steepslope.numerics.linear import fit_standardised_softmax
 from steepslope.numerics.log_space import log_odds_of
 from steepslope.oracle.evidence.stack import fit_stack, stack_opinions, stacked_arrays, stacked_columns
@@ -27,8 +27,9 @@ from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.outputs.opinions import has_opinion
-from steepslope.report.confidences import Resources, fit_set_for_confidences
+from steepslope.score_benchmark.measured import DIGITS
 from steepslope.scores import SCORES
+from steepslope.scores.own import own_confidence
 from steepslope.scores.score import rows_of
 
 MCP, BEST, AVERAGE = "MCP", "best single score", "average of softmaxes"
@@ -43,12 +44,10 @@ RIVALS = {  # lines of single scores, by the score
     "SIRC": "sirc",
     "MC dropout": "mc_dropout",
 }
-COMPARED = ("auc", "aurc")
 METRICS = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 PENALTY = 1e-3  # of a probe
 LEAST_ERRORS = 2  # and correct predictions: early stopping holds out a part of both
 MOST_PROBED = 100_000  # weights of a probe, columns × classes
-DIGITS = 5
 Floats = NDArray[np.float64]
 
 
@@ -75,12 +74,17 @@ def choose_single_score(trial: Trial, seed: int) -> Choice:
 
 def single_score_line(name: str, trial: Trial, outputs: ClassifierOutputs) -> Floats:
     """Return the confidences of a score that learns what it needs from a trial."""
-    resources = Resources(trial.known, trial.reference, allow_fit_rows=True)
-    return SCORES[name]().fit(fit_set_for_confidences(name, outputs, resources)).confidence(outputs)
+    return own_confidence(SCORES[name], trial.known, trial.reference, outputs)
 
 
-def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Floats]:
-    """Return what ranks the classifier's own predictions, by the names of lines; what cannot be is left out."""
+def ranked_lines(
+    trial: Trial, rows: JudgedRows, choice: Choice, own: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Floats]:
+    """Return what ranks the classifier's own predictions, by the names of lines; what cannot be is left out.
+
+    ``own`` are further scores by the names of their lines, none of which is left out: functions, or objects or classes
+    with ``fit`` and ``confidence``. They and ``OTHERS`` learn from the rows that a stacker learns from.
+    """
     lines = {
         MCP: single_score_line("mcp", trial, rows.outputs),
         BEST: single_score_line(choice.score, trial, rows.outputs),
@@ -96,6 +100,11 @@ def ranked_lines(trial: Trial, rows: JudgedRows, choice: Choice) -> dict[str, Fl
     odds = boosted_log_odds(trial, rows.outputs)
     if odds is not None:
         lines[BOOSTED] = odds
+    for line, score in OTHERS.items():
+        with suppress(SteepslopeError):  # it lacks features or errors
+            lines[line] = own_confidence(score, trial.learnt, trial.reference, rows.outputs)
+    for line, score in own.items():
+        lines[line] = own_confidence(score, trial.learnt, trial.reference, rows.outputs)
     return lines | dict(rows.fused)
 
 
@@ -186,32 +195,6 @@ def _ranked_by_own_mcp(logs: Floats, labels: NDArray[np.int64]) -> Ranked:
     return Ranked(log_odds_of(logs, predictions), predictions == labels)
 
 
-def measured_lines(
-    lines: Mapping[str, Floats], outputs: ClassifierOutputs, seed: int, resamples: int
-) -> dict[str, Any]:
-    """Return the metrics of each line with intervals, and its paired differences to the rivals that it has to beat.
-
-    Raises
-    ------
-    SteepslopeError
-        If no prediction is wrong, or none right.
-    """
-    right, found = outputs.is_correct, dict[str, dict[str, Any]]()
-    if right.all() or not right.any():
-        raise SteepslopeError("expected errors and correct predictions among the judged rows, found one kind alone")
-    measures = {name: one for name, one in measures_at(np.nan, np.nan).items() if name in METRICS}
-    tables = [(rank_rows(confidence, right), measures) for confidence in lines.values()]
-    resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
-    rivals = [name for name in (MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE) if name in lines]
-    for name, one in resampled.items():
-        found[name] = {metric: short_estimate(value) for metric, value in one.estimates().items()}
-        for rival in rivals:
-            if rival != name:
-                both = one.minus(resampled[rival])
-                found[name][f"minus {rival}"] = {metric: short_estimate(both[metric]) for metric in COMPARED}
-    return found
-
-
 def lines_in_brief(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     """Return AUC and AURC of each line, without intervals; no AUC where all predictions are right, or all wrong."""
     metrics = {"auc": auroc, "aurc": aurc} if is_correct.any() and not is_correct.all() else {"aurc": aurc}
@@ -219,11 +202,6 @@ def lines_in_brief(lines: Mapping[str, Floats], is_correct: NDArray[np.bool_]) -
         name: {metric: round(of(one, is_correct), DIGITS) for metric, of in metrics.items()}
         for name, one in lines.items()
     }
-
-
-def short_estimate(estimate: Mapping[str, Any]) -> list[float]:
-    """Return the value and the limits of an estimate, with few digits."""
-    return [round(float(estimate[key]), DIGITS) for key in ("value", "low", "high") if key in estimate]
 
 
 def opinions_measured(outputs: ClassifierOutputs) -> dict[str, dict[str, float]]:

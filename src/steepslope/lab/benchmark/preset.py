@@ -26,7 +26,7 @@ CHECKS: dict[str, Check] = {
     "name": Check(f"another name than that of the tables, {TABLES}", lambda name: name != TABLES),
     **dict.fromkeys(("title", "source", "note", "classifier"), TEXT),
     "kind": choice(*KINDS),
-    **dict.fromkeys(("read", "opinions", "train", "input", "shifted"), NAMED),
+    **dict.fromkeys(("read", "opinions", "train", "input", "shifted", "rivals"), NAMED),
     "seeds": each(SEED),
     "test": number(0.01, 0.99),
     "most_rows": optional(whole(100)),
@@ -55,8 +55,9 @@ class Preset:
     train-classifier, one net a seed. ``opinions`` are other classifiers by name, likewise. ``test`` is which part of
     texts, tables or sounds is judged. ``shifted`` are further rows by name: what changes in ``read``. ``input`` are the
     ``size``, ``mean`` and ``std`` of nets, ``references`` how many of their training images are references, ``passes``
-    forward passes with dropout. With ``restricted``, a net knows the classes of the data alone. ``source`` says who
-    made the data, where they are and, if that is known, under which licence.
+    forward passes with dropout. ``rivals`` are scores of one's own, ``module:name`` by the names of their lines.
+    With ``restricted``, a net knows the classes of the data alone. ``source`` says who made the data, where they are
+    and, if that is known, under which licence.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Preset:
     seeds: tuple[int, ...] = (0, 1, 2)
     resamples: int = 1000
     note: str = ""
+    rivals: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
@@ -117,7 +119,7 @@ class Preset:
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the numbers, as JSON holds it."""
-        free = ("title", "source", "seeds", "note")
+        free = ("title", "source", "seeds", "note", *(() if self.rivals else ("rivals",)))
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 

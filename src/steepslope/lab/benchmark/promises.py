@@ -7,33 +7,23 @@ Ours and those that others published, on the same draws; a new way is a function
 import importlib
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.lab.benchmark.lines import DIGITS, MCP, Ranked
+from steepslope.lab.benchmark.lines import MCP, Ranked
 from steepslope.promise.certificate import binomial_tail
-from steepslope.promise.rows import split_rows
-from steepslope.promise.sequence import Above, threshold_sequence
+from steepslope.promise.draws import Way, outcome_of_promise, promised_threshold
+from steepslope.promise.sequence import Above
 
-RISKS, DELTA, DRAWS = (0.02, 0.05), 0.05, 100
-MOST_CALIBRATED = 2_000
+RISKS = 0.02, 0.05
 EVEN = np.linspace(0, 0.99, 100)  # MAPIE's own thresholds
 DOWN = np.linspace(0.9, 0, 91)  # the first accepts a tenth of the rows: of fewer, hardly anything can be promised
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Way = Callable[[Floats, Bools, float, float, int], float]  # of rows, a risk, delta and a seed: a threshold, ∞ for none
-
-
-def our_threshold(confidence: Floats, is_correct: Bools, risk: float, delta: float, seed: int) -> float:
-    """Let 2√n of the rows fix a sequence of thresholds, and test it on the others from the highest down."""
-    fixing, counted = split_rows(len(confidence), seed)
-    sequence = threshold_sequence(confidence[fixing])
-    last = Above.from_rows(confidence[counted], is_correct[counted], sequence).last_passing(risk, delta)
-    return math.inf if last is None else float(sequence[last])
 
 
 def selection_with_guaranteed_risk(
@@ -89,7 +79,7 @@ def mapie_threshold_in_sequence(
 
 
 OURS, MAPIE, MAPIE_SEQUENCE = "ours", "MAPIE", "MAPIE, in sequence"
-WAYS: dict[str, Way] = {OURS: our_threshold, "SGR": selection_with_guaranteed_risk}
+WAYS: dict[str, Way] = {OURS: promised_threshold, "SGR": selection_with_guaranteed_risk}
 if find_spec("mapie"):  # which is not among our dependencies
     WAYS |= {MAPIE: mapie_threshold, MAPIE_SEQUENCE: mapie_threshold_in_sequence}
 
@@ -105,7 +95,7 @@ def promised_by_gates(lines: Mapping[str, Ranked], others_of: str, seed: int) ->
         for way in WAYS if line in (MCP, others_of) else (OURS,):
             rows = confidences_as_ranks(ranked) if way in (MAPIE, MAPIE_SEQUENCE) else ranked
             found.setdefault(line, {})[way] = {
-                f"{risk:g}": outcome_of_promise(rows, WAYS[way], risk, seed) for risk in RISKS
+                f"{risk:g}": outcome_of_promise(*rows, risk, seed, WAYS[way]) for risk in RISKS
             }
     return found
 
@@ -118,17 +108,3 @@ def confidences_as_ranks(ranked: Ranked) -> Ranked:
     """
     order = np.searchsorted(np.sort(ranked.confidence), ranked.confidence, side="left")
     return Ranked(order / len(order), ranked.is_correct)
-
-
-def outcome_of_promise(ranked: Ranked, threshold_by: Way, risk: float, seed: int) -> dict[str, float]:
-    """Return the mean coverage over draws of calibration rows, and in which part of them the promise breaks."""
-    rng, n = np.random.default_rng(seed), len(ranked.confidence)
-    count = min(MOST_CALIBRATED, n // 2)
-    coverage, broken = [], 0
-    for draw in range(DRAWS):
-        rows = rng.integers(n, size=count)
-        threshold = threshold_by(ranked.confidence[rows], ranked.is_correct[rows], risk, DELTA, draw)
-        accepted = (ranked.confidence >= threshold) & (threshold < math.inf)
-        coverage.append(float(accepted.mean()))
-        broken += bool(accepted.any() and (~ranked.is_correct[accepted]).mean() > risk)
-    return {"coverage": round(float(np.mean(coverage)), DIGITS), "broken": broken / DRAWS}

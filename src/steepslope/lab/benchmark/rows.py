@@ -4,6 +4,7 @@ A new format is a function from a folder and its settings to a frame, and an ent
 """
 
 import inspect
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -92,6 +93,16 @@ def read_labelled_lines(folder: Path, files: Sequence[str]) -> "pandas.DataFrame
     return pandas.DataFrame({"label": [one[0] for one in lines], "text": [one[2] for one in lines]})
 
 
+def read_text_pairs(folder: Path, files: Sequence[str]) -> "pandas.DataFrame":
+    """Read JSON files of lists by name, each of pairs of a text and a label."""
+    pairs: list[tuple[str, str]] = []
+    for file in require("read.files", files, FILES):
+        with _reading_file_of_rows(folder / file):
+            parts = json.loads((folder / file).read_text("utf-8")).values()
+            pairs += [(str(text), str(label)) for part in parts for text, label in part]
+    return pandas.DataFrame(pairs, columns=["text", "label"])
+
+
 def read_sounds(folder: Path, files: str) -> "pandas.DataFrame":
     """Read WAV files called LABEL_SPEAKER_NUMBER.wav, such as those of the Free Spoken Digit Dataset.
 
@@ -121,6 +132,7 @@ def _read_sound(path: Path) -> NDArray[np.int16]:
 READERS: dict[str, Callable[..., "pandas.DataFrame"]] = {
     "csv": read_csv,
     "lines": read_labelled_lines,
+    "pairs": read_text_pairs,
     "sounds": read_sounds,
 }
 

@@ -9,21 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.extras import imported_by_name
 from steepslope.files.folders import digest_of, field, fingerprint, locked, read_json, staged_folder
 from steepslope.files.progress import Notice, silent
 from steepslope.lab.benchmark.estimates import estimate_errors
 from steepslope.lab.benchmark.lines import (
     AVERAGE,
     BEST,
-    DIGITS,
+    BOOSTED,
     MCP,
+    METRICS,
+    STACKED,
     Choice,
     Ranked,
     choose_single_score,
     classifiers_in_its_place,
     line_with_opinions,
     lines_in_brief,
-    measured_lines,
     opinions_measured,
     ranked_lines,
 )
@@ -31,8 +33,10 @@ from steepslope.lab.benchmark.preset import Preset
 from steepslope.lab.benchmark.promises import promised_by_gates
 from steepslope.lab.benchmark.trial import FREE, TEST, Trial, judged_part, trial_of
 from steepslope.metrics import aurc
+from steepslope.score_benchmark.measured import DIGITS, measured_lines
 
 EXPECTED = "rows of evidence"
+COMPARED_WITH = MCP, BEST, AVERAGE, STACKED, BOOSTED, FREE
 VERSION = 3  # to be raised when rows come to mean something else
 
 
@@ -91,7 +95,8 @@ def row_of_trial(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
     """Return all that is measured in one trial."""
     test = trial.judged[TEST]
     choice = choose_single_score(trial, seed)
-    lines = ranked_lines(trial, test, choice)
+    own = {line: imported_by_name(spec) for line, spec in preset.rivals.items()}
+    lines = ranked_lines(trial, test, choice, own)
     others = classifiers_in_its_place(trial, test.outputs)
     right = test.outputs.is_correct
     with_opinions = line_with_opinions(lines)
@@ -105,7 +110,7 @@ def row_of_trial(preset: Preset, trial: Trial, seed: int) -> dict[str, Any]:
         "part": judged_part(preset),
         "accuracy": _rate_of_correct(right),
         "best": choice.score,
-        "lines": measured_lines(lines, test.outputs, seed, preset.resamples),
+        "lines": measured_lines(lines, right, COMPARED_WITH, METRICS, seed, preset.resamples),
         "in its place": {
             name: {"accuracy": _rate_of_correct(one.is_correct), "aurc": round(aurc(*one), DIGITS)}
             for name, one in others.items()

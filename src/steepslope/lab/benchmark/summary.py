@@ -40,25 +40,12 @@ from steepslope.lab.paper.style import (
     legend_below,
 )
 from steepslope.report.grid import UNDEFINED, Cell, Grid
+from steepslope.score_benchmark.standing import PERCENT, THOUSAND, Estimate, difference_cell
 
 SUBJECT = "data and classifier"
 ABOUT = {"title": "What oracles gain, on data of many kinds", "source": ""}
-PERCENT, THOUSAND = 100, 1000
 HALF_OF_95 = float(students_t.ppf(0.975, math.inf))  # of a normal value, in standard deviations
 Rows = Sequence[Mapping[str, Any]]
-
-
-class Estimate(NamedTuple):
-    """A mean over seeds of values, and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def verdict(self) -> int:
-        """1 if it is clearly above 0, −1 if clearly below, else 0."""
-        return (self.low > 0) - (self.high < 0)
 
 
 class Result(NamedTuple):
@@ -163,16 +150,6 @@ def width_of_mean(values: Sequence[float], width: float, part: float) -> float:
     of_mean = part * of_rows + max(found, (1 - part) * of_rows) / n
     freedom = (n - 1) * (n * of_mean / found) ** 2 if found > (1 - part) * of_rows else math.inf
     return float(students_t.ppf(0.975, freedom)) / HALF_OF_95 * math.sqrt(of_mean / of_rows)
-
-
-def difference_cell(difference: Estimate | None, scale: float = PERCENT, lower_is_better: bool = False) -> Cell:
-    """Return a difference with its interval; whether it is clear stands next to it as an arrow."""
-    if difference is None:
-        return UNDEFINED
-    value, low, high = (scale * number for number in difference)
-    better = -difference.verdict if lower_is_better else difference.verdict
-    sign, look = {1: (" ↑", "better"), -1: (" ↓", "worse"), 0: ("", "")}[better]
-    return Cell(f"{value:+.1f}{sign}", f"({low:+.1f} to {high:+.1f})", look)
 
 
 def estimate_value_cell(number: Estimate | None, scale: float = PERCENT) -> Cell:

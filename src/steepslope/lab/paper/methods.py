@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.extras import imported_by_name
 from steepslope.files.folders import digest_of, read_json, staged_folder, write_json
 from steepslope.lab.paper.oracle_steps import features_oracle_step, fused_oracle_step, oracle_step
 from steepslope.lab.paper.output_steps import output_steps
@@ -33,10 +34,12 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Resources, Scored, confidences_of_scores
 from steepslope.report.evaluation import evaluated_rows, nan_to_none
 from steepslope.scores import SCORES, Score
+from steepslope.scores.own import own_confidence
 from steepslope.theory import focal_confidence
 
 Method = Mapping[str, Any]  # its kind, and the settings of that
 DROPOUT = "mc_dropout"
+OWN = ":"  # in module:name, of a score or loss of one's own
 CHOSEN = "chosen.json"
 BUDGETS = "free", AUXILIARY  # of which the work folder has the evidence
 
@@ -74,12 +77,16 @@ def _confidences_by_score(work: Workspace, wanted: Wanted, folder: Path) -> Scor
         score = read_json(folder / CHOSEN, "the choice of a score")["score"]
     sets = {name: work.own_outputs(case.classifier, case.seed, name) for name in _splits_of(score)}
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
+    if OWN in score:
+        own = own_confidence(imported_by_name(score), sets[HOLDOUT], sets[TRAIN], outputs)
+        return Scored(score, None, own, "rank")
     return confidences_of_scores([score], outputs, Resources(sets.get(HOLDOUT), sets.get(TRAIN)))[-1]
 
 
 def _splits_of(score: str | None) -> tuple[str, ...]:
     """Return the splits that a score learns from."""
-    return () if score is None or SCORES[score].fits_on == "nothing" else (HOLDOUT, TRAIN)
+    is_plain = score is None or (OWN not in score and SCORES[score].fits_on == "nothing")
+    return () if is_plain else (HOLDOUT, TRAIN)
 
 
 def _confidences_by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
@@ -259,8 +266,17 @@ def method_of_line(name: str, settings: Any) -> Method:
             raise SteepslopeError(f"expected a setting {one} of kind {settings['kind']}, found none", name)
     values = kind.values()
     for one in values.keys() & settings.keys():
-        require_known(f"{one} of line {name!r}:", settings[one], values[one])
+        if not (one in ("score", "loss") and _enters_own(one, str(settings[one]))):
+            require_known(f"{one} of line {name!r}:", settings[one], values[one])
     return settings
+
+
+def _enters_own(setting: str, name: str) -> bool:
+    """Return whether a score or loss is one's own, ``module:name``; a loss is entered into ``LOSSES`` by that name."""
+    own = imported_by_name(name) if OWN in name else None
+    if setting == "loss" and own is not None:
+        LOSSES.setdefault(name, own)
+    return own is not None
 
 
 ROW, ARRAYS = "row.json", "confidence.npz"

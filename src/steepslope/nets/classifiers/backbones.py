@@ -1,7 +1,6 @@
 """Classifiers that others made: timm's, torchvision's, one's own module."""
 
 import hashlib
-import importlib
 import inspect
 import math
 import sys
@@ -15,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.files.extras import optional_library, parse_query
+from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.files.extras import imported_by_name, optional_library, parse_query
 from steepslope.nets.classifiers.classifier import (
     COLOUR,
     NOT_GIVEN,
@@ -100,15 +99,10 @@ def module_classifier(argument: str) -> Classifier:
     logits.
     """
     name, options = parse_query(argument, ["weights", *NORMALISATION])
-    place, _, factory = name.partition(":")
-    sys.path.insert(0, "")  # to find modules in the current folder too, as ``python -m`` does
-    try:
-        model = getattr(importlib.import_module(place), factory)()
-        source = inspect.getsource(sys.modules[place])
-    except (Exception, SystemExit) as error:  # whatever the user's own code raises
-        raise SteepslopeError(f"classifier 'module:{argument}': cannot be imported and called ({error})") from error
-    finally:
-        sys.path.remove("")
+    with located("classifier"):
+        factory = imported_by_name(name)
+    with explained("cannot be called", f"classifier 'module:{argument}'"):
+        model, source = factory(), inspect.getsource(sys.modules[name.partition(":")[0]])
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
     _load_spec_weights(model, options.get("weights"))

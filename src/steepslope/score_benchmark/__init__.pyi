@@ -1,0 +1,2 @@
+from .frozen import FrozenPair as FrozenPair
+from .standing import Standing as Standing, benchmark as benchmark

@@ -79,6 +79,7 @@ def test_a_trusted_classifier_of_rows_that_its_own_was_fitted_on() -> None:
     assert "Caution: 0 of " in model.summary_
 
 
+@pytest.mark.filterwarnings("ignore:probabilities. found the same probability")
 @pytest.mark.parametrize("kind", ["votes", "probabilities"])
 def test_an_opinion_that_is_the_truth(kind: str) -> None:
     """It is told at the fit and in the certificate; one that is right in 19 of 20 rows is not."""

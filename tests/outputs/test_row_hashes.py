@@ -175,6 +175,7 @@ def confidences(n: int, decimals: int | None, draw: np.random.Generator) -> NDAr
     return confidence if decimals is None else np.round(confidence, decimals)
 
 
+@pytest.mark.filterwarnings("ignore:probabilities. found the same probability")  # as people spread them by hand
 @pytest.mark.parametrize("form", ["spread", "one-hot"])
 @pytest.mark.parametrize("decimals", [None, 1, 3])
 @pytest.mark.parametrize("classes", [2, 300])

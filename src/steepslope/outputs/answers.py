@@ -48,7 +48,7 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
 
     >>> logits = answer_logits(np.array([1, 0, 2]), [0.9, 0.2, np.nan], 3)
     >>> logits.argmax(axis=1), (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).max(axis=1).round(3)
-    (array([1, 0, 2]), array([0.9  , 0.335, 0.333]))
+    (array([1, 0, 2]), array([0.9  , 0.334, 0.333]))
     """
     count = len(predicted)
     values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)

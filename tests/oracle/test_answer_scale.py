@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales
@@ -66,6 +67,12 @@ def test_scales_are_kept_in_the_folder_and_explained(scale: str, tmp_path: Path)
     np.testing.assert_allclose(sum(oracle.explain(rows).values()), found, atol=1e-9)
     assert oracle.fitted_ is not None
     assert bool(oracle.fitted_.scales) == (scale != "probability")
+
+
+def test_outputs_without_the_opinion_are_told_so() -> None:
+    _, _, oracle = trust("percent")
+    with pytest.raises(SteepslopeError, match="the outputs hold no opinion_other"):
+        oracle.trust_logit(services(50, 1, "percent", other=False))
 
 
 def test_ranks_become_log_odds_in_the_same_order() -> None:

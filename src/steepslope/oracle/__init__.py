@@ -6,6 +6,7 @@
 - ``fused``: the oracle on all opinions; ``fused_fit``: how it is fitted, with a pool for each
   budget, and the choice among them; ``pooling``: pools, fitted by folds and held against MCP.
 - ``baselines``: what would be gained without an oracle, by another classifier or by rejecting classes.
+- ``answer_scale``: what confidences of answers are worth.
 - ``handover``: where an auxiliary backbone is less to be trusted.
 - ``storage``: the names of an oracle's files, and its kind.
 """

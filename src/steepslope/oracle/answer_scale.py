@@ -61,7 +61,7 @@ def check_answer_scale(state: State) -> None:
 
 def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -> dict[str, Array]:
     """Return those arrays of answers, (m, K), that have a scale, on that: their made logits mean probabilities."""
-    return {name: _on_scale(arrays[name], state) for name, state in scales.items()}
+    return {name: _on_scale(arrays[name], state) for name, state in scales.items() if name in arrays}
 
 
 @quiet

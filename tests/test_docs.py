@@ -197,11 +197,7 @@ def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.Monke
     lines = ["score_cat,site,score_dog,target", *["0.75,a,0.25,cat", "0,,1,dog", "1,b,0,cat", "0.5,a,0.5,dog"] * 10]
     Path("predictions.csv").write_text("\n".join(lines), encoding="utf-8")
     section = (DOCS / "your-data.md").read_text(encoding="utf-8").split("## A CSV or Parquet file")[1]
-<<<<<<< HEAD
     (join,) = (program for program in re.findall(r"```python\n(.*?)```", section, re.DOTALL) if "rows.npz" in program)
-=======
-    join = re.findall(r"```python\n(.*?)```", section.split("### One line a prediction")[1], re.DOTALL)[0]
->>>>>>> answers
     command = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0]
     assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0
     names = {"np": np, "pd": pd, "mine": pd.DataFrame({"id": ["0", "1"], "ours": [5, 6]})}

@@ -109,8 +109,31 @@ def test_a_gate_reads_new_answers_by_its_own_classes(tmp_path: Path) -> None:
     assert gate.decide(new).labels.tolist() == [1, 0]
 
 
+def test_answers_that_are_right_or_wrong_need_no_prediction(tmp_path: Path) -> None:
+    """As those of a language model that someone graded; new rows have a confidence alone."""
+    graded = read_table(written(tmp_path, "confidence,is_correct\n90,True\n40,no\n,1\n"))
+    outputs = ClassifierOutputs.of_table(graded)
+    assert (outputs.classes, outputs.is_correct.tolist()) == (("wrong", "right"), [True, False, True])
+    assert np.argsort(MCP().confidence(outputs)).tolist() == [2, 1, 0]
+    new = written(tmp_path, "confidence\n0.9\n0.2\n")
+    assert ClassifierOutputs.load(new, known=outputs.class_names).predictions.tolist() == [1, 1]
+    for known in (None, ["cat", "dog"]):
+        with pytest.raises(
+            SteepslopeError, match=r"expected a column prediction \(or --prediction-column\), or is_corr"
+        ):
+            ClassifierOutputs.load(new, known=known)
+    with pytest.raises(
+        SteepslopeError, match="column 'is_correct': expected true or false, .* found 'perhaps' in row 1"
+    ):
+        read_table(written(tmp_path, "confidence,is_correct\n0.9,yes\n0.8,perhaps\n"))
+
+
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
-    "no prediction": ("confidence,label\n0.5,a\n", {}, "expected a column prediction (or --prediction-column) with"),
+    "no prediction": (
+        "confidence,label\n0.5,a\n",
+        {},
+        "expected a column prediction (or --prediction-column), or is_correct",
+    ),
     "another column": (ROWS, {"prediction_column": "answer"}, "unknown column 'answer'"),
     "no number": (ROWS.replace("0.6", "60%"), {}, "column 'confidence': expected a number in each row, with '.' in"),
     "infinite": (ROWS.replace("0.6", "inf"), {}, "confidence: expected finite numbers, or none (NaN), found inf"),

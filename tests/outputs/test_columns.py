@@ -79,7 +79,6 @@ def test_a_file_of_classes_fixes_their_order(
         ("p,p_1", {"logit_columns": ("p*",)}, "expected a class in the name of each column, found none in 'p'"),
         ("logit_0,logit_1,logit_0,label", {}, "expected every column that is read once, found 'logit_0' 2 times"),
         ("logit_0,logit_2", {}, "logit_1 is missing"),
-        ("confidence,ok", {}, "expected a column prediction (or --prediction-column) with each"),
         ("p,prediction", {"confidence_column": "q"}, "unknown column 'q'"),
         ("confidence,prediction", {"probabilities": True}, "probabilities: expected columns of numbers to go with it"),
         (" logit_0, logit_1", {}, "found the columns ' logit_0', ' logit_1'"),

@@ -36,6 +36,8 @@ LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, 
 HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
 MOST_CLASSES = 10_000  # that are known by numbers alone
 PREDICTED, CONFIDENCE = "predicted", "confidence"
+GRADES = "wrong", "right"  # the classes of answers of which no more is known: each is taken for right
+RIGHT, WRONG = ("true", "1", "yes", "right"), ("false", "0", "no", "wrong")
 
 
 def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: int) -> Floats:
@@ -142,6 +144,13 @@ def coded_answers(predicted: Texts, names: Sequence[str], place: str = PREDICTED
         meaning |= {text: number for text, number in whole.items() if 0 <= number < len(names)}
     expected = f"an answer in each row, one of the classes {listed_names(names)} (leave other rows to a person)"
     return predicted.numbers(meaning, expected, place, names)
+
+
+def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:
+    """Return the places in ``GRADES`` of whether answers are right, (n,); raise at a place where one does not say."""
+    meaning = dict.fromkeys(RIGHT, 1) | dict.fromkeys(WRONG, 0)
+    known = {text: meaning[text.lower()] for text in grades.distinct if text.lower() in meaning}
+    return grades.numbers(known, "true or false, 1 or 0, yes or no", place)
 
 
 def names_of_answers(predicted: Texts, labels: Texts | None) -> list[str]:

@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
-from steepslope.outputs.answers import CONFIDENCE, PREDICTED, answer_logits, coded_answers, names_of_answers
+from steepslope.outputs.answers import (
+    CONFIDENCE,
+    GRADES,
+    PREDICTED,
+    answer_logits,
+    coded_answers,
+    labels_of_grades,
+    names_of_answers,
+)
 from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
 from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes
 from steepslope.outputs.options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
@@ -28,7 +36,8 @@ MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as 
 OPTION = "logit-columns"
 USUAL = "logit"
 SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
-PREDICTION = "prediction"  # what a table without logits holds
+PREDICTION, CORRECT = "prediction", "is_correct"  # what a table without logits holds
+PREDICTIONS = "a column prediction (or --prediction-column), or is_correct, with each confidence"
 WANTED = (
     "logits in columns logit_0, logit_1, … (or --logit-columns), probabilities in columns called as the classes, "
     "or prediction and confidence (or --prediction-column, --confidence-column)"
@@ -73,6 +82,16 @@ class Layout:
         kinds = {column: NUMBER for columns in self.numbers.values() for column in columns}
         return kinds | dict.fromkeys([*self.texts.values(), *self.further], TEXT)
 
+    @property
+    def is_graded(self) -> bool:
+        """Whether all that is known of an answer is a confidence, and perhaps whether it is right."""
+        return self.classes == GRADES and CONFIDENCE in self.numbers and PREDICTED not in self.texts
+
+    @property
+    def is_of_answers(self) -> bool:
+        """Whether each row has an answer in place of numbers for all classes."""
+        return PREDICTED in self.texts or self.is_graded
+
     def batches(self, file: TableFile) -> Iterator[Frame]:
         """Yield the columns of a file, batch by batch."""
         kinds = self.kinds
@@ -93,7 +112,7 @@ class Layout:
         used = 0
         for batch in batches:
             for name, columns in self.numbers.items():
-                may_lack = gaps or (name == CONFIDENCE and PREDICTED in self.texts)
+                may_lack = gaps or (name == CONFIDENCE and self.is_of_answers)
                 parts = [batch[column] if may_lack else require_numbers(batch[column], column) for column in columns]
                 block = np.column_stack(parts)
                 buffers[name] = _column_buffer_with_room(buffers[name], used, block)
@@ -117,10 +136,12 @@ class Layout:
         vectors = {name for name in found if name == CONFIDENCE or len(array_of(name).axes) == 1}
         arrays = {name: array[:, 0] if name in vectors else array for name, array in found.items()}
         labels = self.texts.get("labels")
-        if PREDICTED in self.texts:
+        if self.is_of_answers:
             arrays = {"logits": self.answers(columns), **arrays}
             arrays.pop(CONFIDENCE, None)
-        if labels is not None:
+        if labels is not None and self.is_graded:
+            arrays["labels"] = labels_of_grades(columns.texts[labels], f"column {labels!r}")
+        elif labels is not None:
             names = None if self.by_number else self.classes
             arrays["labels"] = labels_of_texts(columns.texts[labels], f"column {labels!r}", names, self.counts)
         return arrays
@@ -128,6 +149,8 @@ class Layout:
     def answers(self, columns: Columns) -> NDArray[np.float64]:
         """Return the made logits of the answers in the columns that were read."""
         names, confidence = self.classes or (), columns.numbers.get(CONFIDENCE)
+        if confidence is not None and self.is_graded:
+            return answer_logits(np.ones(len(confidence), dtype=np.int64), confidence, len(names))
         column = self.texts[PREDICTED]
         codes = coded_answers(columns.texts[column], names, f"column {column!r}")
         return answer_logits(codes, confidence, len(names))
@@ -166,6 +189,10 @@ def layout_of_file(
         expected = f"expected the classes {listed_names(saved or ())}, as the file names them"
         raise SteepslopeError(f"{expected}, found {listed_names(layout.classes or ())}", options.classes)
     texts = {name: column for name, column in layout.texts.items() if labels or name != "labels"}
+    if layout.is_graded:
+        if tuple(known or ()) != GRADES and (known or "labels" not in layout.texts):
+            raise SteepslopeError(f"expected {PREDICTIONS}, {found_columns(names)}")
+        return replace(layout, texts=texts, further=wanted)
     if PREDICTED in texts:
         classes = layout.classes or known or _classes_of_answers(file, texts)
         return replace(layout, texts=texts, classes=tuple(classes), further=wanted)
@@ -365,15 +392,17 @@ def _layout_of_answers(names: Sequence[str], options: ReadingOptions) -> Layout:
     useless = options.changed(OF_NUMBERS)
     if useless:
         raise SteepslopeError("expected columns of numbers to go with it, found answers", useless[0])
+    confidence = _named_column(names, CONFIDENCE, options.confidence_column)
     if PREDICTION not in names and options.prediction_column is None:
-        expected = f"expected a column {PREDICTION} (or --prediction-column) with each confidence"
-        raise SteepslopeError(f"{expected}, {found_columns(names)}")
+        graded = _named_column(names, CORRECT, options.label_column)
+        texts = _text_columns(names, ids=options.id_column) | ({"labels": graded} if graded in names else {})
+        return Layout({CONFIDENCE: [confidence]}, texts, GRADES)
     columns = {
         "ids": options.id_column,
         "labels": options.label_column,
         PREDICTED: _named_column(names, PREDICTION, options.prediction_column),
     }
-    texts, confidence = _text_columns(names, **columns), _named_column(names, CONFIDENCE, options.confidence_column)
+    texts = _text_columns(names, **columns)
     numbers = {CONFIDENCE: [confidence]} if confidence in names else {}
     classes = None if options.classes is None else tuple(read_classes(Path(options.classes)))
     return Layout({**numbers, **_further_columns(names, [confidence])}, texts, classes)

@@ -22,7 +22,7 @@ from steepslope.files.folders import fingerprint, staged_folder
 from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
-from steepslope.outputs.answers import PREDICTED, are_numbers_from_zero
+from steepslope.outputs.answers import are_numbers_from_zero
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays, arrays_in_order
 from steepslope.outputs.columns import Columns, Layout, found_columns, layout_of_file, require_columns_once
 from steepslope.outputs.labels import Texts, coded_labels, listed_names, read_classes
@@ -225,7 +225,7 @@ def _table_of_file(
 
 
 def _table_of_columns(file: TableFile, layout: Layout, options: ReadingOptions, columns: Columns) -> Table:
-    arrays, answered = layout.arrays(columns), PREDICTED in layout.texts
+    arrays, answered = layout.arrays(columns), layout.is_of_answers
     arrays = arrays if answered else _arrays_with_logits(arrays, layout.probabilities, options)
     classes = None if answered and are_numbers_from_zero(layout.classes or ()) else layout.classes
     return Table(file.path, arrays, classes, columns.ids, columns.texts, file.names, options=options)

@@ -123,7 +123,7 @@ def test_answers_that_are_right_or_wrong_need_no_prediction(tmp_path: Path) -> N
         ):
             ClassifierOutputs.load(new, known=known)
     with pytest.raises(
-        SteepslopeError, match="column 'is_correct': expected true or false, .* found 'perhaps' in row 1"
+        SteepslopeError, match=r"column 'is_correct': expected true or false, .* found 'perhaps' in row 1"
     ):
         read_table(written(tmp_path, "confidence,is_correct\n0.9,yes\n0.8,perhaps\n"))
 

@@ -55,10 +55,13 @@ def test_the_tabular_examples_run(
         dict.fromkeys(("fit set", "reference"), origin) for origin in ("features", "extracted")
     )
     rows, model = names["parts"][2], names["model"]
-    noisy = names["X"][rows] + np.random.default_rng(0).normal(0, 3, names["X"][rows].shape)
-    outputs = ClassifierOutputs(model.decision_function(noisy), names["y"][rows], noisy)
-    areas = [auroc(names[name].trust_logit(outputs), outputs.is_correct) for name in ("oracle", "prepared")]
-    assert 0.9 < areas[0] < areas[1]
+    areas = []
+    for seed in range(8):
+        noisy = names["X"][rows] + np.random.default_rng(seed).normal(0, 3, names["X"][rows].shape)
+        outputs = ClassifierOutputs(model.decision_function(noisy), names["y"][rows], noisy)
+        areas.append([auroc(names[name].trust_logit(outputs), outputs.is_correct) for name in ("oracle", "prepared")])
+    plain_area, prepared_area = np.mean(areas, axis=0)
+    assert 0.9 < plain_area < prepared_area - 0.003
     trusted, unseen = names["trusted"], names["unseen"]
     assert isinstance(trusted, np.ndarray)
     assert isinstance(unseen, ClassifierOutputs)
@@ -70,7 +73,8 @@ def test_the_tabular_examples_run(
 def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The forest gives zeros, and the oracle knows more of its errors than its own probability does."""
     text = (DOCS / "your-data.md").read_text(encoding="utf-8")
-    theirs, ours = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    theirs, ours = (program for program in programs if "from_answers" not in program and "rows.npz" not in program)
     assert sum(bool(line.strip()) for line in ours.splitlines()) == 7
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}

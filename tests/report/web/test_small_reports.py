@@ -1,4 +1,4 @@
-"""Reports of little, in a browser: of confidences alone, and without errors."""
+"""Reports of little, in a browser: of confidences of graded answers, and without errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from steepslope.cli.main import main
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
 from tests.report.web.conftest import Open, Opened
 from tests.report.web.test_browser import move
 
@@ -24,12 +26,14 @@ def opened_page(tmp_path: Path, opened: Open, heading: str, lines: Iterable[str]
     return one
 
 
-def test_confidences_alone_make_a_page(tmp_path: Path, opened: Open) -> None:
+def test_graded_answers_make_a_page(tmp_path: Path, opened: Open) -> None:
     lines = (f"row {row},{row / 50},{row % 7 > 1}" for row in range(50))
     one = opened_page(tmp_path, opened, "id,confidence,is_correct", lines)
-    assert "the predictions come with a confidence alone" in one.text("main")
-    numbers = move(one, "confidence", 0.5)
-    accepted = sum(row / 50 > numbers["threshold"] for row in range(50))
+    assert "50 predictions, 15 wrong" in one.text("header")
+    numbers = move(one, "mcp", 0.5)
+    trust = MCP().confidence(ClassifierOutputs.load(tmp_path / "mine.csv"))
+    accepted = int((trust > numbers["threshold"]).sum())
+    assert 0 < accepted < 50
     assert numbers["trusted_correct"] + numbers["trusted_wrong"] == accepted
 
 

@@ -15,7 +15,15 @@ from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.formulas import Array, constant, float64, namespace_of, quiet
 from steepslope.oracle.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answers import HIGHEST_ORDER, LOWEST_ORDER, MISSING, NEAR, are_answers
+from steepslope.outputs.answers import (
+    HIGHEST_ORDER,
+    LOWEST_ORDER,
+    MISSING,
+    NEAR,
+    are_answers,
+    order_of_strength,
+    strength_of_order,
+)
 from steepslope.outputs.arrays import OPINION
 
 Floats = NDArray[np.float64]
@@ -33,7 +41,7 @@ def fit_answer_scales(outputs: ClassifierOutputs) -> dict[str, State]:
             rows = np.flatnonzero(array.max(axis=1) > 0)
             strength = array.max(axis=1)[rows].astype(np.float64)
             right = array.argmax(axis=1)[rows] == labels[rows]
-            order, has = _order_of_strength(strength) - np.log(outputs.num_classes - 1), strength > MISSED
+            order, has = order_of_strength(strength) - np.log(outputs.num_classes - 1), strength > MISSED
             outside = has & ((order < LOWEST_ORDER - NEAR) | (order > HIGHEST_ORDER + NEAR))
             if outside.any() or not has.all():
                 scales[name] = _fit_scale(order[has], right, has, is_order=bool(outside.any()))
@@ -68,7 +76,7 @@ def on_answer_scales(arrays: Mapping[str, Array], scales: Mapping[str, State]) -
 def _on_scale(logits: Array, state: State) -> Array:
     xp, chance = namespace_of(logits), np.log(logits.shape[1] - 1)
     strength = xp.max(float64(logits), axis=1)
-    order = _order_of_strength(strength) - chance
+    order = order_of_strength(strength) - chance
     knots, values = (constant(state[name], strength) for name in ("knots", "values"))
     slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
     # the first piece goes on below, the last above
@@ -76,11 +84,4 @@ def _on_scale(logits: Array, state: State) -> Array:
     within = xp.minimum(xp.maximum(order[:, None] - knots[:-1], xp.zeros_like(slopes)), knots[1:] - knots[:-1])
     found = values[0] + xp.sum(within * slopes, axis=1) + ends[0] * slopes[-1] + ends[1] * slopes[0]
     found = xp.where(strength < MISSED, constant(state["missing"], found)[0], found) + chance
-    near = xp.minimum(found, xp.full_like(found, NEAR))
-    squeezed = xp.where(found >= NEAR, found, NEAR**2 / (2 * NEAR - near))
-    return xp.where(logits > 0, squeezed[:, None], float64(logits))
-
-
-def _order_of_strength(strength: Array) -> Array:
-    """Return what a made logit was before it was squeezed, (m,)."""
-    return namespace_of(strength).where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
+    return xp.where(logits > 0, strength_of_order(found)[:, None], float64(logits))

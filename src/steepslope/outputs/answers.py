@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.numerics.blocks import blocks
+from steepslope.numerics.formulas import Array, namespace_of, quiet
 from steepslope.outputs.arrays import as_array, as_float_array
 from steepslope.outputs.labels import (
     NOTHING_THERE,
@@ -54,7 +55,7 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     """
     count = len(predicted)
     values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
-    rising = _squeezed(_order_of_confidences(values) + np.log(num_classes - 1))
+    rising = strength_of_order(_order_of_confidences(values) + np.log(num_classes - 1))
     found = np.zeros((count, num_classes))
     found[np.arange(count), predicted] = np.where(np.isnan(values), MISSING, rising)
     return found
@@ -100,9 +101,16 @@ def _bent(log_odds: Floats) -> Floats:
     return found
 
 
-def _squeezed(values: Floats) -> Floats:
-    """Return values (n,) from ``NEAR`` on as they are, and those below in (0, NEAR), smoothly and in the same order."""
-    return np.where(values >= NEAR, values, NEAR**2 / (2 * NEAR - np.minimum(values, NEAR)))
+def strength_of_order(order: Array) -> Array:
+    """Return numbers (n,) from ``NEAR`` on as they are, and those below in (0, NEAR), smoothly and in that order."""
+    xp = namespace_of(order)
+    return xp.where(order >= NEAR, order, NEAR**2 / (2 * NEAR - xp.minimum(order, xp.full_like(order, NEAR))))
+
+
+@quiet
+def order_of_strength(strength: Array) -> Array:
+    """Return what made logits (n,) were before :func:`strength_of_order`."""
+    return namespace_of(strength).where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
 
 
 def are_answers(logits: NDArray[Any]) -> bool:
@@ -126,9 +134,9 @@ def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes:
     """
     rows, predicted = np.arange(len(logits)), logits.argmax(axis=1)
     strength = np.asarray(logits[rows, predicted], dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        order = np.where(strength >= NEAR, strength, 2 * NEAR - NEAR**2 / strength)
-    rising = _squeezed(order + np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1)))
+    rising = strength_of_order(
+        order_of_strength(strength) + np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1))
+    )
     place = np.asarray(places)[predicted]
     found = np.where(np.isnan(logits[:, :1]), np.nan, np.zeros(num_classes))
     there = (place >= 0) & (strength > 0)

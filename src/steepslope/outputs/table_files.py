@@ -30,7 +30,7 @@ NUMBER, TEXT, TRUTH = "number", "text", "truth"  # what a column is read as
 BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # that are read at once: rows at most, and rows times columns
 CSV_ENTRIES = 2**19  # cells of text that are held at once
 FIRST_ROWS = 1_000  # by which a column's kind is told
-TRUTHS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0, "": nan}
+TRUTH_OF_CELL = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0, "": nan}
 
 Frame = dict[str, NDArray[Any]]
 """Columns by name. Read: numbers (m,) or (m, k) as floats, NaN where a cell is empty; text (m,) as objects, "" where a
@@ -141,10 +141,10 @@ def _numbers_in_cells(cells: Sequence[str], column: str, start: int = 0) -> NDAr
 
 
 def _truths_in_cells(cells: Sequence[str], column: str, start: int) -> NDArray[np.float64]:
-    row = next((row for row, cell in enumerate(cells) if cell.lower() not in TRUTHS), None)
+    row = next((row for row, cell in enumerate(cells) if cell.lower() not in TRUTH_OF_CELL), None)
     if row is not None:
         raise SteepslopeError(f"column {column!r}: expected true or false, found {cells[row]!r} in row {start + row}")
-    return np.array([TRUTHS[cell.lower()] for cell in cells])
+    return np.array([TRUTH_OF_CELL[cell.lower()] for cell in cells])
 
 
 _READERS: dict[str, Callable[[Sequence[str], str, int], NDArray[Any]]] = {

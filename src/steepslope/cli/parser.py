@@ -9,6 +9,7 @@ without a name. The field ``parameters`` of an option class stands for the param
 
 import argparse
 import inspect
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,8 +19,6 @@ from pathlib import Path
 from re import MULTILINE, findall
 from types import UnionType
 from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_origin, get_type_hints
-
-import yaml
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
@@ -231,7 +230,7 @@ def parser_of(command: Command, options: Sequence[Option], prog: str) -> Parser:
         prog, " ".join([prog, *words, *required, "[options]"]), parsed_docstring(command.__doc__)[0].replace("%", "%%"),
         allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
-    parser.add_argument("--config", metavar="FILE", action="append", help="YAML file of options.")
+    parser.add_argument("--config", metavar="FILE", action="append", help="YAML or JSON file of options.")
     parser.add_argument("--print-config", action="store_true", help="Print all options as such a file, and end.")
     groups: dict[str, argparse._ActionsContainer] = {"": parser}
     for option in options:
@@ -263,7 +262,7 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
                 values[option.name] = parsed_value(option.hint, parsed_elements(value) if is_list else value)
     if "print_config" in given:
         shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        print(yaml.safe_dump(shown, sort_keys=False), end="")
+        print(json.dumps(shown, indent=2))
         return 0
     missing = [option.spelt for option in options if option.name not in values]
     if missing:

@@ -52,8 +52,8 @@ class Bins:
         points = np.where(there[:, :, None], index["points"][chosen], 0).astype(kind)
         lengths_of = np.square(points).sum(axis=2) if exact else index["squares"][chosen]
         squares = np.where(there, lengths_of, np.inf).astype(kind).ravel()
-        arrays = (points.reshape(len(squares), -1).T, squares, index["centre"], owner)
-        return cls(*map(_tensor, arrays), len(sizes))
+        columns = _tensor(points.reshape(len(squares), -1).T)
+        return cls(columns, _tensor(squares), _tensor(index["centre"]), _tensor(owner), len(sizes))
 
     @property
     def bins(self) -> int:
@@ -129,7 +129,7 @@ class Bins:
         near, far = _limits_of_ties(own[:, None], values.index_select(1, torch.tensor(counts) - 1))
         share = torch.tensor(counts, dtype=torch.float64)
 
-        def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, _: Tensor) -> Tensor:
+        def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
             parts = _parts_of_bins(values, near, far, share)
             owner = self.owner.gather(0, (places % self.bins).flatten()).reshape(-1, 1, most)
             nothing = torch.zeros_like(parts[:, :, :1]).expand(-1, -1, self.classes)

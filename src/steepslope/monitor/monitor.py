@@ -300,8 +300,8 @@ def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRow
 def accuracy_threshold(rows: CalibrationRows) -> float:
     """Return the P(correct) that as many calibration rows reach as are correct; where none is, one that none reaches.
 
-    What part of other rows reaches it estimates their accuracy (ATC: Garg et al., arXiv 2201.04234). That assumes that a
-    shift leaves this as it was; nothing tells whether it did.
+    What part of other rows reaches it estimates their accuracy (ATC: Garg et al., arXiv 2201.04234). That assumes that
+    a shift leaves this as it was; nothing tells whether it did.
 
     >>> accuracy_threshold(CalibrationRows(np.array([0.6, 0.7, 0.8, 0.9]), np.arange(4) > 0, np.ones(4, np.bool_)))
     0.7

@@ -136,7 +136,7 @@ def test_the_second_sweep_is_of_the_seeds_that_chose_as_the_first(
     assert [panel.chosen for panel in panels] == [3, 3, 2, 2]
     assert panels[0].series["loss"] == pytest.approx(np.array([[1, 2, 3], [1.1, 2.1, 3.1], [1.2, 2.2, 3.2]]))
     assert panels[2].series["loss"] == pytest.approx(np.array([[3, 3, 3], [3.2, 3.2, 3.2]]))
-    assert panels[3].series["TNR"] == pytest.approx(np.full((2, 3), 20))
+    assert panels[3].series["TNR"] == pytest.approx(np.tile([20, 30, 20], (2, 1)))
     assert note == (
         "Mean and range over 3 seeds, against α⁺ over the 2 that chose the α⁻ of seed 0, ⟨late, late⟩, on held-out "
         "rows; the dashed line is the choice of seed 0. α⁻ is swept with α⁺ = 1, then α⁺ with the chosen α⁻."

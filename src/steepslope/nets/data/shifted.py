@@ -42,14 +42,11 @@ class Shift(Protocol):
         """
 
 
-class ShiftSpec(Protocol):
-    """A shift that is named but not loaded yet; as text it is what stands before the ``/`` of a data spec."""
+class ShiftSpec(Shift, Protocol):
+    """A shift that a data spec names; as text it is what stands before the ``/``."""
 
     def look(self) -> object:
-        """Raise where it names nothing; it takes no time, so it comes before all loading."""
-
-    def load(self) -> Shift:
-        """Load the nets that the shift needs, if any."""
+        """Raise where something to change images with is missing; it takes no time, so it comes before all loading."""
 
 
 @dataclass(eq=False)

@@ -62,7 +62,7 @@ def test_features_are_of_images_that_are_shifted_as_those_of_the_outputs(
     assert main(f"extract --classifier {net} --data corrupt:fog:3/{photos} --out {out}".split()) == 0
     for other in (photos, f"corrupt:fog:4/{photos}"):
         assert auxiliary(other, out) == 2
-        expected = "expected images shifted as those of the outputs (method corrupt, kind fog, severity 3, seed 0)"
+        expected = "expected images shifted as those of the outputs (method corrupt, kind fog, severity 3, seed 0, crop"
         assert expected in capsys.readouterr().err
     assert auxiliary(f"corrupt:fog:3/{photos}", out) == 0
     outputs = ClassifierOutputs.load(out)

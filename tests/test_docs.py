@@ -36,7 +36,7 @@ def test_the_tabular_examples_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They run one after the other; the oracle that has seen changed rows is the better one where pixels are noisy."""
-    slopes, first, second = re.findall(
+    first, second, slopes = re.findall(
         r"```python\n(.*?)```", (DOCS / "oracles.md").read_text(encoding="utf-8"), re.DOTALL
     )
     monkeypatch.chdir(tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import griffe
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 ELSEWHERE = "repository/"  # where the site has what lies outside docs/
 TOP = ("README.md", "LOG.md", "CHANGELOG.md", "CONTRIBUTING.md")
 UNSEARCHED = re.compile(f"^{ELSEWHERE}(results/|LOG|CHANGELOG)")  # long lists of numbers hide the pages in a search
+SOUGHT = ("abstain", "calibrate", "drift", "label shift", "reject", "selective risk", "threshold")  # by a search
+LOADED = re.compile(r"""<(?:script|img|link rel="(?:stylesheet|preload|icon)")[^>]* (?:src|href)="(https?:[^"]+)""")
 FENCE = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""(?<=\]\()[^)\s]+(?=\))|(?<=src=")[^"]+|(?<=srcset=")[^"]+""")
 PROGRAM = re.compile(r"^```(python|console)( .*?)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -99,6 +102,16 @@ def executed(program: re.Match[str], name: str) -> str:
     how += '"console" width="120"' if language == "console" else '"above"'
     how += ' result="text"' if "print(" in code else ""
     return f"```{language} {how}{options}\n{code}```"
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Raise unless a search finds the field's words, and pages load nothing from other hosts."""
+    site = Path(config.site_dir)
+    index = (site / "search" / "search_index.json").read_text(encoding="utf-8").lower()
+    lacking = [word for word in SOUGHT if word not in index]
+    loaded = {url for page in site.rglob("*.html") for url in LOADED.findall(page.read_text(encoding="utf-8"))}
+    if lacking or loaded:
+        raise PluginError(f"a search does not find {lacking}; pages load {sorted(loaded)}")
 
 
 class Docstrings(griffe.Extension):

@@ -27,7 +27,7 @@ from tests.conftest import make_outputs
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 WITH_LINKS = [
-    path.relative_to(ROOT).as_posix() for name in ("*", "docs/*", "results/**/*") for path in ROOT.glob(f"{name}.md")
+    path.relative_to(ROOT).as_posix() for name in ("*", "docs/**/*", "results/**/*") for path in ROOT.glob(f"{name}.md")
 ]
 
 

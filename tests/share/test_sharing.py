@@ -266,7 +266,6 @@ def test_it_tells_what_is_shared_and_hides_where_it_was_made(gates: Path, home: 
     assert len(own) >= len(ClassifierOutputs.load(gates / "outputs" / "train"))
     assert f"**Features of {len(own):,} rows**, {own.shape[1]} numbers each" in text
     assert f"**Sketches** of the {len(gate.source.oracle.record_.rows):,} rows" in text
-    assert f"**Confidences** of the {len(gate.of_errors):,} calibration rows" in text
     assert "**Paths** of the machine" in text
 
 
@@ -280,7 +279,7 @@ def test_each_array_is_on_a_line_of_the_card(
     text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
     gate, shapes = Gate.load(gates / kind), shared_tensor_shapes(tmp_path / "shared")
     oracle = None if gate.source is None else gate.source.oracle
-    counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
+    counts = {gate.n, *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
     counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}
     assert any(name.startswith("calibration_rows:") for name in shapes) == for_monitor
     for name, shape in shapes.items():

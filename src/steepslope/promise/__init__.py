@@ -3,7 +3,6 @@
 - ``objectives``: what can be promised.
 - ``rows``: labelled rows to calibrate on.
 - ``certificate``: the promise in numbers and sentences, by exact tails and bets.
-- ``conformal``: for one batch, an expected fraction of errors instead.
 - ``sequence``: the fixed sequence of tests that finds every threshold: its start thresholds, and their levels.
 - ``certify``: thresholds that are fixed beforehand, and the one of largest coverage that can be promised.
 - ``class_mix``: the same for another mix of classes. ``target``: a mix that is estimated on rows without labels.

@@ -329,14 +329,3 @@ def test_every_entry_of_a_registry_is_documented() -> None:
     assert [name for name in CORRUPTIONS if not re.search(rf"\b{name}\b", shifts)] == []
     assert [name for name in DISTORTIONS if not re.search(rf"\b{name}\b", distortions)] == []
     assert [name for name in (*SCORES, *EVIDENCE) if f"`{name}`" not in oracles] == []
-
-
-def test_the_help_of_evaluate_names_every_score_where_it_learns() -> None:
-    from steepslope.cli.evaluate import evaluate
-    from steepslope.scores import SCORES
-
-    parts = re.split(r"\n    (scores|fit|reference|data)\n", evaluate.__doc__ or "")
-    texts = dict(zip(parts[1::2], parts[2::2], strict=True))
-    places = {"nothing": "scores", "errors": "fit", "reference": "reference"}
-    for name, score in SCORES.items():
-        assert re.search(rf"\b{name}\b", texts[places[score.fits_on]]), name

@@ -16,7 +16,6 @@ from steepslope.scores import (
     MahalanobisRatio,
     MaxLogitPNorm,
     MCDropout,
-    RelU,
     Score,
     TrustScore,
 )
@@ -65,7 +64,6 @@ ONE_SIDED = "expected held-out rows with wrong and with correct predictions, fou
 USES: list[tuple[Callable[[], object], str]] = [
     (lambda: MCDropout().confidence(OUTPUTS), "the outputs hold no dropout"),
     (lambda: MaxLogitPNorm().fit(make_outputs(num_classes=2)), "expected at least 3 classes, found 2"),
-    (lambda: RelU().fit(ALL_RIGHT), f"RelU: {ONE_SIDED}"),
     (lambda: KNNDensityRatio().fit(ALL_RIGHT), f"KNNDensityRatio: {ONE_SIDED}"),
     (lambda: KNNDensityRatio(k=0), "k: expected a whole number >= 1, found 0"),
     (lambda: KNNDistance(k=wrong(2.5)), "k: expected a whole number >= 1, found 2.5"),
@@ -81,8 +79,6 @@ def test_wrong_use_is_named(use: Callable[[], object], message: str) -> None:
 
 OF_ARRAYS: list[type[Score]] = [KNNDensityRatio, TrustScore, MahalanobisRatio]
 STATES = {kind: kind().fit(OUTPUTS).state() for kind in OF_ARRAYS}
-DISTANCES = (1 - np.eye(4)) / np.sqrt(12)
-SYMMETRIC = "distances: expected a symmetric matrix"
 INDEX = "expected an index of references of 4 classes"
 
 
@@ -116,10 +112,6 @@ def test_a_changed_state_is_refused(
     [
         (MaxLogitPNorm, {"power": np.ones(2)}, r"expected arrays power \(float64 1\), all finite, found"),
         (MaxLogitPNorm, {"power": np.array([2.5])}, "power: expected a whole number from -1 to 10, found 2.5"),
-        (RelU, {"distances": -DISTANCES}, SYMMETRIC),
-        (RelU, {"distances": np.triu(DISTANCES)}, SYMMETRIC),
-        (RelU, {"distances": DISTANCES + np.eye(4)}, SYMMETRIC),
-        (RelU, {"distances": 0 * DISTANCES}, SYMMETRIC),
     ],
 )
 def test_a_state_that_was_never_learnt_is_refused(kind: type[Score], state: dict[str, Any], message: str) -> None:

@@ -65,7 +65,7 @@ def evaluate(
         score among those given.
     fit
         Outputs of held-out rows, to which scores that learn from errors are fitted (temperature_scaled_mcp,
-        max_logit_pnorm, rel_u, knn_density_ratio).
+        max_logit_pnorm, knn_density_ratio).
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).

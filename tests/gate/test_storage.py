@@ -13,8 +13,8 @@ import pytest
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Gate, Origin
-from steepslope.gate.confidence_source import ORACLE, UNRECORDED, ConfidenceSource
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import ORACLE, UNRECORDED, ConfidenceSource, Origin
 from steepslope.gate.storage import CALIBRATION_ROWS, GATE
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.oracle import Oracle

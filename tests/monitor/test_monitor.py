@@ -11,8 +11,9 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.monitor import SIGNALS, Monitor
+from steepslope.monitor import Monitor
 from steepslope.monitor.monitor import CHANGED, HARMFUL, HEALTHY
+from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import Counted, open_state
 from tests.monitor.problems import feed, gate, monitor_of, stream
 

@@ -16,7 +16,8 @@ from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, Load
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_to_decide_by, most_probable_classes
 from steepslope.gate.mix import Mix, TargetRows, checked_class_mix
 from steepslope.gate.storage import read_gate, write_gate
-from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle import Oracle
+from steepslope.oracle.base import BaseOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_class_names
 from steepslope.outputs.copies import (
@@ -34,7 +35,6 @@ from steepslope.promise.rows import LabelledRows, checked_groups, checked_number
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from steepslope.scores import Score
 
-__all__ = ["Certificate", "Gate", "Objectives", "threshold_sequence"]  # what is promised is part of what a gate shows
 FEW = 50  # target rows, of which a monitor makes nothing
 MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 Floats = NDArray[np.float64]

@@ -1,8 +1,8 @@
 """A gate on disk: a folder with all that decisions need, but for the classifier itself.
 
 ``gate.json``, the sealed card, with the certificates, P(correct), the classes, and the classifier's spec, digest and
-transform; ``certificate.md`` with the promise in sentences; ``errors.safetensors`` with the confidences
-of the wrong calibration rows; ``calibration_rows.safetensors`` with what the gate makes of all of them, which a copy
+transform; ``certificate.md`` with the promise in sentences;
+``calibration_rows.safetensors`` with what the gate makes of all of them, which a copy
 may leave out, since it serves monitoring alone; the oracle in a folder of its own, or what the score has learnt.
 """
 

@@ -1,2 +1,1 @@
 from .monitor import Monitor as Monitor
-from .signals import SIGNALS as SIGNALS

@@ -10,7 +10,3 @@
 - ``draws``: how much a promise accepts and how often it breaks, over draws of rows whose risk is known.
 - ``calibration``: all certificates of a gate, P(correct), and what it remembers of its calibration rows.
 """
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

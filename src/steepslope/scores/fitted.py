@@ -13,7 +13,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
 from steepslope.numerics.formulas import Array, clipped, logsumexp, namespace_of
 from steepslope.numerics.log_space import top_log_odds
-from steepslope.outputs import ClassifierOutputs, over_logits
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.classifier_outputs import over_logits
 from steepslope.scores.logits import MCP
 from steepslope.scores.score import Rows, Score, State
 

@@ -163,7 +163,7 @@ def test_a_loss_that_becomes_nan_is_an_error(
         return {"content": loss, "style": loss, "reconstruction": loss}
 
     monkeypatch.setattr(stylizer_training, "stylizer_losses", broken)
-    with pytest.raises(SteepslopeError, match="the loss became NaN: a lower learning rate may help"):
+    with pytest.raises(SteepslopeError, match="the loss became NaN: a larger batch_size may help"):
         train_stylizer(*material, tmp_path, SHORT)
     assert not (tmp_path / CARD).exists()
 

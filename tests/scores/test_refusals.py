@@ -11,10 +11,10 @@ from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, MaxLogitPNorm, MCDropout, Score, TrustScore
 from steepslope.scores.moments import MahalanobisRatio
-from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance
+from steepslope.scores.neighbors import KNNDistance
 from tests.conftest import make_outputs
 
-OUTPUTS, ALL_RIGHT = make_outputs(), make_outputs().changed(labels=make_outputs().predictions)
+OUTPUTS = make_outputs()
 OF_FEATURES = [name for name, kind in SCORES.items() if "features" in kind.arrays]
 
 
@@ -53,12 +53,10 @@ def wrong(value: Any) -> Any:
     return value
 
 
-ONE_SIDED = "expected held-out rows with wrong and with correct predictions, found 0 wrong of 400"
 USES: list[tuple[Callable[[], object], str]] = [
     (lambda: MCDropout().confidence(OUTPUTS), "the outputs hold no dropout"),
     (lambda: MaxLogitPNorm().fit(make_outputs(num_classes=2)), "expected at least 3 classes, found 2"),
-    (lambda: KNNDensityRatio().fit(ALL_RIGHT), f"KNNDensityRatio: {ONE_SIDED}"),
-    (lambda: KNNDensityRatio(k=0), "k: expected a whole number >= 1, found 0"),
+    (lambda: KNNDistance(k=0), "k: expected a whole number >= 1, found 0"),
     (lambda: KNNDistance(k=wrong(2.5)), "k: expected a whole number >= 1, found 2.5"),
     (lambda: KNNDistance(k=401).fit(OUTPUTS), "expected at least k = 401 references, found 400"),
 ]
@@ -70,7 +68,7 @@ def test_wrong_use_is_named(use: Callable[[], object], message: str) -> None:
         use()
 
 
-OF_ARRAYS: list[type[Score]] = [KNNDensityRatio, TrustScore, MahalanobisRatio]
+OF_ARRAYS: list[type[Score]] = [TrustScore, MahalanobisRatio]
 STATES = {kind: kind().fit(OUTPUTS).state() for kind in OF_ARRAYS}
 INDEX = "expected an index of references of 4 classes"
 
@@ -82,8 +80,7 @@ CHANGED: list[tuple[type[Score], str, Callable[[NDArray[Any]], Any], str]] = [
     (TrustScore, "centre", lambda centre: centre[:2], INDEX),
     (TrustScore, "starts", lambda starts: starts[:4], INDEX),
     (TrustScore, "starts", lambda starts: starts[::-1].copy(), INDEX),
-    (KNNDensityRatio, "points", lambda points: points * np.nan, "all finite"),
-    (KNNDensityRatio, "starts", lambda _: np.repeat([0, 400], [5, 4]), "starts: expected wrong and correct references"),
+    (TrustScore, "points", lambda points: points * np.nan, "all finite"),
 ]
 
 

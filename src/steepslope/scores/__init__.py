@@ -9,9 +9,9 @@ and the contract tests follow.
 """
 
 from steepslope.scores.fitted import MaxLogitPNorm, TemperatureScaledMCP
-from steepslope.scores.logits import GEN, MCP, Doctor, Energy, Entropy, Margin, MaxLogit, MCDropout
+from steepslope.scores.logits import MCP, Doctor, Energy, Entropy, Margin, MaxLogit, MCDropout
 from steepslope.scores.moments import SIRC, MahalanobisRatio
-from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance, TrustScore
+from steepslope.scores.neighbors import KNNDistance, TrustScore
 from steepslope.scores.score import Score
 
 SCORES: dict[str, type[Score]] = {
@@ -26,10 +26,8 @@ SCORES: dict[str, type[Score]] = {
     "mc_dropout": MCDropout,
     "trust_score": TrustScore,
     "knn_distance": KNNDistance,
-    "gen": GEN,
     "mahalanobis_ratio": MahalanobisRatio,
     "sirc": SIRC,
-    "knn_density_ratio": KNNDensityRatio,
 }
 
 __all__ = ["SCORES", "Score"]

@@ -105,8 +105,7 @@ def stylize(
 ) -> None:
     """Write a data set's images in the styles of others (AdaIN, Huang & Belongie 2017): OUT/CLASS/ID.png.
 
-    Killed and run again, it goes on. On the fly, without writing: the data spec stylize:STYLIZER?styles=DIR/SPEC, with
-    options such as &alpha=0.5&side=112 before the / where wanted. Grey images stay grey.
+    Killed and run again, it goes on. Grey images stay grey.
 
     Parameters
     ----------
@@ -187,9 +186,7 @@ def recolor(
 ) -> None:
     """Write images recoloured so that a classifier errs (ReColorAdv, Laidlaw & Feizi 2019): OUT/CLASS/ID.png.
 
-    Killed and run again, it goes on. Images have the size of the classifier's input. On the fly, without writing and
-    without rounding to 8 bits: the data spec recolor:CLASSIFIER/SPEC, with ?bound=0.03&steps=300&mean=0.5 and the like
-    before the / where wanted.
+    Killed and run again, it goes on. Images have the size of the classifier's input.
 
     Needs: pip install 'steepslope[lab]'.
 
@@ -211,14 +208,14 @@ def recolor(
     classes
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
     """
-    from steepslope.lab.shifts.recolor import RecolorSpec
+    from steepslope.lab.shifts.recolor import recoloring_by
     from steepslope.nets.data.class_names import ClassNames, read_classes
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     require_shift_elsewhere(out, spec.argument)
-    shift = RecolorSpec(classifier, attack, input_changes_to_extract(inputs)).look().load()
+    shift = recoloring_by(classifier, attack, input_changes_to_extract(inputs))
     known = ClassNames(names, shift.classifier.classes, shift.classifier.num_classes)
     images = spec.open(names=known)
     known.agreed(images.classes, str(spec))

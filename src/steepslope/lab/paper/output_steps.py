@@ -93,7 +93,7 @@ def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) ->
         stylizer = str(stylizer_step(work).folder)
         shift = StylizeSpec(stylizer, styles_of_preset(work), side=preset.side, crop=preset.crop).look().load()
     else:
-        shift = _shift_by_spec(work, where).load()
+        shift = _shift_by_spec(work, where)
     some = test.subset(work.drawn(len(test), preset.rows))
     write_shifted(Shifted(some, shift), f"{work.data}:{TEST}", out, notice=work.notice)
 

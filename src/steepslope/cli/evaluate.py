@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepslope.cli.fit import further_outputs_to_fit
+from steepslope.cli.parser import showing_first
 from steepslope.files.artifact import made_by_command
 from steepslope.files.folders import fingerprint
 from steepslope.files.progress import say
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from steepslope.metrics import Groups
+    from steepslope.metrics.selective import Groups
     from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
     from steepslope.report.comparison import Comparison
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from steepslope.report.sources import FindImages, ReadImage, Sources
 
 
+@showing_first("outputs", "scores", "gates", "groups", "fit", "reference", "opinion", "out")
 def evaluate(
     outputs: str,
     out: str,
@@ -40,11 +42,8 @@ def evaluate(
     backbones: tuple[str, ...] = (),
     groups: str | None = None,
     cluster: str | None = None,
-    paper: bool = False,
     gates: tuple[str, ...] = (),
     bootstrap: int = 1000,
-    seed: int = 0,
-    allow_fit_rows: bool = False,
     replace: bool = False,
 ) -> None:
     """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.npz and report.html.
@@ -60,12 +59,12 @@ def evaluate(
     reading
         How files of outputs are read.
     scores
-        Names of scores (mcp, max_logit, margin, entropy, doctor, gen, energy, mc_dropout, and those named at fit and
+        Names of scores (mcp, max_logit, margin, entropy, doctor, energy, mc_dropout, and those named at fit and
         reference) and folders of oracles; mcp is always among them. Oracles are also compared with the best single
         score among those given.
     fit
         Outputs of held-out rows, to which scores that learn from errors are fitted (temperature_scaled_mcp,
-        max_logit_pnorm, rel_u, knn_density_ratio).
+        max_logit_pnorm).
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).
@@ -82,18 +81,11 @@ def evaluate(
     cluster
         Clusters of predictions that depend on one another, such as those of one patient; whole clusters are resampled:
         a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
-    paper
-        Also show the metrics as the paper's code computes them.
     gates
         Folders of gates whose certified thresholds are marked in the report, at the score that each ranks by; what a
         gate ranks by is evaluated too.
     bootstrap
         Number of resamples for the intervals; 0 leaves the intervals out.
-    seed
-        Seed of the resamples.
-    allow_fit_rows
-        Evaluate a score or oracle even on rows that it was fitted on, which are left out or refused otherwise; the
-        table warns that its numbers are too good.
     replace
         Replace a report that the folder holds already, made with other options or of other files.
     """
@@ -111,7 +103,7 @@ def evaluate(
     oracles = [name for name in scores if names_oracle(name)]
     classes = classes_of_oracle(oracles[0]) if oracles else None
     held_out, known = further_outputs_to_fit(reading, outputs, fit, reference, known=classes)
-    resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones, allow_fit_rows)
+    resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones)
     of_gates = [gate.class_names for gate in resources.gates.values()]
     table = read_table(path, reading, (groups, cluster), classes or next(iter(of_gates), None))
     predictions = ClassifierOutputs.of_table(table.require_labels(), bool(fit or reference or oracles or gates))
@@ -132,7 +124,7 @@ def evaluate(
         )  # fmt: skip
         shell_library()  # is ready when the page is
         evaluation = evaluate_predictions(
-            predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
+            predictions, scores, resources, groups=grouped, bootstrap=bootstrap,
             clusters=clusters, title=f"Trust in {evaluation_title(path)}", ids=ids,
         )  # fmt: skip
         publish_evaluation(evaluation, Path(out), made, sources)
@@ -158,14 +150,14 @@ def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs,
 
 
 def _rows_to_evaluate(predictions: ClassifierOutputs, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
-    """Return the places of the rows that no oracle was fitted on, or of all, where none is left or all are wanted.
+    """Return the places of the rows that no oracle was fitted on, or of all, where none is left.
 
     How many are left out is said.
     """
     from steepslope.report.confidences import rows_confidences_fitted_on
 
     seen = rows_confidences_fitted_on(scores, predictions, resources.gates, resources.load_oracle)
-    if resources.allow_fit_rows or seen.all():  # such rows are warned of, or refused
+    if seen.all():  # which is refused
         seen[:] = False
     if seen.any():
         say(f"{int(seen.sum()):,} rows that an oracle was fitted on are left out")
@@ -187,7 +179,6 @@ def _resources_to_evaluate(
     reference: ClassifierOutputs | None,
     gates: Sequence[str],
     backbones: Sequence[str],
-    allow_fit_rows: bool,
 ) -> Resources:
     """Return what scores and oracles need next to the predictions."""
     from steepslope.gate import Gate
@@ -198,7 +189,7 @@ def _resources_to_evaluate(
     opened = partial(open_images_of_outputs, path=path, data=data)
     load = partial(load_oracle, backbones=backbones, images=opened, device="auto")
     loaded = {folder: Gate.load(folder, load) for folder in gates}
-    return Resources(held_out, reference, load, allow_fit_rows, loaded)
+    return Resources(held_out, reference, load, loaded)
 
 
 def evaluation_title(path: Path) -> str:

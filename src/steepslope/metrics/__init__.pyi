@@ -1,7 +1,6 @@
-from .intervals import Estimate as Estimate, compare as compare, evaluate as evaluate
+from .intervals import compare as compare, evaluate as evaluate
 from .measures import (
     METRICS as METRICS,
-    Metric as Metric,
     accuracy as accuracy,
     augrc as augrc,
     aupr_error as aupr_error,
@@ -16,15 +15,8 @@ from .measures import (
     tnr as tnr,
     tpr as tpr,
 )
-from .ranking import Ranking as Ranking
 from .selective import (
-    GroupRisk as GroupRisk,
-    Groups as Groups,
-    OperatingPoint as OperatingPoint,
-    RiskCoverage as RiskCoverage,
-    confusion as confusion,
     coverage_at_risk as coverage_at_risk,
-    group_risks as group_risks,
     risk_at_coverage as risk_at_coverage,
     risk_coverage_curve as risk_coverage_curve,
 )

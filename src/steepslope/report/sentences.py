@@ -27,8 +27,6 @@ class Measured(Protocol):
     @property
     def name(self) -> str: ...  # noqa: D102
     @property
-    def fit_rows(self) -> int: ...  # noqa: D102
-    @property
     def metrics(self) -> dict[str, Estimate]: ...  # noqa: D102
     @property
     def delta_auc(self) -> Estimate: ...  # noqa: D102
@@ -61,6 +59,16 @@ def headline_sentence(rows: Sequence[Row]) -> str:
     if best is first or best.vs_mcp is None:
         return f"{found}."
     return f"{found}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
+
+
+def names_sentence(rows: Sequence[Row]) -> str:
+    """Return what the names in the headline stand for: MCP, and an oracle."""
+    best = headline_row(rows)
+    known = (
+        "MCP is the classifier's own confidence, its largest softmax probability." if rows[0].name == BASELINE else ""
+    )
+    learnt = "it learnt from errors on other rows which predictions of this classifier to trust"
+    return f"{known} {best.name} is an oracle: {learnt}.".strip() if best.loss is not None else known
 
 
 def _aurc_sentence(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[Row]) -> str:
@@ -100,7 +108,6 @@ def remark_sentences(rows: Sequence[Row]) -> list[Remark]:
         *([Remark(chosen)] if others > 1 else []),
         *(Remark(handover_sentence(row)[:-1], looks_unlike_fit_set(*row.handed_over)) for row in rows
           if row.handed_over and row.handed_over.usual is not None),
-        *(Remark(fit_rows_sentence(row.name, row.fit_rows, row.n), warns=True) for row in rows if row.fit_rows),
     ]  # fmt: skip
 
 
@@ -152,8 +159,6 @@ def _unknown_rows_sentence(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _score_sentences(row: Row) -> Iterator[str]:
-    if row.fit_rows:
-        yield f"WARNING: {fit_rows_sentence(row.name, row.fit_rows, row.n)}."
     yield mcp_sentence(row)
     best = row.vs_best_single
     if best is not None and not any(np.isnan(one["value"]) for one in best.differences.values()):
@@ -163,11 +168,6 @@ def _score_sentences(row: Row) -> Iterator[str]:
     if row.opinions:
         counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())
         yield f"{row.name} counts the opinions of others: {counted}."
-
-
-def fit_rows_sentence(name: str, seen: int, n: int) -> str:
-    """Return the caution, without a full stop, on a score that was fitted on some of the rows it is judged on."""
-    return f"{name} was fitted on {seen:,} of these {n:,} rows, so its numbers are better than they will be on others"
 
 
 def mcp_sentence(row: Measured) -> str:

@@ -12,7 +12,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks, read_rows
 from steepslope.numerics.formulas import Array, float64, quiet
-from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.classifier_outputs import require_classes
 
 State = Mapping[str, NDArray[Any]]
 Rows = Mapping[str, Array]  # of some rows by name, (m, …); logits are float64, predictions int64 (m,)
@@ -136,11 +137,3 @@ def require_finite_rows(name: str, values: NDArray[Any], start: int) -> None:
     if not is_finite.all():
         row = start + int(is_finite.argmin())
         raise SteepslopeError(f"expected finite values, found others in row {row}", name)
-
-
-def require_both_sides(outputs: ClassifierOutputs, name: str) -> None:
-    """Raise unless some of the predictions are wrong and some are correct."""
-    wrong = int(np.sum(~outputs.is_correct))
-    if wrong in (0, len(outputs)):
-        found = f"{wrong} wrong of {len(outputs)}"
-        raise SteepslopeError(f"expected held-out rows with wrong and with correct predictions, found {found}", name)

@@ -108,7 +108,7 @@ class Bins:
         return found
 
     def _of_classes(self, values: Tensor, how: str, start: float) -> Tensor:
-        """Return the least, the largest or the sum of each class's bins, (m, B) -> (m, K)."""
+        """Return the least or the largest of each class's bins, (m, B) -> (m, K)."""
         found = torch.full_like(values[:, :1], start).expand(-1, self.classes)
         return found.scatter_reduce(1, self.owner.expand_as(values), values, how)
 
@@ -128,16 +128,17 @@ class Bins:
         values, places = self._nearest(squared, first, most)
         near, far = _limits_of_ties(own[:, None], values.index_select(1, torch.tensor(counts) - 1))
         share = torch.tensor(counts, dtype=torch.float64)
+        nothing = torch.zeros(len(counts), self.classes, dtype=torch.float64).expand(len(own), -1, -1).contiguous()
 
         def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
             parts = _parts_of_bins(values, near, far, share)
             owner = self.owner.gather(0, (places % self.bins).flatten()).reshape(-1, 1, most)
-            nothing = torch.zeros_like(parts[:, :, :1]).expand(-1, -1, self.classes)
             return nothing.scatter_add(2, owner.expand_as(parts), parts)
 
         def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, squared: Tensor) -> Tensor:
-            of_bins = _parts_of_bins(squared.flatten(1), near, far, share).reshape(-1, *squared.shape[1:]).sum(dim=1)
-            return self._of_classes(of_bins, "sum", 0.0).reshape(-1, len(counts), self.classes)
+            parts = _parts_of_bins(squared.flatten(1), near, far, share)
+            of_bins = parts.reshape(-1, len(counts), *squared.shape[1:]).sum(dim=2)
+            return nothing.scatter_add(2, self.owner.expand_as(of_bins), of_bins)
 
         if most == len(self.squares):
             return of_few(near, far, values, places)

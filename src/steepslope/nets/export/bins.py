@@ -128,7 +128,7 @@ class Bins:
         values, places = self._nearest(squared, first, most)
         near, far = _limits_of_ties(own[:, None], values.index_select(1, torch.tensor(counts) - 1))
         share = torch.tensor(counts, dtype=torch.float64)
-        nothing = torch.zeros(len(counts), self.classes, dtype=torch.float64).expand(len(own), -1, -1).contiguous()
+        nothing = torch.zeros_like(near, dtype=torch.float64)[:, :, None].repeat(1, 1, self.classes)
 
         def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
             parts = _parts_of_bins(values, near, far, share)

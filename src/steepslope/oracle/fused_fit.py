@@ -23,7 +23,7 @@ from steepslope.oracle.evidence.registry import EVIDENCE, kind_of_evidence, stac
 from steepslope.oracle.evidence.stack import MOST_WEIGHTS, stacked_arrays
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.evidence.values import evidence_opinions
-from steepslope.oracle.handover import NEIGHBOR, Handover, mixed_by_handover
+from steepslope.oracle.handover import FEATURES, NEIGHBOR, FeatureHandover, Handover, mixed_by_handovers
 from steepslope.oracle.pooling import (
     OWN,
     Candidate,
@@ -82,19 +82,20 @@ def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray
 class FusedFit:
     """The pool of the chosen budget, what its evidence learnt, and how log-odds are calibrated.
 
-    With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand up to three quarters of their
-    log-odds over to the ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds.
-    ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
-    ``usual_handover`` is how far the fit set's rows are handed over on average. ``copies`` says where the augmented
-    copies of the fit set and the reference come from, and ``advice`` what would be gained without an oracle.
-    ``unknown`` is whether out-of-class rows were among the fit set's, so that "out-of-class" is one more candidate.
-    ``scales`` are those of the arrays of answers, by name.
+    Each of the ``handovers`` hands up to three quarters of the log-odds of one pool over to the next, where features
+    look unfamiliar: of ``pool``, and then of the ``fallbacks``. The pool that needs no auxiliary backbone comes after
+    the one that does, and a steady average last. ``slope`` and ``offset`` calibrate the log-odds. ``gains`` has what
+    each budget gains on the fit set, ``left_out`` why other evidence could not be had. ``usual_handover`` is how far
+    the fit set's rows are handed over on average. ``copies`` says where the augmented copies of the fit set and the
+    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether out-of-class rows
+    were among the fit set's, so that "out-of-class" is one more candidate. ``scales`` are those of the arrays of
+    answers, by name.
     """
 
     budget: str
     pool: Pool
-    fallback: Pool | None
-    handover: Handover | None
+    fallbacks: tuple[Pool, ...]
+    handovers: tuple[Handover | FeatureHandover, ...]
     states: dict[str, State]
     slope: float
     offset: float
@@ -110,7 +111,12 @@ class FusedFit:
     @property
     def inputs(self) -> tuple[str, ...]:
         """All evidence that a prediction needs."""
-        return inputs_of_pools(self.pool, self.fallback)
+        return inputs_of_pools(self.pools)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The pool, and those to which rows are handed over."""
+        return self.pool, *self.fallbacks
 
     @property
     def summary(self) -> str:
@@ -133,8 +139,8 @@ class FusedFit:
             scaled, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)
         )
         found = dict(zip(self.inputs, parts, strict=True))
-        for pool in (self.pool, self.fallback):
-            for name, width in () if pool is None else zip(pool.inputs, pool.widths, strict=True):
+        for pool in self.pools:
+            for name, width in zip(pool.inputs, pool.widths, strict=True):
                 if found[name].shape[1] != width:
                     raise SteepslopeError(
                         f"expected the fit set's {width} opinions, found {found[name].shape[1]}", name
@@ -142,11 +148,9 @@ class FusedFit:
         return found
 
     def mixed_log_odds(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
-        """Return the log-odds of the pool, or some of the fallback's where rows are handed over, (n,)."""
-        odds = self.pool.log_odds(opinions)
-        if self.handover is None or self.fallback is None:
-            return odds
-        found: Floats = mixed_by_handover(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
+        """Return the log-odds of the pool, or some of the fallbacks' where rows are handed over, (n,)."""
+        odds = [pool.log_odds(opinions) for pool in self.pools]
+        found: Floats = mixed_by_handovers(odds, [handover.weight(outputs) for handover in self.handovers])
         return found
 
     @single_thread()
@@ -198,12 +202,12 @@ def fit_fused(
         level = cheapest_budget(odds, is_correct, seed)
     chosen = candidates[level]
     slope, offset = fit_calibration(chosen.held_out, is_correct)
-    needed = inputs_of_pools(chosen.pool, chosen.fallback)
+    needed = inputs_of_pools((chosen.pool, *chosen.fallbacks))
     fitted = FusedFit(
         budget=level,
         pool=chosen.pool,
-        fallback=chosen.fallback,
-        handover=chosen.handover,
+        fallbacks=chosen.fallbacks,
+        handovers=chosen.handovers,
         states={name: state for name, state in states.items() if name in needed},
         slope=slope,
         offset=offset,
@@ -250,21 +254,30 @@ def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, st
 def _candidates_by_budget(
     opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs
 ) -> dict[str, Candidate]:
-    """Return the best at each budget; what needs a second backbone hands over to the best that does not."""
+    """Return the best at each budget.
+
+    What needs a second backbone hands over to the best that does not, and evidence on the classifier's own features
+    alone to a steady average.
+    """
     names, is_correct = list(opinions.parts), outputs.is_correct
+    known, copies = opinions.fit_set.known_rows()
     candidates: dict[str, Candidate] = {}
     for level in wanted:
         best, cheaper = best_pool(opinions, evidence_at_budget(level, names), is_correct), [*candidates.values()][-1:]
         same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
+        if not same and len(known) > NEIGHBOR and arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
+            guard = FeatureHandover.from_outputs(outputs, None if opinions.fit_set.reference is None else known)
+            best = pool_with_handover(best, opinions.steady(best.pool), guard, guard.weight(outputs), is_correct)
         candidates[level] = same[0] if same else best
-    known, copies = opinions.fit_set.known_rows()
     if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates
     fallback, handover = candidates[wanted[wanted.index(AUXILIARY) - 1]], Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
         if AUXILIARY in arrays_of_evidence(best.pool.inputs):
-            candidates[level] = pool_with_handover(best, fallback, handover, weight, is_correct)
+            mixed = pool_with_handover(best, fallback, handover, weight, is_correct)
+            worse = aurc(fallback.held_out, is_correct) > aurc(mixed.held_out, is_correct)
+            candidates[level] = mixed if worse else fallback
     return candidates
 
 
@@ -288,7 +301,7 @@ def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
 def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = arrays_of_evidence(inputs_of_pools(candidate.pool, candidate.fallback))
+    needed = arrays_of_evidence(inputs_of_pools((candidate.pool, *candidate.fallbacks)))
     others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
     costs = {
         "auxiliary": "a second backbone",

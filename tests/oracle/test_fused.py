@@ -205,6 +205,48 @@ def test_far_rows_are_ranked_more_as_the_classifier_ranks_them(free: FusedOracle
     assert aucs[1] > aucs[0] + 0.02
 
 
+def drifted(seed: int) -> ClassifierOutputs:
+    """Return new rows whose features have changed places with another row's, so that what was learnt misleads."""
+    new = make_complete(1_500, seed=seed)
+    return new.changed(features=np.asarray(new.features)[np.random.default_rng(seed).permutation(len(new))])
+
+
+def test_labels_of_changed_rows_mend_the_ranking(free: FusedOracle, tmp_path: Path) -> None:
+    """A hundred of them: then the classifier's own confidence counts more; the same is explained, saved and loaded."""
+    few, many = drifted(11).subset(slice(100)), drifted(12)
+    before = free.trust_logit(many)
+    oracle = free.adapted(few)
+    np.testing.assert_array_equal(free.trust_logit(many), before)
+    assert free.rows_fitted_on(few) == 0
+    assert oracle.rows_fitted_on(few) == len(few)
+    assert oracle.rows_fitted_on(FIT_SET) == len(FIT_SET)
+    assert fit_of(oracle).own_slope > 0
+    assert "adapted: the classifier's own log-odds count" in fit_of(oracle).summary
+    aucs = [auroc(one, many.is_correct) for one in (before, oracle.trust_logit(many), MCP().confidence(many))]
+    assert aucs[1] > aucs[0] + 0.25 * (aucs[2] - aucs[0])
+    assert aucs[2] > aucs[0] + 0.03
+    assert calibration_error(oracle.p_correct(many), many.is_correct) < 0.08
+    np.testing.assert_allclose(sum(oracle.explain(many).values()), oracle.trust_logit(many), atol=1e-9)
+    oracle.save(tmp_path)
+    np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(many), oracle.trust_logit(many))
+    assert Oracle.load(tmp_path).rows_fitted_on(few) == len(few)
+
+
+def test_labels_of_familiar_rows_leave_the_ranking_as_it_is(free: FusedOracle) -> None:
+    few = make_complete(200, seed=13)
+    again = free.adapted(few.subset(slice(100))).adapted(few.subset(slice(100, None)))
+    before, after = free.trust_logit(UNSEEN), again.trust_logit(UNSEEN)
+    assert auroc(after, UNSEEN.is_correct) > auroc(before, UNSEEN.is_correct) - 0.003
+
+
+def test_rows_that_tell_nothing_are_refused(free: FusedOracle) -> None:
+    right = UNSEEN.subset(np.flatnonzero(UNSEEN.is_correct))
+    with pytest.raises(SteepslopeError, match="no prediction is wrong"):
+        free.adapted(right)
+    with pytest.raises(SteepslopeError, match="expected rows that are new to the oracle, found 500 that it was fitted"):
+        free.adapted(FIT_SET)
+
+
 @pytest.mark.parametrize("num_classes", [2, 30])
 def test_any_number_of_classes_will_do(num_classes: int, tmp_path: Path) -> None:
     outputs, new = (make_complete(800, num_classes=num_classes, seed=seed) for seed in (5, 6))

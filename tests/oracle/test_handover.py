@@ -171,17 +171,18 @@ def test_other_features_are_named(handover: Handover) -> None:
     assert (far.weight(of_features(20, 3)) == 1).all()
 
 
-def test_features_lie_far_by_the_distance_to_the_second_nearest(
+def test_features_lie_far_by_the_distance_to_the_nearest(
     fit_set: ClassifierOutputs, reference: ClassifierOutputs
 ) -> None:
     """The weight rises from 0 to 1 between the 90 and the 99.9 % quantile of the fit set's log-distances."""
+    reference = reference.subset(slice(200))
     found = FeatureHandover.from_outputs(fit_set, reference)
     known = np.asarray(reference.features, dtype=np.float64)
     scaled = [(np.asarray(one.features) - known.mean(axis=0)) / known.std(axis=0) for one in (fit_set, reference)]
-    second = np.log([np.sort(np.linalg.norm(scaled[1] - one, axis=1))[1] for one in scaled[0]])
-    low, high = np.quantile(second, [0.9, 0.999])
+    nearest = np.log([np.linalg.norm(scaled[1] - one, axis=1).min() for one in scaled[0]])
+    low, high = np.quantile(nearest, [0.9, 0.999])
     np.testing.assert_allclose(found.limits, [low, high], atol=1e-5)
-    np.testing.assert_allclose(found.weight(fit_set), np.clip((second - low) / (high - low), 0, 1), atol=1e-4)
+    np.testing.assert_allclose(found.weight(fit_set), np.clip((nearest - low) / (high - low), 0, 1), atol=1e-4)
     far = fit_set.changed(features=10 + np.asarray(fit_set.features))
     assert (found.weight(far) == 1).all()
 

@@ -1,7 +1,7 @@
 """The fused oracle: a pool of the opinions that a budget pays for, fitted on the fit data alone."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,7 +20,7 @@ from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import handover_from_arrays
-from steepslope.oracle.pooling import FORMS, Pool, inputs_of_pools
+from steepslope.oracle.pooling import FORMS, OWN, Pool, inputs_of_pools
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
@@ -30,6 +30,7 @@ POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are ha
 HANDOVERS = HANDOVER, "last_handover"
 POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
 SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
+NUMBERS = "slope", "offset", "own_slope"  # of a fit, in the card
 PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
 WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
 Floats = NDArray[np.float64]
@@ -139,6 +140,30 @@ class FusedOracle(ConfigurableOracle):
         warn_of_fit_set(outputs)
         return self
 
+    def adapted(self, outputs: ClassifierOutputs) -> Self:
+        """Return an oracle that ranks changed rows better, by the labels of 50 to 200 of them.
+
+        Where inputs drift, what was learnt may mislead, and the classifier's own confidence not. How much each counts
+        is fitted again to these outputs, such as the labelled rows of an audit, and shrunk to what it was; this oracle
+        stays as it is. The probabilities of the new one hold for rows such as these. A gate for it has to be calibrated
+        on other rows.
+
+        Raises
+        ------
+        SteepslopeError
+            If no prediction is wrong, or none correct, or the oracle was fitted on some of these rows.
+        """
+        fitted = self._checked(outputs)
+        require_errors(outputs)
+        if seen := self.rows_fitted_on(outputs):
+            raise SteepslopeError(f"expected rows that are new to the oracle, found {seen:,} that it was fitted on")
+        oracle = type(self)(**self.get_params())
+        oracle.fitted_ = fitted.adapted(outputs)
+        record = FitRecord.from_outputs(outputs, oracle.fitted_.log_odds(outputs) - self.offset)
+        rows = record.rows if self.record_ is None else self.record_.rows.joined(record.rows)
+        oracle.record_ = replace(record, rows=rows)
+        return oracle
+
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
         return self._checked(outputs).log_odds(outputs) - self.offset
@@ -188,6 +213,7 @@ class FusedOracle(ConfigurableOracle):
         explained["others"] = slope * odds - parts.sum(axis=1)
         if fitted.handovers:
             explained[HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - slope * odds - offset
+        explained[OWN] = explained[OWN] + fitted.own_slope * fitted.own.log_odds(by_name)
         return {**explained, "cut": np.full(len(outputs), offset + fitted.offset - self.offset)}
 
     @property
@@ -204,7 +230,7 @@ class FusedOracle(ConfigurableOracle):
         """Write weights and what evidence learnt as safetensors, settings as JSON; replace an earlier oracle."""
         fitted: FusedFit = self._fitted()
         pools = dict(zip(POOLS, fitted.pools, strict=False))
-        card = {name: getattr(fitted, name) for name in (*PLAIN, "slope", "offset", "num_classes", "advice")}
+        card = {name: getattr(fitted, name) for name in (*PLAIN, *NUMBERS, "num_classes", "advice")}
         card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
         weights = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
@@ -239,13 +265,13 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         plain = {name: card[name] for name in PLAIN}
         if not 0 <= float(plain["usual_handover"] or 0) <= 1:
             raise ValueError(f"usual_handover {plain['usual_handover']}")
-        slope, offset, advice = float(card["slope"]), float(card["offset"]), tuple(card["advice"])
+        numbers = {name: float(card[name]) for name in NUMBERS}
         pool, *fallbacks = pools.values()
     num_classes = positive(card, "num_classes", path)
     states = load_states(folder / STATES, inputs_of_pools(pools.values()), num_classes)
     return FusedFit(
-        pool=pool, fallbacks=tuple(fallbacks), handovers=handovers, states=states, num_classes=num_classes, slope=slope,
-        offset=offset, gains=gains, advice=advice, scales=scales, **plain,
+        pool=pool, fallbacks=tuple(fallbacks), handovers=handovers, states=states, num_classes=num_classes, gains=gains,
+        advice=tuple(card["advice"]), scales=scales, **numbers, **plain,
     )  # fmt: skip
 
 

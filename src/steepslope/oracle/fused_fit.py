@@ -5,8 +5,9 @@ other folds. The budget is the cheapest that is as good as the best.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
+from steepslope.numerics.opinion_pool import fit_shrunken_regression
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales
 from steepslope.oracle.baselines import baselines_without_oracle
@@ -25,6 +27,8 @@ from steepslope.oracle.evidence.states import State
 from steepslope.oracle.evidence.values import evidence_opinions
 from steepslope.oracle.handover import FEATURES, NEIGHBOR, FeatureHandover, Handover, mixed_by_handovers
 from steepslope.oracle.pooling import (
+    MCP_ALONE,
+    MCP_OF_KNOWN,
     OWN,
     Candidate,
     Opinions,
@@ -46,6 +50,8 @@ LEVELS: dict[str, tuple[str, ...] | None] = {
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
 
+# In rows: how much an adapted fit is shrunk to what it was, in its log-odds, the classifier's own, and the offset.
+ADAPTED_STRENGTHS = np.array([10.0, 10.0, 1.0])
 TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
 UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
@@ -89,7 +95,7 @@ class FusedFit:
     the fit set's rows are handed over on average. ``copies`` says where the augmented copies of the fit set and the
     reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether out-of-class rows
     were among the fit set's, so that "out-of-class" is one more candidate. ``scales`` are those of the arrays of
-    answers, by name.
+    answers, by name. ``own_slope`` is what the classifier's own log-odds count next to the pool's, in an adapted fit.
     """
 
     budget: str
@@ -107,6 +113,7 @@ class FusedFit:
     advice: tuple[str, ...] = ()
     unknown: bool = False
     scales: dict[str, State] = field(default_factory=dict)
+    own_slope: float = 0.0
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -124,7 +131,8 @@ class FusedFit:
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
-        return "\n".join([*lines, self.pool.summary, *self.advice])
+        adapted = [f"adapted: the classifier's own log-odds count {self.own_slope:.3g} more"] if self.own_slope else []
+        return "\n".join([*lines, self.pool.summary, *adapted, *self.advice])
 
     @property
     def missing(self) -> dict[str, list[str]]:
@@ -156,7 +164,32 @@ class FusedFit:
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated log-odds that each prediction is right, (n,)."""
-        return self.slope * self.mixed_log_odds(self.opinions(outputs), outputs) + self.offset
+        opinions = self.opinions(outputs)
+        odds = self.slope * self.mixed_log_odds(opinions, outputs) + self.offset
+        return odds + self.own_slope * self.own.log_odds(opinions) if self.own_slope else odds
+
+    @property
+    def own(self) -> Pool:
+        """The classifier's own opinion as a pool: MCP."""
+        return MCP_OF_KNOWN if self.unknown else MCP_ALONE
+
+    @single_thread()
+    def adapted(self, outputs: ClassifierOutputs) -> Self:
+        """Return the fit whose log-odds and the classifier's own tell best which of these rows are right.
+
+        The classifier's own are brought to the same mean and deviation first.
+        """
+        odds, own = self.log_odds(outputs), self.own.log_odds(self.opinions(outputs))
+        scale = odds.std() / own.std() if own.std() else 0.0
+        start = odds.mean() - scale * own.mean()
+        columns = np.stack([odds, scale * own + start], axis=1)
+        slope, share, offset = fit_shrunken_regression(columns, outputs.is_correct, ADAPTED_STRENGTHS).tolist()
+        return replace(
+            self,
+            slope=slope * self.slope,
+            own_slope=float(slope * self.own_slope + share * scale),
+            offset=float(slope * self.offset + share * start + offset),
+        )
 
 
 def on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:

@@ -2,7 +2,7 @@
 
 Then what holds elsewhere as well takes over most of the log-odds. A pool that was learnt from the classifier's own
 features hands over to an average of the same opinions, in which the classifier's own counts a half. Far are rows whose
-second nearest reference is distant.
+nearest reference is distant.
 
 A pool that needs an auxiliary backbone hands over to the one that needs none. Far is there what lies beyond the usual
 by any of: how much the features look like those of augmented copies, by a linear classifier; the distance to the tenth
@@ -41,8 +41,7 @@ OF_FEATURES = 5  # statistics of each row's features
 SHARE = 0.75  # of the log-odds that is handed over at most
 TINY = 1e-12
 PENALTY = 1e-3
-FEATURE_NEIGHBOR = 2
-FEATURE_POINTS = 500  # four times as many tell no more, and take a fifth of a prediction
+FEATURE_POINTS = 250  # four times as many tell no more, and take a fifth of a prediction
 UNUSUAL = 0.9, 0.999  # quantiles of the fit set, between whose log-distances the weight rises from 0 to 1 (LOG.md)
 ROUNDING = 1e-4  # of the squared length: less than that in what components leave unexplained is rounding
 
@@ -152,7 +151,7 @@ class FeatureHandover:
 
         Without any, those of the fit set are kept, and no row counts as its own neighbour.
         """
-        neighbor = FEATURE_NEIGHBOR + (known is None)
+        neighbor = 2 if known is None else 1
         some = references(outputs if known is None else known, FEATURE_POINTS)
         rows = np.asarray(some.require(FEATURES), dtype=np.float64)
         centre, scale = rows.mean(axis=0), rows.std(axis=0)
@@ -170,8 +169,8 @@ class FeatureHandover:
         low, high = self.limits
         return clipped((self.log_distance_of(rows) - low) / max(high - low, TINY), 0, 1)
 
-    def log_distance_of(self, rows: Rows, neighbor: int = FEATURE_NEIGHBOR) -> Array:
-        """Return the logarithm of the distance to the second nearest point, or another, float64 (m,)."""
+    def log_distance_of(self, rows: Rows, neighbor: int = 1) -> Array:
+        """Return the logarithm of the distance to the nearest point, or another, float64 (m,)."""
         features, xp = rows[FEATURES], namespace_of(rows[FEATURES])
         require_width(features, len(self.centre), FEATURES)
         scaled = float32((features - constant(self.centre, features)) / constant(self.scale, features))

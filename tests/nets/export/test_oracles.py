@@ -39,6 +39,9 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
 def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
     reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((400, 4), (400, 5), (200, 6)))
     oracle = Oracle.fused(budget=budget).fit(fit, reference)
+    if budget == "free":
+        oracle = oracle.adapted(rows_of(150, num_classes, 7))
+        assert oracle.fitted_.own_slope > 0
     source = source_of(oracle, new)
     model = export_oracle(source).model
     judged(source, model, new, 1e-4)

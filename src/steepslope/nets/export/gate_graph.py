@@ -151,8 +151,10 @@ def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]
 
     weights = [handover.weight_of(rows) for handover in fitted.handovers]
     odds = mixed_by_handovers([log_odds(pool) for pool in fitted.pools], weights)
-    handed_over = {HANDED_OVER: weights[0]} if weights else {}
-    return {TRUST: fitted.slope * odds + (fitted.offset - oracle.offset), **handed_over}
+    trust = fitted.slope * odds + (fitted.offset - oracle.offset)
+    if fitted.own_slope:
+        trust = trust + fitted.own_slope * log_odds(fitted.own)
+    return {TRUST: trust, **({HANDED_OVER: weights[0]} if weights else {})}
 
 
 def takes_groups(gate: Gate | None) -> bool:

@@ -23,8 +23,9 @@ from steepslope.oracle.evidence.fitting import flattened_states
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
-from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_class_names
+from steepslope.outputs.classifier_outputs import require_classes
 from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50

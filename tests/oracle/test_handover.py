@@ -179,7 +179,7 @@ def test_features_lie_far_by_the_distance_to_the_nearest(
     found = FeatureHandover.from_outputs(fit_set, reference)
     known = np.asarray(reference.features, dtype=np.float64)
     scaled = [(np.asarray(one.features) - known.mean(axis=0)) / known.std(axis=0) for one in (fit_set, reference)]
-    nearest = np.log([np.linalg.norm(scaled[1] - one, axis=1).min() for one in scaled[0]])
+    nearest = 2 * np.log([np.linalg.norm(scaled[1] - one, axis=1).min() for one in scaled[0]])
     low, high = np.quantile(nearest, [0.9, 0.999])
     np.testing.assert_allclose(found.limits, [low, high], atol=1e-5)
     np.testing.assert_allclose(found.weight(fit_set), np.clip((nearest - low) / (high - low), 0, 1), atol=1e-4)

@@ -157,9 +157,14 @@ class FusedFit:
 
     def mixed_log_odds(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
         """Return the log-odds of the pool, or some of the fallbacks' where rows are handed over, (n,)."""
-        odds = [pool.log_odds(opinions) for pool in self.pools]
-        found: Floats = mixed_by_handovers(odds, [handover.weight(outputs) for handover in self.handovers])
-        return found
+        odds = self.pool.log_odds(opinions)
+        weights = [handover.weight(outputs) for handover in self.handovers]
+        if weights:
+            far = weights[0] > 0
+            some = {name: part[far] for name, part in opinions.items()}
+            of_pools = [odds[far], *(pool.log_odds(some) for pool in self.fallbacks)]
+            odds[far] = mixed_by_handovers(of_pools, [weight[far] for weight in weights])
+        return odds
 
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +135,7 @@ class Handover:
 class FeatureHandover:
     """``points`` (m, d) are references whose columns have mean 0 and deviation 1 by ``centre`` and ``scale`` (d,).
 
-    ``limits`` (2,) are log-distances: the weight is 0 up to the first and 1 from the second on.
+    ``limits`` (2,) are logarithms of squared distances: the weight is 0 up to the first and 1 from the second on.
     """
 
     points: NDArray[np.float32]
@@ -151,14 +150,14 @@ class FeatureHandover:
 
         Without any, those of the fit set are kept, and no row counts as its own neighbour.
         """
-        neighbor = 2 if known is None else 1
         some = references(outputs if known is None else known, FEATURE_POINTS)
         rows = np.asarray(some.require(FEATURES), dtype=np.float64)
         centre, scale = rows.mean(axis=0), rows.std(axis=0)
         scale = np.where(scale > 0, scale, 1)
         plain = cls(((rows - centre) / scale).astype(np.float32), centre, scale, np.zeros(2))
-        distances = _of_blocks(outputs, cls.arrays, partial(plain.log_distance_of, neighbor=neighbor))
-        return replace(plain, limits=np.quantile(distances, UNUSUAL))
+        place = int(known is None)  # the nearest is the row itself
+        nearest = _of_blocks(outputs, cls.arrays, lambda rows: np.partition(plain.squares_of(rows), 1)[:, place])
+        return replace(plain, limits=np.quantile(np.log(np.maximum(nearest.astype(np.float64), TINY)), UNUSUAL))
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
         """Return how far each row lies, (n,) in [0, 1]."""
@@ -167,15 +166,18 @@ class FeatureHandover:
     def weight_of(self, rows: Rows) -> Array:
         """Return the weights of :meth:`weight` for some rows, float64 (m,)."""
         low, high = self.limits
-        return clipped((self.log_distance_of(rows) - low) / max(high - low, TINY), 0, 1)
+        squares = self.squares_of(rows)
+        xp = namespace_of(squares)
+        nearest = xp.log(clipped(float64(xp.min(squares, axis=1)), TINY))
+        return clipped((nearest - low) / max(high - low, TINY), 0, 1)
 
-    def log_distance_of(self, rows: Rows, neighbor: int = 1) -> Array:
-        """Return the logarithm of the distance to the nearest point, or another, float64 (m,)."""
+    def squares_of(self, rows: Rows) -> Array:
+        """Return the squared distances to all points, float32 (m, p); equal rows may be a little below 0."""
         features, xp = rows[FEATURES], namespace_of(rows[FEATURES])
         require_width(features, len(self.centre), FEATURES)
         scaled = float32((features - constant(self.centre, features)) / constant(self.scale, features))
-        index = Index.build(self.points, np.zeros(len(self.points), dtype=np.int64), 1)
-        return float64(xp.log(clipped(index.kth_distance(scaled, neighbor), TINY)))
+        products = scaled @ constant(self.points.T, scaled)
+        return xp.sum(scaled**2, axis=1)[:, None] - 2 * products + constant((self.points**2).sum(axis=1), scaled)
 
     @classmethod
     def from_arrays(cls, arrays: State) -> FeatureHandover:

@@ -40,7 +40,8 @@ def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
     reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((400, 4), (400, 5), (200, 6)))
     oracle = Oracle.fused(budget=budget).fit(fit, reference)
     if budget == "free":
-        oracle = oracle.adapted(rows_of(150, num_classes, 7))
+        few = rows_of(150, num_classes, 7)
+        oracle = oracle.adapted(few.changed(features=few.require("features")[::-1]))  # which mislead
         assert oracle.fitted_.own_slope > 0
     source = source_of(oracle, new)
     model = export_oracle(source).model

@@ -97,7 +97,7 @@ def test_a_certificate_edited_by_hand_is_refused(gates: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"version": 1}, "expected version 5 of the format, found 1"),
+        ({"version": 1}, "expected version 6 of the format, found 1"),
         ({"certificates": []}, "expected a certificate, found none"),
         ({"classes": "abc"}, "field 'classes'"),
         ({"rows": 0}, "field 'rows'"),

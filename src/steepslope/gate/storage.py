@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CARD, SENTENCES, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact(
-    "a calibrated gate", CARD, version=5, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
+    "a calibrated gate", CARD, version=6, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
     inside=f"{ORACLE}/{ORACLE_CARD}",
 )  # fmt: skip
 

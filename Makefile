@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench paper guarantees false-alarms audits following mixes copies sequences screenshots clean
+.PHONY: setup demo test check lint types docs lowest bench paper guarantees false-alarms audits following mixes copies sequences screenshots clean
 
 setup: .venv/installed
 
@@ -33,7 +33,22 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# What a change must pass: lint, types, all tests and doctests. Branch coverage is that of `make test`: counting it makes
+# The site, in site/. Tutorials are run; a link or an anchor that leads nowhere fails.
+docs: .venv/installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --strict
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	touch $@
+
+# The fast tests on the lowest versions that pyproject.toml allows, in an environment of their own: half an hour, 4 GB.
+lowest:
+	$(PYTHON) -m venv runs/lowest
+	$(PYTHON) .ci/lowest.py > runs/lowest/constraints.txt
+	runs/lowest/bin/python -m pip install --quiet --editable '.[dev]' --constraint runs/lowest/constraints.txt
+	OMP_NUM_THREADS=1 runs/lowest/bin/python -m pytest -n auto -m "not slow" tests
+
+# What a change must pass: lint, types, the site, all tests and doctests. Branch coverage is that of `make test`: counting it makes
 # the slow ones twice as slow. These share what takes long within a file, so that a file stays on one core.
 check: lint types
 	$(PYTEST) -m "not slow" --cov --cov-report=term

@@ -169,7 +169,7 @@ def made_gates(home: Path, out: Path) -> None:
         commands.append(f"--oracle {out}/{name}-oracle --out {out}/{name}")
     commands.append(f"--oracle mcp --out {out}/mcp")
     commands.append(f"--oracle temperature_scaled_mcp --fit {out}/outputs/holdout --out {out}/temperature")
-    commands.append(f"--oracle {out}/free-oracle --by predicted --max-risk 0.2 --out {out}/predicted")
+    commands.append(f"--oracle {out}/free-oracle --groups predicted --max-risk 0.2 --out {out}/predicted")
     for words in commands:
         calibrating = f"calibrate --max-risk 0.1 --outputs {out}/outputs/test " if words.startswith("--") else ""
         assert main(f"{calibrating}{words}".split()) == 0, words

@@ -27,7 +27,7 @@ from steepslope.nets.training import request
 from steepslope.oracle import FusedOracle, Oracle, settings as oracles
 from steepslope.predict import options as predict
 from steepslope.promise import objectives
-from steepslope.scores import KNNDistance
+from steepslope.scores.neighbors import KNNDistance
 from tests.conftest import make_outputs
 
 uint8: Any = np.uint8  # to mypy, NumPy's integers are no int

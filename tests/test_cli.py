@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import steepslope
 from steepslope.cli.fit import copies_in_fit
 from steepslope.cli.main import COMMANDS, main
 from steepslope.losses import LOSSES
@@ -121,8 +122,17 @@ def test_help_names_every_command_and_is_light() -> None:
     subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_public_names_resolve() -> None:
-    package: Any = import_module("steepslope")
-    assert all(getattr(package, name) is not None for name in package.__all__)
+def test_public_names_are_those_of_their_page() -> None:
+    """All of a package's ``__all__`` stand there, and all that stands there can be imported."""
+    text = (Path(__file__).parents[1] / "docs" / "public.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(steepslope[\w.]*)` \| (.*) \|$", text, re.MULTILINE)
+    for place, names in rows:
+        module: Any = import_module(place)
+        shown = re.findall(r"`(\w+)`", names.partition(";")[0].partition(", and ")[0])
+        assert [name for name in shown if getattr(module, name, None) is None] == [], place
+        assert {*getattr(module, "__all__", shown)} == {*shown}, place
+    lazy = [path.parent for path in Path(steepslope.__file__).parent.rglob("__init__.pyi")]
+    top = Path(steepslope.__file__).parents[1]
+    assert {".".join(folder.relative_to(top).parts) for folder in lazy} <= {place for place, _ in rows}
     with pytest.raises(AttributeError, match="oracle_of_delphi"):
-        _ = package.oracle_of_delphi
+        _ = steepslope.oracle_of_delphi

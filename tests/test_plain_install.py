@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(folder, sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ".", str(ROOT))
     assert done.returncode == 0, done.stderr
     return next(folder.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Every file of the package is in both, byte by byte, and what is ignored by git in neither."""
+    done = run(tmp_path, sys.executable, "-m", "build", "--outdir", ".", str(ROOT))  # the wheel is made of the sdist
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(wheel) as ours, zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as theirs:
+        found = {one.filename: one.CRC for one in ours.infolist()}
+        assert {one.filename: one.CRC for one in theirs.infolist()} == found
+    source = ROOT / "src" / "steepslope"
+    listed = subprocess.run(["git", "ls-files"], cwd=source, capture_output=True, encoding="utf-8", check=True)
+    assert {name.removeprefix("steepslope/") for name in found if name.startswith("steepslope/")} == {
+        *listed.stdout.splitlines()
+    }
 
 
 def python_with(wheel: Path, folder: Path, extras: str = "") -> Path:

@@ -27,7 +27,8 @@ from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
 from steepslope.numerics.formulas import float64, log_softmax, namespace_of
 from steepslope.numerics.log_space import is_class
-from steepslope.oracle import BaseOracle, FusedOracle, Oracle
+from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.evidence import EVIDENCE
 from steepslope.oracle.evidence.states import Evidence, State
 from steepslope.outputs import ARRAYS, ClassifierOutputs
@@ -97,7 +98,7 @@ def test_one_file_gives_a_loss_its_options_too(tmp_path: Path) -> None:
     text = (package / "losses.py").read_text(encoding="utf-8").replace("\n\nLOSSES: ", ONE_FILE)
     (package / "losses.py").write_text(text.replace('"focal": focal,', '"focal": focal,\n    "tempered": tempered,'))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "steepslope", "fit", "--help"]
+    words = [sys.executable, "-m", "steepslope", "fit", "--help-all"]
     shown = subprocess.run(words, env=environment, check=True, capture_output=True, text=True, cwd=tmp_path)
     assert "--tau" in shown.stdout
     assert "Temperature of the tempered loss" in shown.stdout

@@ -7,5 +7,5 @@ oracle's last step, to one trust logit, ``errors`` errors of one line, and ``che
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,9 +1,12 @@
+from .errors import SteepslopeError as SteepslopeError
 from .gate import Gate as Gate
 from .metrics import compare as compare, evaluate as evaluate
-from .oracle import Oracle as Oracle
+from .monitor import Monitor as Monitor
+from .oracle import FusedOracle as FusedOracle, Oracle as Oracle
 from .outputs import ClassifierOutputs as ClassifierOutputs
-from .score_benchmark import benchmark as benchmark
-from .scores import SCORES as SCORES
+from .report.evaluation import evaluate_predictions as evaluate_predictions
+from .report.page import write_report as write_report
+from .score_benchmark.standing import benchmark as benchmark
 from .sklearn import TrustedClassifier as TrustedClassifier
 
 __version__: str

@@ -61,10 +61,10 @@ def test_a_gate_of_a_score_of_every_kind(name: str, stored: Path, tmp_path: Path
 
 def test_it_is_that_of_python(stored: Path, tmp_path: Path, capsys: Captured) -> None:
     rows, fit_set = (ClassifierOutputs.load(stored / f"{name}.npz") for name in ("rows", "fit"))
-    objectives = "--max-risk 0.2,0.3 --delta 0.1 --reject 0.6 --seed 3"
+    objectives = "--max-risk 0.2,0.3 --delta 0.1 --reject 0.6"
     capsys.readouterr()
     assert calibrate(stored, tmp_path / "a", f"--outputs HOME/rows.npz {objectives}") == 0
-    expected = Gate.of(MCP(), rows, (0.2, 0.3), 0.1, reject=0.6, seed=3)
+    expected = Gate.of(MCP(), rows, (0.2, 0.3), 0.1, reject=0.6)
     assert Gate.load(tmp_path / "a").certificates == expected.certificates
     assert capsys.readouterr().out == expected.sentences() + "\n"
     assert (tmp_path / "a" / "certificate.md").read_text() == expected.sentences() + "\n"
@@ -80,7 +80,7 @@ def test_groups(by: str, stored: Path, tmp_path: Path) -> None:
         groups = ["ab"[row % 2] for row in range(500)]
         pc.write_csv(pa.table({"group": groups}), tmp_path / "groups.csv")
     named = by.replace("FOLDER", str(tmp_path))
-    assert calibrate(stored, tmp_path / "gate", f"--outputs HOME/table.csv --by {named} --max-risk 0.4") == 0
+    assert calibrate(stored, tmp_path / "gate", f"--outputs HOME/table.csv --groups {named} --max-risk 0.4") == 0
     gate = Gate.load(tmp_path / "gate")
     assert gate.by == named
     assert set(gate.thresholds) == (set("0123") if by == "predicted" else set("ab"))
@@ -130,10 +130,10 @@ CASES: list[tuple[str, str]] = [
     ("--outputs HOME/fit.npz --fit HOME/fit.npz", "fit: expected other rows, found"),
     ("--outputs HOME/rows.npz --oracle HOME/of-five", "fitted for 5 classes, found 4"),
     ("--outputs HOME/table.csv --oracle HOME/oracle", "the outputs hold no features"),
-    ("--outputs HOME/rows.npz --by camera", "expected a .csv or .parquet file with a column 'camera'"),
-    ("--outputs HOME/table.csv --by camra", "'camra': did you mean 'camera'"),
-    ("--outputs HOME/table.csv --by label", "by: expected groups that are known when an image comes"),
-    ("--outputs HOME/truth.csv --label-column truth --by truth", "by: expected groups that are known when"),
+    ("--outputs HOME/rows.npz --groups camera", "expected a .csv or .parquet file with a column 'camera'"),
+    ("--outputs HOME/table.csv --groups camra", "'camra': did you mean 'camera'"),
+    ("--outputs HOME/table.csv --groups label", "groups: expected groups that are known when an image comes"),
+    ("--outputs HOME/truth.csv --label-column truth --groups truth", "groups: expected groups that are known when"),
     ("--outputs HOME/rows.npz --label-column truth", "expected a .csv or .parquet file to go with it"),
     (f"{TARGET} HOME/surer.npz", "target: no mix of the classes explains what is predicted"),
     (f"{TARGET} HOME/bare.npz", "target: rows: expected other rows, found 500 in both, such as"),

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from steepslope.cli.main import COMMANDS, run_command
-from steepslope.cli.parser import loss_options, parser_options_of
+from steepslope.cli.parser import FURTHER, loss_options, parser_options_of, showing_first
+from steepslope.heads import HEADS
+from steepslope.lab.paper.experiment import experiment_names
+from steepslope.lab.paper.preset import paper_preset_names
+from steepslope.lab.shifts.corruptions import CORRUPTIONS
 from steepslope.losses import LOSSES, loss_parameters
+from steepslope.nets.classifiers.nets import NETS
+from steepslope.nets.classifiers.specs import CLASSIFIERS
+from steepslope.nets.data.specs import DATASETS
+from steepslope.nets.extraction.options import EVIDENCE_ARRAYS, VIEW_NAMES
+from steepslope.oracle.evidence import EVIDENCE
+from steepslope.oracle.fused_fit import LEVELS
+from steepslope.scores import SCORES
 from tests.conftest import Captured
 
 SEEN: list[tuple[Any, ...]] = []
@@ -49,6 +62,21 @@ def command(
         50 % of some numbers.
     """
     SEEN.append((sizes.widths, names, mean, flag, seed))
+
+
+@showing_first("seed", "widths")
+def first_of_all(sizes: Sizes, seed: int, mean: float = 0.5) -> None:
+    """Keep nothing.
+
+    Parameters
+    ----------
+    sizes
+        An option class.
+    seed
+        A seed.
+    mean
+        A mean.
+    """
 
 
 def with_words(word: tuple[str, ...], /, preset: str = "small", sizes: tuple[int, ...] = ()) -> None:
@@ -117,6 +145,7 @@ def test_parameters_before_a_slash_are_words_alone(words: str, expected: tuple[A
         (command, "--mean nan", "--mean: expected a number, found 'nan'"),
         (command, "--flag maybe", "--flag: expected true or false, found 'maybe'"),
         (command, "--sede 1", "unrecognized arguments: --sede 1 (did you mean --seed?) (see prog --help)"),
+        (first_of_all, "--maen 1", "unrecognized arguments: --maen 1 (did you mean --mean?) (see prog --help)"),
         (command, "--config bad.yaml", "bad.yaml: widths: expected a whole number, found 64.5"),
         (command, "--config unknown.yaml", "unknown.yaml: unknown option 'wdths': did you mean 'widths'?"),
         (command, "--config none.yaml", "none.yaml: expected a YAML file, found none"),
@@ -141,6 +170,48 @@ def test_help_shows_options_in_groups_and_defaults_as_they_are_typed(capsys: Cap
             run_command(function, ["--help"], "prog")
         text = " ".join(capsys.readouterr().out.split())
         assert all(one in text for one in expected), text
+
+
+@pytest.mark.parametrize(
+    ("word", "order", "left_out"),
+    [
+        ("--help", ("--seed SEED", "--widths WIDTHS", "--help-all shows 3 more options."), ("--mean", "--config")),
+        ("--help-all", ("--seed SEED", "--widths WIDTHS", f"{FURTHER}: --mean MEAN", "--config CONFIG"), ("more op",)),
+    ],
+)
+def test_help_shows_the_first_options_and_help_all_the_others_in_groups(
+    word: str, order: tuple[str, ...], left_out: tuple[str, ...], capsys: Captured
+) -> None:
+    with pytest.raises(SystemExit):
+        run_command(first_of_all, [word], "prog")
+    text = " ".join(capsys.readouterr().out.split())
+    places = [text.index(one) for one in order]
+    assert places == sorted(places)
+    assert [one for one in left_out if one in text] == []
+
+
+def test_each_command_shows_at_most_eight_options_first_those_that_are_required_among_them() -> None:
+    for name, function in COMMANDS.items():
+        options = parser_options_of(function)
+        first = [option.name for option in options if not option.group]
+        assert 0 < len(first) <= 8, name
+        assert {option.name for option in options if option.default is MISSING} <= {*first}, name
+
+
+def test_help_names_every_entry_of_a_registry() -> None:
+    """Where an option takes names of a registry, which is too heavy to be read for help, its text has them all."""
+    choices: dict[tuple[str, str], Collection[str]] = {
+        ("train-classifier", "net"): NETS, ("extract", "data"): DATASETS, ("extract", "classifier"): CLASSIFIERS,
+        ("extract", "evidence"): EVIDENCE_ARRAYS, ("extract", "views"): VIEW_NAMES, ("fit", "loss"): LOSSES,
+        ("fit", "head"): HEADS, ("fit", "inputs"): EVIDENCE, ("fit", "budget"): LEVELS, ("finetune", "loss"): LOSSES,
+        ("finetune", "head"): HEADS, ("shift corrupt", "kind"): CORRUPTIONS,
+        ("reproduce", "experiment"): experiment_names(), ("reproduce", "preset"): paper_preset_names(),
+    }  # fmt: skip
+    for fits_on, option in {"nothing": "scores", "errors": "fit", "reference": "reference"}.items():
+        choices["evaluate", option] = [name for name, score in SCORES.items() if score.fits_on == fits_on]
+    for (name, option), entries in choices.items():
+        (text,) = (one.help for one in parser_options_of(COMMANDS[name]) if one.name == option)
+        assert [one for one in entries if not re.search(rf"(?<![\w-]){one}(?![\w-])", text)] == [], (name, option)
 
 
 def test_a_printed_config_is_a_config(capsys: Captured) -> None:

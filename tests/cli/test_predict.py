@@ -112,7 +112,7 @@ def with_groups(outputs: ClassifierOutputs, path: Path, seed: int) -> list[str]:
 @pytest.fixture
 def by_camera(gates: Path, tmp_path: Path) -> Path:
     with_groups(ClassifierOutputs.load(gates / "outputs" / "test"), tmp_path / "labelled.parquet", 0)
-    words = f"calibrate --outputs {tmp_path}/labelled.parquet --by camera --max-risk 0.3 --out {tmp_path}/gate"
+    words = f"calibrate --outputs {tmp_path}/labelled.parquet --groups camera --max-risk 0.3 --out {tmp_path}/gate"
     assert main(words.split()) == 0
     return tmp_path / "gate"
 

@@ -52,7 +52,7 @@ def test_the_program_of_the_page_loads_what_was_pushed(home: Path, gates: Path, 
     text = (Path(__file__).parents[2] / "docs" / "sharing.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert main(["push", "--gate", str(gates / "free"), "--to", "USER/NAME"]) == 0
-    assert main(["push", "--oracle", str(gates / "free-oracle"), "--to", "USER/ORACLE"]) == 0
+    assert main(["push", "--gate", str(gates / "free-oracle"), "--to", "USER/ORACLE"]) == 0
     program = re.sub(r"@[0-9a-f]{40}", f"@{repos['USER/ORACLE'].head}", program)
     names: dict[str, Any] = {}
     exec(compile(program.replace("runs/net", str(home / "classifier")), "sharing.md", "exec"), names)
@@ -92,7 +92,7 @@ def test_an_oracle_is_evaluated_and_calibrated_by_its_name(
     gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: Captured
 ) -> None:
     oracle, outputs = str(gates / "columns-oracle"), str(gates / "outputs" / "test")
-    assert main(["push", "--oracle", oracle, "--to", "hub:me/columns"]) == 0
+    assert main(["push", "--gate", oracle, "--to", "hub:me/columns"]) == 0
     evaluate = ["evaluate", "--outputs", outputs, "--bootstrap", "0", "--images", "false", "--out"]
     rows = {}
     for number, name in enumerate((oracle, "hub:me/columns")):
@@ -119,14 +119,12 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
     shutil.copytree(gates / "free", lacking)
     (lacking / "oracle" / "evidence.safetensors").unlink()
     for words, expected in (
-        (["--out", out], "expected --gate or --oracle, found neither"),
-        (["--gate", gate, "--oracle", gate, "--out", out], "expected --gate or --oracle, found both"),
+        (["--out", out], "the following arguments are required: --gate"),
         (["--gate", gate], "expected --to, a repository, or --out, a folder, found neither"),
         (["--gate", gate, "--out", out, "--public"], "public: expected --to with it, found none"),
-        (["--oracle", f"{gates}/columns-oracle", "--out", out, "--for-monitor"], "expected a gate with calibration_r"),
+        (["--gate", f"{gates}/columns-oracle", "--out", out, "--for-monitor"], "expected a gate with calibration_r"),
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(lacking), "--to", "me/x"], "expected the file written with oracle.json, found none"),
-        (["--oracle", gate, "--to", "me/x"], "expected a fitted oracle, but it has no oracle.json"),
         (["--gate", gate, "--to", "digits"], "digits: expected the name of a repository, user/name"),
         (["--gate", gate, "--to", "me/d€gits"], "me/d€gits: no name that the Hub takes"),
         (["--gate", gate, "--to", "me/x@v1"], "me/x@v1: expected no revision"),

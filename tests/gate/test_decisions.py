@@ -9,7 +9,8 @@ import pytest
 from scipy.special import softmax
 
 from steepslope.errors import RepeatedRowsWarning, SteepslopeError
-from steepslope.gate import Decisions, Gate
+from steepslope.gate import Gate
+from steepslope.gate.decisions import Decisions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP

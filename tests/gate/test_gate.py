@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Gate, threshold_sequence
+from steepslope.gate import Gate
 from steepslope.promise.certify import certify
-from steepslope.promise.conformal import conformal_p_values, conformal_selection
 from steepslope.promise.rows import split_rows
+from steepslope.promise.sequence import threshold_sequence
 from tests.promise.references import Rows, distinct_rows, rows_with_ties
 
 THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)
@@ -204,20 +204,9 @@ def test_words_end_with_what_they_assume() -> None:
     assert "drawn as the calibration rows were" in lines[2]
 
 
-def test_a_batch_is_selected_by_counting() -> None:
-    gate = _gate()
-    batch = np.random.default_rng(2).random(50)
-    p_values = conformal_p_values(batch, np.sort(ROWS[0][~ROWS[1]]), 3_000)
-    np.testing.assert_array_equal(gate.selects(batch, 0.05), conformal_selection(p_values, 0.05))
-    assert 0 < gate.selects(batch, 0.05).sum() < 50
-    assert gate.selects([]).shape == (0,)
-    with pytest.raises(SteepslopeError, match=r"^max_risk: expected a number"):
-        gate.selects([0.5], 1.5)
-
-
 def test_confidences_that_are_no_numbers_are_named() -> None:
     gate = _gate()
-    for method in (gate.accepts, gate.decisions, gate.selects, gate.p_correct):
+    for method in (gate.accepts, gate.decisions, gate.p_correct):
         with pytest.raises(SteepslopeError, match=r"^confidence: expected numbers \(m,\)"):
             method([[0.1]])
 

@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from steepslope.gate import Gate, threshold_sequence
+from steepslope.gate import Gate
 from steepslope.promise.certify import certify_true_classes
+from steepslope.promise.sequence import threshold_sequence
 
 Floats = NDArray[np.float64]
 GRID = 20_000

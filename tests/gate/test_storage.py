@@ -13,8 +13,8 @@ import pytest
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Gate, Origin
-from steepslope.gate.confidence_source import ORACLE, UNRECORDED, ConfidenceSource
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import ORACLE, UNRECORDED, ConfidenceSource, Origin
 from steepslope.gate.storage import CALIBRATION_ROWS, GATE
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.oracle import Oracle
@@ -34,9 +34,8 @@ def test_it_decides_as_before(kind: str, gates: Path, tmp_path: Path) -> None:
     gate.save(tmp_path / "again")
     again = Gate.load(tmp_path / "again")
     require_same_table(gate.decide(outputs, top=2).table(), again.decide(outputs, top=2).table())
-    np.testing.assert_array_equal(gate.of_errors, again.of_errors)
-    assert (again.certificates, again.objectives, again.n, again.by, again.origin, again.classes) == (
-        gate.certificates, gate.objectives, gate.n, gate.by, gate.origin, gate.classes,
+    assert (again.certificates, again.objectives, again.wrong, again.n, again.by, again.origin, again.classes) == (
+        gate.certificates, gate.objectives, gate.wrong, gate.n, gate.by, gate.origin, gate.classes,
     )  # fmt: skip
     ours, theirs = contents(tmp_path / "again"), contents(gates / kind)
     assert ours.keys() == theirs.keys()

@@ -9,11 +9,13 @@ import pytest
 from scipy.special import expit, softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Certificate, Gate, Objectives, threshold_sequence
+from steepslope.gate import Gate
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
-from steepslope.promise.certificate import binomial_tail
+from steepslope.promise.certificate import Certificate, binomial_tail
 from steepslope.promise.certify import TAKEN, certify
+from steepslope.promise.objectives import Objectives
 from steepslope.promise.rows import LabelledRows
+from steepslope.promise.sequence import threshold_sequence
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 from tests.promise.references import distinct_rows

@@ -15,8 +15,16 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Certificate, Gate, Objectives
-from steepslope.promise.certificate import as_percent, binomial_interval, binomial_tail, risk_bound, rows_needed
+from steepslope.gate import Gate
+from steepslope.promise.certificate import (
+    Certificate,
+    as_percent,
+    binomial_interval,
+    binomial_tail,
+    risk_bound,
+    rows_needed,
+)
+from steepslope.promise.objectives import Objectives
 from tests.promise.references import exact_tail
 
 RISKS = st.sampled_from([Fraction(1, 1000), Fraction(1, 50), Fraction(1, 20), Fraction(1, 3), Fraction(9, 10)])

@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.promise.certificate import binomial_tail, rows_needed
 from steepslope.promise.certify import certify, certify_true_classes
-from steepslope.promise.conformal import conformal_p_values, conformal_selection
 from steepslope.promise.rows import split_rows
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from tests.promise.references import Rows, distinct_rows, rows_with_ties, slow_threshold
@@ -193,50 +191,3 @@ def test_true_classes_share_a_threshold_at_which_all_of_them_pass() -> None:
     assert binomial_tail(wrong[0], 400, 0.1) <= 0.05 < binomial_tail(wrong[1], 400, 0.1)
     assert (hard.n, hard.errors, mild.errors) == (400, wrong[0], 0)
     assert hard.risk_bound <= 0.1
-
-
-P_VALUES = st.lists(st.sampled_from([0.01, 0.02, 0.04, 0.06, 0.3, 0.5, 1.0]), max_size=12)
-
-
-@given(rows_with_ties(), st.lists(st.sampled_from([-np.inf, -2, 0.1, 0.3, 0.5, 0.7, 0.9, np.inf]), max_size=8))
-def test_p_values_by_counting(rows: Rows, batch: list[float]) -> None:
-    confidence, is_correct = rows
-    n, of_errors = len(confidence), np.sort(confidence[~is_correct])
-    counted = [(1 + sum(wrong >= value for wrong in of_errors)) / (n + 1) for value in batch]
-    np.testing.assert_allclose(conformal_p_values(np.array(batch, dtype=np.float64), of_errors, n), counted)
-
-
-@given(P_VALUES, st.sampled_from([0.05, 0.2]))
-def test_selection_by_its_definition(p_values: list[float], risk: float) -> None:
-    m = len(p_values)
-    passing = [k for k in range(1, m + 1) if sorted(p_values)[k - 1] <= risk * (k / m)]
-    kept = sorted(range(m), key=lambda i: p_values[i])[: max(passing, default=0)]
-    found = conformal_selection(np.array(p_values), risk)
-    assert set(np.flatnonzero(found)) >= set(kept)
-    assert found.sum() == len(kept)  # ties with the last that passes would pass too
-
-
-def test_empty_batches_and_calibration_rows_without_errors() -> None:
-    assert conformal_selection(np.zeros(0), 0.05).shape == (0,)
-    assert conformal_p_values(np.array([0.2, -np.inf]), np.zeros(0), n=19).tolist() == [0.05, 0.05]
-    assert conformal_selection(np.full(3, 0.05), 0.05).all()
-
-
-def _fraction_of_errors(rng: np.random.Generator, levels: int | None) -> float:
-    """Draw rows to calibrate on and a batch, and return how much of what is selected of that is wrong."""
-
-    def rows(n: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        confidence, is_correct = distinct_rows(n, int(rng.integers(2**31)))
-        return confidence if levels is None else np.ceil(confidence * levels) / levels, is_correct
-
-    (calibration, right), (batch, batch_right) = rows(100), rows(60)
-    kept = conformal_selection(conformal_p_values(batch, np.sort(calibration[~right]), 100), 0.05)
-    return float((kept & ~batch_right).sum() / max(1, kept.sum()))
-
-
-@pytest.mark.parametrize("levels", [None, 5])
-def test_expected_risk_of_a_batch_is_kept(levels: int | None) -> None:
-    rng = np.random.default_rng(0)
-    found = [_fraction_of_errors(rng, levels) for _ in range(500)]
-    assert np.mean(found) <= 0.05 + 3 * np.std(found) / np.sqrt(len(found))
-    assert np.mean(found) > 0.01  # what is promised is used

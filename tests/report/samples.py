@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from steepslope.metrics import Groups
+from steepslope.metrics.selective import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored, confidences_of_scores
 from steepslope.report.evaluation import Evaluation, evaluated_rows
 
 
 def with_scores(outputs: ClassifierOutputs, *others: Scored, bootstrap: int = 5, title: str = "") -> Evaluation:
-    """Evaluate MCP and other scores, in full: with groups and the paper's variants."""
+    """Evaluate MCP and other scores, in full: with groups."""
     scored = [*confidences_of_scores([], outputs), *others]
-    rows = evaluated_rows(scored, outputs, groups=Groups(outputs.require_labels()), paper=True, bootstrap=bootstrap)
+    rows = evaluated_rows(scored, outputs, groups=Groups(outputs.require_labels()), bootstrap=bootstrap)
     return Evaluation(outputs, rows, title, lambda some: [f"row/{row}" for row in some])
 
 

@@ -8,8 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
+from steepslope.metrics import METRICS, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
 from steepslope.metrics.measures import table_metrics
+from steepslope.metrics.selective import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored, confidences_of_scores
 from steepslope.report.evaluation import Evaluation, evaluated_rows
@@ -49,7 +50,6 @@ def test_details_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
     assert noise["cuts"]["0.750"]["tnr"] == tnr(confidence, is_correct, np.log(3))
     assert [one["group"] for one in noise["groups"]] == ["0", "1", "2", "3"]
     assert sum(one["n"] for one in noise["groups"]) == len(confidence)
-    assert noise["paper"]["aupr_error"] == aupr_success(confidence.astype(np.float32), ~is_correct)
     assert json.loads(json.dumps(noise))["score"] == "noise"
 
 
@@ -72,11 +72,10 @@ def test_each_steep_slope_oracle_is_shown_at_its_own_cut() -> None:
 
 def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None:
     ranks = Scored("ranks", None, np.arange(400.0) * 100, "rank")
-    (row,) = evaluated_rows([ranks], outputs, groups=Groups(outputs.predictions), paper=True, bootstrap=10)
+    (row,) = evaluated_rows([ranks], outputs, groups=Groups(outputs.predictions), bootstrap=10)
     json_row = row.as_json()
     assert json_row["tpr"]["value"] is json_row["tnr"]["value"] is json_row["delta_auc_vs_mcp"]["value"] is None
     assert (row.confusion, row.cuts, row.groups) == (None, {}, [])
-    assert "tnr" not in row.paper
     assert 0 < ranks.unit_confidence.min() < ranks.unit_confidence.max() == 1
 
 
@@ -92,7 +91,7 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
     (mcp,) = confidences_of_scores([], outputs)
     rows = evaluated_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)
     assert [row.vs_mcp is None for row in rows] == [True, False]
-    assert [(row.groups, row.paper) for row in rows] == [([], {})] * 2  # which were not wanted
+    assert [row.groups for row in rows] == [[]] * 2  # which were not wanted
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ import vl_convert
 from markdown_it import MarkdownIt
 
 from steepslope.cli.main import main
-from steepslope.metrics import METRICS, Metric, Ranking
+from steepslope.metrics import METRICS
+from steepslope.metrics.measures import Metric
+from steepslope.metrics.ranking import Ranking
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.predictions import groups_of_predictions
 from steepslope.outputs.table import read_table

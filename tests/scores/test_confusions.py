@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import Doctor, RelU
+from steepslope.scores import Doctor
+from steepslope.scores.fitted import RelU
 from tests.conftest import make_outputs
 
 

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import (
-    GEN,
     MCP,
     Doctor,
-    Energy,
     Entropy,
     Margin,
     MaxLogit,
@@ -25,6 +23,7 @@ from steepslope.scores import (
     Score,
     TemperatureScaledMCP,
 )
+from steepslope.scores.logits import GEN, Energy
 from tests.conftest import make_outputs
 
 mp = mpmath.mp.clone()

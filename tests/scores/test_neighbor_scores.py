@@ -10,7 +10,8 @@ from sklearn.neighbors import KDTree
 from steepslope.numerics import neighbors
 from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import SCORES, KNNDensityRatio, KNNDistance, TrustScore
+from steepslope.scores import SCORES, TrustScore
+from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance
 from tests.conftest import make_complete, make_outputs
 
 

@@ -9,17 +9,10 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import (
-    SCORES,
-    KNNDensityRatio,
-    KNNDistance,
-    MahalanobisRatio,
-    MaxLogitPNorm,
-    MCDropout,
-    RelU,
-    Score,
-    TrustScore,
-)
+from steepslope.scores import SCORES, MaxLogitPNorm, MCDropout, Score, TrustScore
+from steepslope.scores.fitted import RelU
+from steepslope.scores.moments import MahalanobisRatio
+from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance
 from tests.conftest import make_outputs
 
 OUTPUTS, ALL_RIGHT = make_outputs(), make_outputs().changed(labels=make_outputs().predictions)

@@ -25,7 +25,7 @@ from tests.serve.models import INFER, client_of
 
 CLASSES = ("ant", "bee", "cow", "dog")
 OWN, OTHER = ("prediction", "confidence"), ("prediction_vendor", "confidence_vendor")
-Service = tuple[NDArray[Any], NDArray[np.float64]]
+Service = tuple[NDArray[Any], NDArray[Any]]
 
 
 def service(truths: NDArray[np.int64], right: float, seed: int) -> Service:

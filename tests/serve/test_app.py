@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from steepslope.nets.export.file import Arrays
 from steepslope.serve.bodies import Capacity
 from tests.serve.models import (
+    CARD,
     CLASSES,
     INFER,
     PREDICT,
@@ -53,6 +54,9 @@ class Noted:
 
     def can_write(self) -> bool:
         return True
+
+    def evidence(self) -> dict[str, float]:
+        return {"trust": self.code / 4}
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +200,8 @@ def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
         assert client.post(PREDICT, content=encoded(images[0])).status_code == 200
         found = metrics_of(client)
     assert found["steepslope_health"] == 4
+    assert found["steepslope_evidence trust"] == 1
+    assert found["steepslope_calibrated_coverage"] == CARD["coverage"]
     assert found["steepslope_predictions_total"] == 3
     accepted = [*expected["accepted"], expected["accepted"][0]]
     assert found["steepslope_accepted_total"] == sum(accepted)

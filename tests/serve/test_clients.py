@@ -85,7 +85,9 @@ def test_every_route_and_metric_and_option_is_documented(live: LiveProcess) -> N
     shown = re.findall(r"# HELP (\w+) ", connection.getresponse().read().decode())
     connection.close()
     assert [name for name in shown if f"`{name}`" not in text and not name.endswith("_created")] == []
-    assert [name for name in ("host", "port", "name", "max-batch", "monitor") if f"--{name}" not in text] == []
+    assert [
+        name for name in ("host", "port", "name", "max-batch", "monitor", "decisions") if f"--{name}" not in text
+    ] == []
 
 
 # What JSON Schema cannot say of a request: that bytes are an image, or that data have the size of their shape.

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Decisions, Gate, Origin
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import Origin
+from steepslope.gate.decisions import Decisions
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.transforms import Transform
 from steepslope.nets.export.exporting import export_gate

@@ -40,16 +40,16 @@ RECIPE: dict[str, Any] = {"loss": "steep_slope", "hidden": [8], "head": "hyperpl
 GATES = ("temperature", "columns", "free", "auxiliary", "predicted")
 
 
-def shared_of(name: Path, kind: str, out: Path, for_monitor: bool = False) -> Path:
+def shared_of(name: Path, out: Path, for_monitor: bool = False) -> Path:
     out.mkdir()
-    Shared.of(str(name), kind, for_monitor=for_monitor).copy(out)
+    Shared.of(str(name), for_monitor=for_monitor).copy(out)
     return out
 
 
 @pytest.mark.parametrize(("kind", "for_monitor"), [("mcp", True), *((kind, False) for kind in GATES)])
 def test_a_gate_decides_as_before(kind: str, for_monitor: bool, gates: Path, tmp_path: Path) -> None:
     """What it makes of each calibration row stays at home, unless a monitor is to have it."""
-    shared = shared_of(gates / kind, GATE, tmp_path / "shared", for_monitor)
+    shared = shared_of(gates / kind, tmp_path / "shared", for_monitor)
     outputs = ClassifierOutputs.load(gates / "outputs" / "test")
     expected = Gate.load(gates / kind).decide(outputs, top=3).table()
     require_same_table(Gate.load(shared).decide(outputs, top=3).table(), expected)
@@ -90,7 +90,7 @@ MAKERS = {"columns": columns, "fused": fused, "images": on_images}
 def test_an_oracle_judges_as_before(kind: str, tmp_path: Path) -> None:
     assert {*MAKERS} == {*LOADERS, IMAGES}
     folder, unseen = MAKERS[kind](tmp_path), make_complete(24, seed=4)
-    shared = shared_of(folder, ORACLE, tmp_path / "shared")
+    shared = shared_of(folder, tmp_path / "shared")
     ours, theirs = load_oracle(folder), load_oracle(shared)
     if kind == "images":
         images = opened(f"imagefolder:{folder_of(tmp_path / 'images', 8)}")
@@ -105,23 +105,23 @@ def test_files_that_are_not_its_own_stay_at_home(tmp_path: Path) -> None:
     folder = columns(tmp_path)
     for name in ("history.csv", "secrets.json", "other.safetensors"):
         (folder / name).write_text("{}", encoding="utf-8")
-    shared = Shared.of(str(folder), ORACLE)
+    shared = Shared.of(str(folder))
     assert set(shared.files) == {"oracle.json", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors"}
 
 
 def test_calibration_rows_that_are_not_there_cannot_be_shared(gates: Path, tmp_path: Path) -> None:
-    shared = shared_of(gates / "mcp", GATE, tmp_path / "shared")
+    shared = shared_of(gates / "mcp", tmp_path / "shared")
     with pytest.raises(
         SteepslopeError, match=r"shared: for_monitor: expected a gate with calibration_rows\.safetensors, found"
     ):
-        Shared.of(str(shared), GATE, for_monitor=True)
+        Shared.of(str(shared), for_monitor=True)
     with pytest.raises(SteepslopeError, match="for_monitor: expected a gate with"):
-        Shared.of(str(gates / "columns-oracle"), ORACLE, for_monitor=True)
+        Shared.of(str(gates / "columns-oracle"), for_monitor=True)
 
 
 def test_what_was_shared_can_be_shared_again(gates: Path, tmp_path: Path) -> None:
-    first = shared_of(gates / "free", GATE, tmp_path / "first")
-    second = shared_of(first, GATE, tmp_path / "second")
+    first = shared_of(gates / "free", tmp_path / "first")
+    second = shared_of(first, tmp_path / "second")
     assert contents(first) == contents(second)
 
 
@@ -132,9 +132,9 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
     net = build_image_oracle_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
     ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own: allow it by its spec"):
-        Shared.of(str(tmp_path / "oracle"), ORACLE)
+        Shared.of(str(tmp_path / "oracle"))
     (tmp_path / "shared").mkdir()
-    Shared.of(str(tmp_path / "oracle"), ORACLE, [backbone.spec]).copy(tmp_path / "shared")
+    Shared.of(str(tmp_path / "oracle"), [backbone.spec]).copy(tmp_path / "shared")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own"):
         load_oracle(tmp_path / "shared")
     assert isinstance(load_oracle(tmp_path / "shared", [backbone.spec]), ImageOracle)
@@ -155,7 +155,7 @@ def test_local_paths(tmp_path: Path) -> None:
 
 
 def test_nothing_else_is_overwritten(gates: Path, tmp_path: Path) -> None:
-    shared = shared_of(gates / "mcp", GATE, tmp_path / "shared")
+    shared = shared_of(gates / "mcp", tmp_path / "shared")
     (shared / "README.md").write_text("# A gate", encoding="utf-8")
     out = tmp_path / "out"
     assert write_shared(shared, out, replace=False)
@@ -173,7 +173,7 @@ def test_nothing_else_is_overwritten(gates: Path, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="expected a folder to write to, found a file"):
         write_shared(shared, out / "notes.txt", replace=True)
     (out / "notes.txt").unlink()
-    other = shared_of(gates / "free", GATE, tmp_path / "other")
+    other = shared_of(gates / "free", tmp_path / "other")
     assert write_shared(other, out, replace=True)
     assert contents(out) == contents(other)  # nothing of the first stays
     (tmp_path / "empty").mkdir()
@@ -190,7 +190,7 @@ def card_of(tmp_path: Path) -> Card:
     ) -> Any:
         shutil.rmtree(tmp_path / "shared", ignore_errors=True)
         (tmp_path / "shared").mkdir()
-        shared = Shared.of(str(name), kind, for_monitor=for_monitor)
+        shared = Shared.of(str(name), for_monitor=for_monitor)
         shared.copy(tmp_path / "shared")
         return ModelCard(model_card(shared, tmp_path / "shared", place, CardOptions(**options)))
 
@@ -266,7 +266,6 @@ def test_it_tells_what_is_shared_and_hides_where_it_was_made(gates: Path, home: 
     assert len(own) >= len(ClassifierOutputs.load(gates / "outputs" / "train"))
     assert f"**Features of {len(own):,} rows**, {own.shape[1]} numbers each" in text
     assert f"**Sketches** of the {len(gate.source.oracle.record_.rows):,} rows" in text
-    assert f"**Confidences** of the {len(gate.of_errors):,} calibration rows" in text
     assert "**Paths** of the machine" in text
 
 
@@ -280,7 +279,7 @@ def test_each_array_is_on_a_line_of_the_card(
     text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
     gate, shapes = Gate.load(gates / kind), shared_tensor_shapes(tmp_path / "shared")
     oracle = None if gate.source is None else gate.source.oracle
-    counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
+    counts = {gate.n, *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
     counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}
     assert any(name.startswith("calibration_rows:") for name in shapes) == for_monitor
     for name, shape in shapes.items():

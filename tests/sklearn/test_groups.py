@@ -15,10 +15,11 @@ from sklearn.naive_bayes import GaussianNB
 
 from steepslope import TrustedClassifier
 from steepslope.errors import ChangedWarning, SteepslopeError
-from steepslope.gate import Gate, threshold_sequence
+from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.objectives import Objectives
+from steepslope.promise.sequence import threshold_sequence
 from steepslope.scores import MCP
 from steepslope.sklearn.reader import groups_of_inputs, ids_of_inputs
 from steepslope.sklearn.storage import Calibration

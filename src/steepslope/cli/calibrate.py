@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steepslope.cli.fit import further_outputs_to_fit
+from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.artifact import made_by_command
 from steepslope.files.progress import say
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from steepslope.outputs.table import Table
 
 
+@showing_first("oracle", "outputs", "max_risk", "out")
 def calibrate(
     outputs: str,
     out: str,
@@ -32,11 +34,10 @@ def calibrate(
     oracle: str = "mcp",
     fit: str | None = None,
     reference: str | None = None,
-    by: str | None = None,
+    groups: str | None = None,
     class_mix: str | None = None,
     target: str | None = None,
     backbones: tuple[str, ...] = (),
-    seed: int = 0,
     replace: bool = False,
 ) -> None:
     """Find the threshold from which on predictions may be used, with a promise of how many of them are wrong.
@@ -62,7 +63,7 @@ def calibrate(
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).
-    by
+    groups
         A threshold and a promise for each group: predicted (each predicted class), a column of the outputs' file, or a
         .csv or .parquet file with a column named group. They share delta, so they take more rows.
     class_mix
@@ -76,13 +77,12 @@ def calibrate(
         of calibration rows of each class. If no mix explains what is predicted for these rows, no gate is made.
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
-    seed
-        Seed of what is drawn: rows that space the thresholds, where nothing else does.
     replace
         Replace a gate that the folder holds already, calibrated otherwise or on other outputs.
     """
     made = made_by_command("calibrate", locals())
-    from steepslope.gate import Gate, Origin
+    from steepslope.gate import Gate
+    from steepslope.gate.confidence_source import Origin
     from steepslope.gate.storage import GATE
     from steepslope.oracle.storage import classes_of_oracle, names_oracle
     from steepslope.outputs import ClassifierOutputs
@@ -91,19 +91,19 @@ def calibrate(
     classes = classes_of_oracle(oracle) if names_oracle(oracle) else None
     others = fit, reference, target
     held_out, known, coming = further_outputs_to_fit(reading, outputs, *others, judged=target, known=classes)
-    table = read_table(Path(outputs), reading, (by,), classes)
+    table = read_table(Path(outputs), reading, (groups,), classes)
     rows = ClassifierOutputs.of_table(table.require_labels())
     with GATE.making(out, made, replace, say) as complete:
         if complete:
             return
         source = source_to_calibrate(oracle, rows, Path(outputs), held_out, known, backbones)
-        groups, seen = groups_to_calibrate(by, rows, table), source.fitted_on(rows)
+        named, seen = groups_to_calibrate(groups, rows, table), source.fitted_on(rows)
         if seen.any():
-            rows, groups = unseen_rows_to_calibrate(rows, groups, seen)
+            rows, named = unseen_rows_to_calibrate(rows, named, seen)
             say(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
-            source, rows, **vars(objectives), by=by, groups=groups, origin=origin, seed=seed,
+            source, rows, **vars(objectives), by=groups, groups=named, origin=origin,
             class_mix=None if class_mix is None else read_class_mix_to_calibrate(Path(class_mix)), target=coming,
         )  # fmt: skip
         gate.save(out, made)
@@ -169,7 +169,7 @@ def groups_to_calibrate(by: str | None, rows: ClassifierOutputs, table: Table) -
         return None
     if by in ("label", table.options.label_column):
         expected = "expected groups that are known when an image comes, such as predicted or a column"
-        raise SteepslopeError(f"{expected}, found the true class", "by")
+        raise SteepslopeError(f"{expected}, found the true class", "groups")
     found = groups_of_predictions(by, rows, table)
     assert found is not None
     return names_of_classes(np.asarray(found.codes), None if found.names is None else tuple(found.names))

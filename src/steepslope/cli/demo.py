@@ -44,7 +44,7 @@ def _run_demo(folder: Path, seed: int) -> None:
     from steepslope.cli.evaluate import images_to_evaluate, publish_evaluation
     from steepslope.cli.fit import show_fused_fit
     from steepslope.losses import PAPER_LOSSES
-    from steepslope.metrics import Groups
+    from steepslope.metrics.selective import Groups
     from steepslope.nets.classifiers.training import recipe_for_net, train_classifier
     from steepslope.nets.data.specs import parse_data
     from steepslope.nets.extraction.extraction import extract_to_folder
@@ -85,7 +85,8 @@ def _run_demo(folder: Path, seed: int) -> None:
 
 def _calibrated_demo_gate(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any]:
     """Calibrate a gate on some of the test digits; return it and the others."""
-    from steepslope.gate import Gate, Origin
+    from steepslope.gate import Gate
+    from steepslope.gate.confidence_source import Origin
 
     order = np.random.default_rng(seed).permutation(len(test))
     counted, others = test.subset(order[:CALIBRATION_ROWS]), test.subset(order[CALIBRATION_ROWS:])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepslope.cli.fit import further_outputs_to_fit
+from steepslope.cli.parser import showing_first
 from steepslope.files.artifact import made_by_command
 from steepslope.files.folders import fingerprint
 from steepslope.files.progress import say
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from steepslope.metrics import Groups
+    from steepslope.metrics.selective import Groups
     from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
     from steepslope.report.comparison import Comparison
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from steepslope.report.sources import FindImages, ReadImage, Sources
 
 
+@showing_first("outputs", "scores", "gates", "groups", "fit", "reference", "opinion", "out")
 def evaluate(
     outputs: str,
     out: str,
@@ -40,10 +42,8 @@ def evaluate(
     backbones: tuple[str, ...] = (),
     groups: str | None = None,
     cluster: str | None = None,
-    paper: bool = False,
     gates: tuple[str, ...] = (),
     bootstrap: int = 1000,
-    seed: int = 0,
     allow_fit_rows: bool = False,
     replace: bool = False,
 ) -> None:
@@ -82,15 +82,11 @@ def evaluate(
     cluster
         Clusters of predictions that depend on one another, such as those of one patient; whole clusters are resampled:
         a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
-    paper
-        Also show the metrics as the paper's code computes them.
     gates
         Folders of gates whose certified thresholds are marked in the report, at the score that each ranks by; what a
         gate ranks by is evaluated too.
     bootstrap
         Number of resamples for the intervals; 0 leaves the intervals out.
-    seed
-        Seed of the resamples.
     allow_fit_rows
         Evaluate a score or oracle even on rows that it was fitted on, which are left out or refused otherwise; the
         table warns that its numbers are too good.
@@ -132,7 +128,7 @@ def evaluate(
         )  # fmt: skip
         shell_library()  # is ready when the page is
         evaluation = evaluate_predictions(
-            predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
+            predictions, scores, resources, groups=grouped, bootstrap=bootstrap,
             clusters=clusters, title=f"Trust in {evaluation_title(path)}", ids=ids,
         )  # fmt: skip
         publish_evaluation(evaluation, Path(out), made, sources)

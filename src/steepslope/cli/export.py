@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from steepslope.cli.parser import showing_first
+from steepslope.cli.show import gate_lines_to_show
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import require_free_file
 from steepslope.files.extras import require_extra
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
 LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
 
 
+@showing_first("gate", "classifier", "opinion", "out")
 def export(
+    gate: str,
     out: str,
     nets: NetSpecs,
-    gate: str | None = None,
-    oracle: str | None = None,
     part: Literal["all", "gate", "oracle"] = "all",
     opinion: tuple[str, ...] = (),
     replace: bool = False,
@@ -39,12 +41,10 @@ def export(
 
     Parameters
     ----------
+    gate
+        Folder of a gate (calibrate), or of a fitted oracle, for its trust logits alone.
     out
         The file to write, .onnx.
-    gate
-        Folder of a gate (calibrate).
-    oracle
-        Folder of a fitted oracle in place of a gate, for its trust logits alone.
     part
         all: from images to decisions. gate: from logits, features and what else its oracle takes to decisions. oracle:
         from these to trust logits.
@@ -63,26 +63,19 @@ def export(
 
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
-    _require_one_to_export(gate, oracle)
     require_free_file(Path(out), replace)
-    exported = exported_from_folder(gate, oracle, part, nets, options_by_name("opinion", opinion))
+    exported = exported_from_folder(gate, part, nets, options_by_name("opinion", opinion))
     gap = require_agreement(exported)
     exported.save(Path(out))
-    for line in exported.summary():
-        print(line)
+    print("\n".join(gate_lines_to_show(out)))
     say(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
 
 
-def _require_one_to_export(gate: str | None, oracle: str | None) -> None:
-    if (gate is None) == (oracle is None):
-        raise SteepslopeError(f"expected --gate or --oracle, found {'neither' if gate is None else 'both'}")
-
-
+@showing_first("gate", "report", "to", "public", "out")
 def push(
+    gate: str,
     card: CardOptions,
     sharing: ShareOptions,
-    gate: str | None = None,
-    oracle: str | None = None,
     to: str | None = None,
     out: str | None = None,
     backbones: tuple[str, ...] = (),
@@ -99,14 +92,12 @@ def push(
 
     Parameters
     ----------
+    gate
+        Folder of a gate (calibrate), or of a fitted oracle.
     card
         What the model card tells next to what is shared.
     sharing
         Who can read it, and how much of the calibration rows it has.
-    gate
-        Folder of a gate (calibrate).
-    oracle
-        Folder of a fitted oracle, in place of a gate.
     to
         Repository on the Hub to upload to, user/name; a private one is made where there is none. Log in first (hf auth
         login).
@@ -117,16 +108,14 @@ def push(
     replace
         Replace another shared gate or oracle in --out. A repository keeps all that was pushed, as revisions.
     """
-    from steepslope.share.sharing import GATE, ORACLE, Shared
+    from steepslope.share.sharing import Shared
 
-    _require_one_to_export(gate, oracle)
     if to is None and out is None:
         raise SteepslopeError("expected --to, a repository, or --out, a folder, found neither")
     if sharing.public and to is None:
         raise SteepslopeError("expected --to with it, found none", "public")
     repository = None if to is None else require_repository(to)
-    kind = ORACLE if gate is None else GATE
-    shared = Shared.of(gate or oracle or "", kind, backbones, sharing.for_monitor)
+    shared = Shared.of(gate, backbones, sharing.for_monitor)
     _push_shared(shared, card, repository, None if out is None else Path(out), sharing.public, replace)
 
 

@@ -5,13 +5,14 @@ from dataclasses import asdict, replace as replaced
 from pathlib import Path
 from typing import Any, Literal
 
-from steepslope.cli.parser import with_presets
+from steepslope.cli.parser import showing_first, with_presets
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 from steepslope.nets.extraction.options import ExtractionOptions, InputOptions
 from steepslope.outputs.options import options_by_name
 
 
+@showing_first("data", "classifier", "opinion", "image_size", "out")
 def extract(
     data: str,
     out: str,
@@ -29,10 +30,10 @@ def extract(
     ----------
     data
         digits, idx:DIR, torchvision:NAME, imagefolder:DIR (one subfolder a class), images:DIR (without classes),
-        hf:NAME[:SPLIT] or wds:PATTERN. With :train or :test the outputs of the first three go to the folder itself;
-        without, the rows fitted on, those held out and the test split go to its subfolders train, holdout and test. So
-        do those of an imagefolder with the folders train and val or test. All others go to the folder itself. A shift
-        may stand before each, as in corrupt:fog:3/imagefolder:DIR (see shift).
+        paths:FILE (a table of files), hf:NAME[:SPLIT] or wds:PATTERN. With :train or :test the outputs of the first
+        three go to the folder itself; without, the rows fitted on, those held out and the test split go to its
+        subfolders train, holdout and test. So do those of an imagefolder with the folders train and val or test. All
+        others go to the folder itself. A shift may stand before each, as in corrupt:fog:3/imagefolder:DIR (see shift).
     out
         Folder for the outputs.
     options
@@ -42,7 +43,8 @@ def extract(
     classifier
         checkpoint:DIR (of train-classifier), timm:NAME, torchvision:NAME (both with ?weights=FILE or
         ?weights=random, else from the hub; a file for timm with &mean=M&std=S), module:pkg.mod:factory (of your own,
-        also with ?weights=FILE&mean=M&std=S) or onnx:FILE. It may be left out where ``out`` holds its outputs already
+        also with ?weights=FILE&mean=M&std=S), onnx:FILE or
+        net:NAME (one of ours with random weights). It may be left out where ``out`` holds its outputs already
         and opinions are added.
     classes
         Text file with the name of one class (folder) a line, in the order of the labels, or the folder of earlier
@@ -116,6 +118,7 @@ def _train_classifier_presets() -> Mapping[str, Path]:
     return training_files(of_classifiers=True)
 
 
+@showing_first("net", "data", "out", "epochs", "seed")
 @with_presets(_train_classifier_presets)
 def train_classifier(
     net: str,
@@ -131,7 +134,6 @@ def train_classifier(
     weight_decay: float | None = None,
     schedule: Literal["cosine", "constant"] | None = None,
     holdout: int | None = None,
-    split_seed: int = 42,
     seed: int = 0,
     replace: bool = False,
 ) -> None:
@@ -165,8 +167,6 @@ def train_classifier(
         Schedule of the learning rate: cosine or constant; by default cosine.
     holdout
         Number of training rows to hold out, on which errors are seen later; by default 10,000, but at most half.
-    split_seed
-        Seed that fixes which rows are held out.
     seed
         Seed of the weights, the order of images and dropout; the same seed gives the same net on any number of threads.
     replace
@@ -181,5 +181,5 @@ def train_classifier(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
         optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,
     )  # fmt: skip
-    _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed, replace, say)
+    _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, replace, say)
     say(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from steepslope.cli.parser import with_presets
+from steepslope.cli.parser import showing_first, with_presets
 from steepslope.files.progress import say
 from steepslope.nets.training.request import FinetuneRequest
 
@@ -14,6 +14,7 @@ def _finetune_presets() -> Mapping[str, Path]:
     return training_files(of_classifiers=False)
 
 
+@showing_first("preset", "oracle", "data", "classifier", "outputs", "loss", "dry_run", "out")
 @with_presets(_finetune_presets)
 def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace: bool = False) -> None:
     """Train an oracle on images, as the paper does; killed at any step and run again, it goes on.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from steepslope.checks import number, require
+from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import made_by_command
 from steepslope.files.progress import say
@@ -33,6 +34,7 @@ COPIES: dict[str, str] = {
 }  # what is said where augmented copies were not extracted, by where they come from
 
 
+@showing_first("outputs", "reference", "opinion", "budget", "hold_back", "oracle", "loss", "out")
 def fit(
     outputs: str,
     out: str,

@@ -26,6 +26,7 @@ from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve
 from steepslope.cli.shift import corrupt, recolor, stylize, train_stylizer
+from steepslope.cli.show import show
 from steepslope.errors import RowsWarning, SteepslopeError, reason_of, require_known
 from steepslope.files.extras import EXTRAS
 
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate,
     "compare": compare,
     "calibrate": calibrate,
+    "show": show,
     "predict": predict,
     "export": export,
     "serve": serve,

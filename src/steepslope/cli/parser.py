@@ -4,7 +4,8 @@ A function is a command. Its parameters are options, and its docstring is the he
 (a frozen dataclass) gives one option for each field, in a group of their own. Parameters before a ``/`` are given
 without a name. The field ``parameters`` of an option class stands for the parameters of the losses. A command
 :func:`with_presets` also has ``--preset``. Defaults give way to the file of ``--preset``, this one to the files of
-``--config``, and these to the words.
+``--config``, and these to the words. ``--help`` of a command shows the options that it is decorated with by
+:func:`showing_first`, and ``--help-all`` shows all.
 """
 
 import argparse
@@ -28,8 +29,11 @@ from steepslope.losses import LOSSES, loss_parameters
 Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 PRESET = "preset"
+HELP_ALL = "--help-all"
+FURTHER = "further options"  # the heading of the command's own that --help leaves out
 Presets = Callable[[], Mapping[str, Path]]  # files of options, by name
 _presets: dict[Command, Presets] = {}
+_first: dict[Command, tuple[str, ...]] = {}
 
 
 def with_presets(presets: Presets) -> Callable[[Command], Command]:
@@ -42,10 +46,20 @@ def with_presets(presets: Presets) -> Callable[[Command], Command]:
     return decorated
 
 
+def showing_first(*names: str) -> Callable[[Command], Command]:
+    """Let ``--help`` of a command show the options of these names alone, in this order."""
+
+    def decorated(command: Command) -> Command:
+        _first[command] = names
+        return command
+
+    return decorated
+
+
 class Option(NamedTuple):
     """An option: its name in Python, its type, its default (MISSING where it is required), and what help says of it.
 
-    ``group`` is the heading below which help shows it, "" for the command's own. ``is_word``: given without its name.
+    ``group`` is the heading below which help shows it, "" for the first. ``is_word``: given without its name.
     """
 
     name: str
@@ -66,10 +80,11 @@ class Option(NamedTuple):
         kind = _parsed_type(self.hint)
         return get_args(kind)[0] if get_origin(kind) is tuple else None
 
-    def add_to(self, parser: argparse._ActionsContainer, has_words: bool) -> None:
+    def add_to(self, parser: argparse._ActionsContainer, has_words: bool, is_shown: bool = True) -> None:
         """Add the option to a parser that collects its words."""
         kind = _parsed_type(self.hint)
-        settings: dict[str, Any] = {"help": self._shown(), "metavar": self.name.upper()}
+        settings: dict[str, Any] = {"help": self._shown() if is_shown else argparse.SUPPRESS}
+        settings["metavar"] = self.name.upper()
         if self.is_word:
             count = "+" if self.element else None if self.default is MISSING else "?"
             parser.add_argument(self.name, nargs=count, **settings)
@@ -107,17 +122,27 @@ def parser_options_of(command: Command) -> list[Option]:
     if command in _presets:
         named = ", ".join(_presets[command]())
         options.append(Option(PRESET, str | None, None, f"Options that hold unless given: {named}."))
-    return options
+    first = _first.get(command)
+    if first is None:
+        return options
+    by_name = {option.name: option for option in options}
+    others = [by_name[name]._replace(group=by_name[name].group or FURTHER) for name in by_name if name not in first]
+    return [*(by_name[name]._replace(group="") for name in first), *others]
 
 
 def _parser_options_of_class(kind: Any, group: str) -> Iterator[Option]:
     hints = get_type_hints(kind)
-    texts = {name: text for base in reversed(kind.__mro__) for name, text in parsed_docstring(base.__doc__)[1].items()}
+    texts: dict[str, tuple[str, str]] = {}
+    for base in reversed(kind.__mro__):
+        summary, own = parsed_docstring(base.__doc__)
+        heading = group if base is kind else summary.partition("\n")[0].rstrip(".")
+        texts |= {name: (text, heading) for name, text in own.items()}
     for field in fields(kind):
+        text, heading = texts.get(field.name, ("", group))
         if field.name == PARAMETERS:
-            yield from (option._replace(group=group) for option in loss_options())
+            yield from (option._replace(group=heading) for option in loss_options())
         else:
-            yield Option(field.name, hints[field.name], field.default, texts.get(field.name, ""), group)
+            yield Option(field.name, hints[field.name], field.default, text, heading)
 
 
 def parsed_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
@@ -223,21 +248,28 @@ class Parser(argparse.ArgumentParser):
         return vars(found)
 
 
-def parser_of(command: Command, options: Sequence[Option], prog: str) -> Parser:
-    """Return the parser of a command's options."""
+def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: bool = True) -> Parser:
+    """Return the parser of a command's options; unless it ``is_whole``, its help shows the first options alone."""
     words = [option.spelt for option in options if option.is_word]
     required = [f"{one.spelt} {one.name.upper()}" for one in options if one.default is MISSING and not one.is_word]
+    left_out = [] if is_whole or command not in _first else [option for option in options if option.group]
     parser = Parser(
         prog, " ".join([prog, *words, *required, "[options]"]), parsed_docstring(command.__doc__)[0].replace("%", "%%"),
-        allow_abbrev=False, argument_default=argparse.SUPPRESS,
+        epilog=None if is_whole else f"{HELP_ALL} shows {len(left_out) + 2} more options.",
+        add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
-    parser.add_argument("--config", metavar="FILE", action="append", help="YAML file of options.")
-    parser.add_argument("--print-config", action="store_true", help="Print all options as such a file, and end.")
     groups: dict[str, argparse._ActionsContainer] = {"": parser}
     for option in options:
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
-        option.add_to(groups[option.group], has_words=bool(words))
+        option.add_to(groups[option.group], has_words=bool(words), is_shown=option not in left_out)
+    common = parser.add_argument_group("All commands have")
+    for names, action, text in (
+        (["--config"], "append", "YAML file of options."),
+        (["--print-config"], "store_true", "Print all options as such a file, and end."),
+        (["-h", "--help", HELP_ALL], "help", "Show the options that most people use, or all, and end."),
+    ):
+        common.add_argument(*names, action=action, help=text if is_whole else argparse.SUPPRESS)
     return parser
 
 
@@ -246,7 +278,7 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     options = parser_options_of(command)
     lists = {option.spelt for option in options if option.element is str}
     words = [part for word in words for part in (word.split("=", 1) if word.partition("=")[0] in lists else [word])]
-    given = parser_of(command, options, prog).words_of(words)
+    given = parser_of(command, options, prog, HELP_ALL in words).words_of(words)
     values = {option.name: option.default for option in options if option.default is not MISSING}
     files = [Path(file) for file in given.get("config", [])]
     if PRESET in given and command in _presets:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 from steepslope.nets.predict.options import ClusterOptions, NetSpecs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from steepslope.predict.chunks import Source
 
 
+@showing_first("gate", "data", "outputs", "opinion", "audit", "out")
 def predict(
     gate: str,
     out: str,

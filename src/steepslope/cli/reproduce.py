@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steepslope.checks import require, whole
+from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 EVIDENCE, FROZEN, LIST = "evidence", "frozen", "list"
 
 
+@showing_first("experiment", "preset", "data", "dry_run", "compare", "out")
 def reproduce(
     experiment: str,
     /,
@@ -38,9 +40,10 @@ def reproduce(
     Parameters
     ----------
     experiment
-        table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
-        far as the preset has them; on-features, severities, distortions; or a YAML file of one's own. evidence
-        has presets of its own: what oracles gain on photos, texts, tables and sounds, next to what others propose.
+        table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d, appendix-d-shifts, appendix-e,
+        appendix-f, appendix-g, appendix-h; all, which are these as far as the preset has them; on-features, severities,
+        distortions; or a YAML file of one's own. evidence has presets of its own: what oracles gain on photos, texts,
+        tables and sounds, next to what others propose.
     preset
         On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet; cifar10-resnet20 and
         cifar10-resnet56, which have a public classifier; or a YAML file of one's own. For evidence: banking77, adult,

@@ -8,6 +8,7 @@ from json import dumps
 from pathlib import Path
 
 from steepslope.checks import Check, require, whole
+from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import say
@@ -20,6 +21,7 @@ MODEL_NAME = Check(
 )
 
 
+@showing_first("gate", "host", "port", "monitor", "decisions", "max_batch")
 def serve(
     gate: str,
     nets: NetSpecs,
@@ -28,6 +30,7 @@ def serve(
     name: str = "gate",
     max_batch: int = 32,
     monitor: str | None = None,
+    decisions: str | None = None,
     opinion: tuple[str, ...] = (),
 ) -> None:
     """Answer over HTTP which predictions may be used: Open Inference Protocol V2, and /predict for an image.
@@ -54,6 +57,9 @@ def serve(
     monitor
         State of a monitor, as the command monitor keeps it: it sees every decision, and the gate's health is a metric.
         Begun where it is not there.
+    decisions
+        File, .csv, to which each decision is added as predict writes it, with the request's id (header X-Request-Id, or
+        one that the answer tells), so that labels that come later find it.
     opinion
         Spec of the net of an opinion, NAME=SPEC, where it lies elsewhere than when its outputs were extracted, or is
         code of your own. Several can be given.
@@ -64,6 +70,7 @@ def serve(
     require("name", name, MODEL_NAME)
     require("max_batch", max_batch, whole(1))
     from steepslope.serve.answers import Answers
+    from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.server import open_server_socket, run_server, server_address
 
     notice = say
@@ -89,14 +96,16 @@ def serve(
             from steepslope.serve.monitoring import ServedMonitor
 
             watch = ServedMonitor.open(monitor, served.card.gate, served.gate)
+        log = None if decisions is None else DecisionLog.open(decisions, served.card.classes)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         try:
-            run_server(Answers(served, name, max_batch, watch), bound, lambda: notice(ready))
+            run_server(Answers(served, name, max_batch, watch, log), bound, lambda: notice(ready))
         finally:
             if watch is not None:
                 watch.write()
 
 
+@showing_first("gate", "predictions", "labels", "state")
 def monitor(
     gate: str,
     state: str,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steepslope.cli.extract import input_changes_to_extract
+from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 from steepslope.lab.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from steepslope.nets.data.shifted import Shifted
 
 
+@showing_first("data", "kind", "severity", "out")
 def corrupt(
     data: str,
     kind: tuple[str, ...],
@@ -88,6 +90,7 @@ def write_shift(
     say(f"data spec: {scheme}:{out}; contact sheet: {out / SHEET}")
 
 
+@showing_first("data", "stylizer", "styles", "alpha", "out")
 def stylize(
     data: str,
     stylizer: str,
@@ -102,8 +105,7 @@ def stylize(
 ) -> None:
     """Write a data set's images in the styles of others (AdaIN, Huang & Belongie 2017): OUT/CLASS/ID.png.
 
-    Killed and run again, it goes on. On the fly, without writing: the data spec stylize:STYLIZER?styles=DIR/SPEC, with
-    options such as &alpha=0.5&side=112 before the / where wanted. Grey images stay grey.
+    Killed and run again, it goes on. Grey images stay grey.
 
     Parameters
     ----------
@@ -141,14 +143,9 @@ def stylize(
     write_shift(Shifted(spec.open(), shift.load()), data, Path(out), options)
 
 
+@showing_first("content", "styles", "steps", "seed", "out")
 def train_stylizer(
-    content: str,
-    styles: str,
-    out: str,
-    options: StylizerTraining,
-    backbone: str = "torchvision:vgg19",
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
+    content: str, styles: str, out: str, options: StylizerTraining, backbone: str = "torchvision:vgg19"
 ) -> None:
     """Train a stylizer: a decoder that paints what a frozen backbone sees; killed and run again, it goes on.
 
@@ -164,10 +161,6 @@ def train_stylizer(
         How to train.
     backbone
         Classifier spec of a convolutional net for colour images: timm:NAME, torchvision:NAME or checkpoint:DIR.
-    mean
-        Mean of the backbone's input, of pixels in [0, 1], in place of its own.
-    std
-        Standard deviation of the backbone's input, in place of its own.
     """
     from steepslope.lab.shifts.stylization import style_data_spec
     from steepslope.lab.shifts.stylizer_training import train_stylizer as train
@@ -177,11 +170,11 @@ def train_stylizer(
     photos, paintings = parse_data(content).look(), parse_data(style_data_spec(styles)).look()
     for argument in (photos.argument, paintings.argument):
         require_shift_elsewhere(out, argument)
-    net = load_classifier(backbone).with_transform(mean=mean, std=std)
-    train(net, photos.open(), paintings.open(), Path(out), options, say)
+    train(load_classifier(backbone), photos.open(), paintings.open(), Path(out), options, say)
     say(f"stylizer: {out}")
 
 
+@showing_first("data", "classifier", "bound", "out")
 def recolor(
     data: str,
     classifier: str,
@@ -193,9 +186,7 @@ def recolor(
 ) -> None:
     """Write images recoloured so that a classifier errs (ReColorAdv, Laidlaw & Feizi 2019): OUT/CLASS/ID.png.
 
-    Killed and run again, it goes on. Images have the size of the classifier's input. On the fly, without writing and
-    without rounding to 8 bits: the data spec recolor:CLASSIFIER/SPEC, with ?bound=0.03&steps=300&mean=0.5 and the like
-    before the / where wanted.
+    Killed and run again, it goes on. Images have the size of the classifier's input.
 
     Needs: pip install 'steepslope[lab]'.
 
@@ -217,14 +208,14 @@ def recolor(
     classes
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
     """
-    from steepslope.lab.shifts.recolor import RecolorSpec
+    from steepslope.lab.shifts.recolor import recoloring_by
     from steepslope.nets.data.class_names import ClassNames, read_classes
     from steepslope.nets.data.shifted import Shifted
     from steepslope.nets.data.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     require_shift_elsewhere(out, spec.argument)
-    shift = RecolorSpec(classifier, attack, input_changes_to_extract(inputs)).look().load()
+    shift = recoloring_by(classifier, attack, input_changes_to_extract(inputs))
     known = ClassNames(names, shift.classifier.classes, shift.classifier.num_classes)
     images = spec.open(names=known)
     known.agreed(images.classes, str(spec))

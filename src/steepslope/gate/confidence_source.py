@@ -15,7 +15,7 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.decisions import likeliest_class
-from steepslope.oracle import BaseOracle
+from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.answers import are_answers

@@ -10,7 +10,8 @@ from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
-from steepslope.outputs import ClassifierOutputs, logit_blocks
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.classifier_outputs import logit_blocks
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table_files import Frame
 

@@ -16,7 +16,8 @@ from steepslope.gate.confidence_source import UNRECORDED, ConfidenceSource, Load
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_to_decide_by, most_probable_classes
 from steepslope.gate.mix import Mix, TargetRows, checked_class_mix
 from steepslope.gate.storage import read_gate, write_gate
-from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle import Oracle
+from steepslope.oracle.base import BaseOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_class_names
 from steepslope.outputs.copies import (
@@ -29,13 +30,11 @@ from steepslope.outputs.copies import (
 from steepslope.outputs.table import require_ids_once
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap, calibrate_all, caution_on_neglected_class
 from steepslope.promise.certificate import Certificate, assumptions_in_lines, assumptions_of_promise
-from steepslope.promise.conformal import conformal_p_values, conformal_selection
 from steepslope.promise.objectives import Objectives, OtherObjectives
 from steepslope.promise.rows import LabelledRows, checked_groups, checked_numbers
 from steepslope.promise.sequence import checked_threshold_sequence, threshold_sequence
 from steepslope.scores import Score
 
-__all__ = ["Certificate", "Gate", "Objectives", "threshold_sequence"]  # what is promised is part of what a gate shows
 FEW = 50  # target rows, of which a monitor makes nothing
 MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 Floats = NDArray[np.float64]
@@ -53,8 +52,8 @@ class Gate:
     these are promised anything; ``rejection`` that of what is rejected. ``caution`` says, a line each, which true class
     is never predicted among the accepted, though its rows are accepted under other labels, and what looks too good to
     be true. It is empty where there is nothing of the kind.
-    ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
-    ``n`` to calibrate on, (e,), in ascending order; under another mix of classes, among n rows that are drawn as in it.
+    ``probability`` turns a confidence into P(correct). ``wrong`` of the ``n`` rows to calibrate on are; under another
+    mix of classes, of n rows that are drawn as in it.
     ``source`` is the gate's oracle or score, None where it is of confidences alone; ``by`` names what its groups are:
     ``predicted``, the predicted classes, or others. ``classes`` are the names of the classes, and ``origin`` tells
     which classifier made the predictions, as far as it is known. ``calibration_rows`` is what it makes of these n rows,
@@ -63,7 +62,7 @@ class Gate:
 
     certificates: tuple[Certificate, ...]
     probability: ProbabilityMap
-    of_errors: Floats = field(repr=False)
+    wrong: int
     n: int
     objectives: Objectives
     of_classes: tuple[Certificate, ...] = ()
@@ -259,8 +258,8 @@ class Gate:
             learnt, drawn = counted[weights.resampled(seed)], counted[weights.thinned(seed)]
         probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt], rows.of_log_odds)
         rows = rows.subset(drawn)
-        of_errors = np.sort(rows.confidence[~rows.is_correct])
-        gate = cls(found.accepted, probability, of_errors, len(rows), objectives, found.of_classes, found.rejection)
+        wrong = int((~rows.is_correct).sum())
+        gate = cls(found.accepted, probability, wrong, len(rows), objectives, found.of_classes, found.rejection)
         return gate if weights is not None and len(rows) < FEW else gate._remembering(rows)
 
     def _remembering(self, rows: LabelledRows, complete: Counts | None = None) -> Self:
@@ -357,18 +356,6 @@ class Gate:
         rejected = _reaches_threshold(-values, -lowest)
         return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
 
-    def selects(self, confidence: ArrayLike, max_risk: float = 0.05) -> Bools:
-        """Return which predictions of one batch are accepted, (m,), such that on average at most max_risk are wrong.
-
-        It is the expected fraction of errors among the accepted, over calibration rows and batch, that is at most
-        ``max_risk``: a promise that is weaker than the gate's, and so accepts more. The batch has to be judged at
-        once, and to be drawn as the calibration rows were.
-        """
-        risk = Objectives(max_risk=(max_risk,)).max_risk[0]
-        return conformal_selection(
-            conformal_p_values(checked_numbers(confidence, "confidence"), self.of_errors, self.n), risk
-        )
-
     def p_correct(self, confidence: ArrayLike) -> Floats:
         """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
         found: Floats = self.probability(checked_numbers(confidence, "confidence"))
@@ -384,7 +371,7 @@ class Gate:
                 sum(getattr(one, name) for one in self.promises) for name in ("n", "accepted", "errors")
             )
             cost = (errors * error + (n - accepted) * review) / max(1, n)
-            all_of_them = f"accepting all {len(self.of_errors) / self.n * error:.4g}, reviewing all {review:.4g}"
+            all_of_them = f"accepting all {self.wrong / self.n * error:.4g}, reviewing all {review:.4g}"
             lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
         count = sum(one.is_given for one in given)
         if count > 1:

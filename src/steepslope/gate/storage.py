@@ -1,8 +1,8 @@
 """A gate on disk: a folder with all that decisions need, but for the classifier itself.
 
 ``gate.json``, the sealed card, with the certificates, P(correct), the classes, and the classifier's spec, digest and
-transform; ``certificate.md`` with the promise in sentences; ``errors.safetensors`` with the confidences
-of the wrong calibration rows; ``calibration_rows.safetensors`` with what the gate makes of all of them, which a copy
+transform; ``certificate.md`` with the promise in sentences;
+``calibration_rows.safetensors`` with what the gate makes of all of them, which a copy
 may leave out, since it serves monitoring alone; the oracle in a folder of its own, or what the score has learnt.
 """
 
@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError
@@ -31,7 +29,7 @@ from steepslope.promise.objectives import Objectives
 if TYPE_CHECKING:
     from steepslope.gate.gate import Gate
 
-CARD, SENTENCES, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
+CARD, SENTENCES = "gate.json", "certificate.md"
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact(
     "a calibrated gate", CARD, version=6, varying=(ORACLE, STATE, CALIBRATION_ROWS), optional=CALIBRATION_ROWS,
@@ -44,7 +42,6 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
     source = gate.source
     with GATE.staged(folder) as staging:
         written = None if source is None else source.write(staging)
-        save_arrays({"of_errors": gate.of_errors}, staging / ERRORS)
         if gate.calibration_rows is not None:
             save_arrays(gate.calibration_rows.arrays(), staging / CALIBRATION_ROWS)
         (staging / SENTENCES).write_text(gate.sentences() + "\n", encoding="utf-8")
@@ -53,7 +50,7 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
             "certificates": [certificate.as_json() for certificate in gate.certificates],
             "of_classes": [certificate.as_json() for certificate in gate.of_classes], "caution": gate.caution,
             "rejection": None if gate.rejection is None else gate.rejection.as_json(),
-            "probability": asdict(gate.probability), "rows": gate.n,
+            "probability": asdict(gate.probability), "wrong": gate.wrong, "n": gate.n,
             "classes": None if gate.classes is None else list(gate.classes), **asdict(gate.origin),
         }  # fmt: skip
         GATE.seal(staging, card, made)
@@ -77,7 +74,8 @@ class GateCard:
     caution: str
     rejection: Certificate | None
     probability: ProbabilityMap
-    rows: int
+    wrong: int
+    n: int
     classes: tuple[str, ...] | None
 
 
@@ -86,14 +84,10 @@ def _read_stored_gate(folder: Path, content: dict[str, Any], load_oracle: LoadOr
     card = read_fields(GateCard, content, path)
     if not card.certificates:
         raise SteepslopeError("expected a certificate, found none", path)
-    of_errors = load_arrays(folder / ERRORS).get("of_errors", np.zeros((0, 0)))
-    if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
-        raise SteepslopeError("expected rising confidences (e,), found others", folder / ERRORS)
     remembers = CALIBRATION_ROWS in content[FILES] and rows.exists()
-    known = {name: value for name, value in vars(card).items() if name not in ("source", "rows", "classes")}
+    known = {name: value for name, value in vars(card).items() if name not in ("source", "classes")}
     return known | {
-        "n": positive(content, "rows", path),
-        "of_errors": of_errors,
+        "n": positive(content, "n", path),
         "source": None if card.source is None else ConfidenceSource.read(folder, card.source, path, load_oracle),
         "classes": checked_class_names(card.classes, len(card.classes)) if card.classes else None,
         "origin": read_fields(Origin, content, path),

@@ -1,8 +1,6 @@
-from .intervals import Estimate as Estimate, compare as compare, evaluate as evaluate
+from .intervals import compare as compare, evaluate as evaluate
 from .measures import (
     METRICS as METRICS,
-    Metric as Metric,
-    accuracy as accuracy,
     augrc as augrc,
     aupr_error as aupr_error,
     aupr_success as aupr_success,
@@ -12,19 +10,11 @@ from .measures import (
     bhattacharyya_distance as bhattacharyya_distance,
     e_aurc as e_aurc,
     fpr_at_tpr as fpr_at_tpr,
-    naurc as naurc,
     tnr as tnr,
     tpr as tpr,
 )
-from .ranking import Ranking as Ranking
 from .selective import (
-    GroupRisk as GroupRisk,
-    Groups as Groups,
-    OperatingPoint as OperatingPoint,
-    RiskCoverage as RiskCoverage,
-    confusion as confusion,
     coverage_at_risk as coverage_at_risk,
-    group_risks as group_risks,
     risk_at_coverage as risk_at_coverage,
     risk_coverage_curve as risk_coverage_curve,
 )

@@ -1,6 +1,6 @@
 """The metrics as the authors' code computed them for Tables 1 and 3, where that differs from what is right.
 
-They stand here to check the paper's numbers against, and nowhere else. ``evaluate --paper`` shows those in
+They stand here to check the paper's numbers against, and nowhere else. ``reproduce`` shows those in
 ``PAPER_METRICS``.
 """
 

@@ -2,7 +2,7 @@
 
 ``bets``: bets that a mean has risen, or that rows are not drawn as calibration rows were, and intervals of means.
 ``running_mean``: a mean over a stream, with its bets and its history. ``signals``: what is watched without labels.
-``estimators``: accuracy without labels. ``audit``: what the labels of drawn rows tell, and how strict they ask to be.
+``audit``: what the labels of drawn rows tell, and how strict they ask to be.
 ``predictions``: predictions and labels, from arrays and from files. ``consistency``: whether a file says what the gate
 decided. ``monitor``: all that is known of a gate's predictions. ``state``: that in one SQLite file. ``counting``: files
 into a state. ``sentences``: how a gate stands, in sentences. ``health``: by one batch alone.

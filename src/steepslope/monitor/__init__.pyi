@@ -1,3 +1,1 @@
-from .estimators import ESTIMATORS as ESTIMATORS
 from .monitor import Monitor as Monitor
-from .signals import SIGNALS as SIGNALS

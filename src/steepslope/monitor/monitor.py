@@ -15,9 +15,8 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
 from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, mean_interval_by_bets
-from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
 from steepslope.monitor.predictions import Predicted, checked_booleans
-from steepslope.monitor.running_mean import UNIT, RunningMean
+from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief
@@ -29,6 +28,7 @@ ROUNDING = 1e-3  # of P(correct) in Python, at most
 RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
 HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
 EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
+NONE_REACHES = 2.0  # a threshold of P(correct)
 AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
 
 
@@ -46,7 +46,8 @@ class Monitor(Brief):
     these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
-    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it.
+    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it. ``counted_as_correct``
+    is how many predictions reach the P(correct) ``counts_as_correct``, by which the accuracy is estimated.
     """
 
     gate: str | None
@@ -54,11 +55,11 @@ class Monitor(Brief):
     coverage: float
     delta: float
     usual: dict[str, float]
-    estimators: dict[str, Estimator]
     means: dict[str, RunningMean]
     labelled: RunningMean
-    totals: dict[str, int]
+    counts_as_correct: float
     rows: int = 0
+    counted_as_correct: int = 0
     accepted: int = 0
     labels: int = 0
     correct: int = 0
@@ -111,10 +112,9 @@ class Monitor(Brief):
         means = {name: RunningMean(ChangeBets.of(each), level) for name, each in values.items()}
         means |= {name: RunningMean(Bets(), level) for name in (COVERAGE, RISK)}
         usual = {name: float(each.mean()) for name, each in values.items()}
-        estimators = learnt_estimators(compared)
         return cls(
-            digest, promised, float(compared.accepted.mean()), delta, usual, estimators, means,
-            RunningMean(MeanBets(limit=promised), delta / 2), dict.fromkeys(estimators, 0),
+            digest, promised, float(compared.accepted.mean()), delta, usual, means,
+            RunningMean(MeanBets(limit=promised), delta / 2), accuracy_threshold(compared),
             least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
         )  # fmt: skip
 
@@ -165,8 +165,7 @@ class Monitor(Brief):
             if each is not None:
                 self.means[name] = self.means[name].after(each, places)
         self.means[RISK] = self.means[RISK].after(1 - rows.p_correct[rows.accepted], places[rows.accepted])
-        for name, estimator in self.estimators.items():
-            self.totals[name] += int(np.floor(estimator.statistic(rows) * UNIT).astype(np.int64).sum())
+        self.counted_as_correct += int((rows.p_correct >= self.counts_as_correct).sum())
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())
         if rows.chance is not None and rows.accepted.any():
@@ -225,12 +224,9 @@ class Monitor(Brief):
         return mean_interval_by_bets(self.accepted, self.rows, self.delta)
 
     @property
-    def accuracy(self) -> dict[str, float | None]:
-        """The estimates of the classifier's accuracy on all predictions, by the names of ``ESTIMATORS``."""
-        return {
-            name: estimator.estimate(self.totals[name] / UNIT / self.rows) if self.rows else None
-            for name, estimator in self.estimators.items()
-        }
+    def accuracy(self) -> float | None:
+        """An estimate of the classifier's accuracy on all predictions, in [0, 1], without labels; None of none."""
+        return self.counted_as_correct / self.rows if self.rows else None
 
     def standing(self) -> dict[str, Any]:
         """Return all that is known as JSON holds it: the state, and what follows from it."""
@@ -255,12 +251,11 @@ class Monitor(Brief):
             return cls(**{
                 **content,
                 "usual": {name: float(content["usual"][name]) for name in SIGNALS if name in content["usual"]},
-                "estimators": {name: ESTIMATORS[name](**one) for name, one in content["estimators"].items()},
                 "means": {
                     name: RunningMean.read(content["means"][name]) for name in (*content["usual"], COVERAGE, RISK)
                 },
                 "labelled": RunningMean.read(content["labelled"]),
-                "totals": dict(content["totals"]), "least_chances": tuple(map(float, content["least_chances"])),
+                "least_chances": tuple(map(float, content["least_chances"])),
                 "audit": None if content["audit"] is None else read_fields(Audited, content["audit"], place),
             })  # fmt: skip
 
@@ -300,3 +295,16 @@ def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRow
     if not known.accepted.any():
         raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")
     return known
+
+
+def accuracy_threshold(rows: CalibrationRows) -> float:
+    """Return the P(correct) that as many calibration rows reach as are correct; where none is, one that none reaches.
+
+    What part of other rows reaches it estimates their accuracy (ATC: Garg et al., arXiv 2201.04234). That assumes that
+    a shift leaves this as it was; nothing tells whether it did.
+
+    >>> accuracy_threshold(CalibrationRows(np.array([0.6, 0.7, 0.8, 0.9]), np.arange(4) > 0, np.ones(4, np.bool_)))
+    0.7
+    """
+    p_correct, errors = np.sort(rows.p_correct), int((~rows.is_correct).sum())
+    return float(p_correct[errors]) if errors < len(p_correct) else NONE_REACHES

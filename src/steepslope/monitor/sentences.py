@@ -215,10 +215,8 @@ def _limit_sentence(limit: Limit) -> str:
 
 
 def _accuracy_sentences(monitor: Monitor) -> Iterator[str]:
-    known = {name: value for name, value in monitor.accuracy.items() if value is not None}
-    if known:
-        estimates = (f"{as_percent(value)} ({name})" for name, value in known.items())
-        yield f"Accuracy on all, estimated without labels: {', '.join(estimates)}."
+    if monitor.accuracy is not None:
+        yield f"Accuracy on all, estimated without labels: {as_percent(monitor.accuracy)}."
     if monitor.labels and monitor.audit is None:  # an audit draws only what the gate accepts
         interval = mean_interval_by_bets(monitor.correct, monitor.labels, monitor.delta)
         found = _with_interval(monitor, monitor.correct / monitor.labels, interval)

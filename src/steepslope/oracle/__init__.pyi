@@ -1,3 +1,2 @@
-from .base import BaseOracle as BaseOracle
 from .columns import Oracle as Oracle
 from .fused import FusedOracle as FusedOracle

@@ -23,7 +23,12 @@ COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 
 def names_oracle(name: str) -> bool:
     """Return whether a name stands for an oracle, in a folder or on the Hub, and not for a score."""
-    return is_hub(name) or (folder_or_hub_snapshot(name) / CARD).exists()
+    return is_hub(name) or is_oracle(name)
+
+
+def is_oracle(name: str) -> bool:
+    """Return whether there is an oracle in a folder, or on the Hub, and not a gate."""
+    return (folder_or_hub_snapshot(name) / CARD).exists()
 
 
 def read_oracle_card(folder: str | Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.metrics import Groups
+from steepslope.metrics.selective import Groups
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions

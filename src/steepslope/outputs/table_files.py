@@ -181,8 +181,8 @@ def table_rows_at_once(columns: int) -> int:
 class CsvWriter:
     """Columns as text: true and false, numbers with all their digits, nothing where a cell is empty."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._writer, self._begun = csv.writer(file, lineterminator="\n"), False
+    def __init__(self, file: TextIO, begun: bool = False) -> None:
+        self._writer, self._begun = csv.writer(file, lineterminator="\n"), begun
 
     def write(self, columns: Frame) -> None:
         """Write rows; before the first ones, the names of the columns."""

@@ -3,7 +3,6 @@
 - ``objectives``: what can be promised.
 - ``rows``: labelled rows to calibrate on.
 - ``certificate``: the promise in numbers and sentences, by exact tails and bets.
-- ``conformal``: for one batch, an expected fraction of errors instead.
 - ``sequence``: the fixed sequence of tests that finds every threshold: its start thresholds, and their levels.
 - ``certify``: thresholds that are fixed beforehand, and the one of largest coverage that can be promised.
 - ``class_mix``: the same for another mix of classes. ``target``: a mix that is estimated on rows without labels.
@@ -11,7 +10,3 @@
 - ``draws``: how much a promise accepts and how often it breaks, over draws of rows whose risk is known.
 - ``calibration``: all certificates of a gate, P(correct), and what it remembers of its calibration rows.
 """
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

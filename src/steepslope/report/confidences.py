@@ -13,7 +13,8 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import LoadOracle
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
-from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle import Oracle
+from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.evidence.fitting import require_other_rows
 from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs

@@ -14,7 +14,6 @@ from steepslope.gate import Gate
 from steepslope.metrics import auroc
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of_measures
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
-from steepslope.metrics.paper import PAPER_METRICS, float32_sigmoid, paper_tnr_cut
 from steepslope.metrics.ranking import Bools, Floats, Ranking, rank_rows
 from steepslope.metrics.selective import (
     Confusion,
@@ -135,8 +134,8 @@ class Row(Scored):
     to MCP, None where MCP is not known. ``vs_best_single`` compares an oracle with the best single score, None where
     there is none but MCP. ``risk_at_coverage``, ``coverage_at_risk`` and ``threshold_at_risk``, from which confidence
     on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each probability cut
-    to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks. ``separability`` and ``paper``
-    map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are empty where they were not wanted.
+    to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks. ``separability`` maps
+    names of metrics to values, NaN where undefined; ``groups`` is empty where they were not wanted.
     ``unknown`` is None where no row is out-of-class. ``gated`` is what each gate does that ranks by it, but
     for those with groups.
     """
@@ -150,7 +149,6 @@ class Row(Scored):
     threshold_at_risk: dict[int, float]
     curve: RiskCoverage
     separability: dict[str, float]
-    paper: dict[str, float]
     confusion: Confusion | None
     cuts: dict[float, dict[str, float]]
     groups: list[GroupRisk]
@@ -200,7 +198,6 @@ class Row(Scored):
             "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
             "separability": nan_to_none(self.separability),
             "groups": [nan_to_none(asdict(one)) for one in self.groups],
-            "paper": nan_to_none(self.paper),
         }
 
 
@@ -223,7 +220,6 @@ def evaluated_rows(
     predictions: ClassifierOutputs,
     *,
     groups: Groups | None = None,
-    paper: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
@@ -232,8 +228,8 @@ def evaluated_rows(
 
     Oracles are also compared with the best single score among those given.
 
-    TPR and TNR are also taken at the cuts of :func:`evaluation_cuts`. ``groups`` and ``paper`` add the groups and the
-    paper's variants. Whole ``clusters``, labels (n,), are resampled where they are given.
+    TPR and TNR are also taken at the cuts of :func:`evaluation_cuts`. Whole ``clusters``, labels (n,), are resampled
+    where they are given.
     """
     cuts, rows = evaluation_cuts(scored), list[Row]()
     is_unknown = predictions.is_unknown
@@ -254,7 +250,6 @@ def evaluated_rows(
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             curve=risk_coverage_curve.of(ranking).thinned(CURVE_POINTS),
             separability=values_of_measures({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
-            paper=_evaluated_paper_metrics(one, predictions) if paper else {},
             confusion=confusion.of(ranking, one.cut()) if has_cut else None,
             cuts={cut: _evaluation_rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
@@ -310,16 +305,6 @@ def _evaluation_rates(ranking: Ranking, threshold: float) -> dict[str, float]:
     return values_of_measures({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
 
 
-def _evaluated_paper_metrics(scored: Scored, predictions: ClassifierOutputs) -> dict[str, float]:
-    """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
-    confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
-    cut = np.nan
-    if scored.scale != "rank":
-        cut = paper_tnr_cut(scored.loss, predictions.num_classes)
-    functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
-    return values_of_measures(functions, confidence, predictions.is_correct)
-
-
 Ids = Callable[[NDArray[np.int64]], list[str]]
 
 
@@ -353,7 +338,6 @@ def evaluate_predictions(
     resources: Resources = NOTHING,
     *,
     groups: Groups | None = None,
-    paper: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
@@ -362,12 +346,9 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Score predictions by names of scores and folders of oracles, and evaluate each score.
 
-    ``groups`` adds coverage and risk by group, and ``paper`` the metrics as the paper's code computes them. The seed
-    fixes the ``bootstrap`` resamples, of rows or of whole ``clusters``, labels (n,). What may be wrong is what
-    :func:`score_predictions` and :func:`evaluated_rows` name.
+    ``groups`` adds coverage and risk by group. The seed fixes the ``bootstrap`` resamples, of rows or of whole
+    ``clusters``, labels (n,). What may be wrong is what :func:`confidences_of_scores` and :func:`evaluated_rows` name.
     """
     scored = confidences_of_scores(names, predictions, resources)
-    rows = evaluated_rows(
-        scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed, clusters=clusters
-    )
+    rows = evaluated_rows(scored, predictions, groups=groups, bootstrap=bootstrap, seed=seed, clusters=clusters)
     return Evaluation(predictions, rows, title, ids, clusters, "" if groups is None else groups.by)

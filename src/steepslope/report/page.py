@@ -17,6 +17,7 @@ from steepslope.report.sentences import (
     heading_sentence,
     headline_row,
     headline_sentence,
+    names_sentence,
     remark_sentences,
 )
 from steepslope.report.sources import NO_SOURCES, Sources
@@ -82,6 +83,7 @@ def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Seq
         definitions=table_definitions([summary, *groups, *grids]),
         title=evaluation.title or "Which predictions to trust",
         headline=headline_sentence(rows),
+        meanings=names_sentence(rows),
         remarks=[
             *remark_sentences(rows),
             *map(Remark, evaluation.notes),

@@ -63,6 +63,16 @@ def headline_sentence(rows: Sequence[Row]) -> str:
     return f"{found}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
 
 
+def names_sentence(rows: Sequence[Row]) -> str:
+    """Return what the names in the headline stand for: MCP, and an oracle."""
+    best = headline_row(rows)
+    known = (
+        "MCP is the classifier's own confidence, its largest softmax probability." if rows[0].name == BASELINE else ""
+    )
+    learnt = "it learnt from errors on other rows which predictions of this classifier to trust"
+    return f"{known} {best.name} is an oracle: {learnt}.".strip() if best.loss is not None else known
+
+
 def _aurc_sentence(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[Row]) -> str:
     """Return what has to be said of the difference to MCP next to the errors that are found."""
     if np.isnan(to_mcp["aurc"]["p"]):

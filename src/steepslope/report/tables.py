@@ -7,7 +7,6 @@ import numpy as np
 
 from steepslope.metrics.intervals import Difference
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Metric, table_metrics
-from steepslope.metrics.paper import PAPER_METRICS
 from steepslope.metrics.selective import GroupRisk, group_risks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Scored
@@ -117,7 +116,7 @@ def detail_tables(rows: Sequence[Row]) -> list[Grid]:
         difference_table(rows),
         *_further_tables(rows),
         cut_table(rows),
-        *_separability_tables(rows),
+        _separability_table(rows),
     ]
     return [grid for grid in grids if grid.rows]
 
@@ -196,21 +195,15 @@ def cut_table(rows: Sequence[Row]) -> Grid:
     )
 
 
-def _separability_tables(rows: Sequence[Row]) -> list[Grid]:
-    """Return how far the confidences of both sides lie apart, and the metrics as the authors' code computed them."""
-    return [
-        _score_table(
-            "Separability", [metric.heading for metric in SEPARABILITY.values()], rows,
-            lambda row: [number_cell(value, 1, 3) for value in row.separability.values()],
-            "Between the Gaussians of correct and wrong predictions, on the scale that ranks.",
-        ),
-        _score_table(
-            "As the paper's code computes them", [metric.title for metric in PAPER_METRICS.values()],
-            [row for row in rows if row.paper],
-            lambda row: [number_cell(row.paper.get(name), one.scale, 2) for name, one in PAPER_METRICS.items()],
-            "Float32 sigmoids, errors ranked by high confidence, a grid of thresholds, TCP's errors cut at 1/K.",
-        ),
-    ]  # fmt: skip
+def _separability_table(rows: Sequence[Row]) -> Grid:
+    """Return how far the confidences of correct and of wrong predictions lie apart."""
+    return _score_table(
+        "Separability",
+        [metric.heading for metric in SEPARABILITY.values()],
+        rows,
+        lambda row: [number_cell(value, 1, 3) for value in row.separability.values()],
+        "Between the Gaussians of correct and wrong predictions, on the scale that ranks.",
+    )
 
 
 def table_definitions(grids: Sequence[Grid]) -> dict[str, str]:

@@ -4,7 +4,3 @@
 confidences that rank the same predictions, with paired differences. ``standing``: a score next to MCP and the fused
 oracle on all pairs, as a table and as JSON, and the check of such JSON that others send.
 """
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

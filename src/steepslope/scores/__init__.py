@@ -34,6 +34,5 @@ SCORES: dict[str, type[Score]] = {
 }
 
 __all__ = ["SCORES", "Score"]
-__all__ += ["GEN", "MCP", "SIRC", "Doctor", "Energy", "Entropy", "MCDropout", "Margin", "MaxLogit"]
-__all__ += ["KNNDensityRatio", "KNNDistance", "MahalanobisRatio", "MaxLogitPNorm", "RelU", "TemperatureScaledMCP"]
-__all__ += ["TrustScore"]
+__all__ += ["MCP", "Doctor", "Entropy", "MCDropout", "Margin", "MaxLogit"]
+__all__ += ["MaxLogitPNorm", "TemperatureScaledMCP", "TrustScore"]

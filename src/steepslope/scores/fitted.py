@@ -15,7 +15,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
 from steepslope.numerics.formulas import Array, clipped, constant, float64, log_softmax, logsumexp, namespace_of
 from steepslope.numerics.log_space import is_class, top_log_odds, without
-from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.classifier_outputs import logit_blocks, over_logits
 from steepslope.scores.logits import MCP
 from steepslope.scores.score import Rows, Score, State, require_both_sides
 

@@ -12,7 +12,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks, read_rows
 from steepslope.numerics.formulas import Array, float64, quiet
-from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.classifier_outputs import require_classes
 
 State = Mapping[str, NDArray[Any]]
 Rows = Mapping[str, Array]  # of some rows by name, (m, …); logits are float64, predictions int64 (m,)

@@ -43,6 +43,7 @@ from steepslope.serve.served import (
 )
 
 if TYPE_CHECKING:
+    from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.monitoring import ServedMonitor
 
 T = TypeVar("T")
@@ -60,12 +61,17 @@ class Answers:
     """
 
     def __init__(
-        self, served: Served, name: str = "gate", max_batch: int = 32, watch: ServedMonitor | None = None
+        self,
+        served: Served,
+        name: str = "gate",
+        max_batch: int = 32,
+        watch: ServedMonitor | None = None,
+        log: DecisionLog | None = None,
     ) -> None:
         self.served = served
         self.name = name
         self.capacity = Capacity(limits.MAX_WAITING, limits.MAX_MEMORY)
-        self.metrics = ServerMetrics(watch)
+        self.metrics = ServerMetrics(watch, log, served.card.coverage)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
         self.batcher = Batcher(served, max_batch, self.metrics.of_batch)
@@ -88,7 +94,7 @@ class Answers:
             claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
-            rows = await self._run(arrays, 1)
+            rows = await self._run(arrays, 1, request.state.request_id)
         head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(protocol_response(head, rows, wanted), media_type=JSON)
 
@@ -99,14 +105,15 @@ class Answers:
             body = await read_body(request, claim)
             claim.admit()
             pixels = await self._in_thread(pixels_of_body, body, served_channels(self.served), limits.MAX_PIXELS, claim)
-            return self._decision(await self._run({IMAGES: pixels}, top or 1), top)
+            rows = await self._run({IMAGES: pixels}, top or 1, request.state.request_id)
+            return self._decision(rows, top, request.state.request_id)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long in another thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 
-    async def _run(self, arrays: Arrays, top: int) -> Arrays:
-        return await asyncio.wrap_future(self.batcher.submit(arrays, top))
+    async def _run(self, arrays: Arrays, top: int, request_id: str) -> Arrays:
+        return await asyncio.wrap_future(self.batcher.submit(arrays, top, request_id))
 
     def _question(self, text: bytes) -> tuple[str | None, Arrays, list[ArraySpec]]:
         """Return the id of a request that was read, its arrays, and the outputs that it wants."""
@@ -120,13 +127,13 @@ class Answers:
         require_servable(arrays)
         return request.id, arrays, protocol_outputs(request, self.served.outputs)
 
-    def _decision(self, rows: Arrays, top: int | None) -> ImageDecision:
+    def _decision(self, rows: Arrays, top: int | None, request_id: str) -> ImageDecision:
         values = {name: rows[name][0].item() for name in (*DECIDING, HANDED_OVER, DECISION) if name in rows}
         values["label"] = self._name(values["label"])
         if top is not None:
             likely = zip(rows[TOP_LABELS][0, :top].tolist(), rows[TOP_PROBABILITY][0, :top].tolist(), strict=True)
             values["top"] = [LikelyClass(label=self._name(label), probability=p) for label, p in likely]
-        return ImageDecision(**values)
+        return ImageDecision(id=request_id, **values)
 
     def _name(self, label: int) -> str | int:
         classes = self.served.card.classes

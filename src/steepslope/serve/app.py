@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,14 +26,15 @@ from steepslope.serve.protocol import Failure, ImageDecision, protocol_metadata,
 from steepslope.serve.served import serves_images
 
 GIVEN_UP = "the server stopped before this was answered"
+REQUEST_ID, REQUEST_IDS = "X-Request-Id", re.compile(r"[!-~]{1,200}")  # printable ASCII
 UNKNOWN = "unknown"  # the route of a request for which there is none
 
 
 class AppGuard:
     """ASGI middleware around all routes.
 
-    It refuses what a proxy or a browser could be abused for, counts requests and their seconds, and ends connections
-    where the server stops.
+    It refuses what a proxy or a browser could be abused for, gives each request an id, counts requests and their
+    seconds, and ends connections where the server stops.
     """
 
     def __init__(self, app: ASGIApp, answers: Answers) -> None:
@@ -43,12 +46,16 @@ class AppGuard:
             await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
-        app = _app_refusal(Headers(scope=scope), scope["method"]) or self.app
+        headers = Headers(scope=scope)
+        request_id = _request_id_in_app(headers)
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        app = _app_refusal(headers, scope["method"]) or self.app
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
                 if self.answers.stopping:
                     MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
@@ -61,6 +68,12 @@ class AppGuard:
         finally:
             route = getattr(scope.get("endpoint"), "__name__", UNKNOWN)
             self.answers.metrics.of_request(route, status or 500, time.perf_counter() - started)
+
+
+def _request_id_in_app(headers: Headers) -> str:
+    """Return the id that a request brings, or one of its own where it brings none that can be kept."""
+    given = headers.get(REQUEST_ID, "")
+    return given if REQUEST_IDS.fullmatch(given) else uuid.uuid4().hex
 
 
 def _app_refusal(headers: Headers, method: str) -> Response | None:

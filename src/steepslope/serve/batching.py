@@ -10,26 +10,37 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from steepslope.errors import SteepslopeError
 from steepslope.nets.export.file import Arrays
 from steepslope.serve.served import Served, finite_served_rows, served_row_count
 
 Seen = Callable[[Sequence[Arrays], float], None]  # is told the requests' rows of a batch, and the seconds that it took
+ID = "id"  # of a row, by its request
 LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class BatchJob:
-    """One request: its arrays, and how many of the most probable classes are wanted."""
+    """One request: its arrays, how many of the most probable classes are wanted, and its id."""
 
     arrays: Arrays
     top: int
+    request_id: str = ""
     done: Future[Arrays] = field(default_factory=Future)
 
     @property
     def rows(self) -> int:
         """The number of rows."""
         return served_row_count(self.arrays)
+
+    @property
+    def row_ids(self) -> NDArray[np.object_]:
+        """The id of each row, (m,): the request's, with the number of the row behind it where there are several."""
+        several = [f"{self.request_id}/{row}" for row in range(self.rows)]
+        return np.array([self.request_id] if self.rows == 1 else several, dtype=object)
 
 
 class Batcher:
@@ -46,9 +57,9 @@ class Batcher:
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.thread.start()
 
-    def submit(self, arrays: Arrays, top: int = 1) -> Future[Arrays]:
+    def submit(self, arrays: Arrays, top: int = 1, request_id: str = "") -> Future[Arrays]:
         """Queue a job; its rows, or what is wrong with it, come later."""
-        job = BatchJob(arrays, top)
+        job = BatchJob(arrays, top, request_id)
         self.waiting.put(job)
         return job.done
 
@@ -88,7 +99,7 @@ class Batcher:
         return jobs
 
     def _run(self, jobs: list[BatchJob]) -> list[Arrays]:
-        """Answer some jobs, together if that works, else one by one; return what was found."""
+        """Answer some jobs, together if that works, else one by one; return what was found, with the ids of rows."""
         if not jobs:
             return []
         try:
@@ -105,4 +116,4 @@ class Batcher:
             return []
         for job, rows in zip(jobs, found, strict=True):
             job.done.set_result(rows)
-        return found
+        return [{**rows, ID: job.row_ids} for job, rows in zip(jobs, found, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,17 +13,27 @@ from steepslope.nets.export.file import Arrays
 from steepslope.serve.served import HANDED_OVER, served_row_count
 
 if TYPE_CHECKING:
+    from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.monitoring import ServedMonitor
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
-class ServerMetrics:
-    """All metrics of one server, in a registry of its own; ``watch`` sees all decisions, in one thread only."""
+def _latest_evidence(watch: ServedMonitor, signal: str) -> float:
+    return watch.evidence()[signal]
 
-    def __init__(self, watch: ServedMonitor | None = None) -> None:
-        self.watch = watch
+
+class ServerMetrics:
+    """All metrics of one server, in a registry of its own; ``watch`` and ``log`` get all decisions, in one thread only.
+
+    ``coverage`` is the share of calibration rows that were accepted.
+    """
+
+    def __init__(
+        self, watch: ServedMonitor | None = None, log: DecisionLog | None = None, coverage: float = 0.0
+    ) -> None:
+        self.watch, self.log = watch, log
         self.registry = registry = CollectorRegistry()
         self.latency = Histogram(
             "steepslope_request_seconds", "Seconds from request to answer", ["route"], buckets=SECONDS,
@@ -36,7 +47,15 @@ class ServerMetrics:
         self.handed_over = Counter(
             "steepslope_handed_over", "How far the oracle handed over, summed over predictions", registry=registry
         )
+        calibrated = Gauge("steepslope_calibrated_coverage", "Share of calibration rows accepted", registry=registry)
+        calibrated.set(coverage)
         if watch is not None:
+            evidence = Gauge(
+                "steepslope_evidence", "By the monitor: evidence of a change; 1 is an alarm", ["signal"],
+                registry=registry,
+            )  # fmt: skip
+            for signal in watch.evidence():
+                evidence.labels(signal).set_function(partial(_latest_evidence, watch, signal))
             health = Gauge("steepslope_health", "By the monitor: 0 healthy, 4 changed, 3 harmful", registry=registry)
             health.set_function(lambda: float(watch.code))
             lost = Gauge(
@@ -58,6 +77,8 @@ class ServerMetrics:
             self.handed_over.inc(float(handed_over.sum()))
         if self.watch is not None:
             self.watch.update(outputs["p_correct"], accepted, outputs["probability"], outputs["label"])
+        if self.log is not None:
+            self.log.write(outputs)
 
     def of_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""

@@ -27,7 +27,8 @@ Decisions = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], N
 class ServedMonitor:
     """A monitor of the decisions of one server; :meth:`write` adds them to its state, which others may change too.
 
-    The state remembers no ids of them, since requests have none: labels that come later cannot find them.
+    The state remembers no ids of them, which would make it grow with each request: labels that come later find the
+    rows of a :class:`~steepslope.serve.decision_log.DecisionLog`.
     """
 
     path: Path
@@ -64,6 +65,11 @@ class ServedMonitor:
     def code(self) -> int:
         """What the command monitor would exit with: 0 for healthy, 4 for changed, 3 for harmful."""
         return EXIT_CODES[self.monitor.health]
+
+    def evidence(self) -> dict[str, float]:
+        """Return the evidence of a change by each signal: the logarithm of its e-value, over the one of an alarm."""
+        means = {name: self.monitor.means[name] for name in self.monitor.usual}
+        return {name: mean.history[-1].evidence / mean.needed if mean.history else 0.0 for name, mean in means.items()}
 
     def update(self, *decisions: *Decisions) -> None:
         """Take the decisions on the next m predictions, as :meth:`Monitor.update` does, (m,) each."""

@@ -87,10 +87,12 @@ class LikelyClass(Body):
 class ImageDecision(Body):
     """What to do with the prediction of an image.
 
-    ``label`` is the class's name, or its number where classes have none; ``probability`` is the classifier's own;
-    ``p_correct`` is the estimated probability that the label is right; ``trust_logit`` is what ranks.
+    ``id`` is the request's; ``label`` is the class's name, or its number where classes have none; ``probability`` is
+    the classifier's own; ``p_correct`` is the estimated probability that the label is right; ``trust_logit`` is what
+    ranks.
     """
 
+    id: str
     label: str | int
     probability: float
     p_correct: float

@@ -39,7 +39,7 @@ TAGS = (LIBRARY, TASK, "failure-prediction", "uncertainty-estimation")
 UNNAMED = "not named"
 TABLE = table_metrics()
 PLACE = re.compile(r"(?<=^checkpoint:).*|(?<=^onnx:).*|(?<=[?&]weights=)[^&]*[/.][^&]*")  # on somebody's machine
-BY_ROW = {"hashes": "fit_rows:", "errors": "errors:", "calibration": "calibration_rows:"}  # how arrays begin
+BY_ROW = {"hashes": "fit_rows:", "calibration": "calibration_rows:"}  # how arrays begin
 POINTS, SQUARES = "points", "squares"  # arrays of an index of neighbours, which have a row for each reference
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -207,7 +207,7 @@ def card_specs_as_words(specs: Mapping[str, str]) -> str:
 
 
 def card_arrays(shapes: Shapes) -> dict[str, Any]:
-    """Return what arrays hold of single rows, by their names: features, hashes, errors and calibration rows.
+    """Return what arrays hold of single rows, by their names: features, hashes and calibration rows.
 
     ``points`` are features with their shape, and the name of their squared lengths, if these are there; ``files`` are
     those that hold any other arrays.

@@ -26,9 +26,8 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
 from steepslope.nets.training.loading import load_oracle
-from steepslope.oracle import BaseOracle
-from steepslope.oracle.base import FitRecord
-from steepslope.oracle.storage import is_image_oracle
+from steepslope.oracle.base import BaseOracle, FitRecord
+from steepslope.oracle.storage import is_image_oracle, is_oracle
 
 GATE, ORACLE = "gate", "oracle"  # the kinds
 README = "README.md"
@@ -84,7 +83,7 @@ class Shared:
         return digest_of_gate(self.folder) if self.kind == GATE else None
 
     @classmethod
-    def of(cls, name: str, kind: str, backbones: Collection[str] = (), for_monitor: bool = False) -> Shared:
+    def of(cls, name: str, backbones: Collection[str] = (), for_monitor: bool = False) -> Shared:
         """Return the gate or oracle of a name, as :meth:`Gate.load` and :meth:`Oracle.load` take it.
 
         What a gate keeps of each calibration row is shared only ``for_monitor``.
@@ -95,7 +94,7 @@ class Shared:
             If there is no such gate or oracle, or a gate for a monitor keeps nothing of its calibration rows.
         """
         load = partial(load_oracle, backbones=backbones)
-        model = Gate.load(name, load) if kind == GATE else load(name)
+        model = load(name) if is_oracle(name) else Gate.load(name, load)
         if for_monitor and (not isinstance(model, Gate) or model.calibration_rows is None):
             raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
         with tempfile.TemporaryDirectory() as written:

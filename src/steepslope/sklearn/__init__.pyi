@@ -1,1 +1,1 @@
-from .trusted_classifier import Decision as Decision, TrustedClassifier as TrustedClassifier
+from .trusted_classifier import TrustedClassifier as TrustedClassifier

@@ -22,7 +22,7 @@ from steepslope.checks import require, whole
 from steepslope.errors import CautionWarning, FewErrorsWarning, NothingPromisedWarning, SteepslopeError
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import Decisions
-from steepslope.metrics import Groups
+from steepslope.metrics.selective import Groups
 from steepslope.monitor.health import warn_of_changed_batch
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.fit_set import joined_outputs

@@ -85,7 +85,6 @@ LOSSES = {"CE": "cross_entropy", "Focal": "focal", "TCP": "true_class_probabilit
 # The small data sets: the authors' code, a fork of ConfidNet.
 CLASSIFIER = {
     "optimizer": "sgd", "learning_rate": "0.001", "momentum": "0.9", "batch_size": "128", "schedule": "constant",
-    "split_seed": "42",
 }  # fmt: skip
 CLASSIFIERS = {
     "mnist": {"net": "mnist-net", "epochs": "100", "weight_decay": "0.0001", "holdout": "6000"},

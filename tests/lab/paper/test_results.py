@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -27,12 +26,10 @@ def write(out: Path, name: str, title: str, source: str = "Table 1") -> None:
 
 def test_a_table_is_there_in_every_form(tmp_path: Path) -> None:
     write(tmp_path, "first", "One")
-    tables = {f"first{part}.{end}" for part in ("", "-seeds") for end in ("md", "csv")}
+    tables = {"first.md", "first-seeds.md"}
     figures = {f"first-loss.{end}" for end in ("png", "svg")}
     assert {path.name for path in tmp_path.iterdir()} == {*tables, *figures, "first.json"}
     assert "| SS | 71.8 [70.1, 73.2] |" in (tmp_path / "first.md").read_text()
-    with (tmp_path / "first.csv").open(encoding="utf-8", newline="") as file:
-        assert [*csv.reader(file)] == [["block", "score", "AUC ↑"], ["block", "SS", "71.8 [70.1, 73.2]"]]
     content = json.loads((tmp_path / "first.json").read_text())
     assert content["rows"] == [{"score": "SS", "auc": [0.5, None, 0.6]}]
     assert content["notes"] == {"first": "", "first-seeds": "", "first-loss": "Of seed 0, the first of 3, One."}
@@ -45,7 +42,7 @@ def test_what_is_no_longer_shown_goes(tmp_path: Path) -> None:
     (tmp_path / "first-own.md").write_text("a reader's own")
     write_results(tmp_path, "first", {"title": "New", "source": ""}, {"first": grid("New")}, [])
     gone = before - {path.name for path in tmp_path.iterdir()}
-    assert gone == {f"first-{one}" for one in ("seeds.md", "seeds.csv", "loss.png", "loss.svg")}
+    assert gone == {f"first-{one}" for one in ("seeds.md", "loss.png", "loss.svg")}
     assert (tmp_path / "first-own.md").exists()
 
 

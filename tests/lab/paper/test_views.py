@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,9 @@ def search_of(alpha_neg: float, shift: float) -> Search:
     """Return a search that chose this α⁻, and α⁺ = 2, whose values are told apart by a shift."""
 
     def trial(pos: float, neg: float) -> Trial:
-        return Trial(pos, neg, float((pos, neg) in ((1, alpha_neg), (2, alpha_neg))), shift + neg, 0.9, 0.2, 0.7)
+        return Trial(pos, neg, shift + neg, 0.9, 0.2 + 0.1 * ((pos, neg) in ((1, alpha_neg), (2, alpha_neg))), 0.7)
 
-    return Search("balanced", *(tuple(trial(*both) for both in some) for some in (
+    return Search(*(tuple(trial(*both) for both in some) for some in (
         [(1, neg) for neg in (1, 2, 3)], [(pos, alpha_neg) for pos in (0.5, 2, 3)])))  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def swept(tmp_path: Path, searches: list[Search], monkeypatch: pytest.MonkeyPatc
     found = findings(tmp_path, SWEEP, [], preset)
     for step, one in zip(sweep_steps_of(SWEEP, found.work), searches, strict=True):
         step.folder.mkdir(parents=True)
-        write_json(step.folder / SEARCH, one.as_json())
+        write_json(step.folder / SEARCH, asdict(one))
     drawn: list[SweepPanel] = []
 
     def keep(panels: list[SweepPanel]) -> Figure:
@@ -135,7 +136,7 @@ def test_the_second_sweep_is_of_the_seeds_that_chose_as_the_first(
     assert [panel.chosen for panel in panels] == [3, 3, 2, 2]
     assert panels[0].series["loss"] == pytest.approx(np.array([[1, 2, 3], [1.1, 2.1, 3.1], [1.2, 2.2, 3.2]]))
     assert panels[2].series["loss"] == pytest.approx(np.array([[3, 3, 3], [3.2, 3.2, 3.2]]))
-    assert panels[3].series["TNR"] == pytest.approx(np.full((2, 3), 20))
+    assert panels[3].series["TNR"] == pytest.approx(np.tile([20, 30, 20], (2, 1)))
     assert note == (
         "Mean and range over 3 seeds, against α⁺ over the 2 that chose the α⁻ of seed 0, ⟨late, late⟩, on held-out "
         "rows; the dashed line is the choice of seed 0. α⁻ is swept with α⁺ = 1, then α⁺ with the chosen α⁻."
@@ -191,7 +192,7 @@ def test_what_cannot_be_shown_is_refused(experiment: Experiment, changes: dict[s
 
 
 def test_a_sweep_needs_what_is_swept() -> None:
-    preset = DIGITS.changed(sweep={key: value for key, value in DIGITS.sweep.items() if key != "criterion"})
-    with pytest.raises(SteepslopeError, match=r"^own: preset digits: sweep: expected criterion for the view sweep"):
+    preset = DIGITS.changed(sweep={key: value for key, value in DIGITS.sweep.items() if key != "positives"})
+    with pytest.raises(SteepslopeError, match=r"^own: preset digits: sweep: expected positives for the view sweep"):
         require_possible_views(SWEEP, preset)
     require_possible_views(SWEEP)  # not known without a preset

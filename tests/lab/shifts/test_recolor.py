@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.lab.shifts.colour_map import lightness_of, luv_of
 from steepslope.lab.shifts.options import RecolorOptions
-from steepslope.lab.shifts.recolor import Recoloring, RecolorSpec, classifier_margins, recolored
+from steepslope.lab.shifts.recolor import Recoloring, classifier_margins, recolored, recoloring_by
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.data.shifted import Shifted
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.data.transforms import Transform
-from steepslope.outputs import ClassifierOutputs
-from tests.conftest import Captured
-from tests.images import folder_of
 
 FEW = RecolorOptions(steps=12, learning_rate=0.01)
 
@@ -171,33 +165,9 @@ def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:
             Recoloring(classifier, FEW)
 
 
-def test_what_a_classifier_takes_stays_in_its_spec() -> None:
-    spec = parse_data("recolor:timm:resnet18?dropout=0.1&bound=0.03&weights=w.pth/digits").shifts[0]
-    assert isinstance(spec, RecolorSpec)
-    assert spec.classifier == "timm:resnet18?dropout=0.1&weights=w.pth"
-    assert spec.options == RecolorOptions(bound=0.03)
-
-
-def test_the_classifier_decides_the_fingerprint(home: Path) -> None:
-    other = Recoloring(load_classifier("net:digits-net").with_transform(mean=0.3, std=0.3), RecolorOptions())
-    found = parse_data(f"recolor:checkpoint:{home}/classifier/digits:test").open()
-    assert found.fingerprint() != Shifted(parse_data("digits:test").open(), other).fingerprint()
-
-
-def test_auxiliary_features_are_of_the_same_shifted_images(tmp_path: Path, capsys: Captured) -> None:
-    """Labels of named classes lead the attack; a backbone without names, or another shift, would see other images."""
-    root = folder_of(tmp_path / "photos", 2, ("one", "two", "zero"))
-    (tmp_path / "names.txt").write_text("\n".join(("zero", "one", "two", *map(str, range(7)))))
-    inputs = "--image-size 12 --mean 0.5 --std 0.5"
-    shift = "recolor:module:tests.tiny_nets:ten_classes?image_size=12&mean=0.5&std=0.5&steps=2"
-    spec = f"{shift}/imagefolder:{root}"
-    extract = f"extract --classifier module:tests.tiny_nets:ten_classes {inputs} --out {tmp_path}/out"
-    assert main([*extract.split(), "--data", spec, "--classes", str(tmp_path / "names.txt")]) == 0
-    assert main([*extract.split(), "--data", spec, "--auxiliary"]) == 0
-    outputs = ClassifierOutputs.load(tmp_path / "out")
-    np.testing.assert_allclose(outputs.require("auxiliary"), outputs.require("features"), atol=1e-5)
-    for other in (f"imagefolder:{root}", f"{shift}&bound=0.01/imagefolder:{root}"):
-        shutil.rmtree(tmp_path / "out" / "auxiliary")
-        assert main([*extract.split(), "--data", other, "--auxiliary"]) == 2
-        assert "expected images shifted as those of the outputs (method recolor" in capsys.readouterr().err
-        (tmp_path / "out" / "auxiliary").mkdir()
+def test_the_classifier_and_the_attack_decide_the_fingerprint(home: Path) -> None:
+    spec, data, changes = f"checkpoint:{home}/classifier", parse_data("digits:test").open(), [{}, {"mean": 0.4}]
+    shifts = [recoloring_by(spec, RecolorOptions(), inputs) for inputs in changes]
+    shifts += [recoloring_by(spec, RecolorOptions(bound=0.05), {}), recoloring_by(spec, RecolorOptions(steps=9), {})]
+    shifts.append(Recoloring(load_classifier("net:digits-net").with_transform(mean=0.3, std=0.3), RecolorOptions()))
+    assert len({Shifted(data, shift).fingerprint() for shift in shifts}) == len(shifts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,21 +19,19 @@ from steepslope.nets.data.specs import parse_data
 
 
 @pytest.fixture
-def spec(stylizer_folder: Path, styles_folder: Path) -> str:
-    return f"stylize:{stylizer_folder}?styles={styles_folder}&style_crop=32"
+def spec(stylizer_folder: Path, styles_folder: Path) -> StylizeSpec:
+    return StylizeSpec(str(stylizer_folder), str(styles_folder), style_crop=32)
 
 
-def shifted(spec: str, photos: Path) -> Shifted:
-    data = parse_data(f"{spec}/images:{photos}").look().open()
-    assert isinstance(data, Shifted)
-    return data
+def shifted(spec: StylizeSpec, photos: Path) -> Shifted:
+    return Shifted(parse_data(f"images:{photos}").open(), spec.look().load())
 
 
 def pixels(data: Shifted, row: int) -> NDArray[np.float32]:
     return np.asarray(data.image(row))
 
 
-def test_photos_of_any_size_keep_it_and_grey_stays_grey(spec: str, photos_folder: Path) -> None:
+def test_photos_of_any_size_keep_it_and_grey_stays_grey(spec: StylizeSpec, photos_folder: Path) -> None:
     data = shifted(spec, photos_folder)
     found = {str(name): pixels(data, row) for row, name in enumerate(data.ids)}
     assert {name: one.shape for name, one in found.items()} == {
@@ -44,11 +44,11 @@ def test_photos_of_any_size_keep_it_and_grey_stays_grey(spec: str, photos_folder
         assert np.abs(one - picture_as_floats(original)).max() > 0.05
 
 
-def test_the_style_of_an_image_depends_on_its_id_and_the_seed_alone(spec: str, photos_folder: Path) -> None:
+def test_the_style_of_an_image_depends_on_its_id_and_the_seed_alone(spec: StylizeSpec, photos_folder: Path) -> None:
     data = shifted(spec, photos_folder)
     alone = data.subset(np.array([3]))
     np.testing.assert_allclose(pixels(alone, 0), pixels(data, 3), atol=1e-4)
-    shift, other = (shifted(f"{spec}{more}", photos_folder).shift for more in ("", "&seed=1"))
+    shift, other = (shifted(replace(spec, seed=seed), photos_folder).shift for seed in (0, 1))
     assert isinstance(shift, Stylization)
     assert isinstance(other, Stylization)
     drawn = [shift.style(f"image/{row}") for row in range(40)]
@@ -58,14 +58,34 @@ def test_the_style_of_an_image_depends_on_its_id_and_the_seed_alone(spec: str, p
     assert not torch.equal(drawn[0], other.style("image/0"))
 
 
-def test_small_images_are_stylised_at_a_side_and_brought_back(spec: str, photos_folder: Path) -> None:
-    data = shifted(f"{spec}&side=40", photos_folder)
+def test_small_images_are_stylised_at_a_side_and_brought_back(spec: StylizeSpec, photos_folder: Path) -> None:
+    data = shifted(replace(spec, side=40), photos_folder)
     row = list(data.ids).index("chelsea.png")
     assert pixels(data, row).shape == (7, 11, 3)
     assert np.abs(pixels(data, row) - pixels(shifted(spec, photos_folder), row)).max() > 1e-3
 
 
-def test_other_channels_are_refused(stylizer_folder: Path, styles_folder: Path) -> None:
-    shift = StylizeSpec(str(stylizer_folder), str(styles_folder), style_crop=32).load()
+def test_all_settings_are_parts_of_the_fingerprint(spec: StylizeSpec, photos_folder: Path) -> None:
+    changes: list[dict[str, Any]] = [{}, {"alpha": 0.5}, {"side": 40}, {"crop": 24}, {"seed": 2}]
+    found = [shifted(replace(spec, **change), photos_folder).fingerprint() for change in changes]
+    assert len(set(found)) == len(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stylizer": "nowhere"}, "nowhere: expected the folder of a stylizer .*, no such folder"),
+        ({"stylizer": "."}, "expected the folder of a stylizer .*, it has no stylizer.json"),
+        ({"styles": "nowhere"}, "styles: data spec 'images:nowhere': no such folder"),
+        ({"alpha": 2}, "alpha: expected a number from 0 to 1, found 2"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[str, Any], message: str, spec: StylizeSpec) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        replace(spec, **change).look()
+
+
+def test_other_channels_are_refused(spec: StylizeSpec) -> None:
+    shift = spec.load()
     with pytest.raises(SteepslopeError, match="six: expected an image in grey or in colour, found 6 channels"):
         shift([np.zeros((9, 9, 6), np.float32)], ["six"])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.nets.export.exporting import export_oracle
-from steepslope.oracle import BaseOracle
+from steepslope.oracle.base import BaseOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, Score
 

@@ -198,12 +198,12 @@ def test_the_command(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     out = tmp_path / "gate.onnx"
     assert main(f"export --gate {gates}/mcp --out {out}".split()) == 0
     told = capsys.readouterr().out
-    assert "inputs: images uint8 (N, " in told
-    assert "outputs: label int64 (N), probability float64 (N), p_correct float64 (N)" in told
+    assert "inputs:     images uint8 (N, " in told
+    assert "outputs:    label int64 (N), probability float64 (N), p_correct float64 (N)" in told
     assert Gate.load(gates / "mcp").promises[0].sentences() in told
     assert ExportedGate.open(out).card.gate == digest_of_gate(gates / "mcp")
-    assert main(f"export --oracle {gates}/columns-oracle --out {tmp_path}/oracle.onnx".split()) == 0
-    assert "outputs: trust_logit float64 (N)" in capsys.readouterr().out
+    assert main(f"export --gate {gates}/columns-oracle --out {tmp_path}/oracle.onnx".split()) == 0
+    assert "outputs:    trust_logit float64 (N)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_the_command(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ("--gate {gates}/free --out {out}", "there is such a file already: choose another, or give --replace"),
         ("--gate {gates}/free --out {out}.bin", "out: expected a file that ends in .onnx"),
-        ("--out {out}x.onnx", "expected --gate or --oracle, found neither"),
+        ("--out {out}x.onnx", "the following arguments are required: --gate"),
         ("--gate {gates}/nothing --out {out}x.onnx", "expected a calibrated gate, but it has no gate.json"),
         ("--gate {gates}/free --part gate --classifier timm:resnet18 --out {out}x.onnx", "this file holds no nets"),
     ],

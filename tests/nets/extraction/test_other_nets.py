@@ -54,6 +54,21 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         ClassifierOutputs.load(out)
 
 
+def test_features_are_of_images_that_are_shifted_as_those_of_the_outputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out = f"images:{folder_of(tmp_path / 'photos', 2)}", tmp_path / "out"
+    net = "module:tests.tiny_nets:ten_classes --image-size 12 --mean 0.5 --std 0.5"
+    assert main(f"extract --classifier {net} --data corrupt:fog:3/{photos} --out {out}".split()) == 0
+    for other in (photos, f"corrupt:fog:4/{photos}"):
+        assert auxiliary(other, out) == 2
+        expected = "expected images shifted as those of the outputs (method corrupt, kind fog, severity 3, seed 0, crop"
+        assert expected in capsys.readouterr().err
+    assert auxiliary(f"corrupt:fog:3/{photos}", out) == 0
+    outputs = ClassifierOutputs.load(out)
+    np.testing.assert_allclose(outputs.require("auxiliary"), outputs.require("features"), atol=1e-5)
+
+
 def test_opinions_on_copies_and_without_the_images_that_are_lacking(tmp_path: Path) -> None:
     """The other net's classes are in another order; it sees the same copies of the images."""
     photos, out = folder_of(tmp_path / "photos", 3), tmp_path / "out"

@@ -16,7 +16,9 @@ from torch import nn
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Decisions, Gate, Origin
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import Origin
+from steepslope.gate.decisions import Decisions
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier
 from steepslope.nets.predict.image_gate import ImageGate, pictures_in_memory

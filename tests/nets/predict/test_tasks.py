@@ -86,7 +86,7 @@ def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
     """Each part is sent with the groups of its images alone; one that has none is named."""
     sites = "".join(f"{name},{'01'[row % 2]}\n" for row, name in enumerate(opened("digits:test").ids))
     (tmp_path / "sites.csv").write_text(f"id,group\n{sites}")
-    by = f"--by {tmp_path}/sites.csv --outputs {gates}/outputs/test --max-risk 0.3"
+    by = f"--groups {tmp_path}/sites.csv --outputs {gates}/outputs/test --max-risk 0.3"
     assert main(f"calibrate --oracle mcp {by} --out {tmp_path}/gate".split()) == 0
     groups = {name: name[0] for name in NAMES}
     images = images_of(tmp_path / "gate", f"images:{photos}", groups=groups)

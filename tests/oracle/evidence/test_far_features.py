@@ -9,7 +9,8 @@ from steepslope.oracle import Oracle
 from steepslope.oracle.evidence import EVIDENCE
 from steepslope.oracle.handover import Handover
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import SCORES, KNNDensityRatio, KNNDistance
+from steepslope.scores import SCORES
+from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance
 from tests.conftest import make_complete
 
 FAR = 1e6

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from steepslope.metrics import confusion, tnr, tpr
+from steepslope.metrics import tnr, tpr
+from steepslope.metrics.selective import confusion
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.report.web.conftest import CLASSES, ORACLE, Open, Opened, Shown
@@ -200,6 +201,19 @@ def test_nothing_overflows_a_telephone(shown: Shown, opened: Open) -> None:
         assert wide == []
 
 
+def test_a_telephone_shows_the_finding_first_and_says_where_tables_scroll(shown: Shown, opened: Open) -> None:
+    """Before anything is unfolded, the page is seven screens long; what is unfolded has charts of its width."""
+    one = opened(shown.report, width=390)
+    assert one.page.evaluate("document.documentElement.scrollHeight") <= 6_000
+    assert one.page.locator(".headline").bounding_box()["y"] < 100
+    assert "MCP is the classifier's own confidence" in one.text("header")
+    hint = "one => getComputedStyle(one, '::before').content"
+    assert "sideways" in one.page.eval_on_selector("#scores ~ .wide", hint)
+    assert one.page.eval_on_selector("#scores ~ .wide", "one => one.scrollWidth > one.clientWidth")
+    one.page.click("nav a[href='#confidences']")
+    one.page.wait_for_function("document.querySelector('[data-chart=histogram-0] svg').clientWidth > 300")
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
 def test_axe_finds_nothing_serious(shown: Shown, opened: Open, width: int, scheme: str) -> None:
     one = opened(shown.report, width=width, scheme=scheme)
@@ -214,7 +228,8 @@ def found_texts(violations: list[dict[str, Any]]) -> list[str]:
 
 def test_names_with_tags_are_text(one: Opened) -> None:
     assert one.page.evaluate("window.broken === undefined")
-    assert CLASSES[0] in one.text("#groups ~ .wide")
+    one.page.click("nav a[href='#groups']")
+    assert CLASSES[0] in one.text("details:has(#groups) .wide")
     assert one.page.locator("#errors b, main i:not(.bar i)").count() == 0
     assert ORACLE in one.text("#scores ~ .wide")
 

@@ -10,19 +10,19 @@ from scipy.special import softmax
 
 from steepslope.gate.decisions import likeliest_class
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
-from steepslope.monitor.estimators import learnt_estimators
+from steepslope.monitor.monitor import accuracy_threshold
 from steepslope.outputs import ClassifierOutputs
 from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
 from steepslope.score_benchmark.measured import DIGITS
 
-NANNYML = "NannyML's CBPE"
+NANNYML, MONITOR = "NannyML's CBPE", "the monitor"
 MOST_CLASSES = 300  # for NannyML: on 6,000 rows of 1,000 classes it takes more than 23 GB
 
 
 def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
-    """Return estimate less accuracy of each estimator, all learnt on the judged rows that are not shifted.
+    """Return estimate less accuracy of the monitor's estimate, learnt on the judged rows that are not shifted.
 
-    P(correct) is of the fused oracle without opinions, calibrated on those rows. NannyML's estimate is among them where
+    P(correct) is of the fused oracle without opinions, calibrated on those rows. NannyML's estimate is next to it where
     it is installed; it is not among our dependencies.
     """
     usual, other = trial.judged[TEST], trial.judged[name]
@@ -36,10 +36,7 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
 
     seen = calibration_rows(other)
     accuracy = float(seen.is_correct.mean())
-    found = {
-        kind: estimator.estimate(float(estimator.statistic(seen).mean()))
-        for kind, estimator in learnt_estimators(calibration_rows(usual)).items()
-    }
+    found = {MONITOR: float((seen.p_correct >= accuracy_threshold(calibration_rows(usual))).mean())}
     if find_spec("nannyml") and usual.outputs.num_classes <= MOST_CLASSES:
         found[NANNYML] = accuracy_by_nannyml(usual.outputs, other.outputs)
     return {kind: round(one - accuracy, DIGITS) for kind, one in found.items()}

@@ -26,7 +26,8 @@ from steepslope.lab.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Work
 from steepslope.lab.shifts.pixels import device_at_hand
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, loss_parameters
 from steepslope.metrics import aurc
-from steepslope.metrics.intervals import compare
+from steepslope.metrics.intervals import compare, values_of_measures
+from steepslope.metrics.paper import PAPER_METRICS, float32_sigmoid, paper_tnr_cut
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from steepslope.nets.data.images import Dataset
 from steepslope.nets.training.loading import load_oracle
@@ -344,7 +345,7 @@ def measured_line(
 ) -> dict[str, Any]:
     """Return a line's metrics with intervals, its paired differences, and the paper's variants as ``paper_…``."""
     line = replace(scored, name=BASELINE) if scored.name == MCP else scored
-    row = evaluated_rows([*others[:1], line], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
+    row = evaluated_rows([*others[:1], line], outputs, bootstrap=resamples, seed=seed)[-1]
     against = [(line.confidence, one.confidence) for one in others[1:]]  # the best single score, if any
     to_best = [compare(*both, outputs.is_correct, bootstrap=resamples, seed=seed) for both in against]
     numbers: dict[str, Mapping[str, Any]] = {
@@ -352,10 +353,21 @@ def measured_line(
         **{f"delta_{name}": one for name, one in (row.vs_mcp or {}).items()},
         **{f"best_{name}": one[name] for one in to_best for name in ("auc", "aurc")},
     }
-    points = {**row.separability, **{f"paper_{name}": value for name, value in row.paper.items()}}
+    of_paper = {f"paper_{name}": value for name, value in _paper_metrics_of_line(line, outputs).items()}
+    points = {**row.separability, **of_paper}
     numbers |= {name: {"value": value} for name, value in points.items()}
     about = {"score": scored.name, "loss": scored.loss, "n": row.n}
     return {**about, **{name: _rounded_estimate(one) for name, one in numbers.items()}}
+
+
+def _paper_metrics_of_line(scored: Scored, outputs: ClassifierOutputs) -> dict[str, float]:
+    """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
+    confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
+    cut = np.nan
+    if scored.scale != "rank":
+        cut = paper_tnr_cut(scored.loss, outputs.num_classes)
+    functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
+    return values_of_measures(functions, confidence, outputs.is_correct)
 
 
 def _rounded_estimate(values: Mapping[str, Any]) -> dict[str, Any]:

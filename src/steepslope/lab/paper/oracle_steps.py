@@ -1,5 +1,6 @@
 """The steps to oracles: trained on images as in the paper, fitted on features, fused; and the sweep of their slopes."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from steepslope.oracle.storage import CARD
 
 SEARCH = "search.json"
 FROZEN = 1.0  # α⁺ while α⁻ is searched
-SWEPT = ("negatives", "positives", "criterion")  # what a preset's sweep needs
+SWEPT = ("negatives", "positives")  # what a preset's sweep needs
 
 
 def settings_of_oracle(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any]:
@@ -143,4 +144,4 @@ def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
     sweep = {name: work.preset.sweep[name] for name in SWEPT}
     found = search(trust_logit_of, outputs.is_correct, alpha_pos=FROZEN, **sweep)
     with staged_folder(out, last=SEARCH) as staging:
-        write_json(staging / SEARCH, found.as_json())
+        write_json(staging / SEARCH, asdict(found))

@@ -25,7 +25,7 @@ from steepslope.nets.classifiers.training import ClassifierTraining, recipe_for_
 from steepslope.nets.data.image_files import CARD as SHIFT_CARD
 from steepslope.nets.data.images import Divisible
 from steepslope.nets.data.shifted import Shift, Shifted, ShiftSpec
-from steepslope.nets.data.specs import SPLIT_SEED, parse_data
+from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.extraction import extract, summary_of_outputs
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.extraction.other_nets import Unlabelled, summary_of_features
@@ -40,7 +40,7 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
     settings = work.preset.nets[name].train
     if not settings:
         return []
-    known = {"net", "holdout", "split_seed", *(one.name for one in fields(ClassifierTraining) if one.name != "seed")}
+    known = {"net", "holdout", *(one.name for one in fields(ClassifierTraining) if one.name != "seed")}
     with located(f"nets.{name}.train"):
         for one in settings:
             require_known("setting", one, known)
@@ -53,9 +53,9 @@ def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Train it."""
     settings = dict(work.preset.nets[name].train)
     net = settings.pop("net", "")
-    split = (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
+    holdout = settings.pop("holdout", None)
     recipe = recipe_for_net(net, **settings, seed=seed)
-    _, accuracy = train_classifier(net, work.preset.data, out, recipe, *split, replace=False)
+    _, accuracy = train_classifier(net, work.preset.data, out, recipe, holdout, replace=False)
     work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
 
 
@@ -93,7 +93,7 @@ def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) ->
         stylizer = str(stylizer_step(work).folder)
         shift = StylizeSpec(stylizer, styles_of_preset(work), side=preset.side, crop=preset.crop).look().load()
     else:
-        shift = _shift_by_spec(work, where).load()
+        shift = _shift_by_spec(work, where)
     some = test.subset(work.drawn(len(test), preset.rows))
     write_shifted(Shifted(some, shift), f"{work.data}:{TEST}", out, notice=work.notice)
 

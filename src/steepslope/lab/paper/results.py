@@ -1,15 +1,8 @@
-"""A folder of tables and figures: Markdown, CSV, PNG and SVG, and the rows behind them as JSON.
+"""A folder of tables and figures: Markdown, PNG and SVG, and the rows behind them as JSON."""
 
-In a cell, a title or a note, ``**text**`` is bold. A row whose first cell is bold and whose other cells are empty is
-the heading of the rows below it.
-"""
-
-import csv
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,47 +12,9 @@ from matplotlib.figure import Figure
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, read_json, staged_folder
 from steepslope.lab.paper.style import save_figure
-from steepslope.report.grid import Cell, Grid, grid_in_markdown
+from steepslope.report.grid import Grid, grid_in_markdown
 
-BLOCK = "block"  # the column of the headings in comma-separated values
-BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*")
-
-
-def heading_of_row(row: Sequence[Cell]) -> str | None:
-    """Return the text of a row that is a heading, or None for all other rows.
-
-    >>> heading_of_row([Cell("**MNIST**"), Cell("")]), heading_of_row([Cell("**SS**"), Cell("98.8")])
-    ('MNIST', None)
-    """
-    first, *others = row
-    found = BOLD.fullmatch(first.text)
-    return found[1] if found and others and not first.aside and not any(map(str, others)) else None
-
-
-def grid_as_csv(grid: Grid) -> str:
-    """Return the table as comma-separated values, with a line of names first and without title and note.
-
-    A cell is its text and its aside, without marks of bold text. Headings become a first column,
-    ``block``, that every row below them has; a table without headings has no such column.
-
-    >>> heading, row = [Cell("**MNIST**"), Cell("")], [Cell("SS"), Cell("**98.8**", "[98.1, 99.3]")]
-    >>> print(grid_as_csv(Grid("", ["loss", "AUC"], [heading, row])), end="")
-    block,loss,AUC
-    MNIST,SS,"98.8 [98.1, 99.3]"
-    """
-    block, lines = "", []
-    for row in grid.rows:
-        if (heading := heading_of_row(row)) is not None:
-            block = heading
-        else:
-            lines.append([block, *(BOLD.sub(r"\1", str(cell)) for cell in row)])
-    first = 0 if block else 1
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(line[first:] for line in [[BLOCK, *grid.columns], *lines])
-    return text.getvalue()
-
-
-ENDS = ("md", "csv", "png", "svg")
+ENDS = ("md", "png", "svg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +45,6 @@ def write_results(
                 save_figure(grid.figure, staging, one)
                 continue
             (staging / f"{one}.md").write_text(grid_in_markdown(grid) + "\n", encoding="utf-8")
-            (staging / f"{one}.csv").write_text(grid_as_csv(grid), encoding="utf-8")
         short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
         text = json.dumps({**about, "notes": notes, "rows": short}, ensure_ascii=False, allow_nan=False)
         rows_apart = text.replace('{"score"', '\n{"score"')

@@ -5,11 +5,10 @@ and areas in their hatches too, so that a print without colours can be read. Siz
 text of a page. Matplotlib's own settings stay as they were.
 """
 
-import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO, StringIO
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +16,6 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from steepslope.files.folders import staged_folder
@@ -38,6 +35,7 @@ POINTS_PER_INCH = 72
 FONT = "DejaVu Sans"  # comes with matplotlib, so that every machine draws the same
 TEXT, SMALL = 8.0, 7.0  # points: titles and names, numbers at axes
 LINE_HEIGHT = 1.3 * TEXT / POINTS_PER_INCH  # inches
+LETTER = 0.56 * TEXT / POINTS_PER_INCH  # inches: a little more than the mean width in most texts
 BESIDE_NAME = 5 * TEXT / POINTS_PER_INCH  # inches: the sample of a line in a legend, and the gaps
 SETTINGS: dict[Any, Any] = {
     "font.family": [FONT],
@@ -102,45 +100,16 @@ def line_looks(names: Iterable[str]) -> dict[str, Line]:
     return {name: Line(*(kind[index % len(kind)] for kind in kinds)) for index, name in enumerate(unique)}
 
 
-def text_width(text: str, size: float = TEXT) -> float:
-    """Return the width of a line of text in inches; ``size`` is in points."""
-    font = FontProperties(family=FONT, size=size)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return float(width) / POINTS_PER_INCH
-
-
-def wrapped_text(text: str, inches: float, size: float = TEXT) -> str:
-    r"""Break text into lines of at most this width, between words, or within a word that is wider by itself.
-
-    A no-break space holds words together.
-
-    >>> wrapped_text("the fused oracle, auxiliary", 1.0)
-    'the fused oracle,\nauxiliary'
-    """
-    done: list[str] = []
-    words = filter(None, re.split(r"[ \t\n]+", text))
-    for word in chain.from_iterable(_pieces_of_word(word, inches, size) for word in words):
-        joined = f"{done[-1]} {word}" if done else word
-        if done and text_width(joined, size) <= inches:
-            done[-1] = joined
-        else:
-            done.append(word)
-    return "\n".join(done)
-
-
-def _pieces_of_word(word: str, inches: float, size: float) -> Iterator[str]:
-    while text_width(word, size) > inches and len(word) > 1:
-        fitting = next((end for end in range(len(word) - 1, 1, -1) if text_width(word[:end], size) <= inches), 1)
-        yield word[:fitting]
-        word = word[fitting:]
-    yield word
+def wrapped_text(text: str, inches: float) -> str:
+    """Break text into lines of about this width at most, between words, or within a word that is wider by itself."""
+    return textwrap.fill(text, max(1, int(inches / LETTER)), break_on_hyphens=False)
 
 
 def legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """Put one legend for all panels below them, in as few rows as the width of the figure has room for."""
     room = figure.get_figwidth() - 0.3
     names = [wrapped_text(name, room - BESIDE_NAME) for name in handles]
-    widths = [max(map(text_width, name.split("\n"))) + BESIDE_NAME for name in names]
+    widths = [LETTER * max(map(len, name.split("\n"))) + BESIDE_NAME for name in names]
     columns = _legend_columns(widths, room)
     figure.legend(list(handles.values()), names, loc="outside lower center", ncols=columns)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import read_json
 from steepslope.lab.paper.differences import differences_of_lines
@@ -226,7 +227,7 @@ def losses_view(found: Findings) -> Shown:
 def sweep_view(found: Findings) -> Shown:
     """Show loss, TPR and TNR on held-out rows against α⁻, then against α⁺ at the α⁻ that the first seed chose."""
     files = [step.folder / SEARCH for step in sweep_steps_of(found.experiment, found.work)]
-    searches = [Search.from_json(read_json(file, "a search of slopes"), file) for file in files]
+    searches = [read_fields(Search, read_json(file, "a search of slopes"), file) for file in files]
     first = searches[0]
     alike = [one for one in searches if one.alpha_neg == first.alpha_neg]
     panels = [

@@ -81,10 +81,6 @@ class ShiftByKind(ABC):
         """Return the same; raise where something to change images with is missing."""
         return self
 
-    def load(self) -> Self:
-        """Return the same: there is nothing else to load."""
-        return self.look()
-
     @property
     def title(self) -> str:
         """The kind and the severity."""

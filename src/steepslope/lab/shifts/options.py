@@ -71,9 +71,6 @@ STYLIZER_CHECKS: dict[str, Check] = {
     "steps": whole(1),
     "batch_size": whole(1),
     "crop": whole(16),
-    "learning_rate": number(1e-12, 1),
-    "style_weight": number(0, 1e6),
-    "reconstruction_weight": number(0, 1e6),
     "reduction": REDUCTION,
     "width": whole(1, 512),
     "seed": SEED,
@@ -94,12 +91,6 @@ class StylizerTraining:
         Side of the random square crops, in pixels; a multiple of the reduction, and at least twice as large. Images
         are reduced until their shorter side is at most twice as long. Smaller content is enlarged; smaller styles are
         refused.
-    learning_rate
-        Highest learning rate of Adam; it rises in the first tenth of the steps and then falls along a cosine.
-    style_weight
-        Weight of the style losses against the content loss.
-    reconstruction_weight
-        Weight of the squared error, in pixels, of content that is decoded without a style.
     reduction
         By how much the deepest feature map is smaller than the image: 2, 4, 8 or 16. A larger one changes shapes more
         and keeps less of the image.
@@ -112,9 +103,6 @@ class StylizerTraining:
     steps: int = 10_000
     batch_size: int = 8
     crop: int = 128
-    learning_rate: float = 1e-3
-    style_weight: float = 10.0
-    reconstruction_weight: float = 10.0
     reduction: int = 4
     width: int = 32
     seed: int = 0

@@ -8,12 +8,12 @@ version of each image is kept, whereas their code returns the last; LUV is scale
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra, versions_of
 from steepslope.lab.shifts.colour_map import ColourMap, roughness
 from steepslope.lab.shifts.options import RecolorOptions
@@ -194,31 +194,7 @@ def require_gradients(spec: str, trainable: bool) -> None:
         raise SteepslopeError(f"{expected}, found one without: give the net that it was made from", spec)
 
 
-@dataclass(frozen=True)
-class RecolorSpec:
-    """Recolouring that is named but not loaded: the classifier's spec, changes of its input, and the attack's options.
-
-    ``inputs`` are keywords of :meth:`~steepslope.nets.classifiers.classifier.Classifier.with_transform`.
-    """
-
-    classifier: str
-    options: RecolorOptions
-    inputs: Mapping[str, Any]
-
-    def look(self) -> Self:
-        """Raise where the classifier can have no gradients."""
-        require_gradients(self.classifier, not self.classifier.startswith("onnx:"))
-        return self
-
-    def load(self) -> Recoloring:
-        """Load the classifier."""
-        with located(str(self)):
-            return Recoloring(load_classifier(self.classifier).with_transform(**self.inputs), self.options)
-
-    def __str__(self) -> str:
-        usual = asdict(RecolorOptions())
-        changed = {name: value for name, value in asdict(self.options).items() if value != usual[name]}
-        listed = {name: ",".join(map(str, value)) if isinstance(value, tuple) else value
-                  for name, value in (changed | dict(self.inputs)).items() if value is not None}  # fmt: skip
-        query = "&".join(f"{name}={value}" for name, value in listed.items())
-        return f"recolor:{self.classifier}" + (("&" if "?" in self.classifier else "?") + query if query else "")
+def recoloring_by(classifier: str, options: RecolorOptions, inputs: Mapping[str, Any]) -> Recoloring:
+    """Return recolouring against the classifier of a spec, its input changed as ``Classifier.with_transform`` does."""
+    require_gradients(classifier, not classifier.startswith("onnx:"))
+    return Recoloring(load_classifier(classifier).with_transform(**inputs), options)

@@ -1,7 +1,7 @@
 """Images in the style of others, and stylisation as a shift: each image's style is drawn by its id."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -103,11 +103,6 @@ class StylizeSpec:
         if not len(styles):
             raise SteepslopeError("expected images to take styles from, found none", self.styles)
         return Stylization(self, Stylizer.load(self.stylizer), styles, style_reader(styles, self.style_crop))
-
-    def __str__(self) -> str:
-        default = {one.name: one.default for one in fields(self)}
-        given = {name: value for name, value in vars(self).items() if value != default[name] and name != "stylizer"}
-        return f"stylize:{self.stylizer}?" + "&".join(f"{name}={value}" for name, value in given.items())
 
 
 @dataclass(frozen=True, eq=False)

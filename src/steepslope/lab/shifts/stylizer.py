@@ -24,7 +24,7 @@ from steepslope.nets.weights import load_weights, save_weights
 
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"
-STATE = "unfinished.safetensors"
+STATE = "unfinished.pt"
 STYLIZER = Artifact(  # by their digest an encoder's weights are the same under any name
     "a stylizer", CARD, made="training.made", free=("encoder",), unfinished=("unfinished.json", STATE), remedy=DELETE
 )

@@ -30,6 +30,8 @@ from steepslope.nets.weights import save_training_state, take_up_state
 from steepslope.numerics.small_net import warm_cosine_rate
 
 MEMORY = 0.99  # of the moving average of the losses
+LEARNING_RATE = 1e-3  # the highest, of Adam; it rises in the first tenth of the steps and then falls along a cosine
+WEIGHTS = {"content": 1.0, "style": 10.0, "reconstruction": 10.0}  # of the losses
 SAVE_EVERY = 500  # steps after which the state of an unfinished training is saved
 
 
@@ -149,7 +151,7 @@ class _StylizerRun:
     losses: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.optimizer = torch.optim.Adam(self.stylizer.decoder.parameters(), self.options.learning_rate)
+        self.optimizer = torch.optim.Adam(self.stylizer.decoder.parameters(), LEARNING_RATE)
 
     def train(self, pairs: Callable[[int], list[Tensor]], state: Path) -> None:
         steps, device = self.options.steps, self.stylizer.encoder.mean.device
@@ -165,13 +167,11 @@ class _StylizerRun:
                     self._save(state)
 
     def _step(self, content: Tensor, styles: Tensor) -> None:
-        options = self.options
         for group in self.optimizer.param_groups:
-            group["lr"] = options.learning_rate * warm_cosine_rate((self.done + 0.5) / options.steps)
+            group["lr"] = LEARNING_RATE * warm_cosine_rate((self.done + 0.5) / self.options.steps)
         losses = stylizer_losses(self.stylizer, content, styles)
-        weighted = options.style_weight * losses["style"] + options.reconstruction_weight * losses["reconstruction"]
         self.optimizer.zero_grad()
-        (losses["content"] + weighted).backward()  # type: ignore[no-untyped-call]
+        sum(weight * losses[name] for name, weight in WEIGHTS.items()).backward()  # type: ignore
         self.optimizer.step()
         for name, loss in losses.items():
             value = float(loss.detach())
@@ -179,7 +179,7 @@ class _StylizerRun:
 
     def _save(self, state: Path) -> None:
         if not all(bool(weight.isfinite().all()) for weight in self.stylizer.decoder.parameters()):
-            raise SteepslopeError("the loss became NaN: a lower learning rate may help")
+            raise SteepslopeError("the loss became NaN: a larger batch_size may help")
         about = {"steps": self.done, "losses": self.losses}
         save_training_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
 

@@ -25,7 +25,7 @@ from steepslope.lab.shifts.pixels import cropped_picture, picture_as_bytes, pixe
 from steepslope.nets.data.image_files import CARD, ShiftCard
 from steepslope.nets.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture, open_image
 from steepslope.nets.data.shifted import Shifted
-from steepslope.nets.data.transforms import decoded_or_reason, unreadable_image
+from steepslope.nets.data.transforms import unreadable_image, why_unreadable
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME
 
 CELL = 96  # pixels a side of each image
@@ -160,12 +160,10 @@ class _ShiftedBlocks(TorchDataset[str]):
         return len(self.numbers)
 
     def __getitem__(self, place: int) -> str:
-        block = self.shifted.shift.block
-        start = self.numbers[place] * block
-        for row in range(start, min(start + block, len(self.names))):
-            picture: Picture | str = decoded_or_reason(self.shifted, row, lambda image: image)
-            if isinstance(picture, str):
-                return str(unreadable_image(self.shifted, row, picture))
+        number = self.numbers[place]
+        for row, picture in enumerate(self.shifted.shifted_block(number), number * self.shifted.shift.block):
+            if isinstance(picture, Exception):
+                return str(unreadable_image(self.shifted, row, why_unreadable(picture)))
             path = self.out / self.names[row]
             try:
                 _save_picture(picture, path)

@@ -124,7 +124,7 @@ NETS: dict[str, NetKind] = {
 
 CARD = "classifier.json"
 WEIGHTS = "classifier.safetensors"
-STATE = "unfinished.safetensors"
+STATE = "unfinished.pt"
 CHECKPOINT = Artifact(  # by the fingerprint they are the same images under any name
     "a classifier", CARD, made="", free=("data",), unfinished=("unfinished.json", STATE)
 )

@@ -83,13 +83,12 @@ def train_classifier(
     out: Path,
     recipe: ClassifierTraining,
     holdout: int | None = None,
-    split_seed: int = SPLIT_SEED,
     replace: bool = True,
     notice: Notice = silent,
 ) -> tuple[Classifier, float]:
     """Train on the training split of ``data`` less its held-out rows; save a checkpoint to ``out``.
 
-    The split depends on ``split_seed`` alone, so it is the same for classifiers of different seeds. Returns the
+    The split is the same for classifiers of different seeds. Returns the
     classifier and its accuracy on the held-out rows. Unless it is to be replaced, a classifier that was trained so is
     found complete, of which ``notice`` is told, and another is an error.
     """
@@ -103,14 +102,14 @@ def train_classifier(
     require_image_shape(net, images, spec.name)
     if spec.is_named:
         notice(f"{spec.name}: trained on its split {TRAIN}, {len(images):,} images, less those held out")
-    fitted, held_out = holdout_split(len(images), holdout, split_seed)
+    fitted, held_out = holdout_split(len(images), holdout, SPLIT_SEED)
     pixels = images.pixels[fitted] / 255
     if pixels.std() == 0:
         raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
         net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
         mean=float(pixels.mean()), std=float(pixels.std()),
-        data=spec.name, fingerprint=spec.load(TRAIN).fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
+        data=spec.name, fingerprint=spec.load(TRAIN).fingerprint(), holdout=len(held_out), split_seed=SPLIT_SEED,
         training=asdict(recipe), classes=images.classes,
     )  # fmt: skip
     with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:

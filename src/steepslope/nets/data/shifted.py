@@ -1,7 +1,7 @@
 """A data set whose images were changed as another domain would change them: the same rows, labels and ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -42,23 +42,19 @@ class Shift(Protocol):
         """
 
 
-class ShiftSpec(Protocol):
-    """A shift that is named but not loaded yet; as text it is what stands before the ``/`` of a data spec."""
+class ShiftSpec(Shift, Protocol):
+    """A shift that a data spec names; as text it is what stands before the ``/``."""
 
     def look(self) -> object:
-        """Raise where it names nothing; it takes no time, so it comes before all loading."""
-
-    def load(self) -> Shift:
-        """Load the nets that the shift needs, if any."""
+        """Raise where something to change images with is missing; it takes no time, so it comes before all loading."""
 
 
 @dataclass(eq=False)
 class Shifted:
-    """A data set's images, shifted. Neighbouring rows are shifted in blocks, of which the last one is kept."""
+    """A data set's images, shifted."""
 
     data: Dataset
     shift: Shift
-    _kept: tuple[int, list[Picture | Exception]] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -84,23 +80,15 @@ class Shifted:
         return self.shift.size or size_brought_to(self.data)
 
     def image(self, row: int) -> Picture:
-        """Return one shifted image; an unreadable original raises as in the data set.
-
-        Whoever reads on from the first row of a block gets the whole block shifted at once; others that row alone.
-        """
-        number, place = divmod(row, self.shift.block)
-        if self._kept is None or self._kept[0] != number:
-            if place:
-                return _image_or_raise(self._shifted_rows(np.array([row]))[0])
-            self._kept = number, self.shifted_block(number)
-        return _image_or_raise(self._kept[1][place])
+        """Return one shifted image; an unreadable original raises as in the data set."""
+        labels = labels_at(self.data.labels, np.array([row]))
+        (found,) = self.shift([self.data.image(row)], [str(self.ids[row])], labels, size_brought_to(self.data))
+        return found
 
     def shifted_block(self, number: int) -> list[Picture | Exception]:
-        """Return the images of a block; in place of one that cannot be read, why not."""
+        """Return the images of a block of neighbouring rows; in place of one that cannot be read, why not."""
         start = number * self.shift.block
-        return self._shifted_rows(np.arange(start, min(start + self.shift.block, len(self))))
-
-    def _shifted_rows(self, rows: NDArray[np.int64]) -> list[Picture | Exception]:
+        rows = np.arange(start, min(start + self.shift.block, len(self)))
         found = [_image_or_error(self.data, int(row)) for row in rows]
         good = [place for place, one in enumerate(found) if not isinstance(one, Exception)]
         for place, picture in zip(
@@ -141,12 +129,6 @@ def _image_or_error(data: Dataset, row: int) -> Picture | Exception:
         return data.image(row)
     except Exception as error:  # decoders have many kinds for damaged files
         return error
-
-
-def _image_or_raise(found: Picture | Exception) -> Picture:
-    if isinstance(found, Exception):
-        raise found
-    return found
 
 
 def size_brought_to(data: Any) -> Size | None:

@@ -97,7 +97,7 @@ class DatasetSpec:
     def shifted(self, data: Dataset) -> Dataset:
         """Return a data set with its images shifted."""
         for shift in reversed(self.shifts):
-            data = Shifted(data, shift.load())
+            data = Shifted(data, shift)
         return data
 
     def load(self, split: str, names: ClassNames = NO_NAMES) -> Divisible:

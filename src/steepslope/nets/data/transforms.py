@@ -185,11 +185,16 @@ def decoded_or_reason(data: Dataset, row: int, use: Callable[[Picture], T]) -> T
     """Return what ``use`` makes of a row's image, or what is wrong with it."""
     try:
         return use(data.image(row))
-    except SteepslopeError as error:
-        return str(error)
     except Exception as error:  # decoders have many kinds for damaged and for hostile files
-        reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error))
-        return f"cannot be read as an image ({reason})"
+        return why_unreadable(error)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Return what is wrong with an image, by what was raised where it was read or used."""
+    if isinstance(error, SteepslopeError):
+        return str(error)
+    reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error))
+    return f"cannot be read as an image ({reason})"
 
 
 def unreadable_image(data: Dataset, row: int, reason: str) -> SteepslopeError:

@@ -30,7 +30,7 @@ from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.handover import NOISE
-from steepslope.oracle.storage import is_image_oracle
+from steepslope.oracle.storage import is_image_oracle, is_oracle
 from steepslope.outputs.arrays import VOTE
 from steepslope.outputs.folder import AUXILIARY
 from steepslope.scores.score import LOGITS
@@ -46,15 +46,6 @@ class Exported:
     source: ConfidenceSource
     gate: Gate | None
     nets: ImageGate | None
-
-    def summary(self) -> list[str]:
-        """Return what it takes and gives, a line each, and the promise."""
-        graph = self.model.graph
-        lines = [
-            f"{name}: {', '.join(map(_typed_graph_value, some))}"
-            for name, some in (("inputs", graph.input), ("outputs", graph.output))
-        ]
-        return [*lines, *([] if self.gate is None else [self.gate.sentences()])]
 
     def save(self, path: Path) -> None:
         """Write the file, with its SHA-256 in it, or nothing."""
@@ -186,30 +177,22 @@ def _with_export_metadata(exported: Exported, part: Part, digest: str | None) ->
     return exported
 
 
-def _typed_graph_value(value: Any) -> str:
-    """Return a value's name, type and shape, such as ``images uint8 (N, H, W, 3)``."""
-    kind = value.type.tensor_type
-    sizes = ", ".join(one.dim_param or str(one.dim_value) for one in kind.shape.dim)
-    return f"{value.name} {onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)} ({sizes})"
-
-
 def exported_from_folder(
-    gate: str | None, oracle: str | None, part: Part, nets: NetSpecs, opinions: Mapping[str, str] | None = None
+    folder: str, part: Part, nets: NetSpecs, opinions: Mapping[str, str] | None = None
 ) -> Exported:
     """Return the model of the gate, or of the oracle, in a folder; ``opinions`` are specs of nets by name."""
-    if part != "all" or gate is None:
+    if part != "all" or is_oracle(folder):
         for name, spec in {"classifier": nets.classifier, "auxiliary": nets.auxiliary, "opinion": opinions}.items():
             if spec:
                 raise SteepslopeError("expected none, since this file holds no nets", name)
-    if gate is not None:
-        loaded = Gate.load(gate, partial(load_oracle, backbones=nets.backbones))
+    if not is_oracle(folder):
+        loaded = Gate.load(folder, partial(load_oracle, backbones=nets.backbones))
         whole = part == "all" and loaded.source is not None
         asked = ImageGate.of(loaded, nets.classifier, nets.auxiliary, opinions) if whole else loaded
-        return export_gate(asked, part, digest_of_gate(gate))
-    assert oracle is not None
-    if is_image_oracle(oracle):
-        raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", "oracle")
-    model = Oracle.load(oracle)
+        return export_gate(asked, part, digest_of_gate(folder))
+    if is_image_oracle(folder):
+        raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", folder)
+    model = Oracle.load(folder)
     assert isinstance(model, Oracle | FusedOracle)
     assert model.fitted_ is not None
     return export_oracle(ConfidenceSource.from_model(model, model.fitted_.num_classes))

@@ -142,7 +142,7 @@ def summary_of_logits(outputs: ClassifierOutputs) -> str:
 def _data_by_output_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     """Return the folders of complete outputs, and of each the data set with its images."""
     if (out / MANIFEST).exists():
-        # the names of its classes: an attack leads away from an image's class, whatever the backbone
+        # with the names of its classes, which a table of paths may hold
         return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
     splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
@@ -165,7 +165,7 @@ def _images_of_output_folder(folder: Path, data: Dataset) -> Unlabelled:
 
 def _shifts_in_words(recipes: Sequence[Mapping[str, Any]]) -> str:
     """Return the shifts of recipes in a few words."""
-    shown = ("method", "kind", "severity", "seed", "crop", "classifier", "bound", "stylizer", "alpha")
+    shown = ("method", "kind", "severity", "seed", "crop")
     told = [", ".join(f"{name} {recipe[name]}" for name in shown if name in recipe) for recipe in recipes]
     return " after ".join(told) or "as they are"
 

@@ -33,6 +33,7 @@ from steepslope.outputs.table_files import Frame
 from steepslope.predict.chunks import GroupOf, Made
 
 NEED = "--engine ray"
+RETRIES = 3  # of a chunk whose actor died
 SECONDS = 10  # to reach a head that is there; Ray itself would wait for many minutes
 STDERR = 2
 QUIET = {
@@ -271,7 +272,7 @@ class FromCluster(FromImages):
         with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
             images = ray.put(alone)
         settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}
-        tries = {"max_restarts": -1, "max_task_retries": self.cluster.retries}
+        tries = {"max_restarts": -1, "max_task_retries": RETRIES}
         remote = ray.remote(Actor).options(**settings, **tries)
         started: list[Any] = [remote.remote(images) for _ in range(actors)]
         missing = len(waiting)

@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError, explained, located
-from steepslope.gate import Decisions, Gate
+from steepslope.gate import Gate
 from steepslope.gate.confidence_source import NetRecord, Origin
+from steepslope.gate.decisions import Decisions
 from steepslope.nets.classifiers.backbones import live_classifier, module_source_digest
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.classifiers.specs import load_classifier

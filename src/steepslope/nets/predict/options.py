@@ -16,7 +16,6 @@ CLUSTER_CHECKS: dict[str, Check] = {
     "actors": optional(whole(1)),
     "cpus": whole(1),
     "gpus": number(0),
-    "retries": whole(0),
 }
 
 
@@ -57,8 +56,6 @@ class ClusterOptions:
         CPUs an actor, which has as many threads.
     gpus
         GPUs an actor; 0.5 lets two share one.
-    retries
-        How often a chunk is tried again where its actor dies.
     code
         Folder of Python modules that actors shall be able to import, such as that of a classifier module:…; it is sent
         to them.
@@ -69,7 +66,6 @@ class ClusterOptions:
     actors: int | None = None
     cpus: int = 1
     gpus: float = 0.0
-    retries: int = 3
     code: str | None = None
 
     def __post_init__(self) -> None:

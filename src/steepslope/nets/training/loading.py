@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle import Oracle
+from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.storage import CARD, is_image_oracle, read_oracle_card
 from steepslope.outputs import ClassifierOutputs
 

@@ -38,7 +38,7 @@ from steepslope.nets.weights import load_weights, save_training_state, save_weig
 from steepslope.oracle.storage import CARD
 
 LOG_ROWS = 200
-UNFINISHED = "unfinished.safetensors"  # the state from which a killed training goes on
+UNFINISHED = "unfinished.pt"  # the state from which a killed training goes on
 BEST = "unfinished-best.safetensors"
 FINETUNED = Artifact("a fitted oracle", CARD, made="training", unfinished=("unfinished.json", UNFINISHED, BEST))
 LAST = "last"  # the folder of the last step's oracle, where another epoch's is kept

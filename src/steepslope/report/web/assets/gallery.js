@@ -1,6 +1,6 @@
 // The gallery: cards of the most trusted errors and the least trusted correct predictions, as the chosen score ranks.
 
-const STEP = 12;
+const STEP = innerWidth < 640 ? 3 : 12;  // cards of a kind; a telephone shows one next to none
 const NO_LABEL = "–";
 const shown = { errors: STEP, successes: STEP, choice: "" };
 

@@ -65,7 +65,24 @@ function startTables() {
     offerAll(table);
   }
   startDefinitions();
+  startFolding();
   startPrinting();
+}
+
+// What is unfolded gets its width only then: charts, and tables, which say where they scroll, ask for it at a resize.
+function startFolding() {
+  const resized = () => dispatchEvent(new Event("resize"));
+  const unfold = () => {
+    const folded = (document.getElementById(location.hash.slice(1)) || document.body).closest("details");
+    if (folded) folded.open = true;
+  };
+  addEventListener("resize", () => {
+    for (const one of document.querySelectorAll(".wide")) one.classList.toggle("scrolls", one.scrollWidth > one.clientWidth);
+  });
+  for (const one of document.querySelectorAll("details")) one.addEventListener("toggle", resized);
+  addEventListener("hashchange", unfold);
+  unfold();
+  resized();
 }
 
 // Paper has nothing to click on: it shows what is folded away on the screen.
@@ -74,6 +91,7 @@ function startPrinting() {
   addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")];
     for (const one of folded) one.open = true;
+    dispatchEvent(new Event("resize"));
   });
   addEventListener("afterprint", () => { for (const one of folded) one.open = false; });
 }

@@ -1,0 +1,57 @@
+"""All decisions of a server in a .csv file, by the ids of their requests, so that labels that come later find them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, explained
+from steepslope.gate.decisions import names_of_classes
+from steepslope.outputs.table_files import CsvWriter
+
+COLUMNS = ("id", "label", "probability", "p_correct", "trust_logit", "accepted", "decision")  # as ``predict`` has them
+CHUNK = 1 << 16  # bytes at the end of a file, in which its last row ends
+
+
+@dataclass(frozen=True, eq=False)
+class DecisionLog:
+    """A .csv file to which the decisions of each batch are added at once, in the columns that ``predict`` writes."""
+
+    file: TextIO
+    writer: CsvWriter
+    classes: tuple[str, ...] | None
+
+    @classmethod
+    def open(cls, path: str | Path, classes: tuple[str, ...] | None) -> Self:
+        """Open a file to add to, or begin it; the half of a row that a killed server left at its end is cut off.
+
+        Raises
+        ------
+        SteepslopeError
+            If its name does not end in .csv, it cannot be written, or it begins with other columns.
+        """
+        target, header = Path(path), f"{','.join(COLUMNS)}\n".encode()
+        if target.suffix != ".csv":
+            raise SteepslopeError(f"expected a file that ends in .csv, found {target.name!r}", "decisions")
+        with explained("cannot be written", target, OSError):
+            with target.open("ab+") as before:
+                size = before.seek(0, 2)
+                before.seek(max(0, size - CHUNK))
+                tail = before.read()
+                size = before.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
+                before.seek(0)
+                if size and before.read(len(header)) != header:
+                    raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", target)
+            file = target.open("a", encoding="utf-8", newline="")
+        return cls(file, CsvWriter(file, begun=size > 0), classes)
+
+    def write(self, rows: Mapping[str, NDArray[Any]]) -> None:
+        """Add the decisions on some predictions, (m,) each by name; those of names that are no column are left out."""
+        labels = names_of_classes(np.asarray(rows["label"]), self.classes)
+        self.writer.write({name: labels if name == "label" else rows[name] for name in COLUMNS})
+        self.file.flush()

@@ -100,9 +100,9 @@ def test_the_metadata_tell_what_to_send(client: TestClient) -> None:
 
 
 def test_what_is_missing_is_missing_and_what_is_new_goes_to_review(client: TestClient, gate: Gate) -> None:
-    columns = dict(
-        zip((*OWN, *OTHER), (["ant"] * 5, [None, 99.0, 99.0, 99.0, 99.0], ["ant"] * 5, [99.0] * 5), strict=True)
-    )
+    sure: list[Any] = [None, *[99.0] * 4]
+    given: list[list[Any]] = [["ant"] * 5, sure, ["ant"] * 5, [99.0] * 5]
+    columns = dict(zip((*OWN, *OTHER), given, strict=True))
     columns["prediction"][1:3] = ["zebra", None]
     columns["prediction_vendor"][3:5] = ["", "zebra"]
     found = answered(client, columns)

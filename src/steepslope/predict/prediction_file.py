@@ -161,8 +161,8 @@ def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None =
     """Write the chunks to one file, table by table, with those marked that an audit draws."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
-    fullest = max(map(load_chunk, paths), key=len)  # chunks without a single image have few columns
-    dtypes = {name: column.dtype for name, column in fullest.items()}
+    known = next((chunk for chunk in map(load_chunk, paths) if "p_correct" in chunk), load_chunk(paths[0]))
+    dtypes = {name: column.dtype for name, column in known.items()}  # a chunk without a single image has few columns
     marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
     chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))
     summary = Summary()

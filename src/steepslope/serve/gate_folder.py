@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Decisions, Gate
-from steepslope.gate.decisions import PREDICTED, REJECT
+from steepslope.gate import Gate
+from steepslope.gate.decisions import PREDICTED, REJECT, Decisions
 from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
 from steepslope.nets.predict.image_gate import ImageGate

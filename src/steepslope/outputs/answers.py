@@ -172,6 +172,19 @@ def coded_answers(
     return predicted.numbers(meaning, expected, place, names)
 
 
+def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) -> Floats:
+    """Return the made logits (n, K) of answers among the names of the classes.
+
+    A row without an answer is NaN, and one whose answer is none of the classes is 0.
+    """
+    places = places_of_answers(predicted, names)
+    codes = np.array([places.get(text, UNKNOWN) for text in predicted.distinct], dtype=np.int64)[predicted.codes]
+    found = answer_logits(codes, confidence, len(names))
+    nothing = [text for text in predicted.distinct if is_no_answer(text) or means_unknown_label(text)]
+    found[np.isin(predicted.codes, [predicted.distinct.index(text) for text in nothing if text not in places])] = np.nan
+    return found
+
+
 def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:
     """Return the places in ``GRADES`` of whether answers are right, (n,); raise at a place where one does not say."""
     known = {text: TRUTH_OF_TEXT[text.lower()] for text in grades.distinct if text.lower() in TRUTH_OF_TEXT}

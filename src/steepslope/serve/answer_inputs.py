@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.nets.export.file import Arrays, ArraySpec
-from steepslope.outputs.answers import CONFIDENCE, GRADES, answer_logits, answer_texts, is_no_answer, places_of_answers
+from steepslope.outputs.answers import CONFIDENCE, GRADES, answer_logits, answer_texts, opinion_of_answers
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
-from steepslope.outputs.labels import UNKNOWN, means_unknown_label
 from steepslope.serve.served import Served
 
 PREDICTION = "prediction"
@@ -54,11 +53,5 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     assert count is not None
     if not predictions:
         return answer_logits(np.ones(len(confidence), np.int64), confidence, count).astype(array.dtype)
-    texts = answer_texts(predictions[0])
-    places = places_of_answers(texts, names or [*map(str, range(count))])
-    codes = np.array([places.get(text, UNKNOWN) for text in texts.distinct])[texts.codes]
-    found = answer_logits(codes, confidence, count).astype(array.dtype)
-    if is_opinion_array(array.name):
-        lacks = np.array([is_no_answer(text) or means_unknown_label(text) for text in texts.distinct])[texts.codes]
-        found[lacks & (codes == UNKNOWN)] = np.nan
-    return found
+    found = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
+    return (found if is_opinion_array(array.name) else np.nan_to_num(found)).astype(array.dtype)

@@ -129,7 +129,7 @@ def test_options_in_every_spelling(words: str, expected: tuple[Any, ...]) -> Non
     [
         ("table1", (("table1",), "small", ())),
         ("table1 table2 --preset large --sizes 1,2", (("table1", "table2"), "large", (1, 2))),
-        ("--preset=mnist a,b", (("a,b",), "mnist", ())),  # no preset of trainings, which would be a file of options
+        ("--preset=mnist a,b", (("a,b",), "mnist", ())),
     ],
 )
 def test_parameters_before_a_slash_are_words_alone(words: str, expected: tuple[Any, ...]) -> None:

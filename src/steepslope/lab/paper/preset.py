@@ -234,18 +234,12 @@ def _with_training(content: Any, key: str) -> Any:
     return {**content, key: training_settings(value) if isinstance(value, str) else deepcopy(value)}
 
 
-def training_files(of_classifiers: bool) -> dict[str, Path]:
-    """Return the files of trainings by name: of classifiers (train-classifier), or of oracles (finetune)."""
-    files = sorted(TRAININGS.glob("*.yaml"))
-    return {path.stem: path for path in files if path.stem.endswith("-classifier") == of_classifiers}
-
-
 def training_settings(name: str) -> dict[str, Any]:
     """Return the settings of a preset.
 
     >>> training_settings("mnist-classifier")["optimizer"]
     'sgd'
     """
-    known = training_files(of_classifiers=name.endswith("-classifier"))
+    known = {path.stem: path for path in sorted(TRAININGS.glob("*.yaml"))}
     require_known("preset", name, known)
     return read_yaml(known[name])

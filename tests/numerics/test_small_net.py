@@ -70,11 +70,21 @@ def test_steps_are_those_of_pytorch() -> None:
 def test_a_part_of_all_values_is_dropped_and_the_rest_makes_up_for_it() -> None:
     net, ones = small_net._SmallNet(500, 4, 2, 0.3), np.ones((2, 200, 500), np.float32)
     for some in ones:
+        net._draw_factors()
         net._drop(some)
     assert (ones == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert ones.mean() == pytest.approx(1, abs=0.01)
     assert len(np.unique(ones)) == 2
     assert np.asarray(np.corrcoef(ones.reshape(2, -1)))[0, 1] == pytest.approx(0, abs=0.02)
+
+
+def test_steps_drop_other_values_as_time_goes_on() -> None:
+    net = small_net._SmallNet(6, 4, 2, 0.3)
+    drawn = []
+    for _ in range(2 * small_net.DROPS):
+        net.step(np.ones((10, 6), np.float32), np.arange(10), np.zeros(10, np.int64), 1e-3)
+        drawn.append(net.factors)
+    assert len({factors.tobytes() for factors in drawn}) == 2
 
 
 def test_batches_see_every_row_once_an_epoch() -> None:

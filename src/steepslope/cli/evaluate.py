@@ -59,12 +59,12 @@ def evaluate(
     reading
         How files of outputs are read.
     scores
-        Names of scores (mcp, max_logit, margin, entropy, doctor, gen, energy, mc_dropout, and those named at fit and
+        Names of scores (mcp, max_logit, margin, entropy, doctor, energy, mc_dropout, and those named at fit and
         reference) and folders of oracles; mcp is always among them. Oracles are also compared with the best single
         score among those given.
     fit
         Outputs of held-out rows, to which scores that learn from errors are fitted (temperature_scaled_mcp,
-        max_logit_pnorm, rel_u, knn_density_ratio).
+        max_logit_pnorm).
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).

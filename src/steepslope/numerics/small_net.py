@@ -41,6 +41,7 @@ MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of 
 RATE, DECAY = 2e-3, 1e-2
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 PART = 2**14  # weights that are changed at once, which stay in the processor's caches
+DROPS = 8  # steps that share random numbers: for all steps, they would be learnt (LOG.md)
 LINE = 16  # numbers that lie together in a processor's cache
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 Singles = NDArray[np.float32]
@@ -95,8 +96,7 @@ class _SmallNet:
         self.layers, self.slopes, self.steps = self._split(self.weights), self._split(self.gradient), 0
         self.rooms = [np.empty((BATCH, size), np.float32) for size in (inputs, width, width, outputs)]
         self.change = np.empty(min(PART, len(self.weights)), np.float32)
-        factors = self.draw.random(2 * BATCH * max(inputs, width) if dropout else 0, np.float32) < self.kept
-        self.factors = factors / np.float32(self.kept)
+        self.random = np.empty(2 * BATCH * max(inputs, width) if dropout else 0, np.float32)
 
     def _split(self, flat: Singles) -> list[Singles]:
         """Return the four layers' parts of a vector, which are views of it."""
@@ -111,6 +111,8 @@ class _SmallNet:
 
     def step(self, columns: Singles, rows: NDArray[np.int64], labels: NDArray[np.int64], rate: float) -> None:
         """Change the weights by the gradient of the mean cross entropy of some rows with their labels."""
+        if self.steps % DROPS == 0:
+            self._draw_factors()
         inner, inner_bias, outer, outer_bias = self.layers
         seen, hidden, back, residual = (room[: len(rows)] for room in self.rooms)
         self._drop(np.take(columns, rows, axis=0, out=seen, mode="clip"))
@@ -132,8 +134,11 @@ class _SmallNet:
         back.sum(axis=0, out=self.slopes[1])
         self._adamw(rate)
 
+    def _draw_factors(self) -> None:
+        self.factors = (self.draw.random(out=self.random, dtype=np.float32) < self.kept) / np.float32(self.kept)
+
     def _drop(self, values: Singles) -> None:
-        """Multiply values by 0 or what makes up for it: by some of the factors that were drawn once, from anywhere."""
+        """Multiply values by 0 or what makes up for it: by some of the factors, from anywhere."""
         if len(self.factors):
             start = LINE * int(self.draw.integers((len(self.factors) - values.size) // LINE))
             values *= self.factors[start : start + values.size].reshape(values.shape)

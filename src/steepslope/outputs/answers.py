@@ -18,11 +18,14 @@ from steepslope.numerics.formulas import Array, namespace_of, quiet
 from steepslope.outputs.arrays import as_array, as_float_array
 from steepslope.outputs.labels import (
     NOTHING_THERE,
+    TRUTH_OF_TEXT,
+    UNKNOWN,
     Texts,
     label_as_text,
     listed_names,
     means_unknown_label,
     number_in_text,
+    warn_of_unknown_labels,
     whole_numbers_among,
 )
 
@@ -38,11 +41,12 @@ HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
 MOST_CLASSES = 10_000  # that are known by numbers alone
 PREDICTED, CONFIDENCE = "predicted", "confidence"
 GRADES = "wrong", "right"  # the classes of answers of which no more is known: each is taken for right
-RIGHT, WRONG = ("true", "1", "yes", "right"), ("false", "0", "no", "wrong")
 
 
 def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: int) -> Floats:
     """Return the made logits (n, K) of classes (n,) and confidences (n,), NaN where a row has none; None: none has.
+
+    Those of the class −1, a row without an answer, are all 0.
 
     Raises
     ------
@@ -56,8 +60,8 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     count = len(predicted)
     values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
     rising = strength_of_order(_order_of_confidences(values) + np.log(num_classes - 1))
-    found = np.zeros((count, num_classes))
-    found[np.arange(count), predicted] = np.where(np.isnan(values), MISSING, rising)
+    found, answered = np.zeros((count, num_classes)), np.flatnonzero(predicted != UNKNOWN)
+    found[answered, predicted[answered]] = np.where(np.isnan(values), MISSING, rising)[answered]
     return found
 
 
@@ -144,20 +148,46 @@ def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes:
     return found
 
 
-def coded_answers(predicted: Texts, names: Sequence[str], place: str = PREDICTED) -> NDArray[np.int64]:
-    """Return predicted classes as their numbers among the names, (n,); raise for one that is missing or not there."""
+def places_of_answers(predicted: Texts, names: Sequence[str]) -> dict[str, int]:
+    """Return the number of each distinct answer among the names of the classes, as far as it is one of these."""
     meaning = predicted.known({name: number for number, name in enumerate(names)})
     if not any(map(str.isdecimal, names)):
         whole = whole_numbers_among(predicted.distinct)
         meaning |= {text: number for text, number in whole.items() if 0 <= number < len(names)}
+    return meaning
+
+
+def coded_answers(
+    predicted: Texts, names: Sequence[str], place: str = PREDICTED, is_new: bool = False
+) -> NDArray[np.int64]:
+    """Return predicted classes as their numbers among the names, (n,); raise for one that is missing or not there.
+
+    Among new rows, which have no labels, such a row is −1, with a warning: it has no answer, and goes to review.
+    """
+    meaning = places_of_answers(predicted, names)
+    if is_new:
+        warn_of_unknown_labels(place, predicted, meaning, names, "no answer, for review")
+        meaning = dict.fromkeys(predicted.distinct, UNKNOWN) | meaning
     expected = f"an answer in each row, one of the classes {listed_names(names)} (leave other rows to a person)"
     return predicted.numbers(meaning, expected, place, names)
 
 
+def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) -> Floats:
+    """Return the made logits (n, K) of answers among the names of the classes.
+
+    A row without an answer is NaN, and one whose answer is none of the classes is 0.
+    """
+    places = places_of_answers(predicted, names)
+    codes = np.array([places.get(text, UNKNOWN) for text in predicted.distinct], dtype=np.int64)[predicted.codes]
+    found = answer_logits(codes, confidence, len(names))
+    nothing = [text for text in predicted.distinct if is_no_answer(text) or means_unknown_label(text)]
+    found[np.isin(predicted.codes, [predicted.distinct.index(text) for text in nothing if text not in places])] = np.nan
+    return found
+
+
 def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:
     """Return the places in ``GRADES`` of whether answers are right, (n,); raise at a place where one does not say."""
-    meaning = dict.fromkeys(RIGHT, 1) | dict.fromkeys(WRONG, 0)
-    known = {text: meaning[text.lower()] for text in grades.distinct if text.lower() in meaning}
+    known = {text: TRUTH_OF_TEXT[text.lower()] for text in grades.distinct if text.lower() in TRUTH_OF_TEXT}
     return grades.numbers(known, "true or false, 1 or 0, yes or no", place)
 
 

@@ -18,7 +18,7 @@ from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.answers import are_answers
+from steepslope.outputs.answers import are_answers, is_unanswered
 from steepslope.outputs.arrays import OPINION, is_opinion_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
 from steepslope.outputs.labels import UNKNOWN
@@ -106,7 +106,7 @@ class ConfidenceSource:
 
     def lacking(self, arrays: Mapping[str, Any]) -> Any:
         """Return which rows lack an answer, or an opinion that is needed, (m,), for arrays by name, or for tensors."""
-        found = ~(arrays["logits"] != 0).any(1)
+        found = is_unanswered(arrays[LOGITS])
         for name in self.needed:
             found = found | lacks_opinion(name, arrays[name], self.num_classes)
         return found

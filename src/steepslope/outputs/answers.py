@@ -36,6 +36,7 @@ NEAR = 0.05  # made logits below it are squeezed, so that all are above 0
 APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
 RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
 MISSING = 1e-5  # the made logit where there is no confidence: below all others
+NO_ANSWER = -(2.0**-17)  # all made logits of a row without an answer; exact in float16, and no classifier gives it
 LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
 HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
 MOST_CLASSES = 10_000  # that are known by numbers alone
@@ -46,7 +47,7 @@ GRADES = "wrong", "right"  # the classes of answers of which no more is known: e
 def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: int) -> Floats:
     """Return the made logits (n, K) of classes (n,) and confidences (n,), NaN where a row has none; None: none has.
 
-    Those of the class −1, a row without an answer, are all 0.
+    Those of the class −1, a row without an answer, are all ``NO_ANSWER``.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     count = len(predicted)
     values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
     rising = strength_of_order(_order_of_confidences(values) + np.log(num_classes - 1))
-    found, answered = np.zeros((count, num_classes)), np.flatnonzero(predicted != UNKNOWN)
+    answered = np.flatnonzero(predicted != UNKNOWN)
+    found = np.where(predicted == UNKNOWN, NO_ANSWER, 0.0)[:, None].repeat(num_classes, axis=1)
     found[answered, predicted[answered]] = np.where(np.isnan(values), MISSING, rising)[answered]
     return found
 
@@ -118,7 +120,7 @@ def order_of_strength(strength: Array) -> Array:
 
 
 def are_answers(logits: NDArray[Any]) -> bool:
-    """Return whether logits (n, K) are made of answers: each row has one number above 0, or is lacking; others are 0.
+    """Return whether logits (n, K) are made of answers: each row has one number above 0, or has none; others are 0.
 
     >>> are_answers(np.array([[0.0, 2.5], [np.nan, np.nan]])), are_answers(np.array([[0.0, -2.5]]))
     (True, False)
@@ -127,8 +129,13 @@ def are_answers(logits: NDArray[Any]) -> bool:
 
 
 def _are_made(logits: NDArray[Any]) -> bool:
-    known = logits[~np.isnan(logits[:, 0])]
+    known = logits[~(np.isnan(logits[:, 0]) | is_unanswered(logits))]
     return bool(((known != 0).sum(axis=1) <= 1).all() and (known >= 0).all())
+
+
+def is_unanswered(logits: Any) -> Any:
+    """Return which rows have no answer, (n,), of logits (n, K), also of tensors."""
+    return (logits == NO_ANSWER).all(1)
 
 
 def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes: int) -> Floats:
@@ -179,7 +186,7 @@ def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) 
     """
     places = places_of_answers(predicted, names)
     codes = np.array([places.get(text, UNKNOWN) for text in predicted.distinct], dtype=np.int64)[predicted.codes]
-    found = answer_logits(codes, confidence, len(names))
+    found = np.maximum(answer_logits(codes, confidence, len(names)), 0)
     nothing = [text for text in predicted.distinct if is_no_answer(text) or means_unknown_label(text)]
     found[np.isin(predicted.codes, [predicted.distinct.index(text) for text in nothing if text not in places])] = np.nan
     return found

@@ -16,10 +16,12 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
 from steepslope.outputs.answers import (
+    NO_ANSWER,
     answer_logits,
     answer_texts,
     are_numbers_from_zero,
     coded_answers,
+    is_unanswered,
     names_of_answers,
 )
 from steepslope.outputs.arrays import (
@@ -253,7 +255,7 @@ class ClassifierOutputs(Brief):
 
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
-        """The predicted classes, (n,): the first largest logit; −1 where all are 0, so that none is predicted."""
+        """The predicted classes, (n,): the first largest logit; −1 in a row without an answer."""
         return np.concatenate([_predictions_by_logits(self.logits[rows]) for rows in logit_blocks(self)])
 
     @cached_property
@@ -462,8 +464,8 @@ def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
 
 def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
     found = np.asarray(logits.argmax(axis=1))
-    doubtful = np.flatnonzero(logits[np.arange(len(logits)), found] == 0)
-    found[doubtful[~logits[doubtful].any(axis=1)]] = UNKNOWN
+    doubtful = np.flatnonzero(logits[:, 0] == NO_ANSWER)
+    found[doubtful[is_unanswered(logits[doubtful])]] = UNKNOWN
     return found
 
 

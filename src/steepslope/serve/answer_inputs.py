@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.nets.export.file import Arrays, ArraySpec
-from steepslope.outputs.answers import CONFIDENCE, GRADES, answer_logits, answer_texts, opinion_of_answers
+from steepslope.outputs.answers import CONFIDENCE, GRADES, NO_ANSWER, answer_logits, answer_texts, opinion_of_answers
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 from steepslope.serve.served import Served
 
@@ -54,4 +54,6 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     if not predictions:
         return answer_logits(np.ones(len(confidence), np.int64), confidence, count).astype(array.dtype)
     found = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
-    return (found if is_opinion_array(array.name) else np.nan_to_num(found)).astype(array.dtype)
+    if not is_opinion_array(array.name):
+        found[~np.nan_to_num(found).any(axis=1)] = NO_ANSWER
+    return found.astype(array.dtype)

@@ -27,6 +27,7 @@ from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
 from steepslope.oracle.handover import mixed_by_handovers
 from steepslope.oracle.pooling import Pool
+from steepslope.outputs.answers import is_unanswered
 from steepslope.outputs.arrays import is_opinion_array
 from steepslope.outputs.labels import UNKNOWN
 from steepslope.scores import Score
@@ -90,7 +91,7 @@ class GateGraph(nn.Module):
         rows[LOGITS] = rows[LOGITS].double()
         for name, places in self.places.items():
             rows[name] = in_classes_of(rows[LOGITS], rows[name].double(), places).float()
-        rows[PREDICTIONS] = torch.where((rows[LOGITS] != 0).any(1), rows[LOGITS].argmax(dim=1), UNKNOWN)
+        rows[PREDICTIONS] = torch.where(is_unanswered(rows[LOGITS]), UNKNOWN, rows[LOGITS].argmax(dim=1))
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()
         with ExactNumbers():

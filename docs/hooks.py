@@ -98,7 +98,9 @@ def executed(program: re.Match[str], name: str) -> str:
     how = f'exec="true" session="{name}" workdir="runs/tutorials/{name}" source='
     how += '"console" width="120"' if language == "console" else '"above"'
     how += ' result="text"' if "print(" in code else ""
-    return f"```{language} {how}{options}\n{code}```"
+    is_wide = options.strip() == "wide"  # the output is a table: it scrolls, where sentences are wrapped
+    block = f"```{language} {how}{'' if is_wide else options}\n{code}```"
+    return f'<div class="wide" markdown>\n{block}\n</div>' if is_wide else block
 
 
 class Docstrings(griffe.Extension):

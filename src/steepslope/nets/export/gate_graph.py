@@ -27,7 +27,9 @@ from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
 from steepslope.oracle.handover import mixed_by_handovers
 from steepslope.oracle.pooling import Pool
+from steepslope.outputs.answers import is_unanswered
 from steepslope.outputs.arrays import is_opinion_array
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.scores import Score
 from steepslope.scores.score import LOGITS, PREDICTIONS, Rows
 
@@ -89,12 +91,13 @@ class GateGraph(nn.Module):
         rows[LOGITS] = rows[LOGITS].double()
         for name, places in self.places.items():
             rows[name] = in_classes_of(rows[LOGITS], rows[name].double(), places).float()
-        rows[PREDICTIONS] = rows[LOGITS].argmax(dim=1)
+        rows[PREDICTIONS] = torch.where(is_unanswered(rows[LOGITS]), UNKNOWN, rows[LOGITS].argmax(dim=1))
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()
         with ExactNumbers():
             found = trust_in_graph(self.source, rows)
             found[TRUST] = torch.where(torch.stack(finite, dim=1).all(dim=1), found[TRUST], torch.nan)
+            found[TRUST] = torch.where(rows[PREDICTIONS] == UNKNOWN, -torch.inf, found[TRUST])
             if self.gate is not None:
                 has = ~self.source.lacking(rows)
                 decisions = decisions_in_graph(self.gate, rows, found[TRUST])

@@ -17,7 +17,6 @@ from scipy.special import softmax
 from scipy.stats import t
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from steepslope.monitor.estimators import learnt_estimators
 
 from benchmarks.results.kept_rows import Row, write_results
 from steepslope.checks import require, whole
@@ -27,7 +26,7 @@ from steepslope.lab.paper.tables import grouped_rows
 from steepslope.numerics.log_space import top_log_odds
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
+from steepslope.promise.calibration import ProbabilityMap
 from steepslope.report.grid import Cell, Grid, grid_in_markdown
 from steepslope.score_benchmark.frozen import FrozenPair, load_frozen_pairs
 
@@ -129,18 +128,22 @@ def estimates(
     rng: np.random.Generator,
 ) -> dict[str, float]:
     """Return the estimated accuracy of a stream in every way."""
-    rows = [
-        CalibrationRows(
-            chance(oracle.trust_logit(one)), right, np.ones(len(one), np.bool_),
-            softmax(np.asarray(one.logits, np.float64), axis=1).max(axis=1),
-        )
-        for one, right in ((known, known.is_correct), (drawn, np.zeros(len(drawn), np.bool_)))
-    ]  # fmt: skip
+    right = known.is_correct
+    sure, sure_now = (softmax(np.asarray(one.logits, np.float64), axis=1).max(axis=1) for one in (known, drawn))
+    p_correct, p_now = (np.asarray(chance(oracle.trust_logit(one))) for one in (known, drawn))
     ours = {
-        name: one.estimate(float(one.statistic(rows[1]).mean())) for name, one in learnt_estimators(rows[0]).items()
+        OURS: thresholded(p_correct, right, p_now),
+        "mean_p_correct": float(p_now.mean()),
+        "atc": thresholded(sure, right, sure_now),
+        "doc": float(np.clip(right.mean() - sure.mean() + sure_now.mean(), 0, 1)),
     }
     unchanged = {"as on calibration rows": float(known.is_correct.mean())}
     return {**ours, "cott": cott(known, drawn, rng), "pape": pape(known, drawn), **unchanged}
+
+
+def thresholded(known: Floats, right: NDArray[np.bool_], now: Floats) -> float:
+    """Estimate by ATC (Garg et al., 2022): as many known rows lie below the threshold as are wrong."""
+    return float((now >= np.sort(known)[int((~right).sum())]).mean())
 
 
 def cott(known: ClassifierOutputs, drawn: ClassifierOutputs, rng: np.random.Generator) -> float:

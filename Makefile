@@ -35,7 +35,7 @@ types: setup
 
 # The site, in site/. Tutorials are run; a link or an anchor that leads nowhere fails.
 docs: .venv/installed-docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --strict
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 .venv/installed-docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'

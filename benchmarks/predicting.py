@@ -21,7 +21,8 @@ from PIL import Image
 
 from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, medians_in_turn
-from steepslope.gate import Gate, Origin
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import Origin
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.data.specs import parse_data
 from steepslope.nets.extraction.extraction import extract_to_folder

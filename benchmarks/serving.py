@@ -25,8 +25,8 @@ from PIL import Image
 
 from benchmarks.nets import LITE0, load, spec_of
 from benchmarks.timing import Comparison
-from steepslope.gate import Gate, Origin
-from steepslope.gate.confidence_source import NetRecord
+from steepslope.gate import Gate
+from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.nets.classifiers.classifier import Classifier
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate

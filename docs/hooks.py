@@ -11,7 +11,6 @@ from typing import Any
 
 import griffe
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -19,8 +18,6 @@ ROOT = Path(__file__).parents[1]
 ELSEWHERE = "repository/"  # where the site has what lies outside docs/
 TOP = ("README.md", "LOG.md", "CHANGELOG.md", "CONTRIBUTING.md")
 UNSEARCHED = re.compile(f"^{ELSEWHERE}(results/|LOG|CHANGELOG)")  # long lists of numbers hide the pages in a search
-SOUGHT = ("abstain", "calibrate", "drift", "label shift", "reject", "selective risk", "threshold")  # by a search
-LOADED = re.compile(r"""<(?:script|img|link rel="(?:stylesheet|preload|icon)")[^>]* (?:src|href)="(https?:[^"]+)""")
 FENCE = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""(?<=\]\()[^)\s]+(?=\))|(?<=src=")[^"]+|(?<=srcset=")[^"]+""")
 PROGRAM = re.compile(r"^```(python|console)( .*?)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -101,17 +98,9 @@ def executed(program: re.Match[str], name: str) -> str:
     how = f'exec="true" session="{name}" workdir="runs/tutorials/{name}" source='
     how += '"console" width="120"' if language == "console" else '"above"'
     how += ' result="text"' if "print(" in code else ""
-    return f"```{language} {how}{options}\n{code}```"
-
-
-def on_post_build(config: MkDocsConfig) -> None:
-    """Raise unless a search finds the field's words, and pages load nothing from other hosts."""
-    site = Path(config.site_dir)
-    index = (site / "search" / "search_index.json").read_text(encoding="utf-8").lower()
-    lacking = [word for word in SOUGHT if word not in index]
-    loaded = {url for page in site.rglob("*.html") for url in LOADED.findall(page.read_text(encoding="utf-8"))}
-    if lacking or loaded:
-        raise PluginError(f"a search does not find {lacking}; pages load {sorted(loaded)}")
+    is_wide = options.strip() == "wide"  # the output is a table: it scrolls, where sentences are wrapped
+    block = f"```{language} {how}{'' if is_wide else options}\n{code}```"
+    return f'<div class="wide" markdown>\n{block}\n</div>' if is_wide else block
 
 
 class Docstrings(griffe.Extension):
@@ -121,4 +110,8 @@ class Docstrings(griffe.Extension):
         """Change the docstring of an object as it is read."""
         if obj.docstring:
             text = ROLE.sub(lambda role: f"`{role[1]}`", inspect.cleandoc(obj.docstring.value))
-            obj.docstring.value = EXAMPLE.sub(lambda lines: f"```pycon\n{lines[0].rstrip()}\n```\n", text)
+            text, section, others = re.split(r"(^\w+\n-+$|\Z)", text, maxsplit=1, flags=re.MULTILINE)
+            text = EXAMPLE.sub(lambda lines: f"```pycon\n{lines[0].rstrip()}\n```\n", text)
+            if "Examples\n---" not in section + others:
+                others = EXAMPLE.sub(lambda lines: f"Examples\n--------\n{lines[0]}", others, count=1)
+            obj.docstring.value = text + section + others

@@ -25,7 +25,11 @@ CASES: list[tuple[str, str, int]] = [
     # what was silently wrong
     (EVALUATE + "moved.csv --scores HOME/bare", "200 of these 200 rows are those it was fitted on", 2),
     (EVALUATE + "made/b --scores HOME/of_a", "expected outputs of the classifier that it was fitted for (digest a", 2),
-    (EVALUATE + "made/b --scores rel_u --fit HOME/made/a", "expected outputs of the same classifier and input as", 2),
+    (
+        EVALUATE + "made/b --scores max_logit_pnorm --fit HOME/made/a",
+        "expected outputs of the same classifier and input as",
+        2,
+    ),
     (FIT + "made/b --reference HOME/made/a", "expected outputs of the same classifier and input as", 2),
     (EVALUATE + "made/b --scores trust_score --reference HOME/made/a", "expected outputs of the same classifier", 2),
     # what is not there, or is something else

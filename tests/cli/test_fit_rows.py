@@ -1,4 +1,4 @@
-"""What was fitted on rows is not evaluated on them, unless it is asked for, and then the table says so."""
+"""What was fitted on rows is not evaluated on them."""
 
 from __future__ import annotations
 
@@ -33,21 +33,9 @@ def test_an_oracle_is_not_evaluated_on_its_fit_rows(files: Path, capsys: Capture
     command = f"evaluate --bootstrap 10 --scores {files}/plain,{files}/fused,margin --out {files}/out"
     capsys.readouterr()
     expected = f"oracle {files}/plain: 300 of these 300 rows are those it was fitted on: what has seen"
-    refuses(f"{command} --outputs {files}/fit.npz", capsys, expected, "(--allow-fit-rows evaluates them with")
+    refuses(f"{command} --outputs {files}/fit.npz", capsys, expected)
     assert not (files / "out").exists()
     assert main([*command.split(), "--outputs", f"{files}/other.npz"]) == 0
-    assert "FITTED ON" not in (files / "out" / "table.md").read_text()
-    assert main([*command.split(), "--outputs", f"{files}/mixed.npz", "--allow-fit-rows", "--replace"]) == 0
-    shown = capsys.readouterr().out
-    for name in ("plain", "fused"):
-        warning = f"WARNING: {name} was fitted on 5 of these 205 rows, so its numbers are better than they will be on"
-        assert warning in shown
-        assert all(warning in (files / "out" / file).read_text() for file in ("table.md", "report.html"))
-    table = (files / "out" / "table.md").read_text()
-    assert table.count("◄ FITTED ON 5 OF THESE ROWS |") == 2
-    assert "◄ FITTED ON 5 OF THESE ROWS</small>" in (files / "out" / "report.html").read_text()
-    rows = json.loads((files / "out" / "metrics.json").read_text())
-    assert {row["score"]: row["fit_rows"] for row in rows} == {"mcp": 0, "plain": 5, "fused": 5, "margin": 0}
 
 
 def test_rows_that_an_oracle_was_fitted_on_are_left_out(files: Path, capsys: Captured) -> None:

@@ -99,7 +99,7 @@ def test_a_certificate_edited_by_hand_is_refused(gates: Path, tmp_path: Path) ->
         ({"version": 1}, "expected version 6 of the format, found 1"),
         ({"certificates": []}, "expected a certificate, found none"),
         ({"classes": "abc"}, "field 'classes'"),
-        ({"rows": 0}, "field 'rows'"),
+        ({"n": 0}, "field 'n'"),
         ({"probability": {"slope": 0.0}}, "probability|offset"),
         ({"objectives": {"risk": 1}}, "the field 'max_risk' is missing"),
         ({"source": {}}, "the field 'kind' is missing"),

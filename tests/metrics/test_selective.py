@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 
 from steepslope import metrics
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.selective import holm_corrected
+from steepslope.metrics.selective import confusion, group_risks, holm_corrected
 from tests.metrics.references import Bools, Floats, tie_orders
 from tests.metrics.test_measures import large, predictions
 
@@ -36,8 +36,8 @@ def test_coverage_at_risk_is_the_best_threshold(sample: tuple[Floats, Bools], ri
 
 def test_confusion_counts_everything_once() -> None:
     confidence, is_correct = large()
-    counts = metrics.confusion(confidence, is_correct)  # of confidences in [0, 1]: at ½
-    assert counts == metrics.confusion(confidence, is_correct, 0.5)
+    counts = confusion(confidence, is_correct)  # of confidences in [0, 1]: at ½
+    assert counts == confusion(confidence, is_correct, 0.5)
     assert sum(counts.values()) == len(confidence)  # type: ignore[arg-type]
     assert counts["trusted_correct"] == np.sum(is_correct & (confidence > 0.5))
     assert counts["distrusted_wrong"] == np.sum(~is_correct & (confidence <= 0.5))
@@ -58,7 +58,7 @@ def test_a_group_with_more_errors_is_listed() -> None:
     groups = rng.choice(["north", "south", "west"], size=3000)
     confidence = rng.random(3000)
     is_correct = rng.random(3000) < np.where(groups == "south", 0.8, 0.95)
-    rows = {row.group: row for row in metrics.group_risks(confidence, is_correct, groups, 0.3)}
+    rows = {row.group: row for row in group_risks(confidence, is_correct, groups, 0.3)}
     assert [name for name, row in rows.items() if row.worse] == ["south"]
     inside, trusted = groups == "south", confidence > 0.3
     south = rows["south"]
@@ -72,11 +72,11 @@ def test_a_group_with_more_errors_is_listed() -> None:
 
 
 def test_groups_with_names_and_without_trust() -> None:
-    rows = metrics.group_risks([0.9, 0.1], [True, False], [0, 2], names=["a", "b", "c"])
+    rows = group_risks([0.9, 0.1], [True, False], [0, 2], names=["a", "b", "c"])
     assert [(row.group, row.coverage) for row in rows] == [("a", 1.0), ("c", 0.0)]
     assert math.isnan(rows[1].risk)
     with pytest.raises(SteepslopeError, match="groups: expected 2 rows"):
-        metrics.group_risks([0.9, 0.1], [True, False], [1])
+        group_risks([0.9, 0.1], [True, False], [1])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))

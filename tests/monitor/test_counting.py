@@ -203,7 +203,7 @@ def test_what_is_known_is_said() -> None:
 def test_a_change_is_said_with_what_it_may_mean() -> None:
     monitor = monitor_of(GATE)
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2, first=0.8))
-    (line,), (hint,) = health_sentences(monitor), class_mix_sentences(GATE, monitor, None)
+    (line,), (hint,) = health_sentences(monitor), class_mix_sentences(monitor)
     row, latest = min(monitor.alarms.values()), monitor.means["risk"].latest
     told = "they are not drawn as the calibration rows were, so the promise cannot be relied on."
     assert line.startswith(f"CHANGED after {row:,} predictions: {told}")
@@ -231,8 +231,8 @@ def test_harm_comes_first() -> None:
     assert "calibrate it again" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
-    assert class_mix_sentences(GATE, monitor, None)
-    assert not class_mix_sentences(GATE, monitor_of(GATE), None)
+    assert class_mix_sentences(monitor)
+    assert not class_mix_sentences(monitor_of(GATE))
 
 
 TABLE: dict[str, Any] = {

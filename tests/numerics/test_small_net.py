@@ -70,11 +70,21 @@ def test_steps_are_those_of_pytorch() -> None:
 def test_a_part_of_all_values_is_dropped_and_the_rest_makes_up_for_it() -> None:
     net, ones = small_net._SmallNet(500, 4, 2, 0.3), np.ones((2, 200, 500), np.float32)
     for some in ones:
+        net._draw_factors()
         net._drop(some)
     assert (ones == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert ones.mean() == pytest.approx(1, abs=0.01)
     assert len(np.unique(ones)) == 2
     assert np.asarray(np.corrcoef(ones.reshape(2, -1)))[0, 1] == pytest.approx(0, abs=0.02)
+
+
+def test_steps_drop_other_values_as_time_goes_on() -> None:
+    net = small_net._SmallNet(6, 4, 2, 0.3)
+    drawn = []
+    for _ in range(2 * small_net.DROPS):
+        net.step(np.ones((10, 6), np.float32), np.arange(10), np.zeros(10, np.int64), 1e-3)
+        drawn.append(net.factors)
+    assert len({factors.tobytes() for factors in drawn}) == 2
 
 
 def test_batches_see_every_row_once_an_epoch() -> None:
@@ -111,6 +121,7 @@ def test_it_learns_what_no_line_can(fitted: dict[str, NDArray[np.float32]]) -> N
 
 def test_its_weights_are_for_columns_as_they_are(fitted: dict[str, NDArray[np.float32]]) -> None:
     assert {name: array.shape for name, array in fitted.items()} == {
+        "centre": (2,),
         "inner": (2, WIDTH),
         "inner_bias": (WIDTH,),
         "outer": (WIDTH, 2),
@@ -118,7 +129,7 @@ def test_its_weights_are_for_columns_as_they_are(fitted: dict[str, NDArray[np.fl
     }
     columns, _ = ring(5, 2)
     found = small_net_logits(columns, fitted)
-    for row, logits in zip(columns.astype(np.float64), found, strict=True):
+    for row, logits in zip(columns - fitted["centre"], found, strict=True):
         hidden = [max(0.0, float(row @ fitted["inner"][:, unit] + fitted["inner_bias"][unit])) for unit in range(WIDTH)]
         for label in range(2):
             total = sum(value * float(weight) for value, weight in zip(hidden, fitted["outer"][:, label], strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,6 @@ def run_of(name: str, is_correct: NDArray[np.bool_], scores: dict[str, NDArray[n
         row = {"score": score, "loss": None, "n": len(is_correct), "delta_auc_vs_mcp": nothing}
         made[score] = RunScore(row | {key: nan_to_none(value) for key, value in metrics.items()}, z, "logit")
     return Run(name, is_correct, made, **known)
-
-
-def fitted_on(run: Run, **seen: int) -> Run:
-    """Return a run of which some scores were fitted on so many of its rows."""
-    scores = {
-        name: replace(one, content={**one.content, "fit_rows": seen.get(name, 0)}) for name, one in run.scores.items()
-    }
-    return replace(run, scores=scores)
 
 
 def drawn(

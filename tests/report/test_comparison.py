@@ -24,7 +24,7 @@ from steepslope.report.comparison import (
     why_comparison_unpaired,
 )
 from steepslope.report.runs import Run
-from tests.report.runs import drawn, fitted_on, run_of
+from tests.report.runs import drawn, run_of
 
 
 def shuffled(run: Run, seed: int = 3) -> Run:
@@ -266,22 +266,6 @@ def test_the_headline_tells_errors_from_ranking() -> None:
     assert comparison_sentences(compare_runs(runs, bootstrap=0))[-1] == AURC_COUNTS
     worse = comparison_headline(compare_runs(runs[1::-1], bootstrap=200))
     assert worse.endswith("may is clearly WORSE by AURC, clearly WORSE by accuracy, not clearly different by AUC.")
-
-
-def test_what_was_fitted_on_these_rows_is_told_and_is_not_the_best() -> None:
-    a, b = drawn("a"), drawn("b", model=2)
-    best, second = sorted(b.scores, key=lambda name: aurc(b.scores[name].confidence, b.is_correct))[:2]
-    assert (b.best, fitted_on(b, **{best: 7}).best) == (best, second)
-    assert fitted_on(b, **dict.fromkeys(b.scores, 7)).best == best
-    comparison = compare_runs([fitted_on(a, noise=1200), fitted_on(b, **{best: 7})], bootstrap=20)
-    rows = "was fitted on {} of these 300 rows, so its numbers are better than they will be on others"
-    told = [f"noise of a {rows.format('1,200')}", f"{best} of b {rows.format(7)}"]
-    assert comparison_cautions(comparison) == told
-    assert comparison_sentences(comparison)[:2] == [f"WARNING: {line}." for line in told]
-    assert comparison.rivals[0].best.score == second
-    lines = [line for line in comparison_sentences(comparison) if "the best of each by AURC" in line]
-    assert len(lines) == 1
-    assert "(the best of each by AURC among those not fitted on these rows): " in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def test_rows_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
     row, is_correct = evaluation.rows[1].as_json(), evaluation.predictions.is_correct
     mcp, noise = (one.confidence for one in evaluation.rows)
     others = {"score", "loss", "n", "delta_auc_vs_mcp", "vs_mcp", "vs_best_single", "replicates_lacking_a_class"}
-    assert set(row) == METRICS.keys() | others | {"handed_over", "fit_rows", "unknown", "gates"}
-    assert (row["handed_over"], row["fit_rows"]) == (None, 0)
+    assert set(row) == METRICS.keys() | others | {"handed_over", "unknown", "gates"}
+    assert row["handed_over"] is None
     assert row["vs_mcp"].keys() == METRICS.keys()
     assert row["vs_mcp"]["aurc"]["p"] <= 1
     assert row["auc"]["value"] == auroc(noise, is_correct)

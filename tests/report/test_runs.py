@@ -20,7 +20,7 @@ from tests.report.samples import with_scores
 def report(tmp_path: Path) -> Path:
     outputs = make_outputs(100).named(("ant", "bee", "cat", "dog"))
     noise = np.random.default_rng(0).normal(size=100)
-    scores = [Scored(f"{name}/oracle", "focal", noise, "rank", fit_rows=seen) for name, seen in (("a", 9), ("b", 0))]
+    scores = [Scored(f"{name}/oracle", "focal", noise, "rank") for name in "ab"]
     write_report(with_scores(outputs, *scores, bootstrap=0), tmp_path / "report")
     return tmp_path / "report"
 
@@ -32,7 +32,6 @@ def test_a_run_is_what_was_evaluated(report: Path) -> None:
         np.testing.assert_array_equal(run.scores[name].confidence, scored.confidence)
     assert [one.scale for one in run.scores.values()] == ["logit", "rank", "rank"]
     assert [one.loss for one in run.scores.values()] == [None, "focal", "focal"]
-    assert run.fit_rows == {"a/oracle": 9}
     np.testing.assert_array_equal(run.is_correct, outputs.is_correct)
     assert run.ids is not None
     assert run.labels is not None

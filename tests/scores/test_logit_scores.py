@@ -23,7 +23,7 @@ from steepslope.scores import (
     Score,
     TemperatureScaledMCP,
 )
-from steepslope.scores.logits import GEN, Energy
+from steepslope.scores.logits import Energy
 from tests.conftest import make_outputs
 
 mp = mpmath.mp.clone()
@@ -42,29 +42,14 @@ def doctor_alpha(p: Sequence[Any], _: Sequence[Any]) -> Any:
     return mp.log(squares / (1 - squares))
 
 
-def generalised_entropy(p: Sequence[Any], _: Sequence[Any]) -> Any:
-    tenth = mp.mpf(1) / 10
-    return -mp.log(sum((one * (1 - one)) ** tenth for one in sorted(p)[-100:]))
-
-
 DEFINITIONS: dict[str, tuple[Score, Definition]] = {
     "mcp": (MCP(), lambda p, _: mp.log(max(p) / (1 - max(p)))),
     "max_logit": (MaxLogit(), lambda _, z: max(z)),
     "margin": (Margin(), lambda _, z: sorted(z)[-1] - sorted(z)[-2]),
     "entropy": (Entropy(), entropy),
     "doctor": (Doctor(), doctor_alpha),
-    "gen": (GEN(), generalised_entropy),
     "energy": (Energy(), lambda _, z: mp.log(sum(mp.exp(one) for one in z))),
 }
-
-
-@pytest.mark.parametrize("num_classes", [99, 150])
-def test_gen_takes_the_hundred_largest_probabilities(num_classes: int) -> None:
-    logits = np.random.default_rng(0).normal(size=(2, num_classes)) * 4
-    for row, found in zip(logits.tolist(), GEN().confidence(outputs_of(logits)), strict=True):
-        total = sum(mp.exp(one) for one in row)
-        p = [mp.exp(one) / total for one in row]
-        assert found == pytest.approx(float(generalised_entropy(p, row)), rel=1e-9)
 
 
 def outputs_of(logits: Any) -> ClassifierOutputs:

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, MaxLogitPNorm, MCDropout, Score, TrustScore
-from steepslope.scores.fitted import RelU
 from steepslope.scores.moments import MahalanobisRatio
-from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance
+from steepslope.scores.neighbors import KNNDistance
 from tests.conftest import make_outputs
 
-OUTPUTS, ALL_RIGHT = make_outputs(), make_outputs().changed(labels=make_outputs().predictions)
+OUTPUTS = make_outputs()
 OF_FEATURES = [name for name, kind in SCORES.items() if "features" in kind.arrays]
 
 
@@ -54,13 +53,10 @@ def wrong(value: Any) -> Any:
     return value
 
 
-ONE_SIDED = "expected held-out rows with wrong and with correct predictions, found 0 wrong of 400"
 USES: list[tuple[Callable[[], object], str]] = [
     (lambda: MCDropout().confidence(OUTPUTS), "the outputs hold no dropout"),
     (lambda: MaxLogitPNorm().fit(make_outputs(num_classes=2)), "expected at least 3 classes, found 2"),
-    (lambda: RelU().fit(ALL_RIGHT), f"RelU: {ONE_SIDED}"),
-    (lambda: KNNDensityRatio().fit(ALL_RIGHT), f"KNNDensityRatio: {ONE_SIDED}"),
-    (lambda: KNNDensityRatio(k=0), "k: expected a whole number >= 1, found 0"),
+    (lambda: KNNDistance(k=0), "k: expected a whole number >= 1, found 0"),
     (lambda: KNNDistance(k=wrong(2.5)), "k: expected a whole number >= 1, found 2.5"),
     (lambda: KNNDistance(k=401).fit(OUTPUTS), "expected at least k = 401 references, found 400"),
 ]
@@ -72,10 +68,8 @@ def test_wrong_use_is_named(use: Callable[[], object], message: str) -> None:
         use()
 
 
-OF_ARRAYS: list[type[Score]] = [KNNDensityRatio, TrustScore, MahalanobisRatio]
+OF_ARRAYS: list[type[Score]] = [TrustScore, MahalanobisRatio]
 STATES = {kind: kind().fit(OUTPUTS).state() for kind in OF_ARRAYS}
-DISTANCES = (1 - np.eye(4)) / np.sqrt(12)
-SYMMETRIC = "distances: expected a symmetric matrix"
 INDEX = "expected an index of references of 4 classes"
 
 
@@ -86,8 +80,7 @@ CHANGED: list[tuple[type[Score], str, Callable[[NDArray[Any]], Any], str]] = [
     (TrustScore, "centre", lambda centre: centre[:2], INDEX),
     (TrustScore, "starts", lambda starts: starts[:4], INDEX),
     (TrustScore, "starts", lambda starts: starts[::-1].copy(), INDEX),
-    (KNNDensityRatio, "points", lambda points: points * np.nan, "all finite"),
-    (KNNDensityRatio, "starts", lambda _: np.repeat([0, 400], [5, 4]), "starts: expected wrong and correct references"),
+    (TrustScore, "points", lambda points: points * np.nan, "all finite"),
 ]
 
 
@@ -109,10 +102,6 @@ def test_a_changed_state_is_refused(
     [
         (MaxLogitPNorm, {"power": np.ones(2)}, r"expected arrays power \(float64 1\), all finite, found"),
         (MaxLogitPNorm, {"power": np.array([2.5])}, "power: expected a whole number from -1 to 10, found 2.5"),
-        (RelU, {"distances": -DISTANCES}, SYMMETRIC),
-        (RelU, {"distances": np.triu(DISTANCES)}, SYMMETRIC),
-        (RelU, {"distances": DISTANCES + np.eye(4)}, SYMMETRIC),
-        (RelU, {"distances": 0 * DISTANCES}, SYMMETRIC),
     ],
 )
 def test_a_state_that_was_never_learnt_is_refused(kind: type[Score], state: dict[str, Any], message: str) -> None:

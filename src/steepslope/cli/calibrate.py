@@ -58,8 +58,7 @@ def calibrate(
         Folder of a fitted oracle, or the name of a score, such as mcp.
     fit
         Outputs of held-out rows, other than those to calibrate on, to which a score that learns from errors is fitted
-        (temperature_scaled_mcp, max_logit_pnorm, rel_u, knn_density_ratio), and by which any score's thresholds are
-        spaced.
+        (temperature_scaled_mcp, max_logit_pnorm), and by which any score's thresholds are spaced.
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).

@@ -44,7 +44,6 @@ def evaluate(
     cluster: str | None = None,
     gates: tuple[str, ...] = (),
     bootstrap: int = 1000,
-    allow_fit_rows: bool = False,
     replace: bool = False,
 ) -> None:
     """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.npz and report.html.
@@ -53,19 +52,19 @@ def evaluate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet). Rows that an oracle was fitted on are left out. A file may
-        hold confidence and is_correct in place of logits and label; columns of any other names are named by the options
-        below.
+        hold confidence and is_correct in place of logits and label; for other names there are options such as
+        --label-column.
     out
         Folder for the results.
     reading
         How files of outputs are read.
     scores
-        Names of scores (mcp, max_logit, margin, entropy, doctor, gen, energy, mc_dropout, and those named at fit and
+        Names of scores (mcp, max_logit, margin, entropy, doctor, energy, mc_dropout, and those named at fit and
         reference) and folders of oracles; mcp is always among them. Oracles are also compared with the best single
         score among those given.
     fit
         Outputs of held-out rows, to which scores that learn from errors are fitted (temperature_scaled_mcp,
-        max_logit_pnorm, rel_u, knn_density_ratio).
+        max_logit_pnorm).
     reference
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio, sirc).
@@ -87,9 +86,6 @@ def evaluate(
         gate ranks by is evaluated too.
     bootstrap
         Number of resamples for the intervals; 0 leaves the intervals out.
-    allow_fit_rows
-        Evaluate a score or oracle even on rows that it was fitted on, which are left out or refused otherwise; the
-        table warns that its numbers are too good.
     replace
         Replace a report that the folder holds already, made with other options or of other files.
     """
@@ -107,7 +103,7 @@ def evaluate(
     oracles = [name for name in scores if names_oracle(name)]
     classes = classes_of_oracle(oracles[0]) if oracles else None
     held_out, known = further_outputs_to_fit(reading, outputs, fit, reference, known=classes)
-    resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones, allow_fit_rows)
+    resources = _resources_to_evaluate(path, data, held_out, known, gates, backbones)
     of_gates = [gate.class_names for gate in resources.gates.values()]
     table = read_table(path, reading, (groups, cluster), classes or next(iter(of_gates), None))
     predictions = ClassifierOutputs.of_table(table.require_labels(), bool(fit or reference or oracles or gates))
@@ -154,14 +150,14 @@ def images_to_evaluate(path: Path, data: str | None, outputs: ClassifierOutputs,
 
 
 def _rows_to_evaluate(predictions: ClassifierOutputs, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
-    """Return the places of the rows that no oracle was fitted on, or of all, where none is left or all are wanted.
+    """Return the places of the rows that no oracle was fitted on, or of all, where none is left.
 
     How many are left out is said.
     """
     from steepslope.report.confidences import rows_confidences_fitted_on
 
     seen = rows_confidences_fitted_on(scores, predictions, resources.gates, resources.load_oracle)
-    if resources.allow_fit_rows or seen.all():  # such rows are warned of, or refused
+    if seen.all():  # which is refused
         seen[:] = False
     if seen.any():
         say(f"{int(seen.sum()):,} rows that an oracle was fitted on are left out")
@@ -183,7 +179,6 @@ def _resources_to_evaluate(
     reference: ClassifierOutputs | None,
     gates: Sequence[str],
     backbones: Sequence[str],
-    allow_fit_rows: bool,
 ) -> Resources:
     """Return what scores and oracles need next to the predictions."""
     from steepslope.gate import Gate
@@ -194,7 +189,7 @@ def _resources_to_evaluate(
     opened = partial(open_images_of_outputs, path=path, data=data)
     load = partial(load_oracle, backbones=backbones, images=opened, device="auto")
     loaded = {folder: Gate.load(folder, load) for folder in gates}
-    return Resources(held_out, reference, load, allow_fit_rows, loaded)
+    return Resources(held_out, reference, load, loaded)
 
 
 def evaluation_title(path: Path) -> str:

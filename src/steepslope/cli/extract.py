@@ -1,11 +1,10 @@
 """`steepslope train-classifier` and `steepslope extract`: a classifier, and its outputs on images."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace as replaced
 from pathlib import Path
 from typing import Any, Literal
 
-from steepslope.cli.parser import showing_first, with_presets
+from steepslope.cli.parser import showing_first
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import say
 from steepslope.nets.extraction.options import ExtractionOptions, InputOptions
@@ -112,14 +111,7 @@ def input_changes_to_extract(inputs: InputOptions) -> dict[str, Any]:
     return changes
 
 
-def _train_classifier_presets() -> Mapping[str, Path]:
-    from steepslope.lab.paper.preset import training_files
-
-    return training_files(of_classifiers=True)
-
-
 @showing_first("net", "data", "out", "epochs", "seed")
-@with_presets(_train_classifier_presets)
 def train_classifier(
     net: str,
     data: str,
@@ -138,6 +130,8 @@ def train_classifier(
     replace: bool = False,
 ) -> None:
     """Train a small classifier, for those who bring none; killed and run again, it resumes.
+
+    ``--config mnist-classifier`` trains as the paper does on MNIST; --help-all has all names.
 
     Parameters
     ----------

@@ -1,23 +1,17 @@
 """`steepslope finetune`: an oracle on images."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from steepslope.cli.parser import showing_first, with_presets
+from steepslope.cli.parser import showing_first
 from steepslope.files.progress import say
 from steepslope.nets.training.request import FinetuneRequest
 
 
-def _finetune_presets() -> Mapping[str, Path]:
-    from steepslope.lab.paper.preset import training_files
-
-    return training_files(of_classifiers=False)
-
-
-@showing_first("preset", "oracle", "data", "classifier", "outputs", "loss", "dry_run", "out")
-@with_presets(_finetune_presets)
+@showing_first("oracle", "data", "classifier", "outputs", "loss", "dry_run", "out")
 def finetune(out: str, request: FinetuneRequest, dry_run: bool = False, replace: bool = False) -> None:
     """Train an oracle on images, as the paper does; killed at any step and run again, it goes on.
+
+    ``--config mnist`` trains as the paper does on MNIST, but for the options that are given; --help-all has all names.
 
     Parameters
     ----------

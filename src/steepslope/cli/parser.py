@@ -2,25 +2,24 @@
 
 A function is a command. Its parameters are options, and its docstring is the help. A parameter that is an option class
 (a frozen dataclass) gives one option for each field, in a group of their own. Parameters before a ``/`` are given
-without a name. The field ``parameters`` of an option class stands for the parameters of the losses. A command
-:func:`with_presets` also has ``--preset``. Defaults give way to the file of ``--preset``, this one to the files of
-``--config``, and these to the words. ``--help`` of a command shows the options that it is decorated with by
-:func:`showing_first`, and ``--help-all`` shows all.
+without a name. The field ``parameters`` of an option class stands for the parameters of the losses. Defaults give way
+to the files of ``--config``, and these to the words. ``--help`` of a command shows the options that it is decorated
+with by :func:`showing_first`, and ``--help-all`` shows all.
 """
 
 import argparse
 import inspect
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
 from re import MULTILINE, findall
 from types import UnionType
 from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_origin, get_type_hints
-
-import yaml
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
@@ -28,22 +27,10 @@ from steepslope.losses import LOSSES, loss_parameters
 
 Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
-PRESET = "preset"
 HELP_ALL = "--help-all"
 FURTHER = "further options"  # the heading of the command's own that --help leaves out
-Presets = Callable[[], Mapping[str, Path]]  # files of options, by name
-_presets: dict[Command, Presets] = {}
+TRAININGS = Path(str(files("steepslope"))) / "lab" / "paper" / "trainings"  # files of options, by the paper
 _first: dict[Command, tuple[str, ...]] = {}
-
-
-def with_presets(presets: Presets) -> Callable[[Command], Command]:
-    """Give a command the option ``--preset``, the name of a file of options; it may have a parameter of that name."""
-
-    def decorated(command: Command) -> Command:
-        _presets[command] = presets
-        return command
-
-    return decorated
 
 
 def showing_first(*names: str) -> Callable[[Command], Command]:
@@ -115,13 +102,10 @@ def parser_options_of(command: Command) -> list[Option]:
     for name, parameter in inspect.signature(command).parameters.items():
         if is_dataclass(hints[name]):
             options += _parser_options_of_class(hints[name], texts[name].rstrip("."))
-        elif name != PRESET or command not in _presets:
+        else:
             default = MISSING if parameter.default is parameter.empty else parameter.default
             is_word = parameter.kind is parameter.POSITIONAL_ONLY
             options.append(Option(name, hints[name], default, texts.get(name, ""), is_word=is_word))
-    if command in _presets:
-        named = ", ".join(_presets[command]())
-        options.append(Option(PRESET, str | None, None, f"Options that hold unless given: {named}."))
     first = _first.get(command)
     if first is None:
         return options
@@ -265,7 +249,11 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
         option.add_to(groups[option.group], has_words=bool(words), is_shown=option not in left_out)
     common = parser.add_argument_group("All commands have")
     for names, action, text in (
-        (["--config"], "append", "YAML file of options."),
+        (
+            ["--config"],
+            "append",
+            f"YAML or JSON file of options, or a training by the paper: {', '.join(_trainings_of_paper())}.",
+        ),
         (["--print-config"], "store_true", "Print all options as such a file, and end."),
         (["-h", "--help", HELP_ALL], "help", "Show the options that most people use, or all, and end."),
     ):
@@ -280,13 +268,8 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
     words = [part for word in words for part in (word.split("=", 1) if word.partition("=")[0] in lists else [word])]
     given = parser_of(command, options, prog, HELP_ALL in words).words_of(words)
     values = {option.name: option.default for option in options if option.default is not MISSING}
-    files = [Path(file) for file in given.get("config", [])]
-    if PRESET in given and command in _presets:
-        presets = _presets[command]()
-        require_known(PRESET, given[PRESET], presets)
-        files = [presets[given[PRESET]], *files]
-    for file in files:
-        values |= _parsed_config_file(file, options)
+    for name in given.get("config", []):
+        values |= _parsed_config_file(_config_file(name), options)
     for option in options:
         if option.name in given:
             with located(option.spelt):
@@ -295,7 +278,7 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
                 values[option.name] = parsed_value(option.hint, parsed_elements(value) if is_list else value)
     if "print_config" in given:
         shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        print(yaml.safe_dump(shown, sort_keys=False), end="")
+        print(json.dumps(shown, indent=2))
         return 0
     missing = [option.spelt for option in options if option.name not in values]
     if missing:
@@ -311,6 +294,19 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
         )
         or 0
     )
+
+
+def _config_file(name: str) -> Path:
+    """Return a file of options by its path, or by its name where it is one of the paper's trainings."""
+    trainings = _trainings_of_paper()
+    if Path(name).suffix or Path(name).exists():
+        return Path(name)
+    require_known("training", name, trainings)
+    return trainings[name]
+
+
+def _trainings_of_paper() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(TRAININGS.glob("*.yaml"))}
 
 
 def _parsed_config_file(file: Path, options: Sequence[Option]) -> dict[str, Any]:

@@ -156,9 +156,9 @@ def _predicted_health(gate: Gate, out: str, seen: list[Batch]) -> int:
     from steepslope.monitor.sentences import class_mix_sentences, health_sentences
 
     found = watch_health_of_file(gate, seen if out == STDOUT else read_predictions(Path(out), None, gate.classes))
-    lines = [] if found is None else [*health_sentences(found[0], alone=True), *class_mix_sentences(gate, *found)]
+    lines = [] if found is None else [*health_sentences(found, alone=True), *class_mix_sentences(found)]
     if gate.calibration_rows is None:
         lines = ["Health unknown: this gate has no calibration rows to compare with."]
     for line in lines:
         say(line)
-    return 0 if found is None else EXIT_CODES[found[0].health]
+    return 0 if found is None else EXIT_CODES[found.health]

@@ -2,103 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
-    from steepslope.gate.confidence_source import ConfidenceSource
     from steepslope.nets.export.file import ExportedGate
 
 MOST_SHOWN = 20  # classes, or groups with their thresholds
 SHORT = 12  # characters of a digest
 
 
-def show(gate: str, /) -> None:
+def show(gate: str, /, backbones: tuple[str, ...] = ()) -> None:
     """Show what a gate is, promises and needs: inputs, opinions, classes, thresholds, certificate, cautions, versions.
 
     Parameters
     ----------
     gate
         Folder of a gate (calibrate), its name on the Hub, or an ONNX file (export).
+    backbones
+        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     """
-    print("\n".join(gate_lines_to_show(gate)))
+    print("\n".join(gate_lines_to_show(gate, backbones)))
 
 
-def gate_lines_to_show(gate: str) -> list[str]:
+def gate_lines_to_show(gate: str, backbones: Sequence[str] = ()) -> list[str]:
     """Return what a gate is, in a folder or a file, a line each."""
     from steepslope.gate import Gate
     from steepslope.nets.export.file import ExportedGate
     from steepslope.nets.training.loading import load_oracle
 
     if Path(gate).is_file():
-        return _file_lines_to_show(ExportedGate.open(gate))
-    return _folder_lines_to_show(Gate.load(gate, load_oracle), gate)
+        exported = ExportedGate.open(gate)
+        facts, promise = _file_facts_to_show(exported), exported.card.words
+    else:
+        loaded = Gate.load(gate, partial(load_oracle, backbones=backbones))
+        facts, promise = _folder_facts_to_show(loaded, gate), loaded.sentences()
+    return [*(f"{f'{name}:':11} {text}" for name, text in facts.items() if text), "", promise]
 
 
-def _folder_lines_to_show(gate: Gate, name: str) -> list[str]:
+def _folder_facts_to_show(gate: Gate, name: str) -> dict[str, str]:
     from steepslope.gate.storage import GATE, digest_of_gate
 
+    source, shapes = gate.source, {} if gate.source is None else gate.source.shapes
+    oracle = None if source is None else source.oracle
+    ranks = "confidences that are brought" if source is None else f"the score {source.name}"
+    sizes = {
+        one: ", ".join(["N", *map(str, shapes.get(one, "?"))]) for one in (() if source is None else source.arrays)
+    }
     nets = {"classifier": gate.origin.classifier, "auxiliary": gate.origin.auxiliary, **gate.origin.opinions}
-    facts = {
+    return {
         "gate": f"{name}, format {GATE.version}, digest {digest_of_gate(name)[:SHORT]}",
-        **({} if gate.source is None else _source_facts_to_show(gate.source)),
+        "ranks by": ranks if oracle is None else f"an oracle ({type(oracle).__name__}, loss {oracle.loss})",
+        "inputs": ", ".join(f"{one} ({size})" for one, size in sizes.items()),
         "nets": ", ".join(f"{role} {net.spec}" for role, net in nets.items() if net is not None),
         "classes": _some_to_show(gate.class_names or ()),
         "groups": gate.by or "",
         "threshold": _thresholds_to_show(gate.thresholds),
         "accepted": f"{100 * gate.coverage:.1f} % of {gate.n:,} calibration rows",
-        "monitor": "" if gate.calibration_rows else "needs --calibration, since the calibration rows were left out",
+        "monitor": "" if gate.calibration_rows else "needs --calibration: the calibration rows were left out",
     }
-    return [*_facts_to_show(facts), "", gate.sentences()]
 
 
-def _source_facts_to_show(source: ConfidenceSource) -> dict[str, str]:
-    model, oracle = source.model, source.oracle
-    kind = f"the score {source.name}" if oracle is None else f"an oracle ({type(model).__name__}, loss {oracle.loss})"
-    sizes = {name: ", ".join(["N", *map(str, source.shapes.get(name, ["?"]))]) for name in source.arrays}
-    return {"ranks by": kind, "inputs": ", ".join(f"{name} ({size})" for name, size in sizes.items())}
-
-
-def _file_lines_to_show(exported: ExportedGate) -> list[str]:
-    from steepslope.nets.export.file import VERSION
-
+def _file_facts_to_show(exported: ExportedGate) -> dict[str, str]:
     card = exported.card
-    thresholds: Mapping[str | None, float | None] = {**(card.thresholds or {None: card.threshold})}
-    has_promise = card.part != "oracle"
-    facts = {
-        "gate": f"{exported.source}, format {VERSION}, part {card.part}, digest {card.gate[:SHORT]}",
+    promised = {
+        "threshold": _thresholds_to_show(card.thresholds or {None: card.threshold}),
+        "accepted": f"{100 * card.coverage:.1f} % of the calibration rows",
+    }
+    return {
+        "gate": f"{exported.source}, format {card.as_json()['version']}, part {card.part}, digest {card.gate[:SHORT]}",
         "inputs": ", ".join(map(str, exported.inputs)),
         "outputs": ", ".join(map(str, exported.outputs)),
         "classes": _some_to_show(card.classes or ()),
-        "threshold": _thresholds_to_show(thresholds) if has_promise else "",
-        "accepted": f"{100 * card.coverage:.1f} % of the calibration rows" if has_promise else "",
+        **({} if card.part == "oracle" else promised),
     }
-    return [*_facts_to_show(facts), "", card.words]
 
 
-def _facts_to_show(facts: Mapping[str, str]) -> list[str]:
-    return [f"{name + ':':11} {text}" for name, text in facts.items() if text]
-
-
-def _thresholds_to_show(thresholds: Mapping[str | None, float | None]) -> str:
+def _thresholds_to_show(thresholds: Mapping[Any, float | None]) -> str:
     """Return thresholds by group as words.
 
     >>> _thresholds_to_show({"ant": 1.25, "bee": None}), _thresholds_to_show({None: float("inf")})
     ('ant 1.25, bee none: nothing is accepted', 'none: nothing is accepted')
     """
-    finite = {
+    words = {
         group: "none: nothing is accepted" if value in (None, float("inf")) else f"{value:.6g}"
         for group, value in thresholds.items()
     }
-    return _some_to_show(text if group is None else f"{group} {text}" for group, text in finite.items())
+    return _some_to_show(text if group is None else f"{group} {text}" for group, text in words.items())
 
 
 def _some_to_show(words: Iterable[str]) -> str:
     """Return words with commas between them, the first of many.
 
-    >>> _some_to_show(map(str, range(22)))[-24:]
+    >>> _some_to_show(map(str, range(22)))[-23:]
     '17, 18, 19 and 2 others'
     """
     given = [*words]

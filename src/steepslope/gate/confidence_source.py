@@ -155,7 +155,7 @@ class ConfidenceSource:
     def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
         """Return what it says of labelled outputs (n,), with their groups, as rows to calibrate on."""
         labels, names = outputs.require_labels(), np.array(outputs.label_names)
-        extra = {**likeliest_class(outputs), "true": labels}
+        extra = likeliest_class(outputs)
         confidence, truths = self.confidence(outputs), names[labels]
         known = {"predicted_classes": names[extra["predicted"]], "of_log_odds": self.of_log_odds, "extra": extra}
         return LabelledRows.of(confidence, outputs.is_correct, outputs.is_unknown, groups, truths, **known)

@@ -32,7 +32,7 @@ class Decisions(Brief):
     oracle's trust logit, or the score's confidence; ``decision`` is accept, review or reject (m,). ``top_labels`` and
     ``top_probability`` (m, k) are the k most probable classes and the classifier's own probabilities of them, and
     ``classes`` the names of all classes, if they have any.
-    ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
+    ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to a plainer pool, None where
     it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
     ``groups`` (m,) are those of a gate with groups other than the predicted classes, else None.
     ``lacking`` (m,) says which rows go to review because they lack an opinion that nearly all calibration rows had;

@@ -104,11 +104,12 @@ class Gate:
         is_correct
             Booleans (n,).
         max_risk, delta, coverage, costs, reject, max_class_risk
-            As in :class:`~steepslope.gate.Objectives`.
+            As in :class:`~steepslope.promise.objectives.Objectives`.
         thresholds
             Floats (t,), highest first, fixed without the labels of these rows, such as
-            :func:`~steepslope.gate.threshold_sequence` of the confidences of others. Without these, or with a
-            ``class_mix``, 2√n of the rows, drawn by the seed, are not calibrated on: they fix the thresholds, or bets.
+            :func:`~steepslope.promise.sequence.threshold_sequence` of the confidences of others. Without these, or with
+            a ``class_mix``, 2√n of the rows, drawn by the seed, are not calibrated on: they fix the thresholds, or
+            bets.
         groups
             Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
         true_classes
@@ -173,7 +174,7 @@ class Gate:
             classes (label −1) are wrong whatever is predicted: with as many of them as will come, the promise includes
             them, and the certificate says how many are accepted.
         max_risk, delta, coverage, costs, reject, max_class_risk
-            As in :class:`~steepslope.gate.Objectives`.
+            As in :class:`~steepslope.promise.objectives.Objectives`.
         by
             ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
         class_mix

@@ -1,4 +1,4 @@
-"""Which mix of classes a promise is about: one that is named, or that of target rows; and the mix of new predictions.
+"""Which mix of classes a promise is about: one that is named, or that of target rows.
 
 What is promised of it: :mod:`steepslope.promise.class_mix`.
 """
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import NoMixError, SteepslopeError, explained, located, require_known
+from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import names_of_classes
 from steepslope.oracle.evidence.fitting import require_other_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_class_names
@@ -24,7 +23,7 @@ from steepslope.promise.rows import LabelledRows, split_rows
 from steepslope.promise.target import Target
 
 if TYPE_CHECKING:
-    from steepslope.gate.gate import Gate
+    pass
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -139,42 +138,3 @@ def checked_class_mix(mix: Mapping[Any, float], classes: tuple[str, ...] | None 
         found = negative[0] if negative else f"a sum of {total:g}"
         raise SteepslopeError(f"expected shares >= 0 that sum to 1, found {found}", "class_mix")
     return {name: share / total for name, share in shares.items()}
-
-
-@dataclass(frozen=True)
-class NewMix:
-    """The estimated shares of the classes among some predictions, by name.
-
-    ``usual`` are the shares among the calibration rows. Where no mix of the classes explains the predictions, ``why``
-    says so, and ``shares`` is empty.
-    """
-
-    shares: Mapping[str, float]
-    usual: Mapping[str, float]
-    why: str = ""
-
-
-def estimate_new_mix(gate: Gate, p_correct: Floats, predicted: Counts | None) -> NewMix | None:
-    """Return the mix of predictions with these P(correct) and predicted classes, (m,) each.
-
-    None where that cannot be told: the gate's calibration rows have no true classes, or too few of one, the
-    predictions are fewer than 200, or the gate promises more than a risk of all, such as one of each group.
-    """
-    rows = gate.calibration_rows
-    if rows is None or rows.true is None or rows.predicted is None or predicted is None:
-        return None
-    truths = names_of_classes(rows.true, gate.classes)
-    names, counts = np.unique(truths, return_counts=True)
-    usual = dict(zip(names.tolist(), (counts / len(truths)).tolist(), strict=True))
-    said, usually = (names_of_classes(labels, gate.classes) for labels in (predicted, rows.predicted))
-    mix = Mix(target=TargetRows(said, p_correct))
-    try:
-        mix.require_risk_alone(gate.objectives, gate.has_groups)
-        labelled = LabelledRows.of(rows.p_correct, rows.is_correct, true_classes=truths, predicted_classes=usually)
-        weights = mix.weights(labelled, np.arange(len(rows)))
-    except NoMixError as error:
-        return NewMix({}, usual, why=str(error).removeprefix("target: "))
-    except SteepslopeError:
-        return None
-    assert weights is not None
-    return NewMix(weights.mix, usual)

@@ -1,6 +1,7 @@
 from .intervals import compare as compare, evaluate as evaluate
 from .measures import (
     METRICS as METRICS,
+    accuracy as accuracy,
     augrc as augrc,
     aupr_error as aupr_error,
     aupr_success as aupr_success,
@@ -10,6 +11,7 @@ from .measures import (
     bhattacharyya_distance as bhattacharyya_distance,
     e_aurc as e_aurc,
     fpr_at_tpr as fpr_at_tpr,
+    naurc as naurc,
     tnr as tnr,
     tpr as tpr,
 )

@@ -23,7 +23,6 @@ from steepslope.monitor.monitor import DELTA, Monitor
 from steepslope.monitor.predictions import (
     TRUTHS,
     Batch,
-    Predicted,
     Texts,
     hashes_of_prediction_ids,
     labels_of_no_class,
@@ -60,7 +59,6 @@ class FileCount:
 
     monitor: Monitor
     gate: Gate
-    latest: Predicted | None = None
     new: int = 0
     repeated: int = 0
     labels: int = 0
@@ -85,7 +83,6 @@ class FileCount:
             return
         predictions = Batch.joined(batches)
         predictions = predictions.subset(np.argsort(hashes_of_prediction_ids(predictions.ids), kind="stable"))
-        self.latest = predictions
         with located(path):
             require_consistent_decisions(self.gate, predictions, self._limit_of(path))
             weighed = self._weighed(predictions)
@@ -297,9 +294,7 @@ def _calibration_rows(gate: Gate, path: str) -> CalibrationRows:
     """Return what a gate makes of labelled outputs in a file or folder."""
     outputs = ClassifierOutputs.load(path, labelled=True)
     judged = gate.decide(outputs)
-    truths = outputs.require_labels()
-    decided = judged.p_correct, outputs.is_correct, judged.accepted
-    return CalibrationRows(*decided, judged.probability, judged.labels, truths)
+    return CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability, judged.labels)
 
 
 def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:

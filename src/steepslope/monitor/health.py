@@ -17,8 +17,8 @@ from steepslope.monitor.predictions import Batch, Predicted, hashes_of_predictio
 from steepslope.monitor.sentences import OTHER_MIX, health_sentences
 
 
-def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor, Predicted | None] | None:
-    """Return the monitor of a gate after the predictions of a file, shuffled by their ids, and these, if there are any.
+def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
+    """Return the monitor of a gate after the predictions of a file, shuffled by their ids.
 
     Ids and labels are dropped batch by batch, since these are most of the memory. None where there is nothing to
     tell: the gate accepts nothing, or was shared without its calibration rows.
@@ -27,10 +27,9 @@ def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> tuple[Monitor,
         return None
     parts = [(hashes_of_prediction_ids(batch.ids), batch.without_ids()) for batch in batches if len(batch)]
     if not parts:
-        return Monitor.of(gate), None
+        return Monitor.of(gate)
     order = np.argsort(np.concatenate([hashes for hashes, _ in parts]), kind="stable")
-    rows = Predicted.joined([rows for _, rows in parts]).subset(order)
-    return _health_after_batch(gate, rows), rows
+    return _health_after_batch(gate, Predicted.joined([rows for _, rows in parts]).subset(order))
 
 
 def warn_of_changed_batch(gate: Gate, decisions: Decisions) -> None:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import islice
 
-from steepslope.gate import Gate
-from steepslope.gate.mix import estimate_new_mix
 from steepslope.monitor.audit import TOLERATED, Limit
 from steepslope.monitor.bets import mean_interval_by_bets
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
-from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.promise.certificate import as_percent
 
 PARTS = 1_000_000  # in which a limit on P(correct) is told
 MOST_STRANGE = 3  # labels that are no class, by name
-MOST_MOVED = 3  # classes whose shares are told
 OTHER_MIX = (
     "If only the mix of the classes has changed, {} makes a gate for it; these need no labels. It makes none where it "
     "finds that more has changed."
@@ -31,7 +26,7 @@ def monitor_sentences(count: FileCount) -> list[str]:
     monitor = count.monitor
     counted = [*_count_sentences(count), *_mean_sentences(monitor), *_audit_sentences(count)]
     standing = [*_accuracy_sentences(monitor), *health_sentences(monitor), *_followed_audit_sentence(monitor)]
-    return [*counted, *standing, *class_mix_sentences(count.gate, monitor, count.latest)]
+    return [*counted, *standing, *class_mix_sentences(monitor)]
 
 
 def health_sentences(monitor: Monitor, alone: bool = False) -> list[str]:
@@ -47,26 +42,10 @@ def health_sentences(monitor: Monitor, alone: bool = False) -> list[str]:
     return [f"{HEALTHY.upper()}: there is not enough evidence of a change{' or of harm' if labels else ''}.{unseen}"]
 
 
-def class_mix_sentences(gate: Gate, monitor: Monitor, latest: Predicted | None) -> list[str]:
-    """Return the mix of the latest predictions, and which gate is for it, in a line, where there was a change."""
-    if not monitor.alarms.keys() - {LABELS}:
-        return []
-    found = None if latest is None else estimate_new_mix(gate, latest.p_correct, latest.predicted)
-    if found is None:
-        return [OTHER_MIX.format("`calibrate --target` with outputs of such rows")]
-    if found.why:
-        return [f"More than the mix of the classes has changed: {found.why}."]
-    moves = sorted(found.usual, key=lambda name: abs(found.shares.get(name, 0) - found.usual[name]), reverse=True)
-    shares = (
-        f"{name} {as_percent(found.shares.get(name, 0))} ({as_percent(found.usual[name])} of the calibration rows)"
-        for name in moves
-    )
-    more = ", …" if len(moves) > MOST_MOVED else ""
-    return [
-        f"If only the mix of the classes has changed, the estimated shares are: "
-        f"{', '.join(islice(shares, MOST_MOVED))}{more}. `calibrate --target` with outputs of such rows makes a gate "
-        "for this mix; these need no labels."
-    ]
+def class_mix_sentences(monitor: Monitor) -> list[str]:
+    """Return what can be done without labels if only the mix of the classes has changed, in a line after a change."""
+    has_changed = bool(monitor.alarms.keys() - {LABELS})
+    return [OTHER_MIX.format("`calibrate --target` with outputs of such rows")] * has_changed
 
 
 def _harm_sentence(monitor: Monitor) -> Iterator[str]:

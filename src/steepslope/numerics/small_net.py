@@ -41,10 +41,11 @@ MOST_PRODUCTS = 2.5e11  # of a weight and a value, over all steps: a quarter of 
 RATE, DECAY = 2e-3, 1e-2
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 PART = 2**14  # weights that are changed at once, which stay in the processor's caches
+DROPS = 8  # steps that share random numbers: for all steps, they would be learnt (LOG.md)
 LINE = 16  # numbers that lie together in a processor's cache
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 Singles = NDArray[np.float32]
-NAMES = "inner", "inner_bias", "outer", "outer_bias"
+NAMES = "centre", "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(
@@ -56,10 +57,11 @@ def fit_small_net(
 ) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
-    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32 but for the ``inner_bias``
-    in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always from the same
-    seed, on one thread. h is ``width``, and at most 256 on fewer than 20,000 rows, where there is also dropout of .3
-    unless another is given: a net that knows few rows by heart misleads where inputs look different.
+    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32, are for columns less the
+    ``centre`` (w,) in float64, since these may lie far from 0. Sixteen epochs, fewer where rows and weights are many,
+    but at least 300 steps; always from the same seed, on one thread. h is ``width``, and at most 256 on fewer than
+    20,000 rows, where there is also dropout of .3 unless another is given: a net that knows few rows by heart misleads
+    where inputs look different.
     """
     few = len(labels) < MANY_ROWS
     width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
@@ -74,8 +76,8 @@ def fit_small_net(
         for step, rows in enumerate(itertools.islice(net.batches(len(labels)), total)):
             net.step(scaled, rows, labels[rows], RATE * warm_cosine_rate((step + 1) / total))
     inner, inner_bias, outer, outer_bias = net.layers
-    weights, bias = inputs.for_originals(scale * inner, inner_bias)
-    arrays = dict(zip(NAMES, (weights, bias, outer, outer_bias), strict=True))
+    weights, _ = inputs.for_originals(scale * inner, inner_bias)
+    arrays = dict(zip(NAMES, (inputs.mean, weights, inner_bias, outer, outer_bias), strict=True))
     return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 
@@ -95,8 +97,7 @@ class _SmallNet:
         self.layers, self.slopes, self.steps = self._split(self.weights), self._split(self.gradient), 0
         self.rooms = [np.empty((BATCH, size), np.float32) for size in (inputs, width, width, outputs)]
         self.change = np.empty(min(PART, len(self.weights)), np.float32)
-        factors = self.draw.random(2 * BATCH * max(inputs, width) if dropout else 0, np.float32) < self.kept
-        self.factors = factors / np.float32(self.kept)
+        self.random = np.empty(2 * BATCH * max(inputs, width) if dropout else 0, np.float32)
 
     def _split(self, flat: Singles) -> list[Singles]:
         """Return the four layers' parts of a vector, which are views of it."""
@@ -111,6 +112,8 @@ class _SmallNet:
 
     def step(self, columns: Singles, rows: NDArray[np.int64], labels: NDArray[np.int64], rate: float) -> None:
         """Change the weights by the gradient of the mean cross entropy of some rows with their labels."""
+        if self.steps % DROPS == 0:
+            self._draw_factors()
         inner, inner_bias, outer, outer_bias = self.layers
         seen, hidden, back, residual = (room[: len(rows)] for room in self.rooms)
         self._drop(np.take(columns, rows, axis=0, out=seen, mode="clip"))
@@ -132,8 +135,11 @@ class _SmallNet:
         back.sum(axis=0, out=self.slopes[1])
         self._adamw(rate)
 
+    def _draw_factors(self) -> None:
+        self.factors = (self.draw.random(out=self.random, dtype=np.float32) < self.kept) / np.float32(self.kept)
+
     def _drop(self, values: Singles) -> None:
-        """Multiply values by 0 or what makes up for it: by some of the factors that were drawn once, from anywhere."""
+        """Multiply values by 0 or what makes up for it: by some of the factors, from anywhere."""
         if len(self.factors):
             start = LINE * int(self.draw.integers((len(self.factors) - values.size) // LINE))
             values *= self.factors[start : start + values.size].reshape(values.shape)
@@ -170,6 +176,6 @@ def _steps_of_small_net(rows: int, weights: int) -> int:
 
 def small_net_logits(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
-    inner, inner_bias, outer, outer_bias = (constant(arrays[name], columns) for name in NAMES)
-    hidden = clipped(float64(columns) @ float64(inner) + float64(inner_bias), 0)
-    return float64(float32(hidden) @ float32(outer) + float32(outer_bias))  # columns may lie far from 0, these do not
+    centre, inner, inner_bias, outer, outer_bias = (constant(arrays[name], columns) for name in NAMES)
+    hidden = clipped(float32(columns - centre) @ inner + inner_bias, 0)
+    return float64(hidden @ outer + outer_bias)

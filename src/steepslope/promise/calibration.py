@@ -32,9 +32,9 @@ UNLIKELY = 1e-4
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
 ARRAYS = {
     "p_correct": "float64", "is_correct": "bool", "accepted": "bool", "probability": "float64",
-    "predicted": "int64", "true": "int64",
+    "predicted": "int64",
 }  # fmt: skip
-OPTIONAL = ("probability", "predicted", "true")
+OPTIONAL = ("probability", "predicted")
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,7 @@ class CalibrationRows(ArrayRows):
     """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
 
     Predictions to come are compared with them. ``predicted`` (n,) are the numbers of the predicted classes, and
-    ``probability`` (n,) the classifier's own of each; ``true`` (n,) those of the true classes, −1 for none of them.
-    They are None where a gate knows confidences alone.
+    ``probability`` (n,) the classifier's own of each. They are None where a gate knows confidences alone.
     """
 
     p_correct: Floats
@@ -106,7 +105,6 @@ class CalibrationRows(ArrayRows):
     accepted: Bools
     probability: Floats | None = None
     predicted: NDArray[np.int64] | None = None
-    true: NDArray[np.int64] | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name, without those that are not known."""

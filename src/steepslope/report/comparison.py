@@ -18,7 +18,7 @@ from steepslope.metrics.selective import SCALES
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.report.grid import shortest_tails
 from steepslope.report.runs import Run, Texts
-from steepslope.report.sentences import clear_sign, difference_sentence, fit_rows_sentence, luck_sentence
+from steepslope.report.sentences import clear_sign, difference_sentence, luck_sentence
 
 CLEAR = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
 UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
@@ -213,9 +213,8 @@ def comparison_cautions(comparison: Comparison) -> list[str]:
 
 
 def _comparison_doubts(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield which scores were fitted on the rows they are judged on, and which runs have few errors to judge by."""
+    """Yield which runs have few errors to judge by."""
     for run in runs:
-        yield from (fit_rows_sentence(f"{score} of {run.name}", seen, len(run)) for score, seen in run.fit_rows.items())
         rare, side = min((run.wrong, "error"), (len(run) - run.wrong, "correct prediction"))
         if rare < FEW_ERRORS:
             few = f"only {rare} {side}{'' if rare == 1 else 's'}"
@@ -249,11 +248,9 @@ def _rival_comparison_sentences(rival: Rival, baseline: Run) -> Iterator[str]:
     accuracy = difference_sentence("accuracy", rival.best.differences["accuracy"], CLEAR)  # of all scores the same
     versus = f"{rival.run.name} against {baseline.name}"
     yield f"{versus}: {accuracy}."
-    ours, theirs, unpaired = rival.run.fit_rows, baseline.fit_rows, "" if rival.paired else ", unpaired"
+    unpaired = "" if rival.paired else ", unpaired"
     for one in rival.contrasts:
-        unseen = (ours or theirs) and one.score not in ours and one.baseline_score not in theirs
-        among = " among those not fitted on these rows" if unseen else ""
-        best = f" (the best of each by AURC{among})" if one.of_best else ""
+        best = " (the best of each by AURC)" if one.of_best else ""
         defined = [name for name in JUDGED_BY if not np.isnan(one.differences[name]["value"])]
         clear = ", ".join(difference_sentence(name, one.differences[name], CLEAR) for name in defined)
         yield f"{versus}{unpaired}, {one.title}{best}: {clear or 'cannot be compared: AURC and AUC are not defined'}."

@@ -20,13 +20,7 @@ from steepslope.report.evaluation import nan_to_none
 from steepslope.report.grid import Cell, Grid, grid_in_markdown, plain_in_markdown
 from steepslope.report.runs import Run
 from steepslope.report.sentences import count_sentence
-from steepslope.report.tables import (
-    DELTA,
-    difference_table_cell,
-    metric_table_cells,
-    score_table_cell,
-    table_cell_with_p,
-)
+from steepslope.report.tables import DELTA, difference_table_cell, metric_table_cells, table_cell_with_p
 
 TITLE = "Runs side by side"
 HOW = (
@@ -98,7 +92,7 @@ def compared_runs_grid(comparison: Comparison, metrics: Mapping[str, Metric] = M
     """Return a row for each score of each run: metrics with their intervals, and the AUC's difference to MCP's."""
     columns = ["run", "score", *(metric.heading for metric in metrics.values()), DELTA]
     rows = [
-        [Cell(run.name), score_table_cell(score), *metric_table_cells(score, metrics)]
+        [Cell(run.name), Cell(score.name), *metric_table_cells(score, metrics)]
         for run in comparison.runs
         for score in run.scores.values()
     ]
@@ -113,8 +107,8 @@ def comparison_difference_grid(comparison: Comparison) -> Grid:
     rows = [
         [
             Cell(rival.run.name),
-            score_table_cell(rival.run.scores[one.score], "(best)" if one.of_best else ""),
-            score_table_cell(first.scores[one.baseline_score]),
+            Cell(one.score, "(best)" if one.of_best else ""),
+            Cell(one.baseline_score),
             Cell("paired" if rival.paired else "unpaired", "(without ids)" if rival.guessed else ""),
             *(table_cell_with_p(difference_table_cell(metric, one.differences[name]), one.differences[name])
               for name, metric in METRICS.items()),

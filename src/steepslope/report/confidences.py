@@ -20,7 +20,6 @@ from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array, require_same_class_names
 from steepslope.outputs.opinions import has_opinion
-from steepslope.outputs.row_hashes import shared_rows
 from steepslope.report.grid import shortest_tails
 from steepslope.scores import SCORES
 
@@ -32,26 +31,22 @@ class Resources:
     """What scores and oracles need next to the predictions.
 
     Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
-    ``reference``. ``load_oracle`` reads an oracle from its folder. With ``allow_fit_rows``, rows are judged even if
-    something was fitted on them. ``gates``, by their folders, are attached to the scores that they rank by.
+    ``reference``. ``load_oracle`` reads an oracle from its folder. ``gates``, by their folders, are attached to the
+    scores that they rank by.
     """
 
     held_out: ClassifierOutputs | None = None
     reference: ClassifierOutputs | None = None
     load_oracle: LoadOracle = Oracle.load
-    allow_fit_rows: bool = False
     gates: Mapping[str, Gate] = field(default_factory=dict)
 
 
 NOTHING = Resources()
-TELLS_NOTHING = (
-    "what has seen a row's label tells nothing about it; give rows that nothing was fitted on "
-    "(--allow-fit-rows evaluates them with a warning in the table)"
-)
+TELLS_NOTHING = "what has seen a row's label tells nothing about it; give rows that nothing was fitted on"
 
 
 class HandedOver(NamedTuple):
-    """How far rows are handed over to what needs no second backbone, on average, in [0, 1].
+    """How far rows are handed over to a plainer pool, on average, in [0, 1].
 
     ``part`` is that of the rows that are judged, ``usual`` that of the oracle's fit set, None where it is not known.
     """
@@ -66,8 +61,7 @@ class Scored:
 
     ``natural_cut`` is the probability that the threshold stands for where an oracle's loss sets another than ½.
     ``explain`` splits the trust logits of rows, by their numbers, by their evidence. ``handed_over`` is None where no
-    row ever is; ``fit_rows`` is
-    how many of these rows it was fitted on, which makes it look better than it is. ``gates`` are those that rank by it.
+    row ever is. ``gates`` are those that rank by it.
     ``opinions`` are those of other classifiers, or people, that it counts, with the fraction of rows that have them.
     """
 
@@ -78,7 +72,6 @@ class Scored:
     natural_cut: float | None = None
     explain: Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]] | None = None
     handed_over: HandedOver | None = None
-    fit_rows: int = 0
     gates: tuple[Gate, ...] = ()
     opinions: Mapping[str, float] = field(default_factory=dict)
 
@@ -151,19 +144,18 @@ def _confidences_of_gate(
         label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)
         if source.oracle is None:
             return Scored(label, None, source.confidence(outputs), source.model.scale)
-        return _confidences_of_oracle(source.oracle, label, outputs, resources)
+        return _confidences_of_oracle(source.oracle, label, outputs)
 
 
 def _confidences_of_score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     oracle = oracle_for_confidences(name, resources.load_oracle)
     if oracle is not None:
         with located(f"oracle {name}"):
-            return _confidences_of_oracle(oracle, label, outputs, resources)
+            return _confidences_of_oracle(oracle, label, outputs)
     fit_set = fit_set_for_confidences(name, outputs, resources)
     with located(name):
         score = SCORES[name]().fit(fit_set)
-        seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
-        return Scored(name, None, _defined_confidences(score.confidence(outputs)), score.scale, fit_rows=seen)
+        return Scored(name, None, _defined_confidences(score.confidence(outputs)), score.scale)
 
 
 def oracle_for_confidences(name: str, load_oracle: LoadOracle) -> BaseOracle | None:
@@ -205,14 +197,13 @@ def fit_set_for_confidences(name: str, outputs: ClassifierOutputs, resources: Re
     if found.num_classes != outputs.num_classes:
         raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
     require_same_class_names(name, outputs.classes, found.classes)
-    if not resources.allow_fit_rows:
-        require_other_rows(name, outputs, found, TELLS_NOTHING)
+    require_other_rows(name, outputs, found, TELLS_NOTHING)
     return found
 
 
-def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs) -> Scored:
     seen = oracle.rows_fitted_on(outputs)
-    if seen and not resources.allow_fit_rows:
+    if seen:
         raise SteepslopeError(f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}")
     confidence = _defined_confidences(oracle.trust_logit(outputs))
     weights = oracle.handed_over(outputs)
@@ -224,7 +215,6 @@ def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOu
         natural_cut=oracle.cut if oracle.loss in CUTS else None,
         explain=(lambda rows: oracle.explain(outputs.subset(rows))) if oracle.explains else None,
         handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
-        fit_rows=seen,
         opinions={
             opinion_of_array(name): float(has_opinion(name, outputs.require(name)).mean())
             for name in oracle.arrays

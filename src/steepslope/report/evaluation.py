@@ -181,7 +181,6 @@ class Row(Scored):
             "vs_best_single": None if best is None else {
                 "score": best.score, **{name: nan_to_none(one) for name, one in best.differences.items()}},
             "handed_over": None if self.handed_over is None else self.handed_over.part,
-            "fit_rows": self.fit_rows,
             "unknown": None if self.unknown is None else self.unknown.as_json(),
             "gates": [one._asdict() for one in self.gated],
         }  # fmt: skip

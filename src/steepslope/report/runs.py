@@ -38,11 +38,6 @@ class RunRow:
         """The loss, if the score is an oracle's."""
         return self.content.get("loss")
 
-    @property
-    def fit_rows(self) -> int:
-        """On how many of the report's rows the score was fitted."""
-        return int(self.content.get("fit_rows", 0))
-
     @cached_property
     def metrics(self) -> dict[str, Estimate]:
         """Every metric, NaN where it is undefined or where the report does not have it."""
@@ -106,15 +101,9 @@ class Run:
 
     @cached_property
     def best(self) -> str:
-        """The name of the score of least AURC among those that were not fitted on these rows, unless all were."""
-        scores = [score for score in self.scores.values() if not score.fit_rows] or list(self.scores.values())
-        aurc = {score.name: score.metrics["aurc"]["value"] for score in scores}
+        """The name of the score of least AURC."""
+        aurc = {score.name: score.metrics["aurc"]["value"] for score in self.scores.values()}
         return min(aurc, key=lambda name: np.nan_to_num(aurc[name], nan=np.inf))
-
-    @cached_property
-    def fit_rows(self) -> dict[str, int]:
-        """On how many of these rows a score was fitted, by its name; scores that saw none are not in it."""
-        return {name: score.fit_rows for name, score in self.scores.items() if score.fit_rows}
 
     def ranked(self, score: str) -> RankedRows:
         """Return the rows sorted by a score's confidence; their own order is that of the ids."""

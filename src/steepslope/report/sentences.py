@@ -27,8 +27,6 @@ class Measured(Protocol):
     @property
     def name(self) -> str: ...  # noqa: D102
     @property
-    def fit_rows(self) -> int: ...  # noqa: D102
-    @property
     def metrics(self) -> dict[str, Estimate]: ...  # noqa: D102
     @property
     def delta_auc(self) -> Estimate: ...  # noqa: D102
@@ -110,7 +108,6 @@ def remark_sentences(rows: Sequence[Row]) -> list[Remark]:
         *([Remark(chosen)] if others > 1 else []),
         *(Remark(handover_sentence(row)[:-1], looks_unlike_fit_set(*row.handed_over)) for row in rows
           if row.handed_over and row.handed_over.usual is not None),
-        *(Remark(fit_rows_sentence(row.name, row.fit_rows, row.n), warns=True) for row in rows if row.fit_rows),
     ]  # fmt: skip
 
 
@@ -162,8 +159,6 @@ def _unknown_rows_sentence(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _score_sentences(row: Row) -> Iterator[str]:
-    if row.fit_rows:
-        yield f"WARNING: {fit_rows_sentence(row.name, row.fit_rows, row.n)}."
     yield mcp_sentence(row)
     best = row.vs_best_single
     if best is not None and not any(np.isnan(one["value"]) for one in best.differences.values()):
@@ -173,11 +168,6 @@ def _score_sentences(row: Row) -> Iterator[str]:
     if row.opinions:
         counted = ", ".join(f"{name} (on {100 * part:.0f} % of the rows)" for name, part in row.opinions.items())
         yield f"{row.name} counts the opinions of others: {counted}."
-
-
-def fit_rows_sentence(name: str, seen: int, n: int) -> str:
-    """Return the caution, without a full stop, on a score that was fitted on some of the rows it is judged on."""
-    return f"{name} was fitted on {seen:,} of these {n:,} rows, so its numbers are better than they will be on others"
 
 
 def mcp_sentence(row: Measured) -> str:
@@ -201,11 +191,11 @@ def handover_sentence(row: Row) -> str:
     if row.handed_over is None:
         return ""
     part, usual = row.handed_over
-    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to what needs no second backbone"
+    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to a plainer pool"
     if usual is None:
         return f"{hands}."
     look = "unlike" if looks_unlike_fit_set(part, usual) else "like"
-    return f"{hands} (its fit set: {100 * usual:.0f} %): these images look {look} those it was fitted on."
+    return f"{hands} (its fit set: {100 * usual:.0f} %): these rows look {look} those it was fitted on."
 
 
 def looks_unlike_fit_set(part: float, usual: float | None) -> bool:

@@ -38,12 +38,6 @@ MORE_DEFINITIONS = {
 }
 
 
-def score_table_cell(score: Measured, remark: str = "") -> Cell:
-    """Return the name of a score, with a remark, and a warning where it was fitted on the rows it is judged on."""
-    warning = f"◄ FITTED ON {score.fit_rows:,} OF THESE ROWS" if score.fit_rows else ""
-    return Cell(score.name, f"{remark} {warning}".strip())
-
-
 def metric_table_cells(score: Measured, metrics: Mapping[str, Metric]) -> list[Cell]:
     """Return metrics with their intervals, and the paired difference of the AUC to MCP's."""
     delta = UNDEFINED if score.name == BASELINE else estimate_cell(score.delta_auc, sign="+")
@@ -70,7 +64,7 @@ def main_table(rows: Sequence[Row]) -> Grid:
         note += f" Whole clusters were resampled, of which there are {clusters:,}."
     if lacking:
         note += f" {lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
-    names = [score_table_cell(row, "" if row.loss in (None, row.name) else f"({row.loss})") for row in rows]
+    names = [Cell(row.name, "" if row.loss in (None, row.name) else f"({row.loss})") for row in rows]
     lines = [[name, *metric_table_cells(row, table_metrics())] for name, row in zip(names, rows, strict=True)]
     return Grid("", ["score", *metric_table_headings(), DELTA], lines, note)
 

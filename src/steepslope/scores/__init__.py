@@ -1,17 +1,17 @@
 """Post-hoc scores: confidences read off a classifier's outputs, each after the paper that its class names.
 
 ``score``: what every score is, and how one declares what it needs and stores what it learnt. ``logits``: scores that
-learn nothing. ``fitted``: those that learn a temperature, a norm's power, or which confusions go with errors.
+learn nothing. ``fitted``: those that learn a temperature or a norm's power from errors.
 ``neighbors``: those that look up the nearest features. ``moments``: those that know the training features by means and
 deviations. ``own``: a user's function or object. Confidences are in log space, so that nothing saturates into ties. A
 new score is one class and its entry in ``SCORES``: the command line, the tables, the oracles' evidence, exported files
 and the contract tests follow.
 """
 
-from steepslope.scores.fitted import MaxLogitPNorm, RelU, TemperatureScaledMCP
-from steepslope.scores.logits import GEN, MCP, Doctor, Energy, Entropy, Margin, MaxLogit, MCDropout
+from steepslope.scores.fitted import MaxLogitPNorm, TemperatureScaledMCP
+from steepslope.scores.logits import MCP, Doctor, Energy, Entropy, Margin, MaxLogit, MCDropout
 from steepslope.scores.moments import SIRC, MahalanobisRatio
-from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance, TrustScore
+from steepslope.scores.neighbors import KNNDistance, TrustScore
 from steepslope.scores.score import Score
 
 SCORES: dict[str, type[Score]] = {
@@ -26,11 +26,8 @@ SCORES: dict[str, type[Score]] = {
     "mc_dropout": MCDropout,
     "trust_score": TrustScore,
     "knn_distance": KNNDistance,
-    "gen": GEN,
     "mahalanobis_ratio": MahalanobisRatio,
     "sirc": SIRC,
-    "rel_u": RelU,
-    "knn_density_ratio": KNNDensityRatio,
 }
 
 __all__ = ["SCORES", "Score"]

@@ -1,31 +1,26 @@
 """Scores that learn from the classifier's errors, in outputs of rows that it had not seen.
 
-A temperature, the power of a norm, or a matrix of which confusions go with errors.
+A temperature, or the power of a norm.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
-from steepslope.numerics.formulas import Array, clipped, constant, float64, log_softmax, logsumexp, namespace_of
-from steepslope.numerics.log_space import is_class, top_log_odds, without
+from steepslope.numerics.formulas import Array, clipped, logsumexp, namespace_of
+from steepslope.numerics.log_space import top_log_odds
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.classifier_outputs import logit_blocks, over_logits
+from steepslope.outputs.classifier_outputs import over_logits
 from steepslope.scores.logits import MCP
-from steepslope.scores.score import Rows, Score, State, require_both_sides
+from steepslope.scores.score import Rows, Score, State
 
 LOG_TEMPERATURES = -4.0, 4.0
 LARGEST_POWER = 10
-FOLDS = 5
-WRONG_ROWS = 0.5  # how much wrong rows count in RelU, against correct ones
 TINY = float(np.finfo(np.float64).tiny)
-Floats = NDArray[np.float64]
 
 
 class TemperatureScaledMCP(Score):
@@ -118,115 +113,3 @@ def _max_logit_by_norm(logits: Array, power: int) -> Array:
     scale = xp.where(scale == 0, 1.0, scale)
     norm = xp.sum(xp.abs(centred / scale) ** power, axis=1) ** (1 / power)
     return largest / scale[:, 0] / clipped(norm, TINY)
-
-
-class RelU(Score):
-    """The relative uncertainty u = pᵀ D p of the softmax p, as −ln u; D (K, K) says which confusions go with errors.
-
-    Dadalto et al., "A Data-Driven Measure of Relative Uncertainty for Misclassification Detection", 2024, at
-    temperature 1 and λ = ½.
-
-    Of all symmetric D ≥ 0 with a diagonal of zeros and norm 1, D makes λ E[u | wrong] − (1 − λ) E[u | correct] largest
-    on held-out rows. In closed form it is max(0, λ E[p pᵀ | wrong] − (1 − λ) E[p pᵀ | correct]) off the diagonal, over
-    its Frobenius norm. Where no entry is above 0, all entries off the diagonal are equal, as in the paper's code, and u
-    ranks as 1 − Σp² does, which is DOCTOR's order.
-
-    D has K (K − 1) / 2 numbers and learns few rows by heart, so here there is one thing more, ``fallback``: where the
-    D of four fifths of the rows does not rank the other fifth better, by AURC, than equal entries do, they are equal.
-
-    Parameters
-    ----------
-    fallback
-        Whether entries are equal where D does not help; without, it is the paper's score.
-    """
-
-    fits_on = "errors"
-    learnt: ClassVar[Mapping[str, str]] = {"distances": "float64 K K"}
-
-    def __init__(self, fallback: bool = True) -> None:
-        self.fallback = fallback
-        self.distances_: Floats | None = None
-
-    def learn(self, outputs: ClassifierOutputs) -> None:
-        """Learn D from outputs of rows new to the classifier, of which some must be wrong and some correct."""
-        require_both_sides(outputs, "RelU")
-        fold, equal = np.empty(len(outputs), dtype=np.int64), _equal_distances(outputs.num_classes)
-        for side in (outputs.is_correct, ~outputs.is_correct):  # each dealt evenly to the folds
-            fold[side] = np.arange(side.sum()) % FOLDS
-        sums, counts = _confusion_products(outputs, fold)
-        self.distances_ = _learnt_distances(sums, counts)
-        if self.fallback:
-            others = [np.arange(FOLDS) != number for number in range(FOLDS)]
-            parts = [_learnt_distances(sums[some], counts[some]) for some in others]
-            self.distances_ = self.distances_ if _distances_help(parts, equal, outputs, fold) else equal
-
-    def formula(self, rows: Rows) -> Array:
-        """Return −ln u of each prediction, float64 (m,)."""
-        assert self.distances_ is not None
-        return -_log_relative_uncertainty(rows["logits"], constant(self.distances_, rows["logits"]))
-
-    def restore(self, state: State, num_classes: int) -> None:
-        """Take over a D."""
-        super().restore(state, num_classes)
-        found = state["distances"]
-        if (found < 0).any() or (found != found.T).any() or found.diagonal().any() or not found.any():
-            expected = "a symmetric matrix >= 0 with a diagonal of zeros and an entry above 0"
-            raise SteepslopeError(f"expected {expected}, found another", "distances")
-
-
-def _equal_distances(num_classes: int) -> Floats:
-    """Return the D of equal entries, (K, K)."""
-    return np.asarray((1 - np.eye(num_classes)) / np.sqrt(num_classes * (num_classes - 1)))
-
-
-def _confusion_products(outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the sum of p pᵀ over wrong and over correct rows of each fold, (5, 2, K, K), and their numbers, (5, 2)."""
-    part = 2 * fold + outputs.is_correct
-    sums = np.zeros((2 * FOLDS, outputs.num_classes, outputs.num_classes))
-    for rows in logit_blocks(outputs):
-        p = softmax(np.asarray(outputs.logits[rows], dtype=np.float64), axis=1)
-        for place in range(2 * FOLDS):
-            chosen = p[part[rows] == place]
-            sums[place] += chosen.T @ chosen
-    counts = np.bincount(part, minlength=2 * FOLDS).astype(np.float64)
-    return sums.reshape(FOLDS, 2, *sums.shape[1:]), counts.reshape(FOLDS, 2)
-
-
-def _learnt_distances(sums: Floats, counts: Floats) -> Floats:
-    """Return D from the sums and numbers of some folds, (f, 2, K, K) and (f, 2)."""
-    wrong, correct = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)[:, None, None]
-    gain = WRONG_ROWS * wrong - (1 - WRONG_ROWS) * correct
-    learnt = np.maximum((gain + gain.T) / 2, 0)
-    np.fill_diagonal(learnt, 0)
-    norm = np.linalg.norm(learnt)  # 0 too where all entries are so small that their squares are none
-    return learnt / norm if norm > 0 else _equal_distances(len(learnt))
-
-
-def _distances_help(parts: list[Floats], equal: Floats, outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> bool:
-    """Return whether rows seen by the D of the other folds are ranked better than by equal entries."""
-    learnt = np.empty(len(outputs))
-    for one, distances in enumerate(parts):
-        inside = np.flatnonzero(fold == one)
-        if len(inside):
-            learnt[inside] = _confidence_by_distances(outputs.subset(inside), distances)
-    return aurc(learnt, outputs.is_correct) < aurc(_confidence_by_distances(outputs, equal), outputs.is_correct)
-
-
-def _confidence_by_distances(outputs: ClassifierOutputs, distances: Floats) -> Floats:
-    return over_logits(outputs, lambda logits: -_log_relative_uncertainty(logits, distances))
-
-
-def _log_relative_uncertainty(logits: Array, distances: Array) -> Array:
-    """Return ln pᵀ D p, (m, K) -> (m,), from pairs with the largest p and pairs without.
-
-    Both are sums of products by e to the runner-up's log-probability, once and twice, so that sure predictions do not
-    underflow.
-    """
-    xp, log_p = namespace_of(logits), log_softmax(logits)
-    top = is_class(log_p.argmax(1), log_p.shape[1])
-    others = without(log_p, top)
-    runner_up = xp.max(others, axis=1)
-    relative = xp.exp(others - runner_up[:, None])
-    with_top = clipped(2 * xp.sum((float64(top) @ distances) * relative, axis=1), TINY)
-    pairs = clipped(xp.sum((relative @ distances) * relative, axis=1), TINY)
-    return runner_up + xp.logaddexp(xp.max(log_p, axis=1) + xp.log(with_top), runner_up + xp.log(pairs))

@@ -92,31 +92,6 @@ class Doctor(Score):
         return logsumexp(2 * log_p) - logsumexp(log_p + log_complements(logits))
 
 
-GEN_GAMMA = 0.1
-GEN_MOST = 100
-
-
-class GEN(Score):
-    """The generalised entropy G = Σ p^γ (1 − p)^γ over the M largest probabilities, γ = 0.1, M = min(K, 100), as −ln G.
-
-    Liu et al., "GEN: Pushing the Limits of Softmax-Based Out-of-Distribution Detection", 2023, whose score is −G; the
-    logarithm ranks as it does, but stays apart where p rounds to 1.
-
-    >>> from steepslope.outputs import ClassifierOutputs
-    >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0], [50.0, 0.0], [90.0, 0.0]], labels=[0, 0, 0])
-    >>> GEN().confidence(outputs).round(2)  # of two classes G is 2 (p (1 - p))^0.1
-    array([-0.55,  4.31,  8.31])
-    """
-
-    def formula(self, rows: Rows) -> Array:
-        """Return −ln G of each prediction, float64 (m,)."""
-        logits = rows["logits"]
-        terms = GEN_GAMMA * (log_softmax(logits) + log_complements(logits))
-        if terms.shape[1] > GEN_MOST:  # p (1 - p) falls with p's place, so the largest terms are those of the largest p
-            terms = highest(terms, GEN_MOST)
-        return -logsumexp(terms)
-
-
 class Energy(Score):
     """The negative free energy at temperature 1: ln Σ exp(logit).
 

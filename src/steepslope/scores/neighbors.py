@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.numerics.formulas import Array, clipped, constant, namespace_of
+from steepslope.numerics.formulas import Array, clipped, namespace_of
 from steepslope.numerics.log_space import is_class
 from steepslope.numerics.neighbors import LARGEST, Index, rows_as_they_are, unit_rows
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.score import Rows, Score, State, require_both_sides
+from steepslope.scores.score import Rows, Score, State
 
 EPSILON = 1e-12
 
@@ -106,65 +106,3 @@ class KNNDistance(IndexScore):
         """Return minus the distance of each prediction, float64 (m,), in [−2, 0]."""
         found: Array = -self.index.kth_distance(unit_rows(rows["features"]), self.k)
         return found
-
-
-SIDE_K = 3
-
-
-class KNNDensityRatio(IndexScore):
-    """How much farther the k-th nearest wrong held-out row is than the k-th nearest correct one of the same prediction.
-
-    After Loftsgaarden & Quesenberry, "A Nonparametric Estimate of a Multivariate Density Function", 1965.
-
-    Take the n held-out rows that were given the query's class. The density of a side, times its fraction of the rows,
-    is k / (n V rᵐ): r is the distance to its k-th nearest row, V rᵐ the volume of that ball in m dimensions. With one
-    k for both sides, the log-odds of a correct prediction are m (ln r(wrong) − ln r(correct)): fractions and n cancel.
-    The score is that without m, which does not change the ranking. Where a class has no more than k rows of a side, the
-    rows of all classes count.
-
-    A row at distance 0 may be the query itself, so on each side one such row is not counted: rows that it was fitted on
-    are seen as new ones are. Distances have 10⁻¹² added; a side with fewer than k rows left is infinitely far.
-
-    >>> features = np.array([[0.0], [1.0], [2.0], [6.0], [7.0], [8.0]])
-    >>> held_out = ClassifierOutputs([[1.0, 0.0]] * 6, [0, 0, 0, 1, 1, 1], features)  # class 0 is predicted
-    >>> outputs = ClassifierOutputs([[1.0, 0.0]], [0], np.array([[3.0]]))
-    >>> np.exp(KNNDensityRatio(k=2).fit(held_out).confidence(outputs))  # 4 away from the wrong, 2 from the correct
-    array([2.])
-
-    Parameters
-    ----------
-    k
-        Which of the nearest rows of a side counts, >= 1; small, since errors are few.
-    """
-
-    fits_on = "errors"
-
-    def __init__(self, k: int = SIDE_K) -> None:
-        super().__init__()
-        self.k = require("k", k, whole(1))
-
-    def learn(self, outputs: ClassifierOutputs) -> None:
-        """Take outputs of rows new to the classifier as references, by side and prediction."""
-        require_both_sides(outputs, "KNNDensityRatio")
-        groups = outputs.predictions + outputs.num_classes * outputs.is_correct
-        self.index_ = Index.build(outputs.require_features(), groups, 2 * outputs.num_classes)
-
-    def formula(self, rows: Rows) -> Array:
-        """Return ln r(wrong) − ln r(correct) of each prediction, float64 (m,)."""
-        predictions, count = rows["predictions"], self.index.num_classes // 2
-        enough = np.diff(self.index.starts).reshape(2, -1).min(axis=0) > self.k  # so that k are left beside the query
-        xp, alike = namespace_of(predictions), constant(enough, predictions)[predictions]
-        logs = []
-        for side in (0, count):
-            first = xp.where(alike, predictions + side, side)
-            last = xp.where(alike, predictions + side + 1, side + count)
-            distances = self.index.kth_of_others(rows["features"], self.k, first, last)
-            logs.append(xp.log(distances + EPSILON))
-        return logs[0] - logs[1]
-
-    def restore(self, state: State, num_classes: int) -> None:
-        """Take over an index of these arrays."""
-        index = Index.of(state, 2 * num_classes)
-        if not 0 < index.starts[num_classes] < len(index.points):
-            raise SteepslopeError("expected wrong and correct references, found those of one side", "starts")
-        self.index_ = index

@@ -137,11 +137,3 @@ def require_finite_rows(name: str, values: NDArray[Any], start: int) -> None:
     if not is_finite.all():
         row = start + int(is_finite.argmin())
         raise SteepslopeError(f"expected finite values, found others in row {row}", name)
-
-
-def require_both_sides(outputs: ClassifierOutputs, name: str) -> None:
-    """Raise unless some of the predictions are wrong and some are correct."""
-    wrong = int(np.sum(~outputs.is_correct))
-    if wrong in (0, len(outputs)):
-        found = f"{wrong} wrong of {len(outputs)}"
-        raise SteepslopeError(f"expected held-out rows with wrong and with correct predictions, found {found}", name)

@@ -50,13 +50,13 @@ PRESETS = sorted(path.stem for path in presets.TRAININGS.glob("*.yaml"))
 def test_its_command_takes_each_training(name: str) -> None:
     command = "train-classifier" if name.endswith("-classifier") else "finetune"
     nets = ["--oracle", "a", "--classifier", "b"] if command == "finetune" and not name.startswith("imagenet") else []
-    assert main([command, "--preset", name, *nets, "--data", "c", "--out", "o", "--print-config"]) == 0
+    assert main([command, "--config", name, *nets, "--data", "c", "--out", "o", "--print-config"]) == 0
 
 
 def test_what_is_given_beside_a_preset_comes_after_it(capsys: Captured) -> None:
-    assert main(["finetune", "--loss", "focal", "--preset", "mnist", "--print-config"]) == 0
+    assert main(["finetune", "--loss", "focal", "--config", "mnist", "--print-config"]) == 0
     printed = capsys.readouterr().out
-    assert "loss: focal" in printed
-    assert "alpha_pos: 10" in printed
-    assert main(["finetune", "--preset", "mnits"]) == 2
+    assert '"loss": "focal"' in printed
+    assert '"alpha_pos": 10' in printed
+    assert main(["finetune", "--config", "mnits"]) == 2
     assert "did you mean 'mnist'" in capsys.readouterr().err

@@ -79,8 +79,11 @@ def test_losses_are_equations_12_and_13(material: Material) -> None:
     assert found["reconstruction"] == pytest.approx(float(((rebuilt - content) ** 2).mean()), 1e-3)
 
 
-def test_training_learns_to_reconstruct_and_to_take_on_a_style(material: Material, tmp_path: Path) -> None:
-    options = replace(SHORT, steps=150, batch_size=4, crop=32, reduction=2, width=8, learning_rate=0.01)
+def test_training_learns_to_reconstruct_and_to_take_on_a_style(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stylizer_training, "LEARNING_RATE", 0.01)  # for so few steps
+    options = replace(SHORT, steps=150, batch_size=4, crop=32, reduction=2, width=8)
     learned = train_stylizer(*material, tmp_path / "learned", options)
     fresh = train_stylizer(*material, tmp_path / "fresh", replace(options, steps=1))
     picture = torch.from_numpy(pictures.chelsea()[100:164, 100:164] / 255).float().permute(2, 0, 1)[None]

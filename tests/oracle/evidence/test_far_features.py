@@ -10,7 +10,7 @@ from steepslope.oracle.evidence import EVIDENCE
 from steepslope.oracle.handover import Handover
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
-from steepslope.scores.neighbors import KNNDensityRatio, KNNDistance
+from steepslope.scores.neighbors import KNNDistance
 from tests.conftest import make_complete
 
 FAR = 1e6
@@ -31,15 +31,14 @@ def sets() -> tuple[ClassifierOutputs, ClassifierOutputs, ClassifierOutputs]:
 
 
 def test_what_is_seen_far_away_includes_all_scores_of_features() -> None:
-    assert {"trust_score", "mahalanobis_ratio", "knn_density_ratio"} == set(BY_PLACE)
+    assert {"trust_score", "mahalanobis_ratio"} == set(BY_PLACE)
     assert {"features", "neighbors", "feature_opinion", "second_opinion", "joint_opinion"} <= set(OF_VECTORS)
 
 
 @pytest.mark.parametrize("name", BY_PLACE)
 def test_a_score_is_the_same(name: str, sets: Any) -> None:
-    fit_set, reference, unseen = sets
-    source = fit_set if SCORES[name] is KNNDensityRatio else reference
-    near, far = (SCORES[name]().fit(move(source)).confidence(move(unseen)) for move in (_same, moved))
+    _, reference, unseen = sets
+    near, far = (SCORES[name]().fit(move(reference)).confidence(move(unseen)) for move in (_same, moved))
     np.testing.assert_allclose(far, near, rtol=1e-4, atol=1e-4)
 
 

@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
-from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
 from steepslope.nets.training.request import PerChannel
 
@@ -203,8 +201,7 @@ def read_paper_preset(name: str, changes: Mapping[str, str] | None = None) -> Pr
         left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
         content = _with_trainings(left_out | read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
-            with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
-                set_in_yaml(content, place, yaml.safe_load(text))
+            set_in_yaml(content, place, text)
             content = _with_trainings(content)
         nets = {net: dataclass_from_yaml(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
         groups = {key: tuple(dataclass_from_yaml(Pair, one, "pairs") for one in content.get(key, ())) for key in GROUPS}
@@ -234,18 +231,12 @@ def _with_training(content: Any, key: str) -> Any:
     return {**content, key: training_settings(value) if isinstance(value, str) else deepcopy(value)}
 
 
-def training_files(of_classifiers: bool) -> dict[str, Path]:
-    """Return the files of trainings by name: of classifiers (train-classifier), or of oracles (finetune)."""
-    files = sorted(TRAININGS.glob("*.yaml"))
-    return {path.stem: path for path in files if path.stem.endswith("-classifier") == of_classifiers}
-
-
 def training_settings(name: str) -> dict[str, Any]:
     """Return the settings of a preset.
 
     >>> training_settings("mnist-classifier")["optimizer"]
     'sgd'
     """
-    known = training_files(of_classifiers=name.endswith("-classifier"))
+    known = {path.stem: path for path in sorted(TRAININGS.glob("*.yaml"))}
     require_known("preset", name, known)
     return read_yaml(known[name])

@@ -73,9 +73,10 @@ class GateCard:
 
     ``part`` is what was exported: all, from images on, the gate from logits and further arrays on, or the oracle alone.
     ``threshold`` is the trust logit from which on predictions are accepted, None where that is not one finite number;
-    ``thresholds`` are those of groups. ``certificates`` are as :meth:`~steepslope.gate.Certificate.as_json` has them,
-    and ``words`` are the promise in words. ``coverage`` is the fraction of calibration rows that were accepted.
-    ``gate`` is the digest of the gate's card; ``answers`` are the arrays that are made of a class and a confidence.
+    ``thresholds`` are those of groups. ``certificates`` are as
+    :meth:`~steepslope.promise.certificate.Certificate.as_json` has them, and ``words`` are the promise in words.
+    ``coverage`` is the fraction of calibration rows that were accepted. ``gate`` is the digest of the gate's card;
+    ``answers`` are the arrays that are made of a class and a confidence.
     """
 
     part: Part

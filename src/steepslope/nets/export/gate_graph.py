@@ -25,7 +25,7 @@ from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.answer_scale import on_answer_scales
 from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
-from steepslope.oracle.handover import mixed_by_handover
+from steepslope.oracle.handover import mixed_by_handovers
 from steepslope.oracle.pooling import Pool
 from steepslope.outputs.answers import is_unanswered
 from steepslope.outputs.arrays import is_opinion_array
@@ -152,12 +152,12 @@ def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]
         found: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))
         return pool.slope * found + pool.offset
 
-    odds = log_odds(fitted.pool)
-    handed_over = {}
-    if fitted.handover is not None and fitted.fallback is not None:
-        handed_over = {HANDED_OVER: fitted.handover.weight_of(rows)}
-        odds = mixed_by_handover(odds, log_odds(fitted.fallback), handed_over[HANDED_OVER])
-    return {TRUST: fitted.slope * odds + (fitted.offset - oracle.offset), **handed_over}
+    weights = [handover.weight_of(rows) for handover in fitted.handovers]
+    odds = mixed_by_handovers([log_odds(pool) for pool in fitted.pools], weights)
+    trust = fitted.slope * odds + (fitted.offset - oracle.offset)
+    if fitted.own_slope:
+        trust = trust + fitted.own_slope * log_odds(fitted.own)
+    return {TRUST: trust, **({HANDED_OVER: weights[0]} if weights else {})}
 
 
 def takes_groups(gate: Gate | None) -> bool:

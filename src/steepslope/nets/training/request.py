@@ -132,7 +132,7 @@ Resize = Literal["crop", "squash"]
 PerChannel = tuple[float, ...] | float
 
 
-INPUT = ("size", "mean", "std", "resize", "preprocessing")  # what may be changed of a net's own input
+INPUT = ("size", "mean", "std", "resize", "channels", "preprocessing")  # what may be changed of a net's own input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +170,10 @@ class FinetuneRequest(Finetuning):
         Standard deviation of the oracle's input, of pixels in [0, 1], one number per channel or one for all.
     oracle_resize
         How images are resized for the oracle: crop (shorter side, then the central square) or squash.
+    oracle_channels
+        Channels of the oracle's input; by default those of its first convolution.
     oracle_preprocessing
-        JSON file with all of the oracle's input, in place of the four options above, as for extract.
+        JSON file with all of the oracle's input, in place of the five options above, as for extract.
     classifier_size
         Side of the classifier's input in pixels, in place of its own.
     classifier_mean
@@ -180,8 +182,10 @@ class FinetuneRequest(Finetuning):
         Standard deviation of the classifier's input, of pixels in [0, 1], one number per channel or one for all.
     classifier_resize
         How images are resized for the classifier: crop (shorter side, then the central square) or squash.
+    classifier_channels
+        Channels of the classifier's input; by default those of its first convolution.
     classifier_preprocessing
-        JSON file with all of the classifier's input, in place of the four options above, as for extract.
+        JSON file with all of the classifier's input, in place of the five options above, as for extract.
     workers
         Processes that decode images; 0 decodes in the training process.
     devices
@@ -210,11 +214,13 @@ class FinetuneRequest(Finetuning):
     oracle_mean: PerChannel | None = None
     oracle_std: PerChannel | None = None
     oracle_resize: Resize | None = None
+    oracle_channels: int | None = None
     oracle_preprocessing: str | None = None
     classifier_size: int | None = None
     classifier_mean: PerChannel | None = None
     classifier_std: PerChannel | None = None
     classifier_resize: Resize | None = None
+    classifier_channels: int | None = None
     classifier_preprocessing: str | None = None
     workers: int = 0
     devices: int | None = None

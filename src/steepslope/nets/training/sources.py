@@ -34,11 +34,11 @@ TRAIN = "train"
 
 def load_net_of_role(request: FinetuneRequest, role: str) -> Classifier:
     """Load the ``oracle``'s backbone, or the live ``classifier``; an error names the options of that role."""
-    size, mean, std, resize, path = request.inputs(role)
+    size, mean, std, resize, channels, path = request.inputs(role)
     with located(role):
         preprocessing = None if path is None else read_transform(Path(path))
         net = load_classifier(getattr(request, role))
-        return net.with_transform(size, mean, std, resize, preprocessing=preprocessing, role=role)
+        return net.with_transform(size, mean, std, resize, channels, preprocessing, role)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NUMBER = re.compile(r"(?<![\w.,-])[−+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
 FEWEST_NUMBERS, FEWEST_ROWS = 3, 3  # what chance makes of fewer is no match
 TAKEN_FROM = {  # files in results/ that pages have tables of
-    "audits/table.md", "evidence/evidence-gains.md", "evidence/evidence-opinions.md", "evidence/evidence-promises-5.md",
+    "audits/table.md", "evidence/evidence-gains.md", "evidence/evidence-promises-5.md",
     "following/table.md", "health/table.md", "mixes/table.md",
 }  # fmt: skip
 OF_TWO_ROWS = {"spoken digits, other speakers (two classifiers)"}  # rows whose ranges are over several rows of the file

@@ -24,7 +24,7 @@ from tests.serve.live import running
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
-NAMES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}  # that are imported by another name
+NAMES = {"scikit-learn": "sklearn"}  # that are imported by another name
 NOT_OURS = re.compile("^(PYTHON|VIRTUAL_ENV|COV_|COVERAGE)")
 # What a page tells to have before its first program is run.
 FILES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Collection
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_parameters_before_a_slash_are_words_alone(words: str, expected: tuple[A
         (first_of_all, "--maen 1", "unrecognized arguments: --maen 1 (did you mean --mean?) (see prog --help)"),
         (command, "--config bad.yaml", "bad.yaml: widths: expected a whole number, found 64.5"),
         (command, "--config unknown.yaml", "unknown.yaml: unknown option 'wdths': did you mean 'widths'?"),
-        (command, "--config none.yaml", "none.yaml: expected a YAML file, found none"),
+        (command, "--config none.yaml", "none.yaml: expected a file in YAML or JSON, found none"),
         (command, "--seed ''", "an empty value was given after --seed"),
         (with_words, "", "the following arguments are required: WORD (see prog --help)"),
         (with_words, "--wrod table1", "unrecognized arguments: --wrod"),
@@ -214,11 +215,16 @@ def test_help_names_every_entry_of_a_registry() -> None:
         assert [one for one in entries if not re.search(rf"(?<![\w-]){one}(?![\w-])", text)] == [], (name, option)
 
 
-def test_a_printed_config_is_a_config(capsys: Captured) -> None:
+def test_a_printed_config_is_a_config_in_yaml_and_in_json(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_command(command, ["--names", "q,r", "--print-config"], "prog") == 0
-    Path("printed.yaml").write_text(capsys.readouterr().out)
-    assert run_command(command, ["--config", "printed.yaml", "--seed", "2"], "prog") == 0
-    assert SEEN == [((), ("q", "r"), None, False, 2)]
+    printed = capsys.readouterr().out
+    for name in ("printed.yaml", "printed.json"):
+        Path(name).write_text(printed)
+        assert run_command(command, ["--config", name, "--seed", "2"], "prog") == 0
+        monkeypatch.setitem(sys.modules, "yaml", None)  # where it is not installed
+    assert SEEN == 2 * [((), ("q", "r"), None, False, 2)]
+    assert run_command(command, ["--config", "printed.yaml"], "prog") == 2
+    assert "error: this needs yaml: pip install 'steepslope[nets]'\n" in capsys.readouterr().err
 
 
 def test_losses_agree_on_the_defaults_of_parameters_that_they_share() -> None:

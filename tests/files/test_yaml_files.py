@@ -43,7 +43,11 @@ def test_other_files_are_one_line(content: bytes, message: str, tmp_path: Path) 
     with pytest.raises(SteepslopeError, match=message) as raised:
         read_yaml(tmp_path / "a.yaml")
     assert "\n" not in str(raised.value)
-    with pytest.raises(SteepslopeError, match=r"b.yaml: expected a YAML file, found none"):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(SteepslopeError, match=r"a.json: (cannot be read|expected names)") as raised:
+        read_yaml(tmp_path / "a.json")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(SteepslopeError, match=r"b.yaml: expected a file in YAML or JSON, found none"):
         read_yaml(tmp_path / "b.yaml")
 
 
@@ -77,6 +81,6 @@ def _content() -> dict[str, Any]:
 def test_places_that_are_not_there_are_named(place: str, message: str) -> None:
     content = _content()
     with pytest.raises(SteepslopeError) as raised:
-        set_in_yaml(content, place, 1)
+        set_in_yaml(content, place, "1")
     assert str(raised.value) == message
     assert content == _content()

@@ -119,7 +119,7 @@ def test_a_gate_of_confidences_alone_watches_these() -> None:
             "probability: expected the classifier's own, which the calibration rows have, found none",
         ),
         ({"predicted": [0]}, "predicted: expected as many as of p_correct, 2, found 1"),
-        ({"predicted": [0, -1]}, r"predicted: expected numbers of classes \(m,\), found int64"),
+        ({"predicted": [0, -2]}, r"predicted: expected numbers of classes \(m,\), found int64"),
     ],
 )
 def test_bad_rows_change_nothing(given: dict[str, Any], expected: str) -> None:

@@ -121,6 +121,7 @@ def test_it_learns_what_no_line_can(fitted: dict[str, NDArray[np.float32]]) -> N
 
 def test_its_weights_are_for_columns_as_they_are(fitted: dict[str, NDArray[np.float32]]) -> None:
     assert {name: array.shape for name, array in fitted.items()} == {
+        "centre": (2,),
         "inner": (2, WIDTH),
         "inner_bias": (WIDTH,),
         "outer": (WIDTH, 2),
@@ -128,7 +129,7 @@ def test_its_weights_are_for_columns_as_they_are(fitted: dict[str, NDArray[np.fl
     }
     columns, _ = ring(5, 2)
     found = small_net_logits(columns, fitted)
-    for row, logits in zip(columns.astype(np.float64), found, strict=True):
+    for row, logits in zip(columns - fitted["centre"], found, strict=True):
         hidden = [max(0.0, float(row @ fitted["inner"][:, unit] + fitted["inner_bias"][unit])) for unit in range(WIDTH)]
         for label in range(2):
             total = sum(value * float(weight) for value, weight in zip(hidden, fitted["outer"][:, label], strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.metrics import aurc, auroc
@@ -134,7 +134,7 @@ def explained_by_hand(
 def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
     for one in (oracle, free, with_auxiliary):
         explained, fitted = one.explain(UNSEEN), fit_of(one)
-        handed = [] if fitted.handover is None else ["handover"]
+        handed = ["handover"] if fitted.handovers else []
         assert list(explained) == [*fitted.pool.inputs, "others", *handed, "cut"]
         np.testing.assert_allclose(sum(explained.values()), one.trust_logit(UNSEEN), atol=1e-9)
         cut = fitted.slope * fitted.pool.offset + fitted.offset - np.log(3)
@@ -147,29 +147,104 @@ def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, free: FusedOracl
             assert explained["others"][row] == pytest.approx(fitted.slope * fitted.pool.slope * others, abs=ALONE)
 
 
-def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(with_auxiliary: FusedOracle) -> None:
-    """Features of the auxiliary backbone that lie far away: most is what the free pool finds, and so on in between."""
-    fitted = fit_of(with_auxiliary)
-    assert fitted.fallback is not None
-    assert not {"second_opinion", "joint_opinion", "views"} & set(fitted.fallback.inputs)
-    far = UNSEEN.changed(auxiliary=100 + UNSEEN.require("auxiliary"))
+def odds_of_pools(fitted: FusedFit, outputs: ClassifierOutputs) -> list[NDArray[np.float64]]:
+    """Return the log-odds (n,) by the pool, and by each to which rows are handed over, from plain formulas."""
+    *parts, _ = evidence_of_all_rows(outputs, fitted.inputs, fitted.states, evidence_opinions)
+    by_name = dict(zip(fitted.inputs, parts, strict=True))
+    odds = []
+    for pool in fitted.pools:
+        stacked, weights = np.concatenate([by_name[name] for name in pool.inputs], axis=1), pool.pool.weights
+        shares = np.log(weights @ softmax(stacked, axis=2)) if pool.is_linear else weights @ stacked
+        odds.append(pool.slope * (shares[:, 0] - logsumexp(shares[:, 1:], axis=1)) + pool.offset)
+    return odds
+
+
+@pytest.mark.parametrize("budget", ["free", "auxiliary"])
+def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(
+    budget: str, free: FusedOracle, with_auxiliary: FusedOracle
+) -> None:
+    """Features that lie far away: most is what the next pool finds, and so on in between; familiar rows keep all."""
+    oracle = free if budget == "free" else with_auxiliary
+    fitted = fit_of(oracle)
+    for pool in fitted.fallbacks:
+        assert not {"second_opinion", "joint_opinion", "views"} & set(pool.inputs)
+    assert [pool.is_linear for pool in fitted.pools] == [False] * (len(fitted.pools) - 1) + [True]
+    steady = fitted.pools[-1]
+    assert steady.pool.weights[0] == 0.5
+    np.testing.assert_allclose(steady.pool.weights[1:], 0.5 / (sum(steady.widths) - 1))
+    arrays = ("features", "auxiliary")[: len(fitted.handovers)]
+    far = UNSEEN.changed(**{name: 100 + UNSEEN.require(name) for name in arrays})
     for outputs in (far, UNSEEN):
-        weight = with_auxiliary.handed_over(outputs)
-        assert weight is not None
-        *parts, _ = evidence_of_all_rows(outputs, fitted.inputs, fitted.states, evidence_opinions)
-        by_name = dict(zip(fitted.inputs, parts, strict=True))
-        odds = []
-        for pool in (fitted.pool, fitted.fallback):
-            stacked = np.concatenate([by_name[name] for name in pool.inputs], axis=1)
-            utilities = (stacked * pool.pool.weights[:, None]).sum(axis=1)
-            odds.append(pool.slope * (utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1)) + pool.offset)
-        share = 0.75 * weight
-        mixed = (1 - share) * odds[0] + share * odds[1]
+        mixed, *rest = odds_of_pools(fitted, outputs)[::-1]
+        for odds, handover in zip(rest, fitted.handovers[::-1], strict=True):
+            weight = handover.weight(outputs)
+            mixed = (1 - 0.75 * weight) * odds + 0.75 * weight * mixed
         expected = fitted.slope * mixed + fitted.offset - np.log(3)
-        np.testing.assert_allclose(with_auxiliary.trust_logit(outputs), expected, atol=1e-9)
-    handed = [with_auxiliary.handed_over(outputs) for outputs in (far, UNSEEN)]
-    assert np.min(handed[0]) == 1  # type: ignore[arg-type]
-    assert 0 < np.mean(handed[1]) < 0.2  # type: ignore[arg-type]
+        np.testing.assert_allclose(oracle.trust_logit(outputs), expected, atol=1e-9)
+    handed_over = oracle.handed_over(UNSEEN)
+    assert handed_over is not None
+    assert 0 < handed_over.mean() < 0.2
+    familiar = handed_over == 0
+    alone = fitted.slope * odds_of_pools(fitted, UNSEEN)[0] + fitted.offset - np.log(3)
+    np.testing.assert_allclose(oracle.trust_logit(UNSEEN)[familiar], alone[familiar], atol=1e-9)
+    np.testing.assert_array_equal(oracle.handed_over(far), np.ones(len(far)))
+
+
+def test_far_rows_are_ranked_more_as_the_classifier_ranks_them(free: FusedOracle) -> None:
+    """Features that mean nothing any more mislead what was learnt, and not the classifier's own confidence."""
+    fitted, features = fit_of(free), np.asarray(UNSEEN.features)
+    spoilt = UNSEEN.changed(features=3 * features[np.random.default_rng(0).permutation(len(UNSEEN))])
+    handed_over = free.handed_over(spoilt)
+    assert handed_over is not None
+    assert handed_over.mean() > 0.8
+    aucs = [
+        auroc(one, UNSEEN.is_correct)
+        for one in (odds_of_pools(fitted, spoilt)[0], free.trust_logit(spoilt), MCP().confidence(spoilt))
+    ]
+    assert aucs == sorted(aucs)
+    assert aucs[1] > aucs[0] + 0.02
+
+
+def drifted(seed: int) -> ClassifierOutputs:
+    """Return new rows whose features have changed places with another row's, so that what was learnt misleads."""
+    new = make_complete(1_500, seed=seed)
+    return new.changed(features=np.asarray(new.features)[np.random.default_rng(seed).permutation(len(new))])
+
+
+def test_labels_of_changed_rows_mend_the_ranking(free: FusedOracle, tmp_path: Path) -> None:
+    """A hundred of them: then the classifier's own confidence counts more; the same is explained, saved and loaded."""
+    few, many = drifted(11).subset(slice(100)), drifted(12)
+    before = free.trust_logit(many)
+    oracle = free.adapted(few)
+    np.testing.assert_array_equal(free.trust_logit(many), before)
+    assert free.rows_fitted_on(few) == 0
+    assert oracle.rows_fitted_on(few) == len(few)
+    assert oracle.rows_fitted_on(FIT_SET) == len(FIT_SET)
+    assert fit_of(oracle).own_slope > 0
+    assert "adapted: the classifier's own log-odds count" in fit_of(oracle).summary
+    aucs = [auroc(one, many.is_correct) for one in (before, oracle.trust_logit(many), MCP().confidence(many))]
+    assert aucs[1] > aucs[0] + 0.25 * (aucs[2] - aucs[0])
+    assert aucs[2] > aucs[0] + 0.03
+    assert calibration_error(oracle.p_correct(many), many.is_correct) < 0.08
+    np.testing.assert_allclose(sum(oracle.explain(many).values()), oracle.trust_logit(many), atol=1e-9)
+    oracle.save(tmp_path)
+    np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(many), oracle.trust_logit(many))
+    assert Oracle.load(tmp_path).rows_fitted_on(few) == len(few)
+
+
+def test_labels_of_familiar_rows_leave_the_ranking_as_it_is(free: FusedOracle) -> None:
+    few = make_complete(200, seed=13)
+    again = free.adapted(few.subset(slice(100))).adapted(few.subset(slice(100, None)))
+    before, after = free.trust_logit(UNSEEN), again.trust_logit(UNSEEN)
+    assert auroc(after, UNSEEN.is_correct) > auroc(before, UNSEEN.is_correct) - 0.003
+
+
+def test_rows_that_tell_nothing_are_refused(free: FusedOracle) -> None:
+    right = UNSEEN.subset(np.flatnonzero(UNSEEN.is_correct))
+    with pytest.raises(SteepslopeError, match="no prediction is wrong"):
+        free.adapted(right)
+    with pytest.raises(SteepslopeError, match="expected rows that are new to the oracle, found 500 that it was fitted"):
+        free.adapted(FIT_SET)
 
 
 @pytest.mark.parametrize("num_classes", [2, 30])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.handover import Handover, mixed_by_handover
+from steepslope.oracle.handover import FeatureHandover, Handover, handover_from_arrays, mixed_by_handovers
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete, make_outputs
 
@@ -97,8 +97,12 @@ def test_what_looks_like_a_copy_is_handed_over(fit_set: ClassifierOutputs, refer
 
 
 def test_who_is_heard_at_what_weight() -> None:
-    weight = np.array([0, 0.5, 1])
-    assert mixed_by_handover(np.full(3, 8.0), np.zeros(3), weight).tolist() == [8, 8 * (1 - SHARE / 2), 8 * (1 - SHARE)]
+    weight, last = np.array([0, 0.5, 1]), np.full(3, 4.0)
+    first, second = np.full(3, 8.0), np.zeros(3)
+    assert mixed_by_handovers([first], []).tolist() == [8, 8, 8]
+    assert mixed_by_handovers([first, second], [weight]).tolist() == [8, 8 * (1 - SHARE / 2), 8 * (1 - SHARE)]
+    of_three = [8, 8 + SHARE / 2 * (2 * SHARE - 8), 8 + SHARE * (4 * SHARE - 8)]
+    assert mixed_by_handovers([first, second, last], [weight, weight]).tolist() == of_three
 
 
 def test_noise_counts_where_the_fit_set_has_it(reference: ClassifierOutputs) -> None:
@@ -165,3 +169,44 @@ def test_other_features_are_named(handover: Handover) -> None:
         handover.weight(make_outputs(50))
     far = replace(handover, centre=handover.centre + 100)
     assert (far.weight(of_features(20, 3)) == 1).all()
+
+
+def test_features_lie_far_by_the_distance_to_the_nearest(
+    fit_set: ClassifierOutputs, reference: ClassifierOutputs
+) -> None:
+    """The weight rises from 0 to 1 between the 90 and the 99.9 % quantile of the fit set's log-distances."""
+    reference = reference.subset(slice(200))
+    found = FeatureHandover.from_outputs(fit_set, reference)
+    known = np.asarray(reference.features, dtype=np.float64)
+    scaled = [(np.asarray(one.features) - known.mean(axis=0)) / known.std(axis=0) for one in (fit_set, reference)]
+    nearest = 2 * np.log([np.linalg.norm(scaled[1] - one, axis=1).min() for one in scaled[0]])
+    low, high = np.quantile(nearest, [0.9, 0.999])
+    np.testing.assert_allclose(found.limits, [low, high], atol=1e-5)
+    np.testing.assert_allclose(found.weight(fit_set), np.clip((nearest - low) / (high - low), 0, 1), atol=1e-4)
+    far = fit_set.changed(features=10 + np.asarray(fit_set.features))
+    assert (found.weight(far) == 1).all()
+
+
+def test_features_of_one_value_are_no_obstacle(reference: ClassifierOutputs) -> None:
+    constant = reference.changed(features=np.full((400, 3), 7.0))
+    found = FeatureHandover.from_outputs(constant, None)
+    assert found.weight(constant).tolist() == [0.0] * 400
+    assert found.weight(constant.changed(features=np.full((400, 3), 8.0))).tolist() == [1.0] * 400
+
+
+def test_fresh_rows_weigh_as_the_fit_set_without_a_reference() -> None:
+    """No row is its own neighbour where its distances become the limits."""
+    fit_set, fresh = make_outputs(400, seed=1), make_outputs(4_000, seed=2)
+    found = FeatureHandover.from_outputs(fit_set, None)
+    far = [(found.weight(fresh) > 0).mean(), (found.weight(fresh) == 1).mean()]
+    np.testing.assert_allclose(far, [0.1, 0.001], atol=0.04)
+
+
+def test_that_of_features_is_stored_and_restored(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
+    found = FeatureHandover.from_outputs(fit_set, reference)
+    again = handover_from_arrays(vars(found))
+    np.testing.assert_array_equal(again.weight(fit_set), found.weight(fit_set))
+    with pytest.raises(SteepslopeError, match=r"hand-over: expected .* found"):
+        handover_from_arrays({**vars(found), "limits": np.zeros(3)})
+    with pytest.raises(SteepslopeError, match=r"features: expected \d+ columns, found 60"):
+        found.weight(fit_set.changed(features=fit_set.require("auxiliary")))

@@ -157,7 +157,7 @@ def test_a_pool_is_mixed_on_one_scale() -> None:
 
     oracle, new = Oracle.fused(budget="auxiliary").fit(made(1_500), made(1_500)), made(3_000)
     fitted = fit_of(oracle)
-    assert fitted.handover is not None
+    assert len(fitted.handovers) == 1
     alone = aurc(fitted.pool.log_odds(fitted.opinions(new)), new.is_correct)
     assert aurc(oracle.trust_logit(new), new.is_correct) < 1.05 * alone
 

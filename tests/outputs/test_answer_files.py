@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.storage import classes_of_oracle
@@ -155,6 +155,10 @@ def test_wrong_files_are_refused_in_a_line_that_names_them(name: str, tmp_path: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_class_that_a_gate_does_not_know_is_told(tmp_path: Path) -> None:
+def test_among_new_rows_an_answer_that_is_none_of_the_classes_is_told(tmp_path: Path) -> None:
+    text = UNTRUE.replace("x,cat", "x,")
+    with pytest.warns(UnknownLabelsWarning, match=r"in 3 rows, .* no answer, for review: 'dog' \(2\), '' \(1\)"):
+        found = ClassifierOutputs.load(written(tmp_path, text), known=["cat", "cow"])
+    assert found.predictions.tolist() == [-1, -1, 0, -1]
     with pytest.raises(SteepslopeError, match=r"leave other rows to a person\), found 'dog' in row 1 \(2 such rows\)"):
-        ClassifierOutputs.load(written(tmp_path, UNTRUE), known=["cat", "cow"])
+        ClassifierOutputs.load(written(tmp_path, ROWS), known=["cat", "cow"])

@@ -124,12 +124,12 @@ WRONG: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     ),
     "no class": (
         (["a", "zebra"],),
-        {"classes": ["a", "bee"]},
+        {"classes": ["a", "bee"], "labels": ["a", "bee"]},
         "classes a, bee (leave other rows to a person), found 'zebra' in row 1",
     ),
     "a number that is no class": (
         ([0, 2],),
-        {"classes": ["a", "b"]},
+        {"classes": ["a", "b"], "labels": [0, 1]},
         "one of the classes a, b (leave other rows to a person), found '2' in row 1",
     ),
     "one class alone": (

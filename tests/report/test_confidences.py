@@ -165,8 +165,8 @@ def test_the_part_handed_over_is_in_rows_and_words(tmp_path: Path) -> None:
     assert (mcp["handed_over"], free["handed_over"]) == (None, None)
     assert auxiliary["handed_over"] == pytest.approx(weights.mean()) == pytest.approx(1, abs=0.05)
     (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if "hands" in line)
-    assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to what needs no second")
-    assert sentence.endswith("%): these images look unlike those it was fitted on.")
+    assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to a plainer pool")
+    assert sentence.endswith("%): these rows look unlike those it was fitted on.")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_part_handed_over_is_in_rows_and_words(tmp_path: Path) -> None:
         (0.14, 0.05, "look like those"),
         (0.04, 0.0, "look like those"),
         (0.06, 0.0, "look unlike those"),
-        (0.3, None, "fused hands 30 % of its rows over to what needs no second backbone."),
+        (0.3, None, "fused hands 30 % of its rows over to a plainer pool."),
     ],
 )
 def test_what_looks_unlike_is_above_the_usual(

@@ -120,9 +120,17 @@ def test_gates_that_no_image_can_be_given_to_are_refused(home: Path, tmp_path: P
     Gate.of(MCP(), test, 0.5, groups=sites, by="site").save(tmp_path / "sites")
     with pytest.raises(SteepslopeError, match=r"sites: expected a gate without groups, or by predicted.*by site"):
         served_gate_folder(tmp_path / "sites")
-    Gate.of(MCP(), outputs, 0.5).save(tmp_path / "unknown")
-    with pytest.raises(SteepslopeError, match="give a Classifier, with its transform"):
-        served_gate_folder(tmp_path / "unknown")
+
+
+def test_a_gate_that_knows_no_net_takes_arrays(tmp_path: Path) -> None:
+    outputs = make_outputs()
+    gate = Gate.of(MCP(), outputs, 0.5)
+    gate.save(tmp_path / "gate")
+    with client_of(served_gate_folder(tmp_path / "gate")) as client:
+        (taken,) = client.get("/v2/models/gate").json()["inputs"]
+        assert (taken["name"], taken["datatype"], taken["shape"]) == ("logits", "FP64", [-1, outputs.num_classes])
+        assert client.post("/predict", content=b"").status_code == 404
+        same(inferred(client, logits=outputs.logits.astype(np.float64)), gate.decide(outputs))
 
 
 def test_a_gate_that_counts_votes_is_refused_at_once(opinions: Path) -> None:

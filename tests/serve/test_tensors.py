@@ -24,7 +24,7 @@ from steepslope.serve.protocol import (
     protocol_response,
 )
 
-TYPES = [*DATATYPES]
+TYPES = [*TYPES_OF_FILES.values()]
 IN_JSON = [kind for kind in TYPES if kind is not np.float16]  # which the client's library does not write as JSON
 
 
@@ -62,8 +62,8 @@ def test_an_answer_is_read_by_a_client(data: Any, kind: type[np.generic], shape:
 
 
 def test_every_type_has_the_client_s_name() -> None:
-    assert {*TYPES_OF_FILES.values()} == {*DATATYPES}
-    for kind in TYPES:
+    assert {*TYPES, np.object_} == {*DATATYPES}  # files take no text
+    for kind in DATATYPES:
         spec = ArraySpec("x", kind, (None, 3))
         assert protocol_metadata(spec) == {"name": "x", "datatype": clients_name(kind), "shape": [-1, 3]}
 
@@ -74,6 +74,20 @@ def test_nested_data_are_read_as_flat_ones() -> None:
         body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": values}]}
         found = protocol_arrays(parse_protocol_request(json.dumps(body).encode()), [spec])["x"]
         assert found.tolist() == [[1, 2.5], [3, 4]]
+
+
+def test_text_is_read_and_null_is_none_or_nan() -> None:
+    tensor = InferInput("x", [2], "BYTES")
+    tensor.set_data_from_numpy(np.array(["é", ""], dtype=object), binary_data=False)
+    body, _ = InferenceServerClient.generate_request_body([tensor], [InferRequestedOutput("y", False)])
+    spec = ArraySpec("x", np.object_, (None,))
+    assert protocol_arrays(parse_protocol_request(body), [spec])["x"].tolist() == ["é", ""]
+    for kind, data in (("FP64", [0.5, None]), ("FP32", [1, None])):
+        content = {"inputs": [{"name": "x", "datatype": kind, "shape": [2], "data": data}]}
+        spec = ArraySpec("x", np.float64 if kind == "FP64" else np.float32, (None,))
+        found = protocol_arrays(parse_protocol_request(json.dumps(content).encode()), [spec])["x"]
+        assert found.dtype == spec.dtype
+        np.testing.assert_array_equal(found, [data[0], np.nan])
 
 
 def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:

@@ -52,8 +52,8 @@ def evaluate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet). Rows that an oracle was fitted on are left out. A file may
-        hold confidence and is_correct in place of logits and label; columns of any other names are named by the options
-        below.
+        hold confidence and is_correct in place of logits and label; for other names there are options such as
+        --label-column.
     out
         Folder for the results.
     reading

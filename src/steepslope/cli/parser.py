@@ -9,6 +9,7 @@ with by :func:`showing_first`, and ``--help-all`` shows all.
 
 import argparse
 import inspect
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,8 +20,6 @@ from pathlib import Path
 from re import MULTILINE, findall
 from types import UnionType
 from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_origin, get_type_hints
-
-import yaml
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import read_yaml
@@ -253,7 +252,7 @@ def parser_of(command: Command, options: Sequence[Option], prog: str, is_whole: 
         (
             ["--config"],
             "append",
-            f"YAML file of options, or a training by the paper: {', '.join(_trainings_of_paper())}.",
+            f"YAML or JSON file of options, or a training by the paper: {', '.join(_trainings_of_paper())}.",
         ),
         (["--print-config"], "store_true", "Print all options as such a file, and end."),
         (["-h", "--help", HELP_ALL], "help", "Show the options that most people use, or all, and end."),
@@ -279,7 +278,7 @@ def parse_and_call(command: Command, words: Sequence[str], prog: str) -> int:
                 values[option.name] = parsed_value(option.hint, parsed_elements(value) if is_list else value)
     if "print_config" in given:
         shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        print(yaml.safe_dump(shown, sort_keys=False), end="")
+        print(json.dumps(shown, indent=2))
         return 0
     missing = [option.spelt for option in options if option.name not in values]
     if missing:

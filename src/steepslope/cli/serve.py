@@ -77,12 +77,13 @@ def serve(
     with open_server_socket(host, port) as bound:
         if Path(gate).is_file():
             from steepslope.nets.export.file import ExportedGate
+            from steepslope.serve.answer_inputs import taking_answers
             from steepslope.serve.served import served_file
 
             for option, spec in {**asdict(nets), "opinion": opinion}.items():
                 if spec:
                     raise SteepslopeError("expected none with an ONNX file, which has its nets in it", option)
-            served = served_file(ExportedGate.open(Path(gate)), max_batch)
+            served = taking_answers(served_file(ExportedGate.open(Path(gate)), max_batch))
         else:
             from steepslope.serve.gate_folder import served_gate_folder
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,20 @@ MOST_SHOWN = 20  # classes, or groups with their thresholds
 SHORT = 12  # characters of a digest
 
 
-def show(gate: str, /) -> None:
+def show(gate: str, /, backbones: tuple[str, ...] = ()) -> None:
     """Show what a gate is, promises and needs: inputs, opinions, classes, thresholds, certificate, cautions, versions.
 
     Parameters
     ----------
     gate
         Folder of a gate (calibrate), its name on the Hub, or an ONNX file (export).
+    backbones
+        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     """
-    print("\n".join(gate_lines_to_show(gate)))
+    print("\n".join(gate_lines_to_show(gate, backbones)))
 
 
-def gate_lines_to_show(gate: str) -> list[str]:
+def gate_lines_to_show(gate: str, backbones: Sequence[str] = ()) -> list[str]:
     """Return what a gate is, in a folder or a file, a line each."""
     from steepslope.gate import Gate
     from steepslope.nets.export.file import ExportedGate
@@ -35,7 +38,7 @@ def gate_lines_to_show(gate: str) -> list[str]:
         exported = ExportedGate.open(gate)
         facts, promise = _file_facts_to_show(exported), exported.card.words
     else:
-        loaded = Gate.load(gate, load_oracle)
+        loaded = Gate.load(gate, partial(load_oracle, backbones=backbones))
         facts, promise = _folder_facts_to_show(loaded, gate), loaded.sentences()
     return [*(f"{f'{name}:':11} {text}" for name, text in facts.items() if text), "", promise]
 

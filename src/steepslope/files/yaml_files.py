@@ -1,30 +1,32 @@
 """Settings in YAML files: read as mappings, and built into frozen dataclasses, with errors of one line."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+from steepslope.errors import SteepslopeError, explained, reason_of, require_known
+from steepslope.files.extras import optional_library
 
-from steepslope.errors import SteepslopeError, reason_of, require_known
-
+yaml = optional_library("yaml", "nets")
 T = TypeVar("T")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
+    """Read a YAML file that holds a mapping; one whose name ends in ``.json`` needs no further library.
 
     Raises
     ------
     SteepslopeError
-        If the file cannot be read, or holds something else.
+        If the file cannot be read, or holds something else; or PyYAML is not installed.
     """
+    read = json.loads if path.suffix == ".json" else yaml.safe_load
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SteepslopeError("expected a YAML file, found none", path) from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise SteepslopeError("expected a file in YAML or JSON, found none", path) from None
+    except Exception as error:  # each parser has errors of its own
         raise SteepslopeError(f"cannot be read ({reason_of(error, 160)})", path) from error
     if not isinstance(content, dict):
         raise SteepslopeError(f"expected names and values, found {type(content).__name__}", path)
@@ -59,14 +61,14 @@ def dataclass_from_yaml(kind: type[T], content: Mapping[str, Any], place: str) -
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
 
 
-def set_in_yaml(content: dict[str, Any], place: str, value: Any) -> None:
-    """Set what a place such as ``nets.vit.size`` holds; all but its last part must be there.
+def set_in_yaml(content: dict[str, Any], place: str, text: str) -> None:
+    """Set a place such as ``nets.vit.size`` to what a text of YAML says; all but its last part must be there.
 
     Elements of lists are named by their numbers from 0 on.
 
     >>> content = {"nets": {"vit": {"size": 384}}, "stages": [{"epochs": 500}, {"epochs": 20}]}
-    >>> set_in_yaml(content, "nets.vit.size", 32)
-    >>> set_in_yaml(content, "stages.1.epochs", 2)
+    >>> set_in_yaml(content, "nets.vit.size", "32")
+    >>> set_in_yaml(content, "stages.1.epochs", "2")
     >>> content
     {'nets': {'vit': {'size': 32}}, 'stages': [{'epochs': 500}, {'epochs': 2}]}
 
@@ -74,8 +76,10 @@ def set_in_yaml(content: dict[str, Any], place: str, value: Any) -> None:
     ------
     SteepslopeError
         If a part before the last is not there, with the closest name, or holds neither names nor a list; or if a list
-        has no element of that number.
+        has no element of that number; or the text cannot be read.
     """
+    with explained("cannot be read", place):
+        value = yaml.safe_load(text)
     *parents, last = place.split(".")
     inside: Any = content
     for name in parents:

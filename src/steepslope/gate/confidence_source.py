@@ -18,14 +18,17 @@ from steepslope.gate.decisions import likeliest_class
 from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.baselines import truths_among
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
+from steepslope.outputs.answers import are_answers, is_unanswered
+from steepslope.outputs.arrays import OPINION, is_opinion_array, opinion_of_array
 from steepslope.outputs.folder import AUXILIARY, extraction_of_folder, opinions_in_folder
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.opinions import PLACES, lacks_opinion
 from steepslope.outputs.row_hashes import BY_VALUES, have_ids_to_hash
 from steepslope.promise.calibration import caution_on_few_errors
 from steepslope.promise.certificate import as_percent
 from steepslope.promise.rows import LabelledRows
 from steepslope.scores import SCORES, Score
+from steepslope.scores.score import LOGITS
 
 Floats = NDArray[np.float64]
 LoadOracle = Callable[[str | Path], BaseOracle]  # from a folder, such as Oracle.load
@@ -43,7 +46,8 @@ class ConfidenceSource:
     ``name`` is the score's in ``SCORES``, or oracle. ``reference`` are confidences of other rows than those that a gate
     is calibrated on, (m,), from which its thresholds come; None where there are none. ``shapes`` are those of a row of
     each array that it takes, by name, as far as they are known. ``lacked`` counts, by the array of each opinion, the
-    calibration rows that lacked it; ``rows`` is the number of all calibration rows. ``errors`` are how many rows of the
+    calibration rows that lacked it; ``rows`` is the number of all calibration rows. ``answers`` are the arrays that
+    were made of answers, a class and a confidence. ``errors`` are how many rows of the
     fit set are wrong, and how many there are, None where that is not known.
     """
 
@@ -54,6 +58,7 @@ class ConfidenceSource:
     shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
     lacked: Mapping[str, int] = member(default_factory=dict)
     rows: int = 0
+    answers: tuple[str, ...] = ()
     errors: tuple[int, int] | None = None
 
     @classmethod
@@ -91,7 +96,8 @@ class ConfidenceSource:
         lacked = {
             name: int(lacks_opinion(name, arrays[name], count).sum()) for name in filter(is_opinion_array, arrays)
         }
-        return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs))
+        made = [name for name in arrays if (name == LOGITS or name.startswith(OPINION)) and are_answers(arrays[name])]
+        return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=tuple(made))
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -99,9 +105,8 @@ class ConfidenceSource:
         return tuple(name for name, count in self.lacked.items() if count < RARE * self.rows)
 
     def lacking(self, arrays: Mapping[str, Any]) -> Any:
-        """Return which rows lack an opinion that is needed, (m,), for arrays by name, or for tensors."""
-        logits = arrays["logits"]
-        found = logits[:, 0] != logits[:, 0]  # none: logits are numbers
+        """Return which rows lack an answer, or an opinion that is needed, (m,), for arrays by name, or for tensors."""
+        found = is_unanswered(arrays[LOGITS])
         for name in self.needed:
             found = found | lacks_opinion(name, arrays[name], self.num_classes)
         return found
@@ -114,7 +119,7 @@ class ConfidenceSource:
     @property
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold."""
-        return tuple(dict.fromkeys(["logits", *self.model.arrays]))
+        return tuple(dict.fromkeys([LOGITS, *self.model.arrays]))
 
     @property
     def opinions(self) -> tuple[str, ...]:
@@ -138,14 +143,14 @@ class ConfidenceSource:
         return lines
 
     def confidence(self, outputs: ClassifierOutputs) -> Floats:
-        """Return the confidence of each prediction, (n,): an oracle's trust logit, or the score's."""
+        """Return the confidence of each prediction, (n,): an oracle's trust logit, or the score's; −∞ without one."""
         with located(self.name):
             model = self.model
             values = model.trust_logit(outputs) if isinstance(model, BaseOracle) else model.confidence(outputs)
             if np.isnan(values).any():
                 row = int(np.isnan(values).argmax())
                 raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
-            return values
+            return np.where(outputs.predictions == UNKNOWN, -np.inf, values)
 
     def labelled(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> LabelledRows:
         """Return what it says of labelled outputs (n,), with their groups, as rows to calibrate on."""
@@ -178,6 +183,7 @@ class ConfidenceSource:
         """Write what it has learnt into a folder, an oracle into its subfolder; return what the card holds of it."""
         shapes = {name: list(shape) for name, shape in self.shapes.items()}
         known = {"num_classes": self.num_classes, "shapes": shapes, "lacked": dict(self.lacked), "rows": self.rows}
+        known["answers"] = list(self.answers)
         if isinstance(self.model, BaseOracle):
             self.model.save(folder / ORACLE)
             return {"kind": ORACLE, **known}
@@ -190,8 +196,9 @@ class ConfidenceSource:
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path, load_oracle: LoadOracle) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
         kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
-        names: Any = {"shapes": dict, "lacked": dict, "rows": int}
+        names: Any = {"shapes": dict, "lacked": dict, "rows": int, "answers": list}
         known = {name: field(card, name, kind, path) for name, kind in names.items()}
+        known["answers"] = tuple(map(str, known["answers"]))
         if kind == ORACLE:
             return replace(cls.from_model(load_oracle(folder / ORACLE), num_classes), **known)
         name = field(card, "name", str, path)

@@ -12,6 +12,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.classifier_outputs import logit_blocks
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table_files import Frame
 
 Floats = NDArray[np.float64]
@@ -31,7 +32,7 @@ class Decisions(Brief):
     oracle's trust logit, or the score's confidence; ``decision`` is accept, review or reject (m,). ``top_labels`` and
     ``top_probability`` (m, k) are the k most probable classes and the classifier's own probabilities of them, and
     ``classes`` the names of all classes, if they have any.
-    ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
+    ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to a plainer pool, None where
     it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
     ``groups`` (m,) are those of a gate with groups other than the predicted classes, else None.
     ``lacking`` (m,) says which rows go to review because they lack an opinion that nearly all calibration rows had;
@@ -52,7 +53,7 @@ class Decisions(Brief):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The predicted classes, (m,)."""
+        """The predicted classes, (m,); −1 where none of the classes was predicted."""
         return self.top_labels[:, 0]
 
     @property
@@ -75,7 +76,7 @@ class Decisions(Brief):
 
     def names(self, labels: NDArray[np.int64]) -> NDArray[Any]:
         """Return the names of some classes, (m,); as they are where these have none."""
-        return labels if self.classes is None else np.array(self.classes, dtype=np.str_)[labels]
+        return labels if self.classes is None else names_of_classes(labels, self.classes)
 
     def table(self) -> Frame:
         """Return columns by name, (m,) each, which frames of pandas and polars, and :func:`pyarrow.table`, take.
@@ -116,13 +117,17 @@ def names_of_classes(labels: NDArray[np.int64], classes: tuple[str, ...] | None)
 
 
 def most_probable_classes(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:
-    """Return the most probable classes of each row, (m, k), the first largest logit first, and their probabilities."""
+    """Return the most probable classes of each row, (m, k), the first largest logit first, and their probabilities.
+
+    Where none of the classes is predicted, each is −1.
+    """
     count = min(top, outputs.num_classes)
     labels, probabilities = [], []
     for rows in logit_blocks(outputs):
         logits = np.asarray(outputs.logits[rows], dtype=np.float64)
-        order = np.argsort(-logits, axis=1, kind="stable")[:, :count] if count > 1 else logits.argmax(axis=1)[:, None]
-        labels.append(order)
+        predicted = outputs.predictions[rows][:, None]
+        order = np.argsort(-logits, axis=1, kind="stable")[:, :count] if count > 1 else predicted
+        labels.append(np.where(predicted == UNKNOWN, UNKNOWN, order))
         probabilities.append(np.take_along_axis(softmax(logits, axis=1), order, axis=1))
     return np.concatenate(labels), np.concatenate(probabilities)
 

@@ -434,7 +434,7 @@ class Gate:
             handed_over=None if oracle is None else oracle.handed_over(outputs),
             explained=oracle.explain(outputs) if explain and oracle is not None else {},
             groups=checked_groups(groups, len(outputs)),
-            lacking=lacking if source.needed else None,
+            lacking=lacking & (top_labels[:, 0] >= 0) if source.needed else None,
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:

@@ -12,6 +12,7 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import ACCEPT, GROUP, LACKING, PREDICTED, REJECT, REVIEW, names_of_classes
 from steepslope.monitor.audit import ACCEPT_NOTHING
 from steepslope.monitor.predictions import DECISION, TRUST, Batch
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.predict.audit import AUDIT, CHANCE, audit_chances, audit_coins, audit_doubt
 from steepslope.promise.rows import checked_numbers
 
@@ -77,8 +78,8 @@ def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Fl
 def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tuple[Ranks, Ranks]:
     """Return the ranks of the least and the most trusting decisions that the gate may have made, (m,) each.
 
-    A row that lacks an opinion goes to review. Where groups are not known, a row may be of any group, also of one that
-    is never accepted.
+    A row that lacks an opinion, or an answer, goes to review. Where groups are not known, a row may be of any group,
+    also of one that is never accepted.
     """
     groups, predicted, highest = batch.columns.get(GROUP), batch.predicted, HIGHEST
     if gate.by == PREDICTED and predicted is not None:
@@ -89,6 +90,7 @@ def _consistent_ranks(gate: Gate, batch: Batch, low: Floats, high: Floats) -> tu
         _rank_of_decision(gate.decisions(values, groups if gate.has_groups else None)) for values in (low, high)
     )
     lacking = batch.columns.get(LACKING, np.zeros(len(low), np.bool_))
+    lacking = lacking if predicted is None else lacking | (predicted == UNKNOWN)
     return np.where(lacking, MIDDLE, np.minimum(least, highest)), np.where(lacking, MIDDLE, most)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.gate.decisions import GROUP, LACKING
+from steepslope.gate.decisions import GROUP, LACKING, NO_CLASS
 from steepslope.monitor.state import hash_in_state
-from steepslope.outputs.labels import means_unknown_label
+from steepslope.outputs.labels import UNKNOWN, means_unknown_label
 from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_numbers, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
@@ -119,9 +119,9 @@ def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
 
 
 def _checked_classes(values: ArrayLike) -> NDArray[np.int64]:
-    """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on."""
+    """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on, or −1 for none."""
     found = np.atleast_1d(np.asarray(values))
-    if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < 0)):
+    if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < UNKNOWN)):
         raise SteepslopeError(
             f"expected numbers of classes (m,), found {found.dtype} of shape {found.shape}", "predicted"
         )
@@ -230,11 +230,14 @@ def _booleans_in_table(column: Floats, name: str) -> NDArray[np.bool_]:
 
 
 def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
-    """Return the numbers of classes by their names (m,); None where classes have none, and these are no numbers."""
+    """Return the numbers of classes by their names (m,), −1 for none of the classes.
+
+    None where classes have no names, and these are no numbers.
+    """
     if classes is None:
-        are_numbers = all(label.isdecimal() and len(label) <= MOST_DIGITS for label in labels)
+        are_numbers = all(label.removeprefix("-").isdecimal() and len(label) <= MOST_DIGITS for label in labels)
         return np.array([*map(int, labels)], np.int64) if are_numbers else None
-    numbers = {name: number for number, name in enumerate(classes)}
+    numbers = {NO_CLASS: UNKNOWN} | {name: number for number, name in enumerate(classes)}
     strange = next((label for label in labels if label not in numbers), None)
     if strange is not None:
         expected = f"expected one of the classes, such as {classes[0]!r}"

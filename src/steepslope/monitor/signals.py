@@ -50,8 +50,8 @@ def _overconfidence_signal(rows: Judged) -> Floats | None:
 
 
 def _predicted_class_signal(rows: Judged) -> Floats | None:
-    """Return the numbers of the predicted classes, brought to [0, 1) in their order."""
-    return None if rows.predicted is None else rows.predicted / (1.0 + rows.predicted)
+    """Return the numbers of the predicted classes, from −1 for none on, brought to [0, 1) in their order."""
+    return None if rows.predicted is None else (1.0 + rows.predicted) / (2.0 + rows.predicted)
 
 
 def _acceptance_signal(rows: Judged) -> Floats:

@@ -128,9 +128,18 @@ def fit_agreement_pool(opinions: Floats, is_correct: NDArray[np.bool_], strength
     columns = agreement_columns(opinions)
     scale = np.sqrt(np.square(columns).mean(axis=0))
     scale[(scale == 0) | (np.arange(len(scale)) == 0)] = 1
-    given, count = np.column_stack([columns / scale, np.ones(len(columns))]), len(scale)
-    mean = np.eye(count + 1)[0]
-    ridge = np.where((np.arange(count + 1) == 0) | (np.arange(count + 1) == count), 1, strength) / len(columns)
+    strengths = np.array([1, *[strength] * (len(scale) - 1), 1])
+    found = fit_shrunken_regression(columns / scale, is_correct, strengths)
+    return AgreementPool(found[:-1] / scale, found[-1:])
+
+
+def fit_shrunken_regression(columns: Floats, is_correct: NDArray[np.bool_], strengths: Floats) -> Floats:
+    """Return the weights >= 0 of columns (n, k), and an offset: (k + 1,), of a logistic regression on who is right.
+
+    Its ridge, of ``strengths`` (k + 1,) rows, shrinks it to the first column alone.
+    """
+    given, count = np.column_stack([columns, np.ones(len(columns))]), columns.shape[1]
+    mean, ridge = np.eye(count + 1)[0], strengths / len(columns)
 
     def objective(weights: Floats) -> tuple[float, Floats]:
         logits = given @ weights
@@ -139,8 +148,7 @@ def fit_agreement_pool(opinions: Floats, is_correct: NDArray[np.bool_], strength
         gradient = (expit(logits) - is_correct) @ given / len(given) + pull
         return float(loss + pull @ (weights - mean) / 2), gradient
 
-    found = minimise_by_lbfgs(objective, mean, [(0, None)] * count + [(None, None)], maxiter=500)
-    return AgreementPool(found[:-1] / scale, found[-1:])
+    return minimise_by_lbfgs(objective, mean, [(0, None)] * count + [(None, None)], maxiter=500)
 
 
 def fit_opinion_pool(

@@ -45,7 +45,7 @@ DROPS = 8  # steps that share random numbers: for all steps, they would be learn
 LINE = 16  # numbers that lie together in a processor's cache
 TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 Singles = NDArray[np.float32]
-NAMES = "inner", "inner_bias", "outer", "outer_bias"
+NAMES = "centre", "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(
@@ -57,10 +57,11 @@ def fit_small_net(
 ) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
-    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32 but for the ``inner_bias``
-    in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always from the same
-    seed, on one thread. h is ``width``, and at most 256 on fewer than 20,000 rows, where there is also dropout of .3
-    unless another is given: a net that knows few rows by heart misleads where inputs look different.
+    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32, are for columns less the
+    ``centre`` (w,) in float64, since these may lie far from 0. Sixteen epochs, fewer where rows and weights are many,
+    but at least 300 steps; always from the same seed, on one thread. h is ``width``, and at most 256 on fewer than
+    20,000 rows, where there is also dropout of .3 unless another is given: a net that knows few rows by heart misleads
+    where inputs look different.
     """
     few = len(labels) < MANY_ROWS
     width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
@@ -75,8 +76,8 @@ def fit_small_net(
         for step, rows in enumerate(itertools.islice(net.batches(len(labels)), total)):
             net.step(scaled, rows, labels[rows], RATE * warm_cosine_rate((step + 1) / total))
     inner, inner_bias, outer, outer_bias = net.layers
-    weights, bias = inputs.for_originals(scale * inner, inner_bias)
-    arrays = dict(zip(NAMES, (weights, bias, outer, outer_bias), strict=True))
+    weights, _ = inputs.for_originals(scale * inner, inner_bias)
+    arrays = dict(zip(NAMES, (inputs.mean, weights, inner_bias, outer, outer_bias), strict=True))
     return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 
@@ -175,6 +176,6 @@ def _steps_of_small_net(rows: int, weights: int) -> int:
 
 def small_net_logits(columns: Array, arrays: Mapping[str, NDArray[Any]]) -> Array:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
-    inner, inner_bias, outer, outer_bias = (constant(arrays[name], columns) for name in NAMES)
-    hidden = clipped(float64(columns) @ float64(inner) + float64(inner_bias), 0)
-    return float64(float32(hidden) @ float32(outer) + float32(outer_bias))  # columns may lie far from 0, these do not
+    centre, inner, inner_bias, outer, outer_bias = (constant(arrays[name], columns) for name in NAMES)
+    hidden = clipped(float32(columns - centre) @ inner + inner_bias, 0)
+    return float64(hidden @ outer + outer_bias)

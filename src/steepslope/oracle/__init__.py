@@ -7,7 +7,7 @@
   budget, and the choice among them; ``pooling``: pools, fitted by folds and held against MCP.
 - ``baselines``: what would be gained without an oracle, by another classifier or by rejecting classes.
 - ``answer_scale``: what confidences of answers are worth.
-- ``handover``: where an auxiliary backbone is less to be trusted.
+- ``handover``: where what was learnt is less to be trusted.
 - ``storage``: the names of an oracle's files, and its kind.
 """
 

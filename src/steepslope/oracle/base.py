@@ -26,6 +26,7 @@ from steepslope.oracle.storage import FIT_ROWS, ORACLE, RECORD, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_class_names
 from steepslope.outputs.classifier_outputs import require_classes
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
@@ -174,7 +175,7 @@ class BaseOracle(ABC):
 
     def trusts(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
         """Return whether each prediction is trusted, (n,): z > 0, that is a confidence above one half."""
-        return self.trust_logit(outputs) > 0
+        return np.asarray((self.trust_logit(outputs) > 0) & (outputs.predictions != UNKNOWN))
 
     def rows_fitted_on(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these outputs are rows that the oracle was fitted on, as far as that is known."""

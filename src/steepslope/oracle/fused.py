@@ -1,7 +1,7 @@
 """The fused oracle: a pool of the opinions that a budget pays for, fitted on the fit data alone."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,16 +19,18 @@ from steepslope.oracle.evidence.fitting import flattened_states, grouped_states,
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.fused_fit import FusedFit, Gain, fit_fused
-from steepslope.oracle.handover import Handover
-from steepslope.oracle.pooling import FORMS, Pool, inputs_of_pools
+from steepslope.oracle.handover import handover_from_arrays
+from steepslope.oracle.pooling import FORMS, OWN, Pool, inputs_of_pools
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 
 HANDOVER = "handover"
-POOLS = "pool", "fallback"
+POOLS = "pool", "fallback", "last_fallback"  # in the order in which they are handed rows over
+HANDOVERS = HANDOVER, "last_handover"
 POOL = "inputs", "widths", "form", "slope", "offset"  # of a pool, in the card
 SCALE = "scale_"  # so begin the names of what was learnt of the scales of answers
+NUMBERS = "slope", "offset", "own_slope"  # of a fit, in the card
 PLAIN = "budget", "left_out", "usual_handover", "copies", "unknown"  # of a fit, in the card as they are
 WRONG = KeyError, TypeError, ValueError, AttributeError  # what a card that is none raises
 Floats = NDArray[np.float64]
@@ -43,8 +45,9 @@ class FusedOracle(ConfigurableOracle):
     trust.
 
     All is learnt from rows as they are and from augmented copies of them (which ``extract`` makes, or which are made of
-    the features), so that it holds for images that look different. Where an auxiliary backbone finds an image unlike
-    all that it knows, most of the log-odds come from what needs no such backbone.
+    the features), so that it holds for images that look different. Where a row's features are unlike all that is known,
+    most of the log-odds come from what holds elsewhere as well: an average in which the classifier's own probability
+    counts a half and, before that, what needs no auxiliary backbone.
 
     Five-fold cross-validation on the fit set chooses by AURC between MCP, the classifier at a temperature, an average
     of probabilities and the pool, and how much is shrunk; no row's own label has a say in what is thought of it. The
@@ -137,6 +140,30 @@ class FusedOracle(ConfigurableOracle):
         warn_of_fit_set(outputs)
         return self
 
+    def adapted(self, outputs: ClassifierOutputs) -> Self:
+        """Return an oracle that ranks changed rows better, by the labels of 50 to 200 of them.
+
+        Where inputs drift, what was learnt may mislead, and the classifier's own confidence not. How much each counts
+        is fitted again to these outputs, such as the labelled rows of an audit, and shrunk to what it was; this oracle
+        stays as it is. The probabilities of the new one hold for rows such as these. A gate for it has to be calibrated
+        on other rows.
+
+        Raises
+        ------
+        SteepslopeError
+            If no prediction is wrong, or none correct, or the oracle was fitted on some of these rows.
+        """
+        fitted = self._checked(outputs)
+        require_errors(outputs)
+        if seen := self.rows_fitted_on(outputs):
+            raise SteepslopeError(f"expected rows that are new to the oracle, found {seen:,} that it was fitted on")
+        oracle = type(self)(**self.get_params())
+        oracle.fitted_ = fitted.adapted(outputs)
+        record = FitRecord.from_outputs(outputs, oracle.fitted_.log_odds(outputs) - self.offset)
+        rows = record.rows if self.record_ is None else self.record_.rows.joined(record.rows)
+        oracle.record_ = replace(record, rows=rows)
+        return oracle
+
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
         return self._checked(outputs).log_odds(outputs) - self.offset
@@ -153,8 +180,8 @@ class FusedOracle(ConfigurableOracle):
         """The arrays that outputs must hold: those of all opinions in its pools, and of the hand-over."""
         fitted: FusedFit = self._fitted()
         needed = [array for name in fitted.inputs for array in kind_of_evidence(name).arrays]
-        handover = () if fitted.handover is None else fitted.handover.arrays
-        return tuple(dict.fromkeys(["logits", *needed, *handover]))
+        of_handovers = [array for handover in fitted.handovers for array in handover.arrays]
+        return tuple(dict.fromkeys(["logits", *needed, *of_handovers]))
 
     @property
     def usual_handover(self) -> float | None:
@@ -164,7 +191,7 @@ class FusedOracle(ConfigurableOracle):
     def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row is handed over, (n,) in [0, 1]: 0 familiar, 1 unlike the fit set; None if never."""
         fitted = self._checked(outputs)
-        return None if fitted.handover is None else fitted.handover.weight(outputs)
+        return fitted.handovers[0].weight(outputs) if fitted.handovers else None
 
     @single_thread()
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
@@ -184,8 +211,9 @@ class FusedOracle(ConfigurableOracle):
         parts = slope * np.add.reduceat(parts, edges, axis=1)
         explained = dict(zip(fitted.pool.inputs, parts.T, strict=True))
         explained["others"] = slope * odds - parts.sum(axis=1)
-        if fitted.handover is not None:
+        if fitted.handovers:
             explained[HANDOVER] = fitted.slope * fitted.mixed_log_odds(by_name, outputs) - slope * odds - offset
+        explained[OWN] = explained[OWN] + fitted.own_slope * fitted.own.log_odds(by_name)
         return {**explained, "cut": np.full(len(outputs), offset + fitted.offset - self.offset)}
 
     @property
@@ -201,14 +229,13 @@ class FusedOracle(ConfigurableOracle):
     def save(self, folder: str | Path) -> None:
         """Write weights and what evidence learnt as safetensors, settings as JSON; replace an earlier oracle."""
         fitted: FusedFit = self._fitted()
-        pools = {name: pool for name in POOLS if (pool := getattr(fitted, name)) is not None}
-        card = {name: getattr(fitted, name) for name in (*PLAIN, "slope", "offset", "num_classes", "advice")}
+        pools = dict(zip(POOLS, fitted.pools, strict=False))
+        card = {name: getattr(fitted, name) for name in (*PLAIN, *NUMBERS, "num_classes", "advice")}
         card |= {name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()}
         card["gains"] = {name: asdict(gain) for name, gain in fitted.gains.items()}
         weights = flattened_states({name: vars(pool.pool) for name, pool in pools.items()})
         states = fitted.states | {f"{SCALE}{name}": scale for name, scale in fitted.scales.items()}
-        if fitted.handover is not None:
-            states[HANDOVER] = vars(fitted.handover)
+        states |= {name: vars(handover) for name, handover in zip(HANDOVERS, fitted.handovers, strict=False)}
         about = {"kind": FUSED, "settings": self.settings.as_json(), "fitted": card}
         self._write(folder, about, weights, states)
 
@@ -227,26 +254,24 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
     """Return what fitting left, from its part of a sealed card; what is checked is that it can be computed with."""
     weights = grouped_states(load_arrays(folder / WEIGHTS))
     pools = {name: _read_fused_pool(card[name], weights.get(name, {}), path) for name in POOLS if name in card}
-    handover, arrays = None, grouped_states(load_arrays(folder / STATES))
+    arrays = grouped_states(load_arrays(folder / STATES))
     scales = {name.removeprefix(SCALE): state for name, state in arrays.items() if name.startswith(SCALE)}
     with located(folder / STATES):
-        if "fallback" in pools:
-            handover = Handover.from_arrays(arrays.get(HANDOVER, {}))
+        handovers = tuple(handover_from_arrays(arrays.get(name, {})) for name in HANDOVERS[: len(pools) - 1])
         for scale in scales.values():
             check_answer_scale(scale)
-    fallback = pools.get("fallback")
     with explained("expected the fit of a fused oracle", path, WRONG):
         gains = {name: Gain(**gain) for name, gain in card["gains"].items()}
         plain = {name: card[name] for name in PLAIN}
         if not 0 <= float(plain["usual_handover"] or 0) <= 1:
             raise ValueError(f"usual_handover {plain['usual_handover']}")
-        slope, offset, advice = float(card["slope"]), float(card["offset"]), tuple(card["advice"])
-        pool = pools["pool"]
+        numbers = {name: float(card[name]) for name in NUMBERS}
+        pool, *fallbacks = pools.values()
     num_classes = positive(card, "num_classes", path)
-    states = load_states(folder / STATES, inputs_of_pools(pool, fallback), num_classes)
+    states = load_states(folder / STATES, inputs_of_pools(pools.values()), num_classes)
     return FusedFit(
-        pool=pool, fallback=fallback, handover=handover, states=states, num_classes=num_classes,
-        slope=slope, offset=offset, gains=gains, advice=advice, scales=scales, **plain,
+        pool=pool, fallbacks=tuple(fallbacks), handovers=handovers, states=states, num_classes=num_classes, gains=gains,
+        advice=tuple(card["advice"]), scales=scales, **numbers, **plain,
     )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ other folds. The budget is the cheapest that is as good as the best.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
+from steepslope.numerics.opinion_pool import fit_shrunken_regression
 from steepslope.numerics.threads import single_thread
 from steepslope.oracle.answer_scale import fit_answer_scales, on_answer_scales
 from steepslope.oracle.baselines import baselines_without_oracle
@@ -23,8 +25,10 @@ from steepslope.oracle.evidence.registry import EVIDENCE, kind_of_evidence, stac
 from steepslope.oracle.evidence.stack import MOST_WEIGHTS, stacked_arrays
 from steepslope.oracle.evidence.states import State
 from steepslope.oracle.evidence.values import evidence_opinions
-from steepslope.oracle.handover import NEIGHBOR, Handover, mixed_by_handover
+from steepslope.oracle.handover import FEATURES, NEIGHBOR, FeatureHandover, Handover, mixed_by_handovers
 from steepslope.oracle.pooling import (
+    MCP_ALONE,
+    MCP_OF_KNOWN,
     OWN,
     Candidate,
     Opinions,
@@ -46,6 +50,8 @@ LEVELS: dict[str, tuple[str, ...] | None] = {
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
 
+# In rows: how much an adapted fit is shrunk to what it was, in its log-odds, the classifier's own, and the offset.
+ADAPTED_STRENGTHS = np.array([10.0, 10.0, 1.0])
 TOO_MANY_CLASSES = f"too many classes for at most {MOST_WEIGHTS:,} weights"
 UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
@@ -82,19 +88,20 @@ def cheapest_budget(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray
 class FusedFit:
     """The pool of the chosen budget, what its evidence learnt, and how log-odds are calibrated.
 
-    With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand up to three quarters of their
-    log-odds over to the ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds.
-    ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
-    ``usual_handover`` is how far the fit set's rows are handed over on average. ``copies`` says where the augmented
-    copies of the fit set and the reference come from, and ``advice`` what would be gained without an oracle.
-    ``unknown`` is whether out-of-class rows were among the fit set's, so that "out-of-class" is one more candidate.
-    ``scales`` are those of the arrays of answers, by name.
+    Each of the ``handovers`` hands up to three quarters of the log-odds of one pool over to the next, where features
+    look unfamiliar: of ``pool``, and then of the ``fallbacks``. The pool that needs no auxiliary backbone comes after
+    the one that does, and a steady average last. ``slope`` and ``offset`` calibrate the log-odds. ``gains`` has what
+    each budget gains on the fit set, ``left_out`` why other evidence could not be had. ``usual_handover`` is how far
+    the fit set's rows are handed over on average. ``copies`` says where the augmented copies of the fit set and the
+    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether out-of-class rows
+    were among the fit set's, so that "out-of-class" is one more candidate. ``scales`` are those of the arrays of
+    answers, by name. ``own_slope`` is what the classifier's own log-odds count next to the pool's, in an adapted fit.
     """
 
     budget: str
     pool: Pool
-    fallback: Pool | None
-    handover: Handover | None
+    fallbacks: tuple[Pool, ...]
+    handovers: tuple[Handover | FeatureHandover, ...]
     states: dict[str, State]
     slope: float
     offset: float
@@ -106,11 +113,17 @@ class FusedFit:
     advice: tuple[str, ...] = ()
     unknown: bool = False
     scales: dict[str, State] = field(default_factory=dict)
+    own_slope: float = 0.0
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """All evidence that a prediction needs."""
-        return inputs_of_pools(self.pool, self.fallback)
+        return inputs_of_pools(self.pools)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The pool, and those to which rows are handed over."""
+        return self.pool, *self.fallbacks
 
     @property
     def summary(self) -> str:
@@ -118,7 +131,8 @@ class FusedFit:
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
-        return "\n".join([*lines, self.pool.summary, *self.advice])
+        adapted = [f"adapted: the classifier's own log-odds count {self.own_slope:.3g} more"] if self.own_slope else []
+        return "\n".join([*lines, self.pool.summary, *adapted, *self.advice])
 
     @property
     def missing(self) -> dict[str, list[str]]:
@@ -133,8 +147,8 @@ class FusedFit:
             scaled, self.inputs, self.states, partial(evidence_opinions, unknown=self.unknown)
         )
         found = dict(zip(self.inputs, parts, strict=True))
-        for pool in (self.pool, self.fallback):
-            for name, width in () if pool is None else zip(pool.inputs, pool.widths, strict=True):
+        for pool in self.pools:
+            for name, width in zip(pool.inputs, pool.widths, strict=True):
                 if found[name].shape[1] != width:
                     raise SteepslopeError(
                         f"expected the fit set's {width} opinions, found {found[name].shape[1]}", name
@@ -142,17 +156,45 @@ class FusedFit:
         return found
 
     def mixed_log_odds(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
-        """Return the log-odds of the pool, or some of the fallback's where rows are handed over, (n,)."""
+        """Return the log-odds of the pool, or some of the fallbacks' where rows are handed over, (n,)."""
         odds = self.pool.log_odds(opinions)
-        if self.handover is None or self.fallback is None:
-            return odds
-        found: Floats = mixed_by_handover(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
-        return found
+        weights = [handover.weight(outputs) for handover in self.handovers]
+        if weights:
+            far = weights[0] > 0
+            some = {name: part[far] for name, part in opinions.items()}
+            of_pools = [odds[far], *(pool.log_odds(some) for pool in self.fallbacks)]
+            odds[far] = mixed_by_handovers(of_pools, [weight[far] for weight in weights])
+        return odds
 
     @single_thread()
     def log_odds(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated log-odds that each prediction is right, (n,)."""
-        return self.slope * self.mixed_log_odds(self.opinions(outputs), outputs) + self.offset
+        opinions = self.opinions(outputs)
+        odds = self.slope * self.mixed_log_odds(opinions, outputs) + self.offset
+        return odds + self.own_slope * self.own.log_odds(opinions) if self.own_slope else odds
+
+    @property
+    def own(self) -> Pool:
+        """The classifier's own opinion as a pool: MCP."""
+        return MCP_OF_KNOWN if self.unknown else MCP_ALONE
+
+    @single_thread()
+    def adapted(self, outputs: ClassifierOutputs) -> Self:
+        """Return the fit whose log-odds and the classifier's own tell best which of these rows are right.
+
+        The classifier's own are brought to the same mean and deviation first.
+        """
+        odds, own = self.log_odds(outputs), self.own.log_odds(self.opinions(outputs))
+        scale = odds.std() / own.std() if own.std() else 0.0
+        start = odds.mean() - scale * own.mean()
+        columns = np.stack([odds, scale * own + start], axis=1)
+        slope, share, offset = fit_shrunken_regression(columns, outputs.is_correct, ADAPTED_STRENGTHS).tolist()
+        return replace(
+            self,
+            slope=slope * self.slope,
+            own_slope=float(slope * self.own_slope + share * scale),
+            offset=float(slope * self.offset + share * start + offset),
+        )
 
 
 def on_scales_of_answers(outputs: ClassifierOutputs, scales: Mapping[str, State]) -> ClassifierOutputs:
@@ -198,12 +240,12 @@ def fit_fused(
         level = cheapest_budget(odds, is_correct, seed)
     chosen = candidates[level]
     slope, offset = fit_calibration(chosen.held_out, is_correct)
-    needed = inputs_of_pools(chosen.pool, chosen.fallback)
+    needed = inputs_of_pools((chosen.pool, *chosen.fallbacks))
     fitted = FusedFit(
         budget=level,
         pool=chosen.pool,
-        fallback=chosen.fallback,
-        handover=chosen.handover,
+        fallbacks=chosen.fallbacks,
+        handovers=chosen.handovers,
         states={name: state for name, state in states.items() if name in needed},
         slope=slope,
         offset=offset,
@@ -250,21 +292,30 @@ def _wanted_budgets(budget: str, names: Sequence[str], left_out: Mapping[str, st
 def _candidates_by_budget(
     opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs
 ) -> dict[str, Candidate]:
-    """Return the best at each budget; what needs a second backbone hands over to the best that does not."""
+    """Return the best at each budget.
+
+    What needs a second backbone hands over to the best that does not, and evidence on the classifier's own features
+    alone to a steady average.
+    """
     names, is_correct = list(opinions.parts), outputs.is_correct
+    known, copies = opinions.fit_set.known_rows()
     candidates: dict[str, Candidate] = {}
     for level in wanted:
         best, cheaper = best_pool(opinions, evidence_at_budget(level, names), is_correct), [*candidates.values()][-1:]
         same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
+        if not same and len(known) > NEIGHBOR and arrays_of_evidence(best.pool.inputs) - {OWN} == {FEATURES}:
+            guard = FeatureHandover.from_outputs(outputs, None if opinions.fit_set.reference is None else known)
+            best = pool_with_handover(best, opinions.steady(best.pool), guard, guard.weight(outputs), is_correct)
         candidates[level] = same[0] if same else best
-    known, copies = opinions.fit_set.known_rows()
     if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates
     fallback, handover = candidates[wanted[wanted.index(AUXILIARY) - 1]], Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
         if AUXILIARY in arrays_of_evidence(best.pool.inputs):
-            candidates[level] = pool_with_handover(best, fallback, handover, weight, is_correct)
+            mixed = pool_with_handover(best, fallback, handover, weight, is_correct)
+            worse = aurc(fallback.held_out, is_correct) > aurc(mixed.held_out, is_correct)
+            candidates[level] = mixed if worse else fallback
     return candidates
 
 
@@ -288,7 +339,7 @@ def evidence_at_budget(level: str, names: Sequence[str]) -> tuple[str, ...]:
 def gain_of_budget(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes besides the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = arrays_of_evidence(inputs_of_pools(candidate.pool, candidate.fallback))
+    needed = arrays_of_evidence(inputs_of_pools((candidate.pool, *candidate.fallbacks)))
     others = [opinion_of_array(array) for array in sorted(needed) if is_opinion_array(array)]
     costs = {
         "auxiliary": "a second backbone",

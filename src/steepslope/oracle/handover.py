@@ -1,14 +1,18 @@
-"""Where an auxiliary backbone is less to be trusted: its features of an image lie far from all that it was fitted on.
+"""Where what was learnt is less to be trusted: features lie far from all that it was fitted on.
 
-Then opinions that need no second backbone take over most of the log-odds. Far is what lies beyond the usual by any of:
-how much the features look like those of augmented copies, by a linear classifier; the distance to the tenth neighbour
-and the length in whitened principal components; the length that these leave unexplained; the mean activation; and
-estimates of the image's noise.
+Then what holds elsewhere as well takes over most of the log-odds. A pool that was learnt from the classifier's own
+features hands over to an average of the same opinions, in which the classifier's own counts a half. Far are rows whose
+nearest reference is distant.
+
+A pool that needs an auxiliary backbone hands over to the one that needs none. Far is there what lies beyond the usual
+by any of: how much the features look like those of augmented copies, by a linear classifier; the distance to the tenth
+neighbour and the length in whitened principal components; the length that these leave unexplained; the mean activation;
+and estimates of the image's noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +30,7 @@ from steepslope.scores.score import Rows, rows_of
 
 Floats = NDArray[np.float64]
 AUXILIARY, NOISE = "auxiliary", "noise"
+FEATURES = "features"
 COMPONENTS = 50
 COMPONENT_ROWS = 20_000  # from which the components are taken
 POINTS = 5_000
@@ -35,6 +40,8 @@ OF_FEATURES = 5  # statistics of each row's features
 SHARE = 0.75  # of the log-odds that is handed over at most
 TINY = 1e-12
 PENALTY = 1e-3
+FEATURE_POINTS = 250  # four times as many tell no more, and take a fifth of a prediction
+UNUSUAL = 0.9, 0.999  # quantiles of the fit set, between whose log-distances the weight rises from 0 to 1 (LOG.md)
 ROUNDING = 1e-4  # of the squared length: less than that in what components leave unexplained is rounding
 
 
@@ -65,7 +72,7 @@ class Handover:
         singles = [array.astype(np.float32) for array in learnt]
         plain = cls(singles[0], centre, singles[1], singles[2], np.zeros((2, 0)))
         arrays = tuple(name for name in (AUXILIARY, NOISE) if name in outputs.arrays)
-        return replace(plain, limits=np.quantile(plain._over(outputs, arrays, plain.statistics_of), USUAL, axis=0))
+        return replace(plain, limits=np.quantile(_of_blocks(outputs, arrays, plain.statistics_of), USUAL, axis=0))
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -81,7 +88,7 @@ class Handover:
         held = outputs.require(NOISE).shape[1] if NOISE in outputs.arrays else 0
         if expected and held != expected:
             raise SteepslopeError(f"expected the {expected} estimates of the fit set, found {held or 'none'}", NOISE)
-        return self._over(outputs, self.arrays, self.weight_of)
+        return _of_blocks(outputs, self.arrays, self.weight_of)
 
     def weight_of(self, rows: Rows) -> Array:
         """Return the weights of :meth:`weight` for some rows, float64 (m,)."""
@@ -110,11 +117,6 @@ class Handover:
         found = xp.stack([looks, *logs, xp.mean(float64(features), axis=1)], axis=1)
         return xp.concat([found, float64(rows[NOISE])], axis=1) if NOISE in rows else found
 
-    @quiet
-    def _over(self, outputs: ClassifierOutputs, arrays: tuple[str, ...], formula: Callable[[Rows], Array]) -> Floats:
-        parts = [formula(rows_of(outputs, arrays, rows)) for rows in blocks(len(outputs), 8_192)]
-        return np.concatenate(parts)
-
     @classmethod
     def from_arrays(cls, arrays: State) -> Handover:
         """Return the hand-over of stored arrays; raise for some that are none."""
@@ -129,9 +131,79 @@ class Handover:
         return cls(**arrays)
 
 
-def mixed_by_handover(odds: Array, fallback: Array, weight: Array) -> Array:
-    """Hand some of the log-odds over, by weights in [0, 1], (n,) each."""
-    return odds + SHARE * weight * (fallback - odds)
+@dataclass(frozen=True, eq=False)
+class FeatureHandover:
+    """``points`` (m, d) are references whose columns have mean 0 and deviation 1 by ``centre`` and ``scale`` (d,).
+
+    ``limits`` (2,) are logarithms of squared distances: the weight is 0 up to the first and 1 from the second on.
+    """
+
+    points: NDArray[np.float32]
+    centre: Floats
+    scale: Floats
+    limits: Floats
+    arrays = (FEATURES,)
+
+    @classmethod
+    def from_outputs(cls, outputs: ClassifierOutputs, known: ClassifierOutputs | None) -> FeatureHandover:
+        """Keep some of the ``known`` rows, and learn between which limits the fit set lies.
+
+        Without any, those of the fit set are kept, and no row counts as its own neighbour.
+        """
+        some = references(outputs if known is None else known, FEATURE_POINTS)
+        rows = np.asarray(some.require(FEATURES), dtype=np.float64)
+        centre, scale = rows.mean(axis=0), rows.std(axis=0)
+        scale = np.where(scale > 0, scale, 1)
+        plain = cls(((rows - centre) / scale).astype(np.float32), centre, scale, np.zeros(2))
+        place = int(known is None)  # the nearest is the row itself
+        nearest = _of_blocks(outputs, cls.arrays, lambda rows: np.partition(plain.squares_of(rows), 1)[:, place])
+        return replace(plain, limits=np.quantile(np.log(np.maximum(nearest.astype(np.float64), TINY)), UNUSUAL))
+
+    def weight(self, outputs: ClassifierOutputs) -> Floats:
+        """Return how far each row lies, (n,) in [0, 1]."""
+        return _of_blocks(outputs, self.arrays, self.weight_of)
+
+    def weight_of(self, rows: Rows) -> Array:
+        """Return the weights of :meth:`weight` for some rows, float64 (m,)."""
+        low, high = self.limits
+        squares = self.squares_of(rows)
+        xp = namespace_of(squares)
+        nearest = xp.log(clipped(float64(xp.min(squares, axis=1)), TINY))
+        return clipped((nearest - low) / max(high - low, TINY), 0, 1)
+
+    def squares_of(self, rows: Rows) -> Array:
+        """Return the squared distances to all points, float32 (m, p); equal rows may be a little below 0."""
+        features, xp = rows[FEATURES], namespace_of(rows[FEATURES])
+        require_width(features, len(self.centre), FEATURES)
+        scaled = float32((features - constant(self.centre, features)) / constant(self.scale, features))
+        products = scaled @ constant(self.points.T, scaled)
+        return xp.sum(scaled**2, axis=1)[:, None] - 2 * products + constant((self.points**2).sum(axis=1), scaled)
+
+    @classmethod
+    def from_arrays(cls, arrays: State) -> FeatureHandover:
+        """Return the hand-over of stored arrays; raise for some that are none."""
+        expected = {"points": "float32 m d", "centre": "float64 d", "scale": "float64 d", "limits": "float64 2"}
+        with located("hand-over"):
+            require_arrays(arrays, expected)
+        return cls(**arrays)
+
+
+def handover_from_arrays(arrays: State) -> Handover | FeatureHandover:
+    """Return the hand-over of stored arrays, of whichever features it is."""
+    return (FeatureHandover if "scale" in arrays else Handover).from_arrays(arrays)
+
+
+@quiet
+def _of_blocks(outputs: ClassifierOutputs, arrays: tuple[str, ...], formula: Callable[[Rows], Array]) -> Floats:
+    return np.concatenate([formula(rows_of(outputs, arrays, rows)) for rows in blocks(len(outputs), 8_192)])
+
+
+def mixed_by_handovers(odds: Sequence[Array], weights: Sequence[Array]) -> Array:
+    """Hand some of each pool's log-odds over to what the next ones say, by weights in [0, 1], (n,) each."""
+    mixed = odds[-1]
+    for own, weight in zip(odds[-2::-1], weights[::-1], strict=True):
+        mixed = own + SHARE * weight * (mixed - own)
+    return mixed
 
 
 def _direction_of_copies(rows: Floats, copies: ClassifierOutputs | None) -> Floats:

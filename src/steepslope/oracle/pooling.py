@@ -1,7 +1,7 @@
 """Pools of opinions: fitted to a fit set by folds, and held against MCP on rows that they have not seen."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -22,7 +22,7 @@ from steepslope.numerics.opinion_pool import (
 from steepslope.oracle.evidence.fit_set import FitSet
 from steepslope.oracle.evidence.registry import kind_of_evidence
 from steepslope.oracle.evidence.states import FOLDS
-from steepslope.oracle.handover import Handover, mixed_by_handover
+from steepslope.oracle.handover import FeatureHandover, Handover, mixed_by_handovers
 from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
 
 Floats = NDArray[np.float64]
@@ -38,6 +38,7 @@ IN_NINE_OF_TEN = 0.8  # the central part above whose lower end nine tenths lie
 LEAST_GAIN = 0.8  # standard errors of the loss by which a regression on who agrees has to be better
 IN_19_OF_20 = 0.9  # of a mean, which nothing shrinks to the classifier's own opinion
 OWN = "logits"  # the classifier's own opinion
+STEADY_SHARE = 0.5  # of the classifier's own probability, in the average to which unfamiliar rows are handed over
 OF_FEATURES = ("neighbors", "feature_opinion")  # what is averaged with it, and needs no labels of errors
 
 
@@ -104,9 +105,9 @@ class Pool:
         return odds
 
 
-def inputs_of_pools(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
-    """Return all evidence that a prediction by a pool needs, and by that to which rows are handed over."""
-    return tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
+def inputs_of_pools(pools: Iterable[Pool]) -> tuple[str, ...]:
+    """Return all evidence that a prediction by some pools needs."""
+    return tuple(dict.fromkeys(name for pool in pools for name in pool.inputs))
 
 
 MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
@@ -118,20 +119,24 @@ MCP_OF_KNOWN = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.full(1, NEVER)))
 class Candidate:
     """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
 
-    With a ``handover``, rows are handed over to the pool ``fallback``, by ``usual_handover`` on average.
+    Each of the ``handovers`` hands rows of one pool over to the next: of ``pool`` and then the ``fallbacks``. The first
+    does so by ``usual_handover`` on average.
     """
 
     pool: Pool
     held_out: Floats
-    fallback: Pool | None = None
-    handover: Handover | None = None
+    fallbacks: tuple[Pool, ...] = ()
+    handovers: tuple[Handover | FeatureHandover, ...] = ()
     usual_handover: float | None = None
 
     def calibrated(self, is_correct: Bools) -> Self:
         """Return the same with log-odds that are calibrated on the held-out rows."""
         slope, offset = fit_calibration(self.held_out, is_correct)
-        pool = replace(self.pool, slope=slope, offset=offset)
-        return replace(self, pool=pool, held_out=slope * self.held_out + offset)
+        pool, *fallbacks = (
+            replace(one, slope=slope * one.slope, offset=slope * one.offset + offset)
+            for one in (self.pool, *self.fallbacks)
+        )
+        return replace(self, pool=pool, fallbacks=tuple(fallbacks), held_out=slope * self.held_out + offset)
 
 
 FitPool = Callable[[Sequence[str], float, int], Pool]  # of some inputs, by a strength, without a fold
@@ -170,6 +175,18 @@ class Opinions:
                   for name, width in zip(names, widths, strict=True)]  # fmt: skip
         pool = Pool(names, widths, LinearPool(np.concatenate(shares) / len(names), offset))
         return Candidate(pool, pool.log_odds({name: self.parts[name][clean] for name in names}))
+
+    def steady(self, pool: Pool) -> Candidate:
+        """Return the average of a pool's opinions in which the classifier's own counts a half, and the others alike.
+
+        No opinion has a veto in it, however sure it is where it has seen nothing alike.
+        """
+        others = sum(pool.widths) - 1
+        is_own = np.repeat(np.array(pool.inputs) == OWN, pool.widths)
+        shares = np.where(is_own, STEADY_SHARE, (1 - STEADY_SHARE) / others)
+        found = replace(pool, pool=LinearPool(shares, np.zeros(1)))
+        clean = slice(self.fit_set.clean)
+        return Candidate(found, found.log_odds({name: self.parts[name][clean] for name in pool.inputs}))
 
     def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
         """Return the pool of some kinds, fitted without one fold, where one is given."""
@@ -305,17 +322,20 @@ def surely_worse_aurc(
 
 
 def pool_with_handover(
-    best: Candidate, fallback: Candidate, handover: Handover, weight: Floats, is_correct: Bools
+    best: Candidate, fallback: Candidate, handover: Handover | FeatureHandover, weight: Floats, is_correct: Bools
 ) -> Candidate:
-    """Return a candidate that hands rows over, by their weight (n,), to another, or the other where that is no worse.
+    """Return a candidate that hands rows over to another, by their weight (n,).
 
     Both are calibrated first, since log-odds of different scales cannot be mixed.
     """
-    pool, other = best.calibrated(is_correct), fallback.calibrated(is_correct)
-    odds = mixed_by_handover(pool.held_out, other.held_out, weight)
-    if aurc(fallback.held_out, is_correct) <= aurc(odds, is_correct):
-        return fallback
-    return Candidate(pool.pool, odds, other.pool, handover, float(weight.mean()))
+    first, other = best.calibrated(is_correct), fallback.calibrated(is_correct)
+    return Candidate(
+        pool=first.pool,
+        held_out=mixed_by_handovers([first.held_out, other.held_out], [weight]),
+        fallbacks=(other.pool, *other.fallbacks),
+        handovers=(handover, *other.handovers),
+        usual_handover=float(weight.mean()),
+    )
 
 
 def _pool_of_weighty_inputs(found: Pool) -> Pool:

@@ -18,11 +18,14 @@ from steepslope.numerics.formulas import Array, namespace_of, quiet
 from steepslope.outputs.arrays import as_array, as_float_array
 from steepslope.outputs.labels import (
     NOTHING_THERE,
+    TRUTH_OF_TEXT,
+    UNKNOWN,
     Texts,
     label_as_text,
     listed_names,
     means_unknown_label,
     number_in_text,
+    warn_of_unknown_labels,
     whole_numbers_among,
 )
 
@@ -33,16 +36,18 @@ NEAR = 0.05  # made logits below it are squeezed, so that all are above 0
 APART = 20.0  # how far the numbers below 0 lie below those in [0, 1]
 RISE, WIDTH = 20.0, 50.0  # how numbers above 1 rise, such as percentages
 MISSING = 1e-5  # the made logit where there is no confidence: below all others
+NO_ANSWER = -(2.0**-17)  # all made logits of a row without an answer; exact in float16, and no classifier gives it
 LOWEST_ORDER = -STRAIGHT - np.log1p(-LOWEST - STRAIGHT)  # of the confidence 0, and of 1
 HIGHEST_ORDER = STRAIGHT + np.log1p(HIGHEST - STRAIGHT)
 MOST_CLASSES = 10_000  # that are known by numbers alone
 PREDICTED, CONFIDENCE = "predicted", "confidence"
 GRADES = "wrong", "right"  # the classes of answers of which no more is known: each is taken for right
-RIGHT, WRONG = ("true", "1", "yes", "right"), ("false", "0", "no", "wrong")
 
 
 def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: int) -> Floats:
     """Return the made logits (n, K) of classes (n,) and confidences (n,), NaN where a row has none; None: none has.
+
+    Those of the class −1, a row without an answer, are all ``NO_ANSWER``.
 
     Raises
     ------
@@ -56,8 +61,9 @@ def answer_logits(predicted: NDArray[np.int64], confidence: Any, num_classes: in
     count = len(predicted)
     values = np.full(count, np.nan) if confidence is None else checked_answer_confidences(confidence, count)
     rising = strength_of_order(_order_of_confidences(values) + np.log(num_classes - 1))
-    found = np.zeros((count, num_classes))
-    found[np.arange(count), predicted] = np.where(np.isnan(values), MISSING, rising)
+    answered = np.flatnonzero(predicted != UNKNOWN)
+    found = np.where(predicted == UNKNOWN, NO_ANSWER, 0.0)[:, None].repeat(num_classes, axis=1)
+    found[answered, predicted[answered]] = np.where(np.isnan(values), MISSING, rising)[answered]
     return found
 
 
@@ -114,7 +120,7 @@ def order_of_strength(strength: Array) -> Array:
 
 
 def are_answers(logits: NDArray[Any]) -> bool:
-    """Return whether logits (n, K) are made of answers: each row has one number above 0, or is lacking; others are 0.
+    """Return whether logits (n, K) are made of answers: each row has one number above 0, or has none; others are 0.
 
     >>> are_answers(np.array([[0.0, 2.5], [np.nan, np.nan]])), are_answers(np.array([[0.0, -2.5]]))
     (True, False)
@@ -123,8 +129,13 @@ def are_answers(logits: NDArray[Any]) -> bool:
 
 
 def _are_made(logits: NDArray[Any]) -> bool:
-    known = logits[~np.isnan(logits[:, 0])]
+    known = logits[~(np.isnan(logits[:, 0]) | is_unanswered(logits))]
     return bool(((known != 0).sum(axis=1) <= 1).all() and (known >= 0).all())
+
+
+def is_unanswered(logits: Any) -> Any:
+    """Return which rows have no answer, (n,), of logits (n, K), also of tensors."""
+    return (logits == NO_ANSWER).all(1)
 
 
 def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes: int) -> Floats:
@@ -144,20 +155,46 @@ def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes:
     return found
 
 
-def coded_answers(predicted: Texts, names: Sequence[str], place: str = PREDICTED) -> NDArray[np.int64]:
-    """Return predicted classes as their numbers among the names, (n,); raise for one that is missing or not there."""
+def places_of_answers(predicted: Texts, names: Sequence[str]) -> dict[str, int]:
+    """Return the number of each distinct answer among the names of the classes, as far as it is one of these."""
     meaning = predicted.known({name: number for number, name in enumerate(names)})
     if not any(map(str.isdecimal, names)):
         whole = whole_numbers_among(predicted.distinct)
         meaning |= {text: number for text, number in whole.items() if 0 <= number < len(names)}
+    return meaning
+
+
+def coded_answers(
+    predicted: Texts, names: Sequence[str], place: str = PREDICTED, is_new: bool = False
+) -> NDArray[np.int64]:
+    """Return predicted classes as their numbers among the names, (n,); raise for one that is missing or not there.
+
+    Among new rows, which have no labels, such a row is −1, with a warning: it has no answer, and goes to review.
+    """
+    meaning = places_of_answers(predicted, names)
+    if is_new:
+        warn_of_unknown_labels(place, predicted, meaning, names, "no answer, for review")
+        meaning = dict.fromkeys(predicted.distinct, UNKNOWN) | meaning
     expected = f"an answer in each row, one of the classes {listed_names(names)} (leave other rows to a person)"
     return predicted.numbers(meaning, expected, place, names)
 
 
+def opinion_of_answers(predicted: Texts, confidence: Any, names: Sequence[str]) -> Floats:
+    """Return the made logits (n, K) of answers among the names of the classes.
+
+    A row without an answer is NaN, and one whose answer is none of the classes is 0.
+    """
+    places = places_of_answers(predicted, names)
+    codes = np.array([places.get(text, UNKNOWN) for text in predicted.distinct], dtype=np.int64)[predicted.codes]
+    found = np.maximum(answer_logits(codes, confidence, len(names)), 0)
+    nothing = [text for text in predicted.distinct if is_no_answer(text) or means_unknown_label(text)]
+    found[np.isin(predicted.codes, [predicted.distinct.index(text) for text in nothing if text not in places])] = np.nan
+    return found
+
+
 def labels_of_grades(grades: Texts, place: str) -> NDArray[np.int64]:
     """Return the places in ``GRADES`` of whether answers are right, (n,); raise at a place where one does not say."""
-    meaning = dict.fromkeys(RIGHT, 1) | dict.fromkeys(WRONG, 0)
-    known = {text: meaning[text.lower()] for text in grades.distinct if text.lower() in meaning}
+    known = {text: TRUTH_OF_TEXT[text.lower()] for text in grades.distinct if text.lower() in TRUTH_OF_TEXT}
     return grades.numbers(known, "true or false, 1 or 0, yes or no", place)
 
 

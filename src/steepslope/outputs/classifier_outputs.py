@@ -16,10 +16,12 @@ from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
 from steepslope.outputs.answers import (
+    NO_ANSWER,
     answer_logits,
     answer_texts,
     are_numbers_from_zero,
     coded_answers,
+    is_unanswered,
     names_of_answers,
 )
 from steepslope.outputs.arrays import (
@@ -208,8 +210,9 @@ class ClassifierOutputs(Brief):
         Raises
         ------
         SteepslopeError
-            If a prediction is missing or none of the classes, or a confidence is infinite or no number; the message
-            names the first such row.
+            If a prediction is missing or none of the classes although there are labels, or a confidence is infinite or
+            no number; the message names the first such row. Of new rows, without labels, such a row has no answer: its
+            prediction is −1, with a warning, and a gate leaves it to review.
 
         >>> answers = ClassifierOutputs.from_answers(["cat", "dog", "cat"], [0.9, 0.6, None], ["cat", "cat", "cat"])
         >>> answers.class_names, answers.is_correct.tolist(), answers.true_class_probability.round(2).tolist()
@@ -220,7 +223,8 @@ class ClassifierOutputs(Brief):
         texts, values = answer_texts(predicted), class_values(classes, None)
         known = values or names_of_answers(texts, None if labels is None else answer_texts(labels, "labels"))
         names = [*map(label_as_text, known)]
-        logits = answer_logits(coded_answers(texts, names), confidence, len(names))
+        codes = coded_answers(texts, names, is_new=values is not None and labels is None)
+        logits = answer_logits(codes, confidence, len(names))
         kept = None if values is None and are_numbers_from_zero(names) else known
         return cls(logits, labels, features, ids, classes=kept, as_logits=True)
 
@@ -251,13 +255,14 @@ class ClassifierOutputs(Brief):
 
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
-        """The predicted classes, (n,): the first largest logit."""
-        return np.concatenate([self.logits[rows].argmax(axis=1) for rows in logit_blocks(self)])
+        """The predicted classes, (n,): the first largest logit; −1 in a row without an answer."""
+        return np.concatenate([_predictions_by_logits(self.logits[rows]) for rows in logit_blocks(self)])
 
     @cached_property
     def is_correct(self) -> NDArray[np.bool_]:
         """Whether each prediction is the label, (n,) (paper, Eq. 2); it needs labels. None of an unknown input is."""
-        return np.asarray(self.predictions == self.require_labels())
+        labels = self.require_labels()
+        return np.asarray((self.predictions == labels) & (labels != UNKNOWN))
 
     @property
     def is_unknown(self) -> NDArray[np.bool_]:
@@ -455,6 +460,13 @@ class ClassifierOutputs(Brief):
 def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
     """Cut the rows into slices whose logits need little memory, whatever the number of classes."""
     return blocks(len(outputs), max(1, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes)))
+
+
+def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
+    found = np.asarray(logits.argmax(axis=1))
+    doubtful = np.flatnonzero(logits[:, 0] == NO_ANSWER)
+    found[doubtful[is_unanswered(logits[doubtful])]] = UNKNOWN
+    return found
 
 
 def over_logits(

@@ -152,7 +152,7 @@ class Layout:
         if confidence is not None and self.is_graded:
             return answer_logits(np.ones(len(confidence), dtype=np.int64), confidence, len(names))
         column = self.texts[PREDICTED]
-        codes = coded_answers(columns.texts[column], names, f"column {column!r}")
+        codes = coded_answers(columns.texts[column], names, f"column {column!r}", is_new="labels" not in self.texts)
         return answer_logits(codes, confidence, len(names))
 
 

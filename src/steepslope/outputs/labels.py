@@ -24,6 +24,7 @@ from steepslope.outputs.arrays import as_array
 
 UNKNOWN = -1  # the label of an input that is out-of-class
 UNKNOWN_NAME = "unknown"  # the same as text; a class of this name goes before
+TRUTH_OF_TEXT = {"true": 1, "1": 1, "yes": 1, "right": 1, "false": 0, "0": 0, "no": 0, "wrong": 0}
 NOTHING_THERE = {"", "none", "null", "na", "n/a", "<na>", "nan", "nat"}  # what stands where a label is missing
 SHOWN = 20  # names in a message
 SHOWN_UNKNOWN = 3  # names that are no class, in a warning

@@ -20,14 +20,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files.memory import arrays_that_fit_memory
 from steepslope.outputs import folder
-from steepslope.outputs.answers import (
-    CONFIDENCE,
-    answer_logits,
-    are_numbers_from_zero,
-    coded_answers,
-    is_no_answer,
-    names_of_answers,
-)
+from steepslope.outputs.answers import CONFIDENCE, are_numbers_from_zero, names_of_answers, opinion_of_answers
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
 from steepslope.outputs.columns import PREDICTION, Columns, Layout, class_columns
 from steepslope.outputs.labels import NOTHING_THERE, Texts, number_in_text
@@ -156,14 +149,8 @@ def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, ma
 
 def _opinion_of_answers(predicted: Texts, columns: Columns, mapping: Mapped | None) -> Opinion:
     """Return a column of answers, each with its confidence where there is one, as an opinion; an empty cell is none."""
-    told = np.array([not is_no_answer(text) for text in predicted.distinct], dtype=np.bool_)[predicted.codes]
-    confidence = columns.numbers.get(CONFIDENCE)
-    rows = np.flatnonzero(told)
-    answers = Texts.of_rows([predicted.distinct[code] for code in predicted.codes[rows]])
-    names = names_of_answers(answers, None if mapping is None else Texts.of_rows(mapping))
-    logits = np.full((len(told), len(names)), np.nan)
-    some = None if confidence is None else confidence[rows]
-    logits[rows] = answer_logits(coded_answers(answers, names), some, len(names))
+    names = names_of_answers(predicted, None if mapping is None else Texts.of_rows(mapping))
+    logits = opinion_of_answers(predicted, columns.numbers.get(CONFIDENCE), names)
     return Opinion(logits, columns.ids, None if are_numbers_from_zero(names) else names, as_logits=True)
 
 

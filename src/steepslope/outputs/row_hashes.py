@@ -74,6 +74,11 @@ class RowHashes(Brief):
         """Return the hashes of no rows, where it is not known which they were."""
         return cls(np.empty((0, PROJECTIONS + 2), np.float32))
 
+    def joined(self, others: RowHashes) -> RowHashes:
+        """Return what is kept of these rows and of some others; of ids only where both have them."""
+        ids = None if self.ids is None or others.ids is None else np.concatenate([self.ids, others.ids])
+        return RowHashes(np.concatenate([self.sketches, others.sketches]), ids)
+
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is written."""

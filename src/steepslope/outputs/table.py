@@ -166,7 +166,7 @@ class TableBlocks:
             if self._is_table and not self.options.opinion:
                 yield from self._batches(self._layout())
                 return
-            table = read_table(self.path, self.options, self.further, self.known)
+            table = read_table(self.path, self.options, self.further, self.known, labels=False)
             table.arrays.pop("labels", None)
             for start in range(0, len(table), self.size):
                 yield table.rows(slice(start, min(len(table), start + self.size)))
@@ -186,16 +186,18 @@ def read_table(
     options: ReadingOptions = AS_WRITTEN,
     further: Iterable[str | None] = (),
     known: Sequence[str] | None = None,
+    labels: bool = True,
 ) -> Table:
     """Read a file or folder of predictions; its errors name the path.
 
     ``further`` are columns of text to read as well, such as those of groups, where they are there. ``known`` are the
-    classes of answers, as an oracle has them.
+    classes of answers, as an oracle has them. Of a .csv or .parquet file, ``labels`` may be left out.
     """
     with naming_table(path):
         if not path.exists():
             raise SteepslopeError("no such file or folder", path)
-        table = _table_of_folder(path, options) if path.is_dir() else _table_of_file(path, options, further, known)
+        is_folder = path.is_dir()
+        table = _table_of_folder(path, options) if is_folder else _table_of_file(path, options, further, known, labels)
     return _table_with_opinions(table) if options.opinion else table
 
 
@@ -210,7 +212,7 @@ def _table_of_folder(path: Path, options: ReadingOptions) -> Table:
 
 
 def _table_of_file(
-    path: Path, options: ReadingOptions, further: Iterable[str | None], known: Sequence[str] | None
+    path: Path, options: ReadingOptions, further: Iterable[str | None], known: Sequence[str] | None, labels: bool
 ) -> Table:
     suffix = path.suffix.lower()
     if suffix == NPZ:
@@ -218,7 +220,7 @@ def _table_of_file(
     if suffix not in TABLES:
         raise unknown_name(f"format of {path.name}:", path.suffix, (NPZ, *TABLES))
     file = table_file(path, options.delimiter)
-    layout = layout_of_file(file, options, further, known=known)
+    layout = layout_of_file(file, options, further, labels, known)
     columns = layout.read(file)
     _require_table_rows(len(next(iter([*columns.numbers.values(), *(one.codes for one in columns.texts.values())]))))
     return _table_of_columns(file, layout, options, columns)

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.extras import require_extra
 from steepslope.outputs.arrays import CLASSES, Arrays, array_of
-from steepslope.outputs.labels import number_in_text
+from steepslope.outputs.labels import TRUTH_OF_TEXT, number_in_text
 
 NUMBER, TEXT, TRUTH = "number", "text", "truth"  # what a column is read as
 BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # that are read at once: rows at most, and rows times columns
 CSV_ENTRIES = 2**19  # cells of text that are held at once
 FIRST_ROWS = 1_000  # by which a column's kind is told
-TRUTH_OF_CELL = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0, "": nan}
+TRUTH_OF_CELL = {**TRUTH_OF_TEXT, "": nan}
 
 Frame = dict[str, NDArray[Any]]
 """Columns by name. Read: numbers (m,) or (m, k) as floats, NaN where a cell is empty; text (m,) as objects, "" where a
@@ -144,7 +144,7 @@ def _truths_in_cells(cells: Sequence[str], column: str, start: int) -> NDArray[n
     row = next((row for row, cell in enumerate(cells) if cell.lower() not in TRUTH_OF_CELL), None)
     if row is not None:
         raise SteepslopeError(f"column {column!r}: expected true or false, found {cells[row]!r} in row {start + row}")
-    return np.array([TRUTH_OF_CELL[cell.lower()] for cell in cells])
+    return np.array([TRUTH_OF_CELL[cell.lower()] for cell in cells], dtype=np.float64)
 
 
 _READERS: dict[str, Callable[[Sequence[str], str, int], NDArray[Any]]] = {

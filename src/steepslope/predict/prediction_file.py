@@ -19,7 +19,8 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import Artifact
 from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
-from steepslope.gate.decisions import ACCEPT, LACKING, REJECT
+from steepslope.gate.decisions import ACCEPT, LACKING, NO_CLASS, REJECT
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.table_files import CsvWriter, Frame, table_writer
 from steepslope.predict.audit import AUDIT, CHANCE, LIMIT, Audit
 from steepslope.predict.chunks import ERROR, FINGERPRINT, Source, chunk_with_columns, load_chunk, save_chunk
@@ -36,7 +37,8 @@ class Summary:
     """How many predictions there are, are accepted, rejected, and could not be made.
 
     ``audited`` are those that are to be labelled; ``below_limit`` are accepted by the gate, but below the limit of its
-    audit; ``lacking`` lack an opinion that nearly all calibration rows had, and go to review.
+    audit; ``lacking`` lack an opinion that nearly all calibration rows had, and go to review, as the ``unanswered`` do,
+    whose answer is none of the classes.
     """
 
     rows: int = 0
@@ -46,6 +48,7 @@ class Summary:
     audited: int = 0
     below_limit: int = 0
     lacking: int = 0
+    unanswered: int = 0
 
     def plus(self, table: Frame) -> Summary:
         """Return the summary with further rows counted."""
@@ -54,6 +57,9 @@ class Summary:
         counts = {"rows": len(decision), "accepted": accepted, "rejected": int((decision == REJECT).sum())}
         if ERROR in table:
             counts["failed"] = int(np.ma.count(table[ERROR]))
+        if LABEL in table:
+            nothing = UNKNOWN if table[LABEL].dtype.kind in "iu" else NO_CLASS
+            counts["unanswered"] = int(np.ma.filled(table[LABEL] == nothing, False).sum())
         if LACKING in table:
             counts["lacking"] = int(np.ma.filled(table[LACKING], False).sum())
         if AUDIT in table:
@@ -155,8 +161,8 @@ def _join_prediction_chunks(paths: list[Path], path: Path, audit: Audit | None =
     """Write the chunks to one file, table by table, with those marked that an audit draws."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
-    fullest = max(map(load_chunk, paths), key=len)  # chunks without a single image have few columns
-    dtypes = {name: column.dtype for name, column in fullest.items()}
+    known = next((chunk for chunk in map(load_chunk, paths) if "p_correct" in chunk), load_chunk(paths[0]))
+    dtypes = {name: column.dtype for name, column in known.items()}  # a chunk without a single image has few columns
     marks = {} if audit is None else {AUDIT: np.dtype(np.bool_), CHANCE: np.dtype(np.float64)}
     chances = [None] * len(paths) if audit is None else audit.chances(map(load_chunk, paths))
     summary = Summary()

@@ -86,6 +86,7 @@ def decision_sentences(gate: Gate, summary: Summary) -> list[str]:
     counts.append(f"{review:,} to review")
     counts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
     counts += [f"{summary.lacking:,} lack an opinion that nearly all calibration rows had"] if summary.lacking else []
+    counts += [f"{summary.unanswered:,} with an answer that is none of the classes"] if summary.unanswered else []
     counts += [f"{summary.below_limit:,} below the limit of --follow"] if summary.below_limit else []
     counts += [f"{summary.audited:,} to label (column audit)"] if summary.audited else []
     nothing = [] if any(one.is_given for one in gate.promises) else [f"This gate accepts nothing: {gate.advice}."]

@@ -46,7 +46,7 @@ TELLS_NOTHING = "what has seen a row's label tells nothing about it; give rows t
 
 
 class HandedOver(NamedTuple):
-    """How far rows are handed over to what needs no second backbone, on average, in [0, 1].
+    """How far rows are handed over to a plainer pool, on average, in [0, 1].
 
     ``part`` is that of the rows that are judged, ``usual`` that of the oracle's fit set, None where it is not known.
     """

@@ -191,11 +191,11 @@ def handover_sentence(row: Row) -> str:
     if row.handed_over is None:
         return ""
     part, usual = row.handed_over
-    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to what needs no second backbone"
+    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to a plainer pool"
     if usual is None:
         return f"{hands}."
     look = "unlike" if looks_unlike_fit_set(part, usual) else "like"
-    return f"{hands} (its fit set: {100 * usual:.0f} %): these images look {look} those it was fitted on."
+    return f"{hands} (its fit set: {100 * usual:.0f} %): these rows look {look} those it was fitted on."
 
 
 def looks_unlike_fit_set(part: float, usual: float | None) -> bool:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import numpy as np
 from fastapi import Query
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from steepslope.errors import SteepslopeError
+from steepslope.gate.decisions import names_of_classes
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve import limits
 from steepslope.serve.batching import Batcher
@@ -135,7 +137,7 @@ class Answers:
 
     def _name(self, label: int) -> str | int:
         classes = self.served.card.classes
-        return label if classes is None else classes[label]
+        return label if classes is None else str(names_of_classes(np.array([label]), classes)[0])
 
 
 def _require_answered_media(request: Request, known: tuple[str, ...]) -> None:

@@ -1,8 +1,8 @@
-"""A gate with its nets behind the server. It needs torch."""
+"""A gate behind the server, with its nets or on arrays. It needs torch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ import numpy as np
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.decisions import PREDICTED, REJECT
+from steepslope.gate.decisions import PREDICTED, REJECT, Decisions
 from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
 from steepslope.nets.predict.image_gate import ImageGate
 from steepslope.nets.training.loading import load_oracle
 from steepslope.nets.training.on_images import ImageOracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import VOTE
+from steepslope.scores.score import LOGITS
+from steepslope.serve.answer_inputs import taking_answers
 from steepslope.serve.served import (
     DECISION,
     HANDED_OVER,
@@ -43,44 +47,68 @@ def served_gate_folder(
 ) -> Served:
     """Load a gate and its nets, run them once, and return them as a server has them.
 
-    It takes images (n, H, W, C), uint8 of one or three channels, floats in [0, 1] of others, of any sizes together.
+    It takes images (n, H, W, C), uint8 of one or three channels, floats in [0, 1] of others, of any sizes together. A
+    gate that knows no net, and is given none, takes the arrays that outputs hold, or answers.
 
     Raises
     ------
     SteepslopeError
-        If the gate has no oracle or score, has groups that no image tells, or its nets cannot be had.
+        If the gate has no oracle or score, has groups that no row tells, or its nets cannot be had.
     """
     gate = Gate.load(folder, partial(load_oracle, backbones=backbones))
     if gate.source is None:
-        expected = "expected a gate with an oracle or a score, which can image_gate an image"
+        expected = "expected a gate with an oracle or a score, which can judge a row"
         raise SteepslopeError(f"{expected}, found one of confidences alone", folder)
     if gate.has_groups and gate.by != PREDICTED:
         expected = "expected a gate without groups, or by predicted class"
-        raise SteepslopeError(f"{expected}, found one by {gate.by}, which no image tells", folder)
+        raise SteepslopeError(f"{expected}, found one by {gate.by}, which no row tells", folder)
+    if gate.origin.classifier is None and classifier is None:
+        return _served_arrays(gate, digest_of_gate(folder))
     image_gate = ImageGate.of(gate, classifier, auxiliary, opinions)
     channels = _gate_folder_channels(image_gate)
     dtype = np.uint8 if channels in (GREY, COLOUR) else np.float32
     sides = (one or PROBE for one in image_gate.classifier.transform.size)
+    images = ArraySpec(IMAGES, dtype, (None, None, None, channels))
     probe = image_gate.predict([np.zeros((*sides, channels), dtype)])
+    return _served(
+        GateCard.of(gate, digest_of_gate(folder)), (images,), probe, gate,
+        lambda parts, top: image_gate.predict([image for part in parts for image in part[IMAGES]], top=top),
+    )  # fmt: skip
+
+
+def _served_arrays(gate: Gate, digest: str) -> Served:
+    """Return a gate that is given arrays of outputs by name, (n, …), or the answers that these are made of."""
+    source = gate.require_source()
+    kinds = {LOGITS: np.float64, **{name: np.int64 for name in source.arrays if name.startswith(VOTE)}}
+    inputs = [ArraySpec(name, kinds.get(name, np.float32), (None, *source.shapes[name])) for name in source.arrays]
+    rows = {one.name: np.zeros((1, *source.shapes[one.name]), one.dtype) for one in inputs}
+
+    def decide(parts: Sequence[Arrays], top: int) -> Decisions:
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in rows}
+        return gate.decide(ClassifierOutputs.of(joined), top=top)
+
+    return taking_answers(_served(GateCard.of(gate, digest, "gate"), inputs, decide([rows], 1), gate, decide))
+
+
+def _served(
+    card: GateCard,
+    inputs: Sequence[ArraySpec],
+    probe: Decisions,
+    gate: Gate,
+    decide: Callable[[Sequence[Arrays], int], Decisions],
+) -> Served:
+    """Return what decides on the arrays of several requests together; the probe's decisions tell what it gives."""
     has = {REJECTED: gate.rejection is not None, HANDED_OVER: probe.handed_over is not None}
     outputs = tuple(ArraySpec(name, kind, (None,)) for name, kind in OUTPUTS.items() if has.get(name, True))
-    return Served(
-        GateCard.of(gate, digest_of_gate(folder)),
-        (ArraySpec(IMAGES, dtype, (None, None, None, channels)),),
-        outputs,
-        "steepslope_gate",
-        partial(_run_gate_folder, image_gate, [one.name for one in outputs]),
-        gate,
-    )
+    names = (*(one.name for one in outputs), DECISION, TOP_LABELS, TOP_PROBABILITY)
 
+    def run(parts: Sequence[Arrays], top: int) -> list[Arrays]:
+        decisions = decide(parts, top)
+        others = {"label": decisions.labels, REJECTED: decisions.decision == REJECT}
+        rows = {name: others[name] if name in others else getattr(decisions, name) for name in names}
+        return split_served_rows(rows, parts)
 
-def _run_gate_folder(image_gate: ImageGate, names: Sequence[str], parts: Sequence[Arrays], top: int) -> list[Arrays]:
-    """Return the rows of each request; images of all sizes are run together."""
-    decisions = image_gate.predict([image for part in parts for image in part[IMAGES]], top=top)
-    others = {"label": decisions.labels, REJECTED: decisions.decision == REJECT}
-    names = (*names, DECISION, TOP_LABELS, TOP_PROBABILITY)
-    rows = {name: others[name] if name in others else getattr(decisions, name) for name in names}
-    return split_served_rows(rows, parts)
+    return Served(card, tuple(inputs), outputs, "steepslope_gate", run, gate)
 
 
 def _gate_folder_channels(image_gate: ImageGate) -> int:

@@ -58,7 +58,7 @@ class InferRequest(Body):
 
 
 def protocol_schema(inputs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the JSON schema of a request, with an example of zeros for a model's inputs."""
+    """Return the JSON schema of a request, with an example of zeros, or empty text, for a model's inputs."""
     whole = InferRequest.model_json_schema()
     tensors = whole.pop("$defs")
     whole["properties"]["inputs"]["items"] = tensors["InputTensor"]
@@ -66,7 +66,8 @@ def protocol_schema(inputs: list[dict[str, Any]]) -> dict[str, Any]:
     zeros = []
     for tensor in inputs:
         shape = [1, *(EXAMPLE if size < 0 else size for size in tensor["shape"][1:])]
-        zeros.append({**tensor, "shape": shape, "data": [0] * math.prod(shape)})
+        nothing = "" if tensor["datatype"] == DATATYPES[np.object_] else 0
+        zeros.append({**tensor, "shape": shape, "data": [nothing] * math.prod(shape)})
     return {**whole, "examples": [{"inputs": zeros}]}
 
 
@@ -104,13 +105,15 @@ class ImageDecision(Body):
 
 DATATYPES: dict[type[np.generic], str] = {
     np.bool_: "BOOL", np.uint8: "UINT8", np.uint16: "UINT16", np.int32: "INT32", np.int64: "INT64",
-    np.float16: "FP16", np.float32: "FP32", np.float64: "FP64",
+    np.float16: "FP16", np.float32: "FP32", np.float64: "FP64", np.object_: "BYTES",
 }  # fmt: skip
 UNSUPPORTED = (  # parameters that would change the answer, unless they are false
     "binary_data", "binary_data_output", "binary_data_size", "classification", "shared_memory_region",
 )  # fmt: skip
 JSON_ALONE = "tensors as JSON (binary_data=False in tritonclient)"
-KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}  # of numbers in JSON that each kind of array takes
+KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf", "O": "O"}  # of values in JSON that each kind of array takes
+NUMBERS = {int, float, bool}
+VALUES: dict[str, set[type]] = {"f": {int, float, type(None)}, "O": {str, type(None)}}  # others are numbers
 
 
 def protocol_metadata(spec: ArraySpec) -> dict[str, Any]:
@@ -167,12 +170,14 @@ def _protocol_array(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
     if not isinstance(tensor.data, list):
         found = "found none" if tensor.data is None else f"found a {type(tensor.data).__name__}"
         raise SteepslopeError(f"expected data, a list of numbers, {found}", tensor.name)
-    _require_protocol_numbers(tensor.data, tensor.name)
+    kind = np.dtype(spec.dtype).kind
+    _require_protocol_values(tensor.data, tensor.name, kind)
     try:
-        found_array = np.array(tensor.data)
+        found_array = np.array(tensor.data, np.object_ if kind == "O" else None)
     except (ValueError, OverflowError, RecursionError):
         raise SteepslopeError("expected numbers, flat or nested as the shape is, found others", tensor.name) from None
-    kind = np.dtype(spec.dtype).kind
+    if kind == "f" and found_array.dtype.kind == "O":  # null among numbers
+        found_array = found_array.astype(np.float64)
     if found_array.size and found_array.dtype.kind not in KINDS[kind]:
         expected = {"b": "true and false", "f": "numbers"}.get(kind, "whole numbers")
         raise SteepslopeError(f"expected {expected}, found others", tensor.name)
@@ -182,14 +187,18 @@ def _protocol_array(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
     return _protocol_array_as_type(found_array.reshape(tensor.shape), spec)
 
 
-def _require_protocol_numbers(data: list[Any], name: str) -> None:
-    """Raise unless nested lists hold numbers alone: next to a text, NumPy would make each number as long as that."""
-    waiting = [data]
+def _require_protocol_values(data: list[Any], name: str, kind: str) -> None:
+    """Raise unless nested lists hold numbers alone, or text: next to that, NumPy would make each number as long.
+
+    Floats and text may be null.
+    """
+    waiting, known = [data], {list, *VALUES.get(kind, NUMBERS)}
+    expected = "text" if kind == "O" else "numbers"
     while waiting:
         some = waiting.pop()
         kinds = {*map(type, some)}
-        if kinds - {int, float, bool, list}:
-            raise SteepslopeError("expected numbers, flat or nested as the shape is, found others", name)
+        if kinds - known:
+            raise SteepslopeError(f"expected {expected}, flat or nested as the shape is, found others", name)
         if list in kinds:
             waiting += [one for one in some if isinstance(one, list)]
 

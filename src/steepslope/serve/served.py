@@ -17,6 +17,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
+from steepslope.outputs.answers import CONFIDENCE
 from steepslope.outputs.arrays import is_opinion_array
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ def served_channels(served: Served) -> int:
 def require_servable(arrays: Arrays) -> None:
     """Raise for numbers that no model can judge: NaN and infinite ones, and images of floats outside [0, 1].
 
-    NaN in an opinion says that the row lacks it.
+    NaN, or null, in an opinion or a confidence says that the row lacks it.
     """
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             continue
-        lacking = np.isnan(array) if is_opinion_array(name) else False  # a row may lack an opinion
+        lacking = np.isnan(array) if is_opinion_array(name) or name.startswith(CONFIDENCE) else False
         if not (np.isfinite(array) | lacking).all():
             raise SteepslopeError("expected finite numbers, found NaN or infinite ones", name)
         if name == IMAGES and (array.min() < 0 or array.max() > 1):

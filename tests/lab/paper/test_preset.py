@@ -56,7 +56,7 @@ def test_its_command_takes_each_training(name: str) -> None:
 def test_what_is_given_beside_a_preset_comes_after_it(capsys: Captured) -> None:
     assert main(["finetune", "--loss", "focal", "--config", "mnist", "--print-config"]) == 0
     printed = capsys.readouterr().out
-    assert "loss: focal" in printed
-    assert "alpha_pos: 10" in printed
+    assert '"loss": "focal"' in printed
+    assert '"alpha_pos": 10' in printed
     assert main(["finetune", "--config", "mnits"]) == 2
     assert "did you mean 'mnist'" in capsys.readouterr().err

@@ -33,19 +33,23 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("num_classes", "budget"), [(2, "auxiliary"), (15, "auxiliary")])
+@pytest.mark.parametrize(("num_classes", "budget"), [(2, "auxiliary"), (15, "auxiliary"), (15, "free")])
 @pytest.mark.usefixtures("quick_nets")
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
     reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((400, 4), (400, 5), (200, 6)))
     oracle = Oracle.fused(budget=budget).fit(fit, reference)
+    if budget == "free":
+        few = rows_of(150, num_classes, 7)
+        oracle = oracle.adapted(few.changed(features=few.require("features")[::-1]))  # which mislead
+        assert oracle.fitted_.own_slope > 0
     source = source_of(oracle, new)
     model = export_oracle(source).model
     judged(source, model, new, 1e-4)
     handed_over, found = oracle.handed_over(new), run(model, new.arrays)
-    assert (handed_over is None) == ("handed_over" not in found)
-    if handed_over is not None:
-        np.testing.assert_allclose(found["handed_over"], handed_over, atol=1e-4)
+    assert handed_over is not None
+    assert handed_over.max() > 0
+    np.testing.assert_allclose(found["handed_over"], handed_over, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", REFUSED)

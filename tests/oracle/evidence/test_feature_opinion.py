@@ -26,7 +26,7 @@ def state(short_nets: None) -> State:
 
 def test_it_follows_its_weights(state: State) -> None:
     outputs = make_complete(50, seed=2)
-    features = outputs.require_features()[ROWS].astype(np.float64)
+    features = outputs.require_features()[ROWS] - state["centre"]
     inner = np.array(
         [[max(0.0, float(value)) for value in row] for row in features @ state["inner"] + state["inner_bias"]]
     )
@@ -66,7 +66,7 @@ def test_it_learns_from_labels_and_not_from_logits(state: State) -> None:
 def test_it_is_known_by_its_arrays(change: dict[str, Any], classes: int, state: State) -> None:
     assert state["inner"].shape == (8, small_net.FEW_WIDTH)
     LEARNING.check(state, 4)
-    with pytest.raises(SteepslopeError, match="expected arrays inner"):
+    with pytest.raises(SteepslopeError, match="expected arrays centre"):
         LEARNING.check({**state, **change}, classes)
 
 

@@ -5,10 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from steepslope.checks import SEED, Check, choice, each, number, optional, require, require_all, whole
-from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
 from steepslope.outputs.options import require_opinion_name
 
@@ -147,7 +145,6 @@ def read_evidence_preset(
     with located(name if is_file else f"preset {name}"):
         content = read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml")
         for place, text in (changes or {}).items():
-            with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
-                set_in_yaml(content, place, yaml.safe_load(text))
+            set_in_yaml(content, place, text)
         given = {} if seeds is None else {"seeds": seeds}
         return dataclass_from_yaml(Preset, {**content, **given, "name": Path(name).stem}, "a preset of evidence")

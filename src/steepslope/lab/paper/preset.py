@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
-from steepslope.errors import SteepslopeError, explained, located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.yaml_files import dataclass_from_yaml, read_yaml, set_in_yaml
 from steepslope.nets.training.request import PerChannel
 
@@ -203,8 +201,7 @@ def read_paper_preset(name: str, changes: Mapping[str, str] | None = None) -> Pr
         left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
         content = _with_trainings(left_out | read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
-            with explained("cannot be read", place, (yaml.YAMLError, RecursionError)):
-                set_in_yaml(content, place, yaml.safe_load(text))
+            set_in_yaml(content, place, text)
             content = _with_trainings(content)
         nets = {net: dataclass_from_yaml(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
         groups = {key: tuple(dataclass_from_yaml(Pair, one, "pairs") for one in content.get(key, ())) for key in GROUPS}

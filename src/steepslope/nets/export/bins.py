@@ -1,17 +1,15 @@
-"""The nearest references in a graph: products of matrices and the least of each class.
+"""The nearest references in a graph: a product of matrices and the least of each bin.
 
-References lie by class, in bins of one width that are filled up with references infinitely far away. A product for each
-place of a bin gives the distances to all bins' references at that place: what is done to all bins is done to
-neighbouring numbers, few enough to stay in the processor's caches. Likewise, classes of about as many bins are a block,
-and the first bins of its classes come first. Products are in float32, as in a quick search of
-:class:`~steepslope.numerics.neighbors.Index`, or in float64, where its distances are exact.
+References lie by class, in bins of one width that are filled up with references infinitely far away: all at the first
+place of their bins, then all at the second. What is done to all bins is done to neighbouring numbers. Products are in
+float32, as in a quick search of :class:`~steepslope.numerics.neighbors.Index`, or in float64, where its distances are
+exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -23,25 +21,21 @@ from steepslope.numerics.neighbors import GRAPH_SEARCH, SAME, SPARE, distances_f
 
 WIDEST = 2**4  # of bins: wider ones leave more places empty
 ROOM = 1.25  # the most places for a reference, where bins can be narrower
-BLOCKS = 8  # at most: each costs some dozens of nodes
-FEW = 16  # bins of a class, which are compared in turn; of more, halves are
 
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Points, w times (d, B), in B bins of w places, by class, with squared lengths, infinite where a place is empty.
+    """Points (d, w·B) in B bins of w places, with squared lengths (w·B,), infinite where a place is empty.
 
-    Both are float32, or float64 where distances have to be exact. ``blocks`` are the numbers of bins of a class, and of
-    classes, in each block; ``order`` (K,) tells where a class is among those of all blocks, ``owner`` (B,) the class of
-    each bin.
+    Both are float32, or float64 where distances have to be exact. ``owner`` (B,) is the class of each bin, of which
+    each of ``classes`` has one at least.
     """
 
-    points: tuple[Tensor, ...]
-    squares: tuple[Tensor, ...]
+    points: Tensor
+    squares: Tensor
     centre: Tensor
-    blocks: tuple[tuple[int, int], ...]
-    order: Tensor
     owner: Tensor
+    classes: int
 
     @classmethod
     def of(cls, index: Mapping[str, NDArray[Any]], exact: bool = False) -> Bins:
@@ -49,46 +43,40 @@ class Bins:
         sizes = np.diff(index["starts"])
         width = width_of_bins(sizes)
         bins = np.maximum(1, -(-sizes // width))
-        blocks, by_bins = blocks_of_bins(bins), np.argsort(bins, kind="stable")
-        parts = np.split(by_bins, np.cumsum([count for _, count in blocks])[:-1])
-        owner = np.concatenate([np.tile(own, most) for (most, _), own in zip(blocks, parts, strict=True)])
-        number = np.concatenate([np.repeat(np.arange(most), count) for most, count in blocks])  # of a bin in its class
+        owner = np.repeat(np.arange(len(sizes)), bins)
+        number = np.arange(len(owner)) - np.repeat(np.cumsum(bins) - bins, bins)  # of a bin in its class
         place = number * width + np.arange(width)[:, None]
         there = place < sizes[owner]
         chosen = np.where(there, index["starts"][owner] + place, 0)
         kind = np.float64 if exact else np.float32
         points = np.where(there[:, :, None], index["points"][chosen], 0).astype(kind)
         lengths_of = np.square(points).sum(axis=2) if exact else index["squares"][chosen]
-        squares = np.where(there, lengths_of, np.inf).astype(kind)
-        points_of, squares_of = (tuple(_tensor(one) for one in some) for some in (points.swapaxes(1, 2), squares))
-        centre, order, owner_of = map(_tensor, (index["centre"], np.argsort(by_bins), owner))
-        return cls(points_of, squares_of, centre, blocks, order, owner_of)
+        squares = np.where(there, lengths_of, np.inf).astype(kind).ravel()
+        columns = _tensor(points.reshape(len(squares), -1).T)
+        return cls(columns, _tensor(squares), _tensor(index["centre"]), _tensor(owner), len(sizes))
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of places in each bin, and of bins."""
-        return len(self.points), len(self.owner)
+    def bins(self) -> int:
+        """The number of bins."""
+        return len(self.owner)
 
-    def squared(self, queries: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the queries' squared lengths, float64 (m,), and w times squared distances less these, (m, B)."""
+    def squared(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the queries' squared lengths, float64 (m,), and squared distances less these, (m, w, B)."""
         centred = (queries - self.centre).float()
-        wide = centred.to(self.points[0].dtype)
-        parts = zip(self.squares, self.points, strict=True)
-        squared = [torch.addmm(squares, wide, points, alpha=-2) for squares, points in parts]
-        return centred.double().square().sum(dim=1), squared
+        squared = torch.addmm(self.squares, centred.to(self.points.dtype), self.points, alpha=-2)
+        return centred.double().square().sum(dim=1), squared.reshape(-1, len(self.squares) // self.bins, self.bins)
 
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
         """Return the distance to the k-th nearest of all references, float64 (m,)."""
         own, squared = self.squared(queries)
-        found: Tensor = distances_from_squares(own, self._nearest(squared, two_least(squared)[0], k)[0][:, -1])
+        found: Tensor = distances_from_squares(own, self._nearest(squared, squared.amin(dim=1), k)[0][:, -1])
         return found
 
     def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
         """Return the distance of :meth:`steepslope.numerics.neighbors.Index.kth_of_others`, float64 (m,)."""
         own, squared = self.squared(queries)
-        labels = self.owner.repeat(len(self.points))
-        inside = (labels >= first[:, None]) & (labels < last[:, None])
-        some = torch.where(inside, torch.cat(squared, dim=1), torch.inf)
+        inside = (self.owner >= first[:, None]) & (self.owner < last[:, None])
+        some = torch.where(inside[:, None], squared, torch.inf).flatten(1)
         found = distances_from_squares(own[:, None], some.topk(min(k + 1, some.shape[1]), dim=1, largest=False).values)
         found = torch.nn.functional.pad(found, (0, k + 1 - found.shape[1]), value=torch.inf)
         return torch.where(found[:, 0] == 0, found[:, k], found[:, k - 1]).clamp_max(torch.finfo(torch.float32).max)
@@ -96,7 +84,7 @@ class Bins:
     def class_distances(self, queries: Tensor) -> Tensor:
         """Return the distance to the second nearest of each class, float64 (m, K), ∞ if it has none."""
         own, squared = self.squared(queries)
-        return self._distances(own, *two_least(squared))
+        return self._distances(own, squared, squared.amin(dim=1))
 
     def search(self, queries: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return :meth:`class_distances`, and how many of the nearest are of each class, (m, len(counts), K).
@@ -104,53 +92,58 @@ class Bins:
         Of ``counts`` nearest, those tied at the last place split what is left of it.
         """
         own, squared = self.squared(queries)
-        first, second = two_least(squared)
-        return self._distances(own, first, second), self._counted(own, squared, first, counts)
+        first = squared.amin(dim=1)
+        return self._distances(own, squared, first), self._counted(own, squared, first, counts)
 
-    def _distances(self, own: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        of_firsts = self._of_classes(first, second_least)
-        of_seconds = self._of_classes(second, lambda bins: bins.amin(dim=1))
-        found: Tensor = distances_from_squares(own[:, None], torch.minimum(of_firsts, of_seconds))
+    def _distances(self, own: Tensor, squared: Tensor, first: Tensor) -> Tensor:
+        """Return the distance to the second nearest: it is in the bin of the nearest, or the least of another bin."""
+        is_least = first == self._of_classes(first, "amin", torch.inf).index_select(1, self.owner)
+        numbers = torch.arange(float(self.bins))  # which float32 holds, and which are faster than whole numbers
+        chosen = self._of_classes(is_least.float() * numbers, "amax", 0.0).long()
+        others = first.scatter(1, chosen, torch.inf)
+        inside = squared.gather(2, chosen[:, None].expand(-1, squared.shape[1], -1))
+        inside = inside.scatter(1, inside.argmin(dim=1, keepdim=True), torch.inf).amin(dim=1)
+        second = torch.minimum(inside, self._of_classes(others, "amin", torch.inf))
+        found: Tensor = distances_from_squares(own[:, None], second)
         return found
 
-    def _nearest(self, squared: Sequence[Tensor], first: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _of_classes(self, values: Tensor, how: str, start: float) -> Tensor:
+        """Return the least or the largest of each class's bins, (m, B) -> (m, K)."""
+        found = torch.full_like(values[:, :1], start).expand(-1, self.classes)
+        return found.scatter_reduce(1, self.owner.expand_as(values), values, how)
+
+    def _nearest(self, squared: Tensor, first: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the least of all, ascending, and their places, (m, count): they lie in the bins of least ``first``."""
-        width, bins = self.shape
-        if bins <= count:
-            return torch.cat(list(squared), dim=1).topk(count, dim=1, largest=False)
-        chosen = first.topk(count, dim=1, largest=False).indices
-        values, order = torch.cat([one.gather(1, chosen) for one in squared], dim=1).topk(count, dim=1, largest=False)
-        places = (chosen[:, None] + bins * torch.arange(width)[:, None]).flatten(1)
-        return values, places.gather(1, order)
+        width = squared.shape[1]
+        if self.bins <= count:
+            return squared.flatten(1).topk(count, dim=1, largest=False)
+        chosen = first.topk(count, dim=1, largest=False).indices[:, None].expand(-1, width, -1)
+        values, order = squared.gather(2, chosen).flatten(1).topk(count, dim=1, largest=False)
+        places = chosen + self.bins * torch.arange(width)[:, None]
+        return values, places.flatten(1).gather(1, order)
 
-    def _of_classes(self, values: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return what a function (m, bins, classes) -> (m, classes) makes of each class's bins, (m, B) -> (m, K)."""
-        parts = torch.split(values, [most * count for most, count in self.blocks], dim=1)
-        shaped = [part.reshape(-1, *shape) for part, shape in zip(parts, self.blocks, strict=True)]
-        return torch.cat([of(block) for block in shaped], dim=1)[:, self.order]
-
-    def _counted(self, own: Tensor, squared: Sequence[Tensor], first: Tensor, counts: Sequence[int]) -> Tensor:
+    def _counted(self, own: Tensor, squared: Tensor, first: Tensor, counts: Sequence[int]) -> Tensor:
         """Return the numbers of each class among the nearest: a few tell them, unless more than those are tied."""
-        most = min(max(counts) + SPARE, len(self.points) * len(self.owner))
+        most = min(max(counts) + SPARE, len(self.squares))
         values, places = self._nearest(squared, first, most)
         near, far = _limits_of_ties(own[:, None], values.index_select(1, torch.tensor(counts) - 1))
         share = torch.tensor(counts, dtype=torch.float64)
+        nothing = torch.zeros_like(near, dtype=torch.float64)[:, :, None].repeat(1, 1, self.classes)
 
         def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
             parts = _parts_of_bins(values, near, far, share)
-            owner = self.owner.gather(0, (places % len(self.owner)).flatten()).reshape(-1, 1, most)
-            nothing = torch.zeros_like(parts[:, :, :1]).expand(-1, -1, len(self.order))
+            owner = self.owner.gather(0, (places % self.bins).flatten()).reshape(-1, 1, most)
             return nothing.scatter_add(2, owner.expand_as(parts), parts)
 
-        def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, *squared: Tensor) -> Tensor:
-            parts = _parts_of_bins(torch.cat(squared, dim=1), near, far, share)
-            of_bins = parts.reshape(-1, *self.shape).sum(dim=1)
-            return self._of_classes(of_bins, lambda bins: bins.sum(dim=1)).reshape(-1, len(counts), len(self.order))
+        def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, squared: Tensor) -> Tensor:
+            parts = _parts_of_bins(squared.flatten(1), near, far, share)
+            of_bins = parts.reshape(-1, len(counts), *squared.shape[1:]).sum(dim=2)
+            return nothing.scatter_add(2, self.owner.expand_as(of_bins), of_bins)
 
-        if most == len(self.points) * len(self.owner):
+        if most == len(self.squares):
             return of_few(near, far, values, places)
         more = (values[:, -1:] <= far).any()
-        found: Tensor = torch.cond(more, of_all, of_few, (near, far, values, places, *squared))
+        found: Tensor = torch.cond(more, of_all, of_few, (near, far, values, places, squared))
         return found
 
 
@@ -186,73 +179,6 @@ def width_of_bins(sizes: NDArray[np.int64]) -> int:
     """
     widths = [WIDEST >> step for step in range(WIDEST.bit_length())]
     return next(width for width in widths if (-(-sizes // width) * width).sum() <= ROOM * sizes.sum())
-
-
-def blocks_of_bins(bins: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    """Return the blocks of classes of some numbers of bins, those with fewer first: that number, and how many classes.
-
-    Where these numbers are more than a few, two that follow one another become one as long as that adds fewest bins.
-    More than ``FEW`` bins become so many that halves of them, again and again, are whole.
-
-    >>> blocks_of_bins(np.array([4, 3, 4, 5])), blocks_of_bins(np.array([313, 313]))
-    (((3, 1), (4, 2), (5, 1)), ((320, 2),))
-    """
-    numbers, classes = (some.tolist() for some in np.unique(bins, return_counts=True))
-    while len(numbers) > BLOCKS:
-        added = [count * (more - most) for most, more, count in zip(numbers, numbers[1:], classes, strict=False)]
-        merged = added.index(min(added))
-        classes[merged] += classes.pop(merged + 1)
-        del numbers[merged]
-    return tuple((_halvable_bins(number), count) for number, count in zip(numbers, classes, strict=True))
-
-
-def _halvable_bins(number: int) -> int:
-    step = 1
-    while number > FEW * step:
-        step *= 2
-    return -(-number // step) * step
-
-
-Pair = tuple[Tensor, Tensor | None]  # the least and the second least, entry by entry; None is ∞
-
-
-def two_least(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the two least of several tensors, entry by entry, ∞ where there is one: a knock-out.
-
-    >>> two_least([torch.tensor([5.0, 2.0]), torch.tensor([1.0, 3.0]), torch.tensor([1.0, 4.0])])
-    (tensor([1., 2.]), tensor([1., 3.]))
-    """
-    return _least_of_pairs([(value, None) for value in values])
-
-
-def second_least(values: Tensor) -> Tensor:
-    """Return the second least along the second axis, (m, b, c) -> (m, c), ∞ where there is one.
-
-    ``b`` is up to ``FEW``, or halves of it, again and again, are whole until it is.
-
-    >>> second_least(torch.tensor([[[5.0], [1.0], [7.0], [1.0], [3.0]]]))
-    tensor([[1.]])
-    """
-    if values.shape[1] <= FEW:
-        return two_least(values.unbind(dim=1))[1]
-    first, second = two_least(values.chunk(2, dim=1))
-    while first.shape[1] > FEW:
-        first, second = _merged_pair(*zip(first.chunk(2, dim=1), second.chunk(2, dim=1), strict=True))
-    return _least_of_pairs(list(zip(first.unbind(dim=1), second.unbind(dim=1), strict=True)))[1]
-
-
-def _least_of_pairs(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    """Return the pair of the two least of all pairs."""
-    while len(pairs) > 1:
-        merged = [_merged_pair(*two) for two in zip(pairs[::2], pairs[1::2], strict=False)]
-        pairs = [*merged, *pairs[2 * len(merged) :]]
-    first, second = pairs[0]
-    return first, torch.full_like(first, torch.inf) if second is None else second
-
-
-def _merged_pair(left: Pair, right: Pair) -> tuple[Tensor, Tensor]:
-    seconds = [torch.maximum(left[0], right[0]), *(one for one in (left[1], right[1]) if one is not None)]
-    return torch.minimum(left[0], right[0]), reduce(torch.minimum, seconds)
 
 
 GRAPH_SEARCH["bins"] = Bins.of

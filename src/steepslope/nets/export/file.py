@@ -36,7 +36,7 @@ CHUNK = 2**20  # bytes
 NO_PROMISE = "Trust logits alone: nothing is promised."
 FIELDS: dict[str, Any] = {
     "part": str, "gate": str, "words": str, "threshold": (int, float, type(None)), "thresholds": (dict, type(None)),
-    "classes": (list, type(None)), "certificates": list, "coverage": (int, float),
+    "classes": (list, type(None)), "certificates": list, "coverage": (int, float), "answers": list,
 }  # fmt: skip
 TYPES: dict[str, type[np.generic]] = {
     "tensor(bool)": np.bool_, "tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(float16)": np.float16,
@@ -75,7 +75,8 @@ class GateCard:
     ``threshold`` is the trust logit from which on predictions are accepted, None where that is not one finite number;
     ``thresholds`` are those of groups. ``certificates`` are as
     :meth:`~steepslope.promise.certificate.Certificate.as_json` has them, and ``words`` are the promise in words.
-    ``coverage`` is the fraction of calibration rows that were accepted. ``gate`` is the digest of the gate's card.
+    ``coverage`` is the fraction of calibration rows that were accepted. ``gate`` is the digest of the gate's card;
+    ``answers`` are the arrays that are made of a class and a confidence.
     """
 
     part: Part
@@ -86,6 +87,7 @@ class GateCard:
     classes: tuple[str, ...] | None = None
     certificates: Sequence[Mapping[str, Any]] = ()
     coverage: float = 0.0
+    answers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, gate: Gate, digest: str, part: Part = "all") -> Self:
@@ -93,7 +95,9 @@ class GateCard:
         finite = {group: one if math.isfinite(one) else None for group, one in gate.thresholds.items()}
         groups = {str(group): one for group, one in finite.items()} if gate.has_groups else None
         certificates = [one.as_json() for one in gate.certificates]
-        return cls(part, digest, gate.sentences(), finite.get(None), groups, gate.classes, certificates, gate.coverage)
+        answers = () if gate.source is None else gate.source.answers
+        told = gate.classes, certificates, gate.coverage, answers
+        return cls(part, digest, gate.sentences(), finite.get(None), groups, *told)
 
     @property
     def accepts_any(self) -> bool:
@@ -117,8 +121,8 @@ class GateCard:
         needed = {"threshold", "accepts_all"}
         if not all(isinstance(one, dict) and needed <= one.keys() for one in values["certificates"]):
             raise SteepslopeError("expected certificates in its metadata, found others", path)
-        if values["classes"] is not None:
-            values["classes"] = tuple(map(str, values["classes"]))
+        for name in ("classes", "answers"):
+            values[name] = None if values[name] is None else tuple(map(str, values[name]))
         return cls(**values)
 
 

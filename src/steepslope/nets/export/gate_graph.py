@@ -25,9 +25,11 @@ from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.answer_scale import on_answer_scales
 from steepslope.oracle.evidence.states import NO_STATE
 from steepslope.oracle.evidence.values import CANDIDATES, columns_of_input, opinions_of_input
-from steepslope.oracle.handover import mixed_by_handover
+from steepslope.oracle.handover import mixed_by_handovers
 from steepslope.oracle.pooling import Pool
+from steepslope.outputs.answers import is_unanswered
 from steepslope.outputs.arrays import is_opinion_array
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.scores import Score
 from steepslope.scores.score import LOGITS, PREDICTIONS, Rows
 
@@ -89,12 +91,13 @@ class GateGraph(nn.Module):
         rows[LOGITS] = rows[LOGITS].double()
         for name, places in self.places.items():
             rows[name] = in_classes_of(rows[LOGITS], rows[name].double(), places).float()
-        rows[PREDICTIONS] = rows[LOGITS].argmax(dim=1)
+        rows[PREDICTIONS] = torch.where(is_unanswered(rows[LOGITS]), UNKNOWN, rows[LOGITS].argmax(dim=1))
         if self.halved and FEATURES in rows:
             rows[FEATURES] = rows[FEATURES].half().float()
         with ExactNumbers():
             found = trust_in_graph(self.source, rows)
             found[TRUST] = torch.where(torch.stack(finite, dim=1).all(dim=1), found[TRUST], torch.nan)
+            found[TRUST] = torch.where(rows[PREDICTIONS] == UNKNOWN, -torch.inf, found[TRUST])
             if self.gate is not None:
                 has = ~self.source.lacking(rows)
                 decisions = decisions_in_graph(self.gate, rows, found[TRUST])
@@ -149,12 +152,12 @@ def _pooled_trust_in_graph(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]
         found: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))
         return pool.slope * found + pool.offset
 
-    odds = log_odds(fitted.pool)
-    handed_over = {}
-    if fitted.handover is not None and fitted.fallback is not None:
-        handed_over = {HANDED_OVER: fitted.handover.weight_of(rows)}
-        odds = mixed_by_handover(odds, log_odds(fitted.fallback), handed_over[HANDED_OVER])
-    return {TRUST: fitted.slope * odds + (fitted.offset - oracle.offset), **handed_over}
+    weights = [handover.weight_of(rows) for handover in fitted.handovers]
+    odds = mixed_by_handovers([log_odds(pool) for pool in fitted.pools], weights)
+    trust = fitted.slope * odds + (fitted.offset - oracle.offset)
+    if fitted.own_slope:
+        trust = trust + fitted.own_slope * log_odds(fitted.own)
+    return {TRUST: trust, **({HANDED_OVER: weights[0]} if weights else {})}
 
 
 def takes_groups(gate: Gate | None) -> bool:

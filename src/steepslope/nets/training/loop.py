@@ -6,7 +6,7 @@ The course of a training is a CSV file.
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ class TrainingProgress:
     """How far a training is: the steps that are done, the best validation score, and sums over all processes.
 
     ``loss`` and ``rows`` are summed since the last row of the history; ``counts`` since the epoch began: of wrong and
-    of correct predictions, and of both how many are trusted.
+    of correct predictions, and of both how many are trusted. ``history`` has the rows of ``history.csv``.
     """
 
     step: int = 0
@@ -61,6 +61,7 @@ class TrainingProgress:
     loss: float = 0.0
     rows: float = 0.0
     counts: list[float] = field(default_factory=lambda: [0.0] * 4)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, loss: float, rows: float, *counts: float) -> None:
         """Add a step, as :func:`totals_of_step` has it."""
@@ -87,32 +88,18 @@ def totals_of_step(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
     return torch.cat([losses.detach().double().sum()[None], counts.double()])
 
 
-def cut_history(path: Path, step: int) -> None:
-    """Write ``history.csv`` again with its rows up to the step from which a run goes on, or without any."""
-    rows = [row for row in _read_history(path) if int(row["step"]) <= step]
+def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write ``history.csv`` whole: it has some hundred rows."""
     with (
         staged_folder(path.parent, last=path.name) as staging,
         (staging / path.name).open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
         writer.writeheader()
-        writer.writerows(rows)
-
-
-def append_to_history(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a row to ``history.csv``."""
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-
-
-def _read_history(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, HISTORY_COLUMNS)
-        # neither the heading nor a line that a kill cut short
-        return [row for row in rows if row["step"].isdecimal() and row["valid_aupr_error"] is not None]
+        for row in rows:
+            writer.writerow(
+                {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+            )
 
 
 def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = silent, replace_it: bool = False) -> None:
@@ -214,7 +201,6 @@ class TrainingRun:
         examples = self.training.source.from_step(progress.step, self.steps, rank, workers)
         every = max(1, total // LOG_ROWS)
         clock, rows = time.monotonic(), 0
-        _by_first_process(self.fabric, partial(cut_history, self.out / HISTORY, progress.step))
         with bar("training", total, progress.step, shown=self.fabric.is_global_zero) as shown:
             while progress.step < total:
                 with failing_together(self.fabric):  # an image that cannot be read stops all processes
@@ -296,5 +282,6 @@ class TrainingRun:
         row |= {"learning_rate": rates.pop("lr"), **rates, **progress.rates, "images_per_second": speed}
         if score is not None:
             row["valid_aupr_error"] = score
-        _by_first_process(self.fabric, partial(append_to_history, self.out / HISTORY, row))
+        progress.history.append(row)
+        _by_first_process(self.fabric, partial(write_history, self.out / HISTORY, progress.history))
         progress.loss = progress.rows = 0.0

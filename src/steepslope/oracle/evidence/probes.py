@@ -49,7 +49,7 @@ def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> Non
     num_classes = classes_of_state(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
     expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
     if net:
-        shapes = "float32 w h", "float32|float64 h", f"float32 h {num_classes}", f"float32 {num_classes}"
+        shapes = "float64 w", "float32 w h", "float32 h", f"float32 h {num_classes}", f"float32 {num_classes}"
         expected |= dict(zip(NAMES, shapes, strict=True))
     require_arrays(state, expected)
 

@@ -1,0 +1,59 @@
+"""Answers in place of arrays: a served gate of answers takes ``prediction`` and ``confidence``, and makes logits.
+
+Those of an opinion are called ``prediction_NAME`` and ``confidence_NAME``. Predictions are text, or numbers where the
+classes have no names; a confidence may be missing (null), and so may an opinion. A prediction that is none of the
+classes is no error: its label is −1, and it is not accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.nets.export.file import Arrays, ArraySpec
+from steepslope.outputs.answers import CONFIDENCE, GRADES, NO_ANSWER, answer_logits, answer_texts, opinion_of_answers
+from steepslope.outputs.arrays import is_opinion_array, opinion_of_array
+from steepslope.serve.served import Served
+
+PREDICTION = "prediction"
+
+
+def taking_answers(served: Served) -> Served:
+    """Return a model whose arrays of answers, as its card names them, are made of these; another as it is."""
+    inputs = [spec for one in served.inputs for spec in _inputs_of_array(served, one)]
+    return (
+        replace(served, inputs=tuple(inputs), run=partial(_run_on_answers, served)) if served.card.answers else served
+    )
+
+
+def _inputs_of_array(served: Served, array: ArraySpec) -> list[ArraySpec]:
+    if array.name not in served.card.answers:
+        return [array]
+    end = f"_{opinion_of_array(array.name)}" if is_opinion_array(array.name) else ""
+    prediction = ArraySpec(f"{PREDICTION}{end}", np.int64 if served.card.classes is None else np.object_, (None,))
+    is_graded = not end and served.card.classes == GRADES  # all answers are taken for right
+    return [*([] if is_graded else [prediction]), ArraySpec(f"{CONFIDENCE}{end}", np.float64, (None,))]
+
+
+def _run_on_answers(served: Served, parts: Sequence[Arrays], top: int) -> list[Arrays]:
+    return served.run([{one.name: _array_of_inputs(served, one, part) for one in served.inputs} for part in parts], top)
+
+
+def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[Any]:
+    """Return an array that the model takes: logits that are made of answers, or what came of that name."""
+    if array.name not in served.card.answers:
+        return part[array.name]
+    *predictions, confidence = (part[one.name] for one in _inputs_of_array(served, array))
+    count, names = array.shape[1], served.card.classes
+    assert count is not None
+    if not predictions:
+        return answer_logits(np.ones(len(confidence), np.int64), confidence, count).astype(array.dtype)
+    found = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
+    if not is_opinion_array(array.name):
+        found[~np.nan_to_num(found).any(axis=1)] = NO_ANSWER
+    return found.astype(array.dtype)

@@ -33,11 +33,11 @@ from steepslope.score_benchmark.frozen import FrozenPair, load_frozen_pairs
 M = 500  # rows of a stream at most; a third of those that are not calibrated on, where these are fewer than 1,500
 STEEPNESS = 1.5  # of weights by a standardised number
 LARGEST = 20.0  # density ratio
-OURS = "atc_p_correct"
+OURS = "mean_p_correct"
 Floats = NDArray[np.float64]
 NOTE = (
     "Mean absolute error of the estimated accuracy, in points, over ten pairs; in brackets the paired difference to "
-    "atc_p_correct, over pairs, with a 95 % interval (Student's), negative where the estimate is better. Streams are "
+    "mean_p_correct, the monitor's estimate, over pairs, with a 95 % interval (Student's), negative where the estimate is better. Streams are "
     "drawn from rows that nothing was fitted on: at random, with another mix of the true classes (Dirichlet weights), "
     "along the first principal direction of what the classifier sees, and towards less sure predictions. Half of the "
     "judged rows are calibrated on."
@@ -132,8 +132,8 @@ def estimates(
     sure, sure_now = (softmax(np.asarray(one.logits, np.float64), axis=1).max(axis=1) for one in (known, drawn))
     p_correct, p_now = (np.asarray(chance(oracle.trust_logit(one))) for one in (known, drawn))
     ours = {
-        OURS: thresholded(p_correct, right, p_now),
-        "mean_p_correct": float(p_now.mean()),
+        OURS: float(p_now.mean()),
+        "atc_p_correct": thresholded(p_correct, right, p_now),
         "atc": thresholded(sure, right, sure_now),
         "doc": float(np.clip(right.mean() - sure.mean() + sure_now.mean(), 0, 1)),
     }

@@ -25,10 +25,11 @@ from steepslope.nets.extraction.engine import Engine, classifier_on_backend
 from steepslope.nets.extraction.machines import launched_processes
 from steepslope.nets.extraction.options import ExtractionOptions
 from steepslope.nets.predict.image_gate import ImageGate
-from steepslope.numerics.opinion_pool import OpinionPool
+from steepslope.numerics.opinion_pool import LinearPool, OpinionPool
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.evidence.registry import EVIDENCE
 from steepslope.oracle.fused_fit import FusedFit
+from steepslope.oracle.handover import FeatureHandover
 from steepslope.oracle.pooling import Pool
 
 REFERENCES, NET_ROWS, SIDE = 50_000, 2_000, 256
@@ -50,9 +51,11 @@ def random_fused(width: int, classes: int, references: int = REFERENCES) -> Fuse
         name: one.fit(_random_outputs(rows[name], width, classes)) for name, one in learning.items() if one is not None
     }
     count = sum(FREE_INPUTS.values())
-    pool = Pool(tuple(FREE_INPUTS), tuple(FREE_INPUTS.values()), OpinionPool(np.ones(count), np.zeros(1)))
+    learnt, steady = OpinionPool(np.ones(count), np.zeros(1)), LinearPool(np.full(count, 1 / count), np.zeros(1))
+    pool, fallback = (Pool(tuple(FREE_INPUTS), tuple(FREE_INPUTS.values()), one) for one in (learnt, steady))
+    handover = FeatureHandover.from_outputs(_random_outputs(NET_ROWS, width, classes), None)
     oracle = FusedOracle(budget="free")
-    oracle.fitted_ = FusedFit("free", pool, None, None, states, 1.0, 0.0, classes)
+    oracle.fitted_ = FusedFit("free", pool, (fallback,), (handover,), states, 1.0, 0.0, classes)
     return oracle
 
 

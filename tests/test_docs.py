@@ -186,7 +186,7 @@ def test_a_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     kept = ClassifierOutputs.load("runs/held-out")
     assert names["outputs"].classes == kept.classes
     for by_hand, by_command in ((names["outputs"].logits, kept.logits), (names["outputs"].features, kept.features)):
-        np.testing.assert_allclose(by_hand, by_command, atol=1e-4)
+        np.testing.assert_allclose(np.asarray(by_hand), np.asarray(by_command), atol=1e-4)
 
 
 def _trained(code: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, torch.Tensor]:

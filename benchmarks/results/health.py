@@ -24,7 +24,7 @@ from steepslope.gate.decisions import likeliest_class
 from steepslope.lab.benchmark.preset import Preset, read_evidence_preset
 from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, trial_of
 from steepslope.lab.paper.tables import grouped_rows
-from steepslope.monitor import ESTIMATORS, Monitor
+from steepslope.monitor import Monitor
 from steepslope.monitor.monitor import LABELS
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.certificate import binomial_interval
@@ -202,7 +202,7 @@ def stream_row(gate: Gate, known: CalibrationRows, rows: CalibrationRows, in_tim
     return {
         "rows": n, "accepted": accepted, "errors": errors, "coverage": gate.coverage, "accuracy": accuracy,
         "batches": sum(batches), "missed": sum(missed), "changed": changed, "harmful": harmful,
-        "estimates": {name: (value or 0.0) - accuracy for name, value in whole.accuracy.items()},
+        "estimate": (whole.accuracy or 0.0) - accuracy,
     }  # fmt: skip
 
 
@@ -246,15 +246,15 @@ def _median(rows: Sequence[Mapping[str, Any]], name: str) -> str:
 
 
 def _estimates(rows: Sequence[Row]) -> Grid:
-    """Return the mean absolute error of each estimate, in points: by preset, as it was and shifted."""
+    """Return the mean absolute error of the estimate, in points: by preset, as it was and shifted."""
     lines = []
     for preset, some in grouped_rows(rows, "preset").items():
         for name, part in ((CLEAN, [one for one in some if one["stream"] == CLEAN]),
                            ("shifted", [one for one in some if one["stream"] != CLEAN])):  # fmt: skip
-            errors = [[abs(100 * one["estimates"][kind]) for one in part] for kind in ESTIMATORS]
-            lines.append([Cell(f"{preset}, {name}"), *(Cell(f"{np.mean(one):.1f}" if one else "–") for one in errors)])
-    note = "Mean absolute error of estimates of the accuracy on all rows, without labels, in points."
-    return Grid("Accuracy without labels", ["", *ESTIMATORS], lines, note)
+            errors = [abs(100 * one["estimate"]) for one in part]
+            lines.append([Cell(f"{preset}, {name}"), Cell(f"{np.mean(errors):.1f}" if errors else "–")])
+    note = "Mean absolute error of the monitor's estimate of the accuracy on all rows, without labels, in points."
+    return Grid("Accuracy without labels", ["", "error"], lines, note)
 
 
 if __name__ == "__main__":

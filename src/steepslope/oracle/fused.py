@@ -265,13 +265,13 @@ def _read_fused_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         plain = {name: card[name] for name in PLAIN}
         if not 0 <= float(plain["usual_handover"] or 0) <= 1:
             raise ValueError(f"usual_handover {plain['usual_handover']}")
-        numbers = {name: float(card[name]) for name in NUMBERS}
+        plain |= {name: float(card[name]) for name in NUMBERS}
         pool, *fallbacks = pools.values()
     num_classes = positive(card, "num_classes", path)
     states = load_states(folder / STATES, inputs_of_pools(pools.values()), num_classes)
     return FusedFit(
         pool=pool, fallbacks=tuple(fallbacks), handovers=handovers, states=states, num_classes=num_classes, gains=gains,
-        advice=tuple(card["advice"]), scales=scales, **numbers, **plain,
+        advice=tuple(card["advice"]), scales=scales, **plain,
     )  # fmt: skip
 
 

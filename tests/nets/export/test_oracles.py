@@ -42,6 +42,7 @@ def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
     if budget == "free":
         few = rows_of(150, num_classes, 7)
         oracle = oracle.adapted(few.changed(features=few.require("features")[::-1]))  # which mislead
+        assert oracle.fitted_ is not None
         assert oracle.fitted_.own_slope > 0
     source = source_of(oracle, new)
     model = export_oracle(source).model

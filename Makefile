@@ -50,7 +50,7 @@ lowest:
 
 # What a change must pass: lint, types, the site, all tests and doctests. Branch coverage is that of `make test`: counting it makes
 # the slow ones twice as slow. These share what takes long within a file, so that a file stays on one core.
-check: lint types
+check: lint types docs
 	$(PYTEST) -m "not slow" --cov --cov-report=term
 	$(PYTEST) -m slow --dist loadfile --durations=5 tests
 

@@ -8,6 +8,7 @@ import shlex
 import tomllib
 import warnings
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 import numpy as np
@@ -329,3 +330,15 @@ def test_every_entry_of_a_registry_is_documented() -> None:
     assert [name for name in CORRUPTIONS if not re.search(rf"\b{name}\b", shifts)] == []
     assert [name for name in DISTORTIONS if not re.search(rf"\b{name}\b", distortions)] == []
     assert [name for name in (*SCORES, *EVIDENCE) if f"`{name}`" not in oracles] == []
+
+
+def test_the_reference_shows_every_public_name() -> None:
+    """What it shows is there; of a module, it shows all."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    shown = re.findall(r"^::: (steepslope\.\S+)$", pages, re.MULTILINE)
+    assert [name for name in shown if locate(name) is None] == []
+    public = (DOCS / "public.md").read_text(encoding="utf-8")
+    last = {name.rpartition(".")[2] for name in shown}
+    rows = re.findall(r"^\| `(steepslope[\w.]*)` \| (.*) \|$", public, re.MULTILINE)
+    names = {name for module, names in rows if module not in shown for name in re.findall(r"`(\w+)`", names)}
+    assert names - last - {"ARRAYS", "SteepslopeError"} == set()  # an array's schema is in pages, errors are a module's

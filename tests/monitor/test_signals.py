@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.monitor.bets import Bets, MeanBets
-from steepslope.monitor.monitor import accuracy_threshold
 from steepslope.monitor.predictions import Predicted
 from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
@@ -50,14 +49,6 @@ def rows_of(n: int, seed: int = 0) -> CalibrationRows:
     rng = np.random.default_rng(seed)
     p_correct = rng.beta(5, 1, n)
     return CalibrationRows(p_correct, rng.random(n) < p_correct, p_correct > 0.5)
-
-
-def test_the_estimate_is_exact_on_the_calibration_rows() -> None:
-    rows = rows_of(501)
-    reached = rows.p_correct >= accuracy_threshold(rows)
-    assert reached.mean() == rows.is_correct.mean()
-    wrong = CalibrationRows(rows.p_correct, np.zeros(501, np.bool_), rows.accepted)
-    assert not (rows.p_correct >= accuracy_threshold(wrong)).any()
 
 
 def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -28,7 +28,6 @@ ROUNDING = 1e-3  # of P(correct) in Python, at most
 RISK, COVERAGE, LABELS = "risk", "coverage", "labels"
 HEALTHY, CHANGED, HARMFUL = "healthy", "changed", "harmful"
 EXIT_CODES = {HEALTHY: 0, CHANGED: 4, HARMFUL: 3}
-NONE_REACHES = 2.0  # a threshold of P(correct)
 AGAIN = "calibrate it again, or give --calibration with labelled outputs (in Python: rows)"
 
 
@@ -46,8 +45,7 @@ class Monitor(Brief):
     these were correct. ``under_audit``: how many of the accepted an audit could draw, and ``least_chances`` the least
     probability of being drawn of any of them, in the first audit and in all; ``audit`` is what those drawn tell.
     ``follows``: whether the gate follows its audit: ``predict --follow`` then accepts only what reaches ``limit``.
-    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it. ``counted_as_correct``
-    is how many predictions reach the P(correct) ``counts_as_correct``, by which the accuracy is estimated.
+    ``least`` is P(correct) at the gate's lowest threshold. Each accepted prediction reaches it.
     """
 
     gate: str | None
@@ -57,9 +55,7 @@ class Monitor(Brief):
     usual: dict[str, float]
     means: dict[str, RunningMean]
     labelled: RunningMean
-    counts_as_correct: float
     rows: int = 0
-    counted_as_correct: int = 0
     accepted: int = 0
     labels: int = 0
     correct: int = 0
@@ -114,7 +110,7 @@ class Monitor(Brief):
         usual = {name: float(each.mean()) for name, each in values.items()}
         return cls(
             digest, promised, float(compared.accepted.mean()), delta, usual, means,
-            RunningMean(MeanBets(limit=promised), delta / 2), accuracy_threshold(compared),
+            RunningMean(MeanBets(limit=promised), delta / 2),
             least=float(gate.p_correct(min(gate.thresholds.values()))[0]),
         )  # fmt: skip
 
@@ -165,7 +161,6 @@ class Monitor(Brief):
             if each is not None:
                 self.means[name] = self.means[name].after(each, places)
         self.means[RISK] = self.means[RISK].after(1 - rows.p_correct[rows.accepted], places[rows.accepted])
-        self.counted_as_correct += int((rows.p_correct >= self.counts_as_correct).sum())
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())
         if rows.chance is not None and rows.accepted.any():
@@ -225,8 +220,8 @@ class Monitor(Brief):
 
     @property
     def accuracy(self) -> float | None:
-        """An estimate of the classifier's accuracy on all predictions, in [0, 1], without labels; None of none."""
-        return self.counted_as_correct / self.rows if self.rows else None
+        """An estimate of the classifier's accuracy on all predictions: the mean of P(correct); None of none."""
+        return self.means["p_correct"].mean
 
     def standing(self) -> dict[str, Any]:
         """Return all that is known as JSON holds it: the state, and what follows from it."""
@@ -295,16 +290,3 @@ def _rows_to_monitor(gate: Gate, rows: CalibrationRows | None) -> CalibrationRow
     if not known.accepted.any():
         raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")
     return known
-
-
-def accuracy_threshold(rows: CalibrationRows) -> float:
-    """Return the P(correct) that as many calibration rows reach as are correct; where none is, one that none reaches.
-
-    What part of other rows reaches it estimates their accuracy (ATC: Garg et al., arXiv 2201.04234). That assumes that
-    a shift leaves this as it was; nothing tells whether it did.
-
-    >>> accuracy_threshold(CalibrationRows(np.array([0.6, 0.7, 0.8, 0.9]), np.arange(4) > 0, np.ones(4, np.bool_)))
-    0.7
-    """
-    p_correct, errors = np.sort(rows.p_correct), int((~rows.is_correct).sum())
-    return float(p_correct[errors]) if errors < len(p_correct) else NONE_REACHES

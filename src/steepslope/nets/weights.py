@@ -16,10 +16,10 @@ from steepslope.files.folders import staged_folder
 from steepslope.files.weights import written_safely
 
 
-def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors; whatever goes wrong (a full disk, say) is an OSError."""
     with written_safely(path):
-        of_torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+        of_torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:

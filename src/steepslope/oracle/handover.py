@@ -40,7 +40,7 @@ OF_FEATURES = 5  # statistics of each row's features
 SHARE = 0.75  # of the log-odds that is handed over at most
 TINY = 1e-12
 PENALTY = 1e-3
-FEATURE_POINTS = 250  # four times as many tell no more, and take a fifth of a prediction
+FEATURE_POINTS = 250  # four times as many tell no more
 UNUSUAL = 0.9, 0.999  # quantiles of the fit set, between whose log-distances the weight rises from 0 to 1 (LOG.md)
 ROUNDING = 1e-4  # of the squared length: less than that in what components leave unexplained is rounding
 

@@ -174,7 +174,7 @@ class Features:
         arrays |= _learnt_standardisation(blocks.numbers)
         arrays |= _learnt_directions(_features_to_count(blocks, arrays), kinds == TEXTS, seed)
         found = cls(steps, kinds, 1 if kinds == TEXTS else _shape_of_features(seen)[1], arrays)
-        return replace(found, saw=found._sentence(len(before), blocks.numbers.shape[1])) if found.width else None
+        return replace(found, saw=found._sentence(len(before))) if found.width else None
 
     @property
     def card(self) -> dict[str, Any]:
@@ -217,26 +217,13 @@ class Features:
         if self.kinds != TEXTS and shape[1:] != (self.seen,):
             raise SteepslopeError(f"expected {self.seen} columns, found shape {shape}", "X")
 
-    def _sentence(self, before: int, numbers: int) -> str:
-        """Say which columns are seen, ``numbers`` of them without a change, after how many of the steps before."""
-        used, components, words = len(self.arrays["used"]), self.arrays.get("components"), self.kinds is not None
-        numbers = 0 if self._is_wide else numbers
-        if components is None and not words:
-            numbers, used = numbers + used, 0
-        parts = [_counted_noun(numbers, "number" if words and used else "column")] if numbers else []
-        if used:
-            what = (
-                _counted_noun(used, "hashed word")
-                if words
-                else f"the {used:,} others"
-                if parts
-                else _counted_noun(used, "column")
-            )
-            parts.append(what if components is None else f"{len(components)} components of {what}")
+    def _sentence(self, before: int) -> str:
+        """Say which columns are seen, after how many of the steps before."""
+        what = "the words" if self.kinds == TEXTS else _counted_noun(self.seen, "column")
         where = f"after {_counted_noun(self.steps, 'step')} of the pipeline" if self.steps else "of X"
         where = "before the last step" if 0 < self.steps == before else where
         why = "" if self.steps == before else ", since a step after these may use labels"
-        return f"The oracle saw {' and '.join(parts)} {where}{why}."
+        return f"The oracle saw {what} {where}{why}."
 
 
 def _counted_noun(count: int, name: str) -> str:

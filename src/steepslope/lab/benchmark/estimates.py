@@ -8,11 +8,9 @@ from importlib.util import find_spec
 import numpy as np
 from scipy.special import softmax
 
-from steepslope.gate.decisions import likeliest_class
-from steepslope.lab.benchmark.trial import FREE, TEST, JudgedRows, Trial
-from steepslope.monitor.monitor import accuracy_threshold
+from steepslope.lab.benchmark.trial import FREE, TEST, Trial
 from steepslope.outputs import ClassifierOutputs
-from steepslope.promise.calibration import CalibrationRows, ProbabilityMap
+from steepslope.promise.calibration import ProbabilityMap
 from steepslope.score_benchmark.measured import DIGITS
 
 NANNYML, MONITOR = "NannyML's CBPE", "the monitor"
@@ -26,17 +24,9 @@ def estimate_errors(trial: Trial, name: str) -> dict[str, float]:
     it is installed; it is not among our dependencies.
     """
     usual, other = trial.judged[TEST], trial.judged[name]
-    right = usual.outputs.is_correct
-    scale = ProbabilityMap.from_rows(usual.fused[FREE], right, of_log_odds=True)
-
-    def calibration_rows(rows: JudgedRows) -> CalibrationRows:
-        p_correct = scale(rows.fused[FREE])
-        predicted = likeliest_class(rows.outputs)
-        return CalibrationRows(p_correct, rows.outputs.is_correct, np.ones(len(p_correct), np.bool_), **predicted)
-
-    seen = calibration_rows(other)
-    accuracy = float(seen.is_correct.mean())
-    found = {MONITOR: float((seen.p_correct >= accuracy_threshold(calibration_rows(usual))).mean())}
+    scale = ProbabilityMap.from_rows(usual.fused[FREE], usual.outputs.is_correct, of_log_odds=True)
+    accuracy = float(other.outputs.is_correct.mean())
+    found = {MONITOR: float(scale(other.fused[FREE]).mean())}
     if find_spec("nannyml") and usual.outputs.num_classes <= MOST_CLASSES:
         found[NANNYML] = accuracy_by_nannyml(usual.outputs, other.outputs)
     return {kind: round(one - accuracy, DIGITS) for kind, one in found.items()}

@@ -37,10 +37,10 @@ OURS = "mean_p_correct"
 Floats = NDArray[np.float64]
 NOTE = (
     "Mean absolute error of the estimated accuracy, in points, over ten pairs; in brackets the paired difference to "
-    "mean_p_correct, the monitor's estimate, over pairs, with a 95 % interval (Student's), negative where the estimate is better. Streams are "
-    "drawn from rows that nothing was fitted on: at random, with another mix of the true classes (Dirichlet weights), "
-    "along the first principal direction of what the classifier sees, and towards less sure predictions. Half of the "
-    "judged rows are calibrated on."
+    "mean_p_correct, the monitor's estimate, over pairs, with a 95 % interval (Student's), negative where the estimate "
+    "is better. Streams are drawn from rows that nothing was fitted on: at random, with another mix of the true "
+    "classes (Dirichlet weights), along the first principal direction of what the classifier sees, and towards less "
+    "sure predictions. Half of the judged rows are calibrated on."
 )
 
 

@@ -56,9 +56,7 @@ def test_rows_tables_and_a_figure(folder: Path, monkeypatch: pytest.MonkeyPatch,
     assert "What fused oracles gain" in shown.out
     assert "Made rows" in shown.out
     assert "tables and a figure: out" in shown.out
-    assert {"own.json", "evidence.json", "evidence.png", "evidence-gains.md"} <= {
-        p.name for p in Path("out").iterdir()
-    }
+    assert {"own.json", "evidence.json", "evidence.png", "evidence-gains.md"} <= {p.name for p in Path("out").iterdir()}
 
 
 @pytest.mark.parametrize(

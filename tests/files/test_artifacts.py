@@ -74,7 +74,7 @@ KINDS: dict[str, Kind] = {
     "oracle": Kind("oracle.json", "--seed 1", "fit --oracle paper --outputs {i}/outputs --epochs 1 --out {o}"),
     "fused": Kind("oracle.json", "--seed 1", "fit --budget free --outputs {i}/outputs --out {o}"),
     "gate": Kind("gate.json", "--delta 0.1", "calibrate --outputs {i}/outputs --max-risk 0.3 --out {o}"),
-    "report": Kind("made.json", "--seed 1", "evaluate --outputs {i}/outputs --bootstrap 0 --out {o}"),
+    "report": Kind("made.json", "--bootstrap 10", "evaluate --outputs {i}/outputs --bootstrap 0 --out {o}"),
     "comparison": Kind(
         "compare.json", "--bootstrap 10", "compare {i}/reports/a {i}/reports/b --out {o}",
         (_changed("reports/b/metrics.json", b'"value": 0.'),),

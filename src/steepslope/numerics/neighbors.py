@@ -138,31 +138,6 @@ class Index:
         self._for_chunks(queries, seek)
         return found
 
-    def kth_of_others(self, queries: Array, k: int, first: Array, last: Array) -> Array:
-        """Return the distance to the k-th nearest reference of the classes from ``first`` up to ``last``, (n,) each.
-
-        One reference at distance 0, which may be the query itself, is not counted. With fewer it is the largest
-        float32.
-        """
-        require_width(queries, len(self.centre))
-        if is_traced(queries):
-            return GRAPH_SEARCH["bins"](self.arrays, exact=True).kth_of_others(queries, k, first, last)
-        found = np.empty(len(queries))
-        for start, stop in np.unique(np.stack([first, last], axis=1), axis=0).tolist():
-            rows = np.flatnonzero((first == start) & (last == stop))
-            cuts = slice(*self.starts[[start, stop]])
-            part = Index(self.points[cuts], self.centre, np.array([0, cuts.stop - cuts.start]), self.squares[cuts])
-            found[rows] = part._kth_or_largest(queries[rows], k)
-            same = rows[part._kth_or_largest(queries[rows], 1) == 0]
-            if len(same):
-                found[same] = part._kth_or_largest(queries[same], k + 1)
-        return found
-
-    def _kth_or_largest(self, queries: NDArray[Any], k: int) -> Floats:
-        if k > len(self.points):
-            return np.full(len(queries), LARGEST)
-        return np.asarray(self.kth_distance(queries, k))
-
     def search(self, queries: Array, counts: Sequence[int]) -> tuple[Array, Array]:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 

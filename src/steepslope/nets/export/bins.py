@@ -72,15 +72,6 @@ class Bins:
         found: Tensor = distances_from_squares(own, self._nearest(squared, squared.amin(dim=1), k)[0][:, -1])
         return found
 
-    def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
-        """Return the distance of :meth:`steepslope.numerics.neighbors.Index.kth_of_others`, float64 (m,)."""
-        own, squared = self.squared(queries)
-        inside = (self.owner >= first[:, None]) & (self.owner < last[:, None])
-        some = torch.where(inside[:, None], squared, torch.inf).flatten(1)
-        found = distances_from_squares(own[:, None], some.topk(min(k + 1, some.shape[1]), dim=1, largest=False).values)
-        found = torch.nn.functional.pad(found, (0, k + 1 - found.shape[1]), value=torch.inf)
-        return torch.where(found[:, 0] == 0, found[:, k], found[:, k - 1]).clamp_max(torch.finfo(torch.float32).max)
-
     def class_distances(self, queries: Tensor) -> Tensor:
         """Return the distance to the second nearest of each class, float64 (m, K), ∞ if it has none."""
         own, squared = self.squared(queries)

@@ -53,6 +53,8 @@ def test_no_page_is_wider_than_a_telephone_or_asks_another_host(site: Path, page
 def test_a_search_finds_the_words_of_the_field(word: str, site: Path, page: Any) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto((site / "index.html").as_uri())
-    page.fill(".md-search__input", word)
+    page.click(".md-search__input")
+    page.wait_for_function("document.querySelector('.md-search-result__meta').textContent.includes('start searching')")
+    page.keyboard.type(word)
     page.wait_for_selector(".md-search-result__item")
     assert word in page.inner_text(".md-search-result__list").lower()

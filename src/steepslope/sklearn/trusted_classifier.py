@@ -158,7 +158,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import train_test_split
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> X, X_new, y, y_new = train_test_split(*load_digits(return_X_y=True), test_size=600, random_state=0)
+    >>> X, X_new, y, y_new = train_test_split(*load_digits(return_X_y=True), test_size=600, random_state=1)
     >>> model = TrustedClassifier(GaussianNB(), max_risk=0.1).fit(X, y)
     >>> labels, accepted = model.decide(X_new)
     >>> wrong = labels != y_new

@@ -97,7 +97,7 @@ def test_several_risks_are_promised_together() -> None:
     assert strict.coverage < gate.coverage < loose.coverage
     assert strict.risk_bound <= 0.02
     assert strict.at(0.05).threshold == gate.threshold
-    assert "All 3 promises hold together with a confidence of 0.94." in gate.sentences()
+    assert "All 3 promises hold together with 94 % confidence." in gate.sentences()
     with pytest.raises(
         SteepslopeError, match=r"^max_risk: expected a risk that was promised: 0.05, 0.02, 0.08, found 0.1"
     ):
@@ -166,8 +166,8 @@ def test_rejections() -> None:
     assert (~ROWS[1])[decisions == "reject"].mean() >= 0.5
     np.testing.assert_array_equal(decisions == "accept", gate.accepts(ROWS[0]))
     assert ROWS[0][decisions == "reject"].max() < ROWS[0][decisions == "review"].min()
-    assert "are rejected. Of these, at most 50 % are right" in gate.sentences()
-    assert "All 2 promises hold together with a confidence of 0.95." in gate.sentences()
+    assert "at most 50 % of these are right" in gate.sentences()
+    assert "All 2 promises hold together with 95 % confidence." in gate.sentences()
     assert "reject" not in _gate().decisions(ROWS[0])
 
 
@@ -182,8 +182,8 @@ def test_a_promise_for_each_true_class_holds_beside_that_of_all() -> None:
         assert one.n == of_class.sum()
         assert one.errors == (of_class & ~ROWS[1] & (ROWS[0] >= lowest)).sum()
         assert one.risk_bound <= 0.02
-    assert "Of all whose true class is cats, at most 2 % are accepted under another label" in gate.sentences()
-    assert "All 4 promises hold together with a confidence of 0.9." in gate.sentences()
+    assert "of all whose true class is cats, at most 2 % are accepted under another label" in gate.sentences()
+    assert "All 4 promises hold together with 90 % confidence." in gate.sentences()
     kept = _gate(max_class_risk=0.02, true_classes=NAMES, groups=NAMES, max_risk=(0.05, 0.1))
     assert all(threshold >= kept.of_classes[0].threshold for threshold in kept.at(0.1).thresholds.values())
 

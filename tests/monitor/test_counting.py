@@ -195,7 +195,7 @@ def test_what_is_known_is_said() -> None:
     assert f"P(correct): {as_percent(judged.p_correct.mean())}, of the latest" in text
     assert f"Risk of the accepted, by {judged.accepted.sum():,} labels: " in text
     assert "promised 5 %." in text
-    assert "Accuracy on all, by 3,000 labels: 75 %." in text
+    assert "Of the 3,000 labelled predictions, accepted or not: 75 % are right." in text
     assert monitor.accuracy is not None
     assert f"estimated without labels: {as_percent(monitor.accuracy)}." in text
 

@@ -172,8 +172,8 @@ def test_an_unknown_aim_is_answered_with_the_closest() -> None:
 
 def test_words_of_a_promise() -> None:
     assert GIVEN.sentences() == (
-        "Of all predictions, those with a confidence of at least 0.75 are accepted. Of these, at most 2 % are wrong, "
-        "with a confidence of 95 %. Of 1,000 calibration rows, 600 are accepted (60 %, 95 % interval 56.9 % to 63.1 %) "
+        "Of all predictions, those with a trust of at least 0.75 are accepted. With 95 % confidence, at most 2 % of "
+        "these are wrong. Of 1,000 calibration rows, 600 are accepted (60 %, 95 % interval 56.9 % to 63.1 %) "
         "and 4 of these wrong (0.67 %, at most 1.52 %). The promise also holds after any shift of at most 0.27 % in "
         "total variation, or if the odds of an error are at most 1.323 times as high."
     )
@@ -182,13 +182,13 @@ def test_words_of_a_promise() -> None:
 @pytest.mark.parametrize(
     ("name", "phrases"),
     [
-        ("of a group", ["cats: of these predictions, those with a confidence of at least 0.75"]),
+        ("of a group", ["cats: of these predictions, those with a trust of at least 0.75"]),
         ("everything", ["Of all predictions, all are accepted."]),
         ("nothing", ["Nothing can be promised: 40 rows are too few."]),
-        ("coverage", ["Of these, at most 1.52 % are wrong"]),
+        ("coverage", ["at most 1.52 % of these are wrong"]),
         ("with unknown rows", ["50 of these 1,000 rows are out-of-class, 3 of them accepted (6 %)."]),
-        ("costs that accept none", ["at most 100 % are wrong", "0 are accepted", "(–, at most 100 %)"]),
-        ("rejection", ["of at most -2.5 are rejected", "at most 10 % are right", "a confidence of 97.5 %"]),
+        ("costs that accept none", ["at most 100 % of these are wrong", "0 are accepted", "(–, at most 100 %)"]),
+        ("rejection", ["of at most -2.5 are rejected", "at most 10 % of these are right", "With 97.5 % confidence"]),
         ("rejection of all", ["all are rejected"]),
     ],
 )
@@ -205,11 +205,11 @@ def test_words_of_a_group_without_a_promise() -> None:
 
 
 def test_words_round_nothing_in_favour_of_the_promise() -> None:
-    assert "at most 0.125 % are wrong" in replace(GIVEN, max_risk=0.00125).sentences()
+    assert "at most 0.125 % of these are wrong" in replace(GIVEN, max_risk=0.00125).sentences()
     bound = replace(GIVEN, max_risk=None, delta=0.05 / 7)
     percent = float(bound.sentences().split("at most ")[1].split(" %")[0])
     assert bound.risk_bound <= percent / 100 <= bound.risk_bound + 1e-4
-    assert "with a confidence of 99.28 %" in bound.sentences()
+    assert "With 99.28 % confidence" in bound.sentences()
 
 
 @pytest.mark.slow

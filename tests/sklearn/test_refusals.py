@@ -38,7 +38,7 @@ REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
     "no classifier": (TrustedClassifier(LinearRegression()), X60, Y60, "estimator: expected .* found LinearRegression"),
     "two rows": (TrustedClassifier(GaussianNB()), np.eye(2), [0, 1], "X: expected rows to calibrate .* n_samples=2"),
     "mixed labels": (TrustedClassifier(GaussianNB()), X60, [0, 1, "unknown"] * 20, "one type, found int and str"),
-    "no label": (TrustedClassifier(GaussianNB()), X60, ["a", "b", None] * 20, "one type, found NoneType and str"),
+    "no label": (TrustedClassifier(GaussianNB()), X60, ["a", "b", None] * 20, "y: expected a label for each row, found 20 missing"),
 }  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def test_out_of_class_rows_are_errors_that_the_classifier_never_learns() -> None
 
 def test_an_unknown_label_may_be_there_without_rows_but_not_be_a_class() -> None:
     X, y = table(300)
-    before, after = (WithoutOracle(GaussianNB(), unknown_label=label).fit(X, y) for label in (None, "?"))
+    before, after = (WithoutOracle(GaussianNB(), 0.2, unknown_label=label).fit(X, y) for label in (None, "?"))
     assert_array_equal(before.trust_logit(X), after.trust_logit(X))
     frozen = FrozenEstimator(GaussianNB().fit(X, y))
     with pytest.raises(SteepslopeError, match=r"unknown_label: expected a label that is none of .* found 1, which is"):

@@ -182,7 +182,9 @@ def test_a_threshold_of_ones_own_is_kept_to() -> None:
 
 def test_where_nothing_can_be_promised_nothing_is_accepted() -> None:
     X, y = table(100)
-    model = TrustedClassifier(GaussianNB(), max_risk=0.01).fit(X, y)
+    with pytest.warns(NothingPromisedWarning, match="nothing is accepted: 25 rows are too few for 1 %") as told:
+        model = TrustedClassifier(GaussianNB(), max_risk=0.01).fit(X, y)
+    assert told[0].filename == __file__
     with pytest.warns(NothingPromisedWarning, match="nothing is accepted: 25 rows are too few for 1 %"):
         labels, accepted = model.decide(X)
     assert not accepted.any()

@@ -376,7 +376,7 @@ class Gate:
             lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
         count = sum(one.is_given for one in given)
         if count > 1:
-            lines.append(f"All {count} promises hold together with a confidence of {1 - self.objectives.delta:g}.")
+            lines.append(f"All {count} promises hold together with {100 * (1 - self.objectives.delta):g} % confidence.")
         lines += self.cautions
         if self.source is not None and self.source.opinions:
             lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")

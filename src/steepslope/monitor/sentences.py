@@ -199,7 +199,7 @@ def _accuracy_sentences(monitor: Monitor) -> Iterator[str]:
     if monitor.labels and monitor.audit is None:  # an audit draws only what the gate accepts
         interval = mean_interval_by_bets(monitor.correct, monitor.labels, monitor.delta)
         found = _with_interval(monitor, monitor.correct / monitor.labels, interval)
-        yield f"Accuracy on all, by {monitor.labels:,} labels: {found}."
+        yield f"Of the {monitor.labels:,} labelled predictions, accepted or not: {found} are right."
 
 
 def _mean_phrase(monitor: Monitor, mean: RunningMean, shown: Callable[[float], float] = float) -> str:

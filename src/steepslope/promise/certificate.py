@@ -331,15 +331,15 @@ class Certificate:
         sure = as_percent(1 - self.delta, 2, math.floor)
         if self.aim == TRUE_CLASS:
             return (
-                f"Of all whose true class is {self.group}, at most {bound} are accepted under another label, with a "
-                f"confidence of {sure}. Of {self.n:,} calibration rows of that class, {self.errors:,} are "
+                f"With {sure} confidence, of all whose true class is {self.group}, at most {bound} are accepted under "
+                f"another label. Of {self.n:,} calibration rows of that class, {self.errors:,} are "
                 f"({as_percent(self.errors / self.n, 2)}, at most {self._upper})."
             )
         verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
         rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
-        which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
+        which = "all" if math.isinf(self.threshold) else f"those with a trust of at {side} {self.threshold:.6g}"
         return (
-            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of {sure}. "
+            f"{rows}, {which} are {verb}. With {sure} confidence, at most {bound} of these are {wrong}. "
             f"{self._counted(verb, wrong)}.{self._of_unknown(verb)}{self._of_shifts()}"
         )
 

@@ -45,10 +45,12 @@ class DecisionLog:
                 tail = before.read()
                 size = before.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
                 before.seek(0)
-                if size and before.read(len(header)) != header:
+                if not size:  # now, so that of two servers that begin a file, one alone writes its header
+                    before.write(header)
+                elif before.read(len(header)) != header:
                     raise SteepslopeError(f"expected the columns {', '.join(COLUMNS)}, found others", target)
             file = target.open("a", encoding="utf-8", newline="")
-        return cls(file, CsvWriter(file, begun=size > 0), classes)
+        return cls(file, CsvWriter(file, begun=True), classes)
 
     def write(self, rows: Mapping[str, NDArray[Any]]) -> None:
         """Add the decisions on some predictions, (m,) each by name; those of names that are no column are left out."""

@@ -33,6 +33,9 @@ LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
 def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     """Return inputs of which rows can be taken, and as many labels (n,)."""
     labels = column_or_1d(y, warn=True)
+    missing = int(np.sum([label is None or label != label for label in labels.tolist()]))
+    if missing:
+        raise SteepslopeError(f"expected a label for each row, found {missing:,} missing", "y")
     kinds = sorted({type(label).__name__ for label in labels.tolist()}) if labels.dtype == object else []
     if len(kinds) > 1 and ("str" in kinds or "NoneType" in kinds):
         raise SteepslopeError(f"expected labels of one type, found {' and '.join(kinds)}", "y")

@@ -253,6 +253,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.gate_ = self.calibration_.gate(source, objectives, by=named, groups=by, seed=seed)
         for caution in self.gate_.require_source().cautions(outputs):
             warnings.warn(caution, CautionWarning, stacklevel=2)
+        self._warn_of_nothing(stacklevel=3)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -505,10 +506,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
 
+    def _warn_of_nothing(self, stacklevel: int) -> None:
+        if not any(one.is_given for one in self.gate_.promises):
+            warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=stacklevel)
+
     def _decided(self, outputs: ClassifierOutputs, groups: NDArray[np.str_] | None) -> Decisions:
         """Return what to do with each row; warn the caller if nothing is promised, or if inputs have changed."""
-        if not any(one.is_given for one in self.gate_.promises):
-            warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=3)
+        self._warn_of_nothing(stacklevel=4)
         decisions = self.gate_.decide(outputs, groups)
         warn_of_changed_batch(self.gate_, decisions)
         return decisions

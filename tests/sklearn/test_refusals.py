@@ -38,7 +38,7 @@ REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
     "no classifier": (TrustedClassifier(LinearRegression()), X60, Y60, "estimator: expected .* found LinearRegression"),
     "two rows": (TrustedClassifier(GaussianNB()), np.eye(2), [0, 1], "X: expected rows to calibrate .* n_samples=2"),
     "mixed labels": (TrustedClassifier(GaussianNB()), X60, [0, 1, "unknown"] * 20, "one type, found int and str"),
-    "no label": (TrustedClassifier(GaussianNB()), X60, ["a", "b", None] * 20, "y: expected a label for each row, found 20 missing"),
+    "no label": (TrustedClassifier(GaussianNB()), X60, ["a", "b", None] * 20, "expected a label for each row"),
 }  # fmt: skip
 
 

@@ -17,7 +17,9 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = "repository/"  # where the site has what lies outside docs/
 TOP = ("README.md", "LOG.md", "CHANGELOG.md", "CONTRIBUTING.md")
-UNSEARCHED = re.compile(f"^({ELSEWHERE}(results/|LOG|CHANGELOG)|log/)")  # long lists of numbers hide the pages in a search
+UNSEARCHED = re.compile(
+    f"^({ELSEWHERE}(results/|LOG|CHANGELOG)|log/)"
+)  # long lists of numbers hide the pages in a search
 FENCE = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""(?<=\]\()[^)\s]+(?=\))|(?<=src=")[^"]+|(?<=srcset=")[^"]+""")
 PROGRAM = re.compile(r"^```(python|console)( .*?)?\n(.*?)^```", re.DOTALL | re.MULTILINE)

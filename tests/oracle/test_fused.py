@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
+from steepslope.gate import Gate
 from steepslope.metrics import aurc, auroc
 from steepslope.oracle import Oracle
 from steepslope.oracle.evidence.fitting import evidence_of_all_rows
@@ -371,3 +372,11 @@ def test_an_infinite_auxiliary_feature_is_named_without_a_warning(oracle: FusedO
         warnings.simplefilter("error")
         with pytest.raises(SteepslopeError, match="opinion: expected finite values, found others in row 3"):
             oracle.trust_logit(UNSEEN.changed(auxiliary=auxiliary))
+
+
+def test_rows_of_the_reference_are_known_again_and_calibrate_no_gate(free: FusedOracle) -> None:
+    some = REFERENCE.subset(slice(100, 300))
+    assert free.rows_fitted_on(some) == 200
+    assert free.rows_fitted_on(UNSEEN) == 0
+    with pytest.raises(SteepslopeError, match="expected rows that nothing was fitted on, found 200 of 200"):
+        Gate.of(free, some)

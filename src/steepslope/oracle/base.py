@@ -54,11 +54,19 @@ class FitRecord:
     errors: tuple[int, int] | None = None
 
     @classmethod
-    def from_outputs(cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64]) -> FitRecord:
-        """Return the record of the outputs that an oracle is fitted on, with their trust logits (n,)."""
+    def from_outputs(
+        cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64], reference: ClassifierOutputs | None = None
+    ) -> FitRecord:
+        """Return the record of the outputs that an oracle is fitted on, with their trust logits (n,).
+
+        Rows of the ``reference`` are known again, too: the classifier and the neighbours have seen their labels.
+        """
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
         shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
         rows, classes = RowHashes.of(outputs), outputs.classes
+        others = RowHashes.unknown() if reference is None else RowHashes.of(reference)
+        if (rows.ids is None) == (others.ids is None):  # else the ids of those that have some would be lost
+            rows = rows.joined(others)
         errors = int((~outputs.is_correct).sum()), len(outputs)
         return cls(rows, outputs.classifier, {}, classes, percentiles, shapes, errors)
 

@@ -162,7 +162,7 @@ class Oracle(ConfigurableOracle):
         weights = trainer()(rows, self.loss_settings.bind(outputs), self.settings)
         net = ColumnNet(weights, self.settings.head, len(self.settings.hidden))
         self.fitted_ = FittedOracle(net, outputs.num_classes, states)
-        self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs))
+        self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs), reference)
         warn_of_fit_set(outputs)
         return self
 

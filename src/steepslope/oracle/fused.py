@@ -136,7 +136,7 @@ class FusedOracle(ConfigurableOracle):
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
         self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed, groups)
-        self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset)
+        self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset, reference)
         warn_of_fit_set(outputs)
         return self
 

@@ -8,10 +8,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -32,6 +32,10 @@ from tests.images import folder_of
 
 if TYPE_CHECKING:
     from steepslope.nets.export.exporting import Exported
+
+REQUIRED = "STEEPSLOPE_BROWSER"  # set where a missing browser is a failure
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+           "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")
@@ -279,3 +283,18 @@ def stylizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backbone = load_classifier("timm:mobilenetv3_small_100?weights=random")
         Stylizer(encoder_of(backbone, 4), planned_decoder(4, 4)).save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Chromium; skip where there is none, unless it is required."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        missing = "these tests need Chromium: apt-get install chromium"
+        pytest.fail(missing) if os.environ.get(REQUIRED) else pytest.skip(missing)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=executable, args=OPTIONS)
+        yield found
+        found.close()

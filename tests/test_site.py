@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.report.web.conftest import browser as browser
-
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "site"
 SOUGHT = ("abstain", "calibrate", "drift", "label shift", "reject", "selective risk", "threshold")

@@ -162,9 +162,10 @@ def test_the_part_handed_over_is_in_rows_and_words(tmp_path: Path) -> None:
     weights = Oracle.load(tmp_path / "auxiliary").handed_over(unseen)
     assert weights is not None
     mcp, auxiliary, free = (row.as_json() for row in evaluation.rows)
-    assert (mcp["handed_over"], free["handed_over"]) == (None, None)
+    assert mcp["handed_over"] is None
+    assert 0 <= free["handed_over"] < 0.1
     assert auxiliary["handed_over"] == pytest.approx(weights.mean()) == pytest.approx(1, abs=0.05)
-    (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if "hands" in line)
+    (sentence,) = (line for line in evaluation_sentences(evaluation.rows) if line.startswith("auxiliary hands"))
     assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to a plainer pool")
     assert sentence.endswith("%): these rows look unlike those it was fitted on.")
 

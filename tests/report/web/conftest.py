@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +17,6 @@ from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 
-REQUIRED = "STEEPSLOPE_BROWSER"  # set where a missing browser is a failure
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-           "--disable-component-update", "--disable-sync"]  # fmt: skip
 CLASSES = ("<script>window.broken = 1", "b & c", '"quoted"', "plain")
 ORACLE = "oracle <i> with_a_name_as_long_as_those_of_folders_are_and_longer_than_a_telephone_is_wide"
 Open = Callable[..., "Opened"]
@@ -37,21 +32,6 @@ class Opened:
 
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Start Chromium; skip where there is none, unless it is required."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        missing = "these tests need Chromium: apt-get install chromium"
-        pytest.fail(missing) if os.environ.get(REQUIRED) else pytest.skip(missing)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=executable, args=OPTIONS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -225,6 +225,7 @@ SECOND = {"bayes": GaussianNB(), "votes": VotingClassifier([("tree", DecisionTre
 
 @pytest.mark.slow
 @FEW
+@pytest.mark.filterwarnings("ignore::steepslope.errors.ChangedWarning")  # which a tenth of good batches may get
 @pytest.mark.parametrize("opinions", [None, SECOND], ids=["oracle", "opinions"])
 def test_the_promise_holds(opinions: Any) -> None:
     """The true risk is known; more violations than these have a probability below 1e-3 if delta is kept."""

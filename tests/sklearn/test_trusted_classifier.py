@@ -32,6 +32,7 @@ FEW = pytest.mark.filterwarnings("ignore::steepslope.errors.NothingPromisedWarni
 
 
 @pytest.mark.slow
+@FEW
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         TrustedClassifier(LogisticRegression()),

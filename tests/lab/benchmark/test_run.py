@@ -96,6 +96,7 @@ def test_rows_of_other_settings_or_data_are_not_replaced(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::steepslope.errors.NothingPromisedWarning")
 def test_a_row_has_all_that_was_measured(folder: Path) -> None:
     preset = table_preset(opinions={"tree": "tree", "bayes": "bayes"}, shifted={"later": {"files": ["later.csv"]}})
     trial = trial_of(preset, folder, folder / "work", 0, lambda _: None)

@@ -38,6 +38,7 @@ REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
     "no classifier": (TrustedClassifier(LinearRegression()), X60, Y60, "estimator: expected .* found LinearRegression"),
     "two rows": (TrustedClassifier(GaussianNB()), np.eye(2), [0, 1], "X: expected rows to calibrate .* n_samples=2"),
     "mixed labels": (TrustedClassifier(GaussianNB()), X60, [0, 1, "unknown"] * 20, "one type, found int and str"),
+    "pandas' NA": (TrustedClassifier(GaussianNB()), X60, ["a", "b", pd.NA] * 20, "a label for each row, found 20"),
     "no label": (TrustedClassifier(GaussianNB()), X60, ["a", "b", None] * 20, "expected a label for each row"),
 }  # fmt: skip
 
@@ -46,7 +47,7 @@ REFUSED: dict[str, tuple[Any, Any, Any, str]] = {
 def test_what_cannot_be_fitted_is_refused(case: str) -> None:
     model, X, y, message = REFUSED[case]
     with pytest.raises(SteepslopeError, match=message):
-        model.fit(X, np.array(y, dtype=object) if case in ("mixed labels", "no label") else y)
+        model.fit(X, np.array(y, dtype=object) if case in ("mixed labels", "no label", "pandas' NA") else y)
 
 
 def test_labels_and_groups_in_another_order_than_the_rows_are_refused() -> None:

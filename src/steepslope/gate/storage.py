@@ -1,9 +1,9 @@
 """A gate on disk: a folder with all that decisions need, but for the classifier itself.
 
 ``gate.json``, the sealed card, with the certificates, P(correct), the classes, and the classifier's spec, digest and
-transform; ``certificate.md`` with the promise in sentences;
-``calibration_rows.safetensors`` with what the gate makes of all of them, which a copy
-may leave out, since it serves monitoring alone; the oracle in a folder of its own, or what the score has learnt.
+transform; ``certificate.md`` with the promise in sentences; ``calibration_rows.safetensors`` with what the gate makes
+of its calibration rows, which a copy may leave out, since it serves monitoring alone; the oracle in a folder of its
+own, or what the score has learnt.
 """
 
 from __future__ import annotations

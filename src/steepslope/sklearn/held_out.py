@@ -30,11 +30,16 @@ LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
 
 
+def _is_missing(label: Any) -> bool:
+    """Return whether a label is None, NaN or NaT, which differ from themselves, or pandas' NA, which does not tell."""
+    same = label == label
+    return label is None or not (isinstance(same, bool | np.bool_) and same)
+
+
 def checked_rows_and_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     """Return inputs of which rows can be taken, and as many labels (n,)."""
     labels = column_or_1d(y, warn=True)
-    missing = int(np.sum([label is None or label != label for label in labels.tolist()]))
-    if missing:
+    if missing := sum(map(_is_missing, labels.tolist())):
         raise SteepslopeError(f"expected a label for each row, found {missing:,} missing", "y")
     kinds = sorted({type(label).__name__ for label in labels.tolist()}) if labels.dtype == object else []
     if len(kinds) > 1 and ("str" in kinds or "NoneType" in kinds):

@@ -4,7 +4,8 @@ Each row of a page's table is looked up among the tables in ``results/``. Rows t
 one, since pages show them side by side. A row is found where each of its numbers is there, as it is rounded. A table is
 taken from the file where at least half of its rows are found, and then all of them have to be found there.
 
-Decimals in sentences are looked up in the files that their section links to, whatever their sign.
+Decimals in sentences are looked up in the files that their section links to, whatever their sign. Files hold many
+numbers, so this notices about every second wrong digit.
 
 Not checked are whole numbers in sentences, sections without such a link, tables that are not taken from ``results/``
 (what ``LOG.md`` tells of, the paper's numbers, limits and sizes), and rows with less than three numbers.

@@ -219,7 +219,5 @@ def test_a_loss_of_your_own_takes_two_arguments(own: Any, reason: str, monkeypat
 
 def test_a_loss_of_your_own_returns_a_value_for_each_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LOSSES, "own", lambda z, target, *, sharp=1.0: (sharp * z).sum())
-    with pytest.raises(
-        SteepslopeError, match=r"one value for each prediction, .* \(3,\), found shape \(\)"
-    ):
+    with pytest.raises(SteepslopeError, match=r"one value for each prediction, .* \(3,\), found shape \(\)"):
         LossSettings("own").bind()(torch.zeros(3), torch.ones(3))

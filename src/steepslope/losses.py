@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.checks import Check, number, plain, require
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.numerics.formulas import Array, clipped, namespace_of
 from steepslope.theory import decision_probability
 
@@ -297,7 +297,8 @@ class LossSettings:
 
 
 def _one_value_each(loss: Loss, trust_logit: Array, target: Array) -> Array:
-    losses = loss(trust_logit, target)
+    with explained("expected a function of tensors", "loss", kinds=(TypeError, AttributeError)):
+        losses = loss(trust_logit, target)
     if losses.shape != trust_logit.shape:
         expected, found = tuple(trust_logit.shape), tuple(losses.shape)
         raise SteepslopeError(f"loss: expected one value for each prediction, of shape {expected}, found shape {found}")

@@ -30,9 +30,10 @@ RISKS = 0.02, 0.05
 LIBRARIES = "steepslope", "numpy", "scipy", "scikit-learn"
 EXPECTED = "what a score has on frozen outputs"
 PERCENT, THOUSAND = 100, 1000
+HIDDEN = "ids", "labels"  # what a score does not need, or may not see
 NOTE = (
     "AUC in percent, AURC in thousandths, differences to MCP and to a fused oracle: ↑ clearly better, ↓ clearly worse. "
-    "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; 5 are allowed."
+    "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; at most 5 are expected."
 )
 
 
@@ -145,7 +146,8 @@ def row_of_pair(score: Any, pair: FrozenPair, is_repeated: bool = False) -> dict
     fit_set, judged, training = pair.fit_set, pair.judged, pair.training
     right = judged.is_correct
     lacks = lacks_for_score(score, pair)
-    with warnings.catch_warnings(), located(f"{pair.name}, which holds {', '.join(pair.arrays)}"):
+    held = ", ".join(name for name in pair.arrays if name not in HIDDEN)
+    with warnings.catch_warnings(), located(f"{pair.name}, which holds {held}"):
         warnings.simplefilter("ignore", RowsWarning)  # of few errors, which are the pair's and not the user's
         score = SCORES["mcp"] if lacks else score
         begun = time.process_time()

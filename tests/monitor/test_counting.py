@@ -283,7 +283,7 @@ def test_labels_that_are_no_numbers_of_classes_tell_of_no_mix(tmp_path: Path) ->
         ({"p_correct": [0.7, 1.4]}, "p_correct: expected probabilities, found 1.4 in row 1"),
         ({"p_correct": ["x", "y"]}, "column 'p_correct': expected a number in each row, found string"),
         ({"accepted": [1, 0]}, "column 'accepted': expected true or false in each row, found int64"),
-        ({"id": ["a", None]}, "column 'id': expected a value in each row, found an empty cell"),
+        ({"id": ["a", None]}, "column 'id': expected a value in each row, found 1 empty"),
         ({"probability": [0.7, None]}, "column 'probability': expected a number in each row, found 1 empty"),
     ],
 )

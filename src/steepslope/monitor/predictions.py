@@ -6,7 +6,7 @@ Predictions and labels from files, batch by batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.gate.decisions import GROUP, LACKING, NO_CLASS
 from steepslope.monitor.state import hash_in_state
 from steepslope.outputs.labels import UNKNOWN, means_unknown_label
-from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_numbers, table_file
+from steepslope.outputs.table_files import NUMBER, TEXT, TRUTH, Frame, require_filled, table_file
 from steepslope.predict.audit import AUDIT, CHANCE
 from steepslope.promise.calibration import CalibrationRows
 from steepslope.promise.rows import ArrayRows, checked_numbers
@@ -171,17 +171,21 @@ def predictions_in_table(table: Frame, truth: str | None = None, classes: Sequen
     if table["accepted"][is_missing].any():
         raise SteepslopeError("column 'p_correct': expected a number in each accepted row, found an empty cell")
     judged = {name: column[~is_missing] for name, column in table.items()}  # images that could not be read are unknown
-    columns = {name: _READERS[kind](judged[name], name) for name, kind in FURTHER.items() if name in judged}
-    columns |= {} if truth is None else {TRUTHS: judged[truth]}
-    labels = _filled_texts(judged["label"], "label")
+    may_be_empty = {name for name, kind in FURTHER.items() if kind == TEXT} | {truth}
+    rows = {
+        name: column if name in may_be_empty else require_filled(column, name, PREDICTED[name])
+        for name, column in judged.items()
+    }
+    columns = {name: rows[name] for name in FURTHER if name in rows}
+    columns |= {} if truth is None else {TRUTHS: rows[truth]}
     return Batch.of(
-        judged["p_correct"],
-        _booleans_in_table(judged["accepted"], "accepted"),
-        require_numbers(judged["probability"], "probability") if "probability" in judged else None,
-        _predicted_class_numbers(labels, classes),
-        require_numbers(judged[CHANCE], CHANCE) if CHANCE in judged else None,
-        ids=_filled_texts(judged["id"], "id"),
-        labels=labels,
+        rows["p_correct"],
+        rows["accepted"],
+        rows.get("probability"),
+        _predicted_class_numbers(rows["label"], classes),
+        rows.get(CHANCE),
+        ids=rows["id"],
+        labels=rows["label"],
         columns=columns,
     )
 
@@ -200,7 +204,7 @@ def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
         raise SteepslopeError("expected true labels, found predictions, whose label is what was predicted", path)
     with located(path):
         batches = [*table_file(path).batches({"id": TEXT, "label": TEXT})]
-        ids = [_filled_texts(batch["id"], "id") for batch in batches]
+        ids = [require_filled(batch["id"], "id", TEXT) for batch in batches]
         labels = [batch["label"] for batch in batches]
     nothing = np.zeros(0, dtype=np.object_)
     return np.concatenate([nothing, *ids]), np.concatenate([nothing, *labels])
@@ -222,13 +226,6 @@ def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, p
     return strange
 
 
-def _booleans_in_table(column: Floats, name: str) -> NDArray[np.bool_]:
-    empty = int(np.isnan(column).sum())
-    if empty:
-        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {empty} empty")
-    return column.astype(np.bool_)
-
-
 def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> NDArray[np.int64] | None:
     """Return the numbers of classes by their names (m,), −1 for none of the classes.
 
@@ -243,16 +240,3 @@ def _predicted_class_numbers(labels: Texts, classes: Sequence[str] | None) -> ND
         expected = f"expected one of the classes, such as {classes[0]!r}"
         raise SteepslopeError(f"column 'label': {expected}, found {strange!r}")
     return np.array([numbers[label] for label in labels], np.int64)
-
-
-def _filled_texts(texts: Texts, name: str) -> Texts:
-    if (texts == "").any():
-        raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
-    return texts
-
-
-_READERS: dict[str, Callable[[NDArray[Any], str], NDArray[Any]]] = {
-    NUMBER: require_numbers,
-    TEXT: lambda texts, _: texts,
-    TRUTH: _booleans_in_table,
-}

@@ -15,15 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.array_shapes import Brief
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
-from steepslope.outputs.answers import (
-    NO_ANSWER,
-    answer_logits,
-    answer_texts,
-    are_numbers_from_zero,
-    coded_answers,
-    is_unanswered,
-    names_of_answers,
-)
+from steepslope.outputs import answers
 from steepslope.outputs.arrays import (
     ARRAYS,
     OF_COPIES,
@@ -220,12 +212,13 @@ class ClassifierOutputs(Brief):
         """
         given = {"predicted": predicted, "confidence": confidence, "labels": labels, "features": features, "ids": ids}
         require_arrays_in_one_order(given)
-        texts, values = answer_texts(predicted), class_values(classes, None)
-        known = values or names_of_answers(texts, None if labels is None else answer_texts(labels, "labels"))
+        texts, values = answers.answer_texts(predicted), class_values(classes, None)
+        of_labels = None if labels is None else answers.answer_texts(labels, "labels")
+        known = values or answers.names_of_answers(texts, of_labels)
         names = [*map(label_as_text, known)]
-        codes = coded_answers(texts, names, is_new=values is not None and labels is None)
-        logits = answer_logits(codes, confidence, len(names))
-        kept = None if values is None and are_numbers_from_zero(names) else known
+        codes = answers.coded_answers(texts, names, is_new=values is not None and labels is None)
+        logits = answers.answer_logits(codes, confidence, len(names))
+        kept = None if values is None and answers.are_numbers_from_zero(names) else known
         return cls(logits, labels, features, ids, classes=kept, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
@@ -464,8 +457,8 @@ def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
 
 def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
     found = np.asarray(logits.argmax(axis=1))
-    doubtful = np.flatnonzero(logits[:, 0] == NO_ANSWER)
-    found[doubtful[is_unanswered(logits[doubtful])]] = UNKNOWN
+    doubtful = np.flatnonzero(logits[:, 0] == answers.NO_ANSWER)
+    found[doubtful[answers.is_unanswered(logits[doubtful])]] = UNKNOWN
     return found
 
 

@@ -30,7 +30,7 @@ from steepslope.outputs.arrays import ARRAYS, STRINGS, Arrays, array_of
 from steepslope.outputs.labels import Texts, labels_of_texts, listed_names, read_classes, text_codes
 from steepslope.outputs.options import AS_WRITTEN, OF_NUMBERS, ReadingOptions
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities
-from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_numbers, table_rows_at_once
+from steepslope.outputs.table_files import NUMBER, TEXT, Frame, TableFile, require_filled, table_rows_at_once
 
 MARKS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # separators, as they are written as an option
 OPTION = "logit-columns"
@@ -113,7 +113,7 @@ class Layout:
         for batch in batches:
             for name, columns in self.numbers.items():
                 may_lack = gaps or (name == CONFIDENCE and self.is_of_answers)
-                parts = [batch[column] if may_lack else require_numbers(batch[column], column) for column in columns]
+                parts = [batch[column] if may_lack else require_filled(batch[column], column) for column in columns]
                 block = np.column_stack(parts)
                 buffers[name] = _column_buffer_with_room(buffers[name], used, block)
                 buffers[name][used : used + len(block)] = block

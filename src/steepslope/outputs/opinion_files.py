@@ -19,18 +19,12 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files.memory import arrays_that_fit_memory
-from steepslope.outputs import folder
+from steepslope.outputs import folder, opinions
 from steepslope.outputs.answers import CONFIDENCE, are_numbers_from_zero, names_of_answers, opinion_of_answers
 from steepslope.outputs.arrays import CLASSES, OF_COPIES, Arrays
 from steepslope.outputs.columns import PREDICTION, Columns, Layout, class_columns
 from steepslope.outputs.labels import NOTHING_THERE, Texts, number_in_text
-from steepslope.outputs.opinions import (
-    PLACES,
-    Opinion,
-    opinion_arrays,
-    opinion_class_places,
-    require_columns_of_classes,
-)
+from steepslope.outputs.opinions import Opinion
 from steepslope.outputs.options import TABLES, ReadingOptions, options_by_name
 from steepslope.outputs.probabilities import are_probabilities
 from steepslope.outputs.table_files import TableFile, table_file
@@ -56,10 +50,10 @@ def read_opinions(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[s
         with explained("cannot be read as an opinion", path, OSError, longest=160):
             other = read_opinion_file(path, options, own, mapping)
         with located(path):
-            arrays |= opinion_arrays(own, name, other, mapping)
+            arrays |= opinions.opinion_arrays(own, name, other, mapping)
             made = folder.extraction_of_folder(path) if path.is_dir() else {}
             if "digest" in made:
-                nets[name] = {**made, PLACES: list(opinion_class_places(own, other, mapping))}
+                nets[name] = {**made, opinions.PLACES: list(opinions.opinion_class_places(own, other, mapping))}
     return arrays, nets
 
 
@@ -139,7 +133,7 @@ def _opinion_of_table(file: TableFile, options: ReadingOptions, own: Opinion, ma
         return Opinion(_votes_in_column(found.texts[others[0]]), found.ids)
     if layout is None:
         names = [name for name in others if name != LABEL]
-        require_columns_of_classes(own, names, mapping)
+        opinions.require_columns_of_classes(own, names, mapping)
         layout = Layout({"logits": names}, classes=tuple(names), probabilities=True)
     found = replace(layout, texts=named).read(file, gaps=True)
     values = found.numbers["logits"]

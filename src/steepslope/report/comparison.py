@@ -120,7 +120,11 @@ def compare_runs(runs: Sequence[Run], *, bootstrap: int = 1000) -> Comparison:
             theirs = SEED, first
         pairs = dict.fromkeys([*((name, name) for name in run.scores if name in first.scores), best])
         drawn_pairs = {(a, b): (drawn(run, a, *ours), drawn(first, b, *theirs)) for a, b in pairs}
-        contrasts = [Contrast(*pair, compared_difference(*both), pair == best) for pair, both in drawn_pairs.items()]
+        # Models differ in which predictions are wrong: the run with fewer of its rarer kind decides the width.
+        contrasts = [
+            Contrast(*pair, replace(own, units=min(own.units, other.units)).minus(other), pair == best)
+            for pair, (own, other) in drawn_pairs.items()
+        ]
         return Rival(run, why, contrasts)
 
     return Comparison(runs, first, [rival(run, place) for place, run in enumerate(runs[1:], 1)], bootstrap)
@@ -133,15 +137,6 @@ def require_comparable(names: Sequence[str]) -> None:
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise SteepslopeError(f"expected a name for each run, found {repeated!r} twice", "names")
-
-
-def compared_difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
-    """Return each metric of A less that of B, with interval and p.
-
-    Both come from the same resamples of the same rows, or from resamples that are independent of one another. Models
-    differ in which predictions are wrong; the rarer kind of the run that has fewer decides how wide intervals are.
-    """
-    return replace(a, units=min(a.units, b.units)).minus(b)
 
 
 def why_comparison_unpaired(a: Run, b: Run) -> str:

@@ -103,42 +103,35 @@ def confidences_of_scores(
         If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, or it was fitted on some
         of these rows or for another classifier.
     """
-    return _confidences_with_gates(_all_confidences(names, predictions, resources), predictions, resources)
-
-
-def _all_confidences(names: Sequence[str], predictions: ClassifierOutputs, resources: Resources) -> list[Scored]:
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     distinct = {folders.get(name, name): name for name in (BASELINE, *names)}
-    named = zip(distinct.values(), shortest_tails([key.lstrip("/") for key in distinct]), strict=True)
-    return [_confidences_of_score(name, label, predictions, resources) for name, label in named]
+    labels = shortest_tails([key.lstrip("/") for key in distinct])
+    named = zip(distinct.values(), labels, strict=True)
+    scored = [_confidences_of_score(name, label, predictions, resources) for name, label in named]
+    return _confidences_with_gates(scored, predictions, resources)
 
 
 def _confidences_with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Resources) -> list[Scored]:
     """Attach each gate to the score that gives its confidences; one that no score gives becomes a score of its own."""
     found = list(scored)
     for folder, gate in resources.gates.items():
-        own = _confidences_of_gate(folder, gate, outputs, resources, {one.name for one in found})
-        place = next((i for i, one in enumerate(found) if _are_same_confidences(one, own)), len(found))
-        ranked = found[place] if place < len(found) else own
-        found[place : place + 1] = [replace(ranked, gates=(*ranked.gates, gate))]
+        own = _confidences_of_gate(folder, gate, outputs, {one.name for one in found})
+        for place, score in enumerate(found):  # the same but for what devices differ in
+            if score.scale == own.scale and np.allclose(score.confidence, own.confidence, rtol=1e-5, atol=1e-6):
+                found[place] = replace(score, gates=(*score.gates, gate))
+                break
+        else:
+            found.append(replace(own, gates=(gate,)))
     return found
 
 
-def _are_same_confidences(one: Scored, other: Scored) -> bool:
-    """Return whether two scores give the same confidences, but for what devices differ in."""
-    return one.scale == other.scale and np.allclose(one.confidence, other.confidence, rtol=1e-5, atol=1e-6)
-
-
-def _confidences_of_gate(
-    folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources, taken: Collection[str]
-) -> Scored:
+def _confidences_of_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, taken: Collection[str]) -> Scored:
     """Return what a gate ranks by, under the name of its folder, or its path where that name is taken."""
     source = gate.source
     with located(f"gate {folder}"):
         if source is None:
-            raise SteepslopeError(
-                "expected a gate with an oracle or a score of its own, found one of confidences alone"
-            )
+            expected = "expected a gate with an oracle or a score of its own"
+            raise SteepslopeError(f"{expected}, found one of confidences alone")
         gate.require_outputs(outputs)
         name = Path(folder).resolve().name
         label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)

@@ -1,17 +1,18 @@
 """What the rows of an evaluation mean, in sentences: the headline, what it rests on, and a sentence on each score."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
+from steepslope.metrics.intervals import BOUNDS, Difference
 from steepslope.metrics.measures import METRICS, PERCENT, Metric
 from steepslope.metrics.selective import holm_corrected
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.promise.certificate import EXACT, as_percent
 from steepslope.report.confidences import BASELINE
 from steepslope.report.evaluation import KNOWN_COVERAGE, Gated, Row
+from steepslope.report.runs import RunRow
 
 FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
 SIGNIFICANT = 0.05
@@ -19,17 +20,6 @@ UNUSUAL = 0.05
 BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
 NO_TEST = "WARNING: its threshold was found on these rows, so this is no test of it."
 AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
-
-
-class Measured(Protocol):
-    """What is shown of a score, be it of this evaluation or of a report that was read again."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def metrics(self) -> dict[str, Estimate]: ...  # noqa: D102
-    @property
-    def delta_auc(self) -> Estimate: ...  # noqa: D102
 
 
 class Remark(NamedTuple):
@@ -170,7 +160,7 @@ def _score_sentences(row: Row) -> Iterator[str]:
         yield f"{row.name} counts the opinions of others: {counted}."
 
 
-def mcp_sentence(row: Measured) -> str:
+def mcp_sentence(row: Row | RunRow) -> str:
     """Return the sentence on a row's AUC next to MCP's; a difference counts if its interval excludes 0."""
     delta = row.delta_auc
     value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)

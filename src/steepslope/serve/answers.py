@@ -17,19 +17,10 @@ from starlette.responses import Response
 from steepslope.errors import SteepslopeError
 from steepslope.gate.decisions import names_of_classes
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
-from steepslope.serve import limits
+from steepslope.serve import limits, protocol
 from steepslope.serve.batching import Batcher
 from steepslope.serve.bodies import Capacity, pixels_of_body, read_body
 from steepslope.serve.metrics import ServerMetrics
-from steepslope.serve.protocol import (
-    JSON_ALONE,
-    ImageDecision,
-    LikelyClass,
-    parse_protocol_request,
-    protocol_arrays,
-    protocol_outputs,
-    protocol_response,
-)
 from steepslope.serve.served import (
     DECIDING,
     DECISION,
@@ -47,6 +38,7 @@ if TYPE_CHECKING:
     from steepslope.serve.monitoring import ServedMonitor
 
 T = TypeVar("T")
+Top = Annotated[int | None, Query(ge=1, le=10)]
 VERSION = "1"  # of the model, in the protocol
 HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BYTES = "application/json", "application/octet-stream"
@@ -85,7 +77,7 @@ class Answers:
         """Decide on arrays, by the Open Inference Protocol V2, as JSON."""
         _require_answered_media(request, (JSON, BYTES))
         if HEADER_LENGTH in request.headers:  # of JSON with binary tensors behind it
-            raise SteepslopeError(f"expected {JSON_ALONE}, found binary data", HEADER_LENGTH)
+            raise SteepslopeError(f"expected {protocol.JSON_ALONE}, found binary data", HEADER_LENGTH)
         with self.capacity.claim() as claim:
             body = await read_body(request, claim)
             claim.admit()
@@ -96,9 +88,9 @@ class Answers:
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
             rows = await self._run(arrays, 1, request.state.request_id)
         head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
-        return Response(protocol_response(head, rows, wanted), media_type=JSON)
+        return Response(protocol.protocol_response(head, rows, wanted), media_type=JSON)
 
-    async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
+    async def predict(self, request: Request, top: Top = None) -> protocol.ImageDecision:
         """Decide on an image, which is the body."""
         _require_answered_media(request, (BYTES, "image/"))
         with self.capacity.claim() as claim:
@@ -117,23 +109,23 @@ class Answers:
 
     def _question(self, text: bytes) -> tuple[str | None, Arrays, list[ArraySpec]]:
         """Return the id of a request that was read, its arrays, and the outputs that it wants."""
-        request = parse_protocol_request(text)
-        arrays = protocol_arrays(request, self.served.inputs)
+        request = protocol.parse_protocol_request(text)
+        arrays = protocol.protocol_arrays(request, self.served.inputs)
         rows = served_row_count(arrays)
         if rows > limits.MAX_ROWS:
             raise HTTPException(413, f"expected at most {limits.MAX_ROWS:,} rows, found {rows:,}")
         if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > limits.MAX_PIXELS:
             raise HTTPException(413, f"expected images of at most {limits.MAX_PIXELS:,} pixels, found more")
         require_servable(arrays)
-        return request.id, arrays, protocol_outputs(request, self.served.outputs)
+        return request.id, arrays, protocol.protocol_outputs(request, self.served.outputs)
 
-    def _decision(self, rows: Arrays, top: int | None, request_id: str) -> ImageDecision:
+    def _decision(self, rows: Arrays, top: int | None, request_id: str) -> protocol.ImageDecision:
         values = {name: rows[name][0].item() for name in (*DECIDING, HANDED_OVER, DECISION) if name in rows}
         values["label"] = self._name(values["label"])
         if top is not None:
             likely = zip(rows[TOP_LABELS][0, :top].tolist(), rows[TOP_PROBABILITY][0, :top].tolist(), strict=True)
-            values["top"] = [LikelyClass(label=self._name(label), probability=p) for label, p in likely]
-        return ImageDecision(id=request_id, **values)
+            values["top"] = [protocol.LikelyClass(label=self._name(label), probability=p) for label, p in likely]
+        return protocol.ImageDecision(id=request_id, **values)
 
     def _name(self, label: int) -> str | int:
         classes = self.served.card.classes

@@ -48,7 +48,7 @@ def _page_score(scored: Scored, is_correct: Bools, independent: bool) -> dict[st
     own = [] if scored.only_ranks else [("the score's own threshold", scored.cut())]
     points, targets = page_points(scored.confidence, is_correct, [threshold for _, threshold in (*promised, *own)])
     stops = [(label, points.at(threshold)) for label, threshold in (*promised, *own, *targets)]
-    low, high = points.risk_limits()
+    low, high = clopper_pearson(points.wrong, points.correct + points.wrong, (1 - LEVEL) / 2)
     limits = {"low": _page_numbers(low), "high": _page_numbers(high)}
     return {
         "name": scored.name,
@@ -115,24 +115,9 @@ class PagePoints:
     correct: NDArray[np.int64]
     wrong: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.threshold)
-
-    @property
-    def coverage(self) -> Floats:
-        """The fraction that is accepted, (p,)."""
-        return np.asarray((self.correct + self.wrong) / (self.correct[-1] + self.wrong[-1]))
-
     def at(self, threshold: float) -> int:
         """Return the place of the lowest threshold that is not below this one."""
         return int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
-
-    def risk_limits(self) -> tuple[Floats, Floats]:
-        """Return the exact binomial interval of the risk at each point, (p,) each; 0 and 1 where nothing is accepted.
-
-        Clopper and Pearson (1934), at 95 %: rows that depend on one another make it too narrow.
-        """
-        return clopper_pearson(self.wrong, self.correct + self.wrong, (1 - LEVEL) / 2)
 
 
 def page_points(confidence: Floats, is_correct: Bools, also: Iterable[float] = ()) -> tuple[PagePoints, list[Stop]]:

@@ -71,7 +71,11 @@ def checked_answer_confidences(confidence: Any, count: int) -> Floats:
     """Return confidences as float64 (n,), NaN where there is none; raise unless they are numbers, one a row."""
     with explained("expected an array of numbers", CONFIDENCE, (TypeError, ValueError, RuntimeError)):
         given = as_array(confidence, 1)
-    values = as_float_array(CONFIDENCE, _numbers_of_texts(given) if given.dtype.kind in "OUS" else given)
+    if given.dtype.kind in "OUS":  # text may be a number, or stand for none
+        numbers = [np.nan if is_no_answer(text) else number_in_text(text) for text in map(str, given.flat)]
+        known = [value if number is None else number for number, value in zip(numbers, given.flat, strict=True)]
+        given = np.array(known, np.object_ if None in numbers else np.float64).reshape(given.shape)
+    values = as_float_array(CONFIDENCE, given)
     if values.ndim == 2:
         remedy = "probabilities of all classes go to ClassifierOutputs.from_probabilities"
         raise SteepslopeError(f"expected one number a row, found shape {values.shape}: {remedy}", CONFIDENCE)
@@ -83,13 +87,6 @@ def checked_answer_confidences(confidence: Any, count: int) -> Floats:
         found = f"found {values[infinite[0]]} in row {infinite[0]}"
         raise SteepslopeError(f"expected finite numbers, or none (NaN), {found}: clip such values", CONFIDENCE)
     return values
-
-
-def _numbers_of_texts(given: NDArray[Any]) -> NDArray[Any]:
-    """Return text that is a number, or stands for none, as that, and all else as it is."""
-    numbers = [np.nan if is_no_answer(text) else number_in_text(text) for text in map(str, given.flat)]
-    found = [value if number is None else number for number, value in zip(numbers, given.flat, strict=True)]
-    return np.array(found, dtype=np.object_ if None in numbers else np.float64).reshape(given.shape)
 
 
 def _order_of_confidences(values: Floats) -> Floats:
@@ -145,9 +142,8 @@ def answers_in_classes(logits: NDArray[Any], places: Sequence[int], num_classes:
     """
     rows, predicted = np.arange(len(logits)), logits.argmax(axis=1)
     strength = np.asarray(logits[rows, predicted], dtype=np.float64)
-    rising = strength_of_order(
-        order_of_strength(strength) + np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1))
-    )
+    gained = np.log(num_classes - 1) - np.log(max(1, logits.shape[1] - 1))
+    rising = strength_of_order(order_of_strength(strength) + gained)
     place = np.asarray(places)[predicted]
     found = np.where(np.isnan(logits[:, :1]), np.nan, np.zeros(num_classes))
     there = (place >= 0) & (strength > 0)

@@ -96,11 +96,9 @@ def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> 
     if len(outside):
         least = labels.min(where=labels != UNKNOWN, initial=num_classes)
         from_one = "; if they count from 1, subtract 1" if (least, labels.max()) == (1, num_classes) else ""
-        raise SteepslopeError(
-            f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them, "
-            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
-            "labels",
-        )
+        expected = f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them"
+        found = f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)"
+        raise SteepslopeError(f"{expected}, {found}{from_one}", "labels")
 
 
 def means_unknown_label(text: str) -> bool:
@@ -118,9 +116,8 @@ def may_be_class_name(text: str) -> bool:
     >>> [may_be_class_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
     [True, False, False, False, False, False]
     """
-    return (
-        text.strip().lower() not in NOTHING_THERE and not whole_numbers_among([text]) and number_in_text(text) is None
-    )
+    is_number = number_in_text(text) is not None or text.lower() in ("true", "false")
+    return text.strip().lower() not in NOTHING_THERE and not is_number
 
 
 def warn_of_unknown_labels(

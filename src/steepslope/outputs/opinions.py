@@ -29,6 +29,7 @@ from steepslope.outputs.arrays import (
     column_names,
     is_opinion_array,
     opinion_of_array,
+    require_opinion_name,
 )
 from steepslope.outputs.labels import (
     NOTHING_THERE,
@@ -40,7 +41,6 @@ from steepslope.outputs.labels import (
     warn_of_unknown_labels,
     whole_numbers_among,
 )
-from steepslope.outputs.options import require_opinion_name
 from steepslope.outputs.probabilities import TOLERANCE, are_probabilities, probability_logits
 
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
@@ -108,7 +108,12 @@ class Opinion:
         if hasattr(given, "logits"):
             copies = given.arrays.get(f"{OF_COPIES}logits")
             return cls(given.logits, given.ids, given.classes, copies, as_logits=True)
-        return cls(_opinion_numbers(as_array(given, 2)), classes=column_names(given), of_columns=True)
+        values = as_array(given, 2)
+        if values.dtype.kind == "b":
+            values = values.astype(np.int64)
+        elif values.dtype.kind not in "OUST" or values.ndim != 1:  # votes may be text, or text and numbers
+            values = as_float_array("opinion", values)
+        return cls(values, classes=column_names(given), of_columns=True)
 
 
 def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = None) -> Arrays:
@@ -136,44 +141,27 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
         logits = other.values if other.as_logits else _opinion_on_log_scale(other.values)
         found = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
         if own.copies is not None and other.copies is not None:
-            _require_same_copies((own.copies, other.copies), (own.recipe, other.recipe))
+            mine, theirs = own.recipe, other.recipe
+            if mine is None or theirs is None:  # then they are as many
+                mine, theirs = {"copies": own.copies.shape[1]}, {"copies": other.copies.shape[1]}
+            if mine != theirs:
+                told = [", ".join(f"{name} {value}" for name, value in recipe.items()) for recipe in (mine, theirs)]
+                raise SteepslopeError(f"expected augmented copies made alike ({told[0]}), found others ({told[1]})")
             copies = zip(own.copies.swapaxes(0, 1), other.copies.swapaxes(0, 1), strict=True)
-            parts = [aligned_opinion(mine, theirs, rows, places) for mine, theirs in copies]
-            found[f"{OF_COPIES}{OPINION}{name}"] = np.stack(parts, axis=1)
+            aligned = [aligned_opinion(logits, others, rows, places) for logits, others in copies]
+            found[f"{OF_COPIES}{OPINION}{name}"] = np.stack(aligned, axis=1)
         return found
-
-
-def _require_same_copies(copies: Sequence[NDArray[Any]], recipes: Sequence[Mapping[str, Any] | None]) -> None:
-    """Raise unless both sides have as many augmented copies, made alike as far as that is known."""
-    counts = [{"copies": one.shape[1]} for one in copies]
-    first, second = counts if None in recipes else [dict(one or {}) for one in recipes]
-    if first != second:
-        mine, theirs = (", ".join(f"{name} {value}" for name, value in one.items()) for one in (first, second))
-        raise SteepslopeError(f"expected augmented copies made alike ({mine}), found others ({theirs})")
 
 
 def _opinion_of_two_classes(array: NDArray[Any], count: int) -> NDArray[Any]:
     """Return probabilities (n,) of class 1 of two as those of both; others as they are, if they can be an opinion."""
-    if array.ndim == 1:
-        return np.column_stack([1 - array, array]) if _is_opinion_on_class_1(array, count) else array
-    if array.ndim != 2 or array.shape[1] < 2:
+    if array.ndim == 1 and count == 2 and array.dtype.kind == "f":
+        known = array[~np.isnan(array)]
+        are_votes = (known == np.floor(known)).all() or (known < 0).any() or (known > 1).any()
+        return array if are_votes else np.column_stack([1 - array, array])
+    if array.ndim != 1 and (array.ndim != 2 or array.shape[1] < 2):
         raise SteepslopeError(f"expected shape (n, K) or (n,), found {array.shape}")
     return array
-
-
-def _opinion_numbers(array: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers as floats; text and mixed columns of votes as they are."""
-    if array.dtype.kind in "OUST" and array.ndim == 1:
-        return array
-    return array.astype(np.int64) if array.dtype.kind == "b" else as_float_array("opinion", array)
-
-
-def _is_opinion_on_class_1(array: NDArray[Any], num_classes: int) -> bool:
-    """Return whether numbers (n,) are probabilities of class 1 of two, and no votes: some are no whole numbers."""
-    if num_classes != 2 or array.dtype.kind != "f":
-        return False
-    some = array[~np.isnan(array)]
-    return bool(len(some) and ((some >= 0) & (some <= 1)).all() and (some != np.floor(some)).any())
 
 
 def require_columns_of_classes(own: Opinion, columns: Sequence[Any], classes: Classes = None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.arrays import OPINION_NAMES
+from steepslope.outputs.arrays import require_opinion_name
 
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
@@ -14,13 +14,6 @@ OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = (
     "id_column", "label_column", "logit_columns", "prediction_column", "confidence_column", "separator",
 )  # fmt: skip
-
-
-def require_opinion_name(name: str) -> str:
-    """Return the name of an opinion; raise unless it has letters, digits, ``_`` and ``-`` alone."""
-    if not OPINION_NAMES.fullmatch(name):
-        raise SteepslopeError(f"expected letters, digits, '_' and '-', found {name!r}", "opinion")
-    return name
 
 
 def options_by_name(option: str, words: Sequence[str], names: Mapping[str, str] | None = None) -> dict[str, str]:

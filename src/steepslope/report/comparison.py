@@ -43,15 +43,12 @@ class Contrast:
         same = self.score == self.baseline_score
         return self.score if same else f"{self.score} against {self.baseline_score}"
 
-    def sign(self, metric: str) -> int:
-        """Return 1 if the run is clearly better by a metric, -1 if it is clearly worse, else 0."""
-        return clear_sign(METRICS[metric], self.differences[metric])
-
     def word(self, metric: str) -> str:
         """Return what is clear by a metric, or why nothing is: without resamples, or without a difference."""
-        if np.isnan(self.differences[metric]["value"]):
+        difference = self.differences[metric]
+        if np.isnan(difference["value"]):
             return UNDEFINED
-        return UNKNOWN if np.isnan(self.differences[metric]["low"]) else CLEAR[self.sign(metric)]
+        return UNKNOWN if np.isnan(difference["low"]) else CLEAR[clear_sign(METRICS[metric], difference)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,18 +78,17 @@ class UnknownRows:
         known = np.sort(confidence[~is_unknown])[::-1]
         least = known[-(-KNOWN_COVERAGE * len(known) // 100) - 1] if len(known) else np.nan
         accepted = float((confidence[is_unknown] >= least).mean()) if len(known) else np.nan
-        sides = ~is_unknown, is_correct | is_unknown
-        return cls(n, n / total, accepted, *(_evaluated_auc(confidence[rows], is_correct[rows]) for rows in sides))
+        aucs = []
+        for rows in (~is_unknown, is_correct | is_unknown):
+            has_both = is_correct[rows].any() and not is_correct[rows].all()
+            aucs.append(auroc(confidence[rows], is_correct[rows]) if has_both else np.nan)
+        return cls(n, n / total, accepted, *aucs)
 
     def as_json(self) -> dict[str, Any]:
         """Return the numbers as JSON holds them; what is undefined is null."""
         accepted = f"accepted_at_{KNOWN_COVERAGE}_of_known"
         return nan_to_none({"n": self.n, "share": self.share, accepted: self.accepted,
                             "auc_known": self.auc_known, "auc_correct_vs_unknown": self.auc_unknown})  # fmt: skip
-
-
-def _evaluated_auc(confidence: Floats, is_correct: Bools) -> float:
-    return auroc(confidence, is_correct) if is_correct.any() and not is_correct.all() else np.nan
 
 
 class Gated(NamedTuple):
@@ -265,10 +264,14 @@ def _resampled_to_evaluate(
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
     for start in range(0, len(scored), AT_ONCE):
         some = scored[start : start + AT_ONCE]
-        tables = [(rank_rows(one.confidence, predictions.is_correct), _evaluation_measures(one)) for one in some]
-        for one, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
+        points: dict[str | OperatingPoint, Measure] = {point: point.measure for point in (*COVERAGES, *RISKS)}
+        tables = [
+            (rank_rows(score.confidence, predictions.is_correct), points | measures_at(score.cut(), score.cut()))
+            for score in some
+        ]
+        for score, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
             rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
-            yield one, rows.ranking(), resampled
+            yield score, rows.ranking(), resampled
 
 
 def evaluation_cuts(scored: Sequence[Scored]) -> list[float]:
@@ -291,13 +294,6 @@ def _evaluated_to_best_single(rows: Sequence[Row]) -> list[Row]:
         to_best = BestSingle(best.name, {name: differences[name] for name in VS_BEST}) if differences else None
         compared.append(replace(row, vs_best_single=to_best))
     return compared
-
-
-def _evaluation_measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
-    """Return the metrics by name, and the risk or coverage of each operating point by that point."""
-    measures = dict[str | OperatingPoint, Measure](measures_at(scored.cut(), scored.cut()).items())
-    measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
-    return measures
 
 
 def _evaluation_rates(ranking: Ranking, threshold: float) -> dict[str, float]:

@@ -61,7 +61,9 @@ def report_sources(
     found, why = _image_source(open_images, predictions, path, ids, data)
     of_training = None
     if reference is not None and reference_path is not None and found is not None:
-        of_training, _ = _image_source(open_images, reference, Path(reference_path), _source_ids(reference))
+        names = reference.ids
+        ids = evaluation_row_numbers if names is None else lambda rows: names[rows].tolist()
+        of_training, _ = _image_source(open_images, reference, Path(reference_path), ids)
     return Sources(found, why, reference, of_training)
 
 
@@ -83,11 +85,6 @@ def _image_source(
             return [None] * len(ids)
 
     return found, ""
-
-
-def _source_ids(outputs: ClassifierOutputs) -> Ids:
-    ids = outputs.ids
-    return evaluation_row_numbers if ids is None else lambda rows: ids[rows].tolist()
 
 
 def without_source_folders(text: str) -> str:

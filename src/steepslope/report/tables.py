@@ -76,20 +76,18 @@ def summary_table(rows: Sequence[Row]) -> Grid:
     rivals = [TO_MCP, TO_BEST] if any(row.vs_best_single for row in rows) else [TO_MCP]
     differences = [f"Δ{_short_table_heading(METRICS[name])} {rival}" for rival in rivals for name in VS_BEST]
     columns = ["score", *map(_short_table_heading, table_metrics().values()), *differences]
-    added = [_difference_table_cells(row)[: len(differences)] for row in rows]
-    lines = [[*line[:-1], *more] for line, more in zip(main.rows, added, strict=True)]
+    lines = []
+    for row, line in zip(rows, main.rows, strict=True):
+        to_mcp = row.vs_mcp if row.vs_mcp is not None and row.name != BASELINE else {}
+        to_best = row.vs_best_single.differences if row.vs_best_single is not None else {}
+        added = [difference_table_cell(METRICS[name], some.get(name)) for some in (to_mcp, to_best) for name in VS_BEST]
+        lines.append([*line[:-1], *added[: len(differences)]])
     paired = "Differences (Δ) are paired: ▲ is clearly better, ▼ clearly worse. The best single score is so by AURC."
     return Grid("Scores", columns, lines, f"{main.note} {paired}")
 
 
 def _short_table_heading(metric: Metric) -> str:
     return f"{metric.terminal_heading}{NO_BREAK}{'↑' if metric.higher_is_better else '↓'}"
-
-
-def _difference_table_cells(row: Row) -> list[Cell]:
-    to_mcp = {} if row.vs_mcp is None or row.name == BASELINE else row.vs_mcp
-    to_best = {} if row.vs_best_single is None else row.vs_best_single.differences
-    return [difference_table_cell(METRICS[name], some.get(name)) for some in (to_mcp, to_best) for name in VS_BEST]
 
 
 def difference_table_cell(metric: Metric, difference: Difference | None) -> Cell:
@@ -205,18 +203,14 @@ def table_definitions(grids: Sequence[Grid]) -> dict[str, str]:
     """Return what each column of some tables means, by its heading; where nothing is known, the note of its table."""
     meanings = {heading: grid.note for grid in reversed(grids) for heading in grid.columns[1:] if grid.note}
     for metric in (*METRICS.values(), *SEPARABILITY.values()):
-        meanings |= _table_definitions_of(metric)
+        unit = ", in thousandths" if metric.scale > 100 else ", in percent" if metric.scale == 100 else ""
+        better = f"{'Higher' if metric.higher_is_better else 'Lower'} is better."
+        name = "" if metric.terminal_heading.rstrip("‰") == metric.title else f"{metric.title}. "
+        definition = f"{name}{metric.definition.rstrip('.')}{unit}. {better}"
+        meanings |= {metric.heading: definition, _short_table_heading(metric): definition}
     meanings |= MORE_DEFINITIONS
     used = dict.fromkeys(chain.from_iterable(grid.columns for grid in grids))
     return {heading: meanings[heading] for heading in used if heading in meanings}
-
-
-def _table_definitions_of(metric: Metric) -> dict[str, str]:
-    unit = ", in thousandths" if metric.scale > 100 else ", in percent" if metric.scale == 100 else ""
-    better = f"{'Higher' if metric.higher_is_better else 'Lower'} is better."
-    name = "" if metric.terminal_heading.rstrip("‰") == metric.title else f"{metric.title}. "
-    definition = f"{name}{metric.definition.rstrip('.')}{unit}. {better}"
-    return {metric.heading: definition, _short_table_heading(metric): definition}
 
 
 def class_tables(evaluation: Evaluation, leader: Scored) -> list[Grid]:

@@ -9,7 +9,7 @@ Colours are the page's own, by name, so that a chart is light or dark as the pag
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -53,8 +53,10 @@ def page_charts(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
         }
         if series:
             title = f"P(correct) as it is estimated, and as it is counted, {row.name}"
-            lines = _chart_channels(estimate_looks())
-            charts[f"reliability-{place}"] = chart("reliability", title, **lines, **reliability_chart_values(series))
+            groups = [{"series": kind, **group} for kind, of_kind in series.items() for group in of_kind]
+            least = min([LEAST_SHOWN, *(min(group["predicted"], group["low"]) for group in groups)])
+            shown = {"rows": groups, "ends": [max(0.0, least - ROOM_BELOW), 1]}
+            charts[f"reliability-{place}"] = chart("reliability", title, **_chart_channels(estimate_looks()), **shown)
     return charts
 
 
@@ -106,16 +108,6 @@ def histogram_chart_values(confidence: Floats, is_correct: Bools) -> dict[str, A
         for start, end, part in zip(edges, edges[1:], np.histogram(values, edges)[0] / len(values), strict=False)
     ]
     return {"rows": rows, "ends": [edges[0], edges[-1]]}
-
-
-def reliability_chart_values(series: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
-    """Return how often predictions of some probability are correct, a series for each estimate: rows, and ends.
-
-    Rows have ``predicted``, ``observed``, ``low`` and ``high``, in [0, 1].
-    """
-    rows: list[dict[str, Any]] = [{"series": kind, **group} for kind, groups in series.items() for group in groups]
-    least = min([LEAST_SHOWN, *(min(row["predicted"], row["low"]) for row in rows)])
-    return {"rows": rows, "ends": [max(0.0, least - ROOM_BELOW), 1]}
 
 
 def chart_looks(names: Iterable[str]) -> Looks:

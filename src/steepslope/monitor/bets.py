@@ -174,7 +174,8 @@ class ChangeBets(Bets):
     def p_values(self, values: Floats) -> tuple[Floats, NDArray[np.int64]]:
         """Return the conformal p-values of the next values (m,), and the counts of bins after them, (bins,)."""
         m, size = len(values), len(self.counts)
-        bins, block = self._bins(values), np.arange(m) // BLOCK
+        bins = self._bins(values)
+        block = np.arange(m) // BLOCK
         rows = np.full((-(-m // BLOCK), BLOCK), size)  # in blocks, the last of them filled up
         rows.ravel()[:m] = bins
         each = np.bincount(block * size + bins, minlength=len(rows) * size).reshape(-1, size)

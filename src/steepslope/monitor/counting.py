@@ -144,9 +144,8 @@ class FileCount:
         if chance is None or marked is None or not (chance > 0).any():
             return replace(predictions, chance=None)
         if self.monitor.labelled.count:
-            raise SteepslopeError(
-                "expected no audit: this state already counts labels that no audit drew; begin another state", AUDIT
-            )
+            known = "this state already counts labels that no audit drew"
+            raise SteepslopeError(f"expected no audit: {known}; begin another state", AUDIT)
         require_consistent_audit(predictions, self.monitor.promised, str(self.monitor.gate))
         least = chance[chance > 0].min()
         weights = np.divide(least, chance, out=np.zeros(len(chance)), where=marked & (chance > 0))
@@ -246,7 +245,8 @@ def count_files(
     model = Gate.load(gate, load_oracle)
     digest = digest_of_gate(gate)
     for file in predictions:  # before a state is made
-        _require_countable_file(gate, digest, file)
+        if (_key_of_counted_file(file) or {}).get("gate") not in (None, digest):
+            raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
         prediction_columns(file, truth)
     rows = None if calibration is None else _calibration_rows(model, calibration)
     if not state.exists():
@@ -302,21 +302,14 @@ def _labels_to_count(labels: str | None, has_predictions: bool) -> tuple[str | N
     if labels is None:
         return None, None
     if labels == "label":
-        raise SteepslopeError(
-            f"expected a column of true labels, found {labels!r}, which is what was predicted", "labels"
-        )
+        found = f"found {labels!r}, which is what was predicted"
+        raise SteepslopeError(f"expected a column of true labels, {found}", "labels")
     if Path(labels).suffix.lower() in TABLES:
         return None, Path(labels)
     if not has_predictions:
         expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
         raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
     return labels, None
-
-
-def _require_countable_file(gate: Path, digest: str, file: Path) -> None:
-    """Raise if, by the summary next to a file of predictions, another gate made them."""
-    if (_key_of_counted_file(file) or {}).get("gate") not in (None, digest):
-        raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
 
 
 def _key_of_counted_file(file: Path) -> dict[str, Any] | None:

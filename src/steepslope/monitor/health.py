@@ -25,11 +25,13 @@ def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> Monitor | None
     """
     if not _can_tell_health(gate):
         return None
-    parts = [(hashes_of_prediction_ids(batch.ids), batch.without_ids()) for batch in batches if len(batch)]
+    hashes, parts = [], []
+    for batch in filter(len, batches):
+        hashes.append(hashes_of_prediction_ids(batch.ids))
+        parts.append(Predicted(batch.p_correct, batch.accepted, batch.probability, batch.predicted, batch.chance))
     if not parts:
         return Monitor.of(gate)
-    order = np.argsort(np.concatenate([hashes for hashes, _ in parts]), kind="stable")
-    return _health_after_batch(gate, Predicted.joined([rows for _, rows in parts]).subset(order))
+    return _health_after_batch(gate, Predicted.joined(parts).subset(np.argsort(np.concatenate(hashes), kind="stable")))
 
 
 def warn_of_changed_batch(gate: Gate, decisions: Decisions) -> None:

@@ -151,9 +151,8 @@ class Monitor(Brief):
     def take(self, rows: Predicted) -> None:
         """Take further predictions (m,) as :meth:`update` does, whose decisions were checked already."""
         if rows.probability is None and "probability" in self.usual:
-            raise SteepslopeError(
-                "expected the classifier's own, which the calibration rows have, found none", "probability"
-            )
+            expected = "expected the classifier's own, which the calibration rows have"
+            raise SteepslopeError(f"{expected}, found none", "probability")
         values = {name: SIGNALS[name].values(rows) for name in self.usual}
         values |= {COVERAGE: rows.accepted.astype(np.float64)}
         places = self.rows + 1 + np.arange(len(rows))

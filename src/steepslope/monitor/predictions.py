@@ -95,10 +95,6 @@ class Batch(Predicted):
     labels: Texts
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    def without_ids(self) -> Predicted:
-        """Return the predictions without ids, labels and further columns, which are most of the memory."""
-        return Predicted(self.p_correct, self.accepted, self.probability, self.predicted, self.chance)
-
 
 Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions
 
@@ -122,9 +118,8 @@ def _checked_classes(values: ArrayLike) -> NDArray[np.int64]:
     """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on, or −1 for none."""
     found = np.atleast_1d(np.asarray(values))
     if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < UNKNOWN)):
-        raise SteepslopeError(
-            f"expected numbers of classes (m,), found {found.dtype} of shape {found.shape}", "predicted"
-        )
+        expected = "expected numbers of classes (m,)"
+        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "predicted")
     return found.astype(np.int64)
 
 

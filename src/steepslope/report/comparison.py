@@ -144,10 +144,8 @@ def why_comparison_unpaired(a: Run, b: Run) -> str:
     """
     if (a.ids is None) != (b.ids is None):
         return f"only {(b if a.ids is None else a).name} has ids"
-    return _why_other_compared_places(a, b) if a.ids is None else _why_other_compared_ids(a, b)
-
-
-def _why_other_compared_places(a: Run, b: Run) -> str:
+    if a.ids is not None:
+        return _why_other_compared_ids(a, b)
     if len(a) != len(b):
         return f"there are {len(a):,} and {len(b):,} rows, without ids"
     if a.labels is None or b.labels is None:
@@ -159,12 +157,11 @@ def _why_other_compared_places(a: Run, b: Run) -> str:
 
 
 def _why_other_compared_ids(a: Run, b: Run) -> str:
-    for run in (a, b):
-        ids = _in_order_of_comparison(run, run.ids)
+    ours, theirs = _in_order_of_comparison(a, a.ids), _in_order_of_comparison(b, b.ids)
+    for run, ids in ((a, ours), (b, theirs)):
         repeated = ids[1:][ids[1:] == ids[:-1]]
         if len(repeated):
             return f"the id {str(repeated[0])!r} is there more than once in {run.name}"
-    ours, theirs = _in_order_of_comparison(a, a.ids), _in_order_of_comparison(b, b.ids)
     if not np.array_equal(ours, theirs):
         common = len(np.intersect1d(ours, theirs, assume_unique=True))
         return f"{common:,} ids in common of {len(a):,} and {len(b):,}"

@@ -264,11 +264,11 @@ def _resampled_to_evaluate(
     """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
     for start in range(0, len(scored), AT_ONCE):
         some = scored[start : start + AT_ONCE]
-        points: dict[str | OperatingPoint, Measure] = {point: point.measure for point in (*COVERAGES, *RISKS)}
-        tables = [
-            (rank_rows(score.confidence, predictions.is_correct), points | measures_at(score.cut(), score.cut()))
-            for score in some
-        ]
+        tables = []
+        for score in some:
+            measures = dict[str | OperatingPoint, Measure](measures_at(score.cut(), score.cut()).items())
+            measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
+            tables.append((rank_rows(score.confidence, predictions.is_correct), measures))
         for score, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
             rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
             yield score, rows.ranking(), resampled

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,15 @@ PREDICTION = "prediction"
 
 def taking_answers(served: Served) -> Served:
     """Return a model whose arrays of answers, as its card names them, are made of these; another as it is."""
-    inputs = [spec for one in served.inputs for spec in _inputs_of_array(served, one)]
-    return (
-        replace(served, inputs=tuple(inputs), run=partial(_run_on_answers, served)) if served.card.answers else served
-    )
+    if not served.card.answers:
+        return served
+    inputs = tuple(spec for array in served.inputs for spec in _inputs_of_array(served, array))
+
+    def run(parts: Sequence[Arrays], top: int) -> list[Arrays]:
+        made = [{spec.name: _array_of_inputs(served, spec, part) for spec in served.inputs} for part in parts]
+        return served.run(made, top)
+
+    return replace(served, inputs=inputs, run=run)
 
 
 def _inputs_of_array(served: Served, array: ArraySpec) -> list[ArraySpec]:
@@ -38,10 +42,6 @@ def _inputs_of_array(served: Served, array: ArraySpec) -> list[ArraySpec]:
     prediction = ArraySpec(f"{PREDICTION}{end}", np.int64 if served.card.classes is None else np.object_, (None,))
     is_graded = not end and served.card.classes == GRADES  # all answers are taken for right
     return [*([] if is_graded else [prediction]), ArraySpec(f"{CONFIDENCE}{end}", np.float64, (None,))]
-
-
-def _run_on_answers(served: Served, parts: Sequence[Arrays], top: int) -> list[Arrays]:
-    return served.run([{one.name: _array_of_inputs(served, one, part) for one in served.inputs} for part in parts], top)
 
 
 def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[Any]:

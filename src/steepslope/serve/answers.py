@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import Query
@@ -20,7 +20,9 @@ from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve import limits, protocol
 from steepslope.serve.batching import Batcher
 from steepslope.serve.bodies import Capacity, pixels_of_body, read_body
+from steepslope.serve.decision_log import DecisionLog
 from steepslope.serve.metrics import ServerMetrics
+from steepslope.serve.monitoring import ServedMonitor
 from steepslope.serve.served import (
     DECIDING,
     DECISION,
@@ -32,10 +34,6 @@ from steepslope.serve.served import (
     served_channels,
     served_row_count,
 )
-
-if TYPE_CHECKING:
-    from steepslope.serve.decision_log import DecisionLog
-    from steepslope.serve.monitoring import ServedMonitor
 
 T = TypeVar("T")
 Top = Annotated[int | None, Query(ge=1, le=10)]

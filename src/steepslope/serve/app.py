@@ -47,7 +47,8 @@ class AppGuard:
             return
         started, status = time.perf_counter(), 0
         headers = Headers(scope=scope)
-        request_id = _request_id_in_app(headers)
+        given = headers.get(REQUEST_ID, "")
+        request_id = given if REQUEST_IDS.fullmatch(given) else uuid.uuid4().hex
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         app = _app_refusal(headers, scope["method"]) or self.app
 
@@ -68,12 +69,6 @@ class AppGuard:
         finally:
             route = getattr(scope.get("endpoint"), "__name__", UNKNOWN)
             self.answers.metrics.of_request(route, status or 500, time.perf_counter() - started)
-
-
-def _request_id_in_app(headers: Headers) -> str:
-    """Return the id that a request brings, or one of its own where it brings none that can be kept."""
-    given = headers.get(REQUEST_ID, "")
-    return given if REQUEST_IDS.fullmatch(given) else uuid.uuid4().hex
 
 
 def _app_refusal(headers: Headers, method: str) -> Response | None:
@@ -124,12 +119,14 @@ def _app_routes(answers: Answers) -> APIRouter:
     router.add_api_route("/v2/health/live", live)
     router.add_api_route("/v2/health/ready", ready, responses=NOT_READY)
     model = f"/v2/models/{answers.name}"
+    schema = protocol_schema([protocol_metadata(spec) for spec in answers.served.inputs])
+    infer_body = {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
     for prefix in (model, f"{model}/versions/{VERSION}"):
         router.add_api_route(prefix, model_metadata)
         router.add_api_route(f"{prefix}/ready", model_ready, responses=NOT_READY)
         router.add_api_route(
             f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response, responses=REFUSALS,
-            openapi_extra=_infer_body_of_app(answers),
+            openapi_extra=infer_body,
         )  # fmt: skip
     if serves_images(answers.served):
         router.add_api_route(
@@ -199,11 +196,6 @@ PICTURE = {"type": "string", "format": "binary"}
 PREDICT_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"image/png": {"schema": PICTURE}, "image/jpeg": {"schema": PICTURE}}}
 }
-
-
-def _infer_body_of_app(answers: Answers) -> dict[str, Any]:
-    schema = protocol_schema([protocol_metadata(one) for one in answers.served.inputs])
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 def _app_failure(status: int, message: object, headers: Any = None) -> JSONResponse:

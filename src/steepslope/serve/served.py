@@ -9,20 +9,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.nets.export.file import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs.answers import CONFIDENCE
 from steepslope.outputs.arrays import is_opinion_array
-
-if TYPE_CHECKING:
-    from steepslope.gate import Gate
-
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER, REJECTED = "handed_over", "rejected"

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.errors import SteepslopeError, UnknownLabelsWarning
+from steepslope.errors import UnknownLabelsWarning
 from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.storage import classes_of_oracle
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
 from steepslope.outputs.table import TableBlocks, read_table
 from steepslope.scores import MCP
+from tests.refusal import refusal
 
 ROWS = "id,prediction,confidence,label\nx,cat,0.9,cat\ny,dog,0.6,cat\nz,cat,,cow\nw,dog,0.75,dog\n"
 UNTRUE = "\n".join(line.rpartition(",")[0] for line in ROWS.splitlines())
@@ -118,41 +119,11 @@ def test_answers_that_are_right_or_wrong_need_no_prediction(tmp_path: Path) -> N
     new = written(tmp_path, "confidence\n0.9\n0.2\n")
     assert ClassifierOutputs.load(new, known=outputs.class_names).predictions.tolist() == [1, 1]
     for known in (None, ["cat", "dog"]):
-        with pytest.raises(
-            SteepslopeError, match=r"expected a column prediction \(or --prediction-column\), or is_corr"
-        ):
-            ClassifierOutputs.load(new, known=known)
-    with pytest.raises(
-        SteepslopeError, match=r"column 'is_correct': expected true or false, .* found 'perhaps' in row 1"
-    ):
-        read_table(written(tmp_path, "confidence,is_correct\n0.9,yes\n0.8,perhaps\n"))
-
-
-WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
-    "no prediction": (
-        "confidence,label\n0.5,a\n",
-        {},
-        "expected a column prediction (or --prediction-column), or is_correct",
-    ),
-    "another column": (ROWS, {"prediction_column": "answer"}, "unknown column 'answer'"),
-    "no number": (ROWS.replace("0.6", "60%"), {}, "column 'confidence': expected a number in each row, with '.' in"),
-    "infinite": (ROWS.replace("0.6", "inf"), {}, "confidence: expected finite numbers, or none (NaN), found inf"),
-    "an empty answer": (ROWS.replace("dog,0.6", ",0.6"), {}, "column 'prediction': expected an answer in each row"),
-    "a label that is missing": (ROWS.replace("cow", ""), {}, "column 'label': expected one of the classes cat, dog"),
-    "one class": ("prediction,confidence\na,1\na,1\n", {}, "expected at least two classes, found a alone: name them"),
-    "probabilities": (ROWS, {"probabilities": True}, "probabilities: expected columns of numbers to go with it, found"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_files_are_refused_in_a_line_that_names_them(name: str, tmp_path: Path) -> None:
-    text, options, message = WRONG[name]
-    path = written(tmp_path, text)
-    with pytest.raises(SteepslopeError) as caught:
-        read_table(path, ReadingOptions(**options))
-    assert message in str(caught.value)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+        message = "expected a column prediction (or --prediction-column), or is_correct"
+        assert message in refusal(ClassifierOutputs.load, new, known=known)
+    told = refusal(read_table, written(tmp_path, "confidence,is_correct\n0.9,yes\n0.8,perhaps\n"))
+    assert "column 'is_correct': expected true or false" in told
+    assert "found 'perhaps' in row 1" in told
 
 
 def test_among_new_rows_an_answer_that_is_none_of_the_classes_is_told(tmp_path: Path) -> None:
@@ -160,5 +131,5 @@ def test_among_new_rows_an_answer_that_is_none_of_the_classes_is_told(tmp_path: 
     with pytest.warns(UnknownLabelsWarning, match=r"in 3 rows, .* no answer, for review: 'dog' \(2\), '' \(1\)"):
         found = ClassifierOutputs.load(written(tmp_path, text), known=["cat", "cow"])
     assert found.predictions.tolist() == [-1, -1, 0, -1]
-    with pytest.raises(SteepslopeError, match=r"leave other rows to a person\), found 'dog' in row 1 \(2 such rows\)"):
-        ClassifierOutputs.load(written(tmp_path, ROWS), known=["cat", "cow"])
+    told = refusal(ClassifierOutputs.load, written(tmp_path, ROWS), known=["cat", "cow"])
+    assert "(leave other rows to a person), found 'dog' in row 1 (2 such rows)" in told

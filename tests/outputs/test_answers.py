@@ -1,7 +1,6 @@
 """A label and a confidence: what their made logits keep, what is refused, and as an opinion."""
 
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -114,46 +113,6 @@ def test_classes_are_the_distinct_names_or_numbers() -> None:
     assert ClassifierOutputs.from_answers([True, False], [0.9, 0.8], [True, True]).is_correct.tolist() == [True, False]
     coded = ClassifierOutputs.from_answers([7, 3], [0.9, 0.8], [7, 7], classes=[3, 7])
     assert coded.is_correct.tolist() == [True, False]
-
-
-WRONG: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
-    "a missing answer": (
-        (["a", "", "b"], [0.5, 0.5, 0.5]),
-        {},
-        "one of the classes a, b (leave other rows to a person), found an empty cell in row 1",
-    ),
-    "no class": (
-        (["a", "zebra"],),
-        {"classes": ["a", "bee"], "labels": ["a", "bee"]},
-        "classes a, bee (leave other rows to a person), found 'zebra' in row 1",
-    ),
-    "a number that is no class": (
-        ([0, 2],),
-        {"classes": ["a", "b"], "labels": [0, 1]},
-        "one of the classes a, b (leave other rows to a person), found '2' in row 1",
-    ),
-    "one class alone": (
-        (["a", "a"],),
-        {},
-        "expected at least two classes, found a alone: name them all (classes=, --classes)",
-    ),
-    "negative": (([-1, 0],), {}, "one of the classes 0, 1 (leave other rows to a person), found '-1' in row 0"),
-    "large numbers": (([20_250_101, 0],), {}, "or the names of the classes (classes=, --classes), found 20250101"),
-    "infinite": (([0, 1], [0.5, np.inf]), {}, "confidence: expected finite numbers, or none (NaN), found inf in row 1"),
-    "text": (([0, 1], [0.5, "97%"]), {}, "confidence: expected numbers, found '97%' in row 1"),
-    "too few": (([0, 1], [0.5]), {}, "confidence: expected 2 numbers, one an answer, found shape (1,)"),
-    "probabilities": (([0, 1], np.full((2, 3), 1 / 3)), {}, "probabilities of all classes go to"),
-    "labels": (([0, 1], [0.5, 0.5], [0]), {}, "labels: expected 2 rows like the logits, found 1"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_answers_are_refused_in_a_line(name: str) -> None:
-    arguments, named, expected = WRONG[name]
-    with pytest.raises(SteepslopeError) as caught:
-        ClassifierOutputs.from_answers(*arguments, **named)
-    assert expected in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_answers_as_an_opinion_go_by_names_and_ids() -> None:

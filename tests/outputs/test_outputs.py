@@ -104,26 +104,6 @@ def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, da
         ClassifierOutputs.load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("label,logit_0,logit_1\n0,a,2\n", "column 'logit_0': expected a number in each row, .* found 'a' in row 0"),
-        ("label,logit_0,logit_1\n0,,2\n", "expected a number in each row, found 1 empty or nan"),
-        ("label,logit_0,logit_1\ncat,1,2\n", "'label': expected whole numbers from 0, .* found 'cat' in row 0"),
-        ("", "expected a line with the names of columns, found an empty file"),
-        ("label,logit_0,logit_1\n", "expected rows below the header"),
-        ("label,logit_0,logit_1\n0,nan,2\n", "expected a number in each row, found 1 empty or nan"),
-    ],
-)
-def test_bad_csv_files_are_named(tmp_path: Path, content: str, message: str) -> None:
-    path = tmp_path / "bad.csv"
-    path.write_text(content)
-    with pytest.raises(SteepslopeError, match=message) as caught:
-        ClassifierOutputs.load(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_another_byte_order_is_turned(tmp_path: Path) -> None:
     outputs = make_outputs(4)
     turned = ClassifierOutputs(outputs.logits.astype(">f4"), outputs.labels)

@@ -24,7 +24,7 @@ from steepslope.report.comparison import (
     why_comparison_unpaired,
 )
 from steepslope.report.runs import Run
-from tests.report.runs import drawn, run_of
+from tests.report.runs import drawn, noise, run_of
 
 
 def shuffled(run: Run, seed: int = 3) -> Run:
@@ -116,12 +116,7 @@ def test_what_is_compared() -> None:
 @pytest.mark.usefixtures("few_metrics")
 def test_the_run_with_fewer_errors_decides_the_width_either_way() -> None:
     """Ten errors on one side are ten, whether that side is the baseline or not."""
-    rng = np.random.default_rng(0)
-    ids = np.arange(200).astype(str).astype(object)
-    runs = [
-        run_of(name, np.arange(200) >= errors, {"mcp": rng.normal(size=200) + (np.arange(200) >= errors)}, ids=ids)
-        for name, errors in (("many", 90), ("few", 10))
-    ]
+    runs = [noise("many", 200, 90, ids=True), noise("few", 200, 10, ids=True)]
     one, other = (contrast(compare_runs(some, bootstrap=200), "mcp").differences["auc"] for some in (runs, runs[::-1]))
     assert (one["low"], one["high"]) == pytest.approx((-other["high"], -other["low"]))
     assert one["p"] == pytest.approx(other["p"])
@@ -135,9 +130,8 @@ def test_odd_ids_are_the_same_rows() -> None:
     assert why_comparison_unpaired(a, shuffled(a)) == ""
 
 
-SORTED = (
-    "without ids, labels in order of their classes do not tell whether the rows are the same: evaluate both with ids"
-)
+SORTED = "without ids, labels in order of their classes do not tell whether the rows are the same: evaluate both with "
+SORTED += "ids"
 
 
 def test_why_rows_are_not_the_same() -> None:
@@ -193,15 +187,10 @@ def test_whole_clusters_are_resampled() -> None:
         ids = np.array([f"{row:04d}" for row in range(1000)], dtype=object)
         return run_of(run.name, run.is_correct[times], scores, ids=ids, clusters=times if clusters else None)
 
-    plain, grouped, ungrouped = (
-        contrast(compare_runs(runs, bootstrap=1000), "mcp").differences["auc"]
-        for runs in (
-            [once, other],
-            [repeated(once, True), repeated(other, False)],
-            [repeated(once, False), repeated(other, False)],
-        )
-    )
-    widths = [one["high"] - one["low"] for one in (plain, grouped, ungrouped)]
+    widths = []
+    for run, rival in ((once, other), *((repeated(once, whole), repeated(other, False)) for whole in (True, False))):
+        auc = contrast(compare_runs([run, rival], bootstrap=1000), "mcp").differences["auc"]
+        widths.append(auc["high"] - auc["low"])
     assert widths[1] == pytest.approx(widths[0], rel=0.1)
     assert widths[2] == pytest.approx(widths[0] / 5**0.5, rel=0.15)
 
@@ -234,12 +223,7 @@ def test_sentences_tell_what_is_clear() -> None:
 )
 def test_what_is_not_known_is_not_called_alike(bootstrap: int, errors: int, words: dict[str, str]) -> None:
     """Only what has an interval is clear or not."""
-    rng = np.random.default_rng(0)
-    runs = [
-        run_of(name, np.arange(300) >= wrong, {"mcp": rng.normal(size=300)})
-        for name, wrong in (("a", 90), ("b", errors))
-    ]
-    comparison = compare_runs(runs, bootstrap=bootstrap)
+    comparison = compare_runs([noise("a", 300, 90), noise("b", 300, errors)], bootstrap=bootstrap)
     best = comparison.rivals[0].best
     assert {name: best.word(name) for name in words} == words
     assert not any("nan" in line for line in [comparison_headline(comparison), *comparison_sentences(comparison)])
@@ -272,11 +256,7 @@ def test_the_headline_tells_errors_from_ranking() -> None:
     ("errors", "few"), [(50, ""), (49, "49 errors"), (1, "1 error"), (151, "49 correct predictions")]
 )
 def test_few_errors_or_few_correct_are_told_of_each_run(errors: int, few: str) -> None:
-    rng = np.random.default_rng(0)
-    runs = [
-        run_of(name, np.arange(200) >= wrong, {"mcp": rng.normal(size=200)}, ids=np.arange(200).astype(str))
-        for name, wrong in (("a", 100), ("b", errors))
-    ]
+    runs = [noise("a", 200, 100, ids=True), noise("b", 200, errors, ids=True)]
     told = [f"b has only {few}: below about 50, all its numbers depend on luck"] if few else []
     for names in (runs, runs[::-1]):
         comparison = compare_runs(names, bootstrap=0)

@@ -225,9 +225,8 @@ def test_harm_comes_first() -> None:
     first, second = health_sentences(monitor)
     count = monitor.labelled.alarm_count
     told = "by their labels, more than the promised 5 % of the accepted are wrong"
-    assert first.startswith(
-        f"HARMFUL after {count} labels of accepted predictions, with 3,000 predictions counted: {told}"
-    )
+    counted = f"{count} labels of accepted predictions, with 3,000 predictions counted"
+    assert first.startswith(f"HARMFUL after {counted}: {told}")
     assert "calibrate it again" in first
     assert second.startswith("CHANGED after 1,")
     assert "Label some" not in second
@@ -305,9 +304,8 @@ def test_files_without_the_columns_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_labels_by_number_or_name_and_empty(ending: str, tmp_path: Path) -> None:
-    ids, truths = read_labels_of_predictions(
-        write(tmp_path / f"labels.{ending}", {"label": pa.array([3, None]), "id": ["a", "b"]})
-    )
+    path = write(tmp_path / f"labels.{ending}", {"label": pa.array([3, None]), "id": ["a", "b"]})
+    ids, truths = read_labels_of_predictions(path)
     assert (ids.tolist(), truths.tolist()) == (["a", "b"], ["3", ""])
 
 

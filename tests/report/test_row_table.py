@@ -28,9 +28,8 @@ def test_rows_hold_names_confidences_and_decisions(tmp_path: Path) -> None:
     oracle = Oracle(epochs=5).fit(make_outputs(300, seed=1).changed(ids=None))
     oracle.save(tmp_path / "label")
     scores = ["margin", str(tmp_path / "label")]
-    evaluation = evaluate_predictions(
-        outputs, scores, bootstrap=0, ids=lambda rows: outputs.require("ids")[rows].tolist()
-    )
+    ids = outputs.require("ids")
+    evaluation = evaluate_predictions(outputs, scores, bootstrap=0, ids=lambda rows: ids[rows].tolist())
     rows = written(evaluation, tmp_path / "rows.npz")
     np.testing.assert_array_equal(rows["is_correct"], outputs.is_correct)
     assert rows["id"].tolist() == [f"row/{row}" for row in range(300)]

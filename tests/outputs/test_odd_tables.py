@@ -85,6 +85,9 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(case: str, tmp_path
 def test_options_of_tables_and_files_need_such(tmp_path: Path) -> None:
     require_files_for_options(ReadingOptions(label_column="y"), str(tmp_path), "o.CSV", None)
     require_files_for_options(ReadingOptions(as_logits=True), str(tmp_path / "o.npz"))
-    messages = {"label-column: expected a .csv": {"label_column": "y"}, "as-logits: ": {"as_logits": True}}
+    messages: dict[str, dict[str, Any]] = {
+        "label-column: expected a .csv": {"label_column": "y"},
+        "as-logits: ": {"as_logits": True},
+    }
     for message, options in messages.items():
         assert message in refusal(require_files_for_options, ReadingOptions(**options), str(tmp_path))

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -216,7 +217,7 @@ def test_rows_without_ids_have_their_numbers_and_classes_their_names(ending: str
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_further_column_comes_as_text(suffix: str, tmp_path: Path) -> None:
-    columns = {"logit_0": [0.5, 1.5, 2.5], "logit_1": [1.0, 2.0, 3.0]}
+    columns: dict[str, list[Any]] = {"logit_0": [0.5, 1.5, 2.5], "logit_1": [1.0, 2.0, 3.0]}
     columns |= {"camera": [7, None, 12], "x": [True, None, False]}
     path = tmp_path / f"outputs{suffix}"
     (pc.write_csv if suffix == ".csv" else pq.write_table)(pa.table(columns), path)

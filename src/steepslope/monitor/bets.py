@@ -215,12 +215,12 @@ def mean_interval_by_bets(total: float, n: int, alpha: float) -> tuple[float, fl
     """
     if n == 0:
         return 0.0, 1.0
-    found = total / n
+    mean_found = total / n
     bet = float(betaln(total + 1, n - total + 1)) + math.log(alpha)
 
     def gain(mean: float) -> float:
         return bet - float(xlogy(total, mean) + xlogy(n - total, 1 - mean))
 
-    low = 0.0 if found < EDGE or gain(EDGE) < 0 else float(brentq(gain, EDGE, found))
-    high = 1.0 if found > 1 - EDGE or gain(1 - EDGE) < 0 else float(brentq(gain, found, 1 - EDGE))
+    low = 0.0 if mean_found < EDGE or gain(EDGE) < 0 else float(brentq(gain, EDGE, mean_found))
+    high = 1.0 if mean_found > 1 - EDGE or gain(1 - EDGE) < 0 else float(brentq(gain, mean_found, 1 - EDGE))
     return low, high

@@ -55,13 +55,13 @@ def require_consistent_decisions(gate: Gate, batch: Batch, limit: float | None =
     is_other = (batch.p_correct < p_low) | (batch.p_correct > p_high)
     _refuse_inconsistent(batch, is_other, "p_correct", p_high, batch.p_correct)
     least, most = _consistent_ranks(gate, batch, low, high)
-    found = _ranks_in_file(batch, most)
+    ranks = _ranks_in_file(batch, most)
     in_audit = batch.accepted if batch.chance is None else batch.chance > 0  # what the gate alone accepts
     if limit is None:
         limit = float(batch.p_correct[batch.accepted].min(initial=ACCEPT_NOTHING))
     cuts = (np.where(in_audit & (batch.p_correct + by < limit), MIDDLE, HIGHEST) for by in (-slack, slack))
-    _refuse_inconsistent_ranks(batch, found, DECISION, *map(np.minimum, (least, most), cuts))
-    _refuse_inconsistent_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(found, MIDDLE)), CHANCE, least, most)
+    _refuse_inconsistent_ranks(batch, ranks, DECISION, *map(np.minimum, (least, most), cuts))
+    _refuse_inconsistent_ranks(batch, np.where(in_audit, HIGHEST, np.minimum(ranks, MIDDLE)), CHANCE, least, most)
 
 
 def _consistent_confidences(gate: Gate, batch: Batch, slack: Floats) -> tuple[Floats, Floats]:

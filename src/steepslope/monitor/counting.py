@@ -187,10 +187,10 @@ class FileCount:
     def _label(self, state: State, ids: Texts, truths: Texts, path: Path) -> None:
         """Count the labels of a file, (m,), "" where a row has none; raise if none of them is a class."""
         self.strange += labels_of_no_class(truths, self.gate.classes, path)
-        given = [(hash_in_state(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
-        counted = state.counted(id_ for id_, _ in given)
+        truths_by_id = [(hash_in_state(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
+        counted = state.counted(id_ for id_, _ in truths_by_id)
         fresh: dict[int, bool] = {}
-        for id_, truth in given:
+        for id_, truth in truths_by_id:
             prediction = counted.get(id_)
             if prediction is None:
                 self.labels_unknown += 1

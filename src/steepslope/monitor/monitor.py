@@ -102,8 +102,8 @@ class Monitor(Brief):
         require("delta", delta, INSIDE)
         compared = _rows_to_monitor(gate, rows)
         promised = gate.promised_risk
-        found = {name: signal.values(compared) for name, signal in SIGNALS.items()}
-        values = {name: each for name, each in found.items() if each is not None}
+        signals = {name: signal.values(compared) for name, signal in SIGNALS.items()}
+        values = {name: each for name, each in signals.items() if each is not None}
         level = delta / 2 / len(values)
         means = {name: RunningMean(ChangeBets.of(each), level) for name, each in values.items()}
         means |= {name: RunningMean(Bets(), level) for name in (COVERAGE, RISK)}
@@ -193,8 +193,8 @@ class Monitor(Brief):
     def alarms(self) -> dict[str, int]:
         """After how many predictions each alarm was raised: of a change by its signal, of harm by ``labels``."""
         by_labels = self.labelled.alarm if self.audit is None else self.audit.alarm
-        found = {name: self.means[name].alarm for name in self.usual} | {LABELS: by_labels}
-        return {name: row for name, row in found.items() if row is not None}
+        rows = {name: self.means[name].alarm for name in self.usual} | {LABELS: by_labels}
+        return {name: row for name, row in rows.items() if row is not None}
 
     @property
     def limit(self) -> float:

@@ -107,28 +107,28 @@ def _joined_columns(values: Sequence[Any]) -> Any:
 
 def checked_prediction_probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
-    found = checked_numbers(values, place)
-    outside = np.flatnonzero((found < 0) | (found > 1))
+    probabilities = checked_numbers(values, place)
+    outside = np.flatnonzero((probabilities < 0) | (probabilities > 1))
     if len(outside):
-        raise SteepslopeError(f"expected probabilities, found {found[outside[0]]:g} in row {outside[0]}", place)
-    return found
+        raise SteepslopeError(f"expected probabilities, found {probabilities[outside[0]]:g} in row {outside[0]}", place)
+    return probabilities
 
 
 def _checked_classes(values: ArrayLike) -> NDArray[np.int64]:
     """Return numbers of predicted classes (m,); raise unless each is a whole number from 0 on, or −1 for none."""
-    found = np.atleast_1d(np.asarray(values))
-    if found.ndim != 1 or (len(found) and (found.dtype.kind not in "iu" or found.min() < UNKNOWN)):
+    numbers = np.atleast_1d(np.asarray(values))
+    if numbers.ndim != 1 or (len(numbers) and (numbers.dtype.kind not in "iu" or numbers.min() < UNKNOWN)):
         expected = "expected numbers of classes (m,)"
-        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "predicted")
-    return found.astype(np.int64)
+        raise SteepslopeError(f"{expected}, found {numbers.dtype} of shape {numbers.shape}", "predicted")
+    return numbers.astype(np.int64)
 
 
 def checked_booleans(values: ArrayLike, place: str) -> Bools:
     """Return booleans (m,); raise at a place unless they are such."""
-    found = np.atleast_1d(np.asarray(values))
-    if found.ndim != 1 or (found.dtype != np.bool_ and len(found)):
-        raise SteepslopeError(f"expected booleans (m,), found {found.dtype} of shape {found.shape}", place)
-    return found.astype(np.bool_)
+    booleans = np.atleast_1d(np.asarray(values))
+    if booleans.ndim != 1 or (booleans.dtype != np.bool_ and len(booleans)):
+        raise SteepslopeError(f"expected booleans (m,), found {booleans.dtype} of shape {booleans.shape}", place)
+    return booleans.astype(np.bool_)
 
 
 def prediction_columns(path: Path, truth: str | None = None) -> dict[str, str]:
@@ -214,10 +214,10 @@ def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, p
     counts = Counter(filter(None, truths))
     is_class = classes.__contains__ if classes else str.isdigit
     strange = Counter({label: times for label, times in counts.items() if not is_class(label)})
-    found = next((label for label in strange if not means_unknown_label(label)), None)
-    if found is not None and strange == counts:
+    misspelt = next((label for label in strange if not means_unknown_label(label)), None)
+    if misspelt is not None and strange == counts:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
-        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {found!r}", place)
+        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {misspelt!r}", place)
     return strange
 
 

@@ -35,8 +35,8 @@ def as_array(values: Any, axes: int) -> NDArray[Any]:
 def _array_of_parts(values: list[Any] | tuple[Any, ...], axes: int) -> NDArray[Any]:
     if not values or not all(hasattr(value, "detach") or isinstance(value, np.ndarray) for value in values):
         return np.asarray(values)
-    parts = [_array_of_values(value) for value in values]
-    return np.concatenate(parts) if parts[0].ndim == axes else np.stack(parts)
+    arrays = [_array_of_values(value) for value in values]
+    return np.concatenate(arrays) if arrays[0].ndim == axes else np.stack(arrays)
 
 
 def _array_of_values(values: Any) -> NDArray[Any]:
@@ -210,9 +210,9 @@ def arrays_in_order(names: Iterable[str]) -> list[str]:
     >>> arrays_in_order(["vote_people", "logits", "opinion_forest", "ids", "weather"])
     ['ids', 'logits', 'vote_people', 'opinion_forest']
     """
-    found = list(names)
-    opinions = [name for name in found if name.startswith(tuple(OPINIONS)) and name not in OPINIONS]
-    return [*(name for name in ARRAYS if name in found), *opinions]
+    given_names = list(names)
+    opinions = [name for name in given_names if name.startswith(tuple(OPINIONS)) and name not in OPINIONS]
+    return [*(name for name in ARRAYS if name in given_names), *opinions]
 
 
 def checked_arrays(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:

@@ -218,8 +218,8 @@ class ClassifierOutputs(Brief):
         names = [*map(label_as_text, known)]
         codes = answers.coded_answers(texts, names, is_new=values is not None and labels is None)
         logits = answers.answer_logits(codes, confidence, len(names))
-        kept = None if values is None and answers.are_numbers_from_zero(names) else known
-        return cls(logits, labels, features, ids, classes=kept, as_logits=True)
+        named = None if values is None and answers.are_numbers_from_zero(names) else known
+        return cls(logits, labels, features, ids, classes=named, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
@@ -404,9 +404,9 @@ class ClassifierOutputs(Brief):
         >>> both.opinions, both.vote_people.tolist()
         (('forest', 'people'), [1, -1])
         """
-        kept = {array: values for array, values in self.arrays.items() if not is_array_of_opinion(array, name)}
+        others = {array: values for array, values in self.arrays.items() if not is_array_of_opinion(array, name)}
         added = opinion_arrays(Opinion.of(self), name, Opinion.of(opinion), classes)
-        return self.of({**kept, **added}, self.classes).of_classifier(self.classifier)
+        return self.of({**others, **added}, self.classes).of_classifier(self.classifier)
 
     def lacking_opinions_of(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with the opinions that other outputs hold and these do not, which all rows lack."""
@@ -456,18 +456,18 @@ def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
 
 
 def _predictions_by_logits(logits: NDArray[Any]) -> NDArray[np.int64]:
-    found = np.asarray(logits.argmax(axis=1))
+    predicted = np.asarray(logits.argmax(axis=1))
     doubtful = np.flatnonzero(logits[:, 0] == answers.NO_ANSWER)
-    found[doubtful[answers.is_unanswered(logits[doubtful])]] = UNKNOWN
-    return found
+    predicted[doubtful[answers.is_unanswered(logits[doubtful])]] = UNKNOWN
+    return predicted
 
 
 def over_logits(
     outputs: ClassifierOutputs, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Apply a function of float64 logits (m, K) -> (m, …) to all rows, block by block."""
-    parts = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in logit_blocks(outputs)]
-    return np.concatenate(parts)
+    blocks_of_values = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in logit_blocks(outputs)]
+    return np.concatenate(blocks_of_values)
 
 
 def require_classes(name: str, outputs: ClassifierOutputs, num_classes: int) -> None:

@@ -148,9 +148,9 @@ def rows_that_agree(*codes: NDArray[np.generic]) -> Codes:
     array([0, 0, 0, 1])
     """
     pairs = [np.zeros((2, 0), np.int64)]
-    for given in codes:
-        _, first, inverse = np.unique(given, return_index=True, return_inverse=True)
-        pairs.append(np.stack([np.arange(len(given)), first[inverse]]))
+    for values in codes:
+        _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+        pairs.append(np.stack([np.arange(len(values)), first[inverse]]))
     return _connected_rows(len(codes[0]), np.concatenate(pairs, axis=1))
 
 

@@ -268,8 +268,8 @@ def whole_numbers_among(texts: Iterable[str]) -> dict[str, int]:
     >>> whole_numbers_among(["3", "1.0", "True", "2.5", "cat", ""])
     {'3': 3, '1.0': 1, 'True': 1}
     """
-    found = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_in_text(text)) for text in texts}
-    return {text: int(value) for text, value in found.items() if value is not None and value.is_integer()}
+    numbers = {text: {"false": 0.0, "true": 1.0}.get(text.lower(), number_in_text(text)) for text in texts}
+    return {text: int(value) for text, value in numbers.items() if value is not None and value.is_integer()}
 
 
 def number_in_text(text: str) -> float | None:

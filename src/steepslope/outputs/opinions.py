@@ -139,7 +139,7 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
         _require_whole_opinions(other.values)
         places = opinion_class_places(own, other, classes)
         logits = other.values if other.as_logits else _opinion_on_log_scale(other.values)
-        found = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
+        aligned_arrays = {f"{OPINION}{name}": aligned_opinion(own.values, logits, rows, places)}
         if own.copies is not None and other.copies is not None:
             mine, theirs = own.recipe, other.recipe
             if mine is None or theirs is None:  # then they are as many
@@ -149,8 +149,8 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
                 raise SteepslopeError(f"expected augmented copies made alike ({told[0]}), found others ({told[1]})")
             copies = zip(own.copies.swapaxes(0, 1), other.copies.swapaxes(0, 1), strict=True)
             aligned = [aligned_opinion(logits, others, rows, places) for logits, others in copies]
-            found[f"{OF_COPIES}{OPINION}{name}"] = np.stack(aligned, axis=1)
-        return found
+            aligned_arrays[f"{OF_COPIES}{OPINION}{name}"] = np.stack(aligned, axis=1)
+        return aligned_arrays
 
 
 def _opinion_of_two_classes(array: NDArray[Any], count: int) -> NDArray[Any]:
@@ -232,14 +232,14 @@ def _rows_with_opinions(place: str, own: Any, others: Any, n: int, count: int) -
 def opinion_rows_by_id(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     """Return the place of each id among others, (n,); -1 for one that is not there."""
     places = {one: place for place, one in enumerate(others)}
-    found = np.array([places.get(one, LACKING) for one in own])
+    rows = np.array([places.get(one, LACKING) for one in own])
     if not np.array_equal(own, others):  # else they go by their places as well
         for whose, names in {"": others, " of the outputs": own}.items():
             if len(set(names)) < len(names):
                 raise SteepslopeError(f"expected each id{whose} once, found some twice")
-    if (found == LACKING).all():
+    if (rows == LACKING).all():
         raise SteepslopeError(f"expected ids such as {own[0]!r}, found none of them, but {others[0]!r}")
-    return found if len(places) == len(others) else np.arange(len(found))
+    return rows if len(places) == len(others) else np.arange(len(rows))
 
 
 def opinion_class_places(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
@@ -300,16 +300,16 @@ def aligned_opinion(
 
     ``rows`` (n,) are the other's rows, -1 where it has none; ``places`` are as in :func:`opinion_class_places`.
     """
-    found, made = np.full(own.shape, np.nan, dtype=np.float32), are_answers(logits)
+    aligned, made = np.full(own.shape, np.nan, dtype=np.float32), are_answers(logits)
     for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
         there = np.flatnonzero(rows[part] != LACKING)
         both = own[part][there], logits[rows[part][there]]
         mine, theirs = (np.asarray(array, dtype=np.float64) for array in both)
         said = answers_in_classes(theirs, places, own.shape[1]) if made else in_classes_of(mine, theirs, places)
-        found[part.start + there] = said
-    if np.isnan(found).any(axis=1).all():
+        aligned[part.start + there] = said
+    if np.isnan(aligned).any(axis=1).all():
         raise SteepslopeError("expected an opinion in some row, found none")
-    return found
+    return aligned
 
 
 def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
@@ -341,18 +341,18 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
     meaning = {**known, **named}
     if not any(map(str.isdecimal, meaning)):
         meaning |= {str(number): number for number in range(count)}
-    found = texts.known(meaning)
-    lacking = {text: LACKING for text in texts.distinct if text not in found and _is_no_vote(text)}
-    others = {text: count for text in texts.distinct if text not in {**found, **lacking}}
-    if is_mapping and (found or others) and not texts.known(named):
+    of_classes = texts.known(meaning)
+    lacking = {text: LACKING for text in texts.distinct if text not in of_classes and _is_no_vote(text)}
+    others = {text: count for text in texts.distinct if text not in {**of_classes, **lacking}}
+    if is_mapping and (of_classes or others) and not texts.known(named):
         expected = f"expected votes such as {listed_names(list(named))}"
         raise SteepslopeError(f"{expected}, found {listed_names(texts.distinct)}", "classes")
     if not (is_mapping and any(map(str.isdecimal, named))):  # which need not list all numbers
         _require_votes_for_classes(texts, others, count if is_mapping else len(named) or count, known)
-    if others and not found:
+    if others and not of_classes:
         raise unknown_name("class", next(iter(others)), known)
-    warn_of_unknown_labels(place, texts, {**found, **lacking}, list(known), "another class")
-    return texts.numbers({**others, **lacking, **found}, "votes", "votes")
+    warn_of_unknown_labels(place, texts, {**of_classes, **lacking}, list(known), "another class")
+    return texts.numbers({**others, **lacking, **of_classes}, "votes", "votes")
 
 
 def _is_no_vote(text: str) -> bool:

@@ -22,17 +22,17 @@ def options_by_name(option: str, words: Sequence[str], names: Mapping[str, str] 
     >>> options_by_name("opinion", ["big=timm:resnet50", "people=votes.csv"])
     {'big': 'timm:resnet50', 'people': 'votes.csv'}
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     place = option.replace("_", "-")
     for word in words:
         name, _, value = word.partition("=")
-        if not value or name in found:
+        if not value or name in values:
             expected = "expected each name once" if value else "expected NAME=VALUE"
             raise SteepslopeError(f"{expected}, found {word!r}", place)
         if names is not None and name not in names:
             raise SteepslopeError(f"expected --opinion {name}=… with it, found none", place)
-        found[require_opinion_name(name)] = value
-    return found
+        values[require_opinion_name(name)] = value
+    return values
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ AS_WRITTEN = ReadingOptions()  # what ClassifierOutputs.save writes
 
 def require_files_for_options(options: ReadingOptions, *paths: str | None) -> None:
     """Raise if an option is given for tables, or for files, but none that it could be for."""
-    given = [Path(path) for path in paths if path is not None]
+    files = [Path(path) for path in paths if path is not None]
     of_tables, of_files = options.changed(OF_TABLES), options.changed(OF_FILES)
-    if of_tables and not any(path.suffix.lower() in TABLES for path in given):
-        raise SteepslopeError(f"expected a .csv or .parquet file to go with it, found {given[0]}", of_tables[0])
-    if of_files and all(path.is_dir() for path in given):
-        raise SteepslopeError(f"expected a file to go with it, found the folder {given[0]}", of_files[0])
+    if of_tables and not any(path.suffix.lower() in TABLES for path in files):
+        raise SteepslopeError(f"expected a .csv or .parquet file to go with it, found {files[0]}", of_tables[0])
+    if of_files and all(path.is_dir() for path in files):
+        raise SteepslopeError(f"expected a file to go with it, found the folder {files[0]}", of_files[0])

@@ -137,11 +137,11 @@ class TableBlocks:
         with naming_table(self.path):
             if self._is_table:
                 column = self._layout().texts.get("ids")
-                found = None if column is None else Layout({}, {"ids": column}).read(self._file).ids
+                ids = None if column is None else Layout({}, {"ids": column}).read(self._file).ids
             else:
-                found = read_table(self.path, self.options.without_opinions, self.further).ids
-            if found is not None:
-                require_ids_once(found)
+                ids = read_table(self.path, self.options.without_opinions, self.further).ids
+            if ids is not None:
+                require_ids_once(ids)
 
     @property
     def _is_table(self) -> bool:
@@ -247,11 +247,11 @@ def _table_with_opinions(table: Table) -> Table:
     copies = arrays.get(f"{OF_COPIES}logits")
     own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
     (added, nets), names = read_opinions(own, table.options), options_by_name("opinion", table.options.opinion)
-    kept = {
+    others_kept = {
         name: one for name, one in table.arrays.items() if not any(is_array_of_opinion(name, other) for other in names)
     }
     others = {name: net for name, net in table.nets.items() if name not in names}
-    return replace(table, arrays={**kept, **added}, nets={**others, **nets})
+    return replace(table, arrays={**others_kept, **added}, nets={**others, **nets})
 
 
 def read_table_columns(path: Path, columns: Iterable[str], options: ReadingOptions = AS_WRITTEN) -> Table:

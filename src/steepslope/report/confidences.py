@@ -113,16 +113,16 @@ def confidences_of_scores(
 
 def _confidences_with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Resources) -> list[Scored]:
     """Attach each gate to the score that gives its confidences; one that no score gives becomes a score of its own."""
-    found = list(scored)
+    with_gates = list(scored)
     for folder, gate in resources.gates.items():
-        own = _confidences_of_gate(folder, gate, outputs, {one.name for one in found})
-        for place, score in enumerate(found):  # the same but for what devices differ in
-            if score.scale == own.scale and np.allclose(score.confidence, own.confidence, rtol=1e-5, atol=1e-6):
-                found[place] = replace(score, gates=(*score.gates, gate))
+        of_gate = _confidences_of_gate(folder, gate, outputs, {one.name for one in with_gates})
+        for place, score in enumerate(with_gates):  # the same but for what devices differ in
+            if score.scale == of_gate.scale and np.allclose(score.confidence, of_gate.confidence, rtol=1e-5, atol=1e-6):
+                with_gates[place] = replace(score, gates=(*score.gates, gate))
                 break
         else:
-            found.append(replace(own, gates=(gate,)))
-    return found
+            with_gates.append(replace(of_gate, gates=(gate,)))
+    return with_gates
 
 
 def _confidences_of_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, taken: Collection[str]) -> Scored:
@@ -182,16 +182,16 @@ def fit_set_for_confidences(name: str, outputs: ClassifierOutputs, resources: Re
     """Return what a score is fitted on before it judges some outputs; these themselves where it learns nothing."""
     if SCORES[name].fits_on == "nothing":
         return outputs
-    found, expected = resources.held_out, "outputs of held-out rows (--fit)"
+    fit_set, expected = resources.held_out, "outputs of held-out rows (--fit)"
     if SCORES[name].fits_on == "reference":
-        found, expected = resources.reference, "its training outputs (--reference)"
-    if found is None:
+        fit_set, expected = resources.reference, "its training outputs (--reference)"
+    if fit_set is None:
         raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
-    if found.num_classes != outputs.num_classes:
-        raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
-    require_same_class_names(name, outputs.classes, found.classes)
-    require_other_rows(name, outputs, found, TELLS_NOTHING)
-    return found
+    if fit_set.num_classes != outputs.num_classes:
+        raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {fit_set.num_classes}", name)
+    require_same_class_names(name, outputs.classes, fit_set.classes)
+    require_other_rows(name, outputs, fit_set, TELLS_NOTHING)
+    return fit_set
 
 
 def _confidences_of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs) -> Scored:

@@ -112,17 +112,16 @@ class Gated(NamedTuple):
             confidence, is_correct = confidence[has], is_correct[has]
         accepted, promise, held = gate.accepts(confidence), gate.promises[0], gate.calibration_rows
         weighted = promise.weighted is not None  # then it holds some of its rows alone
-        own = held is not None and (weighted or len(held) == len(confidence))
-        if own and held is not None:
+        is_own = held is not None and (weighted or len(held) == len(confidence))
+        if is_own and held is not None:
             rows, ours = (2 * right + odds for right, odds in
                           ((is_correct, gate.p_correct(confidence)), (held.is_correct, held.p_correct)))  # fmt: skip
-            own = (
-                bool(np.isin(ours.round(6), rows.round(6)).mean() > NEARLY_ALL)
-                if weighted
-                else np.allclose(np.sort(rows), np.sort(ours))
-            )
+            if weighted:
+                is_own = bool(np.isin(ours.round(6), rows.round(6)).mean() > NEARLY_ALL)
+            else:
+                is_own = np.allclose(np.sort(rows), np.sort(ours))
         wrong = int((accepted & ~is_correct).sum())
-        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, own, weighted)
+        return cls(int(accepted.sum()), wrong, promise.max_risk if promise.is_given else None, is_own, weighted)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -47,14 +47,14 @@ def markdown_page(evaluation: Evaluation, groups: Sequence[Grid] = ()) -> str:
         for line in (*sentences.evaluation_sentences(rows), *evaluation.notes, *evaluation.cautions)
     )
     grids = [*detail_tables(rows), *map(_shortened_for_page, groups)]
-    parts = [
+    sections = [
         plain_in_markdown(sentences.headline_sentence(rows)),
         sentences.heading_sentence(rows),
         grid_in_markdown(main_table(rows)),
         lines,
         *map(grid_in_markdown, grids),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in sections if part) + "\n"
 
 
 def _shortened_for_page(grid: Grid) -> Grid:

@@ -45,10 +45,10 @@ def headline_sentence(rows: Sequence[Row]) -> str:
     if np.isnan(best.metrics[FOUND_AT]["value"]):
         return "Nothing can be compared: that needs both errors and correct predictions."
     errors, firsts = (f"{100 * (1 - row.metrics[FOUND_AT]['value']):.0f} %" for row in (best, first))
-    found = f"{best.name} finds {errors} of the errors while trusting at least 95 % of the correct predictions"
+    finding = f"{best.name} finds {errors} of the errors while trusting at least 95 % of the correct predictions"
     if best is first or best.vs_mcp is None:
-        return f"{found}."
-    return f"{found}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
+        return f"{finding}."
+    return f"{finding}; {first.name.upper()} finds {firsts}. {_aurc_sentence(best, best.vs_mcp, rows)}".rstrip()
 
 
 def names_sentence(rows: Sequence[Row]) -> str:
@@ -133,8 +133,8 @@ def evaluation_sentences(rows: Sequence[Row]) -> list[str]:
 def _gate_sentence(row: Row, gated: Gated) -> str:
     accepts = f"The gate that ranks by {row.name} accepts {gated.accepted:,} of {row.n:,} rows"
     if gated.accepted:
-        found = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
-        accepts += f" ({100 * gated.accepted / row.n:.1f} %), {found}"
+        of_which_wrong = f"{gated.wrong:,} of them wrong ({100 * gated.wrong / gated.accepted:.1f} %)"
+        accepts += f" ({100 * gated.accepted / row.n:.1f} %), {of_which_wrong}"
     promise = "nothing" if gated.promised is None else f"at most {as_percent(gated.promised, EXACT)}"
     promise += " of rows that come in another mix" if gated.weighted else ""
     return f"{accepts}; it promises {promise}.{f' {NO_TEST}' if gated.own else ''}"
@@ -212,10 +212,10 @@ def luck_sentence(p: Mapping[str, float], rival: str = "MCP", resamples: int | N
     if count < 2:
         return []
     names = significant_by_holm(p)
-    found = f"these differ: {', '.join(names)}" if names else "none differs"
+    verdict = f"these differ: {', '.join(names)}" if names else "none differs"
     if resamples is not None and count * 2 / (resamples + 1) >= SIGNIFICANT:
-        found += f" ({resamples:,} resamples are too few for so many comparisons)"
-    return [f"{by_luck_sentence(count, rival)}; after Holm's correction for their number (p < .05) {found}."]
+        verdict += f" ({resamples:,} resamples are too few for so many comparisons)"
+    return [f"{by_luck_sentence(count, rival)}; after Holm's correction for their number (p < .05) {verdict}."]
 
 
 def by_luck_sentence(comparisons: int, rival: str = "MCP") -> str:

@@ -58,13 +58,13 @@ def report_sources(
     """
     if open_images is None:
         return Sources(None, NOT_WANTED, reference)
-    found, why = _image_source(open_images, predictions, path, ids, data)
+    find_images, why = _image_source(open_images, predictions, path, ids, data)
     of_training = None
-    if reference is not None and reference_path is not None and found is not None:
+    if reference is not None and reference_path is not None and find_images is not None:
         names = reference.ids
         ids = evaluation_row_numbers if names is None else lambda rows: names[rows].tolist()
         of_training, _ = _image_source(open_images, reference, Path(reference_path), ids)
-    return Sources(found, why, reference, of_training)
+    return Sources(find_images, why, reference, of_training)
 
 
 def _image_source(

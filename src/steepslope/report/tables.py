@@ -178,9 +178,9 @@ def cut_table(rows: Sequence[Row]) -> Grid:
     """Return TPR and TNR at ½ and at the cuts of the steep slope loss."""
     cuts = next((row.cuts for row in rows if row.cuts), {})
     columns = [f"{name.upper()} at p > {cut:.3g}" for cut, rates in cuts.items() for name in rates]
-    own = [f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None]
+    own_cuts = [f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None]
     note = "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut"
-    note += f" ({', '.join(own)}). " if own else ". "
+    note += f" ({', '.join(own_cuts)}). " if own_cuts else ". "
     note += "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
     title = "At one half, and at the cut of the steep slope loss"
     return _score_table(

@@ -36,14 +36,14 @@ def measured_lines(
     measures = {name: one for name, one in measures_at(np.nan, np.nan).items() if name in metrics}
     tables = [(rank_rows(confidence, is_correct), measures) for confidence in lines.values()]
     resampled = dict(zip(lines, resample_all(tables, resamples, seed), strict=True))
-    found = dict[str, dict[str, Any]]()
+    numbers = dict[str, dict[str, Any]]()
     for name, one in resampled.items():
-        found[name] = {metric: short_estimate(value) for metric, value in one.estimates().items()}
+        numbers[name] = {metric: short_estimate(value) for metric, value in one.estimates().items()}
         for rival in rivals:
             if rival != name and rival in lines:
                 both = one.minus(resampled[rival])
-                found[name][f"minus {rival}"] = {metric: short_estimate(both[metric]) for metric in COMPARED}
-    return found
+                numbers[name][f"minus {rival}"] = {metric: short_estimate(both[metric]) for metric in COMPARED}
+    return numbers
 
 
 def short_estimate(estimate: Mapping[str, Any]) -> list[float]:

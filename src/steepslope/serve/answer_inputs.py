@@ -53,7 +53,7 @@ def _array_of_inputs(served: Served, array: ArraySpec, part: Arrays) -> NDArray[
     assert count is not None
     if not predictions:
         return answer_logits(np.ones(len(confidence), np.int64), confidence, count).astype(array.dtype)
-    found = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
+    logits = opinion_of_answers(answer_texts(predictions[0]), confidence, names or [*map(str, range(count))])
     if not is_opinion_array(array.name):
-        found[~np.nan_to_num(found).any(axis=1)] = NO_ANSWER
-    return found.astype(array.dtype)
+        logits[~np.nan_to_num(logits).any(axis=1)] = NO_ANSWER
+    return logits.astype(array.dtype)

@@ -47,8 +47,8 @@ class AppGuard:
             return
         started, status = time.perf_counter(), 0
         headers = Headers(scope=scope)
-        given = headers.get(REQUEST_ID, "")
-        request_id = given if REQUEST_IDS.fullmatch(given) else uuid.uuid4().hex
+        brought = headers.get(REQUEST_ID, "")
+        request_id = brought if REQUEST_IDS.fullmatch(brought) else uuid.uuid4().hex
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         app = _app_refusal(headers, scope["method"]) or self.app
 

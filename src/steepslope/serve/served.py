@@ -52,8 +52,8 @@ def served_row_count(arrays: Arrays) -> int:
 
 def serves_images(served: Served) -> bool:
     """Return whether a model takes images, and nothing else, and decides on them."""
-    given = {one.name for one in served.outputs}
-    return [one.name for one in served.inputs] == [IMAGES] and given.issuperset(DECIDING)
+    outputs = {one.name for one in served.outputs}
+    return [one.name for one in served.inputs] == [IMAGES] and outputs.issuperset(DECIDING)
 
 
 def served_channels(served: Served) -> int:

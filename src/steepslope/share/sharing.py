@@ -93,8 +93,8 @@ class Shared:
             raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
         with tempfile.TemporaryDirectory() as written:
             model.save(written)
-            found = (path for path in Path(written).rglob("*") if path.is_file())
-            names = {path.relative_to(written).as_posix() for path in found}
+            paths = (path for path in Path(written).rglob("*") if path.is_file())
+            names = {path.relative_to(written).as_posix() for path in paths}
         files = tuple(sorted(names if for_monitor else names - {CALIBRATION_ROWS}))
         return cls(
             name, model, hub.folder_or_hub_snapshot(name), files
@@ -125,8 +125,8 @@ def local_paths_in_shared(folder: Path) -> list[str]:
     A relative path is known by its spec, or by the stamp that a command keeps of each file and folder that it reads.
     """
     texts = (text for path in folder.rglob("*.json") for text in _shared_texts(read_json(path, "settings")))
-    found = (PLACED.search(text) or LOCAL.search(text) for text in texts)
-    return sorted({one[1] for one in found if one is not None})
+    matches = (PLACED.search(text) or LOCAL.search(text) for text in texts)
+    return sorted({one[1] for one in matches if one is not None})
 
 
 def _shared_texts(content: Any) -> Iterator[str]:

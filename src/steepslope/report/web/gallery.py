@@ -60,15 +60,15 @@ class Gallery:
 def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURCES) -> Gallery:
     """Return the gallery of an evaluation whose report is about the score at the place ``leader``."""
     rows, of_each = gallery_rows(evaluation.predictions, evaluation.rows, leader)
-    found = gallery_cards(evaluation, rows, sources)
+    cards = gallery_cards(evaluation, rows, sources)
     notes = [f"Without images: {sources.no_images}."] if sources.no_images else []
-    missing = sum(card.get("no_image") == NOT_FOUND for card in found)
+    missing = sum(card.get("no_image") == NOT_FOUND for card in cards)
     if missing:
-        notes.append(f"{missing} of {len(found)} images were not found by their ids.")
-    references, why = _add_nearest_to_gallery(found, evaluation.predictions, rows, sources)
+        notes.append(f"{missing} of {len(cards)} images were not found by their ids.")
+    references, why = _add_nearest_to_gallery(cards, evaluation.predictions, rows, sources)
     if why:
         notes.append(f"Without the nearest training rows: {why}.")
-    return Gallery(found, references, of_each, notes)
+    return Gallery(cards, references, of_each, notes)
 
 
 def gallery_rows(predictions: ClassifierOutputs, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
@@ -114,7 +114,7 @@ def gallery_cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_S
     ``id``, ``right``, ``confidence`` by score; ``label``, ``predicted`` and the most probable classes as ``top`` where
     there are logits; ``explained`` by score where its trust logit can be split; ``image``; the ``near`` references.
     """
-    found: list[dict[str, Any]] = [
+    cards: list[dict[str, Any]] = [
         {"id": name, "right": bool(right), "confidence": [*map(float, confidences)]}
         for name, right, *confidences in zip(
             evaluation.ids(rows), evaluation.predictions.is_correct[rows],
@@ -123,9 +123,9 @@ def gallery_cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_S
     ]  # fmt: skip
     images = () if sources.images is None else gallery_thumbnails(sources.images(evaluation.ids(rows)), ROOM)
     for further in (_gallery_classes(evaluation.predictions, rows), _gallery_explanations(evaluation, rows), images):
-        for card, more in zip(found, further, strict=False):
+        for card, more in zip(cards, further, strict=False):
             card |= more
-    return found
+    return cards
 
 
 def _gallery_classes(predictions: ClassifierOutputs, rows: Numbers) -> Iterator[dict[str, Any]]:
@@ -137,11 +137,11 @@ def _gallery_classes(predictions: ClassifierOutputs, rows: Numbers) -> Iterator[
 
 
 def _gallery_explanations(evaluation: Evaluation, rows: Numbers) -> Iterator[dict[str, Any]]:
-    parts = {one.name: one.explain(rows) for one in evaluation.rows if one.explain is not None}
+    split_scores = {one.name: one.explain(rows) for one in evaluation.rows if one.explain is not None}
     for place in range(len(rows)):
         yield {"explained": {
             score: {evidence: round(float(values[place]), 2) for evidence, values in added.items()}
-            for score, added in parts.items()
+            for score, added in split_scores.items()
         }}  # fmt: skip
 
 
@@ -167,21 +167,22 @@ def _add_nearest_to_gallery(
 
 
 def _gallery_references(
-    reference: ClassifierOutputs, places: Iterable[int], find: FindImages | None
+    training: ClassifierOutputs, places: Iterable[int], find: FindImages | None
 ) -> list[dict[str, Any]]:
     """Return id, label and image of some references, as far as they are known."""
-    ids, labels, names = reference.ids, reference.labels, reference.label_names
-    found = [
+    ids, labels, names = training.ids, training.labels, training.label_names
+    references = [
         {
             "id": str(place) if ids is None else str(ids[place]),
             "label": NO_LABEL if labels is None else names[labels[place]],
         }
         for place in places
     ]
-    images = () if find is None else gallery_thumbnails(find([one["id"] for one in found]), NEAREST_ROOM, NEAREST_SIZE)
-    for one, image in zip(found, images, strict=False):
-        one |= image
-    return found
+    if find is not None:
+        images = find([reference["id"] for reference in references])
+        for reference, image in zip(references, gallery_thumbnails(images, NEAREST_ROOM, NEAREST_SIZE), strict=False):
+            reference |= image
+    return references
 
 
 def gallery_thumbnails(images: Iterable[ReadImage | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:

@@ -11,7 +11,7 @@ from steepslope.files.folders import write_json
 from steepslope.report import sentences
 from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import Grid, grid_in_markdown, plain_in_markdown
-from steepslope.report.row_table import ROWS, write_row_table
+from steepslope.report.runs import ROWS, write_run_rows
 from steepslope.report.sentences import Remark
 from steepslope.report.sources import NO_SOURCES, Sources
 from steepslope.report.tables import class_tables, detail_tables, main_table, summary_table, table_definitions
@@ -33,7 +33,7 @@ def write_report(
         write_json(staging / REPORT.card, {MADE: dict(made or {})})
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
-        write_row_table(evaluation, staging / ROWS)
+        write_run_rows(evaluation, staging / ROWS)
         groups = class_tables(evaluation, sentences.headline_row(evaluation.rows))
         (staging / "table.md").write_text(markdown_page(evaluation, groups), encoding="utf-8")
         (staging / "report.html").write_text(html_page(evaluation, sources, groups), encoding="utf-8")

@@ -1,8 +1,8 @@
 """Artifacts: what a command makes in a folder and keeps for others, such as outputs, an oracle, a gate or a report.
 
 An artifact has a card, a JSON file with what made it: the options of its command, and fingerprints of what they name.
-One of its files is written last, so its presence means complete. The same command finds it complete, another is
-refused unless it is to replace it, a killed one goes on, and two at a time lock each other out.
+One of its files is written last, so its presence means complete. The same command finds it complete. Another command is
+refused unless it may replace it. A killed one goes on, and two at a time lock each other out.
 
 The card may also be a seal: it then has the digests of all files that were written with it, and one of itself. A folder
 that was damaged, edited or assembled from two is refused.

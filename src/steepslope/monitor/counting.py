@@ -1,4 +1,4 @@
-"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come."""
+"""Files of predictions and labels into a monitor's state. Each row counts once, however files are cut or repeated."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-6  # by which numbers of the same rows may differ:
 class FileCount:
     """A monitor, its gate, and what one run has counted into the monitor and its state.
 
-    ``new``, ``repeated``: predictions that were counted in this run, and that had been before. ``labels``,
-    ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
-    prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
-    right. ``strange``: how often each label came that is no class. ``unmarked``: labels of predictions that no audit
-    drew, where there are audits: they are no evidence. ``not_following``: accepted predictions that are below the limit
-    of a gate which follows its audit, or that no audit could draw. ``latest`` are the predictions of the last file of
-    this run. ``caution`` says why labels may not be true ones; it is empty if nothing suggests that.
+    ``new``, ``repeated``: predictions that this run counted, and those that an earlier one had counted. ``labels``,
+    ``labels_repeated``: the same for labels. ``labels_unknown``: labels whose prediction was never counted.
+    ``contradicting``: how many repeated labels say the opposite of the first one. ``strange``: how often each label
+    came that is no class. ``unmarked``: labels of predictions that no audit drew; if there are audits, they are no
+    evidence. ``not_following``: accepted predictions that are below the limit of a gate which follows its audit, or
+    that no audit could draw. ``caution`` says why labels may be copies of predictions; it is empty if nothing suggests
+    that.
     """
 
     monitor: Monitor

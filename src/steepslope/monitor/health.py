@@ -20,8 +20,8 @@ from steepslope.monitor.sentences import OTHER_MIX, health_sentences
 def watch_health_of_file(gate: Gate, batches: Iterable[Batch]) -> Monitor | None:
     """Return the monitor of a gate after the predictions of a file, shuffled by their ids.
 
-    Ids and labels are dropped batch by batch, since these are most of the memory. None where there is nothing to
-    tell: the gate accepts nothing, or was shared without its calibration rows.
+    Ids and labels are dropped after each batch, since they take most of the memory. Return None if nothing can be said:
+    the gate accepts nothing, or was shared without its calibration rows.
     """
     if not _can_tell_health(gate):
         return None

@@ -208,8 +208,8 @@ def read_labels_of_predictions(path: Path) -> tuple[Texts, Texts]:
 def labels_of_no_class(truths: Iterable[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
     """Return how often each true label came that is no class, of those of a file; raise if none is a class.
 
-    Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
-    not know; they count as errors. All may be, where they are −1 or ``unknown``. Empty ones are none.
+    Labels are names where classes have names, else numbers. A few that are no class may be inputs that the classifier
+    does not know; they count as errors. All labels may be −1 or ``unknown``. Empty cells are no labels.
     """
     counts = Counter(filter(None, truths))
     is_class = classes.__contains__ if classes else str.isdigit

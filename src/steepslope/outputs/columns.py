@@ -1,7 +1,7 @@
 """Which columns of a table hold what: from their names, reading options and, where these do not tell, the numbers.
 
 The columns of the logits, one a class: which they are, their order, and what the classes are called. A :class:`Layout`
-says what was taken for what; all commands that read outputs go by it.
+says which columns hold what; all commands that read outputs use it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What was taken for what: the columns of a table, by the names of the arrays that they make.
+    """Which columns of a table hold what, by the names of the arrays that they make.
 
     ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
     has one column each for ``ids``, ``labels`` and ``predicted``, where they are there; ``further`` are
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def is_graded(self) -> bool:
-        """Whether all that is known of an answer is a confidence, and perhaps whether it is right."""
+        """Whether only a confidence is known of each answer, and perhaps whether the answer is right."""
         return self.classes == GRADES and CONFIDENCE in self.numbers and PREDICTED not in self.texts
 
     @property
@@ -213,7 +213,7 @@ def _classes_of_answers(file: TableFile, texts: Mapping[str, str]) -> list[str]:
 def probability_columns(file: TableFile, names: Iterable[str]) -> tuple[str, ...]:
     """Return those of some columns that hold numbers from 0 to 1, if two or more of them sum to 1; else none.
 
-    That has to be so in nine of ten of the first rows, so that a wrong number is told where it is read.
+    Nine of ten of the first rows have to be such, so that one wrong number is reported and does not hide the columns.
     """
     numeric = file.first_numbers([name for name in names if file.names.count(name) == 1])
     columns = {

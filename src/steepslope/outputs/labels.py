@@ -1,11 +1,11 @@
 """Labels by the names of classes: text, or whatever the classes are called, becomes numbers 0…K−1.
 
-A label may also be out-of-class, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
-that is not among the classes. Such names are told in a warning, since they may be misspelt; where no label at all is a
-class, they are an error. Numbers other than −1 that are no class always are.
+A label may also be out-of-class: then its number is −1. That is meant by −1 itself, by the text ``unknown``, and by a
+name that is not among the classes. A warning lists such names, since they may be misspelt. They are an error if no
+label at all is a class. A number that is no class is always an error, unless it is −1.
 
-Names of classes come from a text file, or from a folder that records them. A column of text, from which labels, truths
-and groups are read, is codes and the distinct texts.
+Names of classes come from a text file, or from a folder that records them. A column of text is kept as codes and the
+distinct texts; labels, truths and groups are read from it.
 """
 
 import warnings
@@ -83,7 +83,7 @@ def coded_labels(labels: Any, values: Sequence[Any] | None) -> Any:
 
 
 def out_of_class_texts(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
-    """Return the texts that are out-of-class: names that are not known do where some others are."""
+    """Return the texts that are out-of-class; names that are not known are, if some other text is known."""
     others = [text for text in texts.distinct if text not in known]
     return {text: UNKNOWN for text in others if means_unknown_label(text) or (known and may_be_class_name(text))}
 

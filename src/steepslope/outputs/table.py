@@ -106,7 +106,7 @@ class Table:
         return self
 
     def rows(self, rows: slice) -> Table:
-        """Return some of the rows, with ids or else the rows' numbers; of mapped arrays a copy."""
+        """Return some of the rows, with their ids, or else their numbers. Mapped arrays are copied."""
         arrays = {name: read_rows(array, rows) for name, array in self.arrays.items()}
         ids = row_numbers_as_ids(rows.start, rows.stop) if self.ids is None else self.ids[rows]
         return replace(self, arrays=arrays, ids=ids, numbered=self.ids is None)
@@ -114,7 +114,7 @@ class Table:
 
 @dataclass(frozen=True)
 class TableBlocks:
-    """The rows of a file or folder, block by block, the same each time: nothing that grows with them is held but ids.
+    """The rows of a file or folder, block by block, the same each time. Of all rows only ids are held at once.
 
     Labels are not read. A .npz file is read as a whole, and so is a file that comes with opinions. ``further``
     are columns of text to read as well. ``known`` are the classes of answers, as a gate has them.
@@ -156,7 +156,7 @@ class TableBlocks:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the file, or of a folder's logits, in hex: rows without ids are told from others' by it."""
+        """The SHA-256 of the file, or of a folder's logits, in hex. It tells rows without ids from those of others."""
         path = self.path / LOGITS if self.path.is_dir() else self.path
         with naming_table(path), path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -190,8 +190,8 @@ def read_table(
 ) -> Table:
     """Read a file or folder of predictions; its errors name the path.
 
-    ``further`` are columns of text to read as well, such as those of groups, where they are there. ``known`` are the
-    classes of answers, as an oracle has them. Of a .csv or .parquet file, ``labels`` may be left out.
+    ``further`` are columns of text to read as well, such as those of groups, if the file has them. ``known`` are the
+    classes of answers, as an oracle has them. ``labels`` says whether the labels of a .csv or .parquet file are read.
     """
     with naming_table(path):
         if not path.exists():

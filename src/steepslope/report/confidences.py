@@ -179,7 +179,7 @@ def rows_confidences_fitted_on(
 
 
 def fit_set_for_confidences(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
-    """Return what a score is fitted on before it judges some outputs; these themselves where it learns nothing."""
+    """Return what a score is fitted on before it judges some outputs; the outputs themselves if it learns nothing."""
     if SCORES[name].fits_on == "nothing":
         return outputs
     fit_set, expected = resources.held_out, "outputs of held-out rows (--fit)"

@@ -52,9 +52,9 @@ def report_sources(
 ) -> Sources:
     """Return what cards show of predictions that were read from a path, and whose rows have the names ``ids``.
 
-    A data spec that is given must have the first of the images. The spec that a manifest names may lead nowhere by now:
-    the report is then without images, and says why. Other images may be missing. Without ``open_images``, none are
-    wanted. ``reference`` are training outputs that were read from ``reference_path``.
+    If a data spec is given, it must have the first of the images. The spec in a manifest may lead nowhere by now; then
+    the report has no images, and says why. Other images may be missing. Without ``open_images``, no images are wanted.
+    ``reference`` are training outputs that were read from ``reference_path``.
     """
     if open_images is None:
         return Sources(None, NOT_WANTED, reference)

@@ -1,8 +1,8 @@
 """Answers in place of arrays: a served gate of answers takes ``prediction`` and ``confidence``, and makes logits.
 
-Those of an opinion are called ``prediction_NAME`` and ``confidence_NAME``. Predictions are text, or numbers where the
-classes have no names; a confidence may be missing (null), and so may an opinion. A prediction that is none of the
-classes is no error: its label is −1, and it is not accepted.
+An opinion has ``prediction_NAME`` and ``confidence_NAME``. Predictions are text, or numbers if the classes have no
+names. A confidence may be missing (null), and so may an opinion. A prediction that is none of the classes is no error:
+its label is −1, and it is not accepted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREDICTION = "prediction"
 
 
 def taking_answers(served: Served) -> Served:
-    """Return a model whose arrays of answers, as its card names them, are made of these; another as it is."""
+    """Return a model that takes answers and makes the arrays of them that its card names; another model as it is."""
     if not served.card.answers:
         return served
     inputs = tuple(spec for array in served.inputs for spec in _inputs_of_array(served, array))

@@ -79,7 +79,7 @@ def require_servable(arrays: Arrays) -> None:
 
 
 def finite_served_rows(rows: Arrays) -> Arrays:
-    """Return the rows with infinite numbers, which JSON has not, as the largest; raise for NaN.
+    """Return the rows with the largest number in place of infinity, which JSON does not have; raise for NaN.
 
     >>> finite_served_rows({"trust_logit": np.array([np.inf, 1.0])})["trust_logit"].tolist()
     [1.7976931348623157e+308, 1.0]

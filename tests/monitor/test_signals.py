@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.monitor.bets import MeanBets
+from steepslope.monitor.bets import MOST_POINTS, UNIT, MeanBets, RunningMean
 from steepslope.monitor.predictions import Predicted
-from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.promise.calibration import CalibrationRows
 

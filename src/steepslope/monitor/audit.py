@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from steepslope.monitor.bets import MeanBets
+from steepslope.monitor.bets import Floats, MeanBets
 from steepslope.monitor.state import Marked
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 ERRORS = 3  # that are promised among the latest labels, which tell how strict to be; older ones may be of better times
 ACCEPT_NOTHING = 2.0  # a limit that no P(correct) reaches
 TOLERATED = 0.7  # the CUSUM up to which a gate that follows an audit accepts what it would by itself
@@ -148,7 +146,7 @@ def harm_found_by_audit(marked: Sequence[Marked], promised: float, level: float)
     return int(enough[0]) + 1 if len(enough) else None
 
 
-def weighted_audit_errors(is_wrong: Bools, weights: Floats, promised: float) -> Floats:
+def weighted_audit_errors(is_wrong: NDArray[np.bool_], weights: Floats, promised: float) -> Floats:
     """Return what labels are worth as evidence that more than was promised are wrong, in [0, 1], (m,).
 
     ``weights`` (m,), in (0, 1], are a constant over the probability of being drawn, so that each is as if all had been

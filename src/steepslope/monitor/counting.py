@@ -102,7 +102,8 @@ class FileCount:
         monitor = self.monitor
         if not monitor.under_audit:
             return
-        promised, before, drawn = monitor.promised, monitor.audit, state.marked()
+        promised, before = monitor.promised, monitor.audit
+        drawn = state.marked()
         marked = [one for one in drawn if one.accepted]
         labels = sum(one.is_correct is not None for one in marked)
         waiting = sum(one.is_correct is None for one in drawn)

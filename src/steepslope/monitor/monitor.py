@@ -14,9 +14,8 @@ from steepslope.checks import read_fields, require
 from steepslope.errors import SteepslopeError, explained
 from steepslope.gate import Gate
 from steepslope.monitor.audit import Audited
-from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, mean_interval_by_bets
+from steepslope.monitor.bets import Bets, ChangeBets, MeanBets, RunningMean, mean_interval_by_bets
 from steepslope.monitor.predictions import Predicted, checked_booleans
-from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.monitor.state import begin_state, open_state
 from steepslope.numerics.array_shapes import Brief

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 
 from steepslope.monitor.audit import TOLERATED, Limit
-from steepslope.monitor.bets import mean_interval_by_bets
+from steepslope.monitor.bets import RunningMean, mean_interval_by_bets
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import CHANGED, COVERAGE, HARMFUL, HEALTHY, LABELS, RISK, Monitor
-from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import SIGNALS
 from steepslope.promise.certificate import as_percent
 

@@ -110,7 +110,8 @@ class Gated(NamedTuple):
         if gate.source is not None:
             has = ~gate.source.lacking(predictions.arrays)
             confidence, is_correct = confidence[has], is_correct[has]
-        accepted, promise, held = gate.accepts(confidence), gate.promises[0], gate.calibration_rows
+        accepted = gate.accepts(confidence)
+        promise, held = gate.promises[0], gate.calibration_rows
         weighted = promise.weighted is not None  # then it holds some of its rows alone
         is_own = held is not None and (weighted or len(held) == len(confidence))
         if is_own and held is not None:
@@ -228,11 +229,13 @@ def evaluated_rows(
     TPR and TNR are also taken at the cuts of :func:`evaluation_cuts`. Whole ``clusters``, labels (n,), are resampled
     where they are given.
     """
-    cuts, rows = evaluation_cuts(scored), list[Row]()
-    is_unknown = predictions.is_unknown
+    rows: list[Row] = []
+    cuts, is_unknown = evaluation_cuts(scored), predictions.is_unknown
     baseline: Drawn | None = None
     for one, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
-        arrays, estimates, has_cut = (one.confidence, predictions.is_correct), resampled.estimates(), not one.only_ranks
+        arrays = one.confidence, predictions.is_correct
+        estimates = resampled.estimates()
+        has_cut = not one.only_ranks
         baseline = resampled if one.name == BASELINE else baseline
         to_mcp = None if baseline is None else resampled.minus(baseline)
         served = group_risks(*arrays, groups.codes, one.cut(), names=groups.names) if groups and has_cut else []
@@ -287,7 +290,8 @@ def _evaluated_to_best_single(rows: Sequence[Row]) -> list[Row]:
     singles = [row for row in rows if row.loss is None]
     if all(row.name == BASELINE for row in singles):
         return list(rows)
-    best, compared = min(singles, key=lambda row: row.metrics["aurc"]["value"]), []
+    best = min(singles, key=lambda row: row.metrics["aurc"]["value"])
+    compared = []
     for row in rows:
         differences = {} if row.loss is None else row.resampled.minus(best.resampled)
         to_best = BestSingle(best.name, {name: differences[name] for name in VS_BEST}) if differences else None

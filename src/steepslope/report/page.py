@@ -65,13 +65,20 @@ def _shortened_for_page(grid: Grid) -> Grid:
 
 def html_page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
     """Return the report as one HTML page without outside parts; ``groups`` are as :func:`markdown_page` takes them."""
-    rows, names, predictions = evaluation.rows, [row.name for row in evaluation.rows], evaluation.predictions
+    rows = evaluation.rows
+    names = [row.name for row in rows]
     leader = names.index(sentences.headline_row(rows).name)
-    specs, scores, cards = page_charts(evaluation), page_scores(evaluation), gallery(evaluation, leader, sources)
-    classes = [*predictions.class_names]
+    specs, scores = page_charts(evaluation), page_scores(evaluation)
+    cards = gallery(evaluation, leader, sources)
     summary, grids = summary_table(rows), detail_tables(rows)
     return fill_page_shell(
-        data={**scores, **cards.data, "leader": leader, "charts": specs, "classes": classes},
+        data={
+            **scores,
+            **cards.data,
+            "leader": leader,
+            "charts": specs,
+            "classes": [*evaluation.predictions.class_names],
+        },
         scripts=SCRIPTS,
         definitions=table_definitions([summary, *groups, *grids]),
         title=evaluation.title or "Which predictions to trust",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, require_known, unknown_name
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.log_space import in_classes_of
-from steepslope.outputs.answers import answers_in_classes, are_answers
+from steepslope.outputs.answers import answers_in_classes, are_answers, is_no_answer
 from steepslope.outputs.arrays import (
     NOT_FINITE,
     OF_COPIES,
@@ -32,7 +32,6 @@ from steepslope.outputs.arrays import (
     require_opinion_name,
 )
 from steepslope.outputs.labels import (
-    NOTHING_THERE,
     Texts,
     class_values,
     listed_names,
@@ -314,20 +313,15 @@ def aligned_opinion(
 
 def _votes_of_opinion(place: str, own: Opinion, array: NDArray[Any], rows: Integers, classes: Classes) -> Integers:
     """Return votes as numbers of the own classes, (n,); K for a class that these lack, -1 where there is none."""
-    numbers = _numbered_votes(place, own, _votes_as_text(array), classes)
-    votes = np.where(rows == LACKING, LACKING, numbers[rows])
-    if (votes == LACKING).all():
-        raise SteepslopeError("expected an opinion in some row, found none")
-    return votes
-
-
-def _votes_as_text(array: NDArray[Any]) -> Texts:
-    """Return votes as text, numbers too, as pandas and spreadsheets write them."""
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f":  # so pandas and spreadsheets write numbers
         array = as_whole_array("votes", np.where(np.isnan(array), LACKING, array))
     elif array.dtype.kind == "S":
         array = array.astype(np.str_)
-    return Texts.of_rows([str(value).strip() for value in array.tolist()])
+    texts = Texts.of_rows([str(value).strip() for value in array.tolist()])
+    votes = np.where(rows == LACKING, LACKING, _numbered_votes(place, own, texts, classes)[rows])
+    if (votes == LACKING).all():
+        raise SteepslopeError("expected an opinion in some row, found none")
+    return votes
 
 
 def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) -> Integers:
@@ -342,7 +336,8 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
     if not any(map(str.isdecimal, meaning)):
         meaning |= {str(number): number for number in range(count)}
     of_classes = texts.known(meaning)
-    lacking = {text: LACKING for text in texts.distinct if text not in of_classes and _is_no_vote(text)}
+    no_votes = [text for text in texts.distinct if is_no_answer(text) or number_in_text(text) == LACKING]
+    lacking = {text: LACKING for text in no_votes if text not in of_classes}
     others = {text: count for text in texts.distinct if text not in {**of_classes, **lacking}}
     if is_mapping and (of_classes or others) and not texts.known(named):
         expected = f"expected votes such as {listed_names(list(named))}"
@@ -353,11 +348,6 @@ def _numbered_votes(place: str, own: Opinion, texts: Texts, classes: Classes) ->
         raise unknown_name("class", next(iter(others)), known)
     warn_of_unknown_labels(place, texts, {**of_classes, **lacking}, list(known), "another class")
     return texts.numbers({**others, **lacking, **of_classes}, "votes", "votes")
-
-
-def _is_no_vote(text: str) -> bool:
-    """Return whether a text that is no class says that there is no vote."""
-    return text.lower() in NOTHING_THERE or number_in_text(text) == LACKING
 
 
 def _require_votes_for_classes(texts: Texts, others: Mapping[str, int], count: int, known: Mapping[str, int]) -> None:

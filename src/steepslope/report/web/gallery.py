@@ -114,35 +114,26 @@ def gallery_cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_S
     ``id``, ``right``, ``confidence`` by score; ``label``, ``predicted`` and the most probable classes as ``top`` where
     there are logits; ``explained`` by score where its trust logit can be split; ``image``; the ``near`` references.
     """
-    cards: list[dict[str, Any]] = [
-        {"id": name, "right": bool(right), "confidence": [*map(float, confidences)]}
-        for name, right, *confidences in zip(
-            evaluation.ids(rows), evaluation.predictions.is_correct[rows],
-            *(np.nan_to_num(one.confidence[rows]) for one in evaluation.rows), strict=True,
-        )
-    ]  # fmt: skip
-    images = () if sources.images is None else gallery_thumbnails(sources.images(evaluation.ids(rows)), ROOM)
-    for further in (_gallery_classes(evaluation.predictions, rows), _gallery_explanations(evaluation, rows), images):
-        for card, more in zip(cards, further, strict=False):
-            card |= more
-    return cards
-
-
-def _gallery_classes(predictions: ClassifierOutputs, rows: Numbers) -> Iterator[dict[str, Any]]:
-    names, labels = predictions.label_names, predictions.require_labels()[rows]
+    predictions, ids = evaluation.predictions, evaluation.ids(rows)
+    names, labels = predictions.label_names, predictions.require_labels()
     top, probabilities = most_probable_classes(predictions.subset(rows), TOP)
-    for label, classes, values in zip(labels, top, probabilities, strict=True):
-        best = [[names[one], round(float(value), 4)] for one, value in zip(classes, values, strict=True)]
-        yield {"label": names[label], "predicted": names[classes[0]], "top": best}
-
-
-def _gallery_explanations(evaluation: Evaluation, rows: Numbers) -> Iterator[dict[str, Any]]:
-    split_scores = {one.name: one.explain(rows) for one in evaluation.rows if one.explain is not None}
-    for place in range(len(rows)):
-        yield {"explained": {
+    split = {score.name: score.explain(rows) for score in evaluation.rows if score.explain is not None}
+    cards: list[dict[str, Any]] = []
+    for place, row in enumerate(rows):
+        card = {"id": ids[place], "right": bool(predictions.is_correct[row])}
+        card["confidence"] = [float(np.nan_to_num(score.confidence[row])) for score in evaluation.rows]
+        likely = zip(top[place], probabilities[place], strict=True)
+        card["top"] = [[names[number], round(float(probability), 4)] for number, probability in likely]
+        card |= {"label": names[labels[row]], "predicted": names[top[place][0]]}
+        card["explained"] = {
             score: {evidence: round(float(values[place]), 2) for evidence, values in added.items()}
-            for score, added in split_scores.items()
-        }}  # fmt: skip
+            for score, added in split.items()
+        }
+        cards.append(card)
+    if sources.images is not None:
+        for card, image in zip(cards, gallery_thumbnails(sources.images(ids), ROOM), strict=False):
+            card |= image
+    return cards
 
 
 def _add_nearest_to_gallery(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from steepslope.report.comparison import Comparison
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import Evaluation
-    from steepslope.report.sources import FindImages, ReadImage, Sources
+    from steepslope.report.web.gallery import FindImages, ReadImage, Sources
 
 
 @showing_first("outputs", "scores", "gates", "groups", "fit", "reference", "opinion", "out")
@@ -96,7 +96,7 @@ def evaluate(
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
-    from steepslope.report.sources import report_sources
+    from steepslope.report.web.gallery import report_sources
     from steepslope.report.web.shell import shell_library
 
     path = Path(outputs)

@@ -13,10 +13,9 @@ from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import Grid, grid_in_markdown, plain_in_markdown
 from steepslope.report.runs import ROWS, write_run_rows
 from steepslope.report.sentences import Remark
-from steepslope.report.sources import NO_SOURCES, Sources
 from steepslope.report.tables import class_tables, detail_tables, main_table, summary_table, table_definitions
 from steepslope.report.web.charts import chart_looks, estimate_looks, page_charts
-from steepslope.report.web.gallery import gallery
+from steepslope.report.web.gallery import NO_SOURCES, Sources, gallery
 from steepslope.report.web.page_scores import page_promises, page_scores
 from steepslope.report.web.shell import fill_page_shell
 

@@ -104,9 +104,9 @@ class FileCount:
             return
         promised, before = monitor.promised, monitor.audit
         drawn = state.marked()
-        marked = [one for one in drawn if one.accepted]
-        labels = sum(one.is_correct is not None for one in marked)
-        waiting = sum(one.is_correct is None for one in drawn)
+        marked = [row for row in drawn if row.accepted]
+        labels = sum(row.is_correct is not None for row in marked)
+        waiting = sum(row.is_correct is None for row in drawn)
         low, high = risk_interval_by_audit(marked, monitor.under_audit, monitor.least_chances, monitor.delta)
         alarm = (None, None) if before is None else (before.alarm, before.alarm_labels)
         if monitor.follows and low <= promised:

@@ -115,9 +115,9 @@ class ReadingOptions:
     def changed(self, names: tuple[str, ...]) -> list[str]:
         """Return those of the options that are not left alone, as they are spelt on the command line."""
         return [
-            one.name.replace("_", "-")
-            for one in fields(self)
-            if one.name in names and getattr(self, one.name) != one.default
+            option.name.replace("_", "-")
+            for option in fields(self)
+            if option.name in names and getattr(self, option.name) != option.default
         ]
 
 

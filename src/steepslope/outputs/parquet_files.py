@@ -77,12 +77,13 @@ class ParquetFile:
         about = pq.ParquetFile(self.path).metadata
         for number in range(about.num_row_groups):
             group = about.row_group(number)
-            chunks = [group.column(place) for place in range(group.num_columns)]
-            some = [one for one in chunks if {one.path_in_schema, one.path_in_schema.partition(".")[0]} & set(columns)]
-            needed = (
-                max(one.total_uncompressed_size, BYTES.get(one.physical_type, 0) * one.num_values) for one in some
-            )
-            yield sum(needed), sum(one.total_compressed_size for one in some)
+            needed = packed = 0
+            for chunk in map(group.column, range(group.num_columns)):
+                if {chunk.path_in_schema, chunk.path_in_schema.partition(".")[0]} & set(columns):
+                    least = BYTES.get(chunk.physical_type, 0) * chunk.num_values
+                    needed += max(chunk.total_uncompressed_size, least)
+                    packed += chunk.total_compressed_size
+            yield needed, packed
 
 
 def _is_number_type(kind: Any) -> bool:

@@ -222,7 +222,8 @@ def _table_of_file(
     file = table_file(path, options.delimiter)
     layout = layout_of_file(file, options, further, labels, known)
     columns = layout.read(file)
-    _require_table_rows(len(next(iter([*columns.numbers.values(), *(one.codes for one in columns.texts.values())]))))
+    first = next(iter([*columns.numbers.values(), *(text.codes for text in columns.texts.values())]))
+    _require_table_rows(len(first))
     return _table_of_columns(file, layout, options, columns)
 
 

@@ -210,8 +210,9 @@ def comparison_headline(comparison: Comparison) -> str:
 
 def comparison_cautions(comparison: Comparison) -> list[str]:
     """Return what makes the comparison doubtful, of each run and then of how rows are paired, without full stops."""
-    unsure = [one for one in comparison.rivals if one.guessed or not one.paired]
-    return [*_comparison_doubts(comparison.runs), *(_comparison_pairing(one, comparison.baseline) for one in unsure)]
+    unsure = [rival for rival in comparison.rivals if rival.guessed or not rival.paired]
+    pairings = [_comparison_pairing(rival, comparison.baseline) for rival in unsure]
+    return [*_comparison_doubts(comparison.runs), *pairings]
 
 
 def _comparison_doubts(runs: Sequence[Run]) -> Iterator[str]:
@@ -251,11 +252,12 @@ def _rival_comparison_sentences(rival: Rival, baseline: Run) -> Iterator[str]:
     versus = f"{rival.run.name} against {baseline.name}"
     yield f"{versus}: {accuracy}."
     unpaired = "" if rival.paired else ", unpaired"
-    for one in rival.contrasts:
-        best = " (the best of each by AURC)" if one.of_best else ""
-        defined = [name for name in JUDGED_BY if not np.isnan(one.differences[name]["value"])]
-        clear = ", ".join(difference_sentence(name, one.differences[name], CLEAR) for name in defined)
-        yield f"{versus}{unpaired}, {one.title}{best}: {clear or 'cannot be compared: AURC and AUC are not defined'}."
+    for contrast in rival.contrasts:
+        best = " (the best of each by AURC)" if contrast.of_best else ""
+        defined = [name for name in JUDGED_BY if not np.isnan(contrast.differences[name]["value"])]
+        clear = ", ".join(difference_sentence(name, contrast.differences[name], CLEAR) for name in defined)
+        clear = clear or "cannot be compared: AURC and AUC are not defined"
+        yield f"{versus}{unpaired}, {contrast.title}{best}: {clear}."
 
 
 def names_of_compared_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:

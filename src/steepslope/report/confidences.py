@@ -134,7 +134,7 @@ def _confidences_of_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, ta
             raise SteepslopeError(f"{expected}, found one of confidences alone")
         gate.require_outputs(outputs)
         name = Path(folder).resolve().name
-        label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)
+        label = next(label for label in (name, folder, f"{folder} ({len(taken)})") if label not in taken)
         if source.oracle is None:
             return Scored(label, None, source.confidence(outputs), source.model.scale)
         return _confidences_of_oracle(source.oracle, label, outputs)

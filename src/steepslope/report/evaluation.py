@@ -232,15 +232,15 @@ def evaluated_rows(
     rows: list[Row] = []
     cuts, is_unknown = evaluation_cuts(scored), predictions.is_unknown
     baseline: Drawn | None = None
-    for one, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
-        arrays = one.confidence, predictions.is_correct
+    for score, ranking, resampled in _resampled_to_evaluate(scored, predictions, bootstrap, seed, clusters):
+        arrays = score.confidence, predictions.is_correct
         estimates = resampled.estimates()
-        has_cut = not one.only_ranks
-        baseline = resampled if one.name == BASELINE else baseline
+        has_cut = not score.only_ranks
+        baseline = resampled if score.name == BASELINE else baseline
         to_mcp = None if baseline is None else resampled.minus(baseline)
-        served = group_risks(*arrays, groups.codes, one.cut(), names=groups.names) if groups and has_cut else []
+        served = group_risks(*arrays, groups.codes, score.cut(), names=groups.names) if groups and has_cut else []
         row = Row(
-            **vars(one),
+            **vars(score),
             n=ranking.n,
             resampled=resampled,
             metrics={name: estimates[name] for name in METRICS},
@@ -250,11 +250,11 @@ def evaluated_rows(
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             curve=risk_coverage_curve.of(ranking).thinned(CURVE_POINTS),
             separability=values_of_measures({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
-            confusion=confusion.of(ranking, one.cut()) if has_cut else None,
-            cuts={cut: _evaluation_rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
+            confusion=confusion.of(ranking, score.cut()) if has_cut else None,
+            cuts={cut: _evaluation_rates(ranking, score.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
             unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,
-            gated=tuple(Gated.of(gate, *arrays, predictions) for gate in one.gates if not gate.has_groups),
+            gated=tuple(Gated.of(gate, *arrays, predictions) for gate in score.gates if not gate.has_groups),
         )
         rows.append(row)
     return _evaluated_to_best_single(rows)
@@ -281,7 +281,7 @@ def evaluation_cuts(scored: Sequence[Scored]) -> list[float]:
 
     The steep slope loss cuts at η = α⁻/(α⁺+α⁻). Where no oracle has a cut of its own, there is that of α⁺ = 1, α⁻ = 3.
     """
-    natural = [one.natural_cut for one in scored if one.natural_cut is not None] or [PAPER_CUT]
+    natural = [score.natural_cut for score in scored if score.natural_cut is not None] or [PAPER_CUT]
     return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
 
 

@@ -130,8 +130,9 @@ def unknown_rows_table(rows: Sequence[Row]) -> Grid:
     note += "among the known rows alone; and that of the correct ones against the unknown. In percent."
 
     def cells(row: Row) -> list[Cell]:
-        one = row.unknown
-        return [] if one is None else [*map(number_cell, (one.accepted, one.auc_known, one.auc_unknown))]
+        if row.unknown is None:
+            return []
+        return [*map(number_cell, (row.unknown.accepted, row.unknown.auc_known, row.unknown.auc_unknown))]
 
     columns = f"accepted at {KNOWN_COVERAGE} % of known", "AUC among known", "AUC, correct against unknown"
     return _score_table("Out-of-class inputs", columns, rows, cells, note)
@@ -265,7 +266,8 @@ def _class_pair_table(predictions: ClassifierOutputs, scored: Sequence[Scored], 
     pairs, place = np.unique(codes, return_inverse=True)
     counts = np.bincount(place)
     trusted = {
-        one.name: np.bincount(place, one.confidence[wrong] > one.cut(), len(pairs)).astype(int) for one in scored
+        score.name: np.bincount(place, score.confidence[wrong] > score.cut(), len(pairs)).astype(int)
+        for score in scored
     }
     order = np.lexsort((counts, trusted.get(leader.name, counts)))[::-1][:PAIRS]
     labels = (divmod(int(code), predictions.num_classes) for code in pairs[order])  # also of -1, unknown

@@ -98,9 +98,9 @@ def _cells_of_pair(row: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
             yield f"{heading} − {rival}", difference_cell(difference, scale, lower_is_better=metric == "aurc")
     for risk in row["promises"][SCORE]:
         for line, of_risk in row["promises"].items():
-            one = of_risk[risk]
+            promise = of_risk[risk]
             heading = f"at {PERCENT * float(risk):g} %" + ("" if line == SCORE else f", {line}")
-            yield heading, Cell(f"{PERCENT * one['coverage']:.1f} ({PERCENT * one['broken']:.0f})")
+            yield heading, Cell(f"{PERCENT * promise['coverage']:.1f} ({PERCENT * promise['broken']:.0f})")
     yield "CPU s", Cell(f"{row['seconds']:.1f}")
 
 

@@ -74,7 +74,7 @@ def _served_arrays(gate: Gate, digest: str) -> Served:
     source = gate.require_source()
     kinds = {LOGITS: np.float64, **{name: np.int64 for name in source.arrays if name.startswith(VOTE)}}
     inputs = [ArraySpec(name, kinds.get(name, np.float32), (None, *source.shapes[name])) for name in source.arrays]
-    rows = {one.name: np.zeros((1, *source.shapes[one.name]), one.dtype) for one in inputs}
+    rows = {spec.name: np.zeros((1, *source.shapes[spec.name]), spec.dtype) for spec in inputs}
 
     def decide(parts: Sequence[Arrays], top: int) -> Decisions:
         joined = {name: np.concatenate([part[name] for part in parts]) for name in rows}
@@ -93,7 +93,7 @@ def _served(
     """Return what decides on the arrays of several requests together; the probe's decisions tell what it gives."""
     has = {served.REJECTED: gate.rejection is not None, served.HANDED_OVER: probe.handed_over is not None}
     outputs = tuple(ArraySpec(name, kind, (None,)) for name, kind in OUTPUTS.items() if has.get(name, True))
-    names = (*(one.name for one in outputs), served.DECISION, served.TOP_LABELS, served.TOP_PROBABILITY)
+    names = (*(spec.name for spec in outputs), served.DECISION, served.TOP_LABELS, served.TOP_PROBABILITY)
 
     def run(parts: Sequence[Arrays], top: int) -> list[Arrays]:
         decisions = decide(parts, top)

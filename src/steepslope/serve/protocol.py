@@ -148,7 +148,7 @@ def _require_protocol_support(parameters: Mapping[str, object], place: str) -> N
 
 def protocol_arrays(request: InferRequest, specs: Sequence[ArraySpec]) -> Arrays:
     """Return the inputs of a request as arrays that fit the specs, of one number of rows >= 1."""
-    known = {one.name: one for one in specs}
+    known = {spec.name: spec for spec in specs}
     arrays: dict[str, NDArray[Any]] = {}
     for tensor in request.inputs:
         require_known("input", tensor.name, known)
@@ -215,13 +215,13 @@ def _protocol_array_as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any
 
 def protocol_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[ArraySpec]:
     """Return the outputs that a request wants, in its order."""
-    known = {one.name: one for one in specs}
+    known = {spec.name: spec for spec in specs}
     wanted = request.outputs or [WantedTensor(name=name) for name in known]
     for tensor in wanted:
         require_known("output", tensor.name, known)
-    if len({one.name for one in wanted}) < len(wanted):
+    if len({spec.name for spec in wanted}) < len(wanted):
         raise SteepslopeError("expected each output once, found one twice", "outputs")
-    return [known[one.name] for one in wanted]
+    return [known[spec.name] for spec in wanted]
 
 
 def protocol_response(head: Mapping[str, Any], outputs: Arrays, wanted: Sequence[ArraySpec]) -> bytes:

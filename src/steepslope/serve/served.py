@@ -52,8 +52,8 @@ def served_row_count(arrays: Arrays) -> int:
 
 def serves_images(served: Served) -> bool:
     """Return whether a model takes images, and nothing else, and decides on them."""
-    outputs = {one.name for one in served.outputs}
-    return [one.name for one in served.inputs] == [IMAGES] and outputs.issuperset(DECIDING)
+    outputs = {spec.name for spec in served.outputs}
+    return [spec.name for spec in served.inputs] == [IMAGES] and outputs.issuperset(DECIDING)
 
 
 def served_channels(served: Served) -> int:
@@ -100,10 +100,10 @@ def split_served_rows(rows: Arrays, parts: Sequence[Arrays]) -> list[Arrays]:
 
 def served_file(exported: ExportedGate, max_batch: int) -> Served:
     """Return an exported gate as a server has it, which runs ``max_batch`` rows at a time."""
-    for one in exported.inputs:
-        if one.name == IMAGES and (len(one.shape) != 4 or one.shape[-1] is None):
+    for spec in exported.inputs:
+        if spec.name == IMAGES and (len(spec.shape) != 4 or spec.shape[-1] is None):
             expected = "expected images (N, H, W, C) of a known number of channels"
-            raise SteepslopeError(f"{expected}, found {one}", exported.source)
+            raise SteepslopeError(f"{expected}, found {spec}", exported.source)
     run = partial(_run_served_file, exported, max_batch)
     return Served(exported.card, exported.inputs, exported.outputs, "onnxruntime_onnx", run)
 

@@ -39,7 +39,7 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
     """Return the numbers of rows and of correct ones, and all scores, as JSON holds them."""
     is_correct = evaluation.predictions.is_correct
     independent = evaluation.rows[0].resampled.clusters is None
-    scores = [_page_score(one, is_correct, independent) for one in evaluation.rows]
+    scores = [_page_score(row, is_correct, independent) for row in evaluation.rows]
     return {"n": len(is_correct), "correct": int(is_correct.sum()), "scores": scores}
 
 
@@ -73,11 +73,11 @@ def certified_page_stops(scored: Scored) -> list[Stop]:
     """
     stops = []
     for gate in scored.gates:
-        for one in () if gate.has_groups else gate.certificates:
-            if one.is_given and one.threshold < np.inf:
-                risk = as_percent(one.risk_bound if one.max_risk is None else one.max_risk, 2, math.ceil)
-                label = f"certified: risk ≤ {risk} (δ {as_percent(one.delta, 2, math.ceil)})"
-                stops.append((label, float(np.nextafter(one.threshold, -np.inf))))
+        for promise in () if gate.has_groups else gate.certificates:
+            if promise.is_given and promise.threshold < np.inf:
+                risk = as_percent(promise.risk_bound if promise.max_risk is None else promise.max_risk, 2, math.ceil)
+                label = f"certified: risk ≤ {risk} (δ {as_percent(promise.delta, 2, math.ceil)})"
+                stops.append((label, float(np.nextafter(promise.threshold, -np.inf))))
     return stops
 
 

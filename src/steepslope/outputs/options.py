@@ -48,17 +48,17 @@ class ReadingOptions:
         Columns of a .csv or .parquet file with one number a class: names with commas, in the order of the classes, or
         patterns such as 'score*', whose columns come in the natural order of their names (2 before 10). What * stands
         for is the class's name, such as cat in score_cat. By default logit_0, logit_1, … or logit_cat, logit_dog, …;
-        else all other columns of numbers, called as the classes, if in each row none is negative and their sum is 1.
+        else all other columns of numbers, named after the classes, if they are probabilities that sum to 1 in each row.
     probabilities
         The numbers of the classes are probabilities, not logits. One column alone is the probability of class 1 of 2.
     as_logits
-        The numbers of the classes are logits, although each row is positive and has a sum of 1.
+        The numbers of the classes are logits, although each row looks like probabilities.
     prediction_column
-        Column of a .csv or .parquet file with the predicted class, where a class and a confidence are all that is
-        known, in place of logits; by default prediction.
+        Column of a .csv or .parquet file with the predicted class, if only a class and a confidence are known, and no
+        logits; by default prediction.
     confidence_column
-        Column with how sure each prediction is, on any scale, higher is surer; a cell may be empty. By default
-        confidence. The files of opinions may have such columns, too.
+        Column that says how sure each prediction is, on any scale; higher is surer, and cells may be empty. By default
+        confidence. Files of opinions may have such a column, too.
     id_column
         Column of a .csv or .parquet file with the names of the rows; by default id.
     separator
@@ -68,12 +68,13 @@ class ReadingOptions:
         classes.
     opinion
         Opinion of another classifier, or of people, on the same inputs, NAME=FILE: outputs (a folder, .npz, .csv or
-        .parquet file) with logits or probabilities, or a .csv or .parquet file with one column of bare classes. Rows go
-        by ids where both sides have ids, else by their places; a row may lack it. Several can be given. With images
-        (predict --data), NAME=SPEC says where the opinion's net lies, or that it is code of your own.
+        .parquet file) with logits or probabilities, or a .csv or .parquet file with one column of bare classes. Rows
+        are matched by ids if both sides have ids, else by their places. A row may lack the opinion. Several opinions
+        can be given. With images (predict --data), NAME=SPEC says where the opinion's net lies, or that it is code of
+        your own.
     opinion_classes
         What the classes of an opinion are called here, NAME=FILE: lines other=this, or a .csv file of two columns; by
-        default, classes go by their names where both sides have names.
+        default, classes are matched by their names if both sides have names.
     """
 
     label_column: str | None = None

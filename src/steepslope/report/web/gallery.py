@@ -164,7 +164,7 @@ def gallery_cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_S
 
 
 def _add_nearest_to_gallery(
-    found: Sequence[dict[str, Any]], predictions: ClassifierOutputs, rows: Numbers, sources: Sources
+    cards: Sequence[dict[str, Any]], predictions: ClassifierOutputs, rows: Numbers, sources: Sources
 ) -> tuple[list[dict[str, Any]], str]:
     """Give each card the places of its ``near`` references in a list of all such; return that, and why it is empty."""
     reference = sources.reference
@@ -179,7 +179,7 @@ def _add_nearest_to_gallery(
     if width != expected:
         return [], f"the reference has {expected} features a row, the predictions have {width}"
     number: dict[int, int] = {}
-    for card, near in zip(found, nearest_rows(features[rows], reference.features, NEAREST), strict=True):
+    for card, near in zip(cards, nearest_rows(features[rows], reference.features, NEAREST), strict=True):
         card["near"] = [number.setdefault(place, len(number)) for place in near[near >= 0].tolist()]
     return _gallery_references(reference, number, sources.reference_images), ""
 

@@ -18,8 +18,7 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.nets.export.exporting import export_gate
 from steepslope.nets.export.file import ExportedGate
 from steepslope.scores import MCP
-from steepslope.serve.answers import Answers
-from steepslope.serve.app import REQUEST_ID, make_app
+from steepslope.serve.app import REQUEST_ID, Answers, make_app
 from steepslope.serve.decision_log import DecisionLog
 from steepslope.serve.monitoring import ServedMonitor
 from steepslope.serve.served import served_file

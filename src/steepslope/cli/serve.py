@@ -69,7 +69,7 @@ def serve(
     require("port", port, whole(0, 65535))
     require("name", name, MODEL_NAME)
     require("max_batch", max_batch, whole(1))
-    from steepslope.serve.answers import Answers
+    from steepslope.serve.app import Answers
     from steepslope.serve.decision_log import DecisionLog
     from steepslope.serve.server import open_server_socket, run_server, server_address
 

@@ -1,4 +1,4 @@
-"""All decisions of a server in a .csv file, by the ids of their requests, so that labels that come later find them."""
+"""A .csv file with all decisions of a server, by the ids of their requests. Later labels are matched by these ids."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def serve(
             from steepslope.serve.monitoring import ServedMonitor
 
             watch = ServedMonitor.open(monitor, served.card.gate, served.gate)
-        log = None if decisions is None else DecisionLog.open(decisions, served.card.classes)
+        log = None if decisions is None else DecisionLog.open(decisions, served.card.classes, served.card.threshold)
         ready = f"serving {name} on {address} (routes: {address}/openapi.json)"
         try:
             run_server(Answers(served, name, max_batch, watch, log), bound, lambda: notice(ready))

@@ -109,6 +109,8 @@ class Answers:
             claim.take(PARSED * len(body))
             is_large = len(body) > LARGE
             name, arrays, wanted = await self._in_thread(self._question, body) if is_large else self._question(body)
+            if name is not None and REQUEST_ID not in request.headers and REQUEST_IDS.fullmatch(name):
+                request.state.request_id = name
             rows = await self._run(arrays, 1, request.state.request_id)
         head = {"model_name": self.name, "model_version": VERSION, **({} if name is None else {"id": name})}
         return Response(protocol.protocol_response(head, rows, wanted), media_type=JSON)
@@ -223,15 +225,15 @@ class AppGuard:
         started, status = time.perf_counter(), 0
         headers = Headers(scope=scope)
         brought = headers.get(REQUEST_ID, "")
-        request_id = brought if REQUEST_IDS.fullmatch(brought) else uuid.uuid4().hex
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        state = {"request_id": brought if REQUEST_IDS.fullmatch(brought) else uuid.uuid4().hex}
+        scope["state"] = scope.get("state", {}) | state
         app = _app_refusal(headers, scope["method"]) or self.app
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID] = scope["state"]["request_id"]
                 if self.answers.stopping:
                     MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)

@@ -85,6 +85,7 @@ def test_rows_above_the_threshold_that_go_to_review_lack_an_opinion(tmp_path: Pa
     row = {name: np.array([0.25, 0.75]) for name in ("probability", "p_correct", "trust_logit")}
     row |= {"id": np.array(["a", "b"]), "label": np.array([1, 2]), "accepted": np.zeros(2, dtype=bool)}
     log.write({**row, "decision": np.array(["review", "review"])})
+    log.file.close()
     assert pd.read_csv(tmp_path / "served.csv")["lacks_opinion"].tolist() == [False, True]
 
 

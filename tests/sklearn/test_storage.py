@@ -175,10 +175,10 @@ def saved(fitted: TrustedClassifier, tmp_path: Path) -> Path:
 def test_another_classifier_is_refused(saved: Path) -> None:
     X, y = table(100)
     for other, found in [
-        (GaussianNB().fit(X, y), "found one of other logits"),
-        (GaussianNB().fit(X, y + 1), "with its classes, found one of others, or none that is fitted"),
-        (GaussianNB(), "or none that is fitted"),
-        (GaussianNB().fit(X[:, :2], y), "found one that refuses the rows kept"),
+        (GaussianNB().fit(X, y), "found one with other logits"),
+        (GaussianNB().fit(X, y + 1), "with its classes, found one with others, or one that is not fitted"),
+        (GaussianNB(), "or one that is not fitted"),
+        (GaussianNB().fit(X[:, :2], y), "found one that refuses the kept rows"),
     ]:
         with pytest.raises(SteepslopeError, match=f"estimator: expected the classifier that was saved, .*{found}"):
             TrustedClassifier.load(saved, other)
@@ -206,7 +206,7 @@ def test_inputs_that_have_no_file_are_not_kept(tmp_path: Path) -> None:
     model = TrustedClassifier(make_pipeline(DictVectorizer(), LogisticRegression()), max_risk=0.4).fit(rows, y)
     model.calibration_.rows[0]["a"] = np.float32(model.calibration_.rows[0]["a"])  # JSON does not know it
     model.save(tmp_path / "model")
-    with pytest.warns(UserWarning, match="it is not known whether this is the classifier that was saved"):
+    with pytest.warns(UserWarning, match="whether this is the classifier that was saved is not known"):
         again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
     assert_array_equal(again.trust_logit(rows), model.trust_logit(rows))
 

@@ -194,5 +194,5 @@ def test_other_opinions_than_were_saved_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SteepslopeError, match=message):
             TrustedClassifier.load(tmp_path / "model", model.estimator_, given)
     seal_again(TRUSTED, tmp_path / "model", opinions={"bayes": 3})
-    with pytest.raises(SteepslopeError, match="field 'bayes': found 3 of an unexpected type"):
+    with pytest.raises(SteepslopeError, match="field 'opinions': found 3 of an unexpected type"):
         TrustedClassifier.load(tmp_path / "model", model.estimator_, model.opinions_)

@@ -135,7 +135,7 @@ CASES: list[tuple[str, str]] = [
     ("--outputs HOME/table.csv --groups label", "groups: expected groups that are known when an image comes"),
     ("--outputs HOME/truth.csv --label-column truth --groups truth", "groups: expected groups that are known when"),
     ("--outputs HOME/rows.npz --label-column truth", "expected a .csv or .parquet file to go with it"),
-    (f"{TARGET} HOME/surer.npz", "target: no mix of the classes explains what is predicted"),
+    (f"{TARGET} HOME/surer.npz", "target: no class mix explains the predictions"),
     (f"{TARGET} HOME/bare.npz", "target: rows: expected other rows, found 500 in both, such as"),
     (f"{TARGET} HOME/five.npz", "expected 4 classes, as of the calibration rows, found 5"),
     ("--outputs HOME/rows.npz --out HOME/rows.npz", "rows.npz"),

@@ -50,9 +50,9 @@ def test_a_gate_of_confidences_alone_comes_back(tmp_path: Path) -> None:
     again = Gate.load(tmp_path)
     assert (again.threshold, again.rejection, again.source) == (gate.threshold, gate.rejection, None)
     np.testing.assert_array_equal(again.p_correct(confidence), gate.p_correct(confidence))
-    with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score of its own, found one"):
+    with pytest.raises(SteepslopeError, match="gate: expected a gate with its own oracle or score, found one"):
         again.decide(make_outputs())
-    with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score of its own"):
+    with pytest.raises(SteepslopeError, match="gate: expected a gate with its own oracle or score"):
         ImageGate.of(again)
 
 

@@ -121,7 +121,7 @@ def test_shares_are_nearly_as_narrow_as_all_bounds_together_make_them() -> None:
             assert high >= -ends[1] - 1e-7
             widths.append((high - low) / (-ends[1] - ends[0]))
     assert np.mean(widths) < 1.2
-    with pytest.raises(NoMixError, match="no mix of the classes"):
+    with pytest.raises(NoMixError, match="no class mix explains"):
         Shares.of(np.array([[90.0, 10.0], [10.0, 90.0]]), np.array([0.0, 1_000.0]), 0.1)
 
 

@@ -133,12 +133,13 @@ class Target:
         """
         totals = np.stack([np.bincount(self.true, column) for column in ours.T], axis=1)
         by_predicted = self.inverse @ (totals / np.bincount(self.true)[:, None])
-        on_target = by_predicted[self.on_target] - (0 if theirs is None else theirs)
+        values, counts = by_predicted, np.bincount(self.on_target, minlength=len(by_predicted))
+        if theirs is not None:
+            values, counts = by_predicted[self.on_target] - theirs, np.ones(len(theirs))
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
-        spreads = (
-            np.atleast_2d(np.cov(values, rowvar=False, ddof=0)) / len(values) for values in (on_target, influence)
-        )
-        return on_target.mean(axis=0), np.sum([*spreads], axis=0)
+        of_target = np.cov(values, rowvar=False, ddof=0, aweights=counts) / len(self.on_target)
+        of_ours = np.cov(influence, rowvar=False, ddof=0) / len(ours)
+        return counts @ values / counts.sum(), np.atleast_2d(of_target + of_ours)
 
     def require_explained(self, confidence: Floats, on_target: Floats) -> None:
         """Raise if no class mix explains the target's predictions and confidences (m,).

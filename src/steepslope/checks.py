@@ -1,4 +1,4 @@
-"""What settings may be, as data, and dataclasses from JSON: an error names what was expected, and what was found."""
+"""The allowed values of settings, as data, and dataclasses from JSON. Errors say what was expected, and what found."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Check:
-    """What a setting may be: in words, and whether a value will do."""
+    """The allowed values of a setting: in words, and as a function of a value."""
 
     expected: str
     allows: Callable[[Any], bool]
@@ -58,17 +58,19 @@ def optional(check: Check) -> Check:
 
 
 def each(check: Check) -> Check:
-    """Allow tuples of what another check allows."""
-    return Check(f"a list, each {check.expected}", lambda one: isinstance(one, tuple) and all(map(check.allows, one)))
+    """Allow tuples whose elements another check allows."""
+    return Check(
+        f"a list, each {check.expected}", lambda all_: isinstance(all_, tuple) and all(map(check.allows, all_))
+    )
 
 
-SEED = whole(0, 2**31 - 1)  # what every generator in use takes
+SEED = whole(0, 2**31 - 1)  # the range that every generator takes
 
 
 def plain(value: Any) -> Any:
-    """Return a number of NumPy's or PyTorch's as Python's own, also inside a tuple; all else as it is.
+    """Return a number of NumPy or PyTorch as Python's own, also inside a tuple; anything else unchanged.
 
-    Such numbers wrap around, are not what every library takes as a size, and JSON does not know them.
+    Such numbers wrap around, not every library takes them as a size, and JSON does not know them.
 
     >>> import numpy as np
     >>> plain(np.uint8(3)), plain((np.int64(64), 32)), plain(np.True_), plain("auto")

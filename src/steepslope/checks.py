@@ -59,9 +59,8 @@ def optional(check: Check) -> Check:
 
 def each(check: Check) -> Check:
     """Allow tuples whose elements another check allows."""
-    return Check(
-        f"a list, each {check.expected}", lambda all_: isinstance(all_, tuple) and all(map(check.allows, all_))
-    )
+    expected = f"a list, each {check.expected}"
+    return Check(expected, lambda values: isinstance(values, tuple) and all(map(check.allows, values)))
 
 
 SEED = whole(0, 2**31 - 1)  # the range that every generator takes

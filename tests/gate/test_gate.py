@@ -83,11 +83,6 @@ def test_infinite_confidences_are_accepted_where_all_are_right() -> None:
         assert np.isfinite(gate.threshold)
 
 
-def test_whole_numbers_and_booleans_are_taken() -> None:
-    plain = Gate.calibrate(ROWS[0] > 0.3, ROWS[1].astype(np.int64), 0.05)
-    assert plain.accepts([True, False]).tolist() == [True, False]
-
-
 def test_several_risks_are_promised_together() -> None:
     gate = _gate(max_risk=(0.05, 0.02, 0.08), delta=0.06)
     assert {one.delta for one in gate.certificates} == {0.02}

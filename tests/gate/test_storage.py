@@ -133,13 +133,6 @@ def test_what_it_makes_of_its_calibration_rows_may_be_left_out_but_not_changed(g
         Gate.load(tmp_path / "gate")
 
 
-def test_one_gate_replaces_another_and_leaves_nothing_of_it(gates: Path, tmp_path: Path) -> None:
-    for kind in ("free", "temperature", "mcp", "columns", "free"):
-        Gate.load(gates / kind).save(tmp_path)
-        assert contents(tmp_path).keys() == contents(gates / kind).keys()
-    assert Gate.load(tmp_path).thresholds == Gate.load(gates / "free").thresholds
-
-
 def test_what_cannot_be_written_leaves_the_earlier_gate(
     gates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

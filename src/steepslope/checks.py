@@ -102,7 +102,7 @@ def require_all(settings: Any, checks: Mapping[str, Check]) -> None:
 
 
 def listed(value: Any, kind: Callable[[Any], T]) -> tuple[T, ...]:
-    """Return text with commas, several values, or one value, as a tuple; text that is no ``kind`` is a ValueError.
+    """Return text with commas, several values, or one value, as a tuple; raise ValueError for text of another kind.
 
     >>> listed("64, 32", int), listed((64, 32), int), listed(64, int), listed("", int)
     ((64, 32), (64, 32), (64,), ())
@@ -137,7 +137,7 @@ def read_fields(kind: type[T], content: Any, place: str | Path) -> T:
 
 
 def _as_hinted(hint: Any, value: Any, name: str, place: str | Path) -> Any:
-    """Return a value that JSON holds as a type of Python's; raise where it is of another."""
+    """Return a value from JSON as its hinted Python type; raise if it has another type."""
     arguments, origin = get_args(hint), get_origin(hint) or hint
     if origin is Literal:
         require_known(f"{name} in {place}:", value, arguments)
@@ -147,8 +147,8 @@ def _as_hinted(hint: Any, value: Any, name: str, place: str | Path) -> Any:
     if origin is tuple and isinstance(value, list):
         return tuple(_as_hinted(arguments[0], each, name, place) for each in value)
     if is_dataclass(origin) and isinstance(value, Mapping):
-        own = getattr(origin, "from_json", None)
-        return read_fields(origin, value, place) if own is None else own(value, place)  # type: ignore[arg-type]
+        from_json = getattr(origin, "from_json", None)
+        return read_fields(origin, value, place) if from_json is None else from_json(value, place)  # type: ignore[arg-type]
     if origin is Mapping and isinstance(value, Mapping):
         return {str(key): _as_hinted(arguments[1], each, name, place) for key, each in value.items()}
     plain_kind: Any = {int: Integral, float: Real}.get(origin, origin)

@@ -232,7 +232,7 @@ CUTS: dict[str, Callable[..., float]] = {"steep_slope": decision_probability}
 
 @dataclass(frozen=True)
 class LossSettings:
-    """A loss and its parameters: what is minimised, against which target, and where it cuts.
+    """A loss with its parameters: the function that a fit minimises, its target, and its cut.
 
     ``name`` is one in :data:`LOSSES`. Missing parameters have the loss's defaults. Parameters of other losses, which
     the command line may pass, are left out.
@@ -257,11 +257,11 @@ class LossSettings:
         for name, value in self.parameters.items():
             require_known("parameter of a loss", name, known)
             require(name, value, known[name])
-        given = {name: plain(value) for name, value in self.parameters.items()}
-        own = {name: given.get(name, default) for name, (default, _) in loss_parameters(self.name).items()}
-        object.__setattr__(self, "parameters", own)
+        taken = loss_parameters(self.name)
+        parameters = {name: plain(self.parameters.get(name, default)) for name, (default, _) in taken.items()}
+        object.__setattr__(self, "parameters", parameters)
         try:
-            inspect.signature(LOSSES[self.name]).bind(None, None, **own)
+            inspect.signature(LOSSES[self.name]).bind(None, None, **parameters)
         except TypeError as error:
             expected = "a function of trust_logit and target, whose further arguments are keywords with a default"
             raise SteepslopeError(f"loss {self.name}: expected {expected}, found another: {error}") from error

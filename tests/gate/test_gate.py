@@ -134,7 +134,7 @@ def test_a_group_of_few_rows_gets_advice() -> None:
     [
         (True, None, "expected groups where the gate was calibrated by groups, found none"),
         (False, ["cats"], "found some, but the gate has one threshold for all"),
-        (True, ["cats", "dogs"], "expected one group for each prediction"),
+        (True, ["cats", "dogs"], "expected one for each prediction"),
     ],
 )
 def test_groups_where_there_are_none_are_named(by_groups: bool, groups: Any, message: str) -> None:
@@ -211,10 +211,10 @@ def test_confidences_that_are_no_numbers_are_named() -> None:
     [
         ({"confidence": [0.1, np.nan]}, "confidence: expected numbers, found NaN in row 1"),
         ({"thresholds": [0.1, 0.2]}, "thresholds: expected the highest first"),
-        ({"groups": ["a"]}, "groups: expected one group for each prediction"),
+        ({"groups": ["a"]}, "groups: expected one for each prediction"),
         ({"max_class_risk": 0.1}, "true_classes: expected the true class of each row, found none"),
         ({"max_class_risk": 0.1, "coverage": 0.5}, "max_class_risk: expected none with a coverage or costs"),
-        ({"max_class_risk": 0.1, "true_classes": ["a"]}, "true_classes: expected one group for each prediction"),
+        ({"max_class_risk": 0.1, "true_classes": ["a"]}, "true_classes: expected one for each prediction"),
         ({"seed": "a"}, "seed: expected a whole number"),
     ],
 )

@@ -112,6 +112,6 @@ def test_groups_stay_together_and_count_once_each() -> None:
     model = WithoutOracle(LogisticRegression(), max_risk=0.4).fit(X, y, groups=groups)
     assert 30 <= model.gate_.n <= 45  # about a quarter of the groups
     with pytest.raises(
-        SteepslopeError, match=r"groups: expected one group for each prediction, \(600,\), found shape \(150,\)"
+        SteepslopeError, match=r"groups: expected one for each prediction, \(600,\), found shape \(150,\)"
     ):
         WithoutOracle(LogisticRegression()).fit(X, y, groups=groups[:150])

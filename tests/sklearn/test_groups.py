@@ -125,8 +125,8 @@ def test_of_several_risks_it_is_the_first_that_most_groups_can_have() -> None:
     [
         ("sight", r"groups: unknown column of X: 'sight'.*'?site'?"),
         (7, "groups: expected 'predicted', a column's name or a function, found int"),
-        (lambda X: [1, 2], r"groups: expected one group for each prediction, \(800,\), found shape \(2,\)"),
-        (lambda X: X, r"groups: expected one group for each prediction, \(800,\), found shape \(800, 4\)"),
+        (lambda X: [1, 2], r"groups: expected one for each prediction, \(800,\), found shape \(2,\)"),
+        (lambda X: X, r"groups: expected one for each prediction, \(800,\), found shape \(800, 4\)"),
     ],
     ids=["name", "number", "few", "table"],
 )

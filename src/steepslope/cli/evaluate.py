@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from steepslope.metrics.selective import Groups
     from steepslope.nets.data.images import Dataset
     from steepslope.outputs import ClassifierOutputs
     from steepslope.report.comparison import Comparison
@@ -111,9 +110,12 @@ def evaluate(
         if complete:
             say(f"{out}: already complete")
             return
-        given = predictions, groups_of_predictions(groups, predictions, table), clusters_of_predictions(cluster, table)
+        grouped, clusters = groups_of_predictions(groups, predictions, table), clusters_of_predictions(cluster, table)
         places = _rows_to_evaluate(predictions, scores, resources)
-        predictions, grouped, clusters = given if len(places) == len(predictions) else _some_to_evaluate(places, *given)
+        if len(places) < len(predictions):
+            predictions = predictions.subset(places)
+            grouped = None if grouped is None else grouped._replace(codes=grouped.codes[places])
+            clusters = None if clusters is None else clusters[places]
 
         def ids(rows: NDArray[np.int64]) -> list[str]:
             return table.ids_of(places[rows])
@@ -159,14 +161,6 @@ def _rows_to_evaluate(predictions: ClassifierOutputs, scores: Sequence[str], res
     if seen.any():
         say(f"{int(seen.sum()):,} rows that an oracle was fitted on are left out")
     return np.flatnonzero(~seen)
-
-
-def _some_to_evaluate(
-    places: NDArray[np.int64], predictions: ClassifierOutputs, groups: Groups | None, clusters: NDArray[np.int32] | None
-) -> tuple[ClassifierOutputs, Groups | None, NDArray[np.int32] | None]:
-    """Return some of the predictions, with their groups and clusters."""
-    some = None if groups is None else groups._replace(codes=groups.codes[places])
-    return predictions.subset(places), some, None if clusters is None else clusters[places]
 
 
 def _resources_to_evaluate(

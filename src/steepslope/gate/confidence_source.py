@@ -94,8 +94,9 @@ class ConfidenceSource:
         shapes = {name: array.shape[1:] for name, array in arrays.items()}
         opinions = [name for name in arrays if is_opinion_array(name)]
         lacked = {name: int(lacks_opinion(name, arrays[name], self.num_classes).sum()) for name in opinions}
-        made = [name for name in arrays if (name == LOGITS or name.startswith(OPINION)) and are_answers(arrays[name])]
-        return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=tuple(made))
+        logits = [name for name in arrays if name == LOGITS or name.startswith(OPINION)]
+        answers = tuple(name for name in logits if are_answers(arrays[name]))
+        return replace(self, shapes=shapes, lacked=lacked, rows=len(outputs), answers=answers)
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ interval (Efron 1987). An area (AUC, AUPR, AURC, AUGRC) is a mean over few error
 gets the Student interval of its logit, with the replicates' standard deviation. A difference of areas is nearly
 symmetric. It gets the percentile interval with levels widened to those of Student's t (Hesterberg 2015).
 
-``units`` is the number of independent rows or clusters of the rarer kind, errors or correct predictions. The standard
-deviation is based on so many observations.
+``units`` is the number of independent rows or clusters of the rarer kind, errors or correct predictions. These are the
+observations that the standard deviation is based on.
 
 The intervals cover the randomness of the test rows, not that of the fit.
 """

@@ -64,7 +64,7 @@ class Sums:
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-AT_ONCE = 100_000  # up to so many groups are summed at once, and copies of a row share a threshold
+AT_ONCE = 100_000  # up to this many groups are summed at once, and copies of a row share a threshold
 BLOCK_GROUPS = 2**15  # more groups are summed in blocks of this size, which fit in the processor's cache
 
 
@@ -420,5 +420,5 @@ def harmonic_numbers(n: int) -> Floats:
 
 @lru_cache(maxsize=4)
 def _harmonic_table(bits: int) -> Floats:
-    """Return H_k for all k of so many bits; one table serves all resamples, even of clusters, whose n differ."""
+    """Return H_k for all k < 2^bits; one table serves all resamples, even of clusters, whose n differ."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, 2**bits))])

@@ -28,7 +28,7 @@ from steepslope.outputs.arrays import OPINION
 
 Floats = NDArray[np.float64]
 KNOTS = 17  # the log-odds are linear between these
-PRIOR_ROWS = 5.0  # the accuracy of all answers counts as so many rows without a confidence
+PRIOR_ROWS = 5.0  # the accuracy of all answers counts as this many rows without a confidence
 LOGITS, MISSED = "logits", 1.5 * MISSING
 SHAPES = {"knots": "float64 k", "values": "float64 k", "missing": "float64 1"}
 

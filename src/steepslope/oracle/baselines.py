@@ -20,7 +20,7 @@ from steepslope.scores import MCP
 Floats = NDArray[np.float64]
 CLEARLY = 0.01  # level of the sign test that the other classifier is right more often
 NEARLY_ALWAYS = 0.995  # an opinion that is right in this share of the rows may be the truth
-MANY = 20  # a caution needs so many errors of the classifier, and ten times as many as the opinion makes
+MANY = 20  # a caution needs this many errors of the classifier, and ten times as many as the opinion makes
 SHOWN = 5  # names of classes in a line
 IN_PLACE: dict[str, str] = {
     "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",

@@ -81,7 +81,7 @@ def audit_chances(p_correct: Floats, max_risk: float, labels: int) -> Floats:
         return np.ones(len(wanted))
     largest = np.sort(wanted)[::-1]
     rest = np.cumsum(largest[::-1])[::-1]  # of these and all smaller ones
-    factors = (labels - np.arange(labels)) / rest[:labels]  # if so many are drawn for sure
+    factors = (labels - np.arange(labels)) / rest[:labels]  # by the number of rows that are drawn for sure
     factor = factors[np.argmax(factors * largest[:labels] <= 1)]
     return np.asarray(np.minimum(1.0, factor * wanted))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from steepslope.checks import read_fields
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import Artifact
-from steepslope.files.folders import field, read_json, staged_folder, write_json
+from steepslope.files.folders import read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, LACKING, NO_CLASS, REJECT
 from steepslope.outputs.labels import UNKNOWN
@@ -68,11 +69,6 @@ class Summary:
             counts["below_limit"] = int((table[CHANCE] > 0).sum() - table["accepted"].sum())
         return Summary(**{name: count + counts.get(name, 0) for name, count in asdict(self).items()})
 
-    @classmethod
-    def read(cls, content: Mapping[str, Any], path: Path) -> Summary:
-        """Return the summary that JSON holds."""
-        return cls(*(field(content, count.name, int, path) for count in fields(cls)))
-
 
 def predict_to_file(
     source: Source, out: Path, key: Mapping[str, Any], replace: bool = False, notice: Notice = silent
@@ -91,7 +87,7 @@ def predict_to_file(
     with kind.making(out.parent, key, replace) as complete:
         if complete:
             notice(f"{out}: already complete")
-            return Summary.read(read_json(card, "a summary of predictions"), card)
+            return read_fields(Summary, read_json(card, "a summary of predictions"), card)
         kind.begin(out.parent, key)
         with closing(source.missing(folder, notice)) as chunks:
             for path, table in chunks:

@@ -140,12 +140,12 @@ def caution_on_neglected_class(labelled: LabelledRows, accepted: Bools) -> list[
     worst, labels = int(neglected.argmax()), np.unique(labelled.predicted_classes[accepted])
     rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
     others = (neglected >= NEGLECTED).sum() - 1
-    parts = [f"{rows}, all of them under another label"]
-    parts += [f"{others:,} other classes likewise"] if others else []
-    parts += [f"all that is accepted is called {labels[0]}"] if len(labels) == 1 else []
+    clauses = [f"{rows}, all of them under another label"]
+    clauses += [f"{others:,} other classes likewise"] if others else []
+    clauses += [f"all accepted predictions are {labels[0]}"] if len(labels) == 1 else []
     advice = "a promise for each true class (max_class_risk) would limit this"
-    parts.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
-    return ["; ".join(parts)]
+    clauses.append(f"the promise for all predictions can hold and still be worthless for such a class: {advice}")
+    return ["; ".join(clauses)]
 
 
 def caution_on_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple[int, int] | None) -> list[str]:
@@ -168,9 +168,9 @@ def caution_on_few_errors(is_correct: Bools, probability: Floats, fit_set: tuple
     else:
         chance = np.exp(np.log(probability).sum()) if n >= MANY and not errors else 1
         expected = f"by the classifier's own probabilities about {(1 - probability).sum():,.0f} should be"
-    asked = "are the labels made from the predictions, or was the classifier fitted on these rows?"
+    question = "are the labels made from the predictions, or was the classifier fitted on these rows?"
     unlikely = chance <= UNLIKELY
-    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {asked}"] if unlikely else []
+    return [f"{errors:,} of {n:,} calibration rows are wrong, where {expected}: {question}"] if unlikely else []
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ ROUNDING = 1e-9  # rounding of the tail may put a bound this much above the prom
 
 
 def binomial_tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
-    """Return the probability of at most so many ``errors`` among ``accepted`` rows if each is wrong with ``risk``.
+    """Return the probability of at most ``errors`` errors among ``accepted`` rows, each wrong with chance ``risk``.
 
     It is the p-value against the hypothesis that the risk is ``risk`` or more; 1 for no rows.
 

@@ -1,7 +1,7 @@
 """A promise about target rows whose class mix differs from that of the calibration rows (label shift).
 
 Each class y has a share q[y] among the target rows, and n[y] of the n calibration rows. A calibration row of class y
-gets the weight W = q[y]·n / n[y]: it stands for so many target rows. Let A be 1 for an accepted row and else 0, and L 1
+gets the weight W = q[y]·n / n[y]: it counts as W target rows. Let A be 1 for an accepted row and else 0, and L 1
 for a wrong prediction and else 0. At most a fraction r of the accepted target rows are wrong exactly if the mean of
 Z = W·A·(L − r) is at most 0.
 
@@ -44,7 +44,7 @@ Counts = NDArray[np.int64]
 SIZES = np.geomspace(0.003, 0.99, 120)  # bets, as parts of the largest that cannot lose more than everything
 BORNE = 6  # errors with which the first start threshold has to pass (LOG.md)
 EARLY = 0.5  # share of the rows; a first start threshold beyond it may pass with fewer errors
-FURTHER = 2.0  # a start threshold accepts so many times the rows of the one before it (LOG.md)
+FURTHER = 2.0  # the ratio of the rows that successive start thresholds accept (LOG.md)
 MOST_START_THRESHOLDS = 3
 MULTIPLES = np.geomspace(1.05, 30, 48)  # of the rows, that are tried for advice
 LATEST = 30.0  # the largest power of the coverage at which a class is assumed to be accepted
@@ -133,7 +133,7 @@ def class_mix_bets(
 ) -> tuple[Floats, Floats]:
     """Return the best bet for each of t thresholds, and with how many errors it passes at a level, float64 (t,) each.
 
-    The thresholds are at even steps of coverage, up to all rows. The rows are assumed to be so many ``times`` as many.
+    The thresholds are at even steps of coverage, up to all rows. The rows are assumed to be ``times`` as many.
     """
     fractions = np.bincount(weights.index) / len(weights.index)
     sizes, coverage = SIZES / weights.values.max(), (np.arange(count) + 1) / count
@@ -179,8 +179,8 @@ class MixCounts:
     def last_passing(self, times: float = 1.0) -> tuple[int | None, float]:
         """Return the place of the last threshold that passes, None if none does, and its bet.
 
-        All counts are taken to be so many ``times`` as high. Each threshold has one bet, the best at the lowest level,
-        so that a threshold that passes at a level passes at any higher one.
+        All counts are multiplied by ``times``. Each threshold has one bet, the best at the lowest level, so a threshold
+        that passes at a level passes at any higher one.
         """
         count, level = len(self.accepted), self.delta / MOST_START_THRESHOLDS
         sizes, borne = class_mix_bets(self.weights, count, self.risk, level, times)

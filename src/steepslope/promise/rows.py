@@ -106,7 +106,7 @@ def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> N
         return None
     names = np.asarray(groups)
     if names.shape != (n,):
-        raise SteepslopeError(f"expected one group for each prediction, ({n},), found shape {names.shape}", place)
+        raise SteepslopeError(f"expected one for each prediction, ({n},), found shape {names.shape}", place)
     return names.astype(np.str_)
 
 

@@ -15,7 +15,7 @@ from steepslope.promise.certificate import EXACT, Aim, as_percent, rows_needed
 from steepslope.promise.sequence import Above, find_start_thresholds, most_passing_errors
 
 STEPS = 64  # numbers of rows, and risks, that are tried
-MOST_TIMES = 30  # at most so many times the rows are advised
+MOST_TIMES = 30  # advice names at most this many times the rows
 OPEN = 1e-6
 LIKELY = 0.8
 PRIOR = 0.5  # Jeffreys'
@@ -25,13 +25,13 @@ DIGITS = 2  # significant ones of an advised number of rows
 def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised, and what to do about it, as far as the counts tell."""
     more, possible = rows_to_add_to_sample(above, risk, delta), possible_risk_of_sample(above, risk, delta)
-    parts = [_why_sample_is_too_small(above, risk, delta, aim), "these rows do not tell how many more would do"]
+    clauses = [_why_sample_is_too_small(above, risk, delta, aim), "these rows do not tell how many more would do"]
     if more is not None:
-        parts[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
+        clauses[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
     if possible is not None:
         could = f"a risk of {as_percent(possible, 2)} could be promised in about 4 of 5 draws"
-        parts.append(f"with as many rows like these, {could}")
-    return "; ".join(parts)
+        clauses.append(f"with as many rows like these, {could}")
+    return "; ".join(clauses)
 
 
 def _why_sample_is_too_small(above: Above, risk: float, delta: float, aim: Aim) -> str:

@@ -31,11 +31,11 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Passes = Callable[[int, float], bool]  # whether the hypothesis at a place passes its test at a level
-FURTHER = 1.25  # a start threshold accepts so many times the rows of the one before it (LOG.md)
+FURTHER = 1.25  # the ratio of the rows that successive start thresholds accept (LOG.md)
 BORNE = 3  # errors with which a start threshold below half of the rows has to pass, so one unlucky row ends no run
 THRESHOLDS = 400  # more gain nothing (LOG.md)
 BELOW = 4.0 ** np.arange(-5, 1)  # distances of thresholds below all confidences, in ranges of the confidences
-MANY = 20  # if half of the rows can pass with so many errors, tests also start beyond half (LOG.md)
+MANY = 20  # if half of the rows can pass with this many errors, tests also start beyond half (LOG.md)
 SHARE = 0.5  # of its nominal level, for a start threshold after a failure (LOG.md)
 LATE_SHARE = 0.2  # the same beyond half of the rows, where the risk hardly rises, so little is enough (LOG.md)
 
@@ -237,19 +237,19 @@ class Above:
 
 
 def most_passing_errors(rows: int, risk: float, level: float) -> int:
-    """Return the most errors with which a test on so many rows passes at a level; −1 if it cannot pass."""
+    """Return the most errors among ``rows`` rows with which a test passes at a level; −1 if it cannot pass."""
     most = int(binom.ppf(level, rows, risk))
     return most - int(binom.cdf(most, rows, risk) > level)
 
 
 def _passing_chance_before(passes: Floats, rows: int, risk: float) -> Floats:
-    """Return the probability to pass by the number of errors so many ``rows`` earlier, (e,)."""
+    """Return the probability to pass by the number of errors before the last ``rows`` rows, (e,)."""
     between = binom.pmf(np.arange(len(passes)), rows, risk)
     return np.asarray(np.clip(fftconvolve(passes, between[::-1])[len(passes) - 1 :], 0, 1))
 
 
 def _level_in_sequence(rows: int, passes_later: Floats, risk: float, delta: float) -> float:
-    """Return the level of a test on so many rows that passes, or is followed by one that passes, with chance delta.
+    """Return the level of a test on ``rows`` rows such that it, or a later test, passes with probability delta.
 
     The test is randomised between two numbers of errors, and the level is that of the randomised test.
     """

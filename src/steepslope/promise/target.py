@@ -56,7 +56,7 @@ SINGULAR = 1e-3  # the least singular value of the confusion with which predicti
 BINS = 5  # of confidences, to test whether a mix explains them
 ALPHA = 1e-3  # probability of refusing a target whose mix alone has changed
 FAR = 4.0  # standard errors by which an estimated share may be below 0
-CHOOSING = 3, 4  # one in so many calibration rows of each class, and target rows, chooses bets (LOG.md)
+CHOOSING = 3, 4  # every third calibration row of each class, and every fourth target row, chooses bets (LOG.md)
 OF_SHARES, OF_MEAN = 0.1, 0.05  # parts of delta: that the intervals of the shares, or of the mean of h, miss
 SIZES = 0.1, 0.2, 0.35, 0.5, 0.7  # bets, as parts of the largest that cannot lose everything
 SURE = 1.5  # testing begins where the expected log e-value is this many times the needed one (LOG.md)
@@ -133,9 +133,10 @@ class Target:
         """
         totals = np.stack([np.bincount(self.true, column) for column in ours.T], axis=1)
         by_predicted = self.inverse @ (totals / np.bincount(self.true)[:, None])
-        values, counts = by_predicted, np.bincount(self.on_target, minlength=len(by_predicted))
-        if theirs is not None:
-            values, counts = by_predicted[self.on_target] - theirs, np.ones(len(theirs))
+        if theirs is None:
+            values, counts = by_predicted, np.bincount(self.on_target, minlength=len(by_predicted))
+        else:
+            values, counts = by_predicted[self.on_target] - theirs, np.ones(len(theirs), np.int64)
         influence = self.weights[self.true, None] * (ours - by_predicted[self.predicted])
         of_target = np.cov(values, rowvar=False, ddof=0, aweights=counts) / len(self.on_target)
         of_ours = np.cov(influence, rowvar=False, ddof=0) / len(ours)
@@ -222,7 +223,7 @@ class RowSet:
     """The true and predicted classes of some calibration rows (n,), and the predicted classes of target rows (m,).
 
     ``shape`` has the numbers of true and of predicted classes, (K, S). ``counts`` has the numbers of calibration and of
-    target rows that will be bet on; e-values are scaled to so many rows.
+    target rows that will be bet on; e-values are scaled to these numbers.
     """
 
     true: Counts
@@ -378,8 +379,8 @@ def last_passing_on_target(
     thresholds were fixed without labels. One run of tests starts at the first threshold that is likely to pass, a
     second at the one most likely to pass.
     """
-    split, some = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
-    chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in some]
+    split, tried = SplitRows.of(target, delta), range(0, len(thresholds), STEP)
+    chosen = [split.bet(rows.confidence >= thresholds[place], rows.is_correct, risk) for place in tried]
     expected = [log_e_value for _, log_e_value in chosen]
     surest = int(np.argmax(expected))
     first = int(np.argmax(np.append(expected[:surest], np.inf) >= SURE * needed_on_target(delta / 2)))
@@ -388,7 +389,7 @@ def last_passing_on_target(
         bet = chosen[place // STEP][0]
         return split.passes(rows.confidence >= thresholds[place], rows.is_correct, at_most, bet, level)
 
-    start_thresholds = StartThreshold.sharing(sorted({some[first], some[surest]}), delta)
+    start_thresholds = StartThreshold.sharing(sorted({tried[first], tried[surest]}), delta)
     passed, level = last_passing_in_sequence(start_thresholds, len(thresholds), passes)
     if passed is None:
         return None, 1.0

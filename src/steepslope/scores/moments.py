@@ -68,11 +68,11 @@ class MahalanobisRatio(Score):
 
 
 class SIRC(Score):
-    """MCP, lowered where the features are smaller than in training: −ln((1 − p) (1 + exp(−b (‖z‖₁ − a)))).
+    """MCP, lowered if the features are smaller than in training: −ln((1 − p) (1 + exp(−b (‖z‖₁ − a)))).
 
     Xia & Bouganis, "Augmenting Softmax Information for Selective Classification with Out-of-Distribution Data", 2022
-    (Softmax Information Retaining Combination), whose score is minus that product; the logarithm ranks as it does, but
-    stays apart where p, the largest softmax probability, rounds to 1.
+    (Softmax Information Retaining Combination). Its score is minus that product. The logarithm ranks the same rows, and
+    also those whose p, the largest softmax probability, rounds to 1.
 
     ‖z‖₁ is the sum of the absolute features. With its mean μ and standard deviation σ over the classifier's training
     rows, a = μ − 3σ and b = 1/σ: rows of usual norm rank nearly by p alone. Where σ is within rounding of 0, as for

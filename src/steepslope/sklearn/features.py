@@ -124,12 +124,12 @@ def steps_ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) ->
     return len(steps)
 
 
-def _same_features(some: Any, other: Any) -> bool:
-    if np.shape(some) != np.shape(other):
+def _same_features(features: Any, other: Any) -> bool:
+    if np.shape(features) != np.shape(other):
         return False
-    if issparse(some):
-        return bool(abs(some - other).max() <= 1e-6 * abs(some).max())
-    first, second = np.asarray(some), np.asarray(other)
+    if issparse(features):
+        return bool(abs(features - other).max() <= 1e-6 * abs(features).max())
+    first, second = np.asarray(features), np.asarray(other)
     if first.dtype.kind in NUMBERS and second.dtype.kind in NUMBERS:
         return bool(np.allclose(first, second, rtol=1e-6, equal_nan=True))
     return bool((first.astype(np.str_) == second.astype(np.str_)).all())
@@ -402,20 +402,20 @@ def _features_to_count(blocks: Blocks, arrays: Mapping[str, NDArray[Any]]) -> cs
 def _learnt_directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[str, NDArray[Any]]:
     """Learn which columns (n, s) occur, how to weigh them, and the principal directions if they are many."""
     used = np.unique(counts.indices[counts.data != 0])
-    some = csr_matrix(counts[:, used])
+    used_counts = csr_matrix(counts[:, used])
     weights = np.ones(len(used))
     if len(used) and of_texts:
-        weights = TfidfTransformer().fit(some).idf_
+        weights = TfidfTransformer().fit(used_counts).idf_
     elif len(used):  # entries of at most 1, such as TF-IDF, are weighed already
-        weights = 1 / np.maximum(1, abs(some).max(axis=0).toarray().ravel())
+        weights = 1 / np.maximum(1, abs(used_counts).max(axis=0).toarray().ravel())
     learnt = {"used": used.astype(np.int64), "weights": weights}
     if len(used) > COMPONENTS:
         rows = np.unique(np.linspace(0, counts.shape[0] - 1, COMPONENT_ROWS).astype(np.int64))
-        weighted = _weighted_features(some[rows], learnt, of_texts)
+        weighted = _weighted_features(used_counts[rows], learnt, of_texts)
         learnt["components"] = TruncatedSVD(COMPONENTS, random_state=seed).fit(weighted).components_
     return learnt
 
 
-def _weighted_features(some: csr_matrix, arrays: Mapping[str, NDArray[Any]], of_texts: bool) -> csr_matrix:
-    weighted = csr_matrix(some.multiply(arrays["weights"]))
+def _weighted_features(counts: csr_matrix, arrays: Mapping[str, NDArray[Any]], of_texts: bool) -> csr_matrix:
+    weighted = csr_matrix(counts.multiply(arrays["weights"]))
     return normalize(weighted) if of_texts and weighted.shape[0] else weighted

@@ -127,12 +127,12 @@ def restored_opinions(cards: Mapping[str, OpinionCard | None], others: Mapping[s
     for name in others:
         with located(PLACE):
             require_known("opinion", name, list(cards))
-    taken = {name: card for name, card in cards.items() if card is not None}
-    lacking = [name for name in taken if name not in others]
+    needed = {name: card for name, card in cards.items() if card is not None}
+    lacking = [name for name in needed if name not in others]
     if lacking:
         raise SteepslopeError(f"expected the classifiers that were saved, found no {', '.join(lacking)}", PLACE)
     restored = dict[str, Opinion]()
-    for name, card in taken.items():
+    for name, card in needed.items():
         other = others[name]
         if card.classes is not None or not gives_only_votes(other):
             require_saved_classes(other, card.classes or (), f"{PLACE}: {name}")

@@ -45,7 +45,7 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
 
 
 def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
-    """Raise unless a state is a linear probe, a net, or both, on as many classes, or on none of them as one more."""
+    """Raise unless a state is a linear probe, a net, or both, on these classes, or on these and "none of them"."""
     num_classes = classes_of_state(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
     expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
     if net:

@@ -106,7 +106,9 @@ def checked_groups(groups: ArrayLike | None, n: int, place: str = "groups") -> N
         return None
     names = np.asarray(groups)
     if names.shape != (n,):
-        raise SteepslopeError(f"expected one for each prediction, ({n},), found shape {names.shape}", place)
+        name = names.item() if names.ndim == 0 else None
+        found = f"shape {names.shape}" if names.ndim else f"{name!r}; give the values, as in X[{name!r}]"
+        raise SteepslopeError(f"expected one for each prediction, ({n},), found {found}", place)
     return names.astype(np.str_)
 
 

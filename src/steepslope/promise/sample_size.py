@@ -25,7 +25,8 @@ DIGITS = 2  # significant ones of an advised number of rows
 def sample_size_sentence(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised, and what to do about it, as far as the counts tell."""
     more, possible = rows_to_add_to_sample(above, risk, delta), possible_risk_of_sample(above, risk, delta)
-    clauses = [_why_sample_is_too_small(above, risk, delta, aim), "these rows do not tell how many more would do"]
+    unknown = "from so few rows, the number needed cannot be estimated"
+    clauses = [_why_sample_is_too_small(above, risk, delta, aim), unknown]
     if more is not None:
         clauses[1] = f"about {more:,} more rows like these would do in about 4 of 5 draws"
     if possible is not None:

@@ -33,7 +33,8 @@ PERCENT, THOUSAND = 100, 1000
 HIDDEN = "ids", "labels"  # what a score does not need, or may not see
 NOTE = (
     "AUC in percent, AURC in thousandths, differences to MCP and to a fused oracle: ↑ clearly better, ↓ clearly worse. "
-    "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; at most 5 are expected."
+    "At 2 and 5 %: percent accepted at such a promise, in brackets in how many of 100 draws it broke; at most 5 are "
+    "expected."
 )
 
 
